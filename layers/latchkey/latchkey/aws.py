@@ -1,0 +1,159 @@
+"""Clients made once and late, and the one table that turns what AWS answers into our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffective, TransientAwsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_events.client import EventBridgeClient
+    from mypy_boto3_iam.client import IAMClient
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+    from mypy_boto3_stepfunctions.client import SFNClient
+
+type ClientOf = Callable[[str], Any]
+
+# Standard mode rides out short throttling itself; the state machine's Retry takes over where four attempts do not suffice.
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=3, read_timeout=10)
+
+# Tags take up to five minutes to count in KMS authorization, one more for clocks:
+# https://docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html
+SETTLING = timedelta(minutes=6)
+
+# The one table: the first row whose codes or statuses fit decides.
+_ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]], ...] = (
+    (
+        TransientAwsError,
+        frozenset(
+            [
+                "DependencyTimeoutException",
+                "InternalServiceError",
+                "KMSInternalException",
+                "KeyUnavailableException",
+                "LimitExceededException",
+                "ProvisionedThroughputExceededException",
+                "RequestLimitExceeded",
+                "RequestTimeout",
+                "Throttling",
+                "ThrottlingException",
+                "TooManyRequests",
+                "TooManyRequestsException",
+                "TransactionInProgressException",
+            ]
+        ),
+        lambda status: status == 429 or status >= 500,
+    ),
+    (
+        AccessDenied,
+        frozenset(["AccessDenied", "AccessDeniedException", "Forbidden", "ForbiddenException", "UnauthorizedOperation"]),
+        lambda status: status == 403,
+    ),
+    (
+        Conflict,
+        frozenset(["AlreadyExistsException", "ConflictException", "ResourceExistsException", "ResourceInUseException"]),
+        lambda status: status == 409,
+    ),
+)
+
+# AWS's message for these calls may quote its input, and their input holds a token.
+_CARRIES_VALUE = {"CreateSecret", "PutSecretValue", "UpdateSecret", "GetSecretValue"}
+
+
+@cache
+def _client(service: str, region: str | None = None) -> Any:
+    return _session().client(cast("Any", service), region_name=region, config=_CONFIG)
+
+
+@cache
+def _session() -> boto3.session.Session:
+    return boto3.session.Session()
+
+
+def client_of(service: str) -> Any:
+    """The client of the service that configures a system's resources."""
+    return _client(service)
+
+
+def kms() -> KMSClient:
+    return cast("KMSClient", _client("kms"))
+
+
+def secretsmanager(region: str | None = None) -> SecretsManagerClient:
+    """Secrets Manager here, or in the Region of a secret that is copied from elsewhere."""
+    return cast("SecretsManagerClient", _client("secretsmanager", region))
+
+
+def iam() -> IAMClient:
+    return cast("IAMClient", _client("iam"))
+
+
+def dynamodb() -> DynamoDBClient:
+    return cast("DynamoDBClient", _client("dynamodb"))
+
+
+def events() -> EventBridgeClient:
+    return cast("EventBridgeClient", _client("events"))
+
+
+def stepfunctions() -> SFNClient:
+    return cast("SFNClient", _client("stepfunctions"))
+
+
+def code_of(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def status_of(error: ClientError) -> int:
+    """The HTTP status, the only thing to go by where a service models no errors, as MediaTailor does."""
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+def is_missing(error: ClientError) -> bool:
+    """Does AWS say that the thing asked for does not exist?"""
+    return code_of(error) in {"NotFoundException", "ResourceNotFoundException", "NoSuchEntity"} or status_of(error) == 404
+
+
+def translate(error: ClientError | BotoCoreError) -> LatchkeyError:
+    """What AWS or botocore answered, as one of ours; the message names operation and code, never an input."""
+    if isinstance(error, ParamValidationError):
+        return Conflict("botocore refuses a parameter of the call before sending it")
+    if isinstance(error, BotoCoreError):
+        return TransientAwsError(f"no answer from AWS: {type(error).__name__}")
+    code, status = code_of(error), status_of(error)
+    told = "" if error.operation_name in _CARRIES_VALUE else f": {error.response.get('Error', {}).get('Message', '')}"
+    message = f"{error.operation_name} answered {code} ({status}){told}"
+    kind = next((error for error, codes, has_status in _ERRORS if code in codes or has_status(status)), LatchkeyError)
+    return kind(message)
+
+
+@contextmanager
+def aws_errors() -> Iterator[None]:
+    """Within it, every answer of AWS that nobody else expected is raised as one of our errors, without its cause."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        # `from None`: the original holds the request's parameters, and a traceback is written to the log.
+        raise translate(error) from None
+
+
+@contextmanager
+def settling(since: datetime | None) -> Iterator[None]:
+    """Within it, a refusal counts as not yet effective while what was made or tagged at `since` may still be settling."""
+    try:
+        with aws_errors():
+            yield
+    except AccessDenied as error:
+        if since is not None and datetime.now(UTC) - since < SETTLING:
+            raise NotYetEffective(str(error)) from None
+        raise

@@ -1,0 +1,130 @@
+"""From a request to what should be true: pure, and computed anew in every step, so that no document grows on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+from latchkey import policies
+from latchkey.policies import Statement
+from latchkey.requests import OnboardingRequest
+from latchkey.settings import Place, Settings
+from latchkey.systems import SYSTEMS
+from latchkey.systems.system import Resource, System
+
+MANAGED_BY = "latchkey:managed-by"
+REQUEST = "latchkey:request"
+ACCESS = "latchkey:access"
+CONSENT = "latchkey:consent"
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What should be true of one access. Whatever AWS decides on making it (the ARNs) is an argument of the methods."""
+
+    request: OnboardingRequest[Any]
+    place: Place
+    configure_role_arn: str
+
+    @property
+    def access_id(self) -> str:
+        return self.request.access_id
+
+    @property
+    def system(self) -> System:
+        return SYSTEMS[self.request.system]
+
+    @property
+    def resource(self) -> Resource:
+        resource: Resource = self.request.resource
+        return resource
+
+    @property
+    def alias(self) -> str | None:
+        """The alias by which the key is found or made; None if the request names the key by its ARN."""
+        key = self.request.key
+        return None if key.arn else key.alias or f"alias/latchkey/{self.system.name}"
+
+    @property
+    def secret_name(self) -> str:
+        if self.existing_secret_arn:
+            return self.existing_secret_arn.split(":", 6)[6][: -len("-abcdef")]
+        return self.request.secret.name or f"latchkey/{self.system.name}/{self.resource.name}/token"
+
+    @property
+    def existing_secret_arn(self) -> str | None:
+        existing = self.request.secret.value.existing
+        return existing.secret_arn if existing else None
+
+    @property
+    def origin_host(self) -> str | None:
+        """The host the resource sends the token to, if its system names one."""
+        return urlsplit(getattr(self.resource, "base_url", "")).hostname
+
+    @property
+    def needs_secret(self) -> bool:
+        """Is there a secret to be made, rather than none or one that exists?"""
+        return self.system.secret is not None and self.existing_secret_arn is None
+
+    @property
+    def secret_arn_pattern(self) -> str:
+        """The secret's ARN, with the six characters that Secrets Manager chooses left open for one still to be made."""
+        return self.existing_secret_arn or self.place.arn("secretsmanager", f"secret:{self.secret_name}-??????")
+
+    @property
+    def managers(self) -> tuple[str, ...]:
+        """Who configures the resource: our own function and the roles of the request."""
+        return (self.configure_role_arn, *self.request.management_roles)
+
+    @property
+    def grant_name(self) -> str:
+        return self.system.reader.grant_name(self.place, self.resource.name)
+
+    @cached_property
+    def key_statements(self) -> tuple[Statement, ...]:
+        """Our statements in the key policy: one for each purpose, with a list of principals."""
+        key, reader = self.request.key, self.system.reader
+        readers = (*self.managers, *self.request.secret.origin_readers)
+        statements = [
+            policies.grant_creation(f"{_title(reader.service)}Management", self.managers, reader.via_service(self.place)),
+            policies.decryption(readers, [self.secret_arn_pattern], self.place),
+        ]
+        if key.administrators:
+            statements.append(policies.administration(key.administrators, allow_deletion=key.allow_deletion))
+        if key.users:
+            statements.append(policies.use(key.users))
+        return tuple(statements)
+
+    @property
+    def new_key_policy(self) -> policies.Document:
+        return policies.new_document((policies.delegation(self.place), *self.key_statements))
+
+    def secret_statements(self, secret_arn: str) -> tuple[Statement, ...]:
+        """Our statements in the secret's resource policy."""
+        reader = self.system.reader
+        statements = [policies.service_reading(f"{_title(reader.service)}Reading", reader.principal, secret_arn)]
+        if self.request.management_roles:
+            statements.append(policies.management_reading(self.request.management_roles, secret_arn))
+        if self.request.secret.origin_readers:
+            statements.append(policies.role_reading(self.request.secret.origin_readers, secret_arn))
+        return tuple(statements)
+
+    def tags(self, *, shared: bool = False) -> dict[str, str]:
+        """Tags of what this request makes; a `shared` resource may come to serve more accesses than this one."""
+        own = {MANAGED_BY: "latchkey", REQUEST: _tag_value(self.request.request_id)}
+        return self.request.tags | own | ({} if shared else {ACCESS: self.access_id})
+
+
+def desire(request: OnboardingRequest[Any], settings: Settings) -> Desired:
+    return Desired(request, settings.place, settings.configure_role_arn)
+
+
+def _title(service: str) -> str:
+    return service[0].upper() + service[1:]
+
+
+def _tag_value(value: str) -> str:
+    """Tag values hold 256 characters at most; request ids 128."""
+    return value[:256]

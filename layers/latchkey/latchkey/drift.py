@@ -1,0 +1,78 @@
+"""Pure: what should be true against what is, as a list of named checks with their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from latchkey import policies
+from latchkey.desired import CONSENT, MANAGED_BY, Desired
+from latchkey.grants import serves
+from latchkey.observed import ObservedAccess
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must hold; the evidence names what was seen. `settles` is true if waiting may mend a failure."""
+
+    name: str
+    passed: bool
+    evidence: str
+    settles: bool = False
+
+
+def check_access(desired: Desired, observed: ObservedAccess) -> tuple[Check, ...]:
+    """Every check of one access, passed or not, in the order in which a person would look."""
+    return (
+        *_key(desired, observed),
+        *_secret(desired, observed),
+        *_resource(desired, observed),
+        *_grants(desired, observed),
+    )
+
+
+def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
+    key = observed.key
+    owner = f"{MANAGED_BY}={key.tags.get(MANAGED_BY)}, {CONSENT}={key.tags.get(CONSENT)}"
+    yield Check("key is enabled", key.state == "Enabled", f"{key.arn} is {key.state}")
+    yield Check("key is symmetric", key.encrypts_symmetrically, f"{key.spec}, {key.usage}")
+    yield Check("key is in this Region", key.arn.startswith(desired.place.arn("kms", "key/")), key.arn)
+    yield Check("key is managed or consented to", MANAGED_BY in key.tags or key.tags.get(CONSENT) == "adopt", owner)
+    # An adopted key keeps its own rotation: it is told, not demanded.
+    adopted = MANAGED_BY not in key.tags
+    yield Check("key rotates", observed.rotates or adopted, f"rotation is {'on' if observed.rotates else 'off'}")
+    missing = policies.missing_from(observed.key_policy, desired.key_statements)
+    yield Check("key policy admits the roles", not missing, f"missing: {', '.join(missing) or 'nothing'}")
+
+
+def _secret(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
+    secret, policy = observed.secret, observed.secret_policy
+    principal = desired.system.reader.principal
+    missing = policies.missing_from(policy, desired.secret_statements(secret.arn))
+    admitted = policies.admits_service(policy, principal, "secretsmanager:GetSecretValue", secret.arn)
+    yield Check("secret is under the key", secret.kms_key_id == observed.key.arn, f"{secret.arn} under {secret.kms_key_id}")
+    yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn)
+    yield Check("secret policy holds our statements", not missing, f"missing: {', '.join(missing) or 'nothing'}")
+    yield Check("secret policy admits the reader", admitted, f"{principal} may {'' if admitted else 'not '}read {secret.arn}")
+    yield Check("secret policy is not public", not policies.is_public(policy), "no unconditional Allow for everyone")
+
+
+def _resource(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
+    configured, configuration = observed.configured, desired.system.configuration
+    if configuration is None:
+        return
+    wanted = configuration.wanted(desired.resource, observed.secret.arn)
+    wrong = sorted(name for name, value in wanted.items() if not configured or configured.settings.get(name) != value)
+    evidence = f"{configured.arn}: {', '.join(wrong) + ' differ' if wrong else 'as asked'}" if configured else "does not exist"
+    yield Check("resource is configured", not wrong, evidence)
+    yield Check("service raises no alert", not observed.alerts, ", ".join(observed.alerts) or "no alert", settles=True)
+
+
+def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
+    name, secret_arn, resource_arn = desired.grant_name, observed.secret.arn, desired.resource.arn(desired.place)
+    live = [grant for grant in observed.grants if serves(grant, name, secret_arn, resource_arn)]
+    told = f"{name}: {live[0].grant_id} on {observed.key.arn}" if live else f"{name}: none for {secret_arn}"
+    stale = [f"{grant.grant_id} on {grant.key_arn}" for grant in observed.former_grants if grant.name == name]
+    # A grant that outlives the move to this key is the clean-up's work: told here, and no failure of this access.
+    left = f"; left to clean-up: {', '.join(stale)}" if stale else ""
+    yield Check("grant is there", bool(live), told + left, settles=True)

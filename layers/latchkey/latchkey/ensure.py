@@ -1,0 +1,185 @@
+"""Idempotent verbs: each looks first, changes what is missing, and says whether it changed anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from latchkey import policies, tokens
+from latchkey.aws import ClientOf, settling
+from latchkey.desired import Desired
+from latchkey.documents import Document
+from latchkey.errors import Conflict, TransientAwsError
+from latchkey.grants import list_grants, serves
+from latchkey.observed import ObservedKey, find_key, find_secret, key_policy, secret_policy
+from latchkey.registry import Registry
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+
+class Ensured(Document):
+    """What is there now. `created` is the time from which tags and policies need to settle."""
+
+    arn: str
+    changed: bool
+    created: datetime | None = None
+
+
+def ensure_key(desired: Desired, kms: KMSClient, registry: Registry) -> Ensured:
+    """Finds the key by its ARN or alias, or makes it: symmetric, single-Region, with its policy and tags from birth."""
+    if desired.alias is None:
+        key = _existing_key(kms, desired.request.key.arn or "")
+        return Ensured(arn=key.arn, changed=False, created=key.created)
+    found = find_key(kms, desired.alias)
+    if found is not None and kms.get_key_rotation_status(KeyId=found.arn)["KeyRotationEnabled"]:
+        return Ensured(arn=found.arn, changed=False, created=found.created)
+    # CreateKey has no idempotency token: whoever holds the alias's lease looks again, then makes.
+    with registry.lease(f"alias {desired.alias}"):
+        found = find_key(kms, desired.alias)
+        arn, created = (found.arn, found.created) if found else _create_key(desired, desired.alias, kms)
+        with settling(created):
+            kms.enable_key_rotation(KeyId=arn, RotationPeriodInDays=desired.request.key.rotation_days)
+    return Ensured(arn=arn, changed=True, created=created)
+
+
+def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
+    key = find_key(kms, arn)
+    if key is None:
+        raise Conflict(f"{arn} has gone since the request was checked")
+    return key
+
+
+def _create_key(desired: Desired, alias: str, kms: KMSClient) -> tuple[str, datetime]:
+    made = kms.create_key(
+        Description=f"Latchkey: secrets that {desired.system.name} reads",
+        KeySpec="SYMMETRIC_DEFAULT",
+        KeyUsage="ENCRYPT_DECRYPT",
+        Origin="AWS_KMS",
+        MultiRegion=False,
+        Policy=json.dumps(desired.new_key_policy),
+        Tags=[{"TagKey": key, "TagValue": value} for key, value in desired.tags(shared=True).items()],
+    )["KeyMetadata"]
+    with settling(made["CreationDate"]):
+        kms.create_alias(AliasName=alias, TargetKeyId=made["KeyId"])
+    return made["Arn"], made["CreationDate"]
+
+
+def ensure_secret(desired: Desired, key: Ensured, client_of_region: tokens.ClientOfRegion) -> Ensured:
+    """Makes the secret under the key, or keeps the one of that name; a copied value that differs becomes a new version.
+
+    The token is born and dies in this function's memory; nothing it returns or raises holds it.
+    """
+    secretsmanager = client_of_region(desired.place.region)
+    found = find_secret(secretsmanager, desired.secret_name)
+    value = tokens.copied_value(desired, client_of_region)
+    if found is None:
+        return _create_secret(desired, key, value or tokens.generated_value(desired), secretsmanager)
+    if value is None or tokens.read_value(secretsmanager, found.arn) == value:
+        return Ensured(arn=found.arn, changed=False)
+    with settling(key.created):
+        secretsmanager.put_secret_value(
+            SecretId=found.arn, SecretString=value, ClientRequestToken=_version_id(desired.request.request_id)
+        )
+    return Ensured(arn=found.arn, changed=True)
+
+
+def _create_secret(desired: Desired, key: Ensured, value: str, secretsmanager: SecretsManagerClient) -> Ensured:
+    try:
+        with settling(key.created):
+            made = secretsmanager.create_secret(
+                Name=desired.secret_name,
+                Description=f"Latchkey: the token of {desired.access_id}",
+                # The ARN, not an alias: MediaTailor passes what DescribeSecret tells on to CreateGrant, which takes no alias.
+                KmsKeyId=key.arn,
+                SecretString=value,
+                ClientRequestToken=_version_id(desired.request.request_id),
+                Tags=[{"Key": name, "Value": text} for name, text in desired.tags().items()],
+            )
+    except Conflict:
+        # Made meanwhile by another run of this request; a retry finds it and goes on from there.
+        raise TransientAwsError(f"the secret {desired.secret_name} has just been made by somebody else") from None
+    return Ensured(arn=made["ARN"], changed=True)
+
+
+def _version_id(request_id: str) -> str:
+    """One request makes one version of a secret, however often it is tried."""
+    return hashlib.sha256(request_id.encode()).hexdigest()
+
+
+def ensure_policies(
+    desired: Desired,
+    key: Ensured,
+    secret_arn: str,
+    kms: KMSClient,
+    secretsmanager: SecretsManagerClient,
+    registry: Registry,
+) -> Ensured:
+    """Puts our statements into the key policy and the secret's policy, then has the secret under the key.
+
+    In this order, so that no present reader of an adopted secret loses it on the way.
+    """
+    secret = find_secret(secretsmanager, secret_arn)
+    if secret is None:
+        raise Conflict(f"{secret_arn} has gone since the request was checked")
+    key_statements = list(desired.key_statements)
+    if secret.kms_key_id is None:
+        key_statements.append(policies.default_key_rule([secret.arn], desired.place))
+    with settling(key.created):
+        changed = _merge_into(
+            f"policy of {key.arn}",
+            key_statements,
+            registry,
+            read=lambda: key_policy(kms, key.arn),
+            write=lambda text: kms.put_key_policy(KeyId=key.arn, PolicyName="default", Policy=text),
+        )
+        changed |= _merge_into(
+            f"policy of {secret.arn}",
+            desired.secret_statements(secret.arn),
+            registry,
+            read=lambda: secret_policy(secretsmanager, secret.arn),
+            write=lambda text: secretsmanager.put_resource_policy(
+                SecretId=secret.arn, ResourcePolicy=text, BlockPublicPolicy=True
+            ),
+        )
+        if secret.kms_key_id != key.arn:
+            secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
+            changed = True
+    return Ensured(arn=secret.arn, changed=changed)
+
+
+def _merge_into(
+    name: str,
+    statements: Sequence[policies.Statement],
+    registry: Registry,
+    read: Callable[[], policies.Document | None],
+    write: Callable[[str], Any],
+) -> bool:
+    """Read, merge, write, read back under a lease; people do not take leases, hence the look afterwards."""
+    if not policies.missing_from(read(), statements):
+        return False
+    with registry.lease(name):
+        write(json.dumps(policies.merge(read(), statements)))
+        lost = policies.missing_from(read(), statements)
+        if lost:
+            raise TransientAwsError(f"the {name} was written by somebody else meanwhile; missing: {', '.join(lost)}")
+    return True
+
+
+def ensure_configured(desired: Desired, key: Ensured, secret_arn: str, kms: KMSClient, client_of: ClientOf) -> Ensured:
+    """Points the resource at the secret, unless it is and its service holds the grant on this key already."""
+    configuration, resource = desired.system.configuration, desired.resource
+    if configuration is None:
+        raise Conflict(f"{desired.system.name} has no resource that an API configures")
+    arn, client = resource.arn(desired.place), client_of(configuration.service)
+    present = configuration.read(client, resource)
+    as_wanted = present is not None and present.settings == configuration.wanted(resource, secret_arn)
+    if as_wanted and any(serves(grant, desired.grant_name, secret_arn, arn) for grant in list_grants(kms, key.arn)):
+        return Ensured(arn=arn, changed=False)
+    with settling(key.created):
+        configuration.write(client, resource, secret_arn, desired.tags())
+    return Ensured(arn=arn, changed=True)

@@ -1,0 +1,158 @@
+"""Reads AWS: what is true of a key, a secret and a resource. Complete or it raises."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from latchkey.aws import ClientOf, is_missing
+from latchkey.grants import Grant, list_grants
+from latchkey.policies import Document
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_kms.type_defs import KeyMetadataTypeDef
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+    from latchkey.desired import Desired
+    from latchkey.systems.system import Configured
+
+
+@dataclass(frozen=True)
+class ObservedKey:
+    """A KMS key as DescribeKey and ListResourceTags tell it."""
+
+    arn: str
+    state: str
+    spec: str
+    usage: str
+    origin: str
+    multi_region: bool
+    customer_managed: bool
+    created: datetime
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def encrypts_symmetrically(self) -> bool:
+        return self.spec == "SYMMETRIC_DEFAULT" and self.usage == "ENCRYPT_DECRYPT"
+
+
+@dataclass(frozen=True)
+class ObservedSecret:
+    """A secret as DescribeSecret tells it; `kms_key_id` is None under the default key, else as it was associated."""
+
+    arn: str
+    name: str
+    kms_key_id: str | None
+    is_being_deleted: bool
+    owning_service: str | None
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ObservedAccess:
+    """All that the checks of one access compare with what should be true."""
+
+    key: ObservedKey
+    key_policy: Document
+    rotates: bool
+    secret: ObservedSecret
+    secret_policy: Document | None
+    configured: Configured | None
+    alerts: tuple[str, ...]
+    grants: tuple[Grant, ...]
+    former_grants: tuple[Grant, ...] = ()
+
+
+def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
+    """The key of an ARN or alias with its tags, or None if there is none."""
+    try:
+        metadata = kms.describe_key(KeyId=key)["KeyMetadata"]
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    return _key(metadata, _tags_of_key(kms, metadata) if metadata.get("KeyManager") == "CUSTOMER" else {})
+
+
+def _tags_of_key(kms: KMSClient, metadata: KeyMetadataTypeDef) -> dict[str, str]:
+    pages = kms.get_paginator("list_resource_tags").paginate(KeyId=metadata["Arn"])
+    return {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page.get("Tags", [])}
+
+
+def _key(metadata: KeyMetadataTypeDef, tags: dict[str, str]) -> ObservedKey:
+    return ObservedKey(
+        arn=metadata["Arn"],
+        state=metadata["KeyState"],
+        spec=metadata.get("KeySpec", ""),
+        usage=metadata.get("KeyUsage", ""),
+        origin=metadata.get("Origin", ""),
+        multi_region=metadata.get("MultiRegion", False),
+        customer_managed=metadata.get("KeyManager") == "CUSTOMER",
+        created=metadata["CreationDate"],
+        tags=tags,
+    )
+
+
+def key_policy(kms: KMSClient, key_arn: str) -> Document:
+    """The key's one policy. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html"""
+    document: Document = json.loads(kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
+    return document
+
+
+def find_secret(secretsmanager: SecretsManagerClient, secret: str) -> ObservedSecret | None:
+    """The secret of an ARN or name, one that is being deleted included, or None if there is none."""
+    try:
+        found = secretsmanager.describe_secret(SecretId=secret)
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    return ObservedSecret(
+        arn=found["ARN"],
+        name=found["Name"],
+        kms_key_id=found.get("KmsKeyId"),
+        is_being_deleted="DeletedDate" in found,
+        owning_service=found.get("OwningService"),
+        tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+    )
+
+
+def secret_policy(secretsmanager: SecretsManagerClient, secret_arn: str) -> Document | None:
+    """The secret's resource policy, or None if it has none."""
+    policy = secretsmanager.get_resource_policy(SecretId=secret_arn).get("ResourcePolicy")
+    return json.loads(policy) if policy else None
+
+
+def observe_access(
+    desired: Desired,
+    key_arn: str,
+    secret_arn: str,
+    former_key_arn: str | None,
+    *,
+    kms: KMSClient,
+    secretsmanager: SecretsManagerClient,
+    client_of: ClientOf,
+) -> ObservedAccess:
+    """Everything about one access, each thing read once. Raises LookupError if the key or the secret is gone."""
+    key, secret = find_key(kms, key_arn), find_secret(secretsmanager, secret_arn)
+    if key is None or secret is None:
+        raise LookupError(f"{key_arn if key is None else secret_arn} does not exist")
+    configuration = desired.system.configuration
+    client = client_of(configuration.service) if configuration else None
+    configured = configuration.read(client, desired.resource) if configuration else None
+    return ObservedAccess(
+        key=key,
+        key_policy=key_policy(kms, key_arn),
+        rotates=kms.get_key_rotation_status(KeyId=key_arn)["KeyRotationEnabled"],
+        secret=secret,
+        secret_policy=secret_policy(secretsmanager, secret_arn),
+        configured=configured,
+        alerts=configuration.alerts(client, configured.arn) if configuration and configured else (),
+        grants=list_grants(kms, key_arn),
+        former_grants=list_grants(kms, former_key_arn) if former_key_arn and former_key_arn != key_arn else (),
+    )

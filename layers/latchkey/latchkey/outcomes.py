@@ -1,0 +1,185 @@
+"""What Latchkey says at the end of a request: one outcome, recorded once and published at least once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from latchkey.documents import Document
+from latchkey.errors import TransientAwsError
+from latchkey.registry import Registry
+
+if TYPE_CHECKING:
+    from mypy_boto3_events.client import EventBridgeClient
+
+SOURCE = "latchkey"
+DetailType = Literal["Access Onboarded", "Request Rejected", "Request Failed"]
+
+
+class CheckResult(Document):
+    """One check of the finished access; the evidence names what was seen, never a value."""
+
+    name: str
+    passed: bool
+    evidence: str
+
+
+class ProblemFound(Document):
+    """One thing wrong with the request: the place (a JSON path) and the rule it breaks."""
+
+    place: str
+    rule: str
+
+
+class Failure(Document):
+    """What failed: the class name of the error and its message."""
+
+    name: str
+    message: str
+
+
+class Resources(Document):
+    """ARNs and ids of what serves the access."""
+
+    key_arn: str | None = None
+    secret_arn: str | None = None
+    resource_arn: str | None = None
+    grant_id: str | None = None
+
+
+class Outcome(Document):
+    """The detail of every outcome event. `outcomeId` tells a second delivery from a second outcome."""
+
+    version: Literal["1"] = "1"
+    request_id: str
+    outcome_id: str
+    access_id: str | None = None
+    system: str | None = None
+    status: Literal["active", "unchanged", "rejected", "failed"]
+    changed: bool
+    checks: tuple[CheckResult, ...] = ()
+    resources: Resources = Resources()
+    errors: tuple[ProblemFound, ...] = ()
+    failure: Failure | None = None
+    execution_arn: str = Field(pattern=r"^arn:")
+
+
+class AccessOnboarded(Outcome):
+    """The access works: every check passed. `unchanged` says that it did so before the request."""
+
+    access_id: str
+    system: str
+    status: Literal["active", "unchanged"]
+    checks: tuple[CheckResult, ...]
+
+
+class RequestRejected(Outcome):
+    """The request cannot be carried out as asked, for all the reasons in `errors`; nothing was changed."""
+
+    status: Literal["rejected"]
+    changed: Literal[False]
+    errors: tuple[ProblemFound, ...]
+
+
+class RequestFailed(Outcome):
+    """The request was sound, but something on the way failed."""
+
+    status: Literal["failed"]
+    failure: Failure
+
+
+OUTCOMES: dict[DetailType, type[Outcome]] = {
+    "Access Onboarded": AccessOnboarded,
+    "Request Rejected": RequestRejected,
+    "Request Failed": RequestFailed,
+}
+
+
+class CaughtError(Document):
+    """What Step Functions' Catch hands on: the error's class name and, from a Lambda function, JSON with its message."""
+
+    error: str = Field(alias="Error")
+    cause: str = Field(default="", alias="Cause")
+
+    @property
+    def message(self) -> str:
+        """The message of our own errors, which hold no value; of any other error only its name is told."""
+        try:
+            told = json.loads(self.cause)
+        except ValueError:
+            return ""
+        return str(told.get("errorMessage", "")) if isinstance(told, dict) and told.get("errorType") == self.error else ""
+
+    @property
+    def problems(self) -> tuple[ProblemFound, ...]:
+        return tuple(ProblemFound(**problem) for problem in json.loads(self.message)["problems"])
+
+
+class Report(Document):
+    """What a state machine knows at the end of an execution."""
+
+    detail_type: DetailType
+    request_id: str
+    content_hash: str
+    execution_arn: str
+    access_id: str | None = None
+    system: str | None = None
+    changed: bool = False
+    checks: tuple[CheckResult, ...] = ()
+    resources: Resources = Resources()
+    caught: CaughtError | None = None
+
+
+def outcome_of(report: Report) -> Outcome:
+    """The outcome a report amounts to; reporting an execution again gives the same one."""
+    common = {
+        "requestId": report.request_id,
+        "outcomeId": hashlib.sha256(report.execution_arn.encode()).hexdigest()[:32],
+        "accessId": report.access_id,
+        "system": report.system,
+        "executionArn": report.execution_arn,
+    }
+    if report.detail_type == "Request Rejected" and report.caught:
+        own = {"status": "rejected", "changed": False, "errors": report.caught.problems}
+    elif report.detail_type == "Request Failed" and report.caught:
+        failure = {"name": report.caught.error, "message": report.caught.message}
+        own = {"status": "failed", "changed": report.changed, "failure": failure, "resources": report.resources}
+    else:
+        status = "active" if report.changed else "unchanged"
+        own = {"status": status, "changed": report.changed, "checks": report.checks, "resources": report.resources}
+    return OUTCOMES[report.detail_type].model_validate(common | own)
+
+
+class Reported(Document):
+    """What was published."""
+
+    detail_type: str
+    outcome_id: str
+
+
+def report_outcome(report: Report, registry: Registry, events: EventBridgeClient, bus: str) -> Reported:
+    """Records the outcome unless the request has one, and publishes the one that is recorded.
+
+    Raises TransientAwsError if EventBridge does not take the event; a retry publishes the same outcome again.
+    """
+    outcome = outcome_of(report)
+    detail_type, detail = registry.record_outcome(
+        outcome.request_id,
+        report.content_hash,
+        outcome.outcome_id,
+        report.detail_type,
+        outcome.model_dump_json(by_alias=True, exclude_none=True),
+    )
+    recorded = json.loads(detail)
+    arns = [arn for arn in recorded.get("resources", {}).values() if arn.startswith("arn:")]
+    answer = events.put_events(
+        Entries=[
+            {"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": detail, "Resources": arns},
+        ]
+    )
+    if answer["FailedEntryCount"]:
+        raise TransientAwsError(f"EventBridge did not take the outcome: {answer['Entries'][0].get('ErrorCode')}")
+    return Reported(detailType=detail_type, outcomeId=recorded["outcomeId"])

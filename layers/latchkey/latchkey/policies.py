@@ -1,0 +1,306 @@
+"""Policy documents as pure data: building our statements, merging them beside foreign ones, reading what a document says."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from latchkey.settings import Place
+
+Statement = dict[str, Any]
+Document = dict[str, Any]
+
+# Statements whose Sid begins so are ours; nothing else in a document is ever touched.
+OWN_SID = "Latchkey"
+VERSION = "2012-10-17"
+
+# What AWS's console gives key administrators, less kms:Create*, which would include CreateGrant and with it Decrypt.
+# https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-default-allow-administrators
+_ADMINISTRATION = [
+    "kms:CancelKeyDeletion",
+    "kms:CreateAlias",
+    "kms:DeleteAlias",
+    "kms:DescribeKey",
+    "kms:DisableKey",
+    "kms:DisableKeyRotation",
+    "kms:EnableKey",
+    "kms:EnableKeyRotation",
+    "kms:GetKeyPolicy",
+    "kms:GetKeyRotationStatus",
+    "kms:ListAliases",
+    "kms:ListGrants",
+    "kms:ListKeyPolicies",
+    "kms:ListKeyRotations",
+    "kms:ListResourceTags",
+    "kms:PutKeyPolicy",
+    "kms:RevokeGrant",
+    "kms:RotateKeyOnDemand",
+    "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:UpdateAlias",
+    "kms:UpdateKeyDescription",
+]
+_DELETION = {"kms:CancelKeyDeletion", "kms:ScheduleKeyDeletion"}
+_USE = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+
+
+def delegation(place: Place) -> Statement:
+    """The statement by which IAM policies of the account count for the key; without it only the key policy does.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+    """
+    return {
+        "Sid": "EnableIAMUserPermissions",
+        "Effect": "Allow",
+        "Principal": {"AWS": place.arn("iam", "root", region="")},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+
+
+def administration(principals: Iterable[str], *, allow_deletion: bool) -> Statement:
+    """Key administrators: no cryptographic action, and deletion only if the request asked for it."""
+    actions = [action for action in _ADMINISTRATION if allow_deletion or action not in _DELETION]
+    return _allow("Administrators", principals, actions)
+
+
+def use(principals: Iterable[str]) -> Statement:
+    """Key users, as the console makes them."""
+    return _allow("Users", principals, _USE)
+
+
+def grant_creation(purpose: str, principals: Iterable[str], via_service: str) -> Statement:
+    """Lets those who configure the service pass the key on to it, only through the service.
+
+    https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-configuring.html
+    """
+    return _allow(purpose, principals, "kms:CreateGrant", {"StringEquals": {"kms:ViaService": via_service}})
+
+
+def decryption(principals: Iterable[str], secret_arns: Sequence[str], place: Place) -> Statement:
+    """Lets principals decrypt these secrets through Secrets Manager; the secrets' own policies decide who reads which.
+
+    A secret still to be made is named with its random suffix as `-??????`.
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+    """
+    return _allow(
+        "SecretDecryption",
+        principals,
+        "kms:Decrypt",
+        {
+            "StringEquals": {"kms:ViaService": f"secretsmanager.{place.region}.amazonaws.com"},
+            "StringLike": {"kms:EncryptionContext:SecretARN": sorted(secret_arns)},
+        },
+    )
+
+
+def default_key_rule(secret_arns: Sequence[str], place: Place) -> Statement:
+    """What the key aws/secretsmanager allows the account for a secret, so that a secret leaving it loses no reader.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html#security-encryption-policies
+    """
+    return {
+        "Sid": f"{OWN_SID}FormerDefaultKey",
+        "Effect": "Allow",
+        "Principal": {"AWS": "*"},
+        "Action": ["kms:Decrypt", "kms:DescribeKey"],
+        "Resource": "*",
+        "Condition": {
+            "StringEquals": {
+                "kms:CallerAccount": place.account,
+                "kms:ViaService": f"secretsmanager.{place.region}.amazonaws.com",
+            },
+            "StringLike": {"kms:EncryptionContext:SecretARN": sorted(secret_arns)},
+        },
+    }
+
+
+def service_reading(purpose: str, principal: str, secret_arn: str) -> Statement:
+    """Admits a service principal to the value of one secret.
+
+    https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-token-how-to-create-secret.html
+    """
+    return {
+        "Sid": f"{OWN_SID}{purpose}",
+        "Effect": "Allow",
+        "Principal": {"Service": principal},
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": secret_arn,
+    }
+
+
+def role_reading(principals: Iterable[str], secret_arn: str) -> Statement:
+    """Admits the origin's roles to the value of one secret."""
+    return _allow("OriginReaders", principals, "secretsmanager:GetSecretValue") | {"Resource": secret_arn}
+
+
+def management_reading(principals: Iterable[str], secret_arn: str) -> Statement:
+    """Lets the roles that configure the service show it the secret, without reading it themselves.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_forward_access_sessions.html
+    """
+    actions = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
+    statement = _allow("ManagementRoles", principals, actions, {"Bool": {"aws:ViaAWSService": "true"}})
+    return statement | {"Resource": secret_arn}
+
+
+def _allow(
+    purpose: str, principals: Iterable[str], actions: str | list[str], condition: dict[str, Any] | None = None
+) -> Statement:
+    statement: Statement = {
+        "Sid": f"{OWN_SID}{purpose}",
+        "Effect": "Allow",
+        "Principal": {"AWS": sorted(set(principals))},
+        "Action": actions,
+        "Resource": "*",
+    }
+    return statement | {"Condition": condition} if condition else statement
+
+
+def new_document(statements: Iterable[Statement]) -> Document:
+    return {"Version": VERSION, "Statement": [*statements]}
+
+
+def merge(document: Document | None, own: Iterable[Statement]) -> Document:
+    """`document` with our statements in it: an own statement of the same Sid is widened in place, all else stays as it is.
+
+    Statements are a list, since Sids may be missing or stand twice in a resource policy; one statement may stand alone
+    without a list. The result equals `document` if nothing is missing.
+    """
+    merged = copy.deepcopy(document) if document else new_document(())
+    statements = _statements(merged)
+    for wanted in own:
+        position = next((at for at, statement in enumerate(statements) if statement.get("Sid") == wanted["Sid"]), None)
+        if position is None:
+            statements.append(copy.deepcopy(wanted))
+        elif not includes(statements[position], wanted):
+            statements[position] = _widen(statements[position], wanted)
+    if statements != _statements(document or {}):
+        merged["Statement"] = statements
+    return merged
+
+
+def _widen(present: Statement, wanted: Statement) -> Statement:
+    """`wanted` with the principals and secrets that the present statement names beside it."""
+    widened = copy.deepcopy(wanted)
+    for kind, names in wanted["Principal"].items():
+        widened["Principal"][kind] = _union(_principals(present).get(kind), names)
+    for operator, keys in wanted.get("Condition", {}).items():
+        for key, values in keys.items():
+            if isinstance(values, list):
+                widened["Condition"][operator][key] = _union(present.get("Condition", {}).get(operator, {}).get(key), values)
+    return widened
+
+
+def includes(present: Statement, wanted: Statement) -> bool:
+    """Does a statement say all that the wanted one says, and nothing beyond more principals and more listed values?"""
+    if {**present, "Principal": 0, "Condition": 0, "Action": 0, "Resource": 0} != {
+        **wanted,
+        "Principal": 0,
+        "Condition": 0,
+        "Action": 0,
+        "Resource": 0,
+    }:
+        return False
+    if any(set(_list(present.get(member))) != set(_list(wanted[member])) for member in ("Action", "Resource")):
+        return False
+    principals = _principals(present)
+    if any(not set(_list(names)) <= set(_list(principals.get(kind))) for kind, names in wanted["Principal"].items()):
+        return False
+    return _conditions_include(present.get("Condition", {}), wanted.get("Condition", {}))
+
+
+def _conditions_include(present: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    if {operator: set(keys) for operator, keys in present.items()} != {op: set(keys) for op, keys in wanted.items()}:
+        return False
+    for operator, keys in wanted.items():
+        for key, values in keys.items():
+            here, there = set(_list(present[operator][key])), set(_list(values))
+            # A condition with a list is ours to widen; a single value is a limit and must be exactly that.
+            if not (there <= here if isinstance(values, list) else there == here):
+                return False
+    return True
+
+
+def own_statements(document: Document | None) -> list[Statement]:
+    return [statement for statement in _statements(document or {}) if is_own(statement)]
+
+
+def is_own(statement: Statement) -> bool:
+    return str(statement.get("Sid", "")).startswith(OWN_SID)
+
+
+def missing_from(document: Document | None, wanted: Iterable[Statement]) -> list[str]:
+    """The Sids of the wanted statements that no statement of the document includes."""
+    present = _statements(document or {})
+    return [statement["Sid"] for statement in wanted if not any(includes(candidate, statement) for candidate in present)]
+
+
+def delegates_to_iam(document: Document, place: Place) -> bool:
+    """Do IAM policies of the account count for a key with this policy? Recognised by content, since its Sid varies."""
+    root = {place.arn("iam", "root", region=""), place.account}
+    return any(
+        statement.get("Effect") == "Allow"
+        and not statement.get("Condition")
+        and set(_list(_principals(statement).get("AWS"))) & root
+        and "kms:*" in _list(statement.get("Action"))
+        for statement in _statements(document)
+    )
+
+
+def admits_service(document: Document | None, principal: str, action: str, resource: str) -> bool:
+    """Does an unconditional Allow admit the service, and no Deny that could touch it stand against it?
+
+    Compared by structure, since IAM's simulator takes no resource policies for service principals; a conditional Deny counts
+    as a refusal only if it could hold for a service, which this function does not presume.
+    """
+    statements = _statements(document or {})
+    matching = [s for s in statements if _covers(s, "Action", action) and _covers(s, "Resource", resource)]
+    allowed = any(
+        s["Effect"] == "Allow" and not s.get("Condition") and principal in _list(_principals(s).get("Service"))
+        for s in matching
+    )
+    denied = any(
+        s["Effect"] == "Deny"
+        and not s.get("Condition")
+        and (_is_everyone(s) or principal in _list(_principals(s).get("Service")))
+        for s in matching
+    )
+    return allowed and not denied
+
+
+def is_public(document: Document | None) -> bool:
+    """Does an Allow admit everyone without a condition?"""
+    return any(s.get("Effect") == "Allow" and _is_everyone(s) and not s.get("Condition") for s in _statements(document or {}))
+
+
+def _is_everyone(statement: Statement) -> bool:
+    return any("*" in _list(names) for names in _principals(statement).values())
+
+
+def _covers(statement: Statement, member: str, value: str) -> bool:
+    service = value.split(":", 1)[0]
+    return any(pattern in {value, "*", f"{service}:*"} for pattern in _list(statement.get(member)))
+
+
+def _principals(statement: Statement) -> dict[str, Any]:
+    principal = statement.get("Principal", {})
+    return {"AWS": principal} if isinstance(principal, str) else principal
+
+
+def _statements(document: Document) -> list[Statement]:
+    return list(_list(document.get("Statement")))
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _union(present: Any, wanted: Any) -> Any:
+    """Strings stay single if they agree, so that a document written twice is the same document."""
+    both = sorted({*_list(present), *_list(wanted)})
+    return wanted if isinstance(wanted, str) and both == [wanted] else both

@@ -1,0 +1,244 @@
+"""What must hold before a request may change anything: every problem is gathered, then told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from latchkey import policies
+from latchkey.aws import ClientOf, is_missing
+from latchkey.desired import CONSENT, MANAGED_BY, Desired, desire
+from latchkey.documents import Document
+from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_secret, key_policy
+from latchkey.registry import Registry
+from latchkey.requests import AnyOnboarding
+from latchkey.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
+    from mypy_boto3_kms.client import KMSClient
+
+    from latchkey.tokens import ClientOfRegion
+
+
+@dataclass(frozen=True)
+class Look:
+    """The clients and bounds by which a request is looked at; nothing here can change anything."""
+
+    settings: Settings
+    registry: Registry
+    kms: KMSClient
+    secretsmanager: ClientOfRegion
+    iam: IAMClient
+    client_of: ClientOf
+
+    def problems(self, desired: Desired) -> Iterator[Problem]:
+        """Everything that speaks against a request, in no particular order."""
+        yield from self._principals(desired)
+        yield from self._key(desired)
+        yield from self._secret(desired)
+        yield from self._source(desired)
+        yield from self._resource(desired)
+
+    def _principals(self, desired: Desired) -> Iterator[Problem]:
+        request = desired.request
+        named = {
+            "managementRoles": request.management_roles,
+            "secret.originReaders": request.secret.origin_readers,
+            "key.administrators": request.key.administrators,
+            "key.users": request.key.users,
+        }
+        for place, arns in named.items():
+            for at, arn in enumerate(arns):
+                rule = self._principal_problem(arn)
+                if rule:
+                    yield Problem(f"{place}.{at}", rule)
+
+    def _principal_problem(self, arn: str) -> str | None:
+        if not any(fnmatchcase(arn, pattern) for pattern in self.settings.trusted_principal_patterns):
+            return "is none of the principals that the stack's parameter TrustedPrincipalPatterns allows"
+        if arn.split(":")[4] != self.settings.place.account:
+            # IAM tells nothing of another account's roles; the pattern is all the consent there can be.
+            return None
+        kind, _, name = arn.split(":", 5)[5].partition("/")
+        name = name.rsplit("/", 1)[-1]
+        try:
+            found = self.iam.get_role(RoleName=name)["Role"] if kind == "role" else self.iam.get_user(UserName=name)["User"]
+        except ClientError as error:
+            if is_missing(error):
+                return "does not exist"
+            raise
+        return None if found["Arn"] == arn else "does not exist under this path"
+
+    def _key(self, desired: Desired) -> Iterator[Problem]:
+        arn = desired.request.key.arn
+        place = "key.arn" if arn else "key.alias"
+        if arn and not arn.startswith(desired.place.arn("kms", "key/")):
+            yield Problem(place, f"must be a key of account {desired.place.account} in {desired.place.region}")
+            return
+        key = find_key(self.kms, arn or desired.alias or "")
+        if key is None:
+            if arn:
+                yield Problem(place, "does not exist")
+            return
+        yield from (Problem(place, rule) for rule in self._key_rules(desired, key))
+
+    def _key_rules(self, desired: Desired, key: ObservedKey) -> Iterator[str]:
+        if not key.customer_managed:
+            yield "must be a customer managed key"
+            return
+        if not key.encrypts_symmetrically:
+            yield "must be a symmetric key for encryption and decryption"
+        if key.multi_region:
+            yield "must be a single-Region key"
+        if key.state != "Enabled":
+            yield f"must be enabled, and is {key.state}"
+        if not _is_ours_or_consented(key.tags):
+            yield f"the key is not Latchkey's: its owner consents by the tag {CONSENT} = adopt on {key.arn}"
+        elif not policies.delegates_to_iam(key_policy(self.kms, key.arn), desired.place):
+            root = desired.place.arn("iam", "root", region="")
+            yield f"its policy does not delegate to IAM: add a statement that allows kms:* on * to {root}"
+
+    def _secret(self, desired: Desired) -> Iterator[Problem]:
+        existing = desired.existing_secret_arn
+        if existing is None:
+            yield from self._new_secret(desired)
+            return
+        place = "secret.value.existing.secretArn"
+        if not existing.startswith(desired.place.arn("secretsmanager", "secret:")):
+            yield Problem(place, f"must be a secret of account {desired.place.account} in {desired.place.region}")
+            return
+        secret = find_secret(self.secretsmanager(desired.place.region), existing)
+        yield from (Problem(place, rule) for rule in _secret_rules(secret, "adopt"))
+        if secret is not None:
+            yield from self._key_move(desired, secret)
+            yield from self._known_host(desired, secret)
+
+    def _new_secret(self, desired: Desired) -> Iterator[Problem]:
+        if not desired.secret_name.startswith(self.settings.secret_prefix):
+            yield Problem("secret.name", f"must begin with {self.settings.secret_prefix}, the stack's parameter SecretPrefix")
+            return
+        found = find_secret(self.secretsmanager(desired.place.region), desired.secret_name)
+        if found is None:
+            return
+        if found.is_being_deleted:
+            yield Problem("secret.name", "a secret of this name is being deleted: restore it or wait until it is gone")
+        elif MANAGED_BY not in found.tags:
+            yield Problem("secret.name", f"{found.arn} exists and is not Latchkey's: adopt it with existing, or choose a name")
+        else:
+            yield from self._key_move(desired, found)
+            yield from self._known_host(desired, found)
+
+    def _key_move(self, desired: Desired, secret: ObservedSecret) -> Iterator[Problem]:
+        """Leaving aws/secretsmanager loses no reader; leaving another customer key may, so it must be asked for."""
+        if secret.kms_key_id is None or desired.request.secret.move_key:
+            return
+        wanted = find_key(self.kms, desired.request.key.arn or desired.alias or "")
+        if wanted is None or secret.kms_key_id != wanted.arn:
+            rule = (
+                f"is under {secret.kms_key_id}: name that key in key.arn, or set secret.moveKey to true to take it from there"
+            )
+            yield Problem("secret.value.existing.secretArn" if desired.existing_secret_arn else "secret.name", rule)
+
+    def _known_host(self, desired: Desired, secret: ObservedSecret) -> Iterator[Problem]:
+        """A token that exists goes only where it goes already, or where the stack's parameters let it go."""
+        host = desired.origin_host
+        if host is None or self._is_allowed(host) or host in self.registry.origin_hosts(secret.name):
+            return
+        yield Problem(
+            "resource.baseUrl",
+            "an existing secret goes only to hosts its accesses use or that AllowedOriginHosts lists",
+        )
+
+    def _is_allowed(self, host: str) -> bool:
+        return any(fnmatchcase(host, pattern) for pattern in self.settings.allowed_origin_hosts)
+
+    def _source(self, desired: Desired) -> Iterator[Problem]:
+        source = desired.request.secret.value.copy_from
+        if source is None:
+            return
+        place = "secret.value.copyFrom.secretArn"
+        _, partition, _, region, account, _ = source.secret_arn.split(":", 5)
+        if (partition, account) != (desired.place.partition, desired.place.account):
+            yield Problem(place, f"must be a secret of account {desired.place.account}")
+            return
+        secret = find_secret(self.secretsmanager(region), source.secret_arn)
+        yield from (Problem(place, rule) for rule in _secret_rules(secret, "import"))
+
+    def _resource(self, desired: Desired) -> Iterator[Problem]:
+        base_url = getattr(desired.resource, "base_url", "")
+        if base_url.startswith("http://") and not self.settings.allow_http_origins:
+            yield Problem("resource.baseUrl", "must be https, since the token goes with every manifest request")
+        configuration = desired.system.configuration
+        present = configuration.read(self.client_of(configuration.service), desired.resource) if configuration else None
+        request = desired.request.secret
+        if present is None or present.secret_arn is None or request.value.generate is None or request.replaces_token:
+            return
+        ours = find_secret(self.secretsmanager(desired.place.region), desired.secret_name)
+        if ours is None or ours.arn != present.secret_arn:
+            rule = "the resource sends a token already, and its origin does not know a new one: set replacesToken to true"
+            yield Problem("secret.replacesToken", rule)
+
+
+def _is_ours_or_consented(tags: dict[str, str], consent: str = "adopt") -> bool:
+    return MANAGED_BY in tags or tags.get(CONSENT) == consent
+
+
+def _secret_rules(secret: ObservedSecret | None, consent: str) -> Iterator[str]:
+    if secret is None:
+        yield "does not exist"
+        return
+    if secret.is_being_deleted:
+        yield "is being deleted"
+    if secret.owning_service:
+        yield f"is managed by {secret.owning_service}, which alone may change it"
+    if not _is_ours_or_consented(secret.tags, consent):
+        yield f"the secret is not Latchkey's: its owner consents by the tag {CONSENT} = {consent} on {secret.arn}"
+
+
+class CheckRequestInput(Document):
+    """The input of an execution, with what the look at the values found."""
+
+    request_id: str
+    content_hash: str
+    execution_arn: str
+    system: str | None = None
+    request: AnyOnboarding | None = None
+    problems: tuple[Problem, ...] = ()
+    findings: tuple[Problem, ...] = ()
+
+
+class Checked(Document):
+    """Facts on which the state machine branches."""
+
+    access_id: str
+    needs_secret: bool
+    has_resource: bool
+    secret_arn: str | None
+
+
+def check_request(event: CheckRequestInput, look: Look) -> Checked:
+    """Claims the request id, then raises InvalidRequest with every problem; what a token may be sent to is noted last."""
+    problems = {*event.problems, *event.findings}
+    try:
+        look.registry.claim_request(event.request_id, event.content_hash, event.execution_arn)
+    except Conflict as error:
+        problems.add(Problem("requestId", str(error)))
+    desired = desire(event.request, look.settings) if event.request else None
+    if desired:
+        problems.update(look.problems(desired))
+    if problems or not desired:
+        raise InvalidRequest(problems)
+    if desired.origin_host:
+        look.registry.add_origin_host(desired.secret_name, desired.origin_host)
+    return Checked(
+        accessId=desired.access_id,
+        needsSecret=desired.needs_secret,
+        hasResource=desired.system.configuration is not None,
+        secretArn=desired.existing_secret_arn,
+    )

@@ -1,0 +1,73 @@
+"""The gate: turns an event into a clean request and starts its execution, so that nothing unchecked enters a history."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from latchkey.documents import Document
+from latchkey.errors import InvalidRequest
+from latchkey.requests import RequestId, parse_onboarding
+from latchkey.systems import SYSTEMS
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.client import SFNClient
+
+_REQUEST_ID: TypeAdapter[str] = TypeAdapter(RequestId)
+
+
+class RequestEvent(BaseModel):
+    """An event as EventBridge delivers it; only what is used. The detail is anybody's and not to be trusted."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+    detail: Any
+
+
+class Received(Document):
+    """The execution that carries a request out."""
+
+    request_id: str
+    execution_name: str
+
+
+def execution_input(event: RequestEvent) -> dict[str, Any]:
+    """The input of the execution: the clean request, or the problems of one that cannot be read without their values."""
+    detail = event.detail if isinstance(event.detail, Mapping) else {}
+    request_id = _request_id(detail, event.id)
+    known = {"requestId": request_id, "contentHash": _hash({**detail, "requestId": None})}
+    if isinstance(detail.get("system"), str) and detail["system"] in SYSTEMS:
+        known["system"] = detail["system"]
+    try:
+        request = parse_onboarding({"requestId": request_id, **detail} if detail else event.detail)
+    except InvalidRequest as error:
+        return known | {"problems": [asdict(problem) for problem in error.problems]}
+    return known | {"request": request.model_dump(mode="json", by_alias=True, exclude_none=True)}
+
+
+def receive_request(event: RequestEvent, stepfunctions: SFNClient, state_machine_arn: str) -> Received:
+    """Starts the execution of a request, named by its id and content: a repeat of the same request starts nothing."""
+    content = execution_input(event)
+    name = f"{_hash(content['requestId'])[:32]}-{content['contentHash'][:32]}"
+    # The same request a second time has been or is being carried out, which is all its sender can want.
+    with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
+        stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(content))
+    return Received(requestId=content["requestId"], executionName=name)
+
+
+def _request_id(detail: Mapping[str, Any], event_id: str) -> str:
+    try:
+        return _REQUEST_ID.validate_python(detail.get("requestId", event_id), strict=True)
+    except ValidationError:
+        return event_id
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,259 @@
+"""What may be asked: frozen models of the requests, and all errors of a request at once, without any value in them."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from latchkey.documents import Document, JsonKey, KeyArn, PrincipalArn, RoleArn, SecretArn
+from latchkey.errors import InvalidRequest, Problem
+from latchkey.systems import SYSTEMS
+from latchkey.systems.system import Resource, System
+
+NO_TOKEN_HERE = (
+    "a token has no place in a request: import it with copyFrom or adopt its secret with existing; "
+    "if this was a token, it has been on the bus and must be replaced"
+)
+# A member's name stands in an error only if it can hardly be a token put in the wrong place.
+_HARMLESS_NAME = re.compile(r"[A-Za-z]{1,24}")
+_SOUNDS_SECRET = re.compile(r"token|secret|passw|credential|api-?_?key", re.IGNORECASE)
+
+RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+
+
+def _not_like_a_suffix(value: str) -> str:
+    if re.search(r"-[A-Za-z0-9]{6}$", value):
+        raise PydanticCustomError(
+            "suffix", "must not end with a hyphen and six characters: Secrets Manager takes that for the end of an ARN"
+        )
+    return value
+
+
+def _not_reserved(value: str) -> str:
+    if value.startswith("alias/aws/"):
+        raise PydanticCustomError("reserved", "must not begin with alias/aws/, which is reserved for AWS managed keys")
+    return value
+
+
+def _within_the_system(value: int, info: ValidationInfo) -> int:
+    system: System | None = (info.context or {}).get("system")
+    if system and system.secret and not system.secret.minimum <= value <= system.secret.maximum:
+        bounds = {"low": system.secret.minimum, "high": system.secret.maximum}
+        raise PydanticCustomError("length", "must be between {low} and {high}", bounds)
+    return value
+
+
+def _own_tags(value: dict[str, str]) -> dict[str, str]:
+    if any(key.lower().startswith(("latchkey:", "aws:")) for key in value):
+        raise PydanticCustomError("reserved", "keys must not begin with latchkey: or aws:")
+    if any(_SOUNDS_SECRET.search(key) for key in value):
+        raise PydanticCustomError("token", "{rule}", {"rule": NO_TOKEN_HERE})
+    return value
+
+
+SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_+=.@-]{1,505}$"), AfterValidator(_not_like_a_suffix)]
+AliasName = Annotated[str, StringConstraints(pattern=r"^alias/[A-Za-z0-9/_-]{1,250}$"), AfterValidator(_not_reserved)]
+TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")]
+TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{0,256}$")]
+
+
+class Generate(Document):
+    """A token made in the memory of one function; `length` in characters, within the system's bounds."""
+
+    length: Annotated[int, AfterValidator(_within_the_system)] = 40
+
+
+class CopyFrom(Document):
+    """A token read once from another secret, also of another Region; `key` picks a member if that secret is JSON."""
+
+    secret_arn: SecretArn
+    key: JsonKey | None = None
+
+
+class Existing(Document):
+    """A secret that is there already and is used as it is."""
+
+    secret_arn: SecretArn
+
+
+class SecretValue(Document):
+    """Exactly one of three ways to come by a token; none of them carries it."""
+
+    generate: Generate | None = None
+    copy_from: CopyFrom | None = None
+    existing: Existing | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(way is not None for way in (self.generate, self.copy_from, self.existing)) != 1:
+            raise PydanticCustomError("one_of", "must hold exactly one of generate, copyFrom, existing")
+        return self
+
+    @property
+    def source_arn(self) -> str | None:
+        """The secret that holds the value already, if there is one."""
+        source = self.copy_from or self.existing
+        return source.secret_arn if source else None
+
+
+class SecretRequest(Document):
+    """The secret: its name, where its value comes from, and the roles by which the origin learns it.
+
+    `replacesToken` consents to a new token on a resource that already sends one, `moveKey` to taking an adopted secret
+    from another customer managed key.
+    """
+
+    name: SecretName | None = None
+    value: SecretValue = SecretValue(generate=Generate())
+    origin_readers: Annotated[tuple[RoleArn, ...], Field(max_length=50)] = ()
+    replaces_token: bool = False
+    move_key: bool = False
+
+    @model_validator(mode="after")
+    def _name_is_for_new_secrets(self) -> Self:
+        if self.name is not None and self.value.existing is not None:
+            raise PydanticCustomError("one_of", "an existing secret keeps its name: leave out name")
+        return self
+
+
+class KeyRequest(Document):
+    """The customer managed key: found or created by its alias, or adopted by its ARN.
+
+    `rotationDays` is the period of automatic rotation in days, 90 to 2560.
+    https://docs.aws.amazon.com/kms/latest/developerguide/rotate-keys.html
+    """
+
+    alias: AliasName | None = None
+    arn: KeyArn | None = None
+    rotation_days: Annotated[int, Field(ge=90, le=2560)] = 365
+    administrators: Annotated[tuple[PrincipalArn, ...], Field(max_length=50)] = ()
+    users: Annotated[tuple[PrincipalArn, ...], Field(max_length=50)] = ()
+    allow_deletion: bool = False
+
+    @model_validator(mode="after")
+    def _alias_or_arn(self) -> Self:
+        if self.arn is not None and self.model_fields_set != {"arn"}:
+            raise PydanticCustomError("one_of", "a key given by arn keeps its own settings: give nothing beside arn")
+        return self
+
+
+class OnboardingRequest[R: Resource](Document):
+    """The detail of an `Onboarding Requested` event, complete with its request id."""
+
+    version: Literal["1"] = "1"
+    request_id: RequestId
+    mode: Literal["apply"] = "apply"
+    system: str
+    resource: R
+    secret: SecretRequest = SecretRequest()
+    key: KeyRequest = KeyRequest()
+    management_roles: Annotated[tuple[RoleArn, ...], Field(max_length=50)] = ()
+    tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_own_tags)] = Field(default_factory=dict)
+
+    @property
+    def access_id(self) -> str:
+        """`<system>/<kind>/<name>`: the unit of request, of record and of repair."""
+        return f"{self.system}/{self.resource.kind}/{self.resource.name}"
+
+
+class _UnknownSystem(OnboardingRequest[Any]):
+    """Lets the other errors of a request be told beside that of its system."""
+
+    resource: dict[str, Any]
+
+
+# One model for each system: what its schema says and what its errors name is that system's own resource.
+ONBOARDING: Mapping[str, type[OnboardingRequest[Any]]] = {
+    name: cast("type[OnboardingRequest[Any]]", OnboardingRequest.__class_getitem__(system.resource))
+    for name, system in SYSTEMS.items()
+}
+
+
+def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
+    """The request in the detail of an event. Raises InvalidRequest with every problem, none of which repeats a value."""
+    if not isinstance(detail, Mapping):
+        raise InvalidRequest([Problem("detail", "must be a JSON object")])
+    name = detail.get("system")
+    system = SYSTEMS.get(name) if isinstance(name, str) else None
+    model = ONBOARDING[system.name] if system else _UnknownSystem
+    problems: set[Problem] = set()
+    if not system:
+        rule = "is missing" if name is None else f"must be one of {', '.join(SYSTEMS)}"
+        problems.add(Problem("system", rule))
+        # A placeholder that the model accepts, so that only the other errors are added.
+        detail = {**detail, "system": ""}
+    try:
+        request = model.model_validate_json(_as_json(detail), context={"system": system})
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise InvalidRequest(problems | {_problem(model, item) for item in details}) from None
+    if problems:
+        raise InvalidRequest(problems)
+    return request
+
+
+def _as_json(detail: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(detail, allow_nan=False)
+    except (ValueError, RecursionError):
+        raise InvalidRequest([Problem("detail", "is nested too deeply or holds a number that JSON has not")]) from None
+
+
+def _problem(model: type[Document], error: ErrorDetails) -> Problem:
+    """One pydantic error as a place and a rule; names that could be values are left out of the place."""
+    *parents, last = error["loc"] or ("detail",)
+    path = [str(part) if _is_harmless(part) else "<name>" for part in (*parents, last)]
+    if error["type"] == "extra_forbidden":
+        secretive = path[0] == "secret" or bool(_SOUNDS_SECRET.search(str(last)))
+        if secretive:
+            return Problem(".".join(path), f"is not a member here; {NO_TOKEN_HERE}")
+        near = difflib.get_close_matches(str(last), _members(model, parents), n=1)
+        return Problem(".".join(path), f"is not a member here; did you mean {near[0]}?" if near else "is not a member here")
+    if error["loc"][:2] == ("secret", "value") and error["type"] in {"model_type", "string_type"}:
+        return Problem("secret.value", f"must be an object with one of generate, copyFrom, existing; {NO_TOKEN_HERE}")
+    if error["type"] == "missing":
+        return Problem(".".join(path), "is missing")
+    return Problem(".".join(path), error["msg"][0].lower() + error["msg"][1:])
+
+
+def _is_harmless(part: str | int) -> bool:
+    return isinstance(part, int) or bool(_HARMLESS_NAME.fullmatch(part))
+
+
+def _members(model: type[Document], parents: list[str | int]) -> list[str]:
+    """The wire names that stand at a place of the model."""
+    schema = model.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in parents:
+        node = node.get("properties", {}).get(part, {})
+        node = next((option for option in node.get("anyOf", []) if "$ref" in option), node)
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return list(node.get("properties", {}))
+
+
+def _load(value: object) -> OnboardingRequest[Any]:
+    return value if isinstance(value, OnboardingRequest) else parse_onboarding(value)
+
+
+# For the inputs of functions: a request that has been parsed before, whatever its system.
+AnyOnboarding = Annotated[
+    OnboardingRequest[Any],
+    PlainValidator(_load),
+    PlainSerializer(lambda request: request.model_dump(mode="json", by_alias=True, exclude_none=True)),
+]

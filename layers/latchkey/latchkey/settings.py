@@ -1,0 +1,57 @@
+"""What the template tells the functions, read from the environment once and typed."""
+
+import os
+from functools import cache
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Place(BaseModel):
+    """Where this stack runs; every ARN it makes or accepts is compared with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    partition: str
+    account: str
+    region: str
+
+    def arn(self, service: str, resource: str, *, region: str | None = None) -> str:
+        """The ARN of a resource here; give `region=""` for global services such as IAM."""
+        return f"arn:{self.partition}:{service}:{self.region if region is None else region}:{self.account}:{resource}"
+
+
+class Settings(BaseModel):
+    """One field for each environment variable; a missing one fails the first use with pydantic's ValidationError."""
+
+    model_config = ConfigDict(frozen=True)
+
+    place: Place
+    access_table: str
+    request_bus: str
+    secret_prefix: str
+    allow_http_origins: bool
+    trusted_principal_patterns: tuple[str, ...]
+    allowed_origin_hosts: tuple[str, ...]
+    configure_role_arn: str
+    onboard_state_machine_arn: str = ""
+
+
+@cache
+def settings() -> Settings:
+    """The settings of the running function. `AWS_REGION` comes from Lambda, all else from the template."""
+    env = os.environ
+    return Settings(
+        place=Place(partition=env["AWS_PARTITION"], account=env["ACCOUNT_ID"], region=env["AWS_REGION"]),
+        access_table=env["ACCESS_TABLE"],
+        request_bus=env["REQUEST_BUS"],
+        secret_prefix=env["SECRET_PREFIX"],
+        allow_http_origins=env["ALLOW_HTTP_ORIGINS"] == "true",
+        trusted_principal_patterns=_list(env["TRUSTED_PRINCIPAL_PATTERNS"]),
+        allowed_origin_hosts=_list(env["ALLOWED_ORIGIN_HOSTS"]),
+        configure_role_arn=env["CONFIGURE_ROLE_ARN"],
+        onboard_state_machine_arn=env.get("ONBOARD_STATE_MACHINE_ARN", ""),
+    )
+
+
+def _list(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())

@@ -1,0 +1,168 @@
+"""AWS Elemental MediaTailor: a source location that authenticates to its origin with a Secrets Manager access token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from latchkey.aws import status_of
+from latchkey.documents import JsonKey
+from latchkey.settings import Place
+from latchkey.systems.readers import ServicePrincipal
+from latchkey.systems.system import Configuration, Configured, Resource, SecretShape, System
+
+if TYPE_CHECKING:
+    from mypy_boto3_mediatailor.client import MediaTailorClient
+    from mypy_boto3_mediatailor.type_defs import AccessConfigurationTypeDef, DescribeSourceLocationResponseTypeDef
+
+_BY_SECRET: Final = "SECRETS_MANAGER_ACCESS_TOKEN"
+
+
+def _base_url(value: str) -> str:
+    """http or https, a host, nothing else that could carry a credential; which of the two is allowed the stack decides."""
+    if re.search(r"[\s\\\x00-\x1f\x7f]", value):
+        raise PydanticCustomError("url", "must not hold white space, backslashes or control characters")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise PydanticCustomError("url", "must be a URL") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise PydanticCustomError("url", "must be an http or https URL with a host")
+    if "@" in parts.netloc:
+        raise PydanticCustomError("url", "must not hold a user or password")
+    if "?" in value or "#" in value:
+        raise PydanticCustomError("url", "must not hold a query or fragment")
+    return value
+
+
+def _header(value: str) -> str:
+    if value.lower().startswith(("x-amz-", "x-amzn-")):
+        raise PydanticCustomError("header", "must not begin with x-amz- or x-amzn-, which MediaTailor refuses")
+    return value
+
+
+class SourceLocation(Resource):
+    """A channel assembly source location and the header by which it shows the token to its origin.
+
+    `secretKey` is the member of the secret's JSON that holds the token. The name goes into the grant's name, which takes
+    only letters, digits, hyphen and underscore. https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-creating-source-locations.html
+    """
+
+    kind: ClassVar[str] = "sourceLocation"
+
+    source_location: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+    base_url: Annotated[str, Field(max_length=2048), AfterValidator(_base_url)]
+    header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$"), AfterValidator(_header)]
+    secret_key: JsonKey
+    configure: Literal[True] = True
+
+    @property
+    def name(self) -> str:
+        return self.source_location
+
+    def arn(self, place: Place) -> str:
+        return place.arn("mediatailor", f"sourceLocation/{self.source_location}")
+
+
+class SourceLocations(Configuration):
+    """Source locations over MediaTailor's API, whose update is a PUT of the whole object and whose errors have no names."""
+
+    service = "mediatailor"
+
+    def wanted(self, resource: SourceLocation, secret_arn: str) -> dict[str, str]:
+        return {
+            "accessType": _BY_SECRET,
+            "baseUrl": resource.base_url,
+            "header": resource.header,
+            "secretArn": secret_arn,
+            "secretKey": resource.secret_key,
+        }
+
+    def read(self, client: MediaTailorClient, resource: SourceLocation) -> Configured | None:
+        found = _describe(client, resource.name)
+        if found is None:
+            return None
+        access = found.get("AccessConfiguration", {})
+        token = access.get("SecretsManagerAccessTokenConfiguration", {})
+        sends_token = access.get("AccessType") == _BY_SECRET
+        settings = {
+            "accessType": access.get("AccessType", ""),
+            "baseUrl": found["HttpConfiguration"]["BaseUrl"],
+            "header": token.get("HeaderName", ""),
+            "secretArn": token.get("SecretArn", ""),
+            "secretKey": token.get("SecretStringKey", ""),
+        }
+        return Configured(found["Arn"], settings, token.get("SecretArn") if sends_token else None)
+
+    def write(self, client: MediaTailorClient, resource: SourceLocation, secret_arn: str, tags: Mapping[str, str]) -> None:
+        access: AccessConfigurationTypeDef = {
+            "AccessType": _BY_SECRET,
+            "SecretsManagerAccessTokenConfiguration": {
+                "HeaderName": resource.header,
+                "SecretArn": secret_arn,
+                "SecretStringKey": resource.secret_key,
+            },
+        }
+        found = _describe(client, resource.name)
+        if found is None:
+            client.create_source_location(
+                SourceLocationName=resource.name,
+                HttpConfiguration={"BaseUrl": resource.base_url},
+                AccessConfiguration=access,
+                Tags=tags,
+            )
+            return
+        # What an omitted member means in this PUT is not documented, so everything the location has is sent again.
+        kept: dict[str, Any] = {
+            member: found[member]
+            for member in ("DefaultSegmentDeliveryConfiguration", "SegmentDeliveryConfigurations")
+            if found.get(member)
+        }
+        client.update_source_location(
+            SourceLocationName=resource.name,
+            HttpConfiguration={"BaseUrl": resource.base_url},
+            AccessConfiguration=access,
+            **kept,
+        )
+
+    def alerts(self, client: MediaTailorClient, resource_arn: str) -> tuple[str, ...]:
+        pages = client.get_paginator("list_alerts").paginate(ResourceArn=resource_arn)
+        return tuple(sorted({alert["AlertCode"] for page in pages for alert in page.get("Items", [])}))
+
+
+def _describe(client: MediaTailorClient, name: str) -> DescribeSourceLocationResponseTypeDef | None:
+    """MediaTailor models no error for a missing location: a 404 tells, a 400 only beside a complete list without the name."""
+    try:
+        return client.describe_source_location(SourceLocationName=name)
+    except ClientError as error:
+        if status_of(error) == 404:
+            return None
+        if status_of(error) != 400:
+            raise
+        pages = client.get_paginator("list_source_locations").paginate()
+        if any(item["SourceLocationName"] == name for page in pages for item in page.get("Items", [])):
+            raise
+        return None
+
+
+MEDIATAILOR = System(
+    name="mediatailor",
+    resource=SourceLocation,
+    reader=ServicePrincipal(service="mediatailor", grant_name_pattern="MediaTailor-SourceLocation-{account}-{name}"),
+    # The value must be between 8 and 128 characters long:
+    # https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-token-how-to-create-secret.html
+    secret=SecretShape(member=attrgetter("secret_key"), minimum=8, maximum=128),
+    configuration=SourceLocations(),
+    documents=(
+        "https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-overview.html",
+        "https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-configuring.html",
+    ),
+)

@@ -1,0 +1,128 @@
+"""The only module that holds a token: it makes, copies and judges values, and lets none of them out in what it raises."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from latchkey.aws import code_of
+from latchkey.desired import Desired
+from latchkey.documents import Document
+from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.systems.system import SecretShape
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+type ClientOfRegion = Callable[[str], SecretsManagerClient]
+
+_ALPHABET = string.ascii_letters + string.digits
+
+# Absent, being deleted, without consent, or under a key that is off: the look at the secret itself tells which.
+_UNREADABLE = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "DecryptionFailure",
+    "InvalidRequestException",
+    "ResourceNotFoundException",
+}
+
+
+class Findings(Document):
+    """Problems with the form of values, told without them."""
+
+    findings: tuple[Problem, ...]
+
+
+def generated_value(desired: Desired) -> str:
+    """A new secret's value: letters and digits, as many as the request asks for, from the system's randomness."""
+    generate = desired.request.secret.value.generate
+    if generate is None:
+        raise Conflict("the secret to be used has gone since the request was checked")
+    return _compose(desired, "".join(secrets.choice(_ALPHABET) for _ in range(generate.length)))
+
+
+def copied_value(desired: Desired, client_of_region: ClientOfRegion) -> str | None:
+    """The value of the secret named in copyFrom in this system's form, or None if the request copies nothing."""
+    source = desired.request.secret.value.copy_from
+    if source is None:
+        return None
+    text = read_value(client_of_region(_region(source.secret_arn)), source.secret_arn)
+    token = _member(text, source.key) if source.key else text
+    rule = _rule_broken(_shape(desired), token, source.key)
+    if rule or token is None:
+        raise InvalidRequest([Problem("secret.value.copyFrom", rule or "")])
+    return _compose(desired, token)
+
+
+def check_value(desired: Desired, client_of_region: ClientOfRegion) -> Findings:
+    """What is wrong with the form of the value a request brings, or finds under its secret's name.
+
+    A value that cannot be read gives no problem here: why it cannot is told by the look at the secret itself.
+    """
+    shape = desired.system.secret
+    if shape is None:
+        return Findings(findings=())
+    request = desired.request.secret.value
+    key: str | None
+    if request.copy_from is not None:
+        place, secret, key = "secret.value.copyFrom", request.copy_from.secret_arn, request.copy_from.key
+    elif request.existing is not None:
+        place, secret, key = "secret.value.existing", request.existing.secret_arn, shape.member(desired.resource)
+    else:
+        place, secret, key = "secret.name", desired.secret_name, shape.member(desired.resource)
+    region = _region(secret) if request.source_arn else desired.place.region
+    text = _value_if_readable(client_of_region(region), secret)
+    rule = None if text is None else _rule_broken(shape, _member(text, key) if key else text, key)
+    return Findings(findings=(Problem(place, rule),) if rule else ())
+
+
+def read_value(secretsmanager: SecretsManagerClient, secret: str) -> str:
+    """The current value of a secret as text; a binary secret reads as empty."""
+    return secretsmanager.get_secret_value(SecretId=secret).get("SecretString", "")
+
+
+def _value_if_readable(secretsmanager: SecretsManagerClient, secret: str) -> str | None:
+    try:
+        return read_value(secretsmanager, secret)
+    except ClientError as error:
+        if code_of(error) in _UNREADABLE:
+            return None
+        raise
+
+
+def _compose(desired: Desired, token: str) -> str:
+    return json.dumps({_shape(desired).member(desired.resource): token})
+
+
+def _shape(desired: Desired) -> SecretShape:
+    if desired.system.secret is None:
+        raise Conflict(f"{desired.system.name} reads no secret")
+    return desired.system.secret
+
+
+def _member(text: str, key: str) -> str | None:
+    """The text member of a JSON object, or None if there is no such thing."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    member = document.get(key) if isinstance(document, dict) else None
+    return member if isinstance(member, str) else None
+
+
+def _rule_broken(shape: SecretShape, token: str | None, key: str | None) -> str | None:
+    if token is None:
+        return f"the secret must be a JSON object with the text member {key}"
+    if not shape.minimum <= len(token) <= shape.maximum:
+        return f"the token must be {shape.minimum} to {shape.maximum} characters long"
+    return None
+
+
+def _region(secret_arn: str) -> str:
+    return secret_arn.split(":")[3]

@@ -1,0 +1,61 @@
+"""What AWS leaves undocumented, as switches of the models: the product must work under every value."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class _Switches(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Trail(_Switches):
+    """How CloudTrail events reach EventBridge: best effort, unordered, sometimes twice, sometimes not at all."""
+
+    lose: float = Field(default=0, ge=0, le=1)
+    duplicate: float = Field(default=0, ge=0, le=1)
+    delay_seconds: float = Field(default=0, ge=0)
+    shuffle: bool = False
+
+
+class Assumptions(_Switches):
+    """One value for each undocumented point; the defaults are the likeliest reading of the documents."""
+
+    mediatailor_retires: Literal["at-once", "late", "never"] = "at-once"
+    late_seconds: float = Field(default=3, ge=0)
+    # Whether a late retirement also takes the grant that a recreated source location uses again.
+    late_retires_reused: bool = False
+    grant_form: Literal["principal", "service-principal"] = "principal"
+    trail_member_case: Literal["pascal", "camel"] = "pascal"
+    recreated_grant: Literal["same-id", "new-id"] = "same-id"
+    tag_lag_seconds: float = Field(default=0, ge=0)
+    grant_lag_seconds: float = Field(default=0, ge=0)
+    missing_status: Literal[404, 400] = 404
+    update_retires: bool = False
+    caller_needs_decrypt: bool = False
+    source_account_sent: bool = False
+    omitted_on_put: Literal["keep", "clear"] = "keep"
+    sources_first: bool = True
+    empty_pages: bool = False
+    trail: Trail = Trail()
+
+
+class _Current:
+    """The values in force; tests change them through PUT /_local/assumptions."""
+
+    def __init__(self) -> None:
+        self.value = Assumptions()
+
+    def update(self, changes: dict[str, object]) -> Assumptions:
+        """Merges `changes` (wire names) over the values in force; ValidationError if one is wrong, then nothing changes."""
+        merged = self.value.model_dump(by_alias=True) | changes
+        self.value = Assumptions.model_validate(merged)
+        return self.value
+
+    def reset(self) -> Assumptions:
+        self.value = Assumptions()
+        return self.value
+
+
+CURRENT = _Current()

@@ -1,0 +1,35 @@
+"""What MiniStack 1.5.33 does otherwise than AWS, put right at run time: a module per service, a function per gap."""
+
+from local_aws.gaps import (
+    cloudformation,
+    conditions,
+    delivery,
+    grants,
+    iam,
+    key_policies,
+    keys,
+    machine_roles,
+    resource_policies,
+    secret_keys,
+    secrets,
+    step_functions,
+)
+
+
+def apply() -> None:
+    """Closes every gap; call it once MiniStack may be imported, again at will."""
+    for service in (
+        conditions,
+        iam,
+        keys,
+        key_policies,
+        grants,
+        secrets,
+        secret_keys,
+        resource_policies,
+        step_functions,
+        machine_roles,
+        delivery,
+        cloudformation,
+    ):
+        service.apply()

@@ -1,0 +1,179 @@
+"""Authorization as AWS does it: the condition keys of a request, the further checks some requests need, KMS grants."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import eventbridge, iam, kms
+from ministack.services import tagging as tag_store
+
+from local_aws import authorize
+from local_aws.gaps.patching import Around, wrap
+
+# Travel with the condition keys from the request's body to `_enforce`; no policy can name them.
+_ALSO = "latchkey/also-on"
+_ENTRIES = "latchkey/entries"
+
+# Tagging while creating is a second permission; the resource does not exist yet.
+_TAG_ON_CREATE = {
+    "kms:CreateKey": "kms:TagResource",
+    "secretsmanager:CreateSecret": "secretsmanager:TagResource",
+    "iam:CreateRole": "iam:TagRole",
+    "iam:CreatePolicy": "iam:TagPolicy",
+}
+
+
+def apply() -> None:
+    iam_evaluator._RESOURCE_POLICY_LOOKUPS["events"] = ("eventbridge", "bus_policy_for_arn")
+    eventbridge.bus_policy_for_arn = _bus_policy
+    wrap(iam_actions, "request_tag_context", _request_context)
+    wrap(iam_actions, "extract_resource_arn", _resource_arn)
+    wrap(iam_evaluator, "enforce", _enforce)
+    wrap(iam_evaluator, "_resolve_condition_key", _condition_key)
+
+
+def _request_context(original: Around, service: str, iam_action: str, body: bytes, params: Any) -> dict[str, Any]:
+    """ministack 1.5.33: of a request's own condition keys only the tags are set."""
+    context: dict[str, Any] = original(service, iam_action, body, params)
+    if service == "iam":
+        return context | dict(_iam_keys(params))
+    if service not in ("kms", "secretsmanager", "events"):
+        return context
+    try:
+        data = json.loads(body or b"{}")
+    except ValueError:
+        return context
+    keys = {"kms": _kms_keys, "secretsmanager": _secret_keys, "events": _event_keys}[service]
+    return context | dict(keys(iam_action, data))
+
+
+def _kms_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if "PendingWindowInDays" in data:
+        yield "kms:ScheduleKeyDeletionPendingWindowInDays", str(data["PendingWindowInDays"])
+    if "RotationPeriodInDays" in data:
+        yield "kms:RotationPeriodInDays", str(data["RotationPeriodInDays"])
+    if action in ("kms:CreateKey", "kms:PutKeyPolicy"):
+        skipped = bool(data.get("BypassPolicyLockoutSafetyCheck"))
+        yield "kms:BypassPolicyLockoutSafetyCheck", str(skipped).lower()
+    if action in ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"):
+        yield "kms:GrantIsForAWSResource", "false"
+    if action == "kms:CreateGrant":
+        yield "kms:GrantOperations", list(data.get("Operations") or [])
+        for member in ("GranteePrincipal", "RetiringPrincipal", "GranteeServicePrincipal", "RetiringServicePrincipal"):
+            if data.get(member):
+                yield f"kms:{member}", data[member]
+        for constraint in set(data.get("Constraints") or {}) & {"EncryptionContextSubset", "EncryptionContextEquals"}:
+            yield "kms:GrantConstraintType", constraint
+    pairs = data.get("EncryptionContext") or {}
+    yield from ((f"kms:EncryptionContext:{name}", value) for name, value in pairs.items())
+    if pairs:
+        yield "kms:EncryptionContextKeys", list(pairs)
+    aliased = (kms._resolve_key(data.get("TargetKeyId")), kms._resolve_key(data.get("AliasName")))
+    if action in ("kms:CreateAlias", "kms:UpdateAlias", "kms:DeleteAlias"):
+        yield _ALSO, sorted({key["Arn"] for key in aliased if key})
+
+
+def _secret_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if action == "secretsmanager:PutResourcePolicy":
+        yield "secretsmanager:BlockPublicPolicy", str(bool(data.get("BlockPublicPolicy"))).lower()
+    if action == "secretsmanager:DeleteSecret":
+        yield "secretsmanager:ForceDeleteWithoutRecovery", str(bool(data.get("ForceDeleteWithoutRecovery"))).lower()
+    for member in ("Name", "KmsKeyId", "SecretId", "VersionId", "VersionStage", "RecoveryWindowInDays"):
+        if data.get(member):
+            yield f"secretsmanager:{member}", str(data[member])
+    key = kms._resolve_key(data.get("KmsKeyId"))
+    if key:
+        yield "secretsmanager:KmsKeyArn", key["Arn"]
+
+
+def _event_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if action == "events:PutEvents":
+        pairs = {(str(entry.get("Source")), str(entry.get("DetailType"))) for entry in data.get("Entries") or []}
+        yield _ENTRIES, [{"events:source": source, "events:detail-type": kind} for source, kind in sorted(pairs)]
+
+
+def _iam_keys(params: Any) -> Iterator[tuple[str, Any]]:
+    """The boundary a request sets; else the one on the role or user that it changes."""
+    name = iam._p(params, "RoleName") or iam._p(params, "UserName")
+    entity = iam._roles.get(name) or iam._users.get(name) or {}
+    boundary = iam._p(params, "PermissionsBoundary") or entity.get("PermissionsBoundary")
+    if boundary:
+        yield "iam:PermissionsBoundary", boundary
+    policy = iam._p(params, "PolicyArn")
+    if policy:
+        yield "iam:PolicyARN", policy
+
+
+def _resource_arn(original: Around, service: str, *args: Any, **kwargs: Any) -> str:
+    """ministack 1.5.33: alias operations are checked on `*`, and a key named by its alias on the alias."""
+    arn: str = original(service, *args, **kwargs)
+    if service != "kms":
+        return arn
+    if ":alias/" in arn:
+        key = kms._resolve_key(arn)
+        return str(key["Arn"]) if key else arn
+    body, region, account = args[3], args[5], args[6]
+    name = iam_actions._safe_json_field(body, "AliasName")
+    return f"arn:aws:kms:{region}:{account}:{name}" if name and arn == "*" else arn
+
+
+def _enforce(
+    original: Around,
+    access_key: str,
+    iam_action: str,
+    service: str,
+    region: str,
+    resource_arn: str = "*",
+    service_context: dict[str, Any] | None = None,
+) -> Any:
+    """Every check that AWS makes for the request; the first refusal is the answer."""
+    context = {"aws:ViaAWSService": "false"} | (service_context or {})
+    also, entries = context.pop(_ALSO, []), context.pop(_ENTRIES, None) or [{}]
+    if service in ("kms", "secretsmanager", "iam"):
+        context |= _resource_tags(service, resource_arn)
+    for entry in entries:
+        refused = original(access_key, iam_action, service, region, resource_arn, context | entry)
+        if refused and not _granted(refused, iam_action, resource_arn, context):
+            return refused
+    for arn in also:
+        on_key = context | _resource_tags(service, arn)
+        if refused := original(access_key, iam_action, service, region, arn, on_key):
+            return refused
+    second = _TAG_ON_CREATE.get(iam_action)
+    if not second or "aws:TagKeys" not in context:
+        return None
+    # A key has no ARN before it is made; a secret and a role are known by their names.
+    return original(access_key, second, service, region, "*" if service == "kms" else resource_arn, context)
+
+
+def _resource_tags(service: str, arn: str) -> dict[str, str]:
+    """ministack 1.5.33: tags of a resource are unknown to key policies, boundaries and session policies."""
+    tags = tag_store.resource_tags(arn) or {}
+    prefixes = ("aws:ResourceTag/", f"{service}:ResourceTag/")
+    return {f"{prefix}{name}".lower(): value for name, value in tags.items() for prefix in prefixes}
+
+
+def _granted(refused: Any, action: str, resource: str, context: dict[str, Any]) -> bool:
+    """ministack 1.5.33: grants are listed, but never allow anything."""
+    implicit = getattr(refused, "decision", "") == "ImplicitDeny"
+    return implicit and authorize.grant_allows(refused.principal_arn, action, resource, context)
+
+
+def _condition_key(original: Around, key: str, ctx: Any) -> Any:
+    """ministack 1.5.33: `aws:PrincipalArn` of a role session is the session's ARN; AWS compares the role's."""
+    name = key.lower()
+    if ctx.principal_type == "AWSService" and name in ("aws:principalarn", "aws:principalaccount", "aws:principaltype"):
+        return None
+    if name == "aws:principalarn":
+        return authorize.role_arn_of(ctx.principal_arn)
+    if name == "kms:calleraccount":
+        return ctx.principal_account or None
+    return original(key, ctx)
+
+
+def _bus_policy(arn: str) -> tuple[str, str] | None:
+    """ministack 1.5.33: bus policies are stored and never read."""
+    name = arn.partition(":event-bus/")[2]
+    policy = eventbridge._event_bus_policies.get(name) if name else None
+    return (json.dumps(policy), arn.split(":")[4]) if policy else None

@@ -1,0 +1,95 @@
+"""A small HTTP origin that serves a manifest only with the access token of its source location.
+
+It stands for an operator who has put the secret's value into the origin's configuration.
+"""
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from ministack.core.responses import request_scope
+from ministack.services import secretsmanager
+
+from local_aws.source_locations import SourceLocation, SourceLocations
+
+_MANIFEST = b"""#EXTM3U
+#EXT-X-VERSION:3
+#EXT-X-TARGETDURATION:6
+#EXT-X-PLAYLIST-TYPE:VOD
+#EXTINF:6.0,
+segment-0.ts
+#EXT-X-ENDLIST
+"""
+Seen = dict[str, Any]
+
+
+class Origin:
+    """Serves the live source locations of `locations` whose base URL names this origin's port."""
+
+    def __init__(self, locations: SourceLocations, host: str) -> None:
+        self.requests: list[Seen] = []
+        self._locations = locations
+        origin = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status = origin.answer(self.path, dict(self.headers.items()))
+                body = _MANIFEST if status == 200 else b""
+                self.send_response(status)
+                self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Quiet; GET /_local/origin tells what was asked."""
+
+        self._server = ThreadingHTTPServer((host, 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, name="origin", daemon=True).start()
+
+    def answer(self, target: str, headers: dict[str, str]) -> int:
+        """The status for a request; it is recorded with a hash of the token, never the token."""
+        path = urlsplit(target).path
+        lower = {name.lower(): value for name, value in headers.items()}
+        status, seen = 404, None
+        for location in self._serving(path):
+            token = location.token
+            if token is None:
+                status, seen = 200, None
+                break
+            sent = lower.get(token["HeaderName"].lower())
+            seen = (token["HeaderName"], sent) if sent is not None else seen
+            status = 200 if sent is not None and sent in _tokens(location) else 403
+            if status == 200:
+                break
+        digest = hashlib.sha256(seen[1].encode()).hexdigest() if seen else None
+        self.requests.append({"path": path, "status": status, "header": seen[0] if seen else None, "valueSha256": digest})
+        return status
+
+    def _serving(self, path: str) -> list[SourceLocation]:
+        """The locations with the most specific base URL."""
+        bases = [(urlsplit(location.base_url), location) for location in self._locations.everywhere()]
+        ours = [(base.path.rstrip("/") + "/", location) for base, location in bases if base.port == self.port]
+        fitting = [(len(base), location) for base, location in ours if path.startswith(base)]
+        longest = max((length for length, _ in fitting), default=0)
+        return [location for length, location in fitting if length == longest and path.endswith(".m3u8")]
+
+
+def _tokens(location: SourceLocation) -> set[str]:
+    """The current and the previous token, so that a rotation interrupts nothing."""
+    token = location.token or {}
+    found = set()
+    with request_scope(location.account, location.region):
+        for stage in ("AWSCURRENT", "AWSPREVIOUS"):
+            try:
+                string = secretsmanager.resolve_secret_string(token["SecretArn"], stage)
+                found.add(json.loads(string or "")[token["SecretStringKey"]])
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found

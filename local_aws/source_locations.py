@@ -1,0 +1,97 @@
+"""What the MediaTailor model remembers: source locations and their VOD and live sources, per account and Region."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+TOKEN = "SECRETS_MANAGER_ACCESS_TOKEN"
+
+
+@dataclass(frozen=True)
+class GrantRef:
+    key_arn: str
+    grant_id: str
+
+
+@dataclass
+class Source:
+    """A VOD or live source; `alerts` are the codes of its last read from the origin, with their messages."""
+
+    kind: str
+    name: str
+    arn: str
+    packages: list[dict[str, str]]
+    tags: dict[str, str]
+    created: datetime
+    modified: datetime
+    alerts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class SourceLocation:
+    """`settings` are the members of CreateSourceLocation other than its name and tags."""
+
+    name: str
+    account: str
+    region: str
+    settings: dict[str, Any]
+    tags: dict[str, str]
+    created: datetime
+    modified: datetime
+    grant: GrantRef | None = None
+    sources: dict[tuple[str, str], Source] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:mediatailor:{self.region}:{self.account}:sourceLocation/{self.name}"
+
+    @property
+    def grant_name(self) -> str:
+        """https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-overview.html"""
+        return f"MediaTailor-SourceLocation-{self.account}-{self.name}"
+
+    @property
+    def base_url(self) -> str:
+        return str(self.settings["HttpConfiguration"]["BaseUrl"])
+
+    @property
+    def token(self) -> dict[str, str] | None:
+        """HeaderName, SecretArn and SecretStringKey, or None where no Secrets Manager token is sent."""
+        access = self.settings.get("AccessConfiguration") or {}
+        if access.get("AccessType") != TOKEN:
+            return None
+        found: dict[str, str] = access.get("SecretsManagerAccessTokenConfiguration") or {}
+        return found
+
+    def source_arn(self, kind: str, name: str) -> str:
+        return f"arn:aws:mediatailor:{self.region}:{self.account}:{kind}Source/{self.name}/{name}"
+
+
+class SourceLocations:
+    """Every source location, by account, Region and name."""
+
+    def __init__(self) -> None:
+        self._all: dict[tuple[str, str, str], SourceLocation] = {}
+
+    def get(self, account: str, region: str, name: str) -> SourceLocation | None:
+        return self._all.get((account, region, name))
+
+    def put(self, location: SourceLocation) -> None:
+        self._all[location.account, location.region, location.name] = location
+
+    def remove(self, location: SourceLocation) -> None:
+        del self._all[location.account, location.region, location.name]
+
+    def of(self, account: str, region: str) -> list[SourceLocation]:
+        """In order of their names."""
+        return [found for key, found in sorted(self._all.items()) if key[:2] == (account, region)]
+
+    def everywhere(self) -> list[SourceLocation]:
+        return list(self._all.values())
+
+    def uses(self, grant: GrantRef) -> bool:
+        return any(location.grant == grant for location in self.everywhere())
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

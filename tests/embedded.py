@@ -1,0 +1,119 @@
+"""Starts the embedded AWS as its own process and speaks to it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+REPOSITORY = Path(__file__).parent.parent
+
+
+def until[T](probe: Callable[[], T], what: str, seconds: float = 10) -> T:
+    """The first truthy value of `probe`; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} seconds")
+        time.sleep(0.02)
+    return found
+
+
+class Embedded:
+    """`with Embedded(deploy=True) as aws:` gives a running account; `deploy` also deploys the built template."""
+
+    def __init__(self, *, deploy: bool = False) -> None:
+        self._deploy = deploy
+        self.url = self.origin_url = ""
+        self._clients: dict[tuple[object, ...], Any] = {}
+
+    def __enter__(self) -> Self:
+        self._log = tempfile.NamedTemporaryFile(prefix="local-aws-", suffix=".log")
+        command = [sys.executable, "-m", "local_aws", "--port", "0", *(["--deploy"] if self._deploy else [])]
+        self._process = subprocess.Popen(command, cwd=REPOSITORY, stdout=self._log, stderr=subprocess.STDOUT)
+        try:
+            until(self._has_started, "local AWS ready", 180 if self._deploy else 40)
+        except BaseException:
+            self.end()
+            raise
+        self.url = re.findall(r"export AWS_ENDPOINT_URL=(\S+)", self.log())[0]
+        self.origin_url = self.control("GET", "health")["originUrl"]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.end()
+        self._log.close()
+
+    def client(self, service: str, **kwargs: Any) -> Any:
+        """A client with the root credentials of the account; loading a service's model is what takes time."""
+        options = {"config": _STANDARD_RETRIES} | kwargs
+        known = (service, *sorted(options.items()))
+        if known not in self._clients:
+            self._clients[known] = _ROOT.client(service, endpoint_url=self.url, **options)
+        return self._clients[known]
+
+    def assume(self, role_arn: str) -> boto3.Session:
+        """A session of the role; its clients need `endpoint_url=`."""
+        answer = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="tests")
+        return session(answer["Credentials"])
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        """The answer of /_local/`path`; raises AssertionError with the error it gives."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/_local/{path}", data=data, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from None
+
+    def log(self) -> str:
+        """Everything it has printed."""
+        return Path(self._log.name).read_text(errors="replace")
+
+    def _has_started(self) -> bool:
+        if self._process.poll() is not None:
+            raise AssertionError(f"local AWS ended with {self._process.returncode}:\n{self.log()}")
+        return "local AWS ready" in self.log()
+
+    def children(self) -> list[int]:
+        """The process ids of the functions' workers."""
+        listed = subprocess.run(["pgrep", "-P", str(self._process.pid)], check=False, capture_output=True, text=True)
+        return [int(pid) for pid in listed.stdout.split()]
+
+    def end(self, name: signal.Signals = signal.SIGTERM) -> int:
+        """Ends it as a user would; its exit status."""
+        if self._process.poll() is None:
+            self._process.send_signal(name)
+        try:
+            return self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+
+def session(credentials: Any = None, region: str = REGION) -> boto3.Session:
+    """A session with STS credentials, or with those of the account's root."""
+    given = credentials or {"AccessKeyId": "test", "SecretAccessKey": "test", "SessionToken": None}
+    return boto3.Session(
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given["SessionToken"],
+        region_name=region,
+    )
+
+
+_ROOT: Any = session()  # its overloads name every service
+_STANDARD_RETRIES = Config(retries={"mode": "standard"})

@@ -1,0 +1,100 @@
+"""What the tests of the gaps need on an embedded AWS: roles with given policies, keys, stacks, refusals."""
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tests.embedded import ACCOUNT, Embedded, until
+
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+_ONCE = Config(retries={"total_max_attempts": 1})
+_numbers = itertools.count(1)
+
+
+class Account:
+    """The account of a running embedded AWS; `unique` names keep the tests apart."""
+
+    def __init__(self, local: Embedded) -> None:
+        self.local = local
+
+    def unique(self, stem: str) -> str:
+        return f"{stem}-{next(_numbers)}"
+
+    def client(self, service: str) -> Any:
+        return self.local.client(service, config=_ONCE)
+
+    def client_of(self, role_arn: str, service: str) -> Any:
+        session: Any = self.local.assume(role_arn)
+        return session.client(service, endpoint_url=self.local.url, config=_ONCE)
+
+    def assume(self, **assumptions: Any) -> None:
+        """Sets assumptions of the models for the rest of the test."""
+        self.local.control("PUT", "assumptions", assumptions)
+
+    def role(self, *statements: dict[str, Any], boundary: str = "", service: str = "") -> "Role":
+        """A role with the statements; the account may assume it, or only `service`."""
+        name, iam = self.unique("role"), self.client("iam")
+        extra = {"PermissionsBoundary": boundary} if boundary else {}
+        trusted = trust({"Service": service} if service else {"AWS": ROOT})
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusted, **extra)["Role"]["Arn"]
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(*statements or (allow("sts:*"),)))
+        return Role(self, name, arn)
+
+    def key(self, *statements: dict[str, Any], **members: Any) -> str:
+        """The ARN of a new key whose policy delegates to the account and has `statements` beside that."""
+        root = {"Principal": {"AWS": ROOT}} | allow("kms:*")
+        made = self.client("kms").create_key(Policy=policy(root, *statements), **members)
+        return str(made["KeyMetadata"]["Arn"])
+
+    def deploy(self, resources: dict[str, Any]) -> None:
+        """Creates a stack of the resources; fails if one of them does."""
+        cloudformation, name = self.client("cloudformation"), self.unique("stack")
+        body = json.dumps({"Resources": resources})
+        cloudformation.create_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"])
+
+        def settled() -> str:
+            found = str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+            return found if not found.endswith("IN_PROGRESS") else ""
+
+        if until(settled, "the stack") != "CREATE_COMPLETE":
+            events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+            raise AssertionError([event.get("ResourceStatusReason") for event in events])
+
+
+class Role:
+    """A role of the account."""
+
+    def __init__(self, account: Account, name: str, arn: str) -> None:
+        self.account, self.name, self.arn = account, name, arn
+
+    def client(self, service: str) -> Any:
+        return self.account.client_of(self.arn, service)
+
+
+def allow(action: str | list[str], resource: str = "*", /, **condition: Any) -> dict[str, Any]:
+    extra = {"Condition": condition} if condition else {}
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **extra}
+
+
+def deny(action: str, resource: str = "*", /, **condition: Any) -> dict[str, Any]:
+    return allow(action, resource, **condition) | {"Effect": "Deny"}
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def trust(principal: Any) -> str:
+    return policy({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
+
+
+def refused(call: Callable[..., Any], **members: Any) -> str:
+    """The error code of a call that must fail."""
+    with pytest.raises(ClientError) as caught:
+        call(**members)
+    return str(caught.value.response["Error"]["Code"])

@@ -1,0 +1,84 @@
+"""CloudFormation on the embedded AWS: the resource types of the template deploy, updates and deletion included."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.embedded import Embedded
+from tests.local_aws.gap_account import Account, allow, trust
+
+
+@pytest.fixture
+def account(local: Embedded) -> Account:
+    return Account(local)
+
+
+def resource(kind: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": f"AWS::{kind}", "Properties": properties}
+
+
+def test_the_kinds_of_the_template_deploy(account: Account) -> None:
+    bus, table = account.unique("bus"), account.unique("table")
+    key = [{"AttributeName": "id", "KeyType": "HASH"}]
+    document = {"Version": "2012-10-17", "Statement": [allow("kms:*")]}
+    queue_statement = {"Principal": {"Service": "events.amazonaws.com"}} | allow("sqs:SendMessage")
+    target = {"Arn": {"Fn::GetAtt": ["Queue", "Arn"]}, "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]}}
+    account.deploy(
+        {
+            "Bus": resource("Events::EventBus", Name=bus),
+            "BusPolicy": resource(
+                "Events::EventBusPolicy",
+                EventBusName={"Ref": "Bus"},
+                StatementId="Account",
+                Action="events:PutEvents",
+                Principal={"Ref": "AWS::AccountId"},
+            ),
+            "Table": resource(
+                "DynamoDB::Table",
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                KeySchema=key,
+                PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+                DeletionProtectionEnabled=True,
+                TimeToLiveSpecification={"AttributeName": "until", "Enabled": True},
+            ),
+            "Queue": resource("SQS::Queue", SqsManagedSseEnabled=True),
+            "QueuePolicy": resource(
+                "SQS::QueuePolicy",
+                Queues=[{"Ref": "Queue"}],
+                PolicyDocument={"Version": "2012-10-17", "Statement": [queue_statement]},
+            ),
+            "Alarm": resource(
+                "CloudWatch::Alarm",
+                Namespace="AWS/SQS",
+                MetricName="ApproximateNumberOfMessagesVisible",
+                Dimensions=[{"Name": "QueueName", "Value": {"Fn::GetAtt": ["Queue", "QueueName"]}}],
+                Statistic="Maximum",
+                Period=60,
+                EvaluationPeriods=1,
+                Threshold=0,
+                ComparisonOperator="GreaterThanThreshold",
+                TreatMissingData="notBreaching",
+            ),
+            "Logs": resource("Logs::LogGroup", RetentionInDays=30),
+            "Policy": resource("IAM::ManagedPolicy", PolicyDocument=document),
+            "Role": resource(
+                "IAM::Role",
+                AssumeRolePolicyDocument=json.loads(trust({"Service": "scheduler.amazonaws.com"})),
+                PermissionsBoundary={"Ref": "Policy"},
+                ManagedPolicyArns=[{"Ref": "Policy"}],
+            ),
+            "Schedule": resource(
+                "Scheduler::Schedule",
+                ScheduleExpression="rate(1 hour)",
+                FlexibleTimeWindow={"Mode": "OFF"},
+                Target=target | {"DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["Queue", "Arn"]}}},
+            ),
+        }
+    )
+    described = account.client("dynamodb").describe_table(TableName=table)["Table"]
+    assert described["DeletionProtectionEnabled"]
+    (statement,) = json.loads(account.client("events").describe_event_bus(Name=bus)["Policy"])["Statement"]
+    assert (statement["Sid"], statement["Principal"]) == ("Account", "000000000000")

@@ -1,0 +1,151 @@
+"""Delivery on the embedded AWS: what a target or a function fails to take is found on its dead-letter queue."""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+
+from tests.embedded import ACCOUNT, Embedded, until
+from tests.local_aws.gap_account import Account, allow
+
+FAILING = "def lambda_handler(event, context):\n    raise ValueError('no')\n"
+EVENT = {"Source": "latchkey.requests", "DetailType": "Onboarding Requested", "Detail": '{"a": 1}'}
+
+
+@pytest.fixture
+def account(local: Embedded) -> Account:
+    return Account(local)
+
+
+class Queue:
+    """A queue that EventBridge may write to, unless `closed`."""
+
+    def __init__(self, account: Account, closed: bool = False) -> None:
+        name = account.unique("queue")
+        self._sqs = account.client("sqs")
+        self.arn = f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}"
+        self._url = self._sqs.create_queue(QueueName=name)["QueueUrl"]
+        if not closed:
+            admit = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+            policy = {"Version": "2012-10-17", "Statement": [admit | {"Resource": self.arn}]}
+            self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": json.dumps(policy)})
+
+    def messages(self) -> list[dict[str, Any]]:
+        found = self._sqs.receive_message(QueueUrl=self._url, MessageAttributeNames=["All"]).get("Messages", [])
+        return list(found)
+
+    def first(self) -> tuple[Any, dict[str, str]]:
+        """Body and attributes of the first message to arrive."""
+        message = until(self.messages, "a message")[0]
+        attributes = message.get("MessageAttributes", {})
+        return json.loads(message["Body"]), {name: value["StringValue"] for name, value in attributes.items()}
+
+
+def rule(account: Account, target: str, dead_letters: Queue, role: str = "") -> str:
+    """A rule on a bus of its own; the name of the bus is returned."""
+    events, name = account.client("events"), account.unique("bus")
+    events.create_event_bus(Name=name)
+    events.put_rule(Name=name, EventBusName=name, EventPattern='{"source": ["latchkey.requests"]}')
+    members = {"DeadLetterConfig": {"Arn": dead_letters.arn}, "RetryPolicy": {"MaximumRetryAttempts": 2}}
+    as_role = {"RoleArn": role} if role else {}
+    events.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "target", "Arn": target, **members, **as_role}])
+    return name
+
+
+def publish(account: Account, bus: str, **changes: str) -> None:
+    account.client("events").put_events(Entries=[EVENT | {"EventBusName": bus} | changes])
+
+
+@pytest.mark.parametrize(
+    "target", ["lambda:us-east-1:{}:function:gone", "states:us-east-1:{}:stateMachine:gone", "sqs:us-east-1:{}:gone"]
+)
+def test_an_event_for_a_target_that_is_gone_is_a_dead_letter(account: Account, target: str) -> None:
+    arn, queue = f"arn:aws:{target.format(ACCOUNT)}", Queue(account)
+    bus = rule(account, arn, queue)
+    publish(account, bus)
+    body, attributes = queue.first()
+    assert (body["detail-type"], body["detail"]) == ("Onboarding Requested", {"a": 1})
+    assert (attributes["TARGET_ARN"], attributes["ERROR_CODE"]) == (arn, "NO_RESOURCE")
+    assert attributes["RULE_ARN"].endswith(f":rule/{bus}/{bus}")
+    assert attributes["RETRY_ATTEMPTS"] == "2"
+
+
+def state_machine(account: Account) -> str:
+    definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    role = account.role(service="states.amazonaws.com").arn
+    made = account.client("stepfunctions").create_state_machine(
+        name=account.unique("machine"), definition=definition, roleArn=role
+    )
+    return str(made["stateMachineArn"])
+
+
+def starter(account: Account, machine: str, service: str = "events.amazonaws.com") -> str:
+    return account.role(allow("states:StartExecution", machine), allow("sqs:SendMessage"), service=service).arn
+
+
+def test_an_input_that_a_state_machine_refuses_is_a_dead_letter(account: Account) -> None:
+    queue, machine = Queue(account), state_machine(account)
+    bus = rule(account, machine, queue, starter(account, machine))
+    publish(account, bus, Detail=json.dumps({"a": "x" * 262_144}))
+    assert queue.first()[1]["ERROR_CODE"] == "SDK_CLIENT_ERROR"
+
+
+def test_a_rule_starts_what_the_role_of_its_target_allows(account: Account) -> None:
+    queue, machine, states = Queue(account), state_machine(account), account.client("stepfunctions")
+    elsewhere = starter(account, f"{machine}-other")
+    for role in ("", elsewhere, starter(account, machine, "scheduler.amazonaws.com")):
+        publish(account, rule(account, machine, queue, role))
+        assert states.list_executions(stateMachineArn=machine)["executions"] == []
+    publish(account, rule(account, machine, queue, starter(account, machine)))
+    assert len(states.list_executions(stateMachineArn=machine)["executions"]) == 1
+
+
+def test_a_queue_gets_nothing_from_a_rule_that_its_policy_does_not_admit(account: Account) -> None:
+    closed, dead_letters = Queue(account, closed=True), Queue(account)
+    publish(account, rule(account, closed.arn, dead_letters))
+    assert dead_letters.first()[1]["ERROR_CODE"] == "NO_PERMISSIONS"
+    assert closed.messages() == []
+
+
+def failing_function(account: Account, **members: Any) -> str:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("app.py", FAILING)
+    made = account.client("lambda").create_function(
+        FunctionName=account.unique("function"),
+        Runtime="python3.13",
+        Handler="app.lambda_handler",
+        Role=account.role().arn,
+        Code={"ZipFile": packed.getvalue()},
+        **members,
+    )
+    arn = str(made["FunctionArn"])
+    admit = {"Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
+    account.client("lambda").add_permission(FunctionName=arn, StatementId="events", **admit)
+    return arn
+
+
+def test_a_function_that_keeps_failing_leaves_the_event_on_its_own_queue(account: Account) -> None:
+    of_rule, of_function = Queue(account), Queue(account, closed=True)
+    arn = failing_function(account, DeadLetterConfig={"TargetArn": of_function.arn})
+    publish(account, rule(account, arn, of_rule))
+    body, attributes = of_function.first()
+    assert body["detail"] == {"a": 1}
+    assert (attributes["ErrorCode"], attributes["ErrorMessage"]) == ("200", "no")
+    assert of_rule.messages() == []
+
+
+def test_a_destination_on_failure_gets_the_envelope(account: Account) -> None:
+    destination = Queue(account, closed=True)
+    arn = failing_function(account)
+    account.client("lambda").put_function_event_invoke_config(
+        FunctionName=arn,
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": destination.arn}},
+    )
+    publish(account, rule(account, arn, Queue(account)))
+    body, _ = destination.first()
+    assert body["requestPayload"]["detail"] == {"a": 1}
+    assert body["responsePayload"]["errorType"] == "ValueError"

@@ -1,0 +1,124 @@
+"""KMS grants on the embedded AWS: both forms, what they allow, and how they are listed."""
+
+from typing import Any
+
+import pytest
+
+from tests.embedded import ACCOUNT, Embedded
+from tests.local_aws.gap_account import ROOT, Account, allow, refused
+
+SERVICE = "mediatailor.amazonaws.com"
+SOURCE = f"arn:aws:mediatailor:us-east-1:{ACCOUNT}:sourceLocation/a"
+
+
+@pytest.fixture
+def account(local: Embedded) -> Account:
+    return Account(local)
+
+
+@pytest.fixture
+def kms(account: Account) -> Any:
+    return account.client("kms")
+
+
+def service_grant(key: str) -> dict[str, Any]:
+    return {
+        "KeyId": key,
+        "GranteeServicePrincipal": SERVICE,
+        "RetiringServicePrincipal": SERVICE,
+        "Operations": ["Decrypt"],
+        "Constraints": {"SourceArn": SOURCE},
+        "Name": "a",
+    }
+
+
+def test_a_grant_to_a_service_principal_is_listed_in_its_form(account: Account, kms: Any) -> None:
+    key = account.key()
+    made = kms.create_grant(**service_grant(key))["GrantId"]
+    (listed,) = kms.list_grants(KeyId=key)["Grants"]
+    assert "GranteePrincipal" not in listed
+    assert "RetiringPrincipal" not in listed
+    assert (listed["GranteeServicePrincipal"], listed["RetiringServicePrincipal"]) == (SERVICE, SERVICE)
+    assert (listed["GrantId"], listed["Constraints"]) == (made, {"SourceArn": SOURCE})
+    assert kms.list_grants(KeyId=key, GranteeServicePrincipal="other.amazonaws.com")["Grants"] == []
+
+
+@pytest.mark.parametrize("missing", ["Constraints", "RetiringServicePrincipal"])
+def test_a_grant_to_a_service_principal_needs_source_and_retiring_principal(account: Account, kms: Any, missing: str) -> None:
+    request = {name: value for name, value in service_grant(account.key()).items() if name != missing}
+    assert refused(kms.create_grant, **request) == "ValidationException"
+
+
+def test_a_repeated_grant_is_the_same_grant(account: Account, kms: Any) -> None:
+    key = account.key()
+    first = kms.create_grant(**service_grant(key))["GrantId"]
+    date = kms.list_grants(KeyId=key)["Grants"][0]["CreationDate"]
+    assert kms.create_grant(**service_grant(key))["GrantId"] == first
+    assert [grant["CreationDate"] for grant in kms.list_grants(KeyId=key)["Grants"]] == [date]
+    kms.revoke_grant(KeyId=key, GrantId=first)
+    assert refused(kms.revoke_grant, KeyId=key, GrantId=first) == "NotFoundException"
+
+
+def test_a_grant_allows_its_operations_within_its_constraints(account: Account, kms: Any) -> None:
+    key, role = account.key(), account.role()
+    context = {"SecretARN": "this"}
+    cipher = kms.encrypt(KeyId=key, Plaintext=b"a", EncryptionContext=context | {"other": "b"})["CiphertextBlob"]
+    request = {"KeyId": key, "CiphertextBlob": cipher, "EncryptionContext": context | {"other": "b"}}
+    client = role.client("kms")
+    assert refused(client.decrypt, **request) == "AccessDeniedException"
+    grant = {"KeyId": key, "GranteePrincipal": role.arn, "Operations": ["Decrypt"]}
+    made = kms.create_grant(**grant, Constraints={"EncryptionContextSubset": context})["GrantId"]
+    assert client.decrypt(**request)["Plaintext"] == b"a"
+    assert refused(client.decrypt, **request | {"EncryptionContext": {"other": "b"}}) == "AccessDeniedException"
+    kms.revoke_grant(KeyId=key, GrantId=made)
+    assert refused(client.decrypt, **request) == "AccessDeniedException"
+
+
+def test_creating_grants_directly_is_not_creating_them_for_an_aws_resource(account: Account) -> None:
+    key = account.key()
+    for_services = allow("kms:CreateGrant", key, Bool={"kms:GrantIsForAWSResource": "true"})
+    decrypt_only = allow("kms:CreateGrant", key, **{"ForAllValues:StringEquals": {"kms:GrantOperations": "Decrypt"}})
+    grant = {"KeyId": key, "GranteePrincipal": ROOT, "Operations": ["Decrypt"]}
+    assert refused(account.role(for_services).client("kms").create_grant, **grant) == "AccessDeniedException"
+    narrow = account.role(decrypt_only).client("kms")
+    assert refused(narrow.create_grant, **grant | {"Operations": ["Decrypt", "Encrypt"]}) == "AccessDeniedException"
+    narrow.create_grant(**grant)
+
+
+def pages(kms: Any, key: str, limit: int = 2) -> list[list[str]]:
+    found = kms.get_paginator("list_grants").paginate(KeyId=key, PaginationConfig={"PageSize": limit})
+    return [[grant["Name"] for grant in page["Grants"]] for page in found]
+
+
+def make_grants(kms: Any, key: str, names: str) -> None:
+    for name in names:
+        kms.create_grant(KeyId=key, GranteePrincipal=ROOT, Operations=["Decrypt"], Name=name)
+
+
+def test_a_listing_goes_on_though_the_next_grant_is_gone(account: Account, kms: Any) -> None:
+    key = account.key()
+    make_grants(kms, key, "abcde")
+    first = kms.list_grants(KeyId=key, Limit=2)
+    everything = kms.list_grants(KeyId=key)["Grants"]
+    kms.revoke_grant(KeyId=key, GrantId=everything[2]["GrantId"])
+    rest = kms.list_grants(KeyId=key, Marker=first["NextMarker"])
+    assert [*first["Grants"], *rest["Grants"]] == everything[:2] + everything[3:]
+    assert not rest["Truncated"]
+    assert refused(kms.list_grants, KeyId=key, Marker="nonsense") == "InvalidMarkerException"
+
+
+def test_empty_pages_precede_pages_by_assumption(account: Account, kms: Any) -> None:
+    key = account.key()
+    make_grants(kms, key, "abc")
+    assert [len(page) for page in pages(kms, key)] == [2, 1]
+    account.assume(emptyPages=True)
+    assert [len(page) for page in pages(kms, key)] == [0, 2, 0, 1]
+
+
+def test_new_grants_are_listed_late_by_assumption(account: Account, kms: Any) -> None:
+    key = account.key()
+    account.assume(grantLagSeconds=600)
+    make_grants(kms, key, "a")
+    assert pages(kms, key) == [[]]
+    account.assume(grantLagSeconds=0)
+    assert pages(kms, key) == [["a"]]

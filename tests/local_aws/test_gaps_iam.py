@@ -1,0 +1,119 @@
+"""IAM on the embedded AWS: boundaries, condition keys and simulations decide as they do on AWS."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.embedded import ACCOUNT, Embedded
+from tests.local_aws.gap_account import ROOT, Account, allow, deny, policy, refused, trust
+
+
+@pytest.fixture
+def account(local: Embedded) -> Account:
+    return Account(local)
+
+
+def managed(account: Account, *statements: dict[str, Any]) -> str:
+    made = account.client("iam").create_policy(PolicyName=account.unique("policy"), PolicyDocument=policy(*statements))
+    return str(made["Policy"]["Arn"])
+
+
+def test_a_boundary_in_a_template_counts(account: Account) -> None:
+    boundary = managed(account, allow("kms:*"))
+    name = account.unique("role")
+    role = {
+        "RoleName": name,
+        "PermissionsBoundary": boundary,
+        "AssumeRolePolicyDocument": json.loads(trust({"AWS": ROOT})),
+        "Policies": [{"PolicyName": "own", "PolicyDocument": json.loads(policy(allow(["kms:*", "sqs:*"])))}],
+    }
+    account.deploy({"Role": {"Type": "AWS::IAM::Role", "Properties": role}})
+    found = account.client("iam").get_role(RoleName=name)["Role"]
+    assert found["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
+    account.client_of(found["Arn"], "kms").list_keys()
+    assert refused(account.client_of(found["Arn"], "sqs").list_queues).startswith("AccessDenied")
+
+
+def test_a_boundary_may_be_demanded_of_new_roles(account: Account) -> None:
+    boundary = managed(account, allow("kms:*"))
+    demanding = allow("iam:CreateRole", StringEquals={"iam:PermissionsBoundary": boundary})
+    iam = account.role(demanding).client("iam")
+    request = {"RoleName": account.unique("role"), "AssumeRolePolicyDocument": trust({"AWS": ROOT})}
+    assert refused(iam.create_role, **request) == "AccessDenied"
+    iam.create_role(**request, PermissionsBoundary=boundary)
+
+
+def test_changing_a_role_can_depend_on_the_boundary_it_has(account: Account) -> None:
+    boundary = managed(account, allow("kms:*"))
+    bounded, free = account.role(boundary=boundary), account.role()
+    demanding = allow("iam:PutRolePolicy", StringEquals={"iam:PermissionsBoundary": boundary})
+    iam = account.role(demanding).client("iam")
+    request = {"PolicyName": "more", "PolicyDocument": policy(allow("kms:ListKeys"))}
+    assert refused(iam.put_role_policy, RoleName=free.name, **request) == "AccessDenied"
+    iam.put_role_policy(RoleName=bounded.name, **request)
+
+
+def test_a_boundary_sees_the_tags_of_a_resource(account: Account) -> None:
+    key = account.key()
+    boundary = managed(account, allow("kms:*"), deny("kms:DisableKey", Null={"aws:ResourceTag/keep": "false"}))
+    kms = account.role(allow("kms:*"), boundary=boundary).client("kms")
+    kms.disable_key(KeyId=key)
+    account.client("kms").tag_resource(KeyId=key, Tags=[{"TagKey": "keep", "TagValue": "yes"}])
+    assert refused(kms.disable_key, KeyId=key) == "AccessDeniedException"
+
+
+@pytest.mark.parametrize("operator", ["Bool", "BoolIfExists", "StringEquals"])
+def test_a_direct_call_is_no_call_of_a_service(account: Account, operator: str) -> None:
+    arn = account.client("secretsmanager").create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
+    directly = deny("secretsmanager:GetSecretValue", **{operator: {"aws:ViaAWSService": "false"}})
+    reader = account.role(allow("secretsmanager:*"), directly).client("secretsmanager")
+    assert refused(reader.get_secret_value, SecretId=arn) == "AccessDeniedException"
+    reader.describe_secret(SecretId=arn)
+
+
+def test_the_principal_of_a_session_is_its_role(account: Account) -> None:
+    role = account.role(allow("kms:ListKeys", StringEquals={"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/x"}))
+    assert refused(role.client("kms").list_keys) == "AccessDeniedException"
+    own = allow("kms:ListKeys", StringEquals={"aws:PrincipalArn": role.arn})
+    account.client("iam").put_role_policy(RoleName=role.name, PolicyName="own", PolicyDocument=policy(own))
+    role.client("kms").list_keys()
+
+
+def test_the_policy_of_a_bus_counts_for_every_entry(account: Account) -> None:
+    events, name, trusted = account.client("events"), account.unique("bus"), account.role(allow("events:PutEvents"))
+    bus = events.create_event_bus(Name=name)["EventBusArn"]
+    others = deny(
+        "events:PutEvents",
+        bus,
+        StringEquals={"events:source": "latchkey"},
+        ArnNotEquals={"aws:PrincipalArn": trusted.arn},
+    )
+    document = {"EventBusName": name, "StatementId": "OnlyLatchkey", "Statement": others | {"Principal": "*"}}
+    account.deploy({"Policy": {"Type": "AWS::Events::EventBusPolicy", "Properties": document}})
+    assert json.loads(events.describe_event_bus(Name=name)["Policy"])["Statement"][0]["Sid"] == "OnlyLatchkey"
+    entry = {"Source": "latchkey", "DetailType": "Access Onboarded", "Detail": "{}", "EventBusName": name}
+    request = entry | {"Source": "latchkey.requests"}
+    anyone = account.role(allow("events:PutEvents")).client("events")
+    assert refused(anyone.put_events, Entries=[request, entry]).startswith("AccessDenied")
+    assert anyone.put_events(Entries=[request])["FailedEntryCount"] == 0
+    assert trusted.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+
+def test_a_simulation_heeds_context_entries_and_the_boundary(account: Account) -> None:
+    via = {"StringEquals": {"kms:ViaService": "mediatailor.us-east-1.amazonaws.com"}}
+    role = account.role(allow("kms:CreateGrant", **via), allow("sqs:*"), boundary=managed(account, allow("kms:*")))
+    entry = {
+        "ContextKeyName": "kms:ViaService",
+        "ContextKeyValues": ["mediatailor.us-east-1.amazonaws.com"],
+        "ContextKeyType": "string",
+    }
+
+    def simulate(action: str, *entries: dict[str, Any]) -> str:
+        request = {"PolicySourceArn": role.arn, "ActionNames": [action], "ContextEntries": list(entries)}
+        results = account.client("iam").simulate_principal_policy(**request)["EvaluationResults"]
+        return str(results[0]["EvalDecision"])
+
+    assert simulate("kms:CreateGrant") == "implicitDeny"
+    assert simulate("kms:CreateGrant", entry) == "allowed"
+    assert simulate("sqs:SendMessage") == "implicitDeny"

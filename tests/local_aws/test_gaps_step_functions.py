@@ -1,0 +1,194 @@
+"""Step Functions on the embedded AWS: errors by class name, timeouts, quotas, repeated starts, JSONata in maps."""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+
+from tests.embedded import ACCOUNT, Embedded, until
+from tests.local_aws.gap_account import Account, allow, refused
+
+CODE = """
+import os, time
+
+class KeyNotUsable(Exception):
+    pass
+
+def lambda_handler(event, context):
+    if event.get("exit"):
+        os._exit(3)
+    time.sleep(event.get("sleep", 0))
+    if event.get("fail"):
+        raise KeyNotUsable("not usable\\nError: really")
+    return {"size": "x" * event.get("size", 0)}
+"""
+
+
+@pytest.fixture
+def account(local: Embedded) -> Account:
+    return Account(local)
+
+
+@pytest.fixture
+def function(account: Account) -> str:
+    """The ARN of a function that fails, sleeps or exits as its event says."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("app.py", CODE)
+    made = account.client("lambda").create_function(
+        FunctionName=account.unique("function"),
+        Runtime="python3.13",
+        Handler="app.lambda_handler",
+        Role=account.role().arn,
+        Code={"ZipFile": packed.getvalue()},
+        Timeout=1,
+    )
+    return str(made["FunctionArn"])
+
+
+def start(account: Account, definition: dict[str, Any], event: Any, *allowed: dict[str, Any], **members: Any) -> str:
+    """Starts the machine under a role with the statements `allowed`; the ARN of the execution is returned."""
+    states = account.client("stepfunctions")
+    role = account.role(*allowed or (allow(["lambda:*", "states:*"]),), service="states.amazonaws.com").arn
+    text = json.dumps({"QueryLanguage": "JSONata", **definition})
+    arn = states.create_state_machine(name=account.unique("machine"), definition=text, roleArn=role)["stateMachineArn"]
+    return str(states.start_execution(stateMachineArn=arn, input=json.dumps(event), **members)["executionArn"])
+
+
+def outcome(account: Account, execution: str) -> dict[str, Any]:
+    def ended() -> dict[str, Any] | None:
+        found: dict[str, Any] = account.client("stepfunctions").describe_execution(executionArn=execution)
+        return found if found["status"] != "RUNNING" else None
+
+    found = until(ended, "the end of the execution", 15)
+    assert found is not None
+    return found
+
+
+def task(function: str, **members: Any) -> dict[str, Any]:
+    arguments = {"FunctionName": function, "Payload": "{% $states.input %}"}
+    state = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": arguments}
+    end = {} if "Next" in members else {"End": True}
+    return {"StartAt": "Do", "States": {"Do": state | members | end}}
+
+
+def test_an_exception_reaches_the_machine_by_its_class_name(account: Account, function: str) -> None:
+    ended = outcome(account, start(account, task(function), {"fail": True}))
+    assert (ended["status"], ended["error"]) == ("FAILED", "KeyNotUsable")
+    cause = json.loads(ended["cause"])
+    assert (cause["errorType"], cause["errorMessage"]) == ("KeyNotUsable", "not usable\nError: really")
+    assert cause["stackTrace"]
+    assert cause["requestId"]
+
+
+def test_retry_and_catch_match_the_class_name(account: Account, function: str) -> None:
+    retry = {"ErrorEquals": ["KeyNotUsable"], "IntervalSeconds": 1, "MaxAttempts": 1, "BackoffRate": 1}
+    catch = {"ErrorEquals": ["KeyNotUsable"], "Next": "Caught", "Output": "{% $states.errorOutput.Error %}"}
+    definition = task(function, Retry=[retry], Catch=[catch])
+    definition["States"]["Caught"] = {"Type": "Succeed"}
+    execution = start(account, definition, {"fail": True})
+    assert outcome(account, execution)["output"] == '"KeyNotUsable"'
+    events = account.client("stepfunctions").get_execution_history(executionArn=execution)["events"]
+    assert [event["type"] for event in events].count("TaskFailed") == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ({"sleep": 5}, "Sandbox.Timedout"),
+        ({"exit": 1}, "Runtime.ExitError"),
+        ({"size": 300_000}, "States.DataLimitExceeded"),
+    ],
+)
+def test_other_failures_of_a_function_have_their_names(
+    account: Account, function: str, event: dict[str, Any], error: str
+) -> None:
+    assert outcome(account, start(account, task(function), event))["error"] == error
+
+
+def test_the_timeout_of_a_machine_ends_its_executions(account: Account) -> None:
+    queue, bus_rule = account.unique("queue"), account.unique("rule")
+    sqs, events = account.client("sqs"), account.client("events")
+    url = sqs.create_queue(QueueName=queue)["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:{ACCOUNT}:{queue}"
+    admit = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:*", "Resource": arn}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [admit]})})
+    events.put_rule(Name=bus_rule, EventPattern='{"source": ["aws.states"], "detail": {"status": ["TIMED_OUT"]}}')
+    events.put_targets(Rule=bus_rule, Targets=[{"Id": "queue", "Arn": arn}])
+    wait = {
+        "StartAt": "Wait",
+        "States": {"Wait": {"Type": "Wait", "Seconds": 3, "Next": "Fail"}, "Fail": {"Type": "Fail"}},
+    }
+    execution = start(account, wait | {"TimeoutSeconds": 1}, {})
+    assert outcome(account, execution)["status"] == "TIMED_OUT"
+    told = until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"), "the event")
+    assert json.loads(told[0]["Body"])["detail"]["executionArn"] == execution
+    events.remove_targets(Rule=bus_rule, Ids=["queue"])
+    history = account.client("stepfunctions").get_execution_history(executionArn=execution)["events"]
+    assert history[-1]["type"] == "ExecutionTimedOut"
+
+
+def test_inputs_have_at_most_256_kilobytes(account: Account) -> None:
+    machine = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
+    states = account.client("stepfunctions")
+    execution = start(account, machine, {})
+    arn = states.describe_execution(executionArn=execution)["stateMachineArn"]
+    size = 262_144 - 2
+    states.start_execution(stateMachineArn=arn, input=json.dumps("x" * size))
+    code = refused(states.start_execution, stateMachineArn=arn, input=json.dumps("x" * (size + 1)))
+    assert code == "ValidationException"
+
+
+def test_starting_a_running_execution_again_is_starting_it_once(account: Account) -> None:
+    wait = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
+    states = account.client("stepfunctions")
+    first = start(account, wait, {"a": 1}, name="once")
+    arn = states.describe_execution(executionArn=first)["stateMachineArn"]
+    request = {"stateMachineArn": arn, "name": "once", "input": '{"a": 1}'}
+    assert states.start_execution(**request)["executionArn"] == first
+    assert refused(states.start_execution, **request | {"input": "{}"}) == "ExecutionAlreadyExists"
+    states.stop_execution(executionArn=first)
+    assert refused(states.start_execution, **request) == "ExecutionAlreadyExists"
+
+
+def test_a_distributed_map_evaluates_its_expressions(account: Account) -> None:
+    each = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}}
+    many = {
+        "Type": "Map",
+        "Items": "{% $states.input.names %}",
+        "ItemSelector": {"name": "{% $states.context.Map.Item.Value %}", "of": "{% $states.input.of %}"},
+        "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **each},
+        "Assign": {"count": "{% $count($states.result) %}"},
+        "Output": "{% $states.result.name %}",
+        "Next": "Done",
+    }
+    done = {"Type": "Succeed", "Output": {"count": "{% $count %}", "names": "{% $states.input %}"}}
+    event = {"names": ["a", "b"], "of": "c"}
+    ended = outcome(account, start(account, {"StartAt": "Map", "States": {"Map": many, "Done": done}}, event))
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    assert json.loads(ended["output"]) == {"count": 2, "names": ["a", "b"]}
+
+
+def test_a_machine_does_what_its_role_allows(account: Account, function: str) -> None:
+    other = allow("lambda:InvokeFunction", f"{function}-other")
+    ended = outcome(account, start(account, task(function), {}, other))
+    assert (ended["status"], ended["error"]) == ("FAILED", "Lambda.AWSLambdaException")
+    own = allow("lambda:InvokeFunction", function)
+    assert outcome(account, start(account, task(function), {}, own))["status"] == "SUCCEEDED"
+
+
+def test_a_distributed_map_needs_leave_to_start_its_children(account: Account) -> None:
+    each = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}}
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **each}
+    machine = {"StartAt": "Map", "States": {"Map": {"Type": "Map", "ItemProcessor": processor, "End": True}}}
+    assert outcome(account, start(account, machine, [1], allow("lambda:*")))["error"] == "States.AccessDeniedException"
+
+
+def test_a_role_that_does_not_trust_step_functions_runs_nothing(account: Account) -> None:
+    states, role = account.client("stepfunctions"), account.role(allow("*"), service="events.amazonaws.com").arn
+    text = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    arn = states.create_state_machine(name=account.unique("machine"), definition=text, roleArn=role)["stateMachineArn"]
+    execution = states.start_execution(stateMachineArn=arn)["executionArn"]
+    assert outcome(account, execution)["status"] == "FAILED"

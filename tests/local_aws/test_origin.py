@@ -1,0 +1,63 @@
+"""The origin serves manifests only with the token of the location, current or previous."""
+
+import hashlib
+import json
+import urllib.error
+import urllib.request
+
+from tests.local_aws.conftest import HEADER, SECRET_KEY, TOKEN, Access
+
+
+def get(access: Access, path: str = "/film/index.m3u8", token: str | None = None, header: str = HEADER) -> int:
+    headers = {header: token} if token else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(access.base_url + path, headers=headers), timeout=5) as answer:
+            assert answer.read().startswith(b"#EXTM3U")
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_only_the_header_with_the_token_opens_it(access: Access) -> None:
+    access.create()
+    assert get(access, token=TOKEN) == 200
+    assert get(access) == 403
+    assert get(access, token="something-else") == 403
+    assert get(access, token=TOKEN, header="X-Other") == 403
+    assert get(access, "/film/segment.ts", TOKEN) == 404
+
+
+def test_nothing_is_served_where_no_location_lives(access: Access) -> None:
+    assert get(access, token=TOKEN) == 404
+    access.create()
+    access.local.client("mediatailor").delete_source_location(SourceLocationName=access.name)
+    assert get(access, token=TOKEN) == 404
+
+
+def test_a_location_without_a_token_is_open(access: Access) -> None:
+    settings = access.settings()
+    del settings["AccessConfiguration"]
+    access.local.client("mediatailor").create_source_location(**settings)
+    assert get(access) == 200
+
+
+def test_the_previous_token_works_until_the_one_after_next(access: Access) -> None:
+    access.create()
+    for number in (1, 2):
+        secret = json.dumps({SECRET_KEY: f"new-token-{number}"})
+        access.local.client("secretsmanager").put_secret_value(SecretId=access.secret, SecretString=secret)
+        assert get(access, token=TOKEN) == (200 if number == 1 else 403)
+        assert get(access, token=f"new-token-{number}") == 200
+
+
+def test_requests_are_recorded_without_the_token(access: Access) -> None:
+    access.create()
+    access.local.control("DELETE", "origin")
+    get(access, token=TOKEN)
+    get(access)
+    path = f"/{access.name}/film/index.m3u8"
+    assert access.local.control("GET", "origin") == [
+        {"path": path, "status": 200, "header": HEADER, "valueSha256": hashlib.sha256(TOKEN.encode()).hexdigest()},
+        {"path": path, "status": 403, "header": None, "valueSha256": None},
+    ]
+    assert TOKEN not in access.local.log()

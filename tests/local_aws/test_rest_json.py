@@ -1,0 +1,133 @@
+"""Every modelled operation speaks botocore's REST-JSON, in both directions."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.awsrequest import prepare_request_dict
+from botocore.model import OperationModel
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
+
+from local_aws.authorize import Caller
+from local_aws.calls import Call, Shape, call_of, service_model
+from local_aws.mediatailor import MediaTailor
+from local_aws.rest_json import Response, Service, ServiceError, serialise
+
+SERVICES = [Service("mediatailor", MediaTailor())]
+OPERATIONS = [(service, name) for service in SERVICES for name in service.operations]
+CALLER = Caller("arn:aws:iam::000000000000:root", "000000000000", "test")
+SCOPE = "AWS4-HMAC-SHA256 Credential=test/20261122/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=0"
+
+
+def sample(shape: Shape, name: str = "x") -> Any:
+    """A value with every member; names hold what must be encoded in a URL."""
+    match shape.type_name:
+        case "structure":
+            return {member: sample(of, member) for member, of in shape.members.items()}
+        case "list":
+            return [sample(shape.member, name)]
+        case "map":
+            return {"team one/two": sample(shape.value, name)}
+        case "string":
+            return shape.enum[0] if shape.enum else f"{name} a/b"
+        case "integer" | "long":
+            return 7
+        case "boolean":
+            return True
+        case "timestamp":
+            return datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
+        case kind:
+            raise AssertionError(f"no sample of {kind}")
+
+
+def wire_call(service: Service, operation: OperationModel, members: dict[str, Any]) -> Call:
+    request = create_serializer("rest-json").serialize_to_request(members, operation)
+    prepare_request_dict(request, "http://localhost")
+    path, _, query = request["url"].removeprefix("http://localhost").partition("?")
+    headers = {**request["headers"], "authorization": SCOPE.format(service.name)}
+    scope = {
+        "method": request["method"],
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items() if isinstance(v, str)],
+    }
+    body = request["body"] or b""
+    call = call_of(scope, body if isinstance(body, bytes) else body.encode())
+    assert call is not None
+    return call
+
+
+@pytest.mark.parametrize(("service", "name"), OPERATIONS, ids=[name for _, name in OPERATIONS])
+def test_request_and_response_survive_botocore(service: Service, name: str) -> None:
+    operation: Any = service_model(service.name).operation_model(name)
+    members = sample(operation.input_shape)
+    call = wire_call(service, operation, members)
+    assert (call.service, call.operation, call.region) == (service.name, name, "us-east-1")
+    assert service.parse(call, CALLER).members == members
+    if operation.output_shape is not None:
+        output = sample(operation.output_shape)
+        assert read_back(operation, output) == output
+
+
+def read_back(operation: Any, output: dict[str, Any]) -> Any:
+    body = json.dumps(serialise(operation.output_shape, output | {"NotAMember": 1})).encode()
+    parser = create_parser("rest-json")
+    parsed = parser.parse({"status_code": 200, "headers": {}, "body": body}, operation.output_shape)
+    parsed.pop("ResponseMetadata")
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"{}", "HttpConfiguration"),
+        (b'{"HttpConfiguration": {}}', "HttpConfiguration.BaseUrl"),
+        (b'{"HttpConfiguration": {"BaseUrl": 7}}', "not of type string"),
+        (b'{"HttpConfiguration": []}', "not of type structure"),
+        (b'{"HttpConfiguration": {"BaseUrl": "x"}, "AccessConfiguration": {"AccessType": "TOKEN"}}', "must be one of"),
+    ],
+)
+def test_a_wrong_body_is_a_bad_request(body: bytes, reason: str) -> None:
+    service = SERVICES[0]
+    call = Call(
+        "mediatailor", "CreateSourceLocation", "us-east-1", "test", "rest-json", "POST",
+        "/sourceLocation/a", {}, {}, body,
+    )  # fmt: skip
+    with pytest.raises(ServiceError, match=reason) as caught:
+        service.parse(call, CALLER)
+    assert (caught.value.code, caught.value.status) == ("BadRequestException", 400)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/channels", 501), ("PATCH", "/nothing", 404), ("GET", "/alerts", 400)]
+)
+def test_what_is_not_modelled_says_so(method: str, path: str, status: int) -> None:
+    call = Call("mediatailor", "?", "us-east-1", "test", "rest-json", method, path, {}, {}, b"")
+    with pytest.raises(ServiceError) as caught:
+        SERVICES[0].parse(call, CALLER)
+    assert caught.value.status == status
+
+
+def test_bounds_of_integers_are_checked() -> None:
+    query = {"maxResults": ["101"]}
+    call = Call("mediatailor", "?", "us-east-1", "test", "rest-json", "GET", "/sourceLocations", query, {}, b"")
+    with pytest.raises(ServiceError, match="MaxResults is out of bounds"):
+        SERVICES[0].parse(call, CALLER)
+
+
+def test_an_answer_has_the_status_of_the_model() -> None:
+    class Model(MediaTailor):
+        def tag_resource(self, request: object) -> dict[str, Any]:
+            return {}
+
+    service = Service("mediatailor", Model())
+    operation = service_model("mediatailor").operation_model("TagResource")
+    call = wire_call(service, operation, {"ResourceArn": "arn:aws:x:::y/z", "Tags": {"a": "b"}})
+    answer: Response = asyncio.run(service.answer(service.parse(call, CALLER)))
+    assert (answer[0], answer[2]) == (204, b"")

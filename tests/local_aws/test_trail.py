@@ -1,0 +1,200 @@
+"""Write calls reach the default bus as CloudTrail events, in documented shapes and with no secret value."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.embedded import Embedded, until
+from tests.local_aws.conftest import TOKEN, Access
+
+
+@dataclass
+class Bus:
+    """Everything that the default bus has delivered to a queue."""
+
+    local: Embedded
+    queue: str
+    seen: list[dict[str, Any]]
+
+    def wait(self, name: str, wanted: Callable[[dict[str, Any]], object] = lambda _: True) -> dict[str, Any]:
+        """The first event whose record has this `eventName` and is `wanted`."""
+
+        def find() -> list[dict[str, Any]]:
+            self.drain()
+            return [e for e in self.seen if e["detail"]["eventName"] == name and wanted(e["detail"])]
+
+        return until(find, name)[0]
+
+    def drain(self) -> None:
+        sqs = self.local.client("sqs")
+        for message in sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", []):
+            self.seen.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+
+
+@pytest.fixture
+def bus(local: Embedded) -> Iterator[Bus]:
+    name = f"trail-{uuid.uuid4().hex[:8]}"
+    sqs, events = local.client("sqs"), local.client("events")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement | {"Resource": arn}]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    events.put_rule(Name=name, EventPattern=json.dumps({"detail-type": ["AWS API Call via CloudTrail"]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    yield Bus(local, queue, [])
+    events.remove_targets(Rule=name, Ids=["queue"])
+    events.delete_rule(Name=name)
+    sqs.delete_queue(QueueUrl=queue)
+
+
+def test_the_envelope_is_eventbridges_and_the_record_cloudtrails(bus: Bus) -> None:
+    key = bus.local.client("kms").create_key()["KeyMetadata"]["Arn"]
+    bus.local.client("kms").disable_key(KeyId=key.rpartition("/")[2])
+    event = bus.wait("DisableKey")
+    assert event["source"] == "aws.kms"
+    assert event["detail-type"] == "AWS API Call via CloudTrail"
+    assert event["resources"] == []
+    assert event["account"] == "000000000000"
+    assert event["region"] == "us-east-1"
+    record = event["detail"]
+    assert record["requestParameters"] == {"keyId": key.rpartition("/")[2]}  # as it was passed
+    assert record["resources"] == [{"accountId": "000000000000", "type": "AWS::KMS::Key", "ARN": key}]
+    assert record["responseElements"] == {"keyId": key}
+    assert record["readOnly"] is False
+    assert record["eventType"] == "AwsApiCall"
+    assert record["userIdentity"]["type"] == "Root"
+    assert "errorCode" not in record
+
+
+def test_reads_are_not_recorded(bus: Bus, access: Access) -> None:
+    bus.local.client("kms").describe_key(KeyId=access.key)
+    bus.local.client("secretsmanager").get_secret_value(SecretId=access.secret)
+    bus.local.client("mediatailor").list_source_locations()
+    bus.local.client("iam").create_user(UserName=access.name)
+    bus.wait("CreateUser")
+    names = {event["detail"]["eventName"] for event in bus.seen}
+    assert not names & {"DescribeKey", "GetSecretValue", "ListSourceLocations", "Decrypt", "GenerateDataKey"}
+
+
+def test_failed_calls_have_an_error_code(bus: Bus) -> None:
+    with pytest.raises(ClientError):
+        bus.local.client("secretsmanager").delete_secret(SecretId="latchkey/absent")
+    record = bus.wait("DeleteSecret")["detail"]
+    assert record["errorCode"] == "ResourceNotFoundException"
+    assert record["responseElements"] is None
+    assert record["requestParameters"] == {"secretId": "latchkey/absent"}
+
+
+def test_secrets_manager_records_hold_arns_and_no_values(bus: Bus, access: Access) -> None:
+    client = bus.local.client("secretsmanager")
+    name = access.secret.partition(":secret:")[2][:-7]
+    other = json.dumps({"MyAccessTokenIdentifier": TOKEN})
+    client.put_secret_value(SecretId=name, SecretString=other)
+    client.update_secret(SecretId=access.secret, SecretBinary=TOKEN.encode())
+    client.tag_resource(SecretId=name, Tags=[{"Key": "team", "Value": "sports"}])
+    client.delete_resource_policy(SecretId=name)
+    client.delete_secret(SecretId=name, RecoveryWindowInDays=7)
+    for operation in ("PutSecretValue", "UpdateSecret", "TagResource", "DeleteResourcePolicy", "DeleteSecret"):
+        record = bus.wait(operation)["detail"]
+        assert record["eventSource"] == "secretsmanager.amazonaws.com"
+        assert record["responseElements"]["arn"] == access.secret
+        assert record["requestParameters"]["secretId"] in (name, access.secret)
+    deleted = bus.wait("DeleteSecret")["detail"]
+    assert deleted["requestParameters"]["recoveryWindowInDays"] == 7
+    assert deleted["responseElements"]["name"] == name
+    assert deleted["responseElements"]["deletionDate"].endswith(("AM", "PM"))
+    put = bus.wait("PutSecretValue")["detail"]["requestParameters"]
+    assert put.keys() == {"secretId", "clientRequestToken"}
+    assert TOKEN not in json.dumps(bus.seen)
+
+
+@pytest.mark.parametrize(("case", "member"), [("pascal", "SourceLocationName"), ("camel", "sourceLocationName")])
+def test_mediatailor_records_in_either_member_case(bus: Bus, access: Access, case: str, member: str) -> None:
+    bus.local.control("PUT", "assumptions", {"trailMemberCase": case})
+    access.create()
+    bus.local.client("mediatailor").delete_source_location(SourceLocationName=access.name)
+    created, deleted = bus.wait("CreateSourceLocation")["detail"], bus.wait("DeleteSourceLocation")["detail"]
+    assert created["eventSource"] == "mediatailor.amazonaws.com"
+    assert created["requestParameters"][member] == created["responseElements"][member] == access.name
+    assert deleted["requestParameters"] == {member: access.name}
+    assert deleted["responseElements"] is None
+
+
+def test_what_mediatailor_does_to_the_key_is_recorded(bus: Bus, access: Access) -> None:
+    role = "arn:aws:iam::000000000000:role/MediaTailorManagement"
+    session = bus.local.assume(role)
+    access.create(session.client("mediatailor", endpoint_url=bus.local.url))
+    (grant,) = access.grants()
+    bus.local.client("mediatailor").delete_source_location(SourceLocationName=access.name)
+    made = bus.wait("CreateGrant")["detail"]
+    assert made["userIdentity"]["type"] == "AssumedRole"
+    assert made["userIdentity"]["sessionContext"]["sessionIssuer"]["arn"] == role
+    assert made["userIdentity"]["invokedBy"] == made["sourceIPAddress"] == "mediatailor.amazonaws.com"
+    assert made["requestParameters"] == {
+        "keyId": access.key,
+        "granteePrincipal": "mediatailor.us-east-1.amazonaws.com",
+        "operations": ["Decrypt", "RetireGrant"],
+        "constraints": {"encryptionContextSubset": {"SecretARN": access.secret}},
+    }
+    assert made["responseElements"] == {"grantId": grant["GrantId"], "keyId": access.key}
+    retired = bus.wait("RetireGrant")["detail"]
+    assert retired["requestParameters"] is None
+    assert retired["responseElements"] is None
+    assert retired["additionalEventData"] == {"grantId": grant["GrantId"]}
+    assert retired["resources"][0]["ARN"] == access.key
+    assert retired["userIdentity"]["invokedBy"] == "mediatailor.amazonaws.com"
+    assert TOKEN not in json.dumps(bus.seen)
+
+
+def test_grants_that_people_revoke_or_retire_are_recorded(bus: Bus, access: Access) -> None:
+    kms, owner = bus.local.client("kms"), "arn:aws:iam::000000000000:root"
+    made = [
+        kms.create_grant(KeyId=access.key, GranteePrincipal=owner, RetiringPrincipal=owner, Operations=["Decrypt"])
+        for _ in range(2)
+    ]
+    kms.revoke_grant(KeyId=access.key, GrantId=made[0]["GrantId"])
+    kms.retire_grant(GrantToken=made[1]["GrantToken"])
+    revoked, retired = bus.wait("RevokeGrant")["detail"], bus.wait("RetireGrant")["detail"]
+    assert revoked["requestParameters"] == {"keyId": access.key, "grantId": made[0]["GrantId"]}
+    assert retired["requestParameters"] is None
+    assert retired["additionalEventData"] == {"grantId": made[1]["GrantId"]}
+    assert retired["resources"][0]["ARN"] == access.key
+
+
+def test_a_scheduled_deletion_says_when(bus: Bus, access: Access) -> None:
+    bus.local.client("kms").schedule_key_deletion(KeyId=access.key, PendingWindowInDays=7)
+    record = bus.wait("ScheduleKeyDeletion")["detail"]
+    assert record["requestParameters"] == {"keyId": access.key, "pendingWindowInDays": 7}
+    assert record["responseElements"]["keyState"] == "PendingDeletion"
+    assert record["responseElements"]["deletionDate"].endswith(("AM", "PM"))
+
+
+def test_lost_events_are_lost_and_doubled_ones_share_their_id(bus: Bus, access: Access) -> None:
+    iam = bus.local.client("iam")
+    bus.local.control("PUT", "assumptions", {"trail": {"lose": 1}})
+    iam.create_user(UserName=f"{access.name}-a")
+    bus.local.control("PUT", "assumptions", {"trail": {"duplicate": 1, "shuffle": True, "delaySeconds": 0.2}})
+    iam.create_user(UserName=f"{access.name}-b")
+
+    def arrived() -> list[dict[str, Any]]:
+        bus.drain()
+        users = [e for e in bus.seen if e["detail"]["eventName"] == "CreateUser"]
+        return users if len(users) == 2 else []
+
+    first, second = until(arrived, "both copies")
+    assert first["detail"]["requestParameters"]["userName"] == f"{access.name}-b"
+    assert first["detail"]["eventID"] == second["detail"]["eventID"]
+    assert first["id"] != second["id"]
+
+
+def test_nobody_else_may_publish_as_aws(local: Embedded) -> None:
+    entry = {"Source": "aws.mediatailor", "DetailType": "AWS API Call via CloudTrail", "Detail": "{}"}
+    answer = local.client("events").put_events(Entries=[entry])
+    assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
