@@ -51,6 +51,8 @@ def _permission(resource: str, data: Any) -> tuple[str, str] | None:
     """Action and resource of the integrations that Latchkey's machines use; None for any other."""
     base = f"{get_region()}:{get_account_id()}"
     given = data if isinstance(data, dict) else {}
+    if resource.startswith("arn:aws:lambda:"):
+        return "lambda:InvokeFunction", resource
     if ":::lambda:invoke" in resource:
         name = str(given.get("FunctionName"))
         return "lambda:InvokeFunction", name if name.startswith("arn:") else f"arn:aws:lambda:{base}:function:{name}"

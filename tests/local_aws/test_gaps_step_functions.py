@@ -175,7 +175,10 @@ def test_a_machine_does_what_its_role_allows(account: Account, function: str) ->
     other = allow("lambda:InvokeFunction", f"{function}-other")
     ended = outcome(account, start(account, task(function), {}, other))
     assert (ended["status"], ended["error"]) == ("FAILED", "Lambda.AWSLambdaException")
+    direct = {"StartAt": "Do", "States": {"Do": {"Type": "Task", "Resource": function, "End": True}}}
+    assert outcome(account, start(account, direct, {}, other))["error"] == "Lambda.AWSLambdaException"
     own = allow("lambda:InvokeFunction", function)
+    assert outcome(account, start(account, direct, {}, own))["status"] == "SUCCEEDED"
     assert outcome(account, start(account, task(function), {}, own))["status"] == "SUCCEEDED"
 
 

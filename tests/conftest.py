@@ -1,0 +1,28 @@
+"""What all tests share: files that must agree with the code are compared, or written with --update."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="write golden documents and schemas instead of comparing them")
+
+
+@pytest.fixture
+def agrees(request: pytest.FixtureRequest) -> Callable[[Path, Any], None]:
+    """Asserts that a JSON file holds exactly a document; with --update it is written first."""
+
+    def compare(path: Path, document: Any) -> None:
+        if request.config.getoption("--update"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(document, indent=2) + "\n")
+        assert path.is_file(), f"{path.relative_to(ROOT)} is missing: make update writes it"
+        assert json.loads(path.read_text()) == document, f"{path.relative_to(ROOT)} differs from the code: make update"
+
+    return compare
