@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import eventbridge, iam, kms
+from ministack.services import dynamodb, eventbridge, iam, kms
 from ministack.services import tagging as tag_store
 
 from local_aws import authorize
@@ -28,6 +28,7 @@ def apply() -> None:
     iam_evaluator._RESOURCE_POLICY_LOOKUPS["events"] = ("eventbridge", "bus_policy_for_arn")
     eventbridge.bus_policy_for_arn = _bus_policy
     wrap(iam_actions, "request_tag_context", _request_context)
+    wrap(iam_actions, "dynamodb_service_context", _leading_keys)
     wrap(iam_actions, "extract_resource_arn", _resource_arn)
     wrap(iam_evaluator, "enforce", _enforce)
     wrap(iam_evaluator, "_resolve_condition_key", _condition_key)
@@ -91,6 +92,20 @@ def _event_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     if action == "events:PutEvents":
         pairs = {(str(entry.get("Source")), str(entry.get("DetailType"))) for entry in data.get("Entries") or []}
         yield _ENTRIES, [{"events:source": source, "events:detail-type": kind} for source, kind in sorted(pairs)]
+
+
+def _leading_keys(original: Around, body: bytes) -> dict[str, Any]:
+    """ministack 1.5.33: `dynamodb:LeadingKeys` is not set for requests that name one item."""
+    context: dict[str, Any] = original(body)
+    try:
+        data = json.loads(body or b"{}")
+    except ValueError:
+        return context
+    item = data.get("Key") or data.get("Item") or {}
+    table = dynamodb._tables.get(str(data.get("TableName", "")).rsplit("/", 1)[-1], {})
+    names = [key["AttributeName"] for key in table.get("KeySchema", []) if key["KeyType"] == "HASH"]
+    values = [str(value) for name in names if name in item for value in item[name].values()]
+    return context | ({"dynamodb:LeadingKeys": values} if values else {})
 
 
 def _iam_keys(params: Any) -> Iterator[tuple[str, Any]]:

@@ -28,9 +28,12 @@ def apply() -> None:
 
 
 def _send_error_types() -> None:
-    """ministack 1.5.33: the Python worker reports an exception's text and traceback, not its class."""
-    said = '"error": str(e), "trace"'
-    says = '"error": str(e), "error_type": type(e).__name__, "trace"'
+    """ministack 1.5.33: the Python worker reports an exception's text and traceback, not its class, and is ended by it.
+
+    On AWS a function that raises keeps its execution environment; only a crash or a timeout ends that.
+    """
+    said = '"status": "error", "error": str(e), "trace"'
+    says = '"status": "ok", "raised": True, "error": str(e), "error_type": type(e).__name__, "trace"'
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
     if says not in script:
         if said not in script:
@@ -40,6 +43,8 @@ def _send_error_types() -> None:
 
 def _keep_error(original: Around, worker: Any, *args: Any, **kwargs: Any) -> Any:
     result = original(worker, *args, **kwargs)
+    if result.pop("raised", False):
+        result["status"] = "error"
     _last_error.set(result if result.get("status") == "error" else None)
     return result
 

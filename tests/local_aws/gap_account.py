@@ -9,7 +9,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.embedded import ACCOUNT, Embedded, until
+from local_aws.embedded import ACCOUNT, Embedded, until
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 _ONCE = Config(retries={"total_max_attempts": 1})

@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from tests.embedded import Embedded
+from local_aws.embedded import Embedded
 from tests.local_aws.conftest import Access
 
 ONCE = Config(retries={"total_max_attempts": 1})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.embedded import ACCOUNT, Embedded, until
+from local_aws.embedded import ACCOUNT, Embedded, until
 from tests.local_aws.gap_account import Account, allow
 
 FAILING = "def lambda_handler(event, context):\n    raise ValueError('no')\n"

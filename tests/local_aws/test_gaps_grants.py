@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.embedded import ACCOUNT, Embedded
+from local_aws.embedded import ACCOUNT, Embedded
 from tests.local_aws.gap_account import ROOT, Account, allow, refused
 
 SERVICE = "mediatailor.amazonaws.com"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.embedded import ACCOUNT, Embedded
+from local_aws.embedded import ACCOUNT, Embedded
 from tests.local_aws.gap_account import ROOT, Account, allow, deny, policy, refused, trust
 
 
@@ -117,3 +117,20 @@ def test_a_simulation_heeds_context_entries_and_the_boundary(account: Account) -
     assert simulate("kms:CreateGrant") == "implicitDeny"
     assert simulate("kms:CreateGrant", entry) == "allowed"
     assert simulate("sqs:SendMessage") == "implicitDeny"
+
+
+def test_leading_keys_bound_a_role_to_the_items_of_one_partition(account: Account) -> None:
+    dynamodb, table = account.client("dynamodb"), account.unique("table")
+    dynamodb.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "kind", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "kind", "KeyType": "HASH"}],
+    )
+    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["own"]}}
+    role = account.role(allow("dynamodb:PutItem", **own))
+
+    role.client("dynamodb").put_item(TableName=table, Item={"kind": {"S": "own"}})
+
+    put = role.client("dynamodb").put_item
+    assert refused(lambda: put(TableName=table, Item={"kind": {"S": "other"}})) == "AccessDeniedException"

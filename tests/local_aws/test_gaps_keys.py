@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.embedded import ACCOUNT, Embedded
+from local_aws.embedded import ACCOUNT, Embedded
 from tests.local_aws.gap_account import ROOT, Account, allow, policy, refused, trust
 
 TAGS = [{"TagKey": "latchkey:managed-by", "TagValue": "latchkey"}]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.embedded import ACCOUNT, Embedded, until
+from local_aws.embedded import ACCOUNT, Embedded, until
 from tests.local_aws.gap_account import Account, allow, refused
 
 CODE = """
@@ -22,7 +22,7 @@ def lambda_handler(event, context):
     time.sleep(event.get("sleep", 0))
     if event.get("fail"):
         raise KeyNotUsable("not usable\\nError: really")
-    return {"size": "x" * event.get("size", 0)}
+    return {"size": "x" * event.get("size", 0), "process": os.getpid()}
 """
 
 
@@ -81,6 +81,16 @@ def test_an_exception_reaches_the_machine_by_its_class_name(account: Account, fu
     assert (cause["errorType"], cause["errorMessage"]) == ("KeyNotUsable", "not usable\nError: really")
     assert cause["stackTrace"]
     assert cause["requestId"]
+
+
+def test_a_function_that_raises_keeps_its_execution_environment(account: Account, function: str) -> None:
+    def invoke(**event: Any) -> Any:
+        answer = account.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+        return json.load(answer["Payload"])
+
+    before = invoke()["process"]
+    assert invoke(fail=True)["errorType"] == "KeyNotUsable"
+    assert invoke()["process"] == before
 
 
 def test_retry_and_catch_match_the_class_name(account: Account, function: str) -> None:

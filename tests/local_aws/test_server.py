@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.embedded import REPOSITORY, Embedded, until
+from local_aws.embedded import REPOSITORY, Embedded, until
 
 SLEEPER = "import os, time\ndef handler(event, context):\n    print(os.getpid())\n    time.sleep(60)\n"
 LISTER = """import boto3, os

@@ -92,7 +92,9 @@ class Desired:
             policies.decryption(readers, [self.secret_arn_pattern], self.place),
         ]
         if key.administrators:
-            statements.append(policies.administration(key.administrators, allow_deletion=key.allow_deletion))
+            statements.append(policies.administration(key.administrators))
+        if key.administrators and key.allow_deletion:
+            statements.append(policies.deletion(key.administrators))
         if key.users:
             statements.append(policies.use(key.users))
         return tuple(statements)
@@ -113,7 +115,7 @@ class Desired:
 
     def tags(self, *, shared: bool = False) -> dict[str, str]:
         """Tags of what this request makes; a `shared` resource may come to serve more accesses than this one."""
-        own = {MANAGED_BY: "latchkey", REQUEST: _tag_value(self.request.request_id)}
+        own = {MANAGED_BY: "latchkey", REQUEST: self.request.request_id}
         return self.request.tags | own | ({} if shared else {ACCESS: self.access_id})
 
 
@@ -123,8 +125,3 @@ def desire(request: OnboardingRequest[Any], settings: Settings) -> Desired:
 
 def _title(service: str) -> str:
     return service[0].upper() + service[1:]
-
-
-def _tag_value(value: str) -> str:
-    """Tag values hold 256 characters at most; request ids 128."""
-    return value[:256]

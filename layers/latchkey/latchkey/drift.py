@@ -54,7 +54,9 @@ def _secret(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn)
     yield Check("secret policy holds our statements", not missing, f"missing: {', '.join(missing) or 'nothing'}")
     yield Check("secret policy admits the reader", admitted, f"{principal} may {'' if admitted else 'not '}read {secret.arn}")
-    yield Check("secret policy is not public", not policies.is_public(policy), "no unconditional Allow for everyone")
+    public = policies.is_public(policy)
+    told = "admits everyone" if public else "admits nobody without a condition or a name"
+    yield Check("secret policy is not public", not public, told)
 
 
 def _resource(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:

@@ -14,7 +14,7 @@ from latchkey.desired import Desired
 from latchkey.documents import Document
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.grants import list_grants, serves
-from latchkey.observed import ObservedKey, find_key, find_secret, key_policy, secret_policy
+from latchkey.observed import ObservedKey, find_key, find_secret, key_policy, observed_key, secret_policy
 from latchkey.registry import Registry
 
 if TYPE_CHECKING:
@@ -40,11 +40,10 @@ def ensure_key(desired: Desired, kms: KMSClient, registry: Registry) -> Ensured:
         return Ensured(arn=found.arn, changed=False, created=found.created)
     # CreateKey has no idempotency token: whoever holds the alias's lease looks again, then makes.
     with registry.lease(f"alias {desired.alias}"):
-        found = find_key(kms, desired.alias)
-        arn, created = (found.arn, found.created) if found else _create_key(desired, desired.alias, kms)
-        with settling(created):
-            kms.enable_key_rotation(KeyId=arn, RotationPeriodInDays=desired.request.key.rotation_days)
-    return Ensured(arn=arn, changed=True, created=created)
+        key = find_key(kms, desired.alias) or _create_key(desired, desired.alias, kms, registry)
+        with settling(key.created):
+            kms.enable_key_rotation(KeyId=key.arn, RotationPeriodInDays=desired.request.key.rotation_days)
+    return Ensured(arn=key.arn, changed=True, created=key.created)
 
 
 def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
@@ -54,19 +53,25 @@ def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
     return key
 
 
-def _create_key(desired: Desired, alias: str, kms: KMSClient) -> tuple[str, datetime]:
-    made = kms.create_key(
-        Description=f"Latchkey: secrets that {desired.system.name} reads",
-        KeySpec="SYMMETRIC_DEFAULT",
-        KeyUsage="ENCRYPT_DECRYPT",
-        Origin="AWS_KMS",
-        MultiRegion=False,
-        Policy=json.dumps(desired.new_key_policy),
-        Tags=[{"TagKey": key, "TagValue": value} for key, value in desired.tags(shared=True).items()],
-    )["KeyMetadata"]
-    with settling(made["CreationDate"]):
-        kms.create_alias(AliasName=alias, TargetKeyId=made["KeyId"])
-    return made["Arn"], made["CreationDate"]
+def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry) -> ObservedKey:
+    """Makes the key and its alias. A key noted before its alias could be made is used again, not made twice."""
+    noted = registry.key_noted_for(alias)
+    key = find_key(kms, noted) if noted else None
+    if key is None or key.state != "Enabled":
+        made = kms.create_key(
+            Description=f"Latchkey: secrets that {desired.system.name} reads",
+            KeySpec="SYMMETRIC_DEFAULT",
+            KeyUsage="ENCRYPT_DECRYPT",
+            Origin="AWS_KMS",
+            MultiRegion=False,
+            Policy=json.dumps(desired.new_key_policy),
+            Tags=[{"TagKey": name, "TagValue": value} for name, value in desired.tags(shared=True).items()],
+        )["KeyMetadata"]
+        registry.note_key(alias, made["Arn"])
+        key = observed_key(made, desired.tags(shared=True))
+    with settling(key.created):
+        kms.create_alias(AliasName=alias, TargetKeyId=key.arn)
+    return key
 
 
 def ensure_secret(desired: Desired, key: Ensured, client_of_region: tokens.ClientOfRegion) -> Ensured:
@@ -181,5 +186,8 @@ def ensure_configured(desired: Desired, key: Ensured, secret_arn: str, kms: KMSC
     if as_wanted and any(serves(grant, desired.grant_name, secret_arn, arn) for grant in list_grants(kms, key.arn)):
         return Ensured(arn=arn, changed=False)
     with settling(key.created):
-        configuration.write(client, resource, secret_arn, desired.tags())
+        if present is None:
+            configuration.create(client, resource, secret_arn, desired.tags())
+        else:
+            configuration.update(client, resource, secret_arn, present)
     return Ensured(arn=arn, changed=True)

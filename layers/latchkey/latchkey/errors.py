@@ -18,10 +18,16 @@ class LatchkeyError(Exception):
 
 
 class InvalidRequest(LatchkeyError):
-    """The request cannot be carried out as it is asked; nothing has been changed. The message is JSON: every problem."""
+    """The request cannot be carried out as it is asked; nothing has been changed. The message is JSON: every problem.
+
+    Step Functions keeps 32,768 characters of a cause, so of a hopeless request the first hundred problems are told.
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_TaskFailedEventDetails.html
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems)))
+        told = sorted(set(problems))
+        more = [Problem("detail", f"has {len(told) - 100} more problems")] if len(told) > 100 else []
+        self.problems = (*told[:100], *more)
         super().__init__(json.dumps({"problems": [asdict(problem) for problem in self.problems]}))
 
 

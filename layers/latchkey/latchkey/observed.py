@@ -76,7 +76,7 @@ def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
         if is_missing(error):
             return None
         raise
-    return _key(metadata, _tags_of_key(kms, metadata) if metadata.get("KeyManager") == "CUSTOMER" else {})
+    return observed_key(metadata, _tags_of_key(kms, metadata) if metadata.get("KeyManager") == "CUSTOMER" else {})
 
 
 def _tags_of_key(kms: KMSClient, metadata: KeyMetadataTypeDef) -> dict[str, str]:
@@ -84,7 +84,8 @@ def _tags_of_key(kms: KMSClient, metadata: KeyMetadataTypeDef) -> dict[str, str]
     return {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page.get("Tags", [])}
 
 
-def _key(metadata: KeyMetadataTypeDef, tags: dict[str, str]) -> ObservedKey:
+def observed_key(metadata: KeyMetadataTypeDef, tags: dict[str, str]) -> ObservedKey:
+    """A key from what CreateKey or DescribeKey answers."""
     return ObservedKey(
         arn=metadata["Arn"],
         state=metadata["KeyState"],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from latchkey import errors
 from latchkey.documents import Document
 from latchkey.errors import TransientAwsError
 from latchkey.registry import Registry
@@ -107,11 +108,10 @@ class CaughtError(Document):
     @property
     def message(self) -> str:
         """The message of our own errors, which hold no value; of any other error only its name is told."""
-        try:
-            told = json.loads(self.cause)
-        except ValueError:
+        own = getattr(errors, self.error, None)
+        if not (isinstance(own, type) and issubclass(own, errors.LatchkeyError)):
             return ""
-        return str(told.get("errorMessage", "")) if isinstance(told, dict) and told.get("errorType") == self.error else ""
+        return str(json.loads(self.cause).get("errorMessage", ""))
 
     @property
     def problems(self) -> tuple[ProblemFound, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from latchkey.settings import Place
@@ -18,7 +20,6 @@ VERSION = "2012-10-17"
 # What AWS's console gives key administrators, less kms:Create*, which would include CreateGrant and with it Decrypt.
 # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-default-allow-administrators
 _ADMINISTRATION = [
-    "kms:CancelKeyDeletion",
     "kms:CreateAlias",
     "kms:DeleteAlias",
     "kms:DescribeKey",
@@ -36,13 +37,13 @@ _ADMINISTRATION = [
     "kms:PutKeyPolicy",
     "kms:RevokeGrant",
     "kms:RotateKeyOnDemand",
-    "kms:ScheduleKeyDeletion",
     "kms:TagResource",
     "kms:UntagResource",
     "kms:UpdateAlias",
     "kms:UpdateKeyDescription",
 ]
-_DELETION = {"kms:CancelKeyDeletion", "kms:ScheduleKeyDeletion"}
+_DELETION = ["kms:CancelKeyDeletion", "kms:ScheduleKeyDeletion"]
+_UNIQUE_ID = re.compile(r"A(ROA|IDA)[A-Z0-9]+")
 _USE = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
 
 
@@ -60,10 +61,14 @@ def delegation(place: Place) -> Statement:
     }
 
 
-def administration(principals: Iterable[str], *, allow_deletion: bool) -> Statement:
-    """Key administrators: no cryptographic action, and deletion only if the request asked for it."""
-    actions = [action for action in _ADMINISTRATION if allow_deletion or action not in _DELETION]
-    return _allow("Administrators", principals, actions)
+def administration(principals: Iterable[str]) -> Statement:
+    """Key administrators: no cryptographic action, and no deletion."""
+    return _allow("Administrators", principals, _ADMINISTRATION)
+
+
+def deletion(principals: Iterable[str]) -> Statement:
+    """Administrators who may delete the key: a statement of its own, since others of the same key may not."""
+    return _allow("Deletion", principals, _DELETION)
 
 
 def use(principals: Iterable[str]) -> Statement:
@@ -97,7 +102,7 @@ def decryption(principals: Iterable[str], secret_arns: Sequence[str], place: Pla
 
 
 def default_key_rule(secret_arns: Sequence[str], place: Place) -> Statement:
-    """What the key aws/secretsmanager allows the account for a secret, so that a secret leaving it loses no reader.
+    """What the key aws/secretsmanager allows the account for a secret, so that one leaving it loses no reader or writer.
 
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html#security-encryption-policies
     """
@@ -105,7 +110,7 @@ def default_key_rule(secret_arns: Sequence[str], place: Place) -> Statement:
         "Sid": f"{OWN_SID}FormerDefaultKey",
         "Effect": "Allow",
         "Principal": {"AWS": "*"},
-        "Action": ["kms:Decrypt", "kms:DescribeKey"],
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
         "Resource": "*",
         "Condition": {
             "StringEquals": {
@@ -167,7 +172,7 @@ def merge(document: Document | None, own: Iterable[Statement]) -> Document:
     """`document` with our statements in it: an own statement of the same Sid is widened in place, all else stays as it is.
 
     Statements are a list, since Sids may be missing or stand twice in a resource policy; one statement may stand alone
-    without a list. The result equals `document` if nothing is missing.
+    without a list.
     """
     merged = copy.deepcopy(document) if document else new_document(())
     statements = _statements(merged)
@@ -183,10 +188,16 @@ def merge(document: Document | None, own: Iterable[Statement]) -> Document:
 
 
 def _widen(present: Statement, wanted: Statement) -> Statement:
-    """`wanted` with the principals and secrets that the present statement names beside it."""
+    """`wanted` with the principals and secrets that the present statement names beside it.
+
+    A principal that was deleted stands there by its unique id, which no policy may be written with, and is left out.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    """
     widened = copy.deepcopy(wanted)
-    for kind, names in wanted["Principal"].items():
-        widened["Principal"][kind] = _union(_principals(present).get(kind), names)
+    for kind, names in _principals(present).items():
+        living = [name for name in _list(names) if not _UNIQUE_ID.fullmatch(name)]
+        own = wanted["Principal"].get(kind)
+        widened["Principal"][kind] = _union(living, own) if own else names
     for operator, keys in wanted.get("Condition", {}).items():
         for key, values in keys.items():
             if isinstance(values, list):
@@ -245,35 +256,40 @@ def delegates_to_iam(document: Document, place: Place) -> bool:
         statement.get("Effect") == "Allow"
         and not statement.get("Condition")
         and set(_list(_principals(statement).get("AWS"))) & root
-        and "kms:*" in _list(statement.get("Action"))
+        and {"*", "kms:*"} & set(_list(statement.get("Action")))
         for statement in _statements(document)
     )
 
 
 def admits_service(document: Document | None, principal: str, action: str, resource: str) -> bool:
-    """Does an unconditional Allow admit the service, and no Deny that could touch it stand against it?
+    """Does an unconditional Allow admit the service, and no unconditional Deny refuse it?
 
-    Compared by structure, since IAM's simulator takes no resource policies for service principals; a conditional Deny counts
-    as a refusal only if it could hold for a service, which this function does not presume.
+    Compared by structure, since IAM's simulator takes no resource policies for service principals. Whether a condition holds
+    for a call of the service nobody can tell from outside, so conditional statements count neither way.
     """
-    statements = _statements(document or {})
-    matching = [s for s in statements if _covers(s, "Action", action) and _covers(s, "Resource", resource)]
-    allowed = any(
-        s["Effect"] == "Allow" and not s.get("Condition") and principal in _list(_principals(s).get("Service"))
-        for s in matching
-    )
-    denied = any(
-        s["Effect"] == "Deny"
-        and not s.get("Condition")
-        and (_is_everyone(s) or principal in _list(_principals(s).get("Service")))
-        for s in matching
-    )
-    return allowed and not denied
+    effects = {
+        s["Effect"]
+        for s in _statements(document or {})
+        if not s.get("Condition")
+        and _covers(s, "Action", action)
+        and _covers(s, "Resource", resource)
+        and _names_service(s, principal)
+    }
+    return effects == {"Allow"}
 
 
 def is_public(document: Document | None) -> bool:
-    """Does an Allow admit everyone without a condition?"""
-    return any(s.get("Effect") == "Allow" and _is_everyone(s) and not s.get("Condition") for s in _statements(document or {}))
+    """Does an Allow admit everyone, or everyone but a few, without a condition?"""
+    return any(
+        s.get("Effect") == "Allow" and not s.get("Condition") and ("NotPrincipal" in s or _is_everyone(s))
+        for s in _statements(document or {})
+    )
+
+
+def _names_service(statement: Statement, principal: str) -> bool:
+    if "NotPrincipal" in statement:
+        return principal not in _list(_by_kind(statement["NotPrincipal"]).get("Service"))
+    return _is_everyone(statement) or principal in _list(_principals(statement).get("Service"))
 
 
 def _is_everyone(statement: Statement) -> bool:
@@ -281,13 +297,22 @@ def _is_everyone(statement: Statement) -> bool:
 
 
 def _covers(statement: Statement, member: str, value: str) -> bool:
-    service = value.split(":", 1)[0]
-    return any(pattern in {value, "*", f"{service}:*"} for pattern in _list(statement.get(member)))
+    """Does the statement's Action or Resource, or its negation, cover the value? Actions are not case-sensitive."""
+    fold = str.lower if member == "Action" else str
+
+    def matches(patterns: Any) -> bool:
+        return any(fnmatchcase(fold(value), fold(pattern)) for pattern in _list(patterns))
+
+    return not matches(statement[f"Not{member}"]) if f"Not{member}" in statement else matches(statement.get(member))
 
 
 def _principals(statement: Statement) -> dict[str, Any]:
-    principal = statement.get("Principal", {})
-    return {"AWS": principal} if isinstance(principal, str) else principal
+    return _by_kind(statement.get("Principal", {}))
+
+
+def _by_kind(principal: Any) -> dict[str, Any]:
+    kinds: dict[str, Any] = {"AWS": principal} if isinstance(principal, str) else principal
+    return kinds
 
 
 def _statements(document: Document) -> list[Statement]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
@@ -171,8 +172,8 @@ class Look:
         yield from (Problem(place, rule) for rule in _secret_rules(secret, "import"))
 
     def _resource(self, desired: Desired) -> Iterator[Problem]:
-        base_url = getattr(desired.resource, "base_url", "")
-        if base_url.startswith("http://") and not self.settings.allow_http_origins:
+        scheme = urlsplit(getattr(desired.resource, "base_url", "")).scheme
+        if scheme == "http" and not self.settings.allow_http_origins:
             yield Problem("resource.baseUrl", "must be https, since the token goes with every manifest request")
         configuration = desired.system.configuration
         present = configuration.read(self.client_of(configuration.service), desired.resource) if configuration else None

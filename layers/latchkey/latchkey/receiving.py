@@ -9,17 +9,15 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from latchkey.documents import Document
 from latchkey.errors import InvalidRequest
-from latchkey.requests import RequestId, parse_onboarding
+from latchkey.requests import is_request_id, parse_onboarding
 from latchkey.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
-
-_REQUEST_ID: TypeAdapter[str] = TypeAdapter(RequestId)
 
 
 class RequestEvent(BaseModel):
@@ -41,15 +39,21 @@ class Received(Document):
 def execution_input(event: RequestEvent) -> dict[str, Any]:
     """The input of the execution: the clean request, or the problems of one that cannot be read without their values."""
     detail = event.detail if isinstance(event.detail, Mapping) else {}
-    request_id = _request_id(detail, event.id)
-    known = {"requestId": request_id, "contentHash": _hash({**detail, "requestId": None})}
+    request_id = detail["requestId"] if is_request_id(detail.get("requestId")) else event.id
+    try:
+        known = {"requestId": request_id, "contentHash": _hash({**detail, "requestId": None})}
+    except RecursionError:
+        problem = {"place": "detail", "rule": "is nested too deeply"}
+        return {"requestId": request_id, "contentHash": _hash(event.id), "problems": [problem]}
     if isinstance(detail.get("system"), str) and detail["system"] in SYSTEMS:
         known["system"] = detail["system"]
     try:
-        request = parse_onboarding({"requestId": request_id, **detail} if detail else event.detail)
+        request = parse_onboarding(
+            {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
+        )
     except InvalidRequest as error:
         return known | {"problems": [asdict(problem) for problem in error.problems]}
-    return known | {"request": request.model_dump(mode="json", by_alias=True, exclude_none=True)}
+    return known | {"request": request.model_dump(mode="json", by_alias=True, exclude_unset=True)}
 
 
 def receive_request(event: RequestEvent, stepfunctions: SFNClient, state_machine_arn: str) -> Received:
@@ -60,13 +64,6 @@ def receive_request(event: RequestEvent, stepfunctions: SFNClient, state_machine
     with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
         stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(content))
     return Received(requestId=content["requestId"], executionName=name)
-
-
-def _request_id(detail: Mapping[str, Any], event_id: str) -> str:
-    try:
-        return _REQUEST_ID.validate_python(detail.get("requestId", event_id), strict=True)
-    except ValidationError:
-        return event_id
 
 
 def _hash(content: object) -> str:

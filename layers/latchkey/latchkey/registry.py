@@ -52,16 +52,12 @@ class Registry:
     def claim_request(self, request_id: str, content_hash: str, execution_arn: str) -> None:
         """Records the request before it changes anything; raises Conflict if its id stands for other content."""
         try:
-            self._put(
-                {
-                    "kind": "request",
-                    "id": request_id,
-                    "contentHash": content_hash,
-                    "executionArn": execution_arn,
-                    "receivedAt": _now(),
-                },
+            self._update(
+                "request",
+                request_id,
+                "SET contentHash = :hash, executionArn = :execution, receivedAt = if_not_exists(receivedAt, :now)",
                 "attribute_not_exists(id) OR (contentHash = :hash AND executionArn = :execution)",
-                {":hash": content_hash, ":execution": execution_arn},
+                {":hash": content_hash, ":execution": execution_arn, ":now": _now()},
             )
         except _ConditionFailed:
             raise Conflict("this request id has been used for another request") from None
@@ -112,6 +108,14 @@ class Registry:
     def add_origin_host(self, secret_name: str, host: str) -> None:
         """Notes, before the secret is made or used, where its token goes; by name, since the ARN is not known then."""
         self._update("resource", f"secret {secret_name}", "ADD hosts :host", None, {":host": {host}})
+
+    def key_noted_for(self, alias: str) -> str | None:
+        """The ARN of the key that was made for an alias, whether or not the alias was made after it."""
+        return self._get("resource", alias).get("keyArn")
+
+    def note_key(self, alias: str, key_arn: str) -> None:
+        """Notes a key at once when it is made: until it has its alias, nothing else finds it."""
+        self._update("resource", alias, "SET keyArn = :arn", None, {":arn": key_arn})
 
     @contextmanager
     def lease(self, name: str) -> Iterator[None]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -33,7 +33,33 @@ NO_TOKEN_HERE = (
 _HARMLESS_NAME = re.compile(r"[A-Za-z]{1,24}")
 _SOUNDS_SECRET = re.compile(r"token|secret|passw|credential|api-?_?key", re.IGNORECASE)
 
-RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+# pydantic's errors in the words of a sender; what is filled in comes from the model, never from the request.
+_RULES = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be an object",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be a whole number",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "missing": "is missing",
+    "model_type": "must be an object",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_type": "must be text",
+    "too_long": "must have at most {max_length} members",
+    "tuple_type": "must be a list",
+}
+
+# A JSON array becomes a tuple, which is no looseness; what it holds stays strict.
+Several = Field(strict=False, max_length=50)
+
+_REQUEST_ID = r"^[A-Za-z0-9._:-]{1,128}$"
+RequestId = Annotated[str, StringConstraints(pattern=_REQUEST_ID)]
+
+
+def is_request_id(value: object) -> bool:
+    """May this text stand in logs and names as the id of a request?"""
+    return isinstance(value, str) and bool(re.fullmatch(_REQUEST_ID, value))
 
 
 def _not_like_a_suffix(value: str) -> str:
@@ -120,7 +146,7 @@ class SecretRequest(Document):
 
     name: SecretName | None = None
     value: SecretValue = SecretValue(generate=Generate())
-    origin_readers: Annotated[tuple[RoleArn, ...], Field(max_length=50)] = ()
+    origin_readers: Annotated[tuple[RoleArn, ...], Several] = ()
     replaces_token: bool = False
     move_key: bool = False
 
@@ -141,13 +167,14 @@ class KeyRequest(Document):
     alias: AliasName | None = None
     arn: KeyArn | None = None
     rotation_days: Annotated[int, Field(ge=90, le=2560)] = 365
-    administrators: Annotated[tuple[PrincipalArn, ...], Field(max_length=50)] = ()
-    users: Annotated[tuple[PrincipalArn, ...], Field(max_length=50)] = ()
+    administrators: Annotated[tuple[PrincipalArn, ...], Several] = ()
+    users: Annotated[tuple[PrincipalArn, ...], Several] = ()
     allow_deletion: bool = False
 
     @model_validator(mode="after")
     def _alias_or_arn(self) -> Self:
-        if self.arn is not None and self.model_fields_set != {"arn"}:
+        beside = self.model_dump(exclude={"arn"}) != KeyRequest.model_construct().model_dump(exclude={"arn"})
+        if self.arn is not None and beside:
             raise PydanticCustomError("one_of", "a key given by arn keeps its own settings: give nothing beside arn")
         return self
 
@@ -162,7 +189,7 @@ class OnboardingRequest[R: Resource](Document):
     resource: R
     secret: SecretRequest = SecretRequest()
     key: KeyRequest = KeyRequest()
-    management_roles: Annotated[tuple[RoleArn, ...], Field(max_length=50)] = ()
+    management_roles: Annotated[tuple[RoleArn, ...], Several] = ()
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_own_tags)] = Field(default_factory=dict)
 
     @property
@@ -198,7 +225,7 @@ def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
         # A placeholder that the model accepts, so that only the other errors are added.
         detail = {**detail, "system": ""}
     try:
-        request = model.model_validate_json(_as_json(detail), context={"system": system})
+        request = model.model_validate(detail, context={"system": system})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         raise InvalidRequest(problems | {_problem(model, item) for item in details}) from None
@@ -207,44 +234,38 @@ def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
     return request
 
 
-def _as_json(detail: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(detail, allow_nan=False)
-    except (ValueError, RecursionError):
-        raise InvalidRequest([Problem("detail", "is nested too deeply or holds a number that JSON has not")]) from None
-
-
 def _problem(model: type[Document], error: ErrorDetails) -> Problem:
     """One pydantic error as a place and a rule; names that could be values are left out of the place."""
     *parents, last = error["loc"] or ("detail",)
-    path = [str(part) if _is_harmless(part) else "<name>" for part in (*parents, last)]
+    place = [_name(part) for part in parents]
     if error["type"] == "extra_forbidden":
-        secretive = path[0] == "secret" or bool(_SOUNDS_SECRET.search(str(last)))
-        if secretive:
-            return Problem(".".join(path), f"is not a member here; {NO_TOKEN_HERE}")
-        near = difflib.get_close_matches(str(last), _members(model, parents), n=1)
-        return Problem(".".join(path), f"is not a member here; did you mean {near[0]}?" if near else "is not a member here")
-    if error["loc"][:2] == ("secret", "value") and error["type"] in {"model_type", "string_type"}:
-        return Problem("secret.value", f"must be an object with one of generate, copyFrom, existing; {NO_TOKEN_HERE}")
-    if error["type"] == "missing":
-        return Problem(".".join(path), "is missing")
-    return Problem(".".join(path), error["msg"][0].lower() + error["msg"][1:])
+        near = difflib.get_close_matches(str(last), _members(model, tuple(parents)), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        if parents[:1] == ["secret"] or _SOUNDS_SECRET.search(str(last)):
+            shown = _name(last) if near or _SOUNDS_SECRET.search(str(last)) else "<name>"
+            return Problem(".".join([*place, shown]), f"is not a member here{hint}; {NO_TOKEN_HERE}")
+        return Problem(".".join([*place, _name(last)]), f"is not a member here{hint}")
+    path = ".".join([*place, _name(last)])
+    if path in {"secret", "secret.value"} and error["type"] == "model_type":
+        return Problem(path, f"{_RULES['model_type']}; {NO_TOKEN_HERE}")
+    rule = _RULES.get(error["type"], error["msg"])
+    return Problem(path, rule.format(**error.get("ctx", {})))
 
 
-def _is_harmless(part: str | int) -> bool:
-    return isinstance(part, int) or bool(_HARMLESS_NAME.fullmatch(part))
+def _name(part: str | int) -> str:
+    return str(part) if isinstance(part, int) or _HARMLESS_NAME.fullmatch(part) else "<name>"
 
 
-def _members(model: type[Document], parents: list[str | int]) -> list[str]:
+@cache
+def _members(model: type[Document], parents: tuple[str | int, ...]) -> tuple[str, ...]:
     """The wire names that stand at a place of the model."""
     schema = model.model_json_schema()
     node: dict[str, Any] = schema
     for part in parents:
         node = node.get("properties", {}).get(part, {})
         node = next((option for option in node.get("anyOf", []) if "$ref" in option), node)
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
-    return list(node.get("properties", {}))
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return tuple(node.get("properties", {}))
 
 
 def _load(value: object) -> OnboardingRequest[Any]:
@@ -255,5 +276,5 @@ def _load(value: object) -> OnboardingRequest[Any]:
 AnyOnboarding = Annotated[
     OnboardingRequest[Any],
     PlainValidator(_load),
-    PlainSerializer(lambda request: request.model_dump(mode="json", by_alias=True, exclude_none=True)),
+    PlainSerializer(lambda request: request.model_dump(mode="json", by_alias=True, exclude_unset=True)),
 ]

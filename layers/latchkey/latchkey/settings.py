@@ -21,7 +21,7 @@ class Place(BaseModel):
 
 
 class Settings(BaseModel):
-    """One field for each environment variable; a missing one fails the first use with pydantic's ValidationError."""
+    """One field for each environment variable; the first use of a function raises KeyError with the name of a missing one."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -13,7 +13,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 
 from latchkey.aws import aws_errors
+from latchkey.documents import Document
 from latchkey.errors import InvalidRequest, LatchkeyError, Problem
+from latchkey.requests import is_request_id
 
 logger = Logger()
 tracer = Tracer()
@@ -54,15 +56,20 @@ def step[Input: BaseModel](model: type[Input]) -> Callable[[Callable[[Input], Ba
 
 
 def _parse[Input: BaseModel](model: type[Input], event: dict[str, Any]) -> Input:
-    request = event.get("request")
-    request_id = event.get("requestId") or (request.get("requestId") if isinstance(request, dict) else None)
-    if isinstance(request_id, str):
-        logger.set_correlation_id(request_id)
+    logger.set_correlation_id(_request_id(event))
     try:
-        return model.model_validate_json(json.dumps(event))
+        # A document is JSON, whose arrays are tuples to it; the event of a stranger may hold what is hardly JSON.
+        return model.model_validate_json(json.dumps(event)) if issubclass(model, Document) else model.model_validate(event)
     except ValidationError as error:
         problems = [
             Problem(".".join(map(str, item["loc"])) or "event", item["msg"])
             for item in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidRequest(problems) from None
+
+
+def _request_id(event: dict[str, Any]) -> str | None:
+    """The id of the request a function works on, wherever its event holds it."""
+    inner = [event.get(member) for member in ("request", "detail")]
+    found = [holder.get("requestId") for holder in (event, *inner) if isinstance(holder, dict)]
+    return next((value for value in found if isinstance(value, str) and is_request_id(value)), event.get("id"))

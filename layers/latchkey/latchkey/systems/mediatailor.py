@@ -20,15 +20,16 @@ from latchkey.systems.system import Configuration, Configured, Resource, SecretS
 
 if TYPE_CHECKING:
     from mypy_boto3_mediatailor.client import MediaTailorClient
-    from mypy_boto3_mediatailor.type_defs import AccessConfigurationTypeDef, DescribeSourceLocationResponseTypeDef
+    from mypy_boto3_mediatailor.type_defs import DescribeSourceLocationResponseTypeDef
 
 _BY_SECRET: Final = "SECRETS_MANAGER_ACCESS_TOKEN"
+_OTHER_SETTINGS: Final = ("DefaultSegmentDeliveryConfiguration", "SegmentDeliveryConfigurations")
 
 
 def _base_url(value: str) -> str:
     """http or https, a host, nothing else that could carry a credential; which of the two is allowed the stack decides."""
-    if re.search(r"[\s\\\x00-\x1f\x7f]", value):
-        raise PydanticCustomError("url", "must not hold white space, backslashes or control characters")
+    if not re.fullmatch(r"[\x21-\x5b\x5d-\x7e]+", value):
+        raise PydanticCustomError("url", "must hold printable ASCII only, without spaces and backslashes")
     try:
         parts = urlsplit(value)
         port = parts.port
@@ -100,42 +101,34 @@ class SourceLocations(Configuration):
             "secretArn": token.get("SecretArn", ""),
             "secretKey": token.get("SecretStringKey", ""),
         }
-        return Configured(found["Arn"], settings, token.get("SecretArn") if sends_token else None)
+        # What an omitted member means in an update is not documented, so everything the location has is sent again.
+        kept: dict[str, Any] = {member: found[member] for member in _OTHER_SETTINGS if found.get(member)}
+        return Configured(found["Arn"], settings, token.get("SecretArn") if sends_token else None, kept)
 
-    def write(self, client: MediaTailorClient, resource: SourceLocation, secret_arn: str, tags: Mapping[str, str]) -> None:
-        access: AccessConfigurationTypeDef = {
+    def create(self, client: MediaTailorClient, resource: SourceLocation, secret_arn: str, tags: Mapping[str, str]) -> None:
+        client.create_source_location(**_settings(resource, secret_arn), Tags=tags)
+
+    def update(self, client: MediaTailorClient, resource: SourceLocation, secret_arn: str, present: Configured) -> None:
+        client.update_source_location(**_settings(resource, secret_arn), **present.kept)
+
+    def alerts(self, client: MediaTailorClient, resource_arn: str) -> tuple[str, ...]:
+        pages = client.get_paginator("list_alerts").paginate(ResourceArn=resource_arn)
+        return tuple(sorted({alert["AlertCode"] for page in pages for alert in page.get("Items", [])}))
+
+
+def _settings(resource: SourceLocation, secret_arn: str) -> Any:
+    return {
+        "SourceLocationName": resource.name,
+        "HttpConfiguration": {"BaseUrl": resource.base_url},
+        "AccessConfiguration": {
             "AccessType": _BY_SECRET,
             "SecretsManagerAccessTokenConfiguration": {
                 "HeaderName": resource.header,
                 "SecretArn": secret_arn,
                 "SecretStringKey": resource.secret_key,
             },
-        }
-        found = _describe(client, resource.name)
-        if found is None:
-            client.create_source_location(
-                SourceLocationName=resource.name,
-                HttpConfiguration={"BaseUrl": resource.base_url},
-                AccessConfiguration=access,
-                Tags=tags,
-            )
-            return
-        # What an omitted member means in this PUT is not documented, so everything the location has is sent again.
-        kept: dict[str, Any] = {
-            member: found[member]
-            for member in ("DefaultSegmentDeliveryConfiguration", "SegmentDeliveryConfigurations")
-            if found.get(member)
-        }
-        client.update_source_location(
-            SourceLocationName=resource.name,
-            HttpConfiguration={"BaseUrl": resource.base_url},
-            AccessConfiguration=access,
-            **kept,
-        )
-
-    def alerts(self, client: MediaTailorClient, resource_arn: str) -> tuple[str, ...]:
-        pages = client.get_paginator("list_alerts").paginate(ResourceArn=resource_arn)
-        return tuple(sorted({alert["AlertCode"] for page in pages for alert in page.get("Items", [])}))
+        },
+    }
 
 
 def _describe(client: MediaTailorClient, name: str) -> DescribeSourceLocationResponseTypeDef | None:

@@ -45,11 +45,15 @@ class SecretShape:
 
 @dataclass(frozen=True)
 class Configured:
-    """What a consumer resource is set to now: the settings Latchkey cares for, and the secret it reads, if any."""
+    """What a consumer resource is set to now: the settings Latchkey cares for, and the secret it reads, if any.
+
+    `kept` are its other settings as the API takes them, to be sent again where an update replaces the whole.
+    """
 
     arn: str
     settings: Mapping[str, str]
     secret_arn: str | None
+    kept: Mapping[str, Any]
 
 
 class Configuration(ABC):
@@ -66,8 +70,12 @@ class Configuration(ABC):
         """What the resource is set to, or None if it certainly does not exist."""
 
     @abstractmethod
-    def write(self, client: Any, resource: Any, secret_arn: str, tags: Mapping[str, str]) -> None:
-        """Creates the resource or sets it, losing none of its other settings; `tags` are for a new one only."""
+    def create(self, client: Any, resource: Any, secret_arn: str, tags: Mapping[str, str]) -> None:
+        """Makes the resource with its settings and tags."""
+
+    @abstractmethod
+    def update(self, client: Any, resource: Any, secret_arn: str, present: Configured) -> None:
+        """Sets the resource, losing none of its other settings."""
 
     @abstractmethod
     def alerts(self, client: Any, resource_arn: str) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ class Embedded:
         if self._process.poll() is None:
             self._process.send_signal(name)
         try:
-            return self._process.wait(10)
+            return self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise

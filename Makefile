@@ -1,0 +1,58 @@
+# Every target sets up what it needs: Python 3.13 and git suffice.
+SHELL := /bin/bash
+PYTHON ?= python3.13
+PORT ?= 4566
+ENV ?= dev
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export SAM_CLI_TELEMETRY := 0
+export PYTHONPATH := $(CURDIR)
+
+ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+LOCK := requirements-dev.txt
+SOURCES := template.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
+
+.PHONY: demo test local deploy lint format update lock clean
+
+demo: .aws-sam/build/template.yaml ## the main job, from a request on EventBridge to the retired grant
+	@python -m local_aws.demo
+
+test: .aws-sam/build/template.yaml ## the whole suite
+	python -m pytest
+
+local: .aws-sam/build/template.yaml ## the embedded AWS with the stack deployed, in the foreground; PORT= chooses the port
+	@exec python -m local_aws --port $(PORT) --deploy
+
+deploy: .venv/ready ## builds and deploys to a real account; ENV= chooses the environment of samconfig.toml
+	sam build --config-env $(ENV) && sam deploy --config-env $(ENV)
+
+lint: .venv/ready
+	ruff check .
+	ruff format --check .
+	mypy
+	cfn-lint template.yaml
+	sam validate --lint
+
+format: .venv/ready
+	ruff check --fix .
+	ruff format .
+
+update: .venv/ready ## writes the golden policies and schemas that the tests compare
+	python -m pytest tests/policies tests/contract --update
+
+lock: .venv/ready ## pins what the .in files ask for, with hashes and without an index's address
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-header requirements-dev.in -o $(LOCK)
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-header -c $(LOCK) \
+		layers/latchkey/requirements.in -o layers/latchkey/requirements.txt
+
+clean:
+	rm -rf .aws-sam .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/ready: $(LOCK)
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@touch $@
+
+.aws-sam/build/template.yaml: .venv/ready $(SOURCES)
+	sam build --config-env local --parameter-overrides Architecture=$(ARCHITECTURE)
+	@touch $@

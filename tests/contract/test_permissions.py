@@ -1,0 +1,106 @@
+"""What the functions may do is what the package calls; tests/functions checks each function's calls against its role."""
+
+import ast
+import re
+from functools import cache
+
+import pytest
+from botocore import xform_name
+from botocore.session import Session
+
+from tests.contract.artefacts import FUNCTIONS, TEMPLATE_TEXT, actions, sources, tree
+
+# The names of clients in the package (the convention: a client is called after its service), and what IAM calls the service.
+CLIENTS = {
+    "client": ("mediatailor", "mediatailor"),
+    "dynamodb": ("dynamodb", "dynamodb"),
+    "events": ("events", "events"),
+    "iam": ("iam", "iam"),
+    "kms": ("kms", "kms"),
+    "secretsmanager": ("secretsmanager", "secretsmanager"),
+    "stepfunctions": ("stepfunctions", "states"),
+}
+# What a service does in the name of its caller, so that no line of ours calls it.
+IN_OUR_NAME = {
+    "CreateKeyFunction": {"kms:TagResource": "CreateKey with tags"},
+    "CreateSecretFunction": {
+        "secretsmanager:TagResource": "CreateSecret with tags",
+        "kms:GenerateDataKey": "CreateSecret and PutSecretValue",
+        "kms:Decrypt": "GetSecretValue",
+    },
+    "AttachPoliciesFunction": {
+        "kms:Decrypt": "UpdateSecret, from the former key",
+        "kms:Encrypt": "UpdateSecret",
+        "kms:GenerateDataKey": "UpdateSecret, to the new key",
+    },
+    "ConfigureAccessFunction": {
+        "mediatailor:TagResource": "CreateSourceLocation with tags",
+        "secretsmanager:DescribeSecret": "MediaTailor's look at the secret",
+        "secretsmanager:GetSecretValue": "MediaTailor's look at the secret",
+        "kms:CreateGrant": "MediaTailor's grant",
+        "kms:Decrypt": "GetSecretValue on behalf of MediaTailor",
+    },
+}
+
+
+@cache
+def operations(service: str) -> dict[str, str]:
+    """`create_key` -> `CreateKey`."""
+    names = Session().get_service_model(service).operation_names
+    return {xform_name(name): name for name in names}
+
+
+@cache
+def called() -> frozenset[str]:
+    """Every operation that the deployed code calls on a client, by method or by paginator."""
+    found = set()
+    for node in (node for path in sources() for node in ast.walk(tree(path))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get_paginator":
+            receiver, name = node.func.value, ast.literal_eval(node.args[0])
+        elif isinstance(node, ast.Attribute):
+            receiver, name = node.value, node.attr
+        else:
+            continue
+        service, prefix = CLIENTS.get(ast.unparse(receiver).rpartition(".")[2].strip("_"), ("", ""))
+        if service and name in operations(service):
+            found.add(f"{prefix}:{operations(service)[name]}")
+    return frozenset(found)
+
+
+def test_everything_the_package_calls_is_allowed_to_some_function() -> None:
+    assert called() - set().union(*map(actions, FUNCTIONS.values())) == set()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_nothing_is_allowed_that_is_not_called(function: str) -> None:
+    assert actions(FUNCTIONS[function]) - called() - set(IN_OUR_NAME.get(function, {})) == set()
+
+
+def test_no_action_is_a_pattern() -> None:
+    assert [action for function in FUNCTIONS.values() for action in actions(function) if "*" in action] == []
+
+
+def test_what_services_do_in_our_name_is_allowed() -> None:
+    for function, known in IN_OUR_NAME.items():
+        assert set(known) <= actions(FUNCTIONS[function]), function
+
+
+LINES = TEMPLATE_TEXT.splitlines()
+
+
+def _stars() -> list[int]:
+    """The lines that allow something on every resource."""
+    found = [at for at, line in enumerate(LINES) if re.match(r'\s*Resource: "\*"', line)]
+    return [at for at in found if "Effect: Allow" in "\n".join(LINES[_start(at) : at])]
+
+
+def _start(at: int) -> int:
+    """The line at which the IAM statement around a line begins."""
+    return next(line for line in range(at, 0, -1) if re.match(r"\s*- (Effect|Sid):", LINES[line]))
+
+
+@pytest.mark.parametrize("at", _stars(), ids=lambda at: f"line {at + 1}")
+def test_every_star_says_why(at: int) -> None:
+    statement = LINES[_start(at) - 1 : at + 1]
+
+    assert statement[0].lstrip().startswith("#") or any(" # " in line for line in statement[1:])

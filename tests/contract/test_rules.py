@@ -1,0 +1,77 @@
+"""The rules on the request bus: they take what senders put and nothing that Latchkey says itself."""
+
+import json
+from typing import Any
+
+import pytest
+
+from latchkey.outcomes import OUTCOMES, SOURCE
+from tests.contract.artefacts import FUNCTIONS, RESOURCES, ROOT, statements
+
+REQUESTS = sorted(ROOT.glob("events/requests/*.json"))
+RULES = [event["Properties"] for function in FUNCTIONS.values() for event in function.get("Events", {}).values()]
+requests = pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.stem)
+
+
+def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
+    """EventBridge's matching by listed values, which is all the rules use.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
+    """
+    for member, wanted in pattern.items():
+        if isinstance(wanted, dict):
+            if not matches(wanted, event.get(member, {})):
+                return False
+        else:
+            assert all(isinstance(value, str) for value in wanted), "a content filter needs a matcher of its own"
+            if event.get(member) not in wanted:
+                return False
+    return True
+
+
+def entries(path: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(path.read_text())
+    return found
+
+
+@requests
+def test_a_request_as_it_is_put_starts_exactly_one_function(path: Any) -> None:
+    for entry in entries(path):
+        event = {"source": entry["Source"], "detail-type": entry["DetailType"], "detail": json.loads(entry["Detail"])}
+        assert [rule["Pattern"]["detail-type"] for rule in RULES if matches(rule["Pattern"], event)] == [[entry["DetailType"]]]
+
+
+@requests
+def test_a_request_names_the_bus_of_the_stack(path: Any) -> None:
+    name = RESOURCES["RequestBus"]["Properties"]["Name"]["Fn::Sub"].replace("${AWS::StackName}", "latchkey")
+
+    assert {entry["EventBusName"] for entry in entries(path)} == {name}
+
+
+@pytest.mark.parametrize("detail_type", OUTCOMES)
+def test_an_outcome_starts_nothing(detail_type: str) -> None:
+    event = {"source": SOURCE, "detail-type": detail_type, "detail": {}}
+
+    assert [rule for rule in RULES if matches(rule["Pattern"], event)] == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_request_under_another_source_starts_nothing(rule: dict[str, Any]) -> None:
+    event = {"source": "somebody", "detail-type": rule["Pattern"]["detail-type"][0], "detail": {}}
+
+    assert not matches(rule["Pattern"], event)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_is_on_the_request_bus(rule: dict[str, Any]) -> None:
+    assert rule["EventBusName"] == {"Ref": "RequestBus"}
+
+
+def test_only_report_outcome_speaks_as_latchkey() -> None:
+    denial = RESOURCES["RequestBusPolicy"]["Properties"]["Statement"]
+    publishing = [name for name, function in FUNCTIONS.items() if "events:PutEvents" in str(statements(function))]
+
+    assert denial["Effect"] == "Deny"
+    assert denial["Condition"]["StringEquals"] == {"events:source": SOURCE}
+    assert denial["Condition"]["ArnNotEquals"] == {"aws:PrincipalArn": {"Fn::GetAtt": "ReportOutcomeFunctionRole.Arn"}}
+    assert publishing == ["ReportOutcomeFunction"]

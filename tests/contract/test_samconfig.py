@@ -1,0 +1,64 @@
+"""samconfig.toml: every environment is complete, fits the template and names no account."""
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from tests.contract.artefacts import ROOT, TEMPLATE
+
+TEXT = (ROOT / "samconfig.toml").read_text()
+ENVIRONMENTS: dict[str, dict[str, Any]] = {
+    name: table for name, table in tomllib.loads(TEXT).items() if isinstance(table, dict)
+}
+LOCAL_ACCOUNT = "000000000000"
+environments = pytest.mark.parametrize("name", ENVIRONMENTS)
+
+
+def overrides(name: str) -> dict[str, str]:
+    """The parameters an environment sets; SAM takes a string or a list of them."""
+    given = ENVIRONMENTS[name]["deploy"]["parameters"].get("parameter_overrides", [])
+    return dict(pair.split("=", 1) for pair in ([given] if isinstance(given, str) else given))
+
+
+def test_the_environments_are_these() -> None:
+    assert set(ENVIRONMENTS) == {"default", "local", "dev", "prod"}
+
+
+@environments
+def test_an_environment_is_complete_since_it_inherits_nothing(name: str) -> None:
+    commands = {command: table["parameters"] for command, table in ENVIRONMENTS[name].items()}
+
+    assert {"global", "build", "deploy"} <= set(commands)
+    assert commands["global"]["stack_name"].startswith("latchkey")
+    assert {"cached", "parallel"} <= set(commands["build"])
+    assert {"capabilities", "confirm_changeset", "fail_on_empty_changeset"} <= set(commands["deploy"])
+    assert len({"resolve_s3", "s3_bucket"} & set(commands["deploy"])) == 1
+
+
+@environments
+def test_overrides_are_parameters_of_the_template_and_allowed(name: str) -> None:
+    for parameter, value in overrides(name).items():
+        assert re.fullmatch(TEMPLATE["Parameters"][parameter].get("AllowedPattern", r"\d+"), value), parameter
+
+
+def test_no_account_is_named_but_the_embedded_one() -> None:
+    assert set(re.findall(r"\b\d{12}\b", TEXT)) == {LOCAL_ACCOUNT}
+
+
+@pytest.mark.parametrize("parameter", ["AllowHttpOrigins", "AllowedOriginHosts", "TrustedPrincipalPatterns"])
+def test_only_the_embedded_aws_is_open(parameter: str) -> None:
+    assert [name for name in ENVIRONMENTS if parameter in overrides(name)] == ["local"]
+
+
+def test_data_is_protected_in_production_and_not_where_stacks_come_and_go() -> None:
+    protected = {
+        name: overrides(name).get("ProtectData", TEMPLATE["Parameters"]["ProtectData"]["Default"]) for name in ENVIRONMENTS
+    }
+
+    assert protected == {"default": "true", "prod": "true", "dev": "false", "local": "false"}
+
+
+def test_production_asks_before_it_changes_anything() -> None:
+    assert ENVIRONMENTS["prod"]["deploy"]["parameters"]["confirm_changeset"] is True

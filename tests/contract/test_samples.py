@@ -1,0 +1,66 @@
+"""events/functions: one input for each function, which its model takes, all of the same request."""
+
+import inspect
+import json
+import re
+from typing import Any, get_type_hints
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from latchkey.receiving import RequestEvent, execution_input
+from tests.contract.artefacts import FOLDERS, ROOT
+from tests.functions.conftest import handler
+
+FOLDER = ROOT / "events/functions"
+SAMPLES: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+samples = pytest.mark.parametrize("function", SAMPLES)
+
+
+def model(function: str) -> type[BaseModel]:
+    """The type of the handler's input."""
+    found: type[BaseModel] = get_type_hints(inspect.unwrap(handler(function)))["event"]
+    return found
+
+
+def test_every_function_has_its_sample() -> None:
+    assert sorted(SAMPLES) == FOLDERS
+
+
+@samples
+def test_a_sample_is_an_input_of_its_function(function: str) -> None:
+    assert model(function).model_validate_json(json.dumps(SAMPLES[function]))
+
+
+@samples
+def test_a_sample_of_another_form_is_none(function: str) -> None:
+    sample = {name: value for name, value in SAMPLES[function].items() if name not in {"request", "id", "requestId"}}
+
+    with pytest.raises(ValidationError):
+        model(function).model_validate_json(json.dumps(sample))
+
+
+@samples
+def test_a_sample_is_of_the_embedded_account_and_region(function: str) -> None:
+    text = json.dumps(SAMPLES[function])
+
+    assert set(re.findall(r"arn:aws:(?!iam)[a-z]+:([a-z0-9-]*):", text)) <= {"us-east-1"}
+    assert set(re.findall(r":(\d{12})[:\"]", text)) <= {"000000000000"}
+
+
+def test_all_samples_are_of_one_request() -> None:
+    first = execution_input(RequestEvent(**SAMPLES["receive_request"]))
+
+    assert {"request", "contentHash"} <= set(first)
+    for function, sample in SAMPLES.items():
+        for member in set(first) & set(sample):
+            assert sample[member] == first[member], f"{function}: {member}"
+
+
+def test_the_sample_event_carries_the_sample_request() -> None:
+    [entry] = json.loads((ROOT / "events/requests/onboard-mediatailor.json").read_text())
+    event = SAMPLES["receive_request"]
+
+    assert (event["source"], event["detail-type"]) == (entry["Source"], entry["DetailType"])
+    assert event["detail"] == json.loads(entry["Detail"])
+    assert {"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"} == set(event)

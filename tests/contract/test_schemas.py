@@ -1,0 +1,163 @@
+"""events/schemas: generated from the models, true of the samples, and refusing what the models refuse."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from latchkey.errors import InvalidRequest
+from latchkey.outcomes import CaughtError, CheckResult, Outcome, Report, Resources, outcome_of
+from latchkey.requests import parse_onboarding
+from tests.contract.artefacts import ROOT
+from tests.contract.schemas import schemas
+
+FOLDER = ROOT / "events/schemas"
+REQUESTS = sorted(ROOT.glob("events/requests/*.json"))
+[SAMPLE] = [
+    json.loads(entry["Detail"]) for entry in json.loads((ROOT / "events/requests/onboard-mediatailor.json").read_text())
+]
+KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:origin/token-AbCdEf"
+COMMON = {
+    "requestId": "request-1",
+    "contentHash": "c" * 64,
+    "executionArn": "arn:aws:states:us-east-1:000000000000:execution:a:b",
+}
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    """Of the schema as it is kept in the repository."""
+    return jsonschema.Draft202012Validator(json.loads((FOLDER / f"{name}.json").read_text()))
+
+
+@pytest.mark.parametrize(("name", "schema"), schemas().items(), ids=schemas())
+def test_a_kept_schema_is_what_the_model_says(agrees: Callable[[Path, Any], None], name: str, schema: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["title"]
+    assert schema["description"]
+    agrees(FOLDER / f"{name}.json", schema)
+
+
+def test_no_schema_is_kept_that_no_model_has() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == set(schemas())
+
+
+@pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.stem)
+def test_a_sample_request_fits_its_schema_and_its_model(path: Path) -> None:
+    for entry in json.loads(path.read_text()):
+        detail = json.loads(entry["Detail"])
+        validator(path.stem).validate(detail)
+        assert parse_onboarding({"requestId": "event-id"} | detail).system == detail["system"]
+
+
+def _with(place: str, value: Any) -> dict[str, Any]:
+    """The sample with one member set, or left out by `...`."""
+    changed = copy.deepcopy(SAMPLE)
+    *parents, last = place.split(".")
+    node = changed
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    return changed
+
+
+GOOD = {
+    "an id of its own": ("requestId", "request-1"),
+    "the shortest token": ("secret.value.generate.length", 8),
+    "the longest token": ("secret.value.generate.length", 128),
+    "an import": ("secret.value", {"copyFrom": {"secretArn": SECRET, "key": "password"}}),
+    "an adoption": ("secret.value", {"existing": {"secretArn": SECRET}}),
+    "a key by ARN": ("key", {"arn": KEY}),
+    "no secret": ("secret", ...),
+    "no tags": ("tags", ...),
+}
+BAD = {
+    "another version": ("version", "2"),
+    "an unknown member": ("colour", "red"),
+    "an unknown system": ("system", "unknown"),
+    "no system": ("system", ...),
+    "no resource": ("resource", ...),
+    "a bad id": ("requestId", "with space"),
+    "a bad location name": ("resource.sourceLocation", "sports origin"),
+    "a header with a line break": ("resource.header", "X-Origin\nToken"),
+    "a text for a number": ("secret.value.generate.length", "40"),
+    "7 characters": ("secret.value.generate.length", 7),
+    "129 characters": ("secret.value.generate.length", 129),
+    "two values": ("secret.value", {"generate": {}, "existing": {"secretArn": SECRET}}),
+    "no value": ("secret.value", {}),
+    "a token": ("secret.value", "not-a-real-token"),
+    "a token as a member": ("secret.value.token", "not-a-real-token"),
+    "a secret by name": ("secret.value", {"existing": {"secretArn": "origin/token"}}),
+    "a rotation too often": ("key.rotationDays", 89),
+    "a user for a role": ("managementRoles", ["arn:aws:iam::000000000000:user/somebody"]),
+    "a tag of no text": ("tags", {"team": 5}),
+    "a tag with a bad name": ("tags", {"te*am": "sports"}),
+}
+
+
+@pytest.mark.parametrize(("place", "value"), GOOD.values(), ids=GOOD)
+def test_what_the_model_takes_fits_the_schema(place: str, value: Any) -> None:
+    detail = _with(place, value)
+
+    assert parse_onboarding({"requestId": "event-id"} | detail)
+    validator("onboard-mediatailor").validate(detail)
+
+
+@pytest.mark.parametrize(("place", "value"), BAD.values(), ids=BAD)
+def test_what_the_model_refuses_does_not_fit_the_schema(place: str, value: Any) -> None:
+    detail = _with(place, value)
+
+    with pytest.raises(InvalidRequest):
+        parse_onboarding({"requestId": "event-id"} | detail)
+    assert not validator("onboard-mediatailor").is_valid(detail)
+
+
+def _outcome(detail_type: Any, **members: Any) -> Outcome:
+    return outcome_of(Report(detailType=detail_type, **COMMON, **members))
+
+
+PROBLEMS = json.dumps({"problems": [{"place": "system", "rule": "is missing"}]})
+OUTCOMES = {
+    "access-onboarded": _outcome(
+        "Access Onboarded",
+        accessId="mediatailor/sourceLocation/sports-origin",
+        system="mediatailor",
+        changed=True,
+        checks=(CheckResult(name="key is enabled", passed=True, evidence=KEY),),
+        resources=Resources(keyArn=KEY, secretArn=SECRET),
+    ),
+    "request-rejected": _outcome(
+        "Request Rejected",
+        caught=CaughtError(Error="InvalidRequest", Cause=json.dumps({"errorType": "InvalidRequest", "errorMessage": PROBLEMS})),
+    ),
+    "request-failed": _outcome("Request Failed", caught=CaughtError(Error="States.Timeout", Cause="")),
+}
+outcomes = pytest.mark.parametrize(("name", "outcome"), OUTCOMES.items(), ids=OUTCOMES)
+
+
+def published(outcome: Outcome) -> dict[str, Any]:
+    """As report_outcome writes it."""
+    document: dict[str, Any] = json.loads(outcome.model_dump_json(by_alias=True, exclude_none=True))
+    return document
+
+
+@outcomes
+def test_an_outcome_fits_its_schema_and_no_other(name: str, outcome: Outcome) -> None:
+    fitting = {other for other in OUTCOMES if validator(other).is_valid(published(outcome))}
+
+    assert fitting == {name}
+
+
+@outcomes
+@pytest.mark.parametrize("member", ["requestId", "outcomeId", "status", "changed", "executionArn"])
+def test_an_outcome_without_a_member_does_not_fit(name: str, outcome: Outcome, member: str) -> None:
+    lacking = {key: value for key, value in published(outcome).items() if key != member}
+
+    assert not validator(name).is_valid(lacking)

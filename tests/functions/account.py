@@ -1,0 +1,133 @@
+"""An AWS account of moto for one test: what a request may find there, and a picture of everything that is in it."""
+
+import json
+from functools import cache
+from typing import Any
+
+import boto3
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+
+from tests.functions.media_tailor import MediaTailor
+
+REGION = "us-east-1"
+TABLE, BUS = "latchkey-accesses", "latchkey-requests"
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+CONFIGURE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/latchkey-ConfigureAccessFunctionRole"
+ADOPT, IMPORT, OURS = {"latchkey:consent": "adopt"}, {"latchkey:consent": "import"}, {"latchkey:managed-by": "latchkey"}
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+
+@cache
+def client(service: str, region: str = REGION) -> Any:
+    """One for all tests, since loading a service's model is what takes time; moto answers within each test anew."""
+    made: Any = boto3.client
+    return made(service, region_name=region)
+
+
+class Account:
+    """What stands in the account; `mediatailor` is our own stand-in at the wire."""
+
+    def __init__(self) -> None:
+        self.kms = client("kms")
+        self.secretsmanager = client("secretsmanager")
+        self.dynamodb = client("dynamodb")
+        self.mediatailor = MediaTailor(ACCOUNT)
+
+    def build(self) -> None:
+        """The registry's table as the template makes it."""
+        keys = [("kind", "HASH"), ("id", "RANGE")]
+        self.dynamodb.create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
+            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
+        )
+
+    def open_bus(self) -> None:
+        """The request bus, and a queue that sees everything on it."""
+        sqs, events = client("sqs"), client("events")
+        self.queue = sqs.create_queue(QueueName="seen")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events.create_event_bus(Name=BUS)
+        events.put_rule(Name="all", EventBusName=BUS, EventPattern=json.dumps({"account": [ACCOUNT]}))
+        events.put_targets(Rule="all", EventBusName=BUS, Targets=[{"Id": "queue", "Arn": arn}])
+
+    def role(self, name: str, path: str = "/") -> str:
+        made = client("iam").create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=TRUST)
+        arn: str = made["Role"]["Arn"]
+        return arn
+
+    def key(self, tags: dict[str, str] | None = None, alias: str | None = None, **settings: Any) -> str:
+        """A rotating key, Latchkey's unless other tags are given."""
+        given = [{"TagKey": key, "TagValue": value} for key, value in (OURS if tags is None else tags).items()]
+        settings = {"KeyUsage": "ENCRYPT_DECRYPT"} | settings
+        arn: str = self.kms.create_key(Tags=given, **settings)["KeyMetadata"]["Arn"]
+        if "KeySpec" not in settings:
+            self.kms.enable_key_rotation(KeyId=arn)
+        if alias:
+            self.kms.create_alias(AliasName=alias, TargetKeyId=arn)
+        return arn
+
+    def secret(
+        self, name: str, value: str, tags: dict[str, str] | None = None, region: str = REGION, key: str | None = None
+    ) -> str:
+        """A secret that somebody else made, with its owner's consent to adoption unless other tags are given."""
+        given = [{"Key": key, "Value": text} for key, text in (ADOPT if tags is None else tags).items()]
+        under = {"KmsKeyId": key} if key else {}
+        arn: str = client("secretsmanager", region).create_secret(Name=name, SecretString=value, Tags=given, **under)["ARN"]
+        return arn
+
+    def value(self, secret: str) -> str:
+        text: str = self.secretsmanager.get_secret_value(SecretId=secret)["SecretString"]
+        return text
+
+    def grant(self, key: str, name: str, secret: str) -> str:
+        """A grant as MediaTailor makes it."""
+        made = self.kms.create_grant(
+            KeyId=key,
+            GranteePrincipal="mediatailor.amazonaws.com",
+            Name=name,
+            Operations=["Decrypt"],
+            Constraints={"EncryptionContextSubset": {"SecretARN": secret}},
+        )
+        grant_id: str = made["GrantId"]
+        return grant_id
+
+    def items(self, kind: str) -> list[dict[str, Any]]:
+        return [item for item in self.dynamodb.scan(TableName=TABLE)["Items"] if item["kind"]["S"] == kind]
+
+    def published(self) -> list[dict[str, Any]]:
+        """The events on the bus since the last look."""
+        messages = client("sqs").receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            client("sqs").delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in messages]
+
+    def picture(self, *, values: bool = True) -> dict[str, Any]:
+        """Everything that a function could have changed here; `values=False` leaves out what secrets hold."""
+        keys = [key["KeyArn"] for key in self.kms.list_keys()["Keys"]]
+        secrets = [secret["ARN"] for secret in self.secretsmanager.list_secrets(IncludePlannedDeletion=True)["SecretList"]]
+        return {
+            "keys": {key: self._key(key) for key in keys},
+            "aliases": [alias for alias in self.kms.list_aliases()["Aliases"] if "TargetKeyId" in alias],
+            "secrets": {secret: self._secret(secret, values) for secret in secrets},
+            "table": sorted(self.dynamodb.scan(TableName=TABLE)["Items"], key=json.dumps),
+            "locations": json.loads(json.dumps(self.mediatailor.locations)),
+        }
+
+    def _key(self, key: str) -> dict[str, Any]:
+        return {
+            "metadata": self.kms.describe_key(KeyId=key)["KeyMetadata"],
+            "policy": self.kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"],
+            "tags": self.kms.list_resource_tags(KeyId=key)["Tags"],
+            "rotation": {k: v for k, v in self.kms.get_key_rotation_status(KeyId=key).items() if k != "ResponseMetadata"},
+            "grants": self.kms.list_grants(KeyId=key)["Grants"],
+        }
+
+    def _secret(self, secret: str, values: bool) -> dict[str, Any]:
+        described = self.secretsmanager.describe_secret(SecretId=secret)
+        # Reading a secret sets LastAccessedDate, and is no change.
+        kept = {k: v for k, v in described.items() if k not in {"ResponseMetadata", "LastAccessedDate"}}
+        policy = self.secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
+        value = self.value(secret) if values and "DeletedDate" not in described else None
+        return kept | {"policy": policy, "value": value}

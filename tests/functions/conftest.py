@@ -1,0 +1,133 @@
+"""Every handler runs as Lambda runs it, in an account of moto, with no socket open."""
+
+import importlib.util
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+from botocore.model import OperationModel
+from moto import mock_aws
+
+from latchkey import aws
+from latchkey.registry import registry
+from latchkey.settings import settings
+from latchkey.steps import logger
+from tests.contract.artefacts import FUNCTIONS, ROOT, actions, logical_id
+from tests.functions.account import ACCOUNT, BUS, CONFIGURE_ROLE, REGION, TABLE, Account
+from tests.functions.asking import Run
+
+ENVIRONMENT = {
+    "ACCESS_TABLE": TABLE,
+    "ACCOUNT_ID": ACCOUNT,
+    "ALLOWED_ORIGIN_HOSTS": "",
+    "ALLOW_HTTP_ORIGINS": "false",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_PARTITION": "aws",
+    "AWS_REGION": REGION,
+    "CONFIGURE_ROLE_ARN": CONFIGURE_ROLE,
+    "ONBOARD_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:onboard-access",
+    "REQUEST_BUS": BUS,
+    "SECRET_PREFIX": "latchkey/",
+    "TRUSTED_PRINCIPAL_PATTERNS": f"arn:aws:iam::{ACCOUNT}:role/media/*",
+}
+
+
+@dataclass
+class Context:
+    """What Lambda hands a handler beside its event."""
+
+    function_name: str
+    memory_limit_in_mb: int = 512
+    aws_request_id: str = "5f6d1c1e-2f1b-4f0e-9d3a-0c2b8a7d6e5f"
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+@cache
+def handler(verb: str) -> Callable[[dict[str, Any], Context], dict[str, Any]]:
+    """`lambda_handler` of functions/<verb>/app.py."""
+    spec = importlib.util.spec_from_file_location(f"{verb}_app", ROOT / "functions" / verb / "app.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Callable[[dict[str, Any], Context], dict[str, Any]] = module.lambda_handler
+    return found
+
+
+_called: set[str] = set()
+
+
+def _note(model: OperationModel, **_: Any) -> None:
+    # Of the services used, each signs with the name that its IAM actions begin with.
+    _called.add(f"{model.service_model.signing_name}:{model.name}")
+
+
+def _forget() -> None:
+    for cached in (aws._client, settings, registry):
+        cached.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[Account]:
+    """An account with the stack's table and bus, and the functions' environment in it."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    _forget()
+    aws._session().events.register("before-call", _note, unique_id="tests")
+    with mock_aws():
+        made = Account()
+        made.build()
+        made.mediatailor.attach(aws.client_of("mediatailor"))
+        yield made
+    _forget()
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets environment variables as a deployment with other parameters would."""
+
+    def set_parameters(**values: str) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        settings.cache_clear()
+
+    return set_parameters
+
+
+@pytest.fixture
+def run() -> Run:
+    """Invokes a function with an event as JSON brings it, and gives its answer as JSON takes it.
+
+    Whatever the function calls must be among the IAM actions that the template gives it.
+    """
+
+    def invoke(verb: str, event: dict[str, Any]) -> dict[str, Any]:
+        _called.clear()
+        try:
+            answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))
+        finally:
+            beyond = _called - actions(FUNCTIONS[logical_id(verb)])
+            assert not beyond, f"the template does not let {verb} call {', '.join(sorted(beyond))}"
+        return answer
+
+    return invoke
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the functions' logger writes."""
+    written = io.StringIO()
+    handler: Any = logger.registered_handler
+    former = handler.setStream(written)
+    yield written
+    handler.setStream(former)

@@ -1,0 +1,67 @@
+"""MediaTailor at the wire, which moto does not have: answers the calls of one client from a dictionary of source locations."""
+
+import io
+import json
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+
+ARN = "arn:aws:mediatailor:us-east-1:{account}:sourceLocation/{name}"
+
+
+class _Raw(io.BytesIO):
+    def stream(self, **_: Any) -> Any:
+        yield self.read()
+
+
+class MediaTailor:
+    """`locations` holds what it was told; a PUT replaces everything, so that whatever a caller does not resend is lost.
+
+    A missing location answers 404 as MediaTailor is thought to do, or `missing_status`. Listing takes a page for each location
+    after one that is empty and not the last.
+    """
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        self.locations: dict[str, dict[str, Any]] = {}
+        self.alerts: list[str] = []
+        self.writes: list[tuple[str, dict[str, Any]]] = []
+        self.missing_status = 404
+
+    def attach(self, client: Any) -> None:
+        """Answers every request of the client before it is sent."""
+        client.meta.events.register_first("before-send.mediatailor", self._answer)
+
+    def add(self, name: str, access: dict[str, Any] | None = None, **members: Any) -> None:
+        """A location that somebody made before Latchkey."""
+        given = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}, **members}
+        self._put(name, given | ({"AccessConfiguration": access} if access else {}))
+
+    def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        url = urlsplit(request.url)
+        status, body = self._route(request.method, unquote(url.path), url.query, request.body)
+        headers = {"Content-Type": "application/json"}
+        return AWSResponse(request.url, status, headers, _Raw(json.dumps(body).encode()))
+
+    def _route(self, method: str, path: str, query: str, body: Any) -> tuple[int, dict[str, Any]]:
+        if path == "/alerts":
+            return 200, {"Items": [{"AlertCode": code, "ResourceArn": "", "AlertMessage": ""} for code in self.alerts]}
+        if path == "/sourceLocations":
+            pages = [[], *([location] for location in self.locations.values())]
+            at = int(query.rpartition("nextToken=")[2] or 0)
+            more = {"NextToken": str(at + 1)} if at + 1 < len(pages) else {}
+            return 200, {"Items": pages[at]} | more
+        name = path.removeprefix("/sourceLocation/")
+        if method == "GET" or (method == "PUT" and name not in self.locations):
+            if name in self.locations:
+                return 200, self.locations[name]
+            return self.missing_status, {"Message": "source location not found"}
+        given = json.loads(body)
+        self.writes.append((method, given))
+        return 200, self._put(name, given)
+
+    def _put(self, name: str, members: dict[str, Any]) -> dict[str, Any]:
+        arn = ARN.format(account=self.account, name=name)
+        self.locations[name] = {"SourceLocationName": name, "Arn": arn, **members}
+        return self.locations[name]

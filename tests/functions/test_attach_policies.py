@@ -1,0 +1,188 @@
+"""attach_policies: our statements stand beside foreign ones, none of which is lost, and the secret comes under the key."""
+
+import json
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey.errors import AccessDenied, Conflict, NotYetEffective, TransientAwsError
+from tests.functions.account import ACCOUNT, ADOPT, OURS, ROOT, Account
+from tests.functions.asking import SECRET_KEY, Run, onboarding
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/media/Origin"
+VALUE = json.dumps({SECRET_KEY: "a" * 20})
+WHOLE = {"Sid": "Whole", "Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
+FOREIGN = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "secretsmanager:DescribeSecret", "Resource": "*"}
+NAMED = FOREIGN | {"Sid": "Readers"}
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [*statements]})
+
+
+class Pair:
+    """A key and a secret that await their policies."""
+
+    def __init__(self, account: Account, secret_key: str | None = "same") -> None:
+        self.account = account
+        self.key = account.key(tags=ADOPT)
+        account.kms.put_key_policy(KeyId=self.key, PolicyName="default", Policy=policy(WHOLE))
+        self.secret = account.secret("origin/token", VALUE, ADOPT, key=self.key if secret_key == "same" else secret_key)
+
+    def event(self, **members: Any) -> dict[str, Any]:
+        key = {"arn": self.key, "changed": False} | members.pop("key_facts", {})
+        return {"request": onboarding(**members), "key": key, "secretArn": self.secret}
+
+    def statements(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Those of the key policy and those of the resource policy."""
+        key = self.account.kms.get_key_policy(KeyId=self.key, PolicyName="default")["Policy"]
+        secret = self.account.secretsmanager.get_resource_policy(SecretId=self.secret)["ResourcePolicy"]
+        return json.loads(key)["Statement"], json.loads(secret)["Statement"]
+
+    def under(self) -> str | None:
+        found: str | None = self.account.secretsmanager.describe_secret(SecretId=self.secret).get("KmsKeyId")
+        return found
+
+
+@pytest.fixture
+def pair(account: Account) -> Pair:
+    return Pair(account)
+
+
+def test_the_service_may_read_this_one_secret(run: Run, pair: Pair) -> None:
+    assert run("attach_policies", pair.event()) == {"arn": pair.secret, "changed": True, "created": None}
+
+    _, [admitting] = pair.statements()
+    assert admitting == {
+        "Sid": "LatchkeyMediatailorReading",
+        "Effect": "Allow",
+        "Principal": {"Service": "mediatailor.amazonaws.com"},
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": pair.secret,
+    }
+
+
+def test_attaching_twice_changes_nothing_and_frees_its_leases(run: Run, pair: Pair) -> None:
+    run("attach_policies", pair.event(secret={"originReaders": [ROLE]}))
+    before = pair.account.picture()
+
+    again = run("attach_policies", pair.event(secret={"originReaders": [ROLE]}))
+
+    assert again["changed"] is False
+    assert pair.account.picture() == before
+    assert before["table"] == []
+
+
+def test_every_foreign_statement_is_kept_twins_and_nameless_ones_included(run: Run, pair: Pair) -> None:
+    pair.account.secretsmanager.put_resource_policy(SecretId=pair.secret, ResourcePolicy=policy(NAMED, NAMED, FOREIGN))
+
+    run("attach_policies", pair.event())
+
+    key_statements, secret_statements = pair.statements()
+    assert key_statements[0] == WHOLE
+    assert secret_statements[:3] == [NAMED, NAMED, FOREIGN]
+
+
+def test_a_second_access_only_adds_to_what_the_first_has(run: Run, pair: Pair) -> None:
+    other = f"arn:aws:iam::{ACCOUNT}:role/media/Other"
+    run("attach_policies", pair.event(secret={"originReaders": [ROLE]}))
+    run("attach_policies", pair.event(secret={"originReaders": [other]}, resource={"sourceLocation": "news-origin"}))
+
+    _, statements = pair.statements()
+    [reading] = [statement for statement in statements if statement["Sid"] == "LatchkeyOriginReaders"]
+    assert reading["Principal"] == {"AWS": sorted([ROLE, other])}
+
+
+def test_the_resource_policy_is_put_where_a_public_one_is_refused(run: Run, pair: Pair) -> None:
+    asked: list[bool] = []
+    # moto does not know the parameter, so it is read off the call.
+    aws.secretsmanager().meta.events.register(
+        "before-parameter-build.secrets-manager.PutResourcePolicy",
+        lambda params, **_: asked.append(params["BlockPublicPolicy"]),
+    )
+
+    run("attach_policies", pair.event())
+
+    assert asked == [True]
+
+
+def test_a_secret_leaving_the_default_key_keeps_its_readers(run: Run, account: Account) -> None:
+    pair = Pair(account, secret_key=None)
+
+    assert run("attach_policies", pair.event())["changed"] is True
+
+    [former] = [statement for statement in pair.statements()[0] if statement.get("Sid") == "LatchkeyFormerDefaultKey"]
+    assert former["Condition"]["StringEquals"]["kms:CallerAccount"] == ACCOUNT
+    assert former["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": [pair.secret]}
+    assert pair.under() == pair.key
+    assert account.value(pair.secret) == VALUE
+
+
+def test_a_secret_under_another_key_is_moved_last(run: Run, account: Account) -> None:
+    pair = Pair(account, secret_key=account.key(tags=ADOPT))
+    order: list[str] = []
+    for client, operation in ((aws.kms(), "PutKeyPolicy"), (aws.secretsmanager(), "PutResourcePolicy")):
+        client.meta.events.register(f"before-call.*.{operation}", lambda model, **_: order.append(model.name))
+    aws.secretsmanager().meta.events.register("before-call.*.UpdateSecret", lambda model, **_: order.append(model.name))
+
+    run("attach_policies", pair.event())
+
+    assert order == ["PutKeyPolicy", "PutResourcePolicy", "UpdateSecret"]
+    assert pair.under() == pair.key
+
+
+def test_somebody_elses_write_in_between_is_seen(run: Run, pair: Pair) -> None:
+    def overwrite(**_: Any) -> None:
+        pair.account.kms.put_key_policy(KeyId=pair.key, PolicyName="default", Policy=policy(WHOLE))
+
+    aws.kms().meta.events.register("after-call.kms.PutKeyPolicy", overwrite)
+
+    with pytest.raises(TransientAwsError, match="was written by somebody else meanwhile"):
+        run("attach_policies", pair.event())
+
+    assert pair.account.items("lease") == []
+
+
+def test_a_lost_race_is_mended_by_the_retry(run: Run, pair: Pair) -> None:
+    run("attach_policies", pair.event())
+    before = pair.statements()
+    pair.account.kms.put_key_policy(KeyId=pair.key, PolicyName="default", Policy=policy(WHOLE))
+
+    run("attach_policies", pair.event())
+
+    assert pair.statements() == before
+
+
+def test_a_secret_that_has_gone_meanwhile_is_a_conflict(run: Run, pair: Pair) -> None:
+    pair.account.secretsmanager.delete_secret(SecretId=pair.secret, ForceDeleteWithoutRecovery=True)
+
+    with pytest.raises(Conflict, match="has gone since the request was checked"):
+        run("attach_policies", pair.event())
+
+
+@pytest.mark.parametrize(
+    ("age", "error"), [("2099-01-01T00:00:00Z", NotYetEffective), ("2020-01-01T00:00:00Z", AccessDenied), (None, AccessDenied)]
+)
+def test_a_refusal_soon_after_the_keys_creation_is_worth_another_try(
+    run: Run, pair: Pair, age: str | None, error: type[Exception]
+) -> None:
+    refused = {"Error": {"Code": "AccessDeniedException", "Message": "tags do not count yet"}}
+    answer = refused | {"ResponseMetadata": {"HTTPStatusCode": 400}}
+    aws.kms().meta.events.register(
+        "before-call.kms.PutKeyPolicy", lambda **_: (type("Answer", (), {"status_code": 400})(), answer)
+    )
+
+    with pytest.raises(error) as caught:
+        run("attach_policies", pair.event(key_facts={"created": age}))
+
+    assert type(caught.value) is error
+
+
+def test_our_own_secret_serves_too(run: Run, account: Account) -> None:
+    key = account.key()
+    secret = account.secret("latchkey/sports", VALUE, OURS, key=key)
+
+    assert run("attach_policies", {"request": onboarding(), "key": {"arn": key, "changed": True}, "secretArn": secret})[
+        "changed"
+    ]

@@ -1,0 +1,58 @@
+"""Every function: an input it cannot read is refused by place and rule, without a value of it."""
+
+import io
+from typing import Any
+
+import pytest
+
+from latchkey.errors import InvalidRequest
+from tests.contract.artefacts import FOLDERS as VERBS
+from tests.functions.account import Account
+from tests.functions.asking import Run, onboarding
+
+# The gate answers what it cannot read with an execution of its own.
+WITH_REQUEST = [verb for verb in VERBS if verb not in {"receive_request", "report_outcome"}]
+CANARY = "canary"
+
+
+def refused(run: Run, verb: str, event: dict[str, Any]) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        run(verb, event)
+    assert caught.value.problems
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_input_of_the_wrong_form_is_refused_without_its_values(
+    run: Run, account: Account, log: io.StringIO, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    before = account.picture()
+
+    told = refused(run, verb, {"request": CANARY, "key": CANARY, "detail": CANARY, "id": {"x": CANARY}, "secretArn": [CANARY]})
+
+    assert CANARY not in told + log.getvalue() + "".join(capsys.readouterr())
+    assert "step failed" in log.getvalue()
+    assert account.picture() == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_missing_input_is_refused(run: Run, verb: str) -> None:
+    assert "required" in refused(run, verb, {})
+
+
+@pytest.mark.parametrize("verb", WITH_REQUEST)
+def test_a_request_that_was_not_checked_is_refused_without_its_values(run: Run, log: io.StringIO, verb: str) -> None:
+    resource = {"baseUrl": f"https://{CANARY}:{CANARY}@origin.example.com", "header": f"x-amz-{CANARY}"}
+    bad = onboarding(resource=resource, secret={"value": {"token": CANARY}})
+
+    told = refused(run, verb, {"request": bad})
+
+    assert CANARY not in told + log.getvalue()
+    assert "resource.baseUrl" in told
+
+
+@pytest.mark.parametrize("verb", WITH_REQUEST)
+def test_the_request_id_is_the_correlation_id_of_the_log(run: Run, log: io.StringIO, verb: str) -> None:
+    refused(run, verb, {"request": onboarding(resource={"header": ""})})
+
+    assert '"correlation_id":"request-1"' in log.getvalue()

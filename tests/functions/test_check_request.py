@@ -1,0 +1,199 @@
+"""check_request: what it finds wrong with principals, the resource and the request as a whole, and what it records."""
+
+from collections.abc import Callable
+
+import pytest
+
+from latchkey.errors import InvalidRequest
+from tests.functions.account import ACCOUNT, Account
+from tests.functions.asking import EXECUTION, NAME, SECRET_NAME, Run, check, existing, onboarding, refusal, to_check
+
+BY_SECRET = "SECRETS_MANAGER_ACCESS_TOKEN"
+ABSENT_SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:origin/token-AbCdEf"
+
+
+def sends(secret: str) -> dict[str, object]:
+    """The access configuration of a location that sends a token."""
+    token = {"HeaderName": "X-Origin-Token", "SecretArn": secret, "SecretStringKey": "MyAccessTokenIdentifier"}
+    return {"AccessType": BY_SECRET, "SecretsManagerAccessTokenConfiguration": token}
+
+
+def test_a_sound_request_gives_the_facts_the_machine_branches_on(run: Run) -> None:
+    assert run("check_request", to_check(onboarding())) == {
+        "accessId": "mediatailor/sourceLocation/sports-origin",
+        "needsSecret": True,
+        "hasResource": True,
+        "secretArn": None,
+    }
+
+
+def test_an_adopted_secret_need_not_be_made(run: Run, account: Account, stack: Callable[..., None]) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="origin.example.com")
+    secret = account.secret("origin/token", "{}")
+
+    checked = run("check_request", to_check(onboarding(secret=existing(secret))))
+
+    assert (checked["needsSecret"], checked["secretArn"]) == (False, secret)
+
+
+def test_the_request_and_the_host_its_token_goes_to_are_noted(run: Run, account: Account) -> None:
+    run("check_request", to_check(onboarding()))
+
+    [claimed] = account.items("request")
+    assert (claimed["id"]["S"], claimed["executionArn"]["S"]) == ("request-1", EXECUTION)
+    [noted] = account.items("resource")
+    assert (noted["id"]["S"], noted["hosts"]["SS"]) == (f"secret {SECRET_NAME}", ["origin.example.com"])
+
+
+def test_checking_twice_changes_nothing_more(run: Run, account: Account) -> None:
+    first = run("check_request", to_check(onboarding()))
+    before = account.picture()
+
+    assert run("check_request", to_check(onboarding())) == first
+    assert account.picture() == before
+
+
+def test_a_late_second_run_keeps_the_outcome_that_is_recorded(run: Run, account: Account) -> None:
+    """Lambda may end a timed-out invocation after its retry has gone on to the report."""
+    account.open_bus()
+    run("check_request", to_check(onboarding()))
+    report = {"detailType": "Access Onboarded", "requestId": "request-1", "contentHash": "c" * 64, "executionArn": EXECUTION}
+    run("report_outcome", report | {"accessId": f"mediatailor/sourceLocation/{NAME}", "system": "mediatailor"})
+
+    run("check_request", to_check(onboarding()))
+
+    [recorded] = account.items("request")
+    assert recorded["outcomeType"]["S"] == "Access Onboarded"
+
+
+def test_a_refused_request_notes_no_host(run: Run, account: Account) -> None:
+    check(run, resource={"baseUrl": "http://origin.example.com/vod"})
+
+    assert account.items("resource") == []
+
+
+@pytest.mark.parametrize("member", ["contentHash", "executionArn"])
+def test_the_id_of_another_request_is_refused(run: Run, member: str) -> None:
+    run("check_request", to_check(onboarding()))
+
+    told = refusal(run, "check_request", to_check(onboarding(), **{member: "other"}))
+
+    assert told == {"requestId": "this request id has been used for another request"}
+
+
+def test_problems_found_on_receiving_are_told_with_those_of_the_values(run: Run) -> None:
+    problems = [{"place": "resource.header", "rule": "is missing"}]
+    findings = [{"place": "secret.value.copyFrom", "rule": "the token must be 8 to 128 characters long"}]
+    event = {name: value for name, value in to_check(onboarding()).items() if name != "request"}
+
+    assert refusal(run, "check_request", event | {"problems": problems, "findings": findings}) == {
+        "resource.header": "is missing",
+        "secret.value.copyFrom": "the token must be 8 to 128 characters long",
+    }
+
+
+def test_every_problem_is_told_at_once_and_nothing_but_the_request_is_noted(run: Run, account: Account) -> None:
+    before = account.picture()
+
+    told = check(
+        run,
+        resource={"baseUrl": "http://origin.example.com/vod"},
+        secret=existing(ABSENT_SECRET),
+        key={"arn": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd"},
+        managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/absent", f"arn:aws:iam::{ACCOUNT}:role/other"],
+    )
+
+    assert set(told) == {
+        "resource.baseUrl",
+        "secret.value.existing.secretArn",
+        "key.arn",
+        "managementRoles.0",
+        "managementRoles.1",
+    }
+    assert account.picture() == before | {"table": account.items("request")}
+
+
+@pytest.mark.parametrize("member", ["managementRoles", "secret.originReaders", "key.administrators", "key.users"])
+def test_a_principal_outside_the_trusted_patterns_is_refused(run: Run, account: Account, member: str) -> None:
+    parent, _, child = member.rpartition(".")
+    roles = [account.role("Origin")]
+
+    told = check(run, **({parent: {child: roles}} if parent else {child: roles}))
+
+    assert told == {f"{member}.0": "is none of the principals that the stack's parameter TrustedPrincipalPatterns allows"}
+
+
+def test_a_trusted_role_passes_and_an_absent_one_does_not(run: Run, account: Account) -> None:
+    there, absent = account.role("Origin", "/media/"), f"arn:aws:iam::{ACCOUNT}:role/media/Absent"
+
+    assert check(run, managementRoles=[there, absent]) == {"managementRoles.1": "does not exist"}
+
+
+def test_a_role_under_another_path_is_another_role(run: Run, account: Account) -> None:
+    account.role("Origin", "/media/live/")
+
+    told = check(run, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Origin"])
+
+    assert told == {"managementRoles.0": "does not exist under this path"}
+
+
+def test_an_absent_user_is_refused(run: Run, stack: Callable[..., None]) -> None:
+    stack(TRUSTED_PRINCIPAL_PATTERNS=f"arn:aws:iam::{ACCOUNT}:user/*")
+
+    told = check(run, key={"administrators": [f"arn:aws:iam::{ACCOUNT}:user/absent"]})
+
+    assert told == {"key.administrators.0": "does not exist"}
+
+
+def test_a_role_of_another_account_is_a_matter_of_the_pattern_alone(run: Run, stack: Callable[..., None]) -> None:
+    stack(TRUSTED_PRINCIPAL_PATTERNS="arn:aws:iam::111122223333:role/*")
+
+    assert run("check_request", to_check(onboarding(managementRoles=["arn:aws:iam::111122223333:role/Origin"])))
+
+
+def test_an_http_origin_is_refused_unless_the_stack_allows_it(run: Run, stack: Callable[..., None]) -> None:
+    http = {"baseUrl": "http://origin.example.com/vod"}
+    assert check(run, resource=http) == {
+        "resource.baseUrl": "must be https, since the token goes with every manifest request",
+    }
+
+    stack(ALLOW_HTTP_ORIGINS="true")
+
+    assert run("check_request", to_check(onboarding(resource=http)))
+
+
+def test_a_location_that_sends_a_token_gets_a_new_one_only_if_asked(run: Run, account: Account) -> None:
+    account.mediatailor.add(NAME, sends(ABSENT_SECRET))
+
+    assert check(run) == {
+        "secret.replacesToken": (
+            "the resource sends a token already, and its origin does not know a new one: set replacesToken to true"
+        )
+    }
+    assert run("check_request", to_check(onboarding(secret={"replacesToken": True})))
+
+
+def test_a_location_that_sends_our_token_already_needs_no_consent(run: Run, account: Account) -> None:
+    run("check_request", to_check(onboarding()))
+    key = account.key(alias="alias/latchkey/mediatailor")
+    secret = account.secret(SECRET_NAME, "{}", tags={"latchkey:managed-by": "latchkey"}, key=key)
+    account.mediatailor.add(NAME, sends(secret))
+
+    again = onboarding() | {"requestId": "request-2"}
+
+    assert run("check_request", to_check(again))["accessId"] == f"mediatailor/sourceLocation/{NAME}"
+
+
+@pytest.mark.parametrize("access", [None, {"AccessType": "S3_SIGV4"}])
+def test_a_location_without_a_token_may_get_one(run: Run, account: Account, access: dict[str, object] | None) -> None:
+    account.mediatailor.add(NAME, access)
+
+    assert run("check_request", to_check(onboarding()))
+
+
+def test_the_message_of_a_refusal_is_json_and_repeats_no_value(run: Run) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        run("check_request", to_check(onboarding(resource={"baseUrl": "http://canary.example.com/vod"})))
+
+    assert str(caught.value).startswith('{"problems": [{"place": "resource.baseUrl"')
+    assert "canary" not in str(caught.value)

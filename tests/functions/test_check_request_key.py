@@ -1,0 +1,146 @@
+"""check_request: which keys it refuses, by alias and by ARN, and what it says to the owner of a foreign one."""
+
+import json
+from typing import Any
+
+import pytest
+from moto.kms.models import kms_backends
+
+from latchkey.errors import InvalidRequest
+from tests.functions.account import ACCOUNT, ADOPT, IMPORT, REGION, ROOT, Account
+from tests.functions.asking import Run, check, onboarding, to_check
+
+ALIAS = "alias/latchkey/mediatailor"
+ELSEWHERE = {"another Region": f"eu-west-1:{ACCOUNT}", "another account": f"{REGION}:111122223333"}
+
+
+def id_of(key: str) -> str:
+    """moto takes no ARN in some operations."""
+    return key.rpartition("/")[2]
+
+
+def by_arn(run: Run, arn: str) -> dict[str, str]:
+    return check(run, key={"arn": arn})
+
+
+@pytest.mark.parametrize("place", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_a_key_of_elsewhere_is_refused(run: Run, place: str) -> None:
+    told = by_arn(run, f"arn:aws:kms:{place}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+
+    assert told == {"key.arn": f"must be a key of account {ACCOUNT} in {REGION}"}
+
+
+def test_an_absent_key_is_refused(run: Run) -> None:
+    told = by_arn(run, f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+
+    assert told == {"key.arn": "does not exist"}
+
+
+def test_an_absent_alias_is_a_key_to_be_made(run: Run) -> None:
+    assert run("check_request", to_check(onboarding(key={"alias": "alias/latchkey/sports"})))
+
+
+def test_our_own_key_serves_another_access(run: Run, account: Account) -> None:
+    account.key(alias=ALIAS)
+
+    assert run("check_request", to_check(onboarding()))
+
+
+def test_an_adopted_key_serves(run: Run, account: Account) -> None:
+    assert run("check_request", to_check(onboarding(key={"arn": account.key(tags=ADOPT)})))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"KeySpec": "RSA_2048"},
+        {"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"},
+        {"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"},
+    ],
+    ids=["encrypts asymmetrically", "signs", "authenticates"],
+)
+def test_a_key_that_does_not_encrypt_symmetrically_is_refused(run: Run, account: Account, settings: dict[str, Any]) -> None:
+    assert by_arn(run, account.key(**settings)) == {"key.arn": "must be a symmetric key for encryption and decryption"}
+
+
+def test_a_multi_region_key_is_refused(run: Run, account: Account) -> None:
+    assert by_arn(run, account.key(MultiRegion=True)) == {"key.arn": "must be a single-Region key"}
+
+
+def test_a_disabled_key_is_refused(run: Run, account: Account) -> None:
+    key = account.key()
+    account.kms.disable_key(KeyId=id_of(key))
+
+    assert by_arn(run, key) == {"key.arn": "must be enabled, and is Disabled"}
+
+
+def test_a_key_pending_deletion_is_refused(run: Run, account: Account) -> None:
+    key = account.key()
+    account.kms.schedule_key_deletion(KeyId=id_of(key), PendingWindowInDays=7)
+
+    assert by_arn(run, key) == {"key.arn": "must be enabled, and is PendingDeletion"}
+
+
+def test_an_aws_managed_key_is_refused(run: Run, account: Account) -> None:
+    key = account.key(tags={})
+    kms_backends[ACCOUNT][REGION].keys[id_of(key)].key_manager = "AWS"
+
+    assert by_arn(run, key) == {"key.arn": "must be a customer managed key"}
+
+
+@pytest.mark.parametrize("tags", [{}, IMPORT, {"latchkey:consent": "Adopt"}], ids=["none", "import", "another case"])
+def test_a_foreign_key_without_consent_says_which_tag_to_set(run: Run, account: Account, tags: dict[str, str]) -> None:
+    key = account.key(tags=tags)
+
+    assert by_arn(run, key) == {
+        "key.arn": f"the key is not Latchkey's: its owner consents by the tag latchkey:consent = adopt on {key}",
+    }
+
+
+def test_an_alias_of_a_foreign_key_is_refused_like_the_key(run: Run, account: Account) -> None:
+    key = account.key(tags={}, alias=ALIAS)
+
+    assert check(run) == {
+        "key.alias": f"the key is not Latchkey's: its owner consents by the tag latchkey:consent = adopt on {key}",
+    }
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/Owner"}, "Action": "kms:*", "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": ROOT},
+            "Action": "kms:*",
+            "Resource": "*",
+            "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
+        },
+        {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:DescribeKey", "Resource": "*"},
+    ],
+    ids=["a role alone", "root under a condition", "root for one action"],
+)
+def test_a_key_that_ignores_iam_is_refused_with_the_statement_to_add(
+    run: Run, account: Account, statement: dict[str, Any]
+) -> None:
+    key = account.key(tags=ADOPT)
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    account.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+
+    assert by_arn(run, key) == {
+        "key.arn": f"its policy does not delegate to IAM: add a statement that allows kms:* on * to {ROOT}",
+    }
+
+
+def test_every_flaw_of_a_key_is_told(run: Run, account: Account) -> None:
+    key = account.key(tags={}, MultiRegion=True)
+    account.kms.disable_key(KeyId=id_of(key))
+
+    with pytest.raises(InvalidRequest) as caught:
+        run("check_request", to_check(onboarding(key={"arn": key})))
+
+    assert [problem.rule.partition(",")[0] for problem in caught.value.problems] == [
+        "must be a single-Region key",
+        "must be enabled",
+        f"the key is not Latchkey's: its owner consents by the tag latchkey:consent = adopt on {key}",
+    ]

@@ -1,0 +1,149 @@
+"""configure_access: the source location it makes, and what it leaves of one that was there."""
+
+import json
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey.errors import AccessDenied, Conflict, LatchkeyError, TransientAwsError
+from tests.functions.account import ACCOUNT, REGION, Account
+from tests.functions.asking import HEADER, NAME, SECRET_KEY, Run, onboarding
+
+BASE_URL = "https://origin.example.com/vod"
+GRANT = f"MediaTailor-SourceLocation-{ACCOUNT}-{NAME}"
+SEGMENTS = {
+    "DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com"},
+    "SegmentDeliveryConfigurations": [{"Name": "second", "BaseUrl": "https://cdn2.example.com"}],
+}
+
+
+def access(secret: str, **token: str) -> dict[str, Any]:
+    members = {"HeaderName": HEADER, "SecretArn": secret, "SecretStringKey": SECRET_KEY} | token
+    return {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessTokenConfiguration": members}
+
+
+@pytest.fixture
+def event(account: Account) -> dict[str, Any]:
+    key = account.key()
+    secret = account.secret("latchkey/mediatailor/sports-origin/token", "{}", key=key)
+    return {"request": onboarding(tags={"team": "sports"}), "key": {"arn": key, "changed": False}, "secretArn": secret}
+
+
+def grant(account: Account, event: dict[str, Any], name: str = GRANT, secret: str | None = None) -> None:
+    account.grant(event["key"]["arn"], name, secret or event["secretArn"])
+
+
+def test_a_new_location_gets_header_secret_and_member(run: Run, account: Account, event: dict[str, Any]) -> None:
+    made = run("configure_access", event)
+
+    arn = f"arn:aws:mediatailor:{REGION}:{ACCOUNT}:sourceLocation/{NAME}"
+    assert made == {"arn": arn, "changed": True, "created": None}
+    tags = {"latchkey:managed-by": "latchkey", "latchkey:request": "request-1", "team": "sports"}
+    assert account.mediatailor.locations[NAME] == {
+        "SourceLocationName": NAME,
+        "Arn": arn,
+        "HttpConfiguration": {"BaseUrl": BASE_URL},
+        "AccessConfiguration": access(event["secretArn"]),
+        "tags": tags | {"latchkey:access": f"mediatailor/sourceLocation/{NAME}"},
+    }
+
+
+def test_configuring_twice_writes_once(run: Run, account: Account, event: dict[str, Any]) -> None:
+    first = run("configure_access", event)
+    grant(account, event)
+    before = account.picture()
+
+    assert run("configure_access", event) == first | {"changed": False}
+    assert account.picture() == before
+    assert [method for method, _ in account.mediatailor.writes] == ["POST"]
+
+
+def test_an_existing_location_keeps_its_other_settings(run: Run, account: Account, event: dict[str, Any]) -> None:
+    account.mediatailor.add(NAME, {"AccessType": "S3_SIGV4"}, **SEGMENTS)
+
+    assert run("configure_access", event)["changed"] is True
+
+    [(method, sent)] = account.mediatailor.writes
+    assert method == "PUT"
+    assert sent == {"HttpConfiguration": {"BaseUrl": BASE_URL}, "AccessConfiguration": access(event["secretArn"])} | SEGMENTS
+
+
+def test_an_existing_location_without_other_settings_is_sent_none(run: Run, account: Account, event: dict[str, Any]) -> None:
+    account.mediatailor.add(NAME)
+
+    run("configure_access", event)
+
+    assert set(account.mediatailor.writes[0][1]) == {"HttpConfiguration", "AccessConfiguration"}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "other"),
+    [
+        ("https://former.example.com", {}),
+        (BASE_URL, {"HeaderName": "X-Other"}),
+        (BASE_URL, {"SecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:former-AbCdEf"}),
+        (BASE_URL, {"SecretStringKey": "other"}),
+    ],
+    ids=["base URL", "header", "secret", "member"],
+)
+def test_a_setting_that_differs_is_set(
+    run: Run, account: Account, event: dict[str, Any], base_url: str, other: dict[str, str]
+) -> None:
+    account.mediatailor.add(NAME, access(event["secretArn"], **other), HttpConfiguration={"BaseUrl": base_url})
+    grant(account, event)
+
+    assert run("configure_access", event)["changed"] is True
+
+    location = account.mediatailor.locations[NAME]
+    assert location["HttpConfiguration"] == {"BaseUrl": BASE_URL}
+    assert location["AccessConfiguration"] == access(event["secretArn"])
+
+
+def test_a_location_as_wanted_without_its_grant_is_put_again(run: Run, account: Account, event: dict[str, Any]) -> None:
+    account.mediatailor.add(NAME, access(event["secretArn"]))
+    grant(account, event, name=f"{GRANT}-2")
+    grant(account, event, secret=f"{event['secretArn'][:-6]}AbCdEf")
+
+    assert run("configure_access", event)["changed"] is True
+
+
+def test_missing_told_by_a_400_and_a_complete_list_is_missing(run: Run, account: Account, event: dict[str, Any]) -> None:
+    account.mediatailor.missing_status = 400
+    account.mediatailor.add("another")
+
+    assert run("configure_access", event)["changed"] is True
+    assert NAME in account.mediatailor.locations
+
+
+def _answer(operation: str, status: int, code: str = "") -> None:
+    """MediaTailor, which models no errors, answers the operation with a status."""
+    error = {"Error": {"Code": code or str(status), "Message": "as it is"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    aws.client_of("mediatailor").meta.events.register(
+        f"before-call.mediatailor.{operation}", lambda **_: (type("Answer", (), {"status_code": status})(), error)
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(403, AccessDenied), (409, Conflict), (429, TransientAwsError), (503, TransientAwsError)]
+)
+def test_an_error_counts_by_its_status(run: Run, event: dict[str, Any], status: int, error: type[LatchkeyError]) -> None:
+    _answer("CreateSourceLocation", status)
+
+    with pytest.raises(LatchkeyError, match=f"CreateSourceLocation answered {status}") as caught:
+        run("configure_access", event)
+
+    assert type(caught.value) is error
+
+
+def test_a_400_for_a_location_that_is_listed_is_not_taken_for_missing(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
+    account.mediatailor.add(NAME)
+    before = json.dumps(account.mediatailor.locations)
+    _answer("DescribeSourceLocation", 400)
+
+    with pytest.raises(LatchkeyError, match="DescribeSourceLocation answered 400"):
+        run("configure_access", event)
+
+    assert json.dumps(account.mediatailor.locations) == before

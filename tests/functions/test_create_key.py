@@ -1,0 +1,148 @@
+"""create_key: the key it makes, and the keys it finds and leaves as they are."""
+
+import json
+import time
+
+import pytest
+
+from latchkey.aws import kms as product_kms
+from latchkey.errors import Conflict, TransientAwsError
+from tests.functions.account import ACCOUNT, ADOPT, CONFIGURE_ROLE, REGION, ROOT, TABLE, Account
+from tests.functions.asking import Run, onboarding
+
+ALIAS = "alias/latchkey/mediatailor"
+ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/media/Origin"
+
+
+def test_the_new_key_is_symmetric_single_region_tagged_and_rotates(run: Run, account: Account) -> None:
+    made = run("create_key", {"request": onboarding(tags={"team": "sports"})})
+
+    assert made["changed"] is True
+    found = account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]
+    assert (found["Arn"], found["KeyUsage"], found["KeySpec"]) == (made["arn"], "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
+    assert (found["Origin"], found["MultiRegion"]) == ("AWS_KMS", False)
+    tags = {tag["TagKey"]: tag["TagValue"] for tag in account.kms.list_resource_tags(KeyId=made["arn"])["Tags"]}
+    assert tags == {"team": "sports", "latchkey:managed-by": "latchkey", "latchkey:request": "request-1"}
+    assert account.kms.get_key_rotation_status(KeyId=made["arn"])["KeyRotationEnabled"] is True
+
+
+@pytest.mark.parametrize(("key", "days"), [({}, 365), ({"rotationDays": 180}, 180)])
+def test_the_key_rotates_as_often_as_asked(run: Run, key: dict[str, int], days: int) -> None:
+    asked: list[int] = []
+    # moto forgets the period, so it is read off the call.
+    product_kms().meta.events.register(
+        "before-parameter-build.kms.EnableKeyRotation", lambda params, **_: asked.append(params["RotationPeriodInDays"])
+    )
+
+    run("create_key", {"request": onboarding(key=key)})
+
+    assert asked == [days]
+
+
+def test_the_new_keys_policy_keeps_the_account_and_lets_managers_create_grants_through_the_service(
+    run: Run, account: Account
+) -> None:
+    made = run("create_key", {"request": onboarding(managementRoles=[ORIGIN])})
+
+    policy = json.loads(account.kms.get_key_policy(KeyId=made["arn"], PolicyName="default")["Policy"])
+    first, *own = policy["Statement"]
+    assert (first["Principal"], first["Action"]) == ({"AWS": ROOT}, "kms:*")
+    [granting] = [statement for statement in own if statement["Action"] == "kms:CreateGrant"]
+    assert granting["Principal"] == {"AWS": sorted([CONFIGURE_ROLE, ORIGIN])}
+    assert granting["Condition"] == {"StringEquals": {"kms:ViaService": f"mediatailor.{REGION}.amazonaws.com"}}
+
+
+def test_creating_twice_makes_one_key_and_frees_its_lease(run: Run, account: Account) -> None:
+    first = run("create_key", {"request": onboarding()})
+    before = account.picture()
+
+    assert run("create_key", {"request": onboarding()}) == first | {"changed": False}
+    assert account.picture() == before
+    assert account.items("lease") == []
+
+
+def test_a_second_access_shares_the_key_of_its_alias(run: Run, account: Account) -> None:
+    shared = {"key": {"alias": "alias/latchkey/sports"}}
+    first = run("create_key", {"request": onboarding(**shared)})
+
+    second = run("create_key", {"request": onboarding(resource={"sourceLocation": "news-origin"}, **shared)})
+
+    assert (second["arn"], second["changed"]) == (first["arn"], False)
+
+
+def test_a_key_left_without_rotation_by_a_crash_is_finished(run: Run, account: Account) -> None:
+    key = account.key(alias=ALIAS)
+    account.kms.disable_key_rotation(KeyId=key)
+
+    finished = run("create_key", {"request": onboarding()})
+
+    assert (finished["arn"], finished["changed"]) == (key, True)
+    assert account.kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] is True
+
+
+def test_a_key_left_without_its_alias_by_a_crash_is_found_again(run: Run, account: Account) -> None:
+    def crash(**_: object) -> None:
+        raise TransientAwsError("an answer that never came")
+
+    product_kms().meta.events.register("before-call.kms.CreateAlias", crash)
+    with pytest.raises(TransientAwsError):
+        run("create_key", {"request": onboarding()})
+    [left] = account.picture()["keys"]
+
+    product_kms().meta.events.unregister("before-call.kms.CreateAlias", crash)
+    finished = run("create_key", {"request": onboarding()})
+
+    assert (finished["arn"], finished["changed"]) == (left, True)
+    assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == left
+    assert list(account.picture()["keys"]) == [left]
+
+
+def test_an_adopted_key_keeps_its_own_settings(run: Run, account: Account) -> None:
+    key = account.key(tags=ADOPT)
+    account.kms.disable_key_rotation(KeyId=key)
+    before = account.picture()
+
+    found = run("create_key", {"request": onboarding(key={"arn": key})})
+
+    assert (found["arn"], found["changed"]) == (key, False)
+    assert account.picture() == before
+
+
+def test_an_adopted_key_that_has_gone_meanwhile_is_a_conflict(run: Run) -> None:
+    gone = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+    with pytest.raises(Conflict, match="has gone since the request was checked"):
+        run("create_key", {"request": onboarding(key={"arn": gone})})
+
+
+def hold(account: Account, name: str, until: float) -> None:
+    """Another request's lease."""
+    item = {"kind": {"S": "lease"}, "id": {"S": name}, "holder": {"S": "another"}, "expiresAt": {"N": str(int(until))}}
+    account.dynamodb.put_item(TableName=TABLE, Item=item)
+
+
+def test_while_another_request_makes_the_key_this_one_waits(run: Run, account: Account) -> None:
+    hold(account, f"alias {ALIAS}", time.time() + 60)
+
+    with pytest.raises(TransientAwsError, match=f"another request is working on alias {ALIAS}"):
+        run("create_key", {"request": onboarding()})
+
+    assert account.picture()["keys"] == {}
+    assert [item["holder"]["S"] for item in account.items("lease")] == ["another"]
+
+
+def test_a_lease_that_a_crash_left_ends_by_itself(run: Run, account: Account) -> None:
+    hold(account, f"alias {ALIAS}", time.time() - 60)
+
+    assert run("create_key", {"request": onboarding()})["changed"] is True
+
+
+def test_a_failure_on_the_way_frees_the_lease(run: Run, account: Account) -> None:
+    def fail(**_: object) -> None:
+        raise TransientAwsError("an answer that never came")
+
+    product_kms().meta.events.register("before-call.kms.EnableKeyRotation", fail)
+    with pytest.raises(TransientAwsError):
+        run("create_key", {"request": onboarding()})
+
+    assert account.items("lease") == []

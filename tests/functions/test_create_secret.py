@@ -1,0 +1,178 @@
+"""create_secret: the value it makes, copies or only looks at."""
+
+import json
+from typing import Any
+
+import pytest
+
+from latchkey.errors import Conflict, InvalidRequest
+from tests.functions.account import ADOPT, IMPORT, OURS, Account
+from tests.functions.asking import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding, refusal
+
+LENGTH = "the token must be 8 to 128 characters long"
+SHAPE = "the secret must be a JSON object with the text member MyAccessTokenIdentifier"
+BAD_VALUES = {
+    "not JSON": ("letters-alone", SHAPE),
+    "JSON but no object": ('["letters-alone"]', SHAPE),
+    "without the member": ('{"other": "letters-alone"}', SHAPE),
+    "a member that is no text": ('{"MyAccessTokenIdentifier": 12345678}', SHAPE),
+    "7 characters": (json.dumps({SECRET_KEY: "a" * 7}), LENGTH),
+    "129 characters": (json.dumps({SECRET_KEY: "a" * 129}), LENGTH),
+}
+GOOD_VALUES = {"8 characters": "a" * 8, "128 characters": "a" * 128}
+bad_values = pytest.mark.parametrize(("value", "rule"), BAD_VALUES.values(), ids=BAD_VALUES)
+
+
+def to_create(account: Account, **members: Any) -> dict[str, Any]:
+    """The input by which the secret is made, under a key that there is."""
+    key = account.key(alias="alias/latchkey/mediatailor")
+    return {"request": onboarding(**members), "key": {"arn": key, "changed": False}}
+
+
+def look(run: Run, **members: Any) -> dict[str, str]:
+    """What the function finds about a value before there is a key."""
+    answer = run("create_secret", {"request": onboarding(**members)})
+    return {finding["place"]: finding["rule"] for finding in answer["findings"]}
+
+
+@pytest.mark.parametrize("length", [8, 40, 128])
+def test_the_new_secret_is_json_of_the_asked_length_under_the_keys_arn(run: Run, account: Account, length: int) -> None:
+    event = to_create(account, secret={"value": {"generate": {"length": length}}}, tags={"team": "sports"})
+
+    made = run("create_secret", event)
+
+    found = account.secretsmanager.describe_secret(SecretId=SECRET_NAME)
+    assert (made["arn"], made["changed"]) == (found["ARN"], True)
+    assert found["KmsKeyId"] == event["key"]["arn"]
+    assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == {
+        "team": "sports",
+        "latchkey:managed-by": "latchkey",
+        "latchkey:request": "request-1",
+        "latchkey:access": "mediatailor/sourceLocation/sports-origin",
+    }
+    [(member, token)] = json.loads(account.value(made["arn"])).items()
+    assert (member, len(token)) == (SECRET_KEY, length)
+    assert token.isalnum()
+
+
+def test_two_secrets_have_two_tokens(run: Run, account: Account) -> None:
+    event = to_create(account)
+    first = run("create_secret", event)
+    second = run("create_secret", event | {"request": onboarding(secret={"name": "latchkey/another"})})
+
+    assert account.value(first["arn"]) != account.value(second["arn"])
+
+
+def test_creating_twice_makes_one_version(run: Run, account: Account) -> None:
+    event = to_create(account)
+    first = run("create_secret", event)
+    before = account.picture()
+
+    assert run("create_secret", event) == first | {"changed": False}
+    assert account.picture() == before
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+@pytest.mark.parametrize("key", [None, "password"])
+def test_an_imported_token_is_copied_into_the_form_the_service_reads(
+    run: Run, account: Account, region: str, key: str | None
+) -> None:
+    token = "c" * 20
+    source = account.secret("origin/token", json.dumps({key: token}) if key else token, IMPORT, region=region)
+
+    made = run("create_secret", to_create(account, secret=copied(source, key)))
+
+    assert json.loads(account.value(made["arn"])) == {SECRET_KEY: token}
+
+
+def test_importing_twice_changes_nothing_and_a_new_value_makes_a_new_version(run: Run, account: Account) -> None:
+    source = account.secret("origin/token", "c" * 20, IMPORT)
+    event = to_create(account, secret=copied(source))
+    first = run("create_secret", event)
+    before = account.picture()
+
+    assert run("create_secret", event) == first | {"changed": False}
+    assert account.picture() == before
+
+    account.secretsmanager.put_secret_value(SecretId=source, SecretString="d" * 20)
+    later = event | {"request": event["request"] | {"requestId": "request-2"}}
+    assert run("create_secret", later) == first
+    assert json.loads(account.value(first["arn"])) == {SECRET_KEY: "d" * 20}
+
+
+@bad_values
+def test_an_import_with_a_bad_value_is_refused_and_nothing_made(run: Run, account: Account, value: str, rule: str) -> None:
+    event = to_create(account, secret=copied(account.secret("origin/token", value, IMPORT), SECRET_KEY))
+    before = account.picture()
+
+    assert refusal(run, "create_secret", event) == {"secret.value.copyFrom": rule}
+    assert account.picture() == before
+
+
+@pytest.mark.parametrize("value", ["a" * 7, "a" * 129], ids=["7 characters", "129 characters"])
+def test_a_plain_value_has_bounds_too(run: Run, account: Account, value: str) -> None:
+    source = account.secret("origin/token", value, IMPORT)
+
+    assert look(run, secret=copied(source)) == {"secret.value.copyFrom": LENGTH}
+
+
+@bad_values
+@pytest.mark.parametrize("way", ["copyFrom", "existing"])
+def test_before_there_is_a_key_a_bad_value_is_found(run: Run, account: Account, way: str, value: str, rule: str) -> None:
+    secret = account.secret("origin/token", value, IMPORT if way == "copyFrom" else ADOPT)
+    before = account.picture()
+
+    told = look(run, secret=copied(secret, SECRET_KEY) if way == "copyFrom" else existing(secret))
+
+    assert told == {f"secret.value.{way}": rule}
+    assert account.picture() == before
+
+
+@bad_values
+def test_a_bad_value_under_the_name_of_a_secret_of_ours_is_found(run: Run, account: Account, value: str, rule: str) -> None:
+    account.secret(SECRET_NAME, value, OURS)
+
+    assert look(run) == {"secret.name": rule}
+
+
+@pytest.mark.parametrize("token", GOOD_VALUES.values(), ids=GOOD_VALUES)
+def test_a_good_value_is_no_finding(run: Run, account: Account, token: str) -> None:
+    secret = account.secret("origin/token", json.dumps({SECRET_KEY: token}))
+
+    assert look(run, secret=existing(secret)) == {}
+
+
+def test_a_binary_value_is_no_json(run: Run, account: Account) -> None:
+    secret = account.secretsmanager.create_secret(Name="origin/binary", SecretBinary=b"letters")["ARN"]
+
+    assert look(run, secret=existing(secret)) == {"secret.value.existing": SHAPE}
+
+
+def test_a_secret_still_to_be_made_is_no_finding(run: Run, account: Account) -> None:
+    assert look(run) == {}
+
+
+def test_a_secret_in_deletion_is_left_to_the_look_at_the_secret(run: Run, account: Account) -> None:
+    secret = account.secret("origin/token", "letters")
+    account.secretsmanager.delete_secret(SecretId=secret)
+
+    assert look(run, secret=existing(secret)) == {}
+
+
+def test_an_adopted_secret_is_never_made(run: Run, account: Account) -> None:
+    secret = account.secret("origin/token", json.dumps({SECRET_KEY: "a" * 20}))
+    event = to_create(account, secret=existing(secret))
+    account.secretsmanager.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+
+    with pytest.raises(Conflict, match="the secret to be used has gone since the request was checked"):
+        run("create_secret", event)
+
+
+def test_a_refusal_of_a_value_has_no_cause_that_holds_it(run: Run, account: Account) -> None:
+    event = to_create(account, secret=copied(account.secret("origin/token", "a" * 7, IMPORT)))
+
+    with pytest.raises(InvalidRequest) as caught:
+        run("create_secret", event)
+
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None

@@ -1,0 +1,129 @@
+"""receive_request: one execution for each request id and content, and nothing unchecked in its input."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from latchkey.errors import LatchkeyError
+from latchkey.requests import parse_onboarding
+from tests.functions.account import ACCOUNT, REGION, client
+from tests.functions.asking import Run, onboarding
+
+EVENT_ID = "7bf73129-1428-4cd3-a780-95db273d1602"
+
+
+@pytest.fixture
+def machine(account: Any) -> Any:
+    """The state machine, which moto does not run; gives the inputs of its executions by name."""
+    stepfunctions = client("stepfunctions")
+    arn = stepfunctions.create_state_machine(
+        name="onboard-access",
+        definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/latchkey-OnboardStateMachineRole",
+    )["stateMachineArn"]
+
+    def executions() -> dict[str, Any]:
+        listed = stepfunctions.list_executions(stateMachineArn=arn)["executions"]
+        return {
+            e["name"]: json.loads(stepfunctions.describe_execution(executionArn=e["executionArn"])["input"]) for e in listed
+        }
+
+    return executions
+
+
+def event(detail: Any, event_id: str = EVENT_ID) -> dict[str, Any]:
+    """An event as EventBridge delivers it."""
+    return {
+        "version": "0",
+        "id": event_id,
+        "detail-type": "Onboarding Requested",
+        "source": "latchkey.requests",
+        "account": ACCOUNT,
+        "time": "2026-11-22T08:00:00Z",
+        "region": REGION,
+        "resources": [],
+        "detail": detail,
+    }
+
+
+def test_the_execution_is_named_and_holds_the_clean_request(run: Run, machine: Any) -> None:
+    received = run("receive_request", event(onboarding()))
+
+    [(name, content)] = machine().items()
+    assert received == {"requestId": "request-1", "executionName": name}
+    assert re.fullmatch(r"[0-9a-f]{32}-[0-9a-f]{32}", name)
+    assert set(content) == {"requestId", "contentHash", "system", "request"}
+    assert parse_onboarding(content["request"]) == parse_onboarding(onboarding())
+
+
+def test_a_repeat_of_a_request_starts_nothing(run: Run, machine: Any) -> None:
+    first = run("receive_request", event(onboarding()))
+    before = machine()
+
+    assert run("receive_request", event(onboarding(), event_id="4f2d7c3e-0000-4cd3-a780-95db273d1602")) == first
+    assert machine() == before
+
+
+def test_a_repeat_with_its_members_in_another_order_starts_nothing(run: Run, machine: Any) -> None:
+    first = run("receive_request", event(onboarding(tags={"a": "1", "b": "2"})))
+    again = dict(reversed(onboarding(tags={"b": "2", "a": "1"}).items()))
+
+    assert run("receive_request", event(again)) == first
+    assert list(machine()) == [first["executionName"]]
+
+
+def test_the_same_id_with_other_content_is_another_execution(run: Run, machine: Any) -> None:
+    first = run("receive_request", event(onboarding()))
+    second = run("receive_request", event(onboarding(tags={"team": "sports"})))
+
+    assert first["requestId"] == second["requestId"]
+    assert set(machine()) == {first["executionName"], second["executionName"]}
+
+
+def test_a_request_without_an_id_has_that_of_its_event(run: Run, machine: Any) -> None:
+    detail = {name: value for name, value in onboarding().items() if name != "requestId"}
+
+    assert run("receive_request", event(detail))["requestId"] == EVENT_ID
+    assert next(iter(machine().values()))["request"]["requestId"] == EVENT_ID
+
+
+@pytest.mark.parametrize("request_id", [5, "", "with space", "x" * 129, None], ids=["5", "empty", "space", "long", "null"])
+def test_an_unusable_id_is_a_problem_under_the_id_of_the_event(run: Run, machine: Any, request_id: Any) -> None:
+    assert run("receive_request", event(onboarding(requestId=request_id)))["requestId"] == EVENT_ID
+
+    [content] = machine().values()
+    assert [problem["place"] for problem in content["problems"]] == ["requestId"]
+
+
+def test_a_bad_request_leaves_only_its_problems_in_the_history(run: Run, machine: Any) -> None:
+    run("receive_request", event(onboarding(secret={"value": "canary-token"}, resource={"header": "canary\nheader"})))
+
+    [content] = machine().values()
+    assert "canary" not in json.dumps(content)
+    assert set(content) == {"requestId", "contentHash", "system", "problems"}
+    assert {problem["place"] for problem in content["problems"]} == {"secret.value", "resource.header"}
+
+
+@pytest.mark.parametrize("detail", [{}, [], "canary", None, 5])
+def test_a_detail_that_is_no_request_is_answered_too(run: Run, machine: Any, detail: Any) -> None:
+    run("receive_request", event(detail))
+
+    [content] = machine().values()
+    assert content["requestId"] == EVENT_ID
+    assert content["problems"]
+
+
+@pytest.mark.parametrize("system", ["unknown", "canary token", 5, None])
+def test_an_unknown_system_is_not_passed_on(run: Run, machine: Any, system: Any) -> None:
+    run("receive_request", event(onboarding(system=system)))
+
+    [content] = machine().values()
+    assert "system" not in content
+    assert "system" in {problem["place"] for problem in content["problems"]}
+
+
+def test_without_its_machine_a_request_is_not_lost_silently(run: Run) -> None:
+    with pytest.raises(LatchkeyError, match="StartExecution answered StateMachineDoesNotExist"):
+        run("receive_request", event(onboarding()))

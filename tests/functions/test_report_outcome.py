@@ -1,0 +1,145 @@
+"""report_outcome: one outcome for each request, recorded once and published at least once."""
+
+import json
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey.errors import TransientAwsError
+from latchkey.outcomes import OUTCOMES
+from tests.functions.account import ACCOUNT, REGION, Account
+from tests.functions.asking import EXECUTION, NAME, Run
+
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+COMMON = {"requestId": "request-1", "contentHash": "c" * 64, "executionArn": EXECUTION, "system": "mediatailor"}
+ONBOARDED = COMMON | {
+    "detailType": "Access Onboarded",
+    "accessId": f"mediatailor/sourceLocation/{NAME}",
+    "changed": True,
+    "checks": [{"name": "key is enabled", "passed": True, "evidence": f"{KEY} is Enabled"}],
+    "resources": {"keyArn": KEY, "grantId": "0c237476b39f8bc44e45212e08498fbe"},
+}
+OTHER_EXECUTION = {"executionArn": f"{EXECUTION}-2"}
+
+
+def caught(name: str, message: str) -> dict[str, str]:
+    """What Catch hands on of an error that a function raised."""
+    return {"Error": name, "Cause": json.dumps({"errorMessage": message, "errorType": name, "stackTrace": []})}
+
+
+PROBLEMS = [{"place": "resource.header", "rule": "is missing"}, {"place": "system", "rule": "is missing"}]
+REJECTED = COMMON | {
+    "detailType": "Request Rejected",
+    "caught": caught("InvalidRequest", json.dumps({"problems": PROBLEMS})),
+}
+FAILED = COMMON | {"detailType": "Request Failed", "caught": caught("AccessDenied", "CreateKey answered AccessDenied (400)")}
+REPORTS = {"onboarded": ONBOARDED, "rejected": REJECTED, "failed": FAILED}
+
+
+@pytest.fixture(autouse=True)
+def bus(account: Account) -> None:
+    account.open_bus()
+
+
+def test_a_success_tells_checks_and_resources(run: Run, account: Account) -> None:
+    run("report_outcome", ONBOARDED)
+
+    [event] = account.published()
+    assert (event["source"], event["detail-type"], event["resources"]) == ("latchkey", "Access Onboarded", [KEY])
+    told = event["detail"]
+    assert (told["status"], told["changed"]) == ("active", True)
+    assert (told["checks"], told["resources"]) == (ONBOARDED["checks"], ONBOARDED["resources"])
+
+
+def test_a_success_that_changed_nothing_says_so(run: Run, account: Account) -> None:
+    run("report_outcome", ONBOARDED | {"changed": False})
+
+    [event] = account.published()
+    assert (event["detail"]["status"], event["detail"]["changed"]) == ("unchanged", False)
+
+
+def test_a_rejection_lists_every_problem(run: Run, account: Account) -> None:
+    run("report_outcome", REJECTED)
+
+    [event] = account.published()
+    assert event["detail-type"] == "Request Rejected"
+    assert (event["detail"]["status"], event["detail"]["errors"]) == ("rejected", PROBLEMS)
+
+
+def test_a_failure_tells_what_failed(run: Run, account: Account) -> None:
+    run("report_outcome", FAILED)
+
+    [event] = account.published()
+    assert event["detail-type"] == "Request Failed"
+    assert event["detail"]["failure"] == {"name": "AccessDenied", "message": "CreateKey answered AccessDenied (400)"}
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "",
+        "Lambda timed out with canary",
+        json.dumps(["canary"]),
+        json.dumps({"errorMessage": "canary", "errorType": "KeyError"}),
+    ],
+    ids=["none", "text", "list", "another error"],
+)
+def test_of_a_failure_that_is_not_ours_only_the_name_is_told(run: Run, account: Account, cause: str) -> None:
+    run("report_outcome", FAILED | {"caught": {"Error": "States.Timeout", "Cause": cause}})
+
+    [event] = account.published()
+    assert event["detail"]["failure"] == {"name": "States.Timeout", "message": ""}
+
+
+@pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
+def test_the_published_outcome_is_the_recorded_one_and_fits_its_model(
+    run: Run, account: Account, report: dict[str, Any]
+) -> None:
+    reported = run("report_outcome", report)
+
+    [event], [item] = account.published(), account.items("request")
+    assert event["detail"] == json.loads(item["outcome"]["S"])
+    assert reported == {"detailType": event["detail-type"], "outcomeId": event["detail"]["outcomeId"]}
+    assert OUTCOMES[event["detail-type"]].model_validate_json(json.dumps(event["detail"])).request_id == "request-1"
+
+
+def test_reporting_twice_records_once_and_publishes_the_same_again(run: Run, account: Account) -> None:
+    first = run("report_outcome", ONBOARDED)
+    before = account.picture()
+
+    assert run("report_outcome", ONBOARDED) == first
+    assert account.picture() == before
+    one, two = account.published()
+    assert one["detail"] == two["detail"]
+
+
+def test_a_second_execution_of_the_request_reports_the_recorded_outcome(run: Run, account: Account) -> None:
+    first = run("report_outcome", ONBOARDED)
+
+    assert run("report_outcome", FAILED | OTHER_EXECUTION) == first
+    assert [event["detail-type"] for event in account.published()] == ["Access Onboarded", "Access Onboarded"]
+
+
+def test_a_conflicting_request_under_the_same_id_has_an_outcome_of_its_own(run: Run, account: Account) -> None:
+    run("report_outcome", ONBOARDED)
+    conflicting = REJECTED | OTHER_EXECUTION | {"contentHash": "d" * 64}
+
+    assert run("report_outcome", conflicting) == run("report_outcome", conflicting)
+
+    assert len(account.items("request")) == 2
+    assert [event["detail-type"] for event in account.published()] == ["Access Onboarded", *["Request Rejected"] * 2]
+
+
+def test_an_event_that_the_bus_does_not_take_is_published_by_the_retry(run: Run, account: Account) -> None:
+    answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}], "ResponseMetadata": {"HTTPStatusCode": 200}}
+    times = [(type("Answer", (), {"status_code": 200})(), answer)]
+    aws.events().meta.events.register("before-call.events.PutEvents", lambda **_: times.pop() if times else None)
+
+    with pytest.raises(TransientAwsError, match="EventBridge did not take the outcome: InternalFailure"):
+        run("report_outcome", ONBOARDED)
+    assert account.published() == []
+
+    run("report_outcome", ONBOARDED)
+
+    assert [event["detail-type"] for event in account.published()] == ["Access Onboarded"]

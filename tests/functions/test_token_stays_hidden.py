@@ -1,0 +1,116 @@
+"""I1: a token is in Secrets Manager and in nothing else that create_secret writes, answers, logs or raises."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey.errors import LatchkeyError
+from tests.functions.account import ADOPT, IMPORT, OURS, Account
+from tests.functions.asking import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding
+
+CANARY = "canary-in-the-mine"
+# A token of 7 or 129 characters is refused while the function holds it.
+BAD = {"too short": "canary!", "too long": CANARY * 8, "not JSON": CANARY, "no text": f'{{"{SECRET_KEY}": ["{CANARY}"]}}'}
+
+type Everything = Callable[[], str]
+
+
+@pytest.fixture
+def everything(account: Account, log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> Everything:
+    """All that was logged or printed, and all the account holds but the values of secrets."""
+
+    def gather() -> str:
+        written = log.getvalue()
+        assert written, "the function logs"
+        return written + "".join(capsys.readouterr()) + json.dumps(account.picture(values=False), default=str)
+
+    return gather
+
+
+def to_create(account: Account, **members: Any) -> dict[str, Any]:
+    return {"request": onboarding(**members), "key": {"arn": account.key(), "changed": False}}
+
+
+def test_a_generated_token_is_only_in_its_secret(run: Run, account: Account, everything: Everything) -> None:
+    answer = run("create_secret", to_create(account))
+
+    token = json.loads(account.value(SECRET_NAME))[SECRET_KEY]
+    assert token not in json.dumps(answer) + everything()
+
+
+def test_a_copied_token_is_only_in_its_secrets(run: Run, account: Account, everything: Everything) -> None:
+    source = account.secret("origin/token", json.dumps({SECRET_KEY: CANARY}), IMPORT)
+
+    answer = run("create_secret", to_create(account, secret=copied(source, SECRET_KEY)))
+
+    assert CANARY in account.value(SECRET_NAME)
+    assert CANARY not in json.dumps(answer) + everything()
+
+
+@pytest.mark.parametrize("value", [json.dumps({SECRET_KEY: CANARY}), *BAD.values()], ids=["good", *BAD])
+def test_a_look_at_a_value_tells_nothing_of_it(run: Run, account: Account, everything: Everything, value: str) -> None:
+    answer = run("create_secret", {"request": onboarding(secret=existing(account.secret("origin/token", value, ADOPT)))})
+
+    assert "canary" not in json.dumps(answer) + everything()
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+def test_a_refused_value_is_in_no_error(run: Run, account: Account, everything: Everything, value: str) -> None:
+    source = account.secret("origin/token", value, IMPORT)
+    key = None if value == BAD["too short"] or value == BAD["too long"] else SECRET_KEY
+
+    with pytest.raises(LatchkeyError) as caught:
+        run("create_secret", to_create(account, secret=copied(source, key)))
+
+    assert "canary" not in _told_by(caught.value) + everything()
+
+
+@pytest.mark.parametrize("operation", ["CreateSecret", "PutSecretValue"])
+def test_an_answer_of_aws_that_quotes_its_input_is_not_passed_on(
+    run: Run, account: Account, everything: Everything, operation: str
+) -> None:
+    source = account.secret("origin/token", CANARY, IMPORT)
+    if operation == "PutSecretValue":
+        account.secret(SECRET_NAME, "{}", OURS)
+    _answer_with(operation, f"the value {CANARY} is not welcome")
+
+    with pytest.raises(LatchkeyError, match=f"{operation} answered ValidationException") as caught:
+        run("create_secret", to_create(account, secret=copied(source)))
+
+    assert CANARY not in _told_by(caught.value) + everything()
+
+
+def test_a_parameter_that_botocore_refuses_is_not_passed_on(run: Run, account: Account, everything: Everything) -> None:
+    def spoil(params: dict[str, Any], **_: Any) -> None:
+        params["SecretString"] = [params["SecretString"]]
+
+    aws.secretsmanager("us-east-1").meta.events.register("before-parameter-build.secrets-manager.CreateSecret", spoil)
+    source = account.secret("origin/token", CANARY, IMPORT)
+
+    with pytest.raises(LatchkeyError, match="botocore refuses a parameter") as caught:
+        run("create_secret", to_create(account, secret=copied(source)))
+
+    assert CANARY not in _told_by(caught.value) + everything()
+
+
+def _answer_with(operation: str, message: str) -> None:
+    """Secrets Manager refuses the operation with a message."""
+    error = {"Error": {"Code": "ValidationException", "Message": message}}
+
+    def refuse(**_: Any) -> tuple[Any, dict[str, Any]]:
+        return type("Answer", (), {"status_code": 400})(), error | {"ResponseMetadata": {"HTTPStatusCode": 400}}
+
+    aws.secretsmanager("us-east-1").meta.events.register(f"before-call.secrets-manager.{operation}", refuse)
+
+
+def _told_by(error: BaseException | None) -> str:
+    """What a traceback shows of an error and of all that it hides or follows from."""
+    told = ""
+    while error is not None:
+        told += f"{error!r} {error.__dict__}"
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return told

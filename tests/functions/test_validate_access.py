@@ -1,0 +1,209 @@
+"""validate_access and record_access: the proof of a finished access, and what the registry then knows."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey.errors import AccessNotEffective, LatchkeyError, NotYetEffective
+from tests.functions.account import ACCOUNT, REGION, Account
+from tests.functions.asking import NAME, SECRET_KEY, SECRET_NAME, Run, onboarding
+
+GRANT = f"MediaTailor-SourceLocation-{ACCOUNT}-{NAME}"
+LOCATION = f"arn:aws:mediatailor:{REGION}:{ACCOUNT}:sourceLocation/{NAME}"
+
+
+@pytest.fixture
+def event(run: Run, account: Account) -> dict[str, Any]:
+    """The input after every step before; MediaTailor's grant is still to come."""
+    request = {"request": onboarding()}
+    key = run("create_key", request)
+    secret = run("create_secret", request | {"key": key})
+    run("attach_policies", request | {"key": key, "secretArn": secret["arn"]})
+    run("configure_access", request | {"key": key, "secretArn": secret["arn"]})
+    return request | {"keyArn": key["arn"], "secretArn": secret["arn"]}
+
+
+def granted(account: Account, event: dict[str, Any]) -> str:
+    return account.grant(event["keyArn"], GRANT, event["secretArn"])
+
+
+def failed(run: Run, event: dict[str, Any]) -> tuple[type[LatchkeyError], set[str]]:
+    """The error of a validation and the checks that it names."""
+    with pytest.raises(LatchkeyError) as caught:
+        run("validate_access", event)
+    return type(caught.value), {check["check"] for check in json.loads(str(caught.value))["failed"]}
+
+
+def test_an_access_that_works_passes_every_check(run: Run, account: Account, event: dict[str, Any]) -> None:
+    grant = granted(account, event)
+
+    validated = run("validate_access", event)
+
+    assert validated["resources"] == {
+        "keyArn": event["keyArn"],
+        "secretArn": event["secretArn"],
+        "resourceArn": LOCATION,
+        "grantId": grant,
+    }
+    assert [check["name"] for check in validated["checks"] if not check["passed"]] == []
+    assert {"key rotates", "secret policy admits the reader", "grant is there"} <= {c["name"] for c in validated["checks"]}
+
+
+def test_validating_twice_changes_nothing(run: Run, account: Account, event: dict[str, Any]) -> None:
+    granted(account, event)
+    before = account.picture()
+
+    assert run("validate_access", event) == run("validate_access", event)
+    assert account.picture() == before
+
+
+def test_without_a_grant_the_access_is_not_yet_effective(run: Run, event: dict[str, Any]) -> None:
+    assert failed(run, event) == (NotYetEffective, {"grant is there"})
+
+
+@pytest.mark.parametrize("member", ["name", "secret"])
+def test_the_grant_of_another_location_or_secret_is_none(
+    run: Run, account: Account, event: dict[str, Any], member: str
+) -> None:
+    name = f"{GRANT}-2" if member == "name" else GRANT
+    account.grant(event["keyArn"], name, "another" if member == "secret" else event["secretArn"])
+
+    assert failed(run, event) == (NotYetEffective, {"grant is there"})
+
+
+def test_an_alert_of_the_service_may_pass_by_waiting(run: Run, account: Account, event: dict[str, Any]) -> None:
+    granted(account, event)
+    account.mediatailor.alerts = ["SECRET_ACCESS_FAILED"]
+
+    assert failed(run, event) == (NotYetEffective, {"service raises no alert"})
+
+
+def _disable_key(account: Account, event: dict[str, Any]) -> None:
+    account.kms.disable_key(KeyId=event["keyArn"].rpartition("/")[2])
+
+
+def _stop_rotation(account: Account, event: dict[str, Any]) -> None:
+    account.kms.disable_key_rotation(KeyId=event["keyArn"])
+
+
+def _reset_key_policy(account: Account, event: dict[str, Any]) -> None:
+    policy = {"Version": "2012-10-17", "Statement": []}
+    account.kms.put_key_policy(KeyId=event["keyArn"], PolicyName="default", Policy=json.dumps(policy))
+
+
+def _move_secret(account: Account, event: dict[str, Any]) -> None:
+    account.secretsmanager.update_secret(SecretId=event["secretArn"], KmsKeyId=account.key())
+
+
+def _delete_resource_policy(account: Account, event: dict[str, Any]) -> None:
+    account.secretsmanager.delete_resource_policy(SecretId=event["secretArn"])
+
+
+def _admit_everyone(account: Account, event: dict[str, Any]) -> None:
+    _add_statement(account, event, {"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:*", "Resource": "*"})
+
+
+def _deny_everyone(account: Account, event: dict[str, Any]) -> None:
+    _add_statement(account, event, {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:*", "Resource": "*"})
+
+
+def _add_statement(account: Account, event: dict[str, Any], statement: dict[str, Any]) -> None:
+    policy = json.loads(account.secretsmanager.get_resource_policy(SecretId=event["secretArn"])["ResourcePolicy"])
+    policy["Statement"].append(statement)
+    account.secretsmanager.put_resource_policy(SecretId=event["secretArn"], ResourcePolicy=json.dumps(policy))
+
+
+def _configure_otherwise(account: Account, event: dict[str, Any]) -> None:
+    account.mediatailor.locations[NAME]["HttpConfiguration"] = {"BaseUrl": "https://other.example.com"}
+
+
+def _delete_location(account: Account, event: dict[str, Any]) -> None:
+    del account.mediatailor.locations[NAME]
+
+
+FLAWS: list[tuple[Callable[[Account, dict[str, Any]], None], set[str]]] = [
+    (_disable_key, {"key is enabled"}),
+    (_stop_rotation, {"key rotates"}),
+    (_reset_key_policy, {"key policy admits the roles"}),
+    (_move_secret, {"secret is under the key"}),
+    (_delete_resource_policy, {"secret policy holds our statements", "secret policy admits the reader"}),
+    (_admit_everyone, {"secret policy is not public"}),
+    (_deny_everyone, {"secret policy admits the reader"}),
+    (_configure_otherwise, {"resource is configured"}),
+    (_delete_location, {"resource is configured"}),
+]
+
+
+@pytest.mark.parametrize(("break_it", "checks"), FLAWS, ids=[flaw.__name__ for flaw, _ in FLAWS])
+def test_a_flaw_that_waiting_does_not_mend_is_not_effective(
+    run: Run, account: Account, event: dict[str, Any], break_it: Callable[..., None], checks: set[str]
+) -> None:
+    granted(account, event)
+    break_it(account, event)
+
+    assert failed(run, event) == (AccessNotEffective, checks)
+
+
+def test_a_lasting_flaw_beside_a_missing_grant_is_not_waited_for(run: Run, account: Account, event: dict[str, Any]) -> None:
+    _disable_key(account, event)
+
+    assert failed(run, event) == (AccessNotEffective, {"key is enabled", "grant is there"})
+
+
+def test_a_secret_in_deletion_is_not_effective(run: Run, account: Account, event: dict[str, Any]) -> None:
+    granted(account, event)
+    account.secretsmanager.delete_secret(SecretId=SECRET_NAME)
+
+    kind, checks = failed(run, event)
+
+    assert kind is AccessNotEffective
+    assert "secret is not being deleted" in checks
+
+
+def test_a_secret_that_is_gone_is_not_effective(run: Run, account: Account, event: dict[str, Any]) -> None:
+    account.secretsmanager.delete_secret(SecretId=SECRET_NAME, ForceDeleteWithoutRecovery=True)
+
+    with pytest.raises(LatchkeyError, match="does not exist"):
+        run("validate_access", event)
+
+
+def test_a_valid_access_is_recorded_with_what_it_refers_to(run: Run, account: Account, event: dict[str, Any]) -> None:
+    recorded = run("record_access", event)
+
+    assert recorded == {"accessId": f"mediatailor/sourceLocation/{NAME}", "version": 1}
+    [item] = account.items("access")
+    assert {item[member]["S"] for member in ("keyArn", "secretArn", "resourceArn")} == {
+        event["keyArn"],
+        event["secretArn"],
+        LOCATION,
+    }
+    assert (item["status"]["S"], item["requestId"]["S"]) == ("active", "request-1")
+    noted = [resource for resource in account.items("resource") if "accesses" in resource]
+    references = {resource["id"]["S"]: resource["accesses"]["SS"] for resource in noted}
+    assert references == {arn: [recorded["accessId"]] for arn in (event["keyArn"], event["secretArn"])}
+
+
+def test_recording_twice_changes_nothing(run: Run, account: Account, event: dict[str, Any]) -> None:
+    first = run("record_access", event)
+    before = account.picture()
+
+    assert run("record_access", event) == first
+    assert account.picture() == before
+
+
+def test_another_request_for_the_same_access_is_its_next_version(run: Run, account: Account, event: dict[str, Any]) -> None:
+    run("record_access", event)
+
+    assert run("record_access", event | {"request": onboarding(requestId="request-2")})["version"] == 2
+
+
+def test_a_member_that_the_token_form_does_not_name_is_told_as_differing(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
+    granted(account, event)
+    other = event | {"request": onboarding(resource={"secretKey": f"{SECRET_KEY}2"})}
+
+    with pytest.raises(AccessNotEffective, match="secretKey differ"):
+        run("validate_access", other)

@@ -1,0 +1,262 @@
+"""Merging into any document: nothing foreign is lost, nothing of ours is lost, and doing it twice is doing it once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latchkey import policies
+from latchkey.policies import Document, Statement
+from tests.policies.foreign import KEY_POLICIES, SECRET_POLICIES
+from tests.unit.samples import EXISTING_ARN, PLACE, SECRET_ARN, desired, role
+
+properties = settings(deadline=None, database=None, max_examples=50)
+
+ROLES = [role(name) for name in "ABCDE"]
+some_roles = st.lists(st.sampled_from(ROLES), max_size=3, unique=True)
+
+
+def requests() -> st.SearchStrategy[tuple[Statement, ...]]:
+    """Our key statements for a request, with or without the rule of the default key."""
+
+    def statements(
+        managers: list[str], readers: list[str], admins: list[str], users: list[str], name: str, leaving: bool
+    ) -> Any:
+        wanted = desired(
+            {
+                "resource.sourceLocation": name,
+                "managementRoles": managers,
+                "secret.originReaders": readers,
+                "key.administrators": admins,
+                "key.users": users,
+            }
+        )
+        former = [policies.default_key_rule([EXISTING_ARN if name == "a" else SECRET_ARN], PLACE)] if leaving else []
+        return (*wanted.key_statements, *former)
+
+    return st.builds(statements, some_roles, some_roles, some_roles, some_roles, st.sampled_from(["a", "b"]), st.booleans())
+
+
+foreign_statements = st.fixed_dictionaries(
+    {
+        "Effect": st.sampled_from(["Allow", "Deny"]),
+        "Action": st.sampled_from(["kms:*", "kms:Decrypt", ["kms:Decrypt", "kms:DescribeKey"], ["kms:Decrypt", "kms:Decrypt"]]),
+        "Resource": st.sampled_from(["*", ["*"]]),
+    },
+    optional={
+        "Sid": st.sampled_from(["", "Access", "Access again", "latchkey", "NotLatchkey"]),
+        "Principal": st.sampled_from(["*", {"AWS": "*"}, {"AWS": ROLES[:1]}, {"AWS": ROLES[0]}, {"Service": ["a", "b"]}]),
+        "NotPrincipal": st.just({"AWS": ROLES[0]}),
+        "Condition": st.sampled_from([{}, {"Bool": {"aws:SecureTransport": "false"}}]),
+    },
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Document | None:
+    """What may stand there before: nothing, foreign statements in any form, and ours of another request among them."""
+    if draw(st.booleans()) and draw(st.booleans()):
+        return None
+    foreign: list[Statement] = draw(st.lists(foreign_statements, max_size=4))
+    foreign += draw(st.sampled_from([[], foreign[:1]]))
+    own = draw(st.one_of(st.just(()), requests()))
+    mixed = copy.deepcopy(draw(st.permutations([*foreign, *own])))
+    if draw(st.booleans()):
+        mixed = [_lists_of_one_as_text(statement) for statement in mixed]
+    alone = len(mixed) == 1 and draw(st.booleans())
+    return {"Version": "2012-10-17", "Statement": mixed[0] if alone else mixed} | draw(st.sampled_from([{}, {"Id": "key-1"}]))
+
+
+def _lists_of_one_as_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _lists_of_one_as_text(inner) for name, inner in value.items()}
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def statements(document: Document | None) -> list[Statement]:
+    found = (document or {}).get("Statement", [])
+    return found if isinstance(found, list) else [found]
+
+
+def is_foreign(statement: Statement) -> bool:
+    return not statement.get("Sid", "").startswith("Latchkey")
+
+
+def as_set(value: Any) -> set[str]:
+    return set(value) if isinstance(value, list) else {value}
+
+
+@properties
+@given(documents(), requests())
+def test_every_foreign_statement_stays_as_and_where_it_was(before: Document | None, own: Sequence[Statement]) -> None:
+    after = policies.merge(before, own)
+    assert [s for s in statements(after) if is_foreign(s)] == [s for s in statements(before) if is_foreign(s)]
+    # What stood there first stands there still; ours come after it.
+    assert [s.get("Sid") for s in statements(after)][: len(statements(before))] == [s.get("Sid") for s in statements(before)]
+    known = {"Statement": 0, "Version": "2012-10-17"}
+    assert {**after, "Statement": 0} == ({**before, "Statement": 0} if before else known)
+
+
+@properties
+@given(documents(), requests())
+def test_nothing_is_missing_afterwards(before: Document | None, own: Sequence[Statement]) -> None:
+    assert policies.missing_from(policies.merge(before, own), own) == []
+
+
+@properties
+@given(documents(), requests())
+def test_merging_twice_is_merging_once(before: Document | None, own: Sequence[Statement]) -> None:
+    once = policies.merge(before, own)
+    assert policies.merge(once, own) == once
+
+
+@properties
+@given(documents(), requests())
+def test_a_document_that_lacks_nothing_is_not_touched(before: Document | None, own: Sequence[Statement]) -> None:
+    after = policies.merge(before, own)
+    assert (after == before) == (before is not None and policies.missing_from(before, own) == [])
+
+
+@properties
+@given(documents(), requests())
+def test_a_document_given_is_not_changed_in_place(before: Document | None, own: Sequence[Statement]) -> None:
+    copies = copy.deepcopy((before, own))
+    after = policies.merge(before, own)
+    for statement in statements(after):
+        statement["Effect"] = "changed"
+    assert (before, own) == copies
+
+
+@properties
+@given(documents(), requests())
+def test_our_statements_lose_no_principal_and_no_secret(before: Document | None, own: Sequence[Statement]) -> None:
+    after = {statement["Sid"]: statement for statement in statements(policies.merge(before, own)) if not is_foreign(statement)}
+    for former in (s for s in statements(before) if not is_foreign(s)):
+        assert as_set(former["Principal"]["AWS"]) <= as_set(after[former["Sid"]]["Principal"]["AWS"])
+        secrets = former.get("Condition", {}).get("StringLike", {}).get("kms:EncryptionContext:SecretARN", [])
+        if secrets:
+            present = after[former["Sid"]]["Condition"]["StringLike"]["kms:EncryptionContext:SecretARN"]
+            assert as_set(secrets) <= as_set(present)
+
+
+def said(document: Document) -> dict[str, Any]:
+    """Our statements by Sid, whatever their order and the order of names in them."""
+    ours = [s for s in statements(document) if not is_foreign(s)]
+    assert len({s["Sid"] for s in ours}) == len(ours)
+    return {s["Sid"]: _sets(s) for s in ours}
+
+
+def _sets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sets(inner) for name, inner in value.items()}
+    return frozenset(as_set(value))
+
+
+@properties
+@given(documents(), requests(), requests())
+def test_two_requests_say_the_same_in_either_order(
+    before: Document | None, first: Sequence[Statement], second: Sequence[Statement]
+) -> None:
+    one = policies.merge(policies.merge(before, first), second)
+    other = policies.merge(policies.merge(before, second), first)
+    assert said(one) == said(other)
+    assert policies.missing_from(one, [*first, *second]) == []
+
+
+@properties
+@given(some_roles, some_roles, st.booleans())
+def test_the_statements_of_a_secret_merge_alike(managers: list[str], readers: list[str], again: bool) -> None:
+    own = desired({"managementRoles": managers, "secret.originReaders": readers}).secret_statements(SECRET_ARN)
+    for before in SECRET_POLICIES.values():
+        after = policies.merge(policies.merge(before, own) if again else before, own)
+        assert [s for s in statements(after) if is_foreign(s)] == [s for s in statements(before) if is_foreign(s)]
+        assert policies.missing_from(after, own) == []
+
+
+def test_two_requests_that_differ_in_deletion_both_keep_what_they_asked_for() -> None:
+    allowing = desired({"key.administrators": [ROLES[0]], "key.allowDeletion": True})
+    refusing = desired({"key.administrators": [ROLES[1]]})
+    both = policies.merge(allowing.new_key_policy, refusing.key_statements)
+    assert policies.missing_from(both, allowing.key_statements) == []
+    assert policies.missing_from(both, refusing.key_statements) == []
+
+
+def test_deletion_is_not_given_to_the_administrators_of_an_earlier_request() -> None:
+    refusing = desired({"key.administrators": [ROLES[0]]})
+    allowing = desired({"key.administrators": [ROLES[1]], "key.allowDeletion": True})
+    both = policies.merge(refusing.new_key_policy, allowing.key_statements)
+    may_delete = [s for s in statements(both) if "kms:ScheduleKeyDeletion" in as_set(s["Action"])]
+    assert [s["Principal"]["AWS"] for s in may_delete] == [[ROLES[1]]]
+
+
+def test_a_widened_statement_keeps_principals_of_another_kind() -> None:
+    [_, decryption] = desired().key_statements
+    decryption["Principal"]["Service"] = "backup.amazonaws.com"
+    before = policies.new_document([decryption])
+    after = policies.merge(before, desired({"managementRoles": [ROLES[0]]}).key_statements)
+    [widened] = [s for s in statements(after) if s["Sid"] == "LatchkeySecretDecryption"]
+    assert widened["Principal"].get("Service") == "backup.amazonaws.com"
+
+
+DELETED = ["AROAEXAMPLE1234567890", "AIDAEXAMPLE1234567890"]
+
+
+@pytest.mark.parametrize("present", [DELETED[0], DELETED[1], [DELETED[0]], [*DELETED, ROLES[1]], [ROLES[1], *DELETED]], ids=str)
+def test_a_widened_statement_loses_the_principals_that_were_deleted(present: str | list[str]) -> None:
+    before = policies.new_document([policies.use([ROLES[1]]) | {"Principal": {"AWS": present}}])
+    [users] = statements(policies.merge(before, [policies.use([ROLES[0]])]))
+    assert users["Principal"] == {"AWS": [ROLES[0], *([ROLES[1]] if ROLES[1] in present else [])]}
+
+
+def test_a_role_that_is_called_like_a_unique_id_is_not_taken_for_deleted() -> None:
+    living = [role(DELETED[0]), role("AROA")]
+    [users] = statements(policies.merge(policies.new_document([policies.use(living)]), [policies.use([ROLES[0]])]))
+    assert users["Principal"] == {"AWS": sorted([*living, ROLES[0]])}
+
+
+def test_a_deleted_principal_in_a_statement_of_somebody_else_stays() -> None:
+    foreign = {"Effect": "Allow", "Principal": {"AWS": DELETED}, "Action": "kms:Decrypt", "Resource": "*"}
+    after = policies.merge(policies.new_document([foreign]), [policies.use([ROLES[0]])])
+    assert statements(after)[0] == foreign
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Effect": "Deny"},
+        {"Action": ["kms:CreateGrant", "kms:Decrypt"]},
+        {"Action": "kms:*"},
+        {"Resource": ["*", "other"]},
+        {"Condition": {}},
+        {"Condition": {"StringEquals": {"kms:ViaService": "ec2.eu-west-1.amazonaws.com"}}},
+        {"Condition": {"StringEquals": {"kms:ViaService": ["mediatailor.eu-west-1.amazonaws.com", "ec2"]}}},
+        {"Condition": {"StringLike": {"kms:ViaService": "mediatailor.eu-west-1.amazonaws.com"}}},
+        {"NotPrincipal": {"AWS": ROLES[0]}},
+        {"Principal": {"AWS": []}},
+        {"Principal": {"Service": "mediatailor.amazonaws.com"}},
+    ],
+    ids=str,
+)
+def test_a_statement_of_ours_that_was_changed_is_set_right(change: dict[str, Any]) -> None:
+    wanted = desired().key_statements
+    before = policies.new_document([wanted[0] | change, wanted[1]])
+    assert policies.missing_from(before, wanted) == ["LatchkeyMediatailorManagement"]
+    after = policies.merge(before, wanted)
+    assert policies.missing_from(after, wanted) == []
+    assert statements(after)[1] == wanted[1]
+
+
+@pytest.mark.parametrize("before", [*KEY_POLICIES.values(), *SECRET_POLICIES.values()], ids=[*KEY_POLICIES, *SECRET_POLICIES])
+def test_our_own_statements_are_known_by_their_sid(before: Document) -> None:
+    assert policies.own_statements(before) == [s for s in statements(before) if not is_foreign(s)]
+
+
+def test_a_missing_document_holds_nothing_of_ours() -> None:
+    wanted = desired().secret_statements(SECRET_ARN)
+    assert policies.own_statements(None) == []
+    assert policies.missing_from(None, wanted) == ["LatchkeyMediatailorReading"]

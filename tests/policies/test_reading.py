@@ -1,0 +1,180 @@
+"""What a policy says: whether it delegates to IAM, whether it admits a service, whether it is public."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from latchkey import policies
+from latchkey.settings import Place
+from tests.policies.foreign import KEY_POLICIES, document
+from tests.unit.samples import ACCOUNT, EXISTING_ARN, PLACE, REGION, SECRET_ARN, role
+
+SERVICE, ACTION = "mediatailor.amazonaws.com", "secretsmanager:GetSecretValue"
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+
+
+def delegation(**members: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"} | members
+
+
+@pytest.mark.parametrize(
+    ("statement", "delegates"),
+    [
+        (delegation(), True),
+        (delegation(Sid="Enable IAM User Permissions"), True),
+        (delegation(Principal={"AWS": [role("A"), ROOT]}), True),
+        (delegation(Principal={"AWS": ACCOUNT}), True),
+        (delegation(Action=["kms:*"]), True),
+        (delegation(Action="*"), True),
+        (delegation(Condition={}), True),
+        (delegation(Effect="Deny"), False),
+        (delegation(Principal={"AWS": "arn:aws:iam::999988887777:root"}), False),
+        (delegation(Principal={"AWS": role("root")}), False),
+        (delegation(Principal={"Service": ROOT}), False),
+        (delegation(Action=["kms:Create*", "kms:Put*"]), False),
+        (delegation(Condition={"StringEquals": {"aws:PrincipalTag/team": "a"}}), False),
+    ],
+    ids=str,
+)
+def test_a_policy_delegates_by_what_it_says_and_not_by_its_sid(statement: dict[str, Any], delegates: bool) -> None:
+    assert policies.delegates_to_iam(document(statement), PLACE) is delegates
+
+
+@pytest.mark.parametrize("name", KEY_POLICIES)
+def test_the_usual_policies_of_owners_delegate(name: str) -> None:
+    assert policies.delegates_to_iam(KEY_POLICIES[name], PLACE)
+
+
+def test_delegation_is_told_in_the_partition_of_the_place() -> None:
+    china = Place(partition="aws-cn", account=ACCOUNT, region="cn-north-1")
+    assert not policies.delegates_to_iam(document(delegation()), china)
+    assert policies.delegates_to_iam(policies.new_document([policies.delegation(china)]), china)
+
+
+def admission(**members: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Principal": {"Service": SERVICE}, "Action": ACTION, "Resource": SECRET_ARN} | members
+
+
+def admits(*statements: dict[str, Any]) -> bool:
+    return policies.admits_service(document(*statements), SERVICE, ACTION, SECRET_ARN)
+
+
+@pytest.mark.parametrize(
+    ("statement", "admitted"),
+    [
+        (admission(), True),
+        (admission(Resource="*"), True),
+        (admission(Resource=[EXISTING_ARN, SECRET_ARN]), True),
+        (admission(Action=["secretsmanager:DescribeSecret", ACTION]), True),
+        (admission(Action="secretsmanager:*"), True),
+        (admission(Action="*"), True),
+        (admission(Action="SecretsManager:GetSecret*"), True),
+        (admission(Resource=f"{SECRET_ARN[:-7]}-??????"), True),
+        (admission(Principal="*"), True),
+        (admission(Principal={"Service": ["ec2.amazonaws.com", SERVICE]}), True),
+        (admission(Principal={"Service": "mediapackage.amazonaws.com"}), False),
+        (admission(Principal={"AWS": ROOT}), False),
+        (admission(Action="secretsmanager:DescribeSecret"), False),
+        (admission(Resource=EXISTING_ARN), False),
+        (admission(Resource=SECRET_ARN.upper()), False),
+        # The ARN in MediaTailor's example ends in the name; without its last six characters it is another secret's.
+        (admission(Resource=SECRET_ARN[:-7]), False),
+        (admission(Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}}), False),
+        (admission(Effect="Deny"), False),
+    ],
+    ids=str,
+)
+def test_a_service_is_admitted_by_an_allow_of_its_own(statement: dict[str, Any], admitted: bool) -> None:
+    assert admits(statement) is admitted
+
+
+OVERRULING: dict[str, dict[str, Any]] = {
+    "everyone": admission(Effect="Deny", Principal="*"),
+    "every AWS principal": admission(Effect="Deny", Principal={"AWS": "*"}),
+    "the service": admission(Effect="Deny", Principal={"Service": [SERVICE]}),
+    "all actions": admission(Effect="Deny", Principal="*", Action="secretsmanager:*"),
+    "any action": admission(Effect="Deny", Principal="*", Action="*", Resource="*"),
+    "actions by a pattern": admission(Effect="Deny", Principal="*", Action="secretsmanager:Get*"),
+    "actions in another case": admission(Effect="Deny", Principal="*", Action="secretsmanager:getsecretvalue"),
+    "resources by a pattern": admission(Effect="Deny", Principal="*", Resource=f"arn:aws:secretsmanager:{REGION}:*:secret:*"),
+    "all but another service": {
+        "Effect": "Deny",
+        "NotPrincipal": {"Service": "ec2.amazonaws.com"},
+        "Action": ACTION,
+        "Resource": "*",
+    },
+    "all but one secret": {"Effect": "Deny", "Principal": "*", "Action": "*", "NotResource": EXISTING_ARN},
+    "all but one principal": {"Effect": "Deny", "NotPrincipal": {"AWS": role("A")}, "Action": ACTION, "Resource": "*"},
+    "all but one action": {
+        "Effect": "Deny",
+        "Principal": "*",
+        "NotAction": "secretsmanager:DescribeSecret",
+        "Resource": "*",
+    },
+}
+
+
+@pytest.mark.parametrize("denial", OVERRULING.values(), ids=OVERRULING)
+def test_a_deny_that_could_touch_the_service_overrules_the_allow(denial: dict[str, Any]) -> None:
+    assert not admits(admission(), denial)
+
+
+@pytest.mark.parametrize(
+    "denial",
+    [
+        admission(Effect="Deny", Principal={"Service": "ec2.amazonaws.com"}),
+        admission(Effect="Deny", Principal={"AWS": role("A")}),
+        admission(Effect="Deny", Principal="*", Action="secretsmanager:DeleteSecret"),
+        admission(Effect="Deny", Principal="*", Resource=EXISTING_ARN),
+        admission(Effect="Deny", Principal="*", Condition={"Bool": {"aws:PrincipalIsAWSService": "false"}}),
+        {"Effect": "Deny", "NotPrincipal": {"Service": [SERVICE]}, "Action": ACTION, "Resource": "*"},
+        {"Effect": "Deny", "Principal": "*", "NotAction": "secretsmanager:Get*", "Resource": "*"},
+        {"Effect": "Deny", "Principal": "*", "Action": ACTION, "NotResource": SECRET_ARN},
+    ],
+    ids=[
+        "another service",
+        "a role",
+        "another action",
+        "another secret",
+        "on a condition",
+        "all but the service",
+        "all but reading",
+        "all but the secret",
+    ],
+)
+def test_a_deny_of_others_leaves_the_service_admitted(denial: dict[str, Any]) -> None:
+    assert admits(admission(), denial)
+
+
+def test_nobody_is_admitted_by_a_policy_that_is_not_there() -> None:
+    assert not policies.admits_service(None, SERVICE, ACTION, SECRET_ARN)
+
+
+@pytest.mark.parametrize(
+    ("statement", "public"),
+    [
+        (admission(Principal="*"), True),
+        (admission(Principal={"AWS": "*"}), True),
+        (admission(Principal={"AWS": [role("A"), "*"]}), True),
+        (admission(Principal="*", Condition={}), True),
+        (admission(Principal="*", Effect="Deny"), False),
+        (admission(Principal="*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-exampleorgid"}}), False),
+        (admission(Principal={"AWS": ROOT}), False),
+        (admission(), False),
+    ],
+    ids=str,
+)
+def test_a_policy_is_public_by_an_allow_for_everyone_without_condition(statement: dict[str, Any], public: bool) -> None:
+    assert policies.is_public(document(admission(), statement)) is public
+
+
+def test_an_allow_for_all_but_one_principal_is_public() -> None:
+    assert policies.is_public(
+        document({"Effect": "Allow", "NotPrincipal": {"AWS": role("A")}, "Action": ACTION, "Resource": "*"})
+    )
+
+
+def test_a_policy_that_is_not_there_is_not_public() -> None:
+    assert not policies.is_public(None)

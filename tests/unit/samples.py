@@ -1,0 +1,143 @@
+"""Requests, settings and an account as the unit and policy tests know them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from latchkey.desired import Desired, desire
+from latchkey.requests import parse_onboarding
+from latchkey.settings import Place, Settings
+
+ACCOUNT, REGION = "111122223333", "eu-west-1"
+PLACE = Place(partition="aws", account=ACCOUNT, region=REGION)
+CONFIGURE_ROLE = PLACE.arn("iam", "role/latchkey-configure_access", region="")
+SETTINGS = Settings(
+    place=PLACE,
+    access_table="accesses",
+    request_bus="requests",
+    secret_prefix="latchkey/",
+    allow_http_origins=False,
+    trusted_principal_patterns=(),
+    allowed_origin_hosts=(),
+    configure_role_arn=CONFIGURE_ROLE,
+)
+KEY_ARN = PLACE.arn("kms", "key/1234abcd-12ab-34cd-56ef-1234567890ab")
+SECRET_ARN = PLACE.arn("secretsmanager", "secret:latchkey/mediatailor/sports-origin/token-AbCdEf")
+EXISTING_ARN = PLACE.arn("secretsmanager", "secret:origin/shared-QwErTy")
+EXECUTION_ARN = PLACE.arn("states", "execution:onboard-access:one")
+
+# Stands for a token that somebody put into a request; no message, log or document may hold it.
+TOKEN = "not-a-real-token-4711"
+MISSING = object()
+
+
+def nested(depth: int) -> Any:
+    """A list in a list in a list."""
+    deep: Any = []
+    for _ in range(depth):
+        deep = [deep]
+    return deep
+
+
+def role(name: str) -> str:
+    return PLACE.arn("iam", f"role/{name}", region="")
+
+
+def user(name: str) -> str:
+    return PLACE.arn("iam", f"user/{name}", region="")
+
+
+def detail(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The detail of a small sound request; `changes` sets members by their path, MISSING takes one away."""
+    made: dict[str, Any] = {
+        "requestId": "request-1",
+        "system": "mediatailor",
+        "resource": {
+            "sourceLocation": "sports-origin",
+            "baseUrl": "https://origin.example.com/vod",
+            "header": "X-Origin-Token",
+            "secretKey": "MyAccessTokenIdentifier",
+        },
+    }
+    for path, value in (changes or {}).items():
+        *parents, last = path.split(".")
+        node = made
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        if value is MISSING:
+            del node[last]
+        else:
+            node[last] = copy.deepcopy(value)
+    return made
+
+
+def desired(changes: Mapping[str, Any] | None = None) -> Desired:
+    """What the request `detail(changes)` wants."""
+    return desire(parse_onboarding(detail(changes)), SETTINGS)
+
+
+FULL: Mapping[str, Any] = {
+    "managementRoles": [role("MediaTailorManagement"), role("media/Operators")],
+    "secret.originReaders": [role("Origin")],
+    "key.administrators": [role("KeyAdmins"), user("alice")],
+    "key.users": [role("Backup")],
+    "key.allowDeletion": True,
+    "tags": {"team": "sports"},
+}
+
+# Every place of a request into which somebody may put a token so that the request is rejected, as value or as a name.
+TOKEN_PLACES: Mapping[str, dict[str, Any]] = {
+    "as the secret": detail({"secret": TOKEN}),
+    "as the secret in a list": detail({"secret": [TOKEN]}),
+    "as the secret's value": detail({"secret.value": TOKEN}),
+    "as the secret's value in a list": detail({"secret.value": [TOKEN]}),
+    "as a name in the secret's value": detail({"secret.value": {TOKEN: True}}),
+    "instead of generate": detail({"secret.value.generate": TOKEN}),
+    "as the length": detail({"secret.value.generate.length": TOKEN}),
+    "beside the length": detail({"secret.value.generate": {"length": 40, "token": TOKEN}}),
+    "as the secret to copy": detail({"secret.value.copyFrom": {"secretArn": TOKEN}}),
+    "as the member to copy": detail({"secret.value.copyFrom": {"secretArn": EXISTING_ARN, "key": f"{TOKEN} "}}),
+    "as the secret to adopt": detail({"secret.value.existing": {"secretArn": TOKEN}}),
+    "as a way of its own": detail({"secret.value": {"plaintext": TOKEN}}),
+    "in a member of the secret": detail({"secret": {"secretString": TOKEN}}),
+    "as a name in the secret": detail({"secret": {TOKEN: 1}}),
+    "as the secret's name": detail({"secret.name": f"{TOKEN}!"}),
+    "as a consent": detail({"secret.replacesToken": TOKEN}),
+    "as a reader": detail({"secret.originReaders": [role("Origin"), TOKEN]}),
+    "in a member of the request": detail({"token": TOKEN}),
+    "as a name in the request": detail({TOKEN: {}}),
+    "deep in an unknown member": detail({"notes": {"a": [{"b": {"c": [TOKEN, {TOKEN: TOKEN}]}}]}}),
+    "in the resource": detail({"resource.token": TOKEN}),
+    "as a name in the resource": detail({f"resource.{TOKEN}": TOKEN}),
+    "as the resource": detail({"resource": TOKEN}),
+    "as the header with its name": detail({"resource.header": f"X-Origin-Token: {TOKEN}"}),
+    "as a password in the base URL": detail({"resource.baseUrl": f"https://latchkey:{TOKEN}@origin.example.com"}),
+    "in the query of the base URL": detail({"resource.baseUrl": f"https://origin.example.com/vod?token={TOKEN}"}),
+    "as the port of the base URL": detail({"resource.baseUrl": f"https://origin.example.com:{TOKEN}/vod"}),
+    "as the member of the secret": detail({"resource.secretKey": f"{TOKEN}="}),
+    "as the source location": detail({"resource.sourceLocation": f"{TOKEN}."}),
+    "as configure": detail({"resource.configure": TOKEN}),
+    "as the key": detail({"key": TOKEN}),
+    "as the alias": detail({"key.alias": TOKEN}),
+    "as the key's ARN": detail({"key.arn": TOKEN}),
+    "as the rotation": detail({"key.rotationDays": TOKEN}),
+    "as a name in the key": detail({f"key.{TOKEN}": 1}),
+    "as a tag's name": detail({"tags": {f"{TOKEN}\n": "x"}}),
+    "as a tag's value": detail({"tags": {"team": f"{TOKEN}\n"}}),
+    "under a tag that says so": detail({"tags": {"token": TOKEN}}),
+    "as the tags": detail({"tags": [TOKEN]}),
+    "as the roles": detail({"managementRoles": TOKEN}),
+    "as the system": detail({"system": TOKEN}),
+    "as the mode": detail({"mode": TOKEN}),
+    "as the version": detail({"version": TOKEN}),
+    "as the request id": detail({"requestId": f"{TOKEN}/"}),
+    "under a system that does not exist": detail({"system": "mediastore", "resource": {TOKEN: TOKEN}}),
+}
+
+
+def text(document: object) -> str:
+    """The JSON that a policy would be sent as."""
+    return json.dumps(document)

@@ -1,0 +1,137 @@
+"""What AWS answers, as our errors: by one table, without a value, and with patience while things settle."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+
+from latchkey import aws
+from latchkey.aws import aws_errors, is_missing, settling, translate
+from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffective, TransientAwsError
+from tests.unit.samples import TOKEN
+
+
+def answer(code: str, status: int = 400, operation: str = "DescribeKey", message: str = "as it is") -> ClientError:
+    told: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(told, operation)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (answer("ThrottlingException"), TransientAwsError),
+        (answer("TooManyRequestsException", 429), TransientAwsError),
+        (answer("NoNameAtAll", 429), TransientAwsError),
+        (answer("InternalFailure", 500), TransientAwsError),
+        (answer("ServiceUnavailable", 503), TransientAwsError),
+        (answer("KMSInternalException"), TransientAwsError),
+        (answer("DependencyTimeoutException"), TransientAwsError),
+        (answer("ProvisionedThroughputExceededException"), TransientAwsError),
+        (answer("AccessDeniedException"), AccessDenied),
+        (answer("AccessDenied", 403), AccessDenied),
+        (answer("NoNameAtAll", 403), AccessDenied),
+        (answer("ResourceExistsException"), Conflict),
+        (answer("AlreadyExistsException"), Conflict),
+        (answer("ConflictException", 409), Conflict),
+        (answer("NoNameAtAll", 409), Conflict),
+        (answer("MalformedPolicyDocumentException"), NotYetEffective),
+        (answer("NotFoundException", 404), LatchkeyError),
+        (ClientError({}, "DescribeKey"), LatchkeyError),
+        (EndpointConnectionError(endpoint_url="https://kms"), TransientAwsError),
+        (ConnectTimeoutError(endpoint_url="https://kms"), TransientAwsError),
+        (NoCredentialsError(), TransientAwsError),
+        (ParamValidationError(report="x"), Conflict),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else str(value)[:60],
+)
+def test_an_answer_becomes_the_error_that_a_workflow_treats(error: ClientError | BotoCoreError, kind: type) -> None:
+    assert type(translate(error)) is kind
+
+
+def test_an_error_names_operation_code_status_and_message() -> None:
+    told = str(translate(answer("NotFoundException", 404, message="Alias is not found")))
+    assert told == "DescribeKey answered NotFoundException (404): Alias is not found"
+
+
+@pytest.mark.parametrize("operation", ["CreateSecret", "PutSecretValue", "UpdateSecret", "GetSecretValue"])
+def test_the_message_about_a_call_that_carries_a_value_is_withheld(operation: str) -> None:
+    told = str(translate(answer("InvalidParameterException", operation=operation, message=f"{TOKEN} is too short")))
+    assert told == f"{operation} answered InvalidParameterException (400)"
+
+
+def test_a_parameter_that_botocore_refuses_is_not_quoted() -> None:
+    secretsmanager = boto3.client("secretsmanager")
+    with pytest.raises(Conflict) as raised, aws_errors():
+        secretsmanager.create_secret(Name="a", SecretString=[TOKEN])
+    # What the Lambda runtime writes to the log.
+    assert TOKEN not in "".join(traceback.format_exception(raised.value))
+
+
+def test_the_log_of_an_answer_about_a_value_does_not_quote_it() -> None:
+    with pytest.raises(LatchkeyError) as raised, aws_errors():
+        raise answer("InvalidRequestException", operation="PutSecretValue", message=TOKEN)
+    assert TOKEN not in "".join(traceback.format_exception(raised.value))
+
+
+def test_our_own_errors_pass_through() -> None:
+    with pytest.raises(Conflict, match="as it was"), aws_errors():
+        raise Conflict("as it was")
+
+
+@pytest.mark.parametrize(
+    ("error", "missing"),
+    [
+        (answer("NotFoundException"), True),
+        (answer("ResourceNotFoundException"), True),
+        (answer("NoSuchEntity"), True),
+        (answer("Whatever", 404), True),
+        (answer("AccessDeniedException", 403), False),
+        (answer("BadRequestException", 400), False),
+    ],
+)
+def test_only_a_plain_answer_means_absence(error: ClientError, missing: bool) -> None:
+    assert is_missing(error) is missing
+
+
+DENIAL = answer("AccessDeniedException", message="not authorized")
+
+
+@pytest.mark.parametrize("age", [timedelta(0), timedelta(minutes=5, seconds=50)])
+def test_a_refusal_while_tags_settle_is_not_yet_effective(age: timedelta) -> None:
+    with pytest.raises(NotYetEffective, match="DescribeKey answered AccessDeniedException"), settling(datetime.now(UTC) - age):
+        raise DENIAL
+
+
+@pytest.mark.parametrize("since", [None, datetime.now(UTC) - timedelta(minutes=6, seconds=1)])
+def test_a_refusal_after_that_is_a_refusal(since: datetime | None) -> None:
+    with pytest.raises(AccessDenied, match="not authorized"), settling(since):
+        raise DENIAL
+
+
+@pytest.mark.parametrize("since", [None, datetime.now(UTC) - timedelta(days=1)])
+def test_a_policy_refused_for_a_principal_too_new_to_be_known_is_not_yet_effective(since: datetime | None) -> None:
+    with pytest.raises(NotYetEffective, match="PutKeyPolicy answered Malformed"), settling(since):
+        raise answer("MalformedPolicyDocumentException", operation="PutKeyPolicy")
+
+
+def test_other_errors_do_not_become_patience() -> None:
+    with pytest.raises(Conflict), settling(datetime.now(UTC)):
+        raise answer("ResourceExistsException")
+
+
+def test_a_client_is_made_once_for_each_service_and_region() -> None:
+    assert aws.secretsmanager() is aws.secretsmanager()
+    assert aws.secretsmanager("us-east-1").meta.region_name == "us-east-1"
+    assert aws.secretsmanager("us-east-1") is not aws.secretsmanager("us-west-2")

@@ -1,0 +1,84 @@
+"""From a request to what should be true, with the defaults a reader of the documents expects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.samples import ACCOUNT, CONFIGURE_ROLE, EXISTING_ARN, FULL, KEY_ARN, SECRET_ARN, desired, role
+
+EXISTING = {"secret.value.existing.secretArn": EXISTING_ARN}
+
+
+@pytest.mark.parametrize(
+    ("changes", "alias"),
+    [({}, "alias/latchkey/mediatailor"), ({"key.alias": "alias/sports"}, "alias/sports"), ({"key.arn": KEY_ARN}, None)],
+)
+def test_a_key_is_found_by_its_alias_unless_its_arn_is_given(changes: dict[str, Any], alias: str | None) -> None:
+    assert desired(changes).alias == alias
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "needs_secret", "pattern"),
+    [
+        (
+            {},
+            "latchkey/mediatailor/sports-origin/token",
+            True,
+            f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:latchkey/mediatailor/sports-origin/token-??????",
+        ),
+        (
+            {"secret.name": "latchkey/sports"},
+            "latchkey/sports",
+            True,
+            f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:latchkey/sports-??????",
+        ),
+        (EXISTING, "origin/shared", False, EXISTING_ARN),
+        (
+            {"secret.value.copyFrom.secretArn": EXISTING_ARN},
+            "latchkey/mediatailor/sports-origin/token",
+            True,
+            f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:latchkey/mediatailor/sports-origin/token-??????",
+        ),
+    ],
+    ids=["default", "named", "existing", "copied"],
+)
+def test_a_secret_is_known_before_it_is_made(changes: dict[str, Any], name: str, needs_secret: bool, pattern: str) -> None:
+    wanted = desired(changes)
+    assert (wanted.secret_name, wanted.needs_secret, wanted.secret_arn_pattern) == (name, needs_secret, pattern)
+
+
+def test_our_function_and_the_asked_roles_configure_the_resource() -> None:
+    assert desired().managers == (CONFIGURE_ROLE,)
+    assert desired(FULL).managers == (CONFIGURE_ROLE, role("MediaTailorManagement"), role("media/Operators"))
+
+
+def test_the_access_is_named_by_system_kind_and_name() -> None:
+    assert desired().access_id == "mediatailor/sourceLocation/sports-origin"
+    assert desired().grant_name == f"MediaTailor-SourceLocation-{ACCOUNT}-sports-origin"
+
+
+def test_the_origin_is_known_by_its_host_alone() -> None:
+    assert desired({"resource.baseUrl": "https://Origin.Example.com:8443/vod"}).origin_host == "origin.example.com"
+
+
+def test_a_resource_of_one_access_carries_its_id_and_a_shared_one_does_not() -> None:
+    wanted = desired(FULL)
+    assert wanted.tags(shared=True) == {"team": "sports", "latchkey:managed-by": "latchkey", "latchkey:request": "request-1"}
+    assert wanted.tags() == wanted.tags(shared=True) | {"latchkey:access": "mediatailor/sourceLocation/sports-origin"}
+
+
+def test_tags_stay_within_what_aws_takes() -> None:
+    changes = {"requestId": "r" * 128, "resource.sourceLocation": "s" * 128, "tags": {f"tag{n}": "v" * 256 for n in range(40)}}
+    tags = desired(changes).tags()
+    assert len(tags) <= 50
+    assert all(len(value) <= 256 for value in tags.values())
+
+
+def test_nothing_is_said_for_roles_nobody_asked_for() -> None:
+    assert [statement["Sid"] for statement in desired().key_statements] == [
+        "LatchkeyMediatailorManagement",
+        "LatchkeySecretDecryption",
+    ]
+    assert [statement["Sid"] for statement in desired().secret_statements(SECRET_ARN)] == ["LatchkeyMediatailorReading"]

@@ -1,0 +1,233 @@
+"""Each check of an access fails for the one reason it is for, and says so in its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from latchkey import desired as desired_module
+from latchkey import policies
+from latchkey.drift import Check, check_access
+from latchkey.grants import Grant
+from latchkey.observed import ObservedAccess, ObservedKey, ObservedSecret
+from latchkey.systems import SYSTEMS
+from latchkey.systems.system import Configured
+from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, PLACE, SECRET_ARN, desired
+
+WANTED = desired(FULL)
+RESOURCE_ARN = WANTED.resource.arn(PLACE)
+OTHER_REGION_KEY = KEY_ARN.replace("eu-west-1", "us-east-1")
+FORMER_KEY = f"{KEY_ARN}0"
+CREATED = datetime(2026, 11, 22, tzinfo=UTC)
+
+Change = Callable[[ObservedAccess], ObservedAccess]
+
+
+def settings_of(secret_arn: str) -> dict[str, str]:
+    configuration = WANTED.system.configuration
+    assert configuration is not None
+    return configuration.wanted(WANTED.resource, secret_arn)
+
+
+GRANT = Grant(
+    grant_id="g-1",
+    key_arn=KEY_ARN,
+    name=WANTED.grant_name,
+    grantee="mediatailor.amazonaws.com",
+    operations=frozenset({"Decrypt", "RetireGrant"}),
+    secret_arn=SECRET_ARN,
+    source_arn=None,
+    created=CREATED,
+)
+SOUND = ObservedAccess(
+    key=ObservedKey(
+        arn=KEY_ARN,
+        state="Enabled",
+        spec="SYMMETRIC_DEFAULT",
+        usage="ENCRYPT_DECRYPT",
+        origin="AWS_KMS",
+        multi_region=False,
+        customer_managed=True,
+        created=CREATED,
+        tags={"latchkey:managed-by": "latchkey"},
+    ),
+    key_policy=WANTED.new_key_policy,
+    rotates=True,
+    secret=ObservedSecret(
+        arn=SECRET_ARN,
+        name="latchkey/mediatailor/sports-origin/token",
+        kms_key_id=KEY_ARN,
+        is_being_deleted=False,
+        owning_service=None,
+        tags={},
+    ),
+    secret_policy=policies.new_document(WANTED.secret_statements(SECRET_ARN)),
+    configured=Configured(arn=RESOURCE_ARN, settings=settings_of(SECRET_ARN), secret_arn=SECRET_ARN, kept={}),
+    alerts=(),
+    grants=(GRANT,),
+)
+CHECKS = [
+    "key is enabled",
+    "key is symmetric",
+    "key is in this Region",
+    "key is managed or consented to",
+    "key rotates",
+    "key policy admits the roles",
+    "secret is under the key",
+    "secret is not being deleted",
+    "secret policy holds our statements",
+    "secret policy admits the reader",
+    "secret policy is not public",
+    "resource is configured",
+    "service raises no alert",
+    "grant is there",
+]
+
+
+def key(**members: Any) -> Change:
+    return lambda access: replace(access, key=replace(access.key, **members))
+
+
+def secret(**members: Any) -> Change:
+    return lambda access: replace(access, secret=replace(access.secret, **members))
+
+
+def statement(**members: Any) -> Change:
+    """The secret's policy with one foreign statement more."""
+    foreign = {"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"} | members
+    wanted = WANTED.secret_statements(SECRET_ARN)
+    return lambda access: replace(access, secret_policy=policies.new_document((*wanted, foreign)))
+
+
+def without(sid: str) -> Change:
+    """The secret's policy without one of our statements."""
+    kept = [statement for statement in WANTED.secret_statements(SECRET_ARN) if statement["Sid"] != sid]
+    return lambda access: replace(access, secret_policy=policies.new_document(kept))
+
+
+def configured(name: str) -> Change:
+    """The resource with one of its settings wrong."""
+    wrong = settings_of(SECRET_ARN) | {name: "other"}
+    return lambda access: replace(access, configured=Configured(RESOURCE_ARN, wrong, SECRET_ARN, {}))
+
+
+def check(observed: ObservedAccess) -> tuple[Check, ...]:
+    return check_access(WANTED, observed)
+
+
+def test_a_sound_access_passes_every_check_in_the_order_a_person_would_look() -> None:
+    checks = check(SOUND)
+    assert [one.name for one in checks] == CHECKS
+    assert [one.name for one in checks if not one.passed] == []
+    assert all(one.evidence for one in checks)
+
+
+FAILURES: dict[str, tuple[Change, str, str]] = {
+    "disabled key": (key(state="Disabled"), "key is enabled", f"{KEY_ARN} is Disabled"),
+    "dying key": (key(state="PendingDeletion"), "key is enabled", "PendingDeletion"),
+    "asymmetric key": (key(spec="RSA_2048"), "key is symmetric", "RSA_2048, ENCRYPT_DECRYPT"),
+    "key for signatures": (key(usage="GENERATE_VERIFY_MAC"), "key is symmetric", "GENERATE_VERIFY_MAC"),
+    "key of another Region": (
+        lambda access: secret(kms_key_id=OTHER_REGION_KEY)(key(arn=OTHER_REGION_KEY)(access)),
+        "key is in this Region",
+        OTHER_REGION_KEY,
+    ),
+    "key of nobody": (key(tags={"team": "sports"}), "key is managed or consented to", "latchkey:consent=None"),
+    "key with consent to import": (key(tags={"latchkey:consent": "import"}), "key is managed or consented to", "=import"),
+    "key that does not rotate": (lambda access: replace(access, rotates=False), "key rotates", "rotation is off"),
+    "key policy without our statements": (
+        lambda access: replace(access, key_policy=policies.new_document([policies.delegation(PLACE)])),
+        "key policy admits the roles",
+        ", ".join(statement["Sid"] for statement in WANTED.key_statements),
+    ),
+    "secret under another key": (secret(kms_key_id=FORMER_KEY), "secret is under the key", f"{SECRET_ARN} under {FORMER_KEY}"),
+    "secret under the default key": (secret(kms_key_id=None), "secret is under the key", "under None"),
+    "dying secret": (secret(is_being_deleted=True), "secret is not being deleted", SECRET_ARN),
+    "no statement for the roles": (
+        without("LatchkeyManagementRoles"),
+        "secret policy holds our statements",
+        "missing: LatchkeyManagementRoles",
+    ),
+    "everyone denied": (
+        statement(Effect="Deny"),
+        "secret policy admits the reader",
+        f"mediatailor.amazonaws.com may not read {SECRET_ARN}",
+    ),
+    "service denied": (
+        statement(Effect="Deny", Principal={"Service": ["mediatailor.amazonaws.com"]}, Action="*"),
+        "secret policy admits the reader",
+        "may not read",
+    ),
+    "everyone allowed": (statement(), "secret policy is not public", "admits everyone"),
+    "header differs": (configured("header"), "resource is configured", f"{RESOURCE_ARN}: header differ"),
+    "base URL differs": (configured("baseUrl"), "resource is configured", "baseUrl differ"),
+    "other secret configured": (configured("secretArn"), "resource is configured", "secretArn differ"),
+    "other member configured": (configured("secretKey"), "resource is configured", "secretKey differ"),
+    "no access by secret": (configured("accessType"), "resource is configured", "accessType differ"),
+    "no resource": (lambda access: replace(access, configured=None), "resource is configured", "does not exist"),
+    "an alert": (lambda access: replace(access, alerts=("NOT_PROCESSED",)), "service raises no alert", "NOT_PROCESSED"),
+    "no grant": (lambda access: replace(access, grants=()), "grant is there", f"{WANTED.grant_name}: none for {SECRET_ARN}"),
+    "grant for another secret": (
+        lambda access: replace(access, grants=(replace(GRANT, secret_arn=EXISTING_ARN),)),
+        "grant is there",
+        "none for",
+    ),
+    "grant of a longer name": (
+        lambda access: replace(access, grants=(replace(GRANT, name=f"{WANTED.grant_name}-2"),)),
+        "grant is there",
+        "none for",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "name", "evidence"), FAILURES.values(), ids=FAILURES)
+def test_a_check_fails_for_the_one_reason_it_is_for(change: Change, name: str, evidence: str) -> None:
+    [failed] = [one for one in check(change(SOUND)) if not one.passed]
+    assert failed.name == name
+    assert evidence in failed.evidence
+
+
+def test_every_check_can_fail() -> None:
+    assert {name for _, name, _ in FAILURES.values()} == set(CHECKS)
+
+
+@pytest.mark.parametrize(("change", "name", "_evidence"), FAILURES.values(), ids=FAILURES)
+def test_waiting_is_of_use_for_grants_and_alerts_alone(change: Change, name: str, _evidence: str) -> None:
+    [failed] = [one for one in check(change(SOUND)) if not one.passed]
+    assert failed.settles == (name in {"grant is there", "service raises no alert"})
+
+
+def test_the_evidence_of_a_public_policy_does_not_deny_it() -> None:
+    [failed] = [one for one in check(statement()(SOUND)) if not one.passed]
+    [passed] = [one for one in check(SOUND) if one.name == failed.name]
+    assert failed.evidence != passed.evidence
+
+
+def test_an_adopted_key_keeps_its_own_rotation() -> None:
+    adopted = key(tags={"latchkey:consent": "adopt"})(replace(SOUND, rotates=False))
+    assert all(one.passed for one in check(adopted))
+    assert [one.evidence for one in check(adopted) if one.name == "key rotates"] == ["rotation is off"]
+
+
+def test_a_grant_in_the_form_of_2026_counts() -> None:
+    newer = replace(GRANT, secret_arn=None, source_arn=RESOURCE_ARN)
+    assert all(one.passed for one in check(replace(SOUND, grants=(newer,))))
+
+
+def test_a_grant_left_on_a_former_key_is_told_and_fails_nothing() -> None:
+    left = replace(GRANT, grant_id="g-0", key_arn=FORMER_KEY)
+    foreign = replace(GRANT, grant_id="g-9", key_arn=FORMER_KEY, name="MediaTailor-SourceLocation-somebody-else")
+    [told] = [one for one in check(replace(SOUND, former_grants=(left, foreign))) if one.name == "grant is there"]
+    assert told.passed
+    assert told.evidence.endswith(f"g-1 on {KEY_ARN}; left to clean-up: g-0 on {FORMER_KEY}")
+
+
+def test_a_system_without_an_api_for_its_resource_has_no_checks_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed_off = replace(SYSTEMS["mediatailor"], configuration=None)
+    monkeypatch.setattr(desired_module, "SYSTEMS", {"mediatailor": handed_off})
+    names = [one.name for one in check(replace(SOUND, configured=None))]
+    assert names == [name for name in CHECKS if name not in {"resource is configured", "service raises no alert"}]

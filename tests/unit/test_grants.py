@@ -1,0 +1,109 @@
+"""Grants are listed to the last page and belong to a resource by name and secret, never by a prefix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from latchkey.grants import Grant, list_grants, serves
+from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, PLACE, SECRET_ARN
+
+NAME = f"MediaTailor-SourceLocation-{ACCOUNT}-sports"
+RESOURCE_ARN = PLACE.arn("mediatailor", "sourceLocation/sports")
+CREATED = datetime(2026, 11, 22, tzinfo=UTC)
+GRANT = Grant(
+    grant_id="g-1",
+    key_arn=KEY_ARN,
+    name=NAME,
+    grantee="mediatailor.amazonaws.com",
+    operations=frozenset({"Decrypt", "RetireGrant"}),
+    secret_arn=SECRET_ARN,
+    source_arn=None,
+    created=CREATED,
+)
+
+
+@pytest.mark.parametrize(
+    ("grant", "does"),
+    [
+        (GRANT, True),
+        (replace(GRANT, secret_arn=None, source_arn=RESOURCE_ARN), True),
+        (replace(GRANT, grantee=None), True),
+        (replace(GRANT, name=f"{NAME}-2"), False),
+        (replace(GRANT, name=NAME[:-1]), False),
+        (replace(GRANT, name=None), False),
+        (replace(GRANT, secret_arn=EXISTING_ARN), False),
+        (replace(GRANT, secret_arn=None, source_arn=f"{RESOURCE_ARN}-2"), False),
+        (replace(GRANT, secret_arn=None), False),
+        (replace(GRANT, operations=frozenset({"RetireGrant"})), False),
+    ],
+    ids=[
+        "the grant",
+        "the form of 2026",
+        "unknown grantee",
+        "longer name",
+        "shorter name",
+        "no name",
+        "other secret",
+        "other resource",
+        "bound to nothing",
+        "no decryption",
+    ],
+)
+def test_a_grant_serves_by_name_secret_and_operation(grant: Grant, does: bool) -> None:
+    assert serves(grant, NAME, SECRET_ARN, RESOURCE_ARN) is does
+
+
+def listed(**members: Any) -> dict[str, Any]:
+    return {"GrantId": "g-1", "Name": NAME, "CreationDate": CREATED, "Operations": ["Decrypt", "RetireGrant"]} | members
+
+
+def test_short_and_empty_pages_are_not_taken_for_the_last() -> None:
+    kms = boto3.client("kms")
+    with Stubber(kms) as stubber:
+        answers: list[dict[str, Any]] = [
+            {"Grants": [listed(GrantId="g-1")], "Truncated": True, "NextMarker": "1"},
+            {"Grants": [], "Truncated": True, "NextMarker": "2"},
+            {"Truncated": True, "NextMarker": "3"},
+            {"Grants": [listed(GrantId="g-2"), listed(GrantId="g-3")], "Truncated": False},
+        ]
+        for marker, answer in zip((None, "1", "2", "3"), answers, strict=True):
+            stubber.add_response("list_grants", answer, {"KeyId": KEY_ARN} | ({"Marker": marker} if marker else {}))
+        assert [grant.grant_id for grant in list_grants(kms, KEY_ARN)] == ["g-1", "g-2", "g-3"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "grant"),
+    [
+        (
+            listed(
+                GranteePrincipal="mediatailor.amazonaws.com",
+                Constraints={"EncryptionContextSubset": {"SecretARN": SECRET_ARN}},
+            ),
+            GRANT,
+        ),
+        (
+            listed(
+                GranteeServicePrincipal="mediatailor.amazonaws.com",
+                Constraints={"EncryptionContextEquals": {"SecretARN": SECRET_ARN}},
+            ),
+            GRANT,
+        ),
+        (
+            listed(GranteeServicePrincipal="mediatailor.amazonaws.com", Constraints={"SourceArn": RESOURCE_ARN}),
+            replace(GRANT, secret_arn=None, source_arn=RESOURCE_ARN),
+        ),
+        ({"GrantId": "g-2"}, Grant("g-2", KEY_ARN, None, None, frozenset(), None, None, None)),
+    ],
+    ids=["principal", "equals", "service principal", "only an id"],
+)
+def test_both_forms_of_a_grant_are_read_and_absent_members_endured(entry: dict[str, Any], grant: Grant) -> None:
+    kms = boto3.client("kms")
+    with Stubber(kms) as stubber:
+        stubber.add_response("list_grants", {"Grants": [entry], "Truncated": False}, {"KeyId": KEY_ARN})
+        assert list_grants(kms, KEY_ARN) == (grant,)

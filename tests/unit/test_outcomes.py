@@ -1,0 +1,182 @@
+"""One outcome for each request: what it says, what it keeps to itself, recorded once and published as recorded."""
+
+from __future__ import annotations
+
+import json
+from string import ascii_lowercase
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import ANY, Stubber
+from pydantic import ValidationError
+
+from latchkey.errors import InvalidRequest, Problem, TransientAwsError
+from latchkey.outcomes import OUTCOMES, CaughtError, Report, outcome_of, report_outcome
+from latchkey.registry import Registry
+from latchkey.requests import parse_onboarding
+from tests.unit.samples import EXECUTION_ARN, KEY_ARN, SECRET_ARN, TOKEN, detail
+
+# The longest Cause that Step Functions keeps.
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_TaskFailedEventDetails.html
+LONGEST_CAUSE = 32_768
+
+
+def report(detail_type: str, **members: Any) -> Report:
+    known = {
+        "detailType": detail_type,
+        "requestId": "request-1",
+        "contentHash": "0" * 64,
+        "executionArn": EXECUTION_ARN,
+        "system": "mediatailor",
+    }
+    return Report.model_validate_json(json.dumps(known | members))
+
+
+def caught(name: str, message: str = "") -> dict[str, str]:
+    """What Catch hands on for an exception of a Lambda function."""
+    cause = {"errorMessage": message, "errorType": name, "stackTrace": [f"  raise {name}"]}
+    return {"Error": name, "Cause": json.dumps(cause)}
+
+
+def onboarded(*, changed: bool = True) -> Report:
+    return report(
+        "Access Onboarded",
+        accessId="mediatailor/sourceLocation/sports-origin",
+        changed=changed,
+        checks=[{"name": "key is enabled", "passed": True, "evidence": "a key"}],
+        resources={"keyArn": KEY_ARN, "secretArn": SECRET_ARN, "grantId": "g-1"},
+    )
+
+
+def said(outcome: Report) -> dict[str, Any]:
+    """The outcome on the bus, less what every outcome says."""
+    told = outcome_of(outcome).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    common = {name: told.pop(name) for name in ("requestId", "system", "executionArn")}
+    assert common == {"requestId": "request-1", "system": "mediatailor", "executionArn": EXECUTION_ARN}
+    assert len(told.pop("outcomeId")) == 32
+    return told
+
+
+@pytest.mark.parametrize(("changed", "status"), [(True, "active"), (False, "unchanged")])
+def test_an_onboarded_access_says_whether_anything_changed(changed: bool, status: str) -> None:
+    assert said(onboarded(changed=changed)) == {
+        "accessId": "mediatailor/sourceLocation/sports-origin",
+        "status": status,
+        "changed": changed,
+        "checks": [{"name": "key is enabled", "passed": True, "evidence": "a key"}],
+        "resources": {"keyArn": KEY_ARN, "secretArn": SECRET_ARN, "grantId": "g-1"},
+    }
+
+
+def test_a_rejection_lists_every_problem_and_changed_nothing() -> None:
+    error = InvalidRequest([Problem("system", "is missing"), Problem("key.alias", "is reserved")])
+    assert said(report("Request Rejected", changed=True, caught=caught("InvalidRequest", str(error)))) == {
+        "status": "rejected",
+        "changed": False,
+        "errors": [{"place": "key.alias", "rule": "is reserved"}, {"place": "system", "rule": "is missing"}],
+    }
+
+
+def test_a_failure_says_what_failed_and_what_was_changed() -> None:
+    assert said(report("Request Failed", changed=True, caught=caught("Conflict", "the key has gone"))) == {
+        "status": "failed",
+        "changed": True,
+        "failure": {"name": "Conflict", "message": "the key has gone"},
+    }
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"Error": "States.Timeout"},
+        {"Error": "States.Timeout", "Cause": ""},
+        {"Error": "Lambda.Unknown", "Cause": f"Task timed out: {TOKEN}"},
+        {"Error": "States.TaskFailed", "Cause": json.dumps([TOKEN])},
+        {"Error": "Conflict", "Cause": json.dumps({"errorType": "Conflict"})},
+    ],
+    ids=["timeout", "empty cause", "text", "list", "no message"],
+)
+def test_a_failure_without_a_message_of_ours_is_known_by_its_name(error: dict[str, str]) -> None:
+    assert said(report("Request Failed", caught=error))["failure"] == {"name": error["Error"], "message": ""}
+
+
+@pytest.mark.parametrize("name", ["ValueError", "ValidationError", "KeyError", "ClientError", "Problem", "json", "Exception"])
+def test_the_message_of_an_error_that_is_not_ours_is_kept_back(name: str) -> None:
+    error = CaughtError.model_validate(caught(name, f"input_value='{TOKEN}'"))
+    assert error.message == ""
+
+
+@pytest.mark.parametrize(
+    ("parent", "stem"), [("secret", "originReaders"), ("secret", "token"), ("secret.value.copyFrom", "secretArnsToken")]
+)
+def test_a_rejection_with_more_problems_than_a_cause_holds_is_still_a_rejection(parent: str, stem: str) -> None:
+    # The longest names that are told, with the longest rule there is.
+    names = [f"{stem}{first}{second}".ljust(24, "x") for first in ascii_lowercase for second in ascii_lowercase]
+    with pytest.raises(InvalidRequest) as rejected:
+        parse_onboarding(detail({parent: dict.fromkeys(names, 1)}))
+    error = caught("InvalidRequest", str(rejected.value))
+    assert len(error["Cause"]) <= LONGEST_CAUSE
+    told = said(report("Request Rejected", caught=error))
+    assert told["status"] == "rejected"
+    assert len(told["errors"]) == 101
+
+
+def test_reporting_an_execution_again_gives_the_same_outcome() -> None:
+    assert outcome_of(onboarded()) == outcome_of(onboarded())
+    other = onboarded().model_copy(update={"execution_arn": f"{EXECUTION_ARN}-2"})
+    assert outcome_of(other).outcome_id != outcome_of(onboarded()).outcome_id
+
+
+@pytest.mark.parametrize("detail_type", ["Request Rejected", "Request Failed"])
+def test_a_request_does_not_end_badly_for_no_reason(detail_type: str) -> None:
+    with pytest.raises(ValidationError, match="status"):
+        outcome_of(report(detail_type))
+
+
+def test_an_access_is_not_onboarded_without_its_id() -> None:
+    with pytest.raises(ValidationError, match="accessId"):
+        outcome_of(report("Access Onboarded"))
+
+
+@pytest.mark.parametrize("outcome", [onboarded(), report("Request Failed", caught=caught("Conflict"))])
+def test_what_is_published_is_valid_by_its_own_model(outcome: Report) -> None:
+    made = outcome_of(outcome)
+    model = OUTCOMES[outcome.detail_type]
+    assert type(made) is model
+    assert model.model_validate_json(made.model_dump_json(by_alias=True, exclude_none=True)) == made
+
+
+def test_an_outcome_is_published_with_the_arns_it_is_about(registry: Registry) -> None:
+    events = boto3.client("events")
+    with Stubber(events) as stubber:
+        entry = {
+            "EventBusName": "requests",
+            "Source": "latchkey",
+            "DetailType": "Access Onboarded",
+            "Detail": outcome_of(onboarded()).model_dump_json(by_alias=True, exclude_none=True),
+            "Resources": [KEY_ARN, SECRET_ARN],
+        }
+        stubber.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}, {"Entries": [entry]})
+        reported = report_outcome(onboarded(), registry, events, "requests")
+    assert (reported.detail_type, reported.outcome_id) == ("Access Onboarded", outcome_of(onboarded()).outcome_id)
+
+
+def test_the_first_outcome_of_a_request_is_its_only_one(registry: Registry) -> None:
+    events = boto3.client("events")
+    late = report("Request Failed", caught=caught("States.Timeout")).model_copy(update={"execution_arn": f"{EXECUTION_ARN}-2"})
+    with Stubber(events) as stubber:
+        for _ in range(2):
+            stubber.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, {"Entries": ANY})
+        first = report_outcome(onboarded(), registry, events, "requests")
+        assert report_outcome(late, registry, events, "requests") == first
+
+
+def test_an_outcome_that_eventbridge_refuses_is_tried_again(registry: Registry) -> None:
+    events = boto3.client("events")
+    refusal = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": TOKEN}]}
+    with Stubber(events) as stubber:
+        stubber.add_response("put_events", refusal, {"Entries": ANY})
+        with pytest.raises(TransientAwsError, match="InternalFailure") as raised:
+            report_outcome(onboarded(), registry, events, "requests")
+    assert TOKEN not in str(raised.value)

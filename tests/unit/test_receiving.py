@@ -1,0 +1,164 @@
+"""The gate: what enters an execution, under which name, and what never does."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from latchkey.receiving import RequestEvent, execution_input, receive_request
+from latchkey.requests import parse_onboarding
+from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, MISSING, PLACE, TOKEN, TOKEN_PLACES, detail, nested
+
+STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
+EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
+
+
+def received(request: Any) -> dict[str, Any]:
+    return execution_input(RequestEvent(id=EVENT_ID, detail=request))
+
+
+def test_a_sound_request_enters_clean_and_complete() -> None:
+    content = received(detail(FULL))
+    assert set(content) == {"requestId", "contentHash", "system", "request"}
+    assert parse_onboarding(content["request"]) == parse_onboarding(detail(FULL))
+    assert content["system"] == "mediatailor"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"key.arn": KEY_ARN},
+        {"key": {"arn": KEY_ARN}, "secret.value.existing.secretArn": EXISTING_ARN},
+        {"secret.value.copyFrom": {"secretArn": EXISTING_ARN, "key": None}},
+        {"tags": {}, "secret": {}, "managementRoles": []},
+    ],
+    ids=str,
+)
+def test_what_enters_is_read_again_by_every_step_as_it_was_asked(changes: dict[str, Any]) -> None:
+    assert parse_onboarding(received(detail(changes))["request"]) == parse_onboarding(detail(changes))
+
+
+def test_a_bad_request_enters_as_its_problems_alone() -> None:
+    content = received(detail({"key.alias": "alias/aws/kms"}))
+    assert set(content) == {"requestId", "contentHash", "system", "problems"}
+    assert [problem["place"] for problem in content["problems"]] == ["key.alias"]
+
+
+@pytest.mark.parametrize("request_detail", TOKEN_PLACES.values(), ids=TOKEN_PLACES)
+def test_no_value_of_a_rejected_request_enters_an_execution(request_detail: dict[str, Any]) -> None:
+    content = received(request_detail)
+    assert content["problems"]
+    assert TOKEN not in json.dumps(content)
+
+
+@pytest.mark.parametrize("system", ["mediastore", TOKEN, ["mediatailor"], None])
+def test_an_unknown_system_does_not_enter(system: object) -> None:
+    assert "system" not in received(detail({"system": system}))
+
+
+def test_a_request_without_an_id_is_known_by_its_event() -> None:
+    content = received(detail({"requestId": MISSING}))
+    assert content["requestId"] == content["request"]["requestId"] == EVENT_ID
+
+
+@pytest.mark.parametrize("request_id", ["", "a b", "r" * 129, 7, None, ["a"]])
+def test_a_request_with_a_bad_id_is_known_by_its_event_and_rejected(request_id: object) -> None:
+    content = received(detail({"requestId": request_id}))
+    assert content["requestId"] == EVENT_ID
+    assert [problem["place"] for problem in content["problems"]] == ["requestId"]
+
+
+@pytest.mark.parametrize("no_object", [None, "onboard", 7, [], ["onboard"]])
+def test_a_detail_that_is_no_object_is_rejected_under_the_event_id(no_object: object) -> None:
+    content = received(no_object)
+    assert content["requestId"] == EVENT_ID
+    assert content["problems"] == [{"place": "detail", "rule": "must be a JSON object"}]
+
+
+def test_a_request_nested_too_deeply_to_be_read_is_rejected_under_a_name_of_its_event() -> None:
+    deep = nested(100_000)
+    content = received(detail() | {"notes": deep})
+    assert content["requestId"] == "request-1"
+    assert [problem["place"] for problem in content["problems"]] == ["detail"]
+    # Its content has no hash, so it is known by its event: EventBridge's second delivery starts nothing.
+    assert start(detail() | {"notes": deep}) == start(detail() | {"notes": deep}) != start(detail())
+
+
+def test_an_empty_request_is_not_told_to_bring_an_id() -> None:
+    assert [problem["place"] for problem in received({})["problems"]] == ["resource", "system"]
+
+
+def test_the_hash_does_not_know_the_order_of_members_or_the_request_id() -> None:
+    request = detail(FULL)
+    turned = json.loads(json.dumps(dict(reversed(request.items()))))
+    turned["key"] = dict(reversed(turned["key"].items()))
+    hashes = {
+        received(content)["contentHash"]
+        for content in (request, turned, request | {"requestId": "other"}, detail({**FULL, "requestId": MISSING}))
+    }
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"resource.header": "X-Other"}, {"managementRoles": []}, {"tags": {"team": "news"}}, {"unknown": 1}]
+)
+def test_the_hash_knows_every_member(changes: dict[str, Any]) -> None:
+    assert received(detail(changes))["contentHash"] != received(detail())["contentHash"]
+
+
+def test_an_execution_is_named_by_request_and_content() -> None:
+    names = {
+        start(detail(changes))
+        for changes in ({}, {"requestId": "request-2"}, {"resource.header": "X-Other"}, {"requestId": MISSING})
+    }
+    assert len(names) == 4
+    assert all(re.fullmatch(r"[0-9a-f]{32}-[0-9a-f]{32}", name) for name in names)
+
+
+def test_the_same_request_again_has_the_same_name() -> None:
+    assert start(detail(FULL)) == start(dict(reversed(detail(FULL).items())))
+
+
+def test_a_repeat_of_a_request_ends_quietly() -> None:
+    stepfunctions = boto3.client("stepfunctions")
+    with Stubber(stepfunctions) as stubber:
+        stubber.add_client_error("start_execution", "ExecutionAlreadyExists")
+        answer = receive_request(RequestEvent(id=EVENT_ID, detail=detail()), stepfunctions, STATE_MACHINE)
+    assert answer.request_id == "request-1"
+
+
+def test_an_execution_that_does_not_start_is_an_error() -> None:
+    stepfunctions = boto3.client("stepfunctions")
+    with Stubber(stepfunctions) as stubber:
+        stubber.add_client_error("start_execution", "StateMachineDoesNotExist")
+        with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
+            receive_request(RequestEvent(id=EVENT_ID, detail=detail()), stepfunctions, STATE_MACHINE)
+
+
+def start(request: Any) -> str:
+    """The name of the execution that carries exactly the input of the request."""
+    stepfunctions = boto3.client("stepfunctions")
+    event = RequestEvent(id=EVENT_ID, detail=request)
+    content = execution_input(event)
+    with Stubber(stepfunctions) as stubber:
+        # The stub compares the name with what is asked afterwards, so that the answer is the real one.
+        stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, None)
+        asked: dict[str, Any] = {}
+        stepfunctions.meta.events.register("provide-client-params.stepfunctions.StartExecution", _into(asked))
+        answer = receive_request(event, stepfunctions, STATE_MACHINE)
+    assert asked == {"stateMachineArn": STATE_MACHINE, "name": answer.execution_name, "input": json.dumps(content)}
+    return answer.execution_name
+
+
+def _into(asked: dict[str, Any]) -> Any:
+    def keep(params: dict[str, Any], **_: Any) -> None:
+        asked.update(params)
+
+    return keep

@@ -1,0 +1,68 @@
+"""What the functions learn from their environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import ValidationError
+
+from latchkey.settings import Place, settings
+
+ENVIRONMENT = {
+    "AWS_PARTITION": "aws-cn",
+    "ACCOUNT_ID": "111122223333",
+    "AWS_REGION": "cn-north-1",
+    "ACCESS_TABLE": "accesses",
+    "REQUEST_BUS": "requests",
+    "SECRET_PREFIX": "latchkey/",
+    "ALLOW_HTTP_ORIGINS": "false",
+    "TRUSTED_PRINCIPAL_PATTERNS": "",
+    "ALLOWED_ORIGIN_HOSTS": "",
+    "CONFIGURE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/configure",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("ONBOARD_STATE_MACHINE_ARN", raising=False)
+    settings.cache_clear()
+    yield monkeypatch
+    settings.cache_clear()
+
+
+def test_the_environment_becomes_typed_settings(environment: pytest.MonkeyPatch) -> None:
+    found = settings()
+    assert found.place == Place(partition="aws-cn", account="111122223333", region="cn-north-1")
+    assert (found.access_table, found.request_bus, found.secret_prefix) == ("accesses", "requests", "latchkey/")
+    assert found.onboard_state_machine_arn == ""
+
+
+def test_empty_lists_allow_nothing(environment: pytest.MonkeyPatch) -> None:
+    assert (settings().trusted_principal_patterns, settings().allowed_origin_hosts) == ((), ())
+
+
+def test_lists_are_separated_by_commas_whatever_the_spaces(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ALLOWED_ORIGIN_HOSTS", " origin.example.com, *.example.org ,,")
+    assert settings().allowed_origin_hosts == ("origin.example.com", "*.example.org")
+
+
+@pytest.mark.parametrize(("value", "allowed"), [("true", True), ("false", False), ("", False), ("True", False), ("1", False)])
+def test_http_is_allowed_by_the_one_word_true(environment: pytest.MonkeyPatch, value: str, allowed: bool) -> None:
+    environment.setenv("ALLOW_HTTP_ORIGINS", value)
+    assert settings().allow_http_origins is allowed
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_a_missing_variable_is_named(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.delenv(name)
+    with pytest.raises((KeyError, ValidationError), match=name):
+        settings()
+
+
+def test_arns_of_global_services_have_no_region() -> None:
+    place = Place(partition="aws", account="111122223333", region="eu-west-1")
+    assert place.arn("kms", "key/a") == "arn:aws:kms:eu-west-1:111122223333:key/a"
+    assert place.arn("iam", "root", region="") == "arn:aws:iam::111122223333:root"

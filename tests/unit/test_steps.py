@@ -1,0 +1,190 @@
+"""What every function has around its one call: input that is checked, errors that are ours, logs without values."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import ANY, Stubber
+
+from latchkey import steps
+from latchkey.documents import Document
+from latchkey.errors import AccessDenied, InvalidRequest, TransientAwsError
+from latchkey.receiving import RequestEvent, receive_request
+from latchkey.requests import AnyOnboarding
+from latchkey.steps import step
+from tests.unit.samples import PLACE, TOKEN, detail
+
+Logs = Callable[[], list[dict[str, Any]]]
+STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
+
+
+@dataclass
+class Context:
+    """What Lambda hands a function beside its event."""
+
+    function_name: str = "create_key"
+    function_version: str = "1"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = PLACE.arn("lambda", "function:create_key")
+    aws_request_id: str = "00000000-0000-0000-0000-000000000001"
+
+
+class Input(Document):
+    request_id: str | None = None
+    request: AnyOnboarding | None = None
+    note: str = ""
+
+
+class Output(Document):
+    key_arn: str
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> Logs:
+    """The lines that the function has logged."""
+    stream = io.StringIO()
+    monkeypatch.setattr(steps.logger.registered_handler, "stream", stream)
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def invoke(event: dict[str, Any], work: Callable[[Any], Any] = lambda _: Output(keyArn="arn:key"), model: Any = Input) -> Any:
+    return step(model)(work)(event, Context())  # type: ignore[arg-type]
+
+
+def metrics(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+
+
+def test_a_step_takes_and_gives_documents() -> None:
+    given: list[Input] = []
+    result = invoke(
+        {"requestId": "request-1", "request": detail()}, lambda event: given.append(event) or Output(keyArn="arn:key")
+    )
+    assert result == {"keyArn": "arn:key"}
+    assert given[0].request is not None
+    assert given[0].request.request_id == "request-1"
+
+
+def test_a_wrong_input_is_named_by_place_and_never_by_value() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        invoke({"note": [TOKEN], "requestId": {"a": TOKEN}})
+    assert [problem.place for problem in raised.value.problems] == ["note", "requestId"]
+    assert TOKEN not in str(raised.value)
+
+
+def test_a_wrong_request_inside_the_input_is_named_by_its_own_places() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        invoke({"request": detail({"secret.value": TOKEN, "key.alias": "alias/aws/kms"})})
+    assert [problem.place for problem in raised.value.problems] == ["key.alias", "secret.value"]
+    assert TOKEN not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{"requestId": "request-1"}, {"request": detail()}, {"requestId": "request-1", "request": None, "note": TOKEN}],
+    ids=["id", "request", "id first"],
+)
+def test_every_line_of_a_success_holds_the_request_id(logs: Logs, event: dict[str, Any]) -> None:
+    invoke(event)
+    assert logs()
+    assert {line["correlation_id"] for line in logs()} == {"request-1"}
+
+
+def test_every_line_of_a_failure_holds_the_request_id_and_the_reason(logs: Logs) -> None:
+    def refuse(_: Input) -> Output:
+        raise TransientAwsError("the lease is held")
+
+    with pytest.raises(TransientAwsError):
+        invoke({"requestId": "request-1"}, refuse)
+    [line] = logs()
+    assert (line["correlation_id"], line["error"], line["reason"]) == ("request-1", "TransientAwsError", "the lease is held")
+
+
+def test_the_log_of_the_gate_holds_the_request_id(logs: Logs) -> None:
+    stepfunctions = boto3.client("stepfunctions")
+    with Stubber(stepfunctions) as stubber:
+        stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0})
+        event = {"id": "event-1", "detail": detail()}
+        invoke(event, lambda received: receive_request(received, stepfunctions, STATE_MACHINE), RequestEvent)
+    assert {line.get("correlation_id") for line in logs()} == {"request-1"}
+
+
+def test_a_request_id_does_not_stay_for_the_next_event(logs: Logs) -> None:
+    invoke({"requestId": "request-1"})
+    invoke({"note": "nobody's"})
+    assert [line.get("correlation_id") for line in logs()] == ["request-1", None]
+
+
+@pytest.mark.parametrize("request_of", [{"requestId": 7}, {"request": "text"}, {"request": {"requestId": [1]}}, {}])
+def test_a_request_id_that_is_no_text_is_not_logged(logs: Logs, request_of: dict[str, Any]) -> None:
+    if request_of:
+        with pytest.raises(InvalidRequest):
+            invoke(request_of)
+    else:
+        invoke(request_of)
+    assert [line.get("correlation_id") for line in logs()] == [None]
+
+
+def test_neither_event_nor_result_is_logged(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoke({"requestId": "request-1", "note": TOKEN}, lambda _: Output(keyArn=f"arn:{TOKEN}"))
+    assert logs()
+    assert TOKEN not in json.dumps(logs())
+    assert TOKEN not in "".join(capsys.readouterr())
+
+
+def test_an_answer_of_aws_leaves_as_one_of_our_errors_without_its_message_about_a_value(logs: Logs) -> None:
+    def refuse(_: Input) -> Output:
+        told: Any = {"Error": {"Code": "AccessDeniedException", "Message": TOKEN}}
+        raise ClientError(told, "PutSecretValue")
+
+    with pytest.raises(AccessDenied):
+        invoke({"requestId": "request-1"}, refuse)
+    assert logs()
+    assert TOKEN not in json.dumps(logs())
+
+
+def test_a_success_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    invoke({"requestId": "request-1"})
+    [line] = metrics(capsys)
+    assert line["StepSucceeded"] == [1.0]
+    assert line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Latchkey"
+
+
+def test_a_failure_is_counted_with_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InvalidRequest):
+        invoke({"note": 7})
+    [line] = metrics(capsys)
+    assert line["StepFailed"] == [1.0]
+    assert line["error"] == "InvalidRequest"
+    assert "StepSucceeded" not in line
+
+
+def nested(depth: int) -> Any:
+    document: Any = {}
+    for _ in range(depth):
+        document = {"a": document}
+    return document
+
+
+@pytest.mark.parametrize(
+    "request_detail",
+    [detail() | {"notes": nested(300)}, detail({"resource.sourceLocation": "sports-\ud800"})],
+    ids=["nested deeply", "half a character"],
+)
+def test_a_request_that_is_hardly_json_still_starts_the_execution_that_rejects_it(request_detail: dict[str, Any]) -> None:
+    stepfunctions = boto3.client("stepfunctions")
+    with Stubber(stepfunctions) as stubber:
+        expected = {"stateMachineArn": STATE_MACHINE, "name": ANY, "input": ANY}
+        stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, expected)
+        event = {"id": "event-1", "detail": request_detail}
+        answer = invoke(event, lambda received: receive_request(received, stepfunctions, STATE_MACHINE), RequestEvent)
+    assert answer["requestId"] == "request-1"

@@ -1,0 +1,237 @@
+"""Every system of the registry keeps the rules of its record, and MediaTailor's source locations are read and set whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import string
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from latchkey.requests import ONBOARDING
+from latchkey.settings import Place
+from latchkey.systems import SYSTEMS
+from latchkey.systems.mediatailor import SourceLocation, SourceLocations
+from latchkey.systems.system import Resource, SecretShape, System
+from tests.unit.samples import ACCOUNT, PLACE, SECRET_ARN
+
+SOURCE_LOCATION_ARN = PLACE.arn("mediatailor", "sourceLocation/sports-origin")
+
+
+@pytest.fixture(params=SYSTEMS.values(), ids=SYSTEMS)
+def system(request: pytest.FixtureRequest) -> System:
+    found: System = request.param
+    return found
+
+
+def test_a_system_is_registered_under_its_own_name_and_has_a_request_model(system: System) -> None:
+    assert SYSTEMS[system.name] is system
+    assert ONBOARDING[system.name].model_fields["resource"].annotation is system.resource
+
+
+def test_a_system_name_fits_aliases_tags_and_secret_names(system: System) -> None:
+    assert set(system.name) <= {*string.ascii_lowercase, *string.digits, "-"}
+
+
+def test_a_system_tells_the_documents_its_facts_come_from(system: System) -> None:
+    assert system.documents
+    assert all(document.startswith("https://") for document in system.documents)
+
+
+def test_a_record_of_facts_cannot_be_changed(system: System) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        system.name = "other"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        SYSTEMS["other"] = system  # type: ignore[index]
+
+
+def test_a_grant_name_is_one_that_kms_accepts(system: System) -> None:
+    name = system.reader.grant_name(PLACE, "a_b-C9")
+    assert set(name) <= {*string.ascii_letters, *string.digits, *":/_-"}
+    assert len(system.reader.grant_name(PLACE, "s" * 128)) <= 256
+    assert ACCOUNT in name
+
+
+def test_a_resource_has_a_kind_and_only_closed_strict_members(system: System) -> None:
+    assert issubclass(system.resource, Resource)
+    assert system.resource.kind.isalpha()
+    assert system.resource.model_config["extra"] == "forbid"
+    assert system.resource.model_config["strict"]
+
+
+def test_a_configuration_speaks_to_a_service_that_botocore_models(system: System) -> None:
+    assert system.configuration is None or system.configuration.service in boto3.session.Session().get_available_services()
+
+
+@pytest.mark.parametrize(("minimum", "maximum"), [(0, 8), (9, 8), (-1, 8)])
+def test_a_secret_without_room_for_a_token_is_no_shape(minimum: int, maximum: int) -> None:
+    with pytest.raises(ValueError, match="0 < minimum <= maximum"):
+        SecretShape(member=attrgetter("secret_key"), minimum=minimum, maximum=maximum)
+
+
+def test_mediatailor_reads_as_a_service_principal_of_its_documents() -> None:
+    reader = SYSTEMS["mediatailor"].reader
+    china = Place(partition="aws-cn", account=ACCOUNT, region="cn-north-1")
+    assert reader.principal == "mediatailor.amazonaws.com"
+    assert reader.via_service(PLACE) == "mediatailor.eu-west-1.amazonaws.com"
+    assert reader.via_service(china) == "mediatailor.cn-north-1.amazonaws.com"
+    assert reader.grant_name(PLACE, "sports-origin") == f"MediaTailor-SourceLocation-{ACCOUNT}-sports-origin"
+
+
+RESOURCE = SourceLocation.model_validate(
+    {
+        "sourceLocation": "sports-origin",
+        "baseUrl": "https://origin.example.com/vod",
+        "header": "X-Origin-Token",
+        "secretKey": "MyAccessTokenIdentifier",
+    }
+)
+BY_SECRET = {
+    "AccessType": "SECRETS_MANAGER_ACCESS_TOKEN",
+    "SecretsManagerAccessTokenConfiguration": {
+        "HeaderName": "X-Origin-Token",
+        "SecretArn": SECRET_ARN,
+        "SecretStringKey": "MyAccessTokenIdentifier",
+    },
+}
+NAMED = {"SourceLocationName": "sports-origin"}
+WANTED: dict[str, Any] = NAMED | {
+    "HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"},
+    "AccessConfiguration": BY_SECRET,
+}
+SEGMENTS: dict[str, Any] = {
+    "DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com"},
+    "SegmentDeliveryConfigurations": [{"Name": "second", "BaseUrl": "https://cdn2.example.com"}],
+}
+
+
+def described(**members: Any) -> dict[str, Any]:
+    """What MediaTailor answers to DescribeSourceLocation."""
+    moment = datetime(2026, 11, 22, tzinfo=UTC)
+    return {
+        "Arn": SOURCE_LOCATION_ARN,
+        "SourceLocationName": "sports-origin",
+        "CreationTime": moment,
+        "LastModifiedTime": moment,
+        "HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"},
+    } | members
+
+
+@pytest.fixture
+def mediatailor() -> Any:
+    return boto3.client("mediatailor")
+
+
+@pytest.fixture
+def answers(mediatailor: Any) -> Iterator[Stubber]:
+    with Stubber(mediatailor) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def test_a_location_that_sends_our_token_shows_the_wanted_settings(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_response("describe_source_location", described(AccessConfiguration=BY_SECRET), NAMED)
+    found = SourceLocations().read(mediatailor, RESOURCE)
+    assert found is not None
+    assert (found.arn, found.secret_arn) == (SOURCE_LOCATION_ARN, SECRET_ARN)
+    assert found.settings == SourceLocations().wanted(RESOURCE, SECRET_ARN)
+
+
+def test_a_location_without_access_configuration_sends_no_token(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_response("describe_source_location", described(), NAMED)
+    found = SourceLocations().read(mediatailor, RESOURCE)
+    assert found is not None
+    assert found.secret_arn is None
+    assert found.settings["baseUrl"] == "https://origin.example.com/vod"
+    assert found.settings["accessType"] == ""
+
+
+def test_a_location_that_signs_requests_sends_no_token_though_one_is_left_in_it(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_response(
+        "describe_source_location", described(AccessConfiguration=BY_SECRET | {"AccessType": "S3_SIGV4"}), NAMED
+    )
+    found = SourceLocations().read(mediatailor, RESOURCE)
+    assert found is not None
+    assert found.secret_arn is None
+    assert found.settings != SourceLocations().wanted(RESOURCE, SECRET_ARN)
+
+
+def test_a_404_means_that_there_is_no_location(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("describe_source_location", "NotFound", http_status_code=404)
+    assert SourceLocations().read(mediatailor, RESOURCE) is None
+
+
+def test_a_400_means_so_only_beside_a_whole_list_without_the_name(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("describe_source_location", "BadRequestException", http_status_code=400)
+    answers.add_response("list_source_locations", {"NextToken": "1"}, {})
+    answers.add_response("list_source_locations", {"Items": [_listed("sports")], "NextToken": "2"}, {"NextToken": "1"})
+    answers.add_response("list_source_locations", {"Items": [_listed("sports-origin-2")]}, {"NextToken": "2"})
+    assert SourceLocations().read(mediatailor, RESOURCE) is None
+
+
+def test_a_400_for_a_location_on_a_later_page_is_an_error(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("describe_source_location", "BadRequestException", http_status_code=400)
+    answers.add_response("list_source_locations", {"Items": [], "NextToken": "1"}, {})
+    answers.add_response("list_source_locations", {"Items": [_listed("sports-origin")]}, {"NextToken": "1"})
+    with pytest.raises(ClientError, match="BadRequestException"):
+        SourceLocations().read(mediatailor, RESOURCE)
+
+
+@pytest.mark.parametrize("status", [403, 429, 500])
+def test_any_other_answer_is_not_taken_for_absence(mediatailor: Any, answers: Stubber, status: int) -> None:
+    answers.add_client_error("describe_source_location", "Something", http_status_code=status)
+    with pytest.raises(ClientError, match="Something"):
+        SourceLocations().read(mediatailor, RESOURCE)
+
+
+def test_a_location_is_created_with_token_and_tags(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_response("create_source_location", described(), WANTED | {"Tags": {"team": "sports"}})
+    SourceLocations().create(mediatailor, RESOURCE, SECRET_ARN, {"team": "sports"})
+
+
+@pytest.mark.parametrize(
+    ("present", "kept"),
+    [
+        (SEGMENTS, SEGMENTS),
+        ({"SegmentDeliveryConfigurations": []}, {}),
+        ({"AccessConfiguration": {"AccessType": "S3_SIGV4"}}, {}),
+    ],
+    ids=["segment delivery", "nothing to keep", "another way of access"],
+)
+def test_an_updated_location_keeps_its_other_settings(
+    mediatailor: Any, answers: Stubber, present: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    answers.add_response("describe_source_location", described(**present), NAMED)
+    answers.add_response("update_source_location", described(), WANTED | kept)
+    found = SourceLocations().read(mediatailor, RESOURCE)
+    assert found is not None
+    SourceLocations().update(mediatailor, RESOURCE, SECRET_ARN, found)
+
+
+def test_alerts_of_all_pages_are_told_once_each(mediatailor: Any, answers: Stubber) -> None:
+    asked = {"ResourceArn": SOURCE_LOCATION_ARN}
+    answers.add_response("list_alerts", {"Items": [_alert("UNAUTHORIZED")], "NextToken": "1"}, asked)
+    answers.add_response("list_alerts", {"NextToken": "2"}, asked | {"NextToken": "1"})
+    both = [_alert("NOT_PROCESSED"), _alert("UNAUTHORIZED")]
+    answers.add_response("list_alerts", {"Items": both}, asked | {"NextToken": "2"})
+    assert SourceLocations().alerts(mediatailor, SOURCE_LOCATION_ARN) == ("NOT_PROCESSED", "UNAUTHORIZED")
+
+
+def _listed(name: str) -> dict[str, Any]:
+    return {"Arn": f"arn:{name}", "SourceLocationName": name, "HttpConfiguration": {"BaseUrl": "https://a"}}
+
+
+def _alert(code: str) -> dict[str, Any]:
+    return {
+        "AlertCode": code,
+        "AlertMessage": "",
+        "LastModifiedTime": datetime(2026, 11, 22, tzinfo=UTC),
+        "RelatedResourceArns": [],
+        "ResourceArn": SOURCE_LOCATION_ARN,
+    }

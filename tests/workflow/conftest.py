@@ -1,0 +1,141 @@
+"""The real template on the embedded AWS, deployed once for the whole folder; every test uses names of its own."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_aws.embedded import ACCOUNT, REGION, Embedded
+from local_aws.outcomes import BUS, Outcomes
+
+SAMPLE = Path(__file__).parents[2] / "events/requests/onboard-mediatailor.json"
+MANAGER = f"arn:aws:iam::{ACCOUNT}:role/MediaTailorManagement"
+ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/Origin"
+MEMBER = "MyAccessTokenIdentifier"
+
+
+class Onboarding:
+    """Sends requests as a sender would, and looks at what came of them as root."""
+
+    def __init__(self, aws: Embedded, outcomes: Outcomes) -> None:
+        self.aws, self.outcomes = aws, outcomes
+        self.kms, self.secretsmanager = aws.client("kms"), aws.client("secretsmanager")
+        self.mediatailor, self.events = aws.client("mediatailor"), aws.client("events")
+
+    def detail(self, name: str | None = None, **changes: Any) -> dict[str, Any]:
+        """The sample request for a location and a key of its own; `changes` replace whole members, None removes one."""
+        name = name or f"loc-{uuid.uuid4().hex[:8]}"
+        detail: dict[str, Any] = json.loads(json.loads(SAMPLE.read_text())[0]["Detail"])
+        detail["requestId"] = f"request-{uuid.uuid4().hex[:12]}"
+        detail["resource"] |= {"sourceLocation": name, "baseUrl": f"{self.aws.origin_url}/{name}"}
+        detail["key"] = {"alias": f"alias/latchkey/{name}"}
+        detail |= changes
+        return {member: value for member, value in detail.items() if value is not None}
+
+    def put(self, detail: object) -> str:
+        """Puts a request on the bus; returns the event's id."""
+        text = detail if isinstance(detail, str) else json.dumps(detail)
+        entry = {"EventBusName": BUS, "Source": "latchkey.requests", "DetailType": "Onboarding Requested", "Detail": text}
+        answer = self.events.put_events(Entries=[entry])
+        assert answer["FailedEntryCount"] == 0, answer
+        event_id: str = answer["Entries"][0]["EventId"]
+        return event_id
+
+    def send(self, detail: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+        """Puts a request and waits for its outcome; returns the outcome event."""
+        event_id = self.put(detail)
+        return self.outcomes.wait_for(detail.get("requestId", event_id), seconds)
+
+    def onboard(self, detail: dict[str, Any]) -> dict[str, Any]:
+        """Sends a request that must succeed; returns the outcome's detail."""
+        event = self.send(detail)
+        assert event["detail-type"] == "Access Onboarded", json.dumps(event["detail"], indent=2)
+        outcome: dict[str, Any] = event["detail"]
+        assert outcome["checks"]
+        assert [check for check in outcome["checks"] if not check["passed"]] == []
+        return outcome
+
+    def reject(self, detail: dict[str, Any]) -> dict[str, str]:
+        """Sends a request that must be rejected; returns the rules by place."""
+        event = self.send(detail)
+        assert event["detail-type"] == "Request Rejected", json.dumps(event["detail"], indent=2)
+        assert event["detail"]["changed"] is False
+        return {error["place"]: error["rule"] for error in event["detail"]["errors"]}
+
+    def key_policy(self, key_arn: str) -> dict[str, Any]:
+        policy: dict[str, Any] = json.loads(self.kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
+        return policy
+
+    def secret_policy(self, secret_arn: str) -> dict[str, Any]:
+        text = self.secretsmanager.get_resource_policy(SecretId=secret_arn).get("ResourcePolicy", "{}")
+        policy: dict[str, Any] = json.loads(text)
+        return policy
+
+    def token(self, secret_arn: str) -> str:
+        """The token as the secret's owner would read it."""
+        value: str = json.loads(self.secretsmanager.get_secret_value(SecretId=secret_arn)["SecretString"])[MEMBER]
+        return value
+
+    def location(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.mediatailor.describe_source_location(SourceLocationName=name)
+        return found
+
+    def grants(self, key_arn: str) -> list[dict[str, Any]]:
+        """Every grant of a key, whatever the pages look like."""
+        pages = self.kms.get_paginator("list_grants").paginate(KeyId=key_arn)
+        return [grant for page in pages for grant in page["Grants"]]
+
+    def new_key(self, consent: bool = True, statements: tuple[dict[str, Any], ...] = (), **changes: Any) -> str:
+        """A key that somebody else made; returns its ARN."""
+        root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "kms:*", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [root | {"Sid": "Owner"}, *statements]})
+        tags = [{"TagKey": "latchkey:consent", "TagValue": "adopt"}] if consent else []
+        arn: str = self.kms.create_key(**({"Policy": policy, "Tags": tags} | changes))["KeyMetadata"]["Arn"]
+        return arn
+
+    def new_secret(self, value: str, consent: str | None = "adopt", region: str = REGION, **changes: Any) -> str:
+        """A secret that somebody else made, under the default key unless told otherwise; returns its ARN."""
+        tags = [{"Key": "latchkey:consent", "Value": consent}] if consent else []
+        client = self.aws.client("secretsmanager", region_name=region)
+        made = client.create_secret(Name=f"theirs/{uuid.uuid4()}/token", SecretString=value, Tags=tags, **changes)
+        arn: str = made["ARN"]
+        return arn
+
+    def everything(self) -> dict[str, Any]:
+        """All that a request could change: keys, aliases, secrets, locations, with their policies and settings."""
+        keys = [key["KeyArn"] for page in self.kms.get_paginator("list_keys").paginate() for key in page["Keys"]]
+        secrets = [s for page in self.secretsmanager.get_paginator("list_secrets").paginate() for s in page["SecretList"]]
+        locations = self.mediatailor.get_paginator("list_source_locations").paginate()
+        return {
+            "keys": {arn: (self.kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"], self.key_policy(arn)) for arn in keys},
+            "aliases": sorted(a["AliasName"] for p in self.kms.get_paginator("list_aliases").paginate() for a in p["Aliases"]),
+            "secrets": {s["ARN"]: (s.get("KmsKeyId"), s.get("DeletedDate"), self.secret_policy(s["ARN"])) for s in secrets},
+            "locations": [item for page in locations for item in page["Items"]],
+        }
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Embedded]:
+    with Embedded(deploy=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def outcomes(aws: Embedded) -> Outcomes:
+    return Outcomes(aws)
+
+
+@pytest.fixture
+def onboarding(aws: Embedded, outcomes: Outcomes) -> Iterator[Onboarding]:
+    yield Onboarding(aws, outcomes)
+    for path in ("assumptions", "faults", "calls", "origin"):
+        aws.control("DELETE", path)
+
+
+@pytest.fixture
+def assume(aws: Embedded) -> Any:
+    """Sets assumptions of the embedded AWS for one test."""
+    return lambda **values: aws.control("PUT", "assumptions", values)

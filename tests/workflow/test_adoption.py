@@ -1,0 +1,138 @@
+"""Keys and secrets that others made are used with their owners' consent, and lose nothing by it."""
+
+import json
+import secrets
+import uuid
+
+from local_aws.embedded import ACCOUNT, REGION
+from tests.workflow.conftest import MEMBER, ORIGIN, Onboarding
+
+READ_BY_ORIGIN = {"Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
+USE_BY_ORIGIN = {"Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": "kms:DescribeKey", "Resource": "*"}
+
+
+def _existing(secret_arn: str, **members: bool) -> dict[str, object]:
+    return {"value": {"existing": {"secretArn": secret_arn}}} | members
+
+
+def _value() -> str:
+    return json.dumps({MEMBER: secrets.token_hex(16), "other": "member"})
+
+
+def test_a_consented_key_keeps_every_foreign_statement(onboarding: Onboarding) -> None:
+    # Without a Sid, and twice the same: both are legal.
+    key_arn = onboarding.new_key(statements=(USE_BY_ORIGIN, USE_BY_ORIGIN))
+    before = onboarding.key_policy(key_arn)["Statement"]
+
+    resources = onboarding.onboard(onboarding.detail(key={"arn": key_arn}))["resources"]
+
+    assert resources["keyArn"] == key_arn
+    after = onboarding.key_policy(key_arn)["Statement"]
+    assert after[: len(before)] == before
+    assert {s["Sid"] for s in after[len(before) :]} == {"LatchkeyMediatailorManagement", "LatchkeySecretDecryption"}
+
+
+def test_a_key_without_its_owners_consent_is_not_touched(onboarding: Onboarding) -> None:
+    key_arn = onboarding.new_key(consent=False)
+    before = onboarding.everything()
+
+    rules = onboarding.reject(onboarding.detail(key={"arn": key_arn}))
+
+    assert f"latchkey:consent = adopt on {key_arn}" in rules["key.arn"]
+    assert onboarding.everything() == before
+
+
+def test_a_key_that_does_not_delegate_to_iam_is_rejected_with_the_statement_to_add(onboarding: Onboarding) -> None:
+    key_arn = onboarding.new_key()
+    owner = f"arn:aws:iam::{ACCOUNT}:root"
+    only = {"Effect": "Allow", "Principal": {"AWS": owner}, "Action": "kms:Put*", "Resource": "*"}
+    see = only | {"Action": ["kms:Describe*", "kms:Get*", "kms:List*"]}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [only, see]})
+    onboarding.kms.put_key_policy(KeyId=key_arn, PolicyName="default", Policy=policy)
+
+    rules = onboarding.reject(onboarding.detail(key={"arn": key_arn}))
+
+    assert f"kms:* on * to {owner}" in rules["key.arn"]
+
+
+def test_a_consented_secret_keeps_its_value_and_every_foreign_statement(onboarding: Onboarding) -> None:
+    value = _value()
+    key_arn = onboarding.new_key()
+    secret_arn = onboarding.new_secret(value, KmsKeyId=key_arn)
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [READ_BY_ORIGIN, READ_BY_ORIGIN | {"Sid": "Theirs"}]})
+    onboarding.secretsmanager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=policy)
+    before = onboarding.secret_policy(secret_arn)["Statement"]
+
+    detail = onboarding.detail(key={"arn": key_arn}, secret=_existing(secret_arn), managementRoles=None)
+    resources = onboarding.onboard(detail)["resources"]
+
+    assert resources["secretArn"] == secret_arn
+    after = onboarding.secret_policy(secret_arn)["Statement"]
+    assert after[: len(before)] == before
+    assert [s["Sid"] for s in after[len(before) :]] == ["LatchkeyMediatailorReading"]
+    assert onboarding.secretsmanager.get_secret_value(SecretId=secret_arn)["SecretString"] == value
+
+
+def test_a_secret_without_its_owners_consent_is_not_touched(onboarding: Onboarding) -> None:
+    secret_arn = onboarding.new_secret(_value(), consent=None)
+    before = onboarding.everything()
+
+    rules = onboarding.reject(onboarding.detail(secret=_existing(secret_arn)))
+
+    assert f"latchkey:consent = adopt on {secret_arn}" in rules["secret.value.existing.secretArn"]
+    assert onboarding.everything() == before
+
+
+def test_a_secret_leaves_the_default_key_and_its_readers_keep_reading(onboarding: Onboarding) -> None:
+    secret_arn = onboarding.new_secret(_value())
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [READ_BY_ORIGIN]})
+    onboarding.secretsmanager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=policy)
+    as_origin = onboarding.aws.assume(ORIGIN).client("secretsmanager", endpoint_url=onboarding.aws.url)
+
+    resources = onboarding.onboard(onboarding.detail(secret=_existing(secret_arn)))["resources"]
+
+    assert onboarding.secretsmanager.describe_secret(SecretId=secret_arn)["KmsKeyId"] == resources["keyArn"]
+    assert MEMBER in as_origin.get_secret_value(SecretId=secret_arn)["SecretString"]
+
+
+def test_a_secret_leaves_another_customer_key_only_when_asked_to(onboarding: Onboarding) -> None:
+    former = onboarding.new_key()
+    secret_arn = onboarding.new_secret(_value(), KmsKeyId=former)
+    detail = onboarding.detail(secret=_existing(secret_arn))
+
+    assert "moveKey" in onboarding.reject(detail)["secret.value.existing.secretArn"]
+    assert onboarding.secretsmanager.describe_secret(SecretId=secret_arn)["KmsKeyId"] == former
+
+    detail |= {"requestId": f"move-{detail['requestId']}", "secret": _existing(secret_arn, moveKey=True)}
+    resources = onboarding.onboard(detail)["resources"]
+    assert onboarding.secretsmanager.describe_secret(SecretId=secret_arn)["KmsKeyId"] == resources["keyArn"] != former
+
+
+def test_a_token_is_imported_from_another_region(onboarding: Onboarding) -> None:
+    token = secrets.token_hex(20)
+    source = onboarding.new_secret(json.dumps({"theirs": token}), consent="import", region="eu-west-1")
+    detail = onboarding.detail(secret={"value": {"copyFrom": {"secretArn": source, "key": "theirs"}}})
+
+    resources = onboarding.onboard(detail)["resources"]
+
+    assert resources["secretArn"].split(":")[3] == REGION
+    assert onboarding.token(resources["secretArn"]) == token
+    assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "unchanged"
+
+
+def test_a_whole_text_secret_is_imported_without_naming_a_member(onboarding: Onboarding) -> None:
+    token = secrets.token_hex(20)
+    source = onboarding.new_secret(token, consent="import")
+
+    resources = onboarding.onboard(onboarding.detail(secret={"value": {"copyFrom": {"secretArn": source}}}))["resources"]
+
+    assert onboarding.token(resources["secretArn"]) == token
+
+
+def test_consent_to_adopt_is_no_secret_of_ours_by_name(onboarding: Onboarding) -> None:
+    name = f"latchkey/{uuid.uuid4().hex}/token"
+    onboarding.secretsmanager.create_secret(Name=name, SecretString=_value())
+
+    rules = onboarding.reject(onboarding.detail(secret={"name": name}))
+
+    assert "is not Latchkey's" in rules["secret.name"]

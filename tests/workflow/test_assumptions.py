@@ -1,0 +1,81 @@
+"""What AWS leaves undocumented may be either way: onboarding works under every value."""
+
+import json
+import secrets
+from typing import Any
+
+import pytest
+
+from tests.workflow.conftest import MEMBER, Onboarding
+
+VALUES: list[dict[str, Any]] = [
+    {"grantForm": "principal"},
+    {"grantForm": "service-principal"},
+    {"recreatedGrant": "same-id"},
+    {"recreatedGrant": "new-id"},
+    {"tagLagSeconds": 3},
+    {"grantLagSeconds": 3},
+    {"callerNeedsDecrypt": True},
+    {"callerNeedsDecrypt": False},
+    {"sourceAccountSent": True},
+    {"sourceAccountSent": False},
+    {"omittedOnPut": "keep"},
+    {"omittedOnPut": "clear"},
+    {"missingStatus": 404},
+    {"missingStatus": 400},
+    {"emptyPages": True},
+    {"missingStatus": 400, "emptyPages": True},
+    {"updateRetires": True},
+    {"updateRetires": False},
+    {"mediatailorRetires": "never"},
+    {"mediatailorRetires": "late"},
+    {"sourcesFirst": False},
+    {"trailMemberCase": "camel"},
+]
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda values: ",".join(f"{k}={v}" for k, v in values.items()))
+def test_onboarding_works(onboarding: Onboarding, assume: Any, values: dict[str, Any]) -> None:
+    assume(**values)
+    detail = onboarding.detail()
+    name = detail["resource"]["sourceLocation"]
+
+    first = onboarding.onboard(detail)["resources"]
+    _assert_served(onboarding, name, "first")
+
+    # The same location with another secret: an update, which must keep what the location has and end with a grant for it.
+    secret_arn = onboarding.new_secret(json.dumps({MEMBER: secrets.token_hex(20)}), KmsKeyId=first["keyArn"])
+    existing = {"value": {"existing": {"secretArn": secret_arn}}}
+    moved = onboarding.onboard(onboarding.detail(name, key=detail["key"], secret=existing))["resources"]
+
+    assert moved["secretArn"] == secret_arn
+    assert moved["grantId"] in {grant["GrantId"] for grant in onboarding.grants(first["keyArn"])}
+    _assert_served(onboarding, name, "second")
+
+
+@pytest.mark.parametrize("retires", ["at-once", "never"])
+@pytest.mark.parametrize("recreated", ["same-id", "new-id"])
+def test_a_deleted_location_can_be_onboarded_again(onboarding: Onboarding, assume: Any, retires: str, recreated: str) -> None:
+    assume(mediatailorRetires=retires, recreatedGrant=recreated)
+    detail = onboarding.detail()
+    first = onboarding.onboard(detail)["resources"]
+    onboarding.mediatailor.delete_source_location(SourceLocationName=detail["resource"]["sourceLocation"])
+
+    again = onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})
+
+    assert again["changed"] is True
+    assert {name: again["resources"][name] for name in ("keyArn", "secretArn")} == {
+        name: first[name] for name in ("keyArn", "secretArn")
+    }
+    _assert_served(onboarding, detail["resource"]["sourceLocation"], "film")
+
+
+def _assert_served(onboarding: Onboarding, name: str, film: str) -> None:
+    """MediaTailor reads the secret as itself, and the origin takes what it sends."""
+    package = {"Path": f"/{film}/index.m3u8", "SourceGroup": "hls", "Type": "HLS"}
+    made = onboarding.mediatailor.create_vod_source(
+        SourceLocationName=name, VodSourceName=film, HttpPackageConfigurations=[package]
+    )
+    requests = [r for r in onboarding.aws.control("GET", "origin") if r["path"] == f"/{name}/{film}/index.m3u8"]
+    assert [request["status"] for request in requests] == [200]
+    assert onboarding.mediatailor.list_alerts(ResourceArn=made["Arn"])["Items"] == []

@@ -1,0 +1,46 @@
+"""A request that cannot be delivered is not lost: it waits in the queue, and the queue has an alarm."""
+
+import json
+from typing import Any
+
+from local_aws.embedded import Embedded, until
+from tests.workflow.conftest import Onboarding
+
+
+def _queue(aws: Embedded) -> str:
+    found = aws.client("cloudformation").describe_stack_resource(StackName="latchkey", LogicalResourceId="RequestDeadLetters")
+    url: str = found["StackResourceDetail"]["PhysicalResourceId"]
+    return url
+
+
+def test_a_request_whose_execution_cannot_start_waits_in_the_queue(onboarding: Onboarding) -> None:
+    sqs, url = onboarding.aws.client("sqs"), _queue(onboarding.aws)
+    fault = {"service": "stepfunctions", "operation": "StartExecution", "error": "AccessDeniedException", "status": 403}
+    onboarding.aws.control("POST", "faults", fault | {"times": 100, "when": "before"})
+    detail = onboarding.detail()
+
+    onboarding.put(detail)
+
+    def arrived() -> list[dict[str, Any]]:
+        answer: list[dict[str, Any]] = sqs.receive_message(QueueUrl=url).get("Messages", [])
+        return answer
+
+    (message,) = until(arrived, "the dead letter", 30)
+    assert json.loads(message["Body"])["requestPayload"]["detail"] == detail
+    assert onboarding.outcomes.of(detail["requestId"]) == []
+    alarms = onboarding.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    watched = {dimension["Value"] for alarm in alarms for dimension in alarm["Dimensions"]}
+    assert url.rsplit("/", 1)[1] in watched
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def test_short_throttling_is_ridden_out(onboarding: Onboarding) -> None:
+    for service, operation, error in (
+        ("kms", "CreateKey", "ThrottlingException"),
+        ("secretsmanager", "CreateSecret", "ThrottlingException"),
+        ("mediatailor", "CreateSourceLocation", "TooManyRequestsException"),
+    ):
+        fault = {"service": service, "operation": operation, "error": error, "status": 429, "times": 2, "when": "before"}
+        onboarding.aws.control("POST", "faults", fault)
+
+    assert onboarding.onboard(onboarding.detail())["status"] == "active"

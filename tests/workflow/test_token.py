@@ -1,0 +1,109 @@
+"""A token is in Secrets Manager and in one function's memory, and in nothing that anybody wrote."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from local_aws.embedded import ACCOUNT, Embedded, until
+from tests.workflow.conftest import MEMBER, Onboarding
+
+
+def _catch_all(aws: Embedded, bus: str) -> str:
+    """A queue that gets every event of a bus from now on; returns its URL."""
+    sqs, events, name = aws.client("sqs"), aws.client("events"), f"all-{bus}"
+    url: str = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement | {"Resource": arn}]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps({"account": [ACCOUNT]}))
+    events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+    return url
+
+
+def _messages(aws: Embedded, url: str) -> Iterator[str]:
+    sqs = aws.client("sqs")
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            yield message["Body"]
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def _logs(aws: Embedded) -> Iterator[str]:
+    logs = aws.client("logs")
+    for group in (g for page in logs.get_paginator("describe_log_groups").paginate() for g in page["logGroups"]):
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+        yield from (event["message"] for page in pages for event in page["events"])
+
+
+def _histories(aws: Embedded) -> Iterator[Any]:
+    stepfunctions = aws.client("stepfunctions")
+    for machine in stepfunctions.list_state_machines()["stateMachines"]:
+        pages = stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=machine["stateMachineArn"])
+        for execution in (e for page in pages for e in page["executions"]):
+            arn = execution["executionArn"]
+            yield stepfunctions.describe_execution(executionArn=arn)
+            yield stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+
+
+def _stack_output(aws: Embedded, name: str) -> str:
+    outputs = aws.client("cloudformation").describe_stacks(StackName="latchkey")["Stacks"][0]["Outputs"]
+    value: str = next(output["OutputValue"] for output in outputs if output["OutputKey"] == name)
+    return value
+
+
+def _written(onboarding: Onboarding) -> dict[str, str]:
+    """Everything written anywhere but in Secrets Manager's values, as text by the place where it stands."""
+    aws = onboarding.aws
+    table = aws.client("dynamodb").get_paginator("scan").paginate(TableName=_stack_output(aws, "AccessTableName"))
+    queues = aws.client("sqs").list_queues().get("QueueUrls", [])
+    kms, secretsmanager = onboarding.kms, onboarding.secretsmanager
+    keys = [key["KeyId"] for page in kms.get_paginator("list_keys").paginate() for key in page["Keys"]]
+    described = [secret for page in secretsmanager.get_paginator("list_secrets").paginate() for secret in page["SecretList"]]
+    return {
+        "logs": "\n".join(_logs(aws)),
+        "histories": json.dumps([*_histories(aws)], default=str),
+        "registry": json.dumps([page["Items"] for page in table], default=str),
+        "queues": "\n".join(body for url in queues for body in _messages(aws, url)),
+        "outcomes": json.dumps(onboarding.outcomes.all()),
+        "tags of keys": json.dumps([kms.list_resource_tags(KeyId=key) for key in keys], default=str),
+        "secrets without values": json.dumps(described, default=str),
+        "everything": json.dumps(onboarding.everything(), default=str),
+        "output of the embedded AWS": aws.log(),
+        "requests at the origin": json.dumps(aws.control("GET", "origin")),
+        "calls": json.dumps(aws.control("GET", "calls")),
+    }
+
+
+def test_a_token_stands_nowhere_but_in_its_secret(onboarding: Onboarding) -> None:
+    events = {bus: _catch_all(onboarding.aws, bus) for bus in ("default", "latchkey-requests")}
+    imported, adopted, refused = (secrets.token_urlsafe(30) for _ in range(3))
+    source = onboarding.new_secret(json.dumps({"theirs": imported}), consent="import")
+    existing = onboarding.new_secret(json.dumps({MEMBER: adopted}))
+    too_long = onboarding.new_secret(json.dumps({MEMBER: refused * 5}))
+
+    generating = onboarding.detail()
+    made = onboarding.onboard(generating)["resources"]
+    onboarding.onboard(onboarding.detail(secret={"value": {"copyFrom": {"secretArn": source, "key": "theirs"}}}))
+    onboarding.onboard(onboarding.detail(secret={"value": {"existing": {"secretArn": existing}}}))
+    onboarding.reject(onboarding.detail(secret={"value": {"existing": {"secretArn": too_long}}}))
+    name = generating["resource"]["sourceLocation"]
+    package = {"Path": "/film/index.m3u8", "SourceGroup": "hls", "Type": "HLS"}
+    onboarding.mediatailor.create_vod_source(SourceLocationName=name, VodSourceName="film", HttpPackageConfigurations=[package])
+    until(lambda: onboarding.aws.control("GET", "origin"), "the fetch")
+
+    seen = {f"events on {bus}": "\n".join(_messages(onboarding.aws, url)) for bus, url in events.items()}
+    written = _written(onboarding) | seen
+    tokens = (onboarding.token(made["secretArn"]), imported, adopted, refused)
+    assert [(place, len(token)) for place, text in written.items() for token in tokens if token in text] == []
+    # The search looks where things are: where a run leaves its traces, this one's are found.
+    traced = {"histories", "registry", "outcomes", "secrets without values", "everything", "events on latchkey-requests"}
+    assert {place for place in traced if name not in written[place]} == set()
+    assert "step succeeded" in written["logs"]
+
+
+def test_two_onboardings_generate_different_tokens(onboarding: Onboarding) -> None:
+    first, second = (onboarding.onboard(onboarding.detail())["resources"]["secretArn"] for _ in range(2))
+
+    assert onboarding.token(first) != onboarding.token(second)
