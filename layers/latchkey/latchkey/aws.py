@@ -130,7 +130,7 @@ def is_missing(error: ClientError) -> bool:
 def translate(error: ClientError | BotoCoreError) -> LatchkeyError:
     """What AWS or botocore answered, as one of ours; the message names operation and code, never an input."""
     if isinstance(error, ParamValidationError):
-        return Conflict("botocore refuses a parameter of the call before sending it")
+        return LatchkeyError("botocore refuses a parameter of the call before sending it")
     if isinstance(error, BotoCoreError):
         return TransientAwsError(f"no answer from AWS: {type(error).__name__}")
     code, status = code_of(error), status_of(error)

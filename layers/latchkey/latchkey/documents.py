@@ -17,12 +17,12 @@ _PARTITION = "(aws|aws-cn|aws-us-gov)"
 SecretArn = Annotated[
     str,
     StringConstraints(
-        pattern=rf"^arn:{_PARTITION}:secretsmanager:[a-z0-9-]+:\d{{12}}:secret:[A-Za-z0-9/_+=.@-]{{1,512}}-[A-Za-z0-9]{{6}}$"
+        pattern=rf"^arn:{_PARTITION}:secretsmanager:[a-z0-9-]+:[0-9]{{12}}:secret:[A-Za-z0-9/_+=.@-]{{1,512}}-[A-Za-z0-9]{{6}}$"
     ),
 ]
-KeyArn = Annotated[str, StringConstraints(pattern=rf"^arn:{_PARTITION}:kms:[a-z0-9-]+:\d{{12}}:key/[A-Za-z0-9-]{{1,64}}$")]
-RoleArn = Annotated[str, StringConstraints(pattern=rf"^arn:{_PARTITION}:iam::\d{{12}}:role/[A-Za-z0-9_+=,.@/-]{{1,512}}$")]
+KeyArn = Annotated[str, StringConstraints(pattern=rf"^arn:{_PARTITION}:kms:[a-z0-9-]+:[0-9]{{12}}:key/[A-Za-z0-9-]{{1,64}}$")]
+RoleArn = Annotated[str, StringConstraints(pattern=rf"^arn:{_PARTITION}:iam::[0-9]{{12}}:role/[A-Za-z0-9_+=,.@/-]{{1,512}}$")]
 PrincipalArn = Annotated[
-    str, StringConstraints(pattern=rf"^arn:{_PARTITION}:iam::\d{{12}}:(role|user)/[A-Za-z0-9_+=,.@/-]{{1,512}}$")
+    str, StringConstraints(pattern=rf"^arn:{_PARTITION}:iam::[0-9]{{12}}:(role|user)/[A-Za-z0-9_+=,.@/-]{{1,512}}$")
 ]
 JsonKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$")]

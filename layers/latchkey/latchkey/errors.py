@@ -26,7 +26,7 @@ class InvalidRequest(LatchkeyError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         told = sorted(set(problems))
-        more = [Problem("detail", f"has {len(told) - 100} more problems")] if len(told) > 100 else []
+        more = [Problem("detail", f"and {len(told) - 100} more")] if len(told) > 100 else []
         self.problems = (*told[:100], *more)
         super().__init__(json.dumps({"problems": [asdict(problem) for problem in self.problems]}))
 

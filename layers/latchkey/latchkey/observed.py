@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from latchkey.aws import ClientOf, is_missing
+from latchkey.errors import AccessNotEffective
 from latchkey.grants import Grant, list_grants
 from latchkey.policies import Document
 
@@ -139,10 +140,10 @@ def observe_access(
     secretsmanager: SecretsManagerClient,
     client_of: ClientOf,
 ) -> ObservedAccess:
-    """Everything about one access, each thing read once. Raises LookupError if the key or the secret is gone."""
+    """Everything about one access, each thing read once. Raises AccessNotEffective if the key or the secret is gone."""
     key, secret = find_key(kms, key_arn), find_secret(secretsmanager, secret_arn)
     if key is None or secret is None:
-        raise LookupError(f"{key_arn if key is None else secret_arn} does not exist")
+        raise AccessNotEffective(f"{key_arn if key is None else secret_arn} does not exist")
     configuration = desired.system.configuration
     client = client_of(configuration.service) if configuration else None
     configured = configuration.read(client, desired.resource) if configuration else None

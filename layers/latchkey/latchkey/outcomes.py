@@ -111,11 +111,15 @@ class CaughtError(Document):
         own = getattr(errors, self.error, None)
         if not (isinstance(own, type) and issubclass(own, errors.LatchkeyError)):
             return ""
-        return str(json.loads(self.cause).get("errorMessage", ""))
+        try:
+            told = json.loads(self.cause)
+        except ValueError:
+            return ""
+        return str(told.get("errorMessage", "")) if isinstance(told, dict) else ""
 
     @property
     def problems(self) -> tuple[ProblemFound, ...]:
-        return tuple(ProblemFound(**problem) for problem in json.loads(self.message)["problems"])
+        return tuple(ProblemFound(**problem) for problem in json.loads(self.message or '{"problems": []}')["problems"])
 
 
 class Report(Document):

@@ -183,26 +183,45 @@ def merge(document: Document | None, own: Iterable[Statement]) -> Document:
         elif not includes(statements[position], wanted):
             statements[position] = _widen(statements[position], wanted)
     if statements != _statements(document or {}):
-        merged["Statement"] = statements
+        merged["Statement"] = [living for statement in statements if (living := _living(statement))]
     return merged
 
 
 def _widen(present: Statement, wanted: Statement) -> Statement:
-    """`wanted` with the principals and secrets that the present statement names beside it.
-
-    A principal that was deleted stands there by its unique id, which no policy may be written with, and is left out.
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
-    """
+    """`wanted` with the principals and secrets that the present statement names beside it."""
     widened = copy.deepcopy(wanted)
     for kind, names in _principals(present).items():
-        living = [name for name in _list(names) if not _UNIQUE_ID.fullmatch(name)]
         own = wanted["Principal"].get(kind)
-        widened["Principal"][kind] = _union(living, own) if own else names
+        widened["Principal"][kind] = _union(names, own) if own else names
     for operator, keys in wanted.get("Condition", {}).items():
         for key, values in keys.items():
             if isinstance(values, list):
                 widened["Condition"][operator][key] = _union(present.get("Condition", {}).get(operator, {}).get(key), values)
     return widened
+
+
+def _living(statement: Statement) -> Statement | None:
+    """Our own statement without the principals that were deleted, or None if none is left; a foreign one as it is.
+
+    A deleted principal stands there by its unique id, with which no policy can be written.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    """
+    if not is_own(statement) or not _deleted_principals(statement):
+        return statement
+    dead = _deleted_principals(statement)
+    named = {kind: [name for name in _list(names) if name not in dead] for kind, names in _principals(statement).items()}
+    principals = {kind: names for kind, names in named.items() if names}
+    return statement | {"Principal": principals} if principals else None
+
+
+def deleted_principals(document: Document) -> list[str]:
+    """The unique ids in foreign statements: only the owner can take them out, and until then the policy cannot be written."""
+    foreign = [statement for statement in _statements(document) if not is_own(statement)]
+    return sorted({name for statement in foreign for name in _deleted_principals(statement)})
+
+
+def _deleted_principals(statement: Statement) -> set[str]:
+    return {name for names in _principals(statement).values() for name in _list(names) if _UNIQUE_ID.fullmatch(name)}
 
 
 def includes(present: Statement, wanted: Statement) -> bool:

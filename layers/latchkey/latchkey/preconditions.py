@@ -101,9 +101,13 @@ class Look:
             yield f"must be enabled, and is {key.state}"
         if not _is_ours_or_consented(key.tags):
             yield f"the key is not Latchkey's: its owner consents by the tag {CONSENT} = adopt on {key.arn}"
-        elif not policies.delegates_to_iam(key_policy(self.kms, key.arn), desired.place):
+            return
+        policy = key_policy(self.kms, key.arn)
+        if not policies.delegates_to_iam(policy, desired.place):
             root = desired.place.arn("iam", "root", region="")
             yield f"its policy does not delegate to IAM: add a statement that allows kms:* on * to {root}"
+        if policies.missing_from(policy, desired.key_statements) and (dead := policies.deleted_principals(policy)):
+            yield f"its policy names principals that were deleted, so KMS takes no change of it: remove {', '.join(dead)}"
 
     def _secret(self, desired: Desired) -> Iterator[Problem]:
         existing = desired.existing_secret_arn

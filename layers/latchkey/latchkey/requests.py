@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, TypeIs, cast
 
 from pydantic import (
     AfterValidator,
@@ -46,6 +46,7 @@ _RULES = {
     "string_pattern_mismatch": "must match the pattern {pattern}",
     "string_too_long": "must have at most {max_length} characters",
     "string_type": "must be text",
+    "string_unicode": "must be text of whole characters",
     "too_long": "must have at most {max_length} members",
     "tuple_type": "must be a list",
 }
@@ -57,7 +58,7 @@ _REQUEST_ID = r"^[A-Za-z0-9._:-]{1,128}$"
 RequestId = Annotated[str, StringConstraints(pattern=_REQUEST_ID)]
 
 
-def is_request_id(value: object) -> bool:
+def is_request_id(value: object) -> TypeIs[str]:
     """May this text stand in logs and names as the id of a request?"""
     return isinstance(value, str) and bool(re.fullmatch(_REQUEST_ID, value))
 
@@ -249,7 +250,8 @@ def _problem(model: type[Document], error: ErrorDetails) -> Problem:
     if path in {"secret", "secret.value"} and error["type"] == "model_type":
         return Problem(path, f"{_RULES['model_type']}; {NO_TOKEN_HERE}")
     rule = _RULES.get(error["type"], error["msg"])
-    return Problem(path, rule.format(**error.get("ctx", {})))
+    # Literals are told as JSON spells them.
+    return Problem(path, rule.format(**error.get("ctx", {})).replace("True", "true"))
 
 
 def _name(part: str | int) -> str:

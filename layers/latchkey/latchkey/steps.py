@@ -72,4 +72,4 @@ def _request_id(event: dict[str, Any]) -> str | None:
     """The id of the request a function works on, wherever its event holds it."""
     inner = [event.get(member) for member in ("request", "detail")]
     found = [holder.get("requestId") for holder in (event, *inner) if isinstance(holder, dict)]
-    return next((value for value in found if isinstance(value, str) and is_request_id(value)), event.get("id"))
+    return next((value for value in (*found, event.get("id")) if is_request_id(value)), None)

@@ -65,18 +65,17 @@ class Recorded(Document):
 
 
 def record_access(desired: Desired, key_arn: str, secret_arn: str, registry: Registry) -> Recorded:
-    """Records a validated access as active."""
+    """Records a validated access as active, unless this request has done so."""
     found = registry.access(desired.access_id)
-    saved = registry.save_access(
-        AccessRecord(
-            access_id=desired.access_id,
-            system=desired.system.name,
-            status="active",
-            request_id=desired.request.request_id,
-            key_arn=key_arn,
-            secret_arn=secret_arn,
-            resource_arn=desired.resource.arn(desired.place),
-            version=found.version if found else 0,
-        )
+    wanted = AccessRecord(
+        access_id=desired.access_id,
+        system=desired.system.name,
+        status="active",
+        request_id=desired.request.request_id,
+        key_arn=key_arn,
+        secret_arn=secret_arn,
+        resource_arn=desired.resource.arn(desired.place),
+        version=found.version if found else 0,
     )
+    saved = found if found == wanted else registry.save_access(wanted)
     return Recorded(accessId=saved.access_id, version=saved.version)
