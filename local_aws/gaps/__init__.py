@@ -8,6 +8,7 @@ from local_aws.gaps import (
     iam,
     key_policies,
     keys,
+    layers,
     machine_roles,
     resource_policies,
     secret_keys,
@@ -29,6 +30,7 @@ def apply() -> None:
         resource_policies,
         step_functions,
         machine_roles,
+        layers,
         delivery,
         cloudformation,
     ):

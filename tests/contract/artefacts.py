@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 
 ROOT = Path(__file__).parents[2]
 LAYER = ROOT / "layers/latchkey/latchkey"
@@ -14,23 +16,30 @@ TEMPLATE_TEXT = (ROOT / "template.yaml").read_text()
 MACHINE_TEXT = (ROOT / "statemachine/onboard-access.asl.json").read_text()
 
 
-class _Loader(yaml.SafeLoader):
+class _Constructor(SafeConstructor):
     """Short intrinsic functions become their long form: `!Ref X` is {"Ref": "X"}, `!GetAtt A.B` {"Fn::GetAtt": "A.B"}."""
 
 
-def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
+def _intrinsic(constructor: SafeConstructor, suffix: str, node: Node) -> dict[str, Any]:
+    if isinstance(node, ScalarNode):
+        value: Any = constructor.construct_scalar(node)
+    elif isinstance(node, SequenceNode):
+        value = constructor.construct_sequence(node, deep=True)
     else:
-        value = loader.construct_mapping(node, deep=True)
+        value = constructor.construct_mapping(node, deep=True)
     return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
 
 
-_Loader.add_multi_constructor("!", _intrinsic)
+def _load(text: str) -> dict[str, Any]:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
+    document: dict[str, Any] = yaml.load(text)
+    return document
 
-TEMPLATE: dict[str, Any] = yaml.load(TEMPLATE_TEXT, _Loader)
+
+_Constructor.add_multi_constructor("!", _intrinsic)
+
+TEMPLATE = _load(TEMPLATE_TEXT)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 MACHINE: dict[str, Any] = json.loads(MACHINE_TEXT)
@@ -55,6 +64,14 @@ def logical_id(folder: str) -> str:
 def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
     """The IAM statements written at a function or state machine."""
     return [statement for policy in properties["Policies"] for statement in policy.get("Statement", [])]
+
+
+def targets(state: dict[str, Any]) -> set[str]:
+    """The states that may follow one."""
+    followers = [state, *state.get("Choices", []), *state.get("Catch", [])]
+    return {follower["Next"] for follower in followers if "Next" in follower} | {
+        state[key] for key in ("Default",) if key in state
+    }
 
 
 def listed(value: Any) -> list[Any]:

@@ -16,7 +16,7 @@ DIALECT = GenerateJsonSchema.schema_dialect
 class _Untitled(GenerateJsonSchema):
     """Members carry no titles, which would only repeat their names."""
 
-    def field_title_should_be_set(self, schema: CoreSchema) -> bool:  # type: ignore[override]
+    def field_title_should_be_set(self, schema: CoreSchema) -> bool:
         return False
 
 

@@ -22,7 +22,7 @@ REQUESTS = sorted(ROOT.glob("events/requests/*.json"))
 ]
 KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:origin/token-AbCdEf"
-COMMON = {
+COMMON: dict[str, Any] = {
     "requestId": "request-1",
     "contentHash": "c" * 64,
     "executionArn": "arn:aws:states:us-east-1:000000000000:execution:a:b",
@@ -56,7 +56,7 @@ def test_a_sample_request_fits_its_schema_and_its_model(path: Path) -> None:
 
 def _with(place: str, value: Any) -> dict[str, Any]:
     """The sample with one member set, or left out by `...`."""
-    changed = copy.deepcopy(SAMPLE)
+    changed: dict[str, Any] = copy.deepcopy(SAMPLE)
     *parents, last = place.split(".")
     node = changed
     for parent in parents:

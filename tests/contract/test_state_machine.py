@@ -9,7 +9,17 @@ import pytest
 from latchkey import errors
 from latchkey.registry import LEASE_SECONDS
 from latchkey.systems import SYSTEMS
-from tests.contract.artefacts import FOLDERS, FUNCTIONS, GLOBALS, MACHINE, MACHINE_TEXT, STATES, TASKS, sentence_to_folder
+from tests.contract.artefacts import (
+    FOLDERS,
+    FUNCTIONS,
+    GLOBALS,
+    MACHINE,
+    MACHINE_TEXT,
+    STATES,
+    TASKS,
+    sentence_to_folder,
+    targets,
+)
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and the Lambda API's exceptions
 RESERVED = {
@@ -36,14 +46,6 @@ OTHER_NAMES = {
     "Report failure": "report_outcome",
 }
 tasks = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-
-
-def targets(state: dict[str, Any]) -> set[str]:
-    """The states that may follow."""
-    followers = [state, *state.get("Choices", []), *state.get("Catch", [])]
-    return {follower["Next"] for follower in followers if "Next" in follower} | {
-        state[key] for key in ("Default",) if key in state
-    }
 
 
 def reached(start: str) -> set[str]:
@@ -102,7 +104,8 @@ def test_all_tasks_share_one_list_of_retries() -> None:
 def _waited(retry: dict[str, Any]) -> float:
     """Seconds between the first attempt and the last, without jitter."""
     pauses = [retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt for attempt in range(retry["MaxAttempts"])]
-    return sum(min(pause, retry.get("MaxDelaySeconds", pause)) for pause in pauses)
+    waited: float = sum(min(pause, retry.get("MaxDelaySeconds", pause)) for pause in pauses)
+    return waited
 
 
 def _retry(name: str) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from functools import cache
 from typing import Any
 
 import boto3
-from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from tests.functions.media_tailor import MediaTailor
 
+ACCOUNT: str = DEFAULT_ACCOUNT_ID
 REGION = "us-east-1"
 TABLE, BUS = "latchkey-accesses", "latchkey-requests"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 
 ARN = "arn:aws:mediatailor:us-east-1:{account}:sourceLocation/{name}"
 
@@ -41,7 +42,7 @@ class MediaTailor:
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         url = urlsplit(request.url)
         status, body = self._route(request.method, unquote(url.path), url.query, request.body)
-        headers = {"Content-Type": "application/json"}
+        headers = HTTPHeaders.from_dict({"Content-Type": "application/json"})
         return AWSResponse(request.url, status, headers, _Raw(json.dumps(body).encode()))
 
     def _route(self, method: str, path: str, query: str, body: Any) -> tuple[int, dict[str, Any]]:

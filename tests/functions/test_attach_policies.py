@@ -169,9 +169,11 @@ def test_a_refusal_soon_after_the_keys_creation_is_worth_another_try(
 ) -> None:
     refused = {"Error": {"Code": "AccessDeniedException", "Message": "tags do not count yet"}}
     answer = refused | {"ResponseMetadata": {"HTTPStatusCode": 400}}
-    aws.kms().meta.events.register(
-        "before-call.kms.PutKeyPolicy", lambda **_: (type("Answer", (), {"status_code": 400})(), answer)
-    )
+
+    def refuse(**_: Any) -> Any:
+        return type("Answer", (), {"status_code": 400})(), answer
+
+    aws.kms().meta.events.register("before-call.kms.PutKeyPolicy", refuse)
 
     with pytest.raises(error) as caught:
         run("attach_policies", pair.event(key_facts={"created": age}))

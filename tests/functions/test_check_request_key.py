@@ -1,14 +1,19 @@
 """check_request: which keys it refuses, by alias and by ARN, and what it says to the owner of a foreign one."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from moto.kms.models import kms_backends
 
+from latchkey import policies
+from latchkey.desired import desire
 from latchkey.errors import InvalidRequest
+from latchkey.requests import parse_onboarding
+from latchkey.settings import settings
 from tests.functions.account import ACCOUNT, ADOPT, IMPORT, REGION, ROOT, Account
-from tests.functions.asking import Run, check, onboarding, to_check
+from tests.functions.asking import SECRET_KEY, Run, check, existing, onboarding, to_check
 
 ALIAS = "alias/latchkey/mediatailor"
 ELSEWHERE = {"another Region": f"eu-west-1:{ACCOUNT}", "another account": f"{REGION}:111122223333"}
@@ -130,6 +135,59 @@ def test_a_key_that_ignores_iam_is_refused_with_the_statement_to_add(
     assert by_arn(run, key) == {
         "key.arn": f"its policy does not delegate to IAM: add a statement that allows kms:* on * to {ROOT}",
     }
+
+
+DELETED = ["AROAEXAMPLE1234567890", "AIDAEXAMPLE1234567890"]
+OF_THE_DEAD = {"Effect": "Allow", "Principal": {"AWS": [*DELETED, ROOT]}, "Action": "kms:Encrypt", "Resource": "*"}
+REMOVE = f"its policy names principals that were deleted, so KMS takes no change of it: remove {DELETED[1]}, {DELETED[0]}"
+
+
+def write_policy(account: Account, key: str, *statements: dict[str, Any]) -> None:
+    document = policies.new_document([policies.delegation(settings().place), *statements])
+    account.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(document))
+
+
+def wanted(**members: Any) -> tuple[dict[str, Any], ...]:
+    """Our statements in the key policy for a request."""
+    return desire(parse_onboarding(onboarding(**members)), settings()).key_statements
+
+
+def test_a_policy_that_cannot_be_changed_for_deleted_principals_says_which_to_remove(run: Run, account: Account) -> None:
+    key = account.key(tags=ADOPT)
+    write_policy(account, key, OF_THE_DEAD)
+
+    assert by_arn(run, key) == {"key.arn": REMOVE}
+
+
+def test_a_shared_key_whose_policy_cannot_be_changed_is_refused_under_its_alias(run: Run, account: Account) -> None:
+    key = account.key(alias=ALIAS)
+    write_policy(account, key, *wanted(resource={"sourceLocation": "news-origin"}), OF_THE_DEAD)
+
+    assert check(run) == {"key.alias": REMOVE}
+
+
+def test_a_policy_that_needs_no_change_may_name_deleted_principals(run: Run, account: Account) -> None:
+    write_policy(account, account.key(alias=ALIAS), *wanted(), OF_THE_DEAD)
+
+    assert run("check_request", to_check(onboarding()))
+
+
+def test_deleted_principals_in_statements_of_ours_are_our_own_to_remove(run: Run, account: Account) -> None:
+    write_policy(account, account.key(alias=ALIAS), policies.use(DELETED))
+
+    assert run("check_request", to_check(onboarding()))
+
+
+def test_a_policy_that_must_admit_the_former_readers_of_a_secret_needs_a_change(
+    run: Run, account: Account, stack: Callable[..., None]
+) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    # Under aws/secretsmanager, whose readers the policy of the new key must go on to admit.
+    secret = existing(account.secret("origin/token", json.dumps({SECRET_KEY: "not-a-real-token"})))
+    key = account.key(tags=ADOPT)
+    write_policy(account, key, *wanted(key={"arn": key}, secret=secret), OF_THE_DEAD)
+
+    assert check(run, key={"arn": key}, secret=secret) == {"key.arn": REMOVE}
 
 
 def test_every_flaw_of_a_key_is_told(run: Run, account: Account) -> None:

@@ -134,7 +134,11 @@ def test_a_conflicting_request_under_the_same_id_has_an_outcome_of_its_own(run: 
 def test_an_event_that_the_bus_does_not_take_is_published_by_the_retry(run: Run, account: Account) -> None:
     answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}], "ResponseMetadata": {"HTTPStatusCode": 200}}
     times = [(type("Answer", (), {"status_code": 200})(), answer)]
-    aws.events().meta.events.register("before-call.events.PutEvents", lambda **_: times.pop() if times else None)
+
+    def refuse_once(**_: Any) -> Any:
+        return times.pop() if times else None
+
+    aws.events().meta.events.register("before-call.events.PutEvents", refuse_once)
 
     with pytest.raises(TransientAwsError, match="EventBridge did not take the outcome: InternalFailure"):
         run("report_outcome", ONBOARDED)

@@ -101,7 +101,7 @@ def _answer_with(operation: str, message: str) -> None:
     """Secrets Manager refuses the operation with a message."""
     error = {"Error": {"Code": "ValidationException", "Message": message}}
 
-    def refuse(**_: Any) -> tuple[Any, dict[str, Any]]:
+    def refuse(**_: Any) -> Any:
         return type("Answer", (), {"status_code": 400})(), error | {"ResponseMetadata": {"HTTPStatusCode": 400}}
 
     aws.secretsmanager("us-east-1").meta.events.register(f"before-call.secrets-manager.{operation}", refuse)

@@ -213,6 +213,69 @@ def test_a_widened_statement_loses_the_principals_that_were_deleted(present: str
     assert users["Principal"] == {"AWS": [ROLES[0], *([ROLES[1]] if ROLES[1] in present else [])]}
 
 
+GRIEVED = policies.use([ROLES[1]])
+
+
+@pytest.mark.parametrize(
+    ("principal", "living"),
+    [
+        ({"AWS": [*DELETED, ROLES[1]]}, {"AWS": [ROLES[1]]}),
+        ({"AWS": [ROLES[1], DELETED[0], ROLES[0]]}, {"AWS": [ROLES[1], ROLES[0]]}),
+        ({"AWS": DELETED[0], "Service": "backup.amazonaws.com"}, {"Service": ["backup.amazonaws.com"]}),
+    ],
+    ids=["some of many", "in their order", "all of a kind"],
+)
+def test_whatever_is_written_every_statement_of_ours_loses_deleted_principals(
+    principal: dict[str, Any], living: dict[str, Any]
+) -> None:
+    before = policies.new_document([GRIEVED | {"Principal": principal}])
+    users, written = statements(policies.merge(before, [policies.deletion([ROLES[0]])]))
+    assert users == GRIEVED | {"Principal": living}
+    assert written == policies.deletion([ROLES[0]])
+
+
+@pytest.mark.parametrize("nobody", [DELETED[0], DELETED[1:], DELETED], ids=str)
+def test_a_statement_of_ours_whose_principals_were_all_deleted_goes(nobody: str | list[str]) -> None:
+    wanted = policies.deletion([ROLES[0]])
+    before = policies.new_document([policies.delegation(PLACE), GRIEVED | {"Principal": {"AWS": nobody}}])
+    assert statements(policies.merge(before, [wanted])) == [policies.delegation(PLACE), wanted]
+
+
+def test_nothing_is_written_for_the_sake_of_a_deleted_principal_alone() -> None:
+    wanted = policies.deletion([ROLES[0]])
+    before = policies.new_document([GRIEVED | {"Principal": {"AWS": DELETED}}, wanted])
+    assert policies.merge(before, [wanted]) == before
+
+
+@st.composite
+def bereaved(draw: st.DrawFn) -> Document:
+    """A document of whose principals, in our statements and in others', some or all were deleted."""
+    document = draw(documents()) or policies.new_document(())
+    for statement in statements(document):
+        named = statement.get("Principal")
+        if isinstance(named, dict):
+            left = [*as_set(named["AWS"])] if "AWS" in named else []
+            dead = draw(st.lists(st.sampled_from(DELETED), unique=True))
+            gone = draw(st.booleans()) and dead
+            if dead:
+                statement["Principal"] = {**named, "AWS": draw(st.permutations(dead if gone else [*left, *dead]))}
+    return document
+
+
+@properties
+@given(bereaved(), requests())
+def test_what_is_written_names_nobody_who_was_deleted_but_where_others_do(before: Document, own: Sequence[Statement]) -> None:
+    after = policies.merge(before, own)
+    ours = [s for s in statements(after) if not is_foreign(s)]
+    assert [s for s in statements(after) if is_foreign(s)] == [s for s in statements(before) if is_foreign(s)]
+    assert policies.missing_from(after, own) == []
+    assert policies.merge(after, own) == after
+    if after != before:
+        assert all(as_set(names) and not as_set(names) & set(DELETED) for s in ours for names in s["Principal"].values())
+    living = {s["Sid"] for s in statements(before) if not is_foreign(s) and as_set(s["Principal"]["AWS"]) - set(DELETED)}
+    assert {s["Sid"] for s in ours} >= living | {s["Sid"] for s in own}
+
+
 def test_a_role_that_is_called_like_a_unique_id_is_not_taken_for_deleted() -> None:
     living = [role(DELETED[0]), role("AROA")]
     [users] = statements(policies.merge(policies.new_document([policies.use(living)]), [policies.use([ROLES[0]])]))

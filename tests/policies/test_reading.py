@@ -178,3 +178,35 @@ def test_an_allow_for_all_but_one_principal_is_public() -> None:
 
 def test_a_policy_that_is_not_there_is_not_public() -> None:
     assert not policies.is_public(None)
+
+
+DELETED_ROLE, DELETED_USER = "AROAEXAMPLE1234567890", "AIDAEXAMPLE1234567890"
+
+
+@pytest.mark.parametrize(
+    ("principal", "deleted"),
+    [
+        ({"AWS": DELETED_ROLE}, [DELETED_ROLE]),
+        ({"AWS": [DELETED_ROLE, role("A"), DELETED_USER, DELETED_ROLE]}, [DELETED_USER, DELETED_ROLE]),
+        ({"AWS": [role(DELETED_ROLE), role("AIDA")]}, []),
+        ({"AWS": [ROOT, ACCOUNT, "*"]}, []),
+        ({"AWS": ROOT, "Service": [SERVICE]}, []),
+        ("*", []),
+    ],
+    ids=str,
+)
+def test_deleted_principals_are_told_by_their_unique_ids(principal: Any, deleted: list[str]) -> None:
+    statement = delegation(Principal=principal)
+    assert policies.deleted_principals(document(delegation(), statement)) == deleted
+    # One statement may stand alone without a list.
+    assert policies.deleted_principals({"Version": "2012-10-17", "Statement": statement}) == deleted
+
+
+def test_deleted_principals_are_told_of_every_foreign_statement_and_of_none_of_ours() -> None:
+    statements = (
+        delegation(Effect="Deny", Principal={"AWS": DELETED_USER}),
+        policies.use([DELETED_USER, "AROAOURS1234567890123"]),
+        delegation(Sid="NotLatchkey", Principal={"AWS": [DELETED_ROLE]}),
+        {"Effect": "Deny", "NotPrincipal": {"AWS": role("A")}, "Action": "kms:*", "Resource": "*"},
+    )
+    assert policies.deleted_principals(document(*statements)) == [DELETED_USER, DELETED_ROLE]

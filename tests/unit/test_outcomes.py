@@ -9,6 +9,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from latchkey.errors import InvalidRequest, Problem, TransientAwsError
@@ -99,6 +101,49 @@ def test_a_failure_says_what_failed_and_what_was_changed() -> None:
 )
 def test_a_failure_without_a_message_of_ours_is_known_by_its_name(error: dict[str, str]) -> None:
     assert said(report("Request Failed", caught=error))["failure"] == {"name": error["Error"], "message": ""}
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+causes = st.one_of(
+    st.text(),
+    anything.map(json.dumps),
+    anything.map(lambda message: json.dumps({"errorMessage": message})),
+    anything.map(lambda problems: json.dumps({"errorMessage": json.dumps({"problems": problems})})),
+)
+
+
+@settings(deadline=None, database=None)
+@given(st.sampled_from(["InvalidRequest", "Conflict", "LatchkeyError", "States.Timeout"]), causes)
+def test_a_failure_is_told_whatever_its_cause_is(name: str, cause: str) -> None:
+    told = said(report("Request Failed", caught={"Error": name, "Cause": cause}))
+    assert (told["status"], told["failure"]["name"]) == ("failed", name)
+
+
+@settings(deadline=None, database=None)
+@given(causes)
+def test_a_rejection_is_told_whatever_its_cause_is(cause: str) -> None:
+    told = said(report("Request Rejected", caught={"Error": "InvalidRequest", "Cause": cause}))
+    assert told["status"] == "rejected"
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["text", "[]", "{}", '{"problems": null}', '{"problems": ["text"]}', '{"problems": [{"place": "system"}]}'],
+)
+def test_a_rejection_whose_message_lists_no_problems_is_still_a_rejection(message: str) -> None:
+    assert said(report("Request Rejected", caught=caught("InvalidRequest", message)))["status"] == "rejected"
+
+
+def test_a_cause_that_is_nested_too_deeply_is_told_without_a_message() -> None:
+    cause = "[" * (LONGEST_CAUSE // 2) + "]" * (LONGEST_CAUSE // 2)
+    assert said(report("Request Failed", caught={"Error": "Conflict", "Cause": cause}))["failure"]["message"] == ""
+
+
+def test_an_outcome_can_be_published_whatever_characters_a_message_holds() -> None:
+    outcome = outcome_of(report("Request Failed", caught=caught("Conflict", "half a character: \ud800")))
+    assert json.loads(outcome.model_dump_json(by_alias=True, exclude_none=True))["status"] == "failed"
 
 
 @pytest.mark.parametrize("name", ["ValueError", "ValidationError", "KeyError", "ClientError", "Problem", "json", "Exception"])

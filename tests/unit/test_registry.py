@@ -142,7 +142,7 @@ def test_a_lease_outlives_every_function_that_may_hold_one(registry: Registry) -
 
 def test_a_lease_left_by_a_crash_ends_by_time(registry: Registry) -> None:
     table = boto3.resource("dynamodb").Table("accesses")
-    lost = {"kind": "lease", "id": "alias a", "holder": "lost", "expiresAt": int(time.time()) - 1}
+    lost: dict[str, str | int] = {"kind": "lease", "id": "alias a", "holder": "lost", "expiresAt": int(time.time()) - 1}
     table.put_item(Item=lost)
     with registry.lease("alias a"):
         assert item("lease", "alias a")["holder"] != "lost"

@@ -64,10 +64,12 @@ def metrics(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 def test_a_step_takes_and_gives_documents() -> None:
     given: list[Input] = []
-    result = invoke(
-        {"requestId": "request-1", "request": detail()}, lambda event: given.append(event) or Output(keyArn="arn:key")
-    )
-    assert result == {"keyArn": "arn:key"}
+
+    def take(event: Input) -> Output:
+        given.append(event)
+        return Output(keyArn="arn:key")
+
+    assert invoke({"requestId": "request-1", "request": detail()}, take) == {"keyArn": "arn:key"}
     assert given[0].request is not None
     assert given[0].request.request_id == "request-1"
 
@@ -130,6 +132,30 @@ def test_a_request_id_that_is_no_text_is_not_logged(logs: Logs, request_of: dict
     else:
         invoke(request_of)
     assert [line.get("correlation_id") for line in logs()] == [None]
+
+
+@pytest.mark.parametrize("event_id", [{TOKEN: TOKEN}, [TOKEN], 4711, True, None], ids=repr)
+@pytest.mark.parametrize("model", [Input, RequestEvent])
+def test_an_event_id_that_is_no_text_is_not_logged(logs: Logs, model: Any, event_id: Any) -> None:
+    with pytest.raises(InvalidRequest):
+        invoke({"id": event_id, "note": 7, "detail": TOKEN}, model=model)
+    [line] = logs()
+    assert line.get("correlation_id") is None
+    assert TOKEN not in json.dumps(line)
+
+
+@pytest.mark.parametrize("event_id", ["", f"{TOKEN}\n", f"{TOKEN} and more", TOKEN * 10], ids=repr)
+def test_an_event_id_that_could_be_no_request_id_is_not_logged(logs: Logs, event_id: str) -> None:
+    invoke({"id": event_id, "detail": TOKEN}, model=RequestEvent)
+    [line] = logs()
+    assert line.get("correlation_id") is None
+    assert TOKEN not in json.dumps(line)
+
+
+def test_an_event_id_is_the_correlation_id_where_no_request_has_one(logs: Logs) -> None:
+    with pytest.raises(InvalidRequest):
+        invoke({"id": "event-1", "note": 7, "detail": {"requestId": [TOKEN]}})
+    assert [line["correlation_id"] for line in logs()] == ["event-1"]
 
 
 def test_neither_event_nor_result_is_logged(

@@ -24,7 +24,7 @@ from tests.unit.samples import ACCOUNT, PLACE, SECRET_ARN
 SOURCE_LOCATION_ARN = PLACE.arn("mediatailor", "sourceLocation/sports-origin")
 
 
-@pytest.fixture(params=SYSTEMS.values(), ids=SYSTEMS)
+@pytest.fixture(params=list(SYSTEMS.values()), ids=list(SYSTEMS))
 def system(request: pytest.FixtureRequest) -> System:
     found: System = request.param
     return found

@@ -12,7 +12,7 @@ USE_BY_ORIGIN = {"Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": "kms
 
 
 def _existing(secret_arn: str, **members: bool) -> dict[str, object]:
-    return {"value": {"existing": {"secretArn": secret_arn}}} | members
+    return {"value": {"existing": {"secretArn": secret_arn}}, **members}
 
 
 def _value() -> str:
