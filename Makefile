@@ -17,8 +17,9 @@ SOURCES := template.yaml samconfig.toml $(shell find functions layers statemachi
 demo: .aws-sam/build/template.yaml ## the main job, from a request on EventBridge to the retired grant
 	@python -m local_aws.demo
 
-test: .aws-sam/build/template.yaml ## the whole suite
-	python -m pytest
+test: .aws-sam/build/template.yaml ## the whole suite; the pure modules must be covered by their own tests
+	python -m pytest tests/unit tests/policies --cov --cov-report=term
+	python -m pytest tests --ignore=tests/unit --ignore=tests/policies
 
 local: .aws-sam/build/template.yaml ## the embedded AWS with the stack deployed, in the foreground; PORT= chooses the port
 	@exec python -m local_aws --port $(PORT) --deploy

@@ -139,7 +139,7 @@ def test_a_key_that_ignores_iam_is_refused_with_the_statement_to_add(
 
 DELETED = ["AROAEXAMPLE1234567890", "AIDAEXAMPLE1234567890"]
 OF_THE_DEAD = {"Effect": "Allow", "Principal": {"AWS": [*DELETED, ROOT]}, "Action": "kms:Encrypt", "Resource": "*"}
-REMOVE = f"its policy names principals that were deleted, so KMS takes no change of it: remove {DELETED[1]}, {DELETED[0]}"
+REMOVE = f"its policy names principals that were deleted, so AWS takes no change of it: remove {DELETED[1]}, {DELETED[0]}"
 
 
 def write_policy(account: Account, key: str, *statements: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """check_request: which secrets it refuses to make, adopt, import or send to a new host."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -163,3 +164,17 @@ def test_our_own_secret_goes_to_no_new_host_either(run: Run, account: Account, s
     told = check(run, resource={"baseUrl": "https://attacker.example.org/vod"})
 
     assert set(told) == {"resource.baseUrl"}
+
+
+def test_a_secret_whose_policy_cannot_be_changed_for_deleted_principals_says_which_to_remove(
+    run: Run, account: Account
+) -> None:
+    secret = account.secret("origin/token", "{}", ADOPT)
+    reading = {"Effect": "Allow", "Principal": {"AWS": "AROAEXAMPLE1234567890"}, "Action": "secretsmanager:GetSecretValue"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [reading | {"Resource": "*"}]})
+    account.secretsmanager.put_resource_policy(SecretId=secret, ResourcePolicy=policy)
+
+    rules = check(run, secret=existing(secret))
+
+    assert set(rules) == {ADOPTED}
+    assert rules[ADOPTED].endswith("remove AROAEXAMPLE1234567890")

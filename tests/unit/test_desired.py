@@ -82,3 +82,13 @@ def test_nothing_is_said_for_roles_nobody_asked_for() -> None:
         "LatchkeySecretDecryption",
     ]
     assert [statement["Sid"] for statement in desired().secret_statements(SECRET_ARN)] == ["LatchkeyMediatailorReading"]
+
+
+def test_a_secret_that_leaves_the_default_key_takes_that_keys_rule_along() -> None:
+    own = desired().key_statements
+
+    assert desired().key_statements_beside(SECRET_ARN, under_default_key=False) == own
+    *kept, former = desired().key_statements_beside(SECRET_ARN, under_default_key=True)
+    assert tuple(kept) == own
+    assert former["Sid"] == "LatchkeyFormerDefaultKey"
+    assert former["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": [SECRET_ARN]}

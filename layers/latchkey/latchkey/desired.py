@@ -99,6 +99,11 @@ class Desired:
             statements.append(policies.use(key.users))
         return tuple(statements)
 
+    def key_statements_beside(self, secret_arn: str, *, under_default_key: bool) -> tuple[Statement, ...]:
+        """Our statements in the policy of a key that a secret comes under; one from the default key keeps its readers."""
+        former = (policies.default_key_rule([secret_arn], self.place),) if under_default_key else ()
+        return (*self.key_statements, *former)
+
     @property
     def new_key_policy(self) -> policies.Document:
         return policies.new_document((policies.delegation(self.place), *self.key_statements))

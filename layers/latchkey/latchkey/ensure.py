@@ -131,9 +131,7 @@ def ensure_policies(
     secret = find_secret(secretsmanager, secret_arn)
     if secret is None:
         raise Conflict(f"{secret_arn} has gone since the request was checked")
-    key_statements = list(desired.key_statements)
-    if secret.kms_key_id is None:
-        key_statements.append(policies.default_key_rule([secret.arn], desired.place))
+    key_statements = desired.key_statements_beside(secret.arn, under_default_key=secret.kms_key_id is None)
     with settling(key.created):
         changed = _merge_into(
             f"policy of {key.arn}",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from latchkey import errors
 from latchkey.documents import Document
@@ -99,6 +99,18 @@ OUTCOMES: dict[DetailType, type[Outcome]] = {
 }
 
 
+class _Problems(Document):
+    problems: tuple[ProblemFound, ...]
+
+
+def _json(text: str) -> Any:
+    """A JSON document, or None if the text is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 class CaughtError(Document):
     """What Step Functions' Catch hands on: the error's class name and, from a Lambda function, JSON with its message."""
 
@@ -111,15 +123,18 @@ class CaughtError(Document):
         own = getattr(errors, self.error, None)
         if not (isinstance(own, type) and issubclass(own, errors.LatchkeyError)):
             return ""
-        try:
-            told = json.loads(self.cause)
-        except ValueError:
-            return ""
-        return str(told.get("errorMessage", "")) if isinstance(told, dict) else ""
+        told = _json(self.cause)
+        message = told.get("errorMessage") if isinstance(told, dict) else None
+        # Half a character can be told in no event.
+        return message.encode(errors="replace").decode() if isinstance(message, str) else ""
 
     @property
     def problems(self) -> tuple[ProblemFound, ...]:
-        return tuple(ProblemFound(**problem) for problem in json.loads(self.message or '{"problems": []}')["problems"])
+        """The problems an InvalidRequest lists, or none if its message is of another form."""
+        try:
+            return _Problems.model_validate_json(self.message).problems
+        except ValidationError:
+            return ()
 
 
 class Report(Document):

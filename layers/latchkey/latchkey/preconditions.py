@@ -15,7 +15,7 @@ from latchkey.aws import ClientOf, is_missing
 from latchkey.desired import CONSENT, MANAGED_BY, Desired, desire
 from latchkey.documents import Document
 from latchkey.errors import Conflict, InvalidRequest, Problem
-from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_secret, key_policy
+from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_secret, key_policy, secret_policy
 from latchkey.registry import Registry
 from latchkey.requests import AnyOnboarding
 from latchkey.settings import Settings
@@ -39,12 +39,26 @@ class Look:
     client_of: ClientOf
 
     def problems(self, desired: Desired) -> Iterator[Problem]:
-        """Everything that speaks against a request, in no particular order."""
+        """Everything that speaks against a request, in no particular order; each thing is looked at once."""
+        key, secret = self._find_key(desired), self._find_secret(desired)
         yield from self._principals(desired)
-        yield from self._key(desired)
-        yield from self._secret(desired)
+        yield from self._key(desired, key, secret)
+        yield from self._existing_secret(desired, secret) if desired.existing_secret_arn else self._new_secret(desired, secret)
+        if secret is not None:
+            yield from self._key_move(desired, key, secret)
+            yield from self._known_host(desired, secret)
         yield from self._source(desired)
-        yield from self._resource(desired)
+        yield from self._resource(desired, secret)
+
+    def _find_key(self, desired: Desired) -> ObservedKey | None:
+        arn = desired.request.key.arn
+        is_here = arn is None or arn.startswith(desired.place.arn("kms", "key/"))
+        return find_key(self.kms, arn or desired.alias or "") if is_here else None
+
+    def _find_secret(self, desired: Desired) -> ObservedSecret | None:
+        arn = desired.existing_secret_arn
+        is_here = arn is None or arn.startswith(desired.place.arn("secretsmanager", "secret:"))
+        return find_secret(self.secretsmanager(desired.place.region), arn or desired.secret_name) if is_here else None
 
     def _principals(self, desired: Desired) -> Iterator[Problem]:
         request = desired.request
@@ -76,20 +90,17 @@ class Look:
             raise
         return None if found["Arn"] == arn else "does not exist under this path"
 
-    def _key(self, desired: Desired) -> Iterator[Problem]:
+    def _key(self, desired: Desired, key: ObservedKey | None, secret: ObservedSecret | None) -> Iterator[Problem]:
         arn = desired.request.key.arn
         place = "key.arn" if arn else "key.alias"
-        if arn and not arn.startswith(desired.place.arn("kms", "key/")):
+        if key is not None:
+            yield from (Problem(place, rule) for rule in self._key_rules(desired, key, secret))
+        elif arn and not arn.startswith(desired.place.arn("kms", "key/")):
             yield Problem(place, f"must be a key of account {desired.place.account} in {desired.place.region}")
-            return
-        key = find_key(self.kms, arn or desired.alias or "")
-        if key is None:
-            if arn:
-                yield Problem(place, "does not exist")
-            return
-        yield from (Problem(place, rule) for rule in self._key_rules(desired, key))
+        elif arn:
+            yield Problem(place, "does not exist")
 
-    def _key_rules(self, desired: Desired, key: ObservedKey) -> Iterator[str]:
+    def _key_rules(self, desired: Desired, key: ObservedKey, secret: ObservedSecret | None) -> Iterator[str]:
         if not key.customer_managed:
             yield "must be a customer managed key"
             return
@@ -106,49 +117,37 @@ class Look:
         if not policies.delegates_to_iam(policy, desired.place):
             root = desired.place.arn("iam", "root", region="")
             yield f"its policy does not delegate to IAM: add a statement that allows kms:* on * to {root}"
-        if policies.missing_from(policy, desired.key_statements) and (dead := policies.deleted_principals(policy)):
-            yield f"its policy names principals that were deleted, so KMS takes no change of it: remove {', '.join(dead)}"
+        under_default_key = secret is not None and secret.kms_key_id is None
+        wanted = desired.key_statements_beside(secret.arn if secret else "", under_default_key=under_default_key)
+        if policies.missing_from(policy, wanted):
+            yield from _dead_principals(policy)
 
-    def _secret(self, desired: Desired) -> Iterator[Problem]:
-        existing = desired.existing_secret_arn
-        if existing is None:
-            yield from self._new_secret(desired)
-            return
-        place = "secret.value.existing.secretArn"
-        if not existing.startswith(desired.place.arn("secretsmanager", "secret:")):
+    def _existing_secret(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
+        place, arn = "secret.value.existing.secretArn", desired.existing_secret_arn or ""
+        if not arn.startswith(desired.place.arn("secretsmanager", "secret:")):
             yield Problem(place, f"must be a secret of account {desired.place.account} in {desired.place.region}")
             return
-        secret = find_secret(self.secretsmanager(desired.place.region), existing)
         yield from (Problem(place, rule) for rule in _secret_rules(secret, "adopt"))
-        if secret is not None:
-            yield from self._key_move(desired, secret)
-            yield from self._known_host(desired, secret)
+        if secret is None or secret.is_being_deleted:
+            return
+        policy = secret_policy(self.secretsmanager(desired.place.region), arn)
+        if policies.missing_from(policy, desired.secret_statements(arn)):
+            yield from (Problem(place, rule) for rule in _dead_principals(policy or {}))
 
-    def _new_secret(self, desired: Desired) -> Iterator[Problem]:
+    def _new_secret(self, desired: Desired, found: ObservedSecret | None) -> Iterator[Problem]:
         if not desired.secret_name.startswith(self.settings.secret_prefix):
             yield Problem("secret.name", f"must begin with {self.settings.secret_prefix}, the stack's parameter SecretPrefix")
-            return
-        found = find_secret(self.secretsmanager(desired.place.region), desired.secret_name)
-        if found is None:
-            return
-        if found.is_being_deleted:
+        if found is not None and found.is_being_deleted:
             yield Problem("secret.name", "a secret of this name is being deleted: restore it or wait until it is gone")
-        elif MANAGED_BY not in found.tags:
+        elif found is not None and MANAGED_BY not in found.tags:
             yield Problem("secret.name", f"{found.arn} exists and is not Latchkey's: adopt it with existing, or choose a name")
-        else:
-            yield from self._key_move(desired, found)
-            yield from self._known_host(desired, found)
 
-    def _key_move(self, desired: Desired, secret: ObservedSecret) -> Iterator[Problem]:
+    def _key_move(self, desired: Desired, key: ObservedKey | None, secret: ObservedSecret) -> Iterator[Problem]:
         """Leaving aws/secretsmanager loses no reader; leaving another customer key may, so it must be asked for."""
-        if secret.kms_key_id is None or desired.request.secret.move_key:
+        if secret.kms_key_id is None or desired.request.secret.move_key or (key and key.arn == secret.kms_key_id):
             return
-        wanted = find_key(self.kms, desired.request.key.arn or desired.alias or "")
-        if wanted is None or secret.kms_key_id != wanted.arn:
-            rule = (
-                f"is under {secret.kms_key_id}: name that key in key.arn, or set secret.moveKey to true to take it from there"
-            )
-            yield Problem("secret.value.existing.secretArn" if desired.existing_secret_arn else "secret.name", rule)
+        rule = f"is under {secret.kms_key_id}: name that key in key.arn, or set secret.moveKey to true to take it from there"
+        yield Problem("secret.value.existing.secretArn" if desired.existing_secret_arn else "secret.name", rule)
 
     def _known_host(self, desired: Desired, secret: ObservedSecret) -> Iterator[Problem]:
         """A token that exists goes only where it goes already, or where the stack's parameters let it go."""
@@ -175,7 +174,7 @@ class Look:
         secret = find_secret(self.secretsmanager(region), source.secret_arn)
         yield from (Problem(place, rule) for rule in _secret_rules(secret, "import"))
 
-    def _resource(self, desired: Desired) -> Iterator[Problem]:
+    def _resource(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
         scheme = urlsplit(getattr(desired.resource, "base_url", "")).scheme
         if scheme == "http" and not self.settings.allow_http_origins:
             yield Problem("resource.baseUrl", "must be https, since the token goes with every manifest request")
@@ -184,10 +183,14 @@ class Look:
         request = desired.request.secret
         if present is None or present.secret_arn is None or request.value.generate is None or request.replaces_token:
             return
-        ours = find_secret(self.secretsmanager(desired.place.region), desired.secret_name)
-        if ours is None or ours.arn != present.secret_arn:
+        if secret is None or secret.arn != present.secret_arn:
             rule = "the resource sends a token already, and its origin does not know a new one: set replacesToken to true"
             yield Problem("secret.replacesToken", rule)
+
+
+def _dead_principals(policy: policies.Document) -> Iterator[str]:
+    if dead := policies.deleted_principals(policy):
+        yield f"its policy names principals that were deleted, so AWS takes no change of it: remove {', '.join(dead)}"
 
 
 def _is_ours_or_consented(tags: dict[str, str], consent: str = "adopt") -> bool:
