@@ -4,6 +4,7 @@ from latchkey import aws
 from latchkey.desired import desire
 from latchkey.documents import Document
 from latchkey.ensure import Ensured, ensure_configured
+from latchkey.registry import registry
 from latchkey.requests import AnyOnboarding
 from latchkey.settings import settings
 from latchkey.steps import step
@@ -20,4 +21,5 @@ class ConfigureAccessInput(Document):
 @step(ConfigureAccessInput)
 def lambda_handler(event: ConfigureAccessInput) -> Ensured:
     """Creates or updates the resource, keeping its other settings; the service makes its grant with this role's permission."""
-    return ensure_configured(desire(event.request, settings()), event.key, event.secret_arn, aws.kms(), aws.client_of)
+    desired = desire(event.request, settings())
+    return ensure_configured(desired, event.key, event.secret_arn, aws.kms(), aws.client_of, registry())

@@ -19,4 +19,4 @@ class CreateKeyInput(Document):
 @step(CreateKeyInput)
 def lambda_handler(event: CreateKeyInput) -> Ensured:
     """Makes a rotating symmetric key with its policy, tags and alias, unless the alias or ARN names one."""
-    return ensure_key(desire(event.request, settings()), aws.kms(), registry())
+    return ensure_key(desire(event.request, settings()), aws.kms_once(), registry())

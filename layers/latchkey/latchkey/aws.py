@@ -27,6 +27,8 @@ type ClientOf = Callable[[str], Any]
 # Standard mode rides out short throttling itself; the state machine's Retry takes over where four attempts do not suffice.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=3, read_timeout=10)
 
+_ONCE = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+
 # Tags take up to five minutes to count in KMS authorization, one more for clocks:
 # https://docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html
 SETTLING = timedelta(minutes=6)
@@ -69,18 +71,26 @@ _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]]
     ),
 )
 
+_NOT_READY = {"InvalidStateException", "KMSInvalidStateException"}
+
 # AWS's message for these calls may quote its input, and their input holds a token.
 _CARRIES_VALUE = {"CreateSecret", "PutSecretValue", "UpdateSecret", "GetSecretValue"}
 
 
 @cache
-def _client(service: str, region: str | None = None) -> Any:
-    return _session().client(cast("Any", service), region_name=region, config=_CONFIG)
+def _client(service: str, region: str | None = None, config: Config = _CONFIG) -> Any:
+    return _session().client(cast("Any", service), region_name=region, config=config)
 
 
 @cache
 def _session() -> boto3.session.Session:
     return boto3.session.Session()
+
+
+@cache
+def regions(partition: str) -> frozenset[str]:
+    """The Regions of a partition that have Secrets Manager."""
+    return frozenset(_session().get_available_regions("secretsmanager", partition_name=partition))
 
 
 def client_of(service: str) -> Any:
@@ -90,6 +100,11 @@ def client_of(service: str) -> Any:
 
 def kms() -> KMSClient:
     return cast("KMSClient", _client("kms"))
+
+
+def kms_once() -> KMSClient:
+    """KMS without retries: CreateKey has no idempotency token, so after a lost answer somebody must look first."""
+    return cast("KMSClient", _client("kms", None, _ONCE))
 
 
 def secretsmanager(region: str | None = None) -> SecretsManagerClient:
@@ -152,11 +167,20 @@ def aws_errors() -> Iterator[None]:
 
 @contextmanager
 def settling(since: datetime | None) -> Iterator[None]:
-    """Within it, a refusal counts as not yet effective while what was made or tagged at `since` may still be settling."""
+    """Within it, what AWS refuses or does not know counts as not yet effective while what was made at `since` may settle.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency
+    """
     try:
-        with aws_errors():
-            yield
-    except AccessDenied as error:
-        if since is not None and datetime.now(UTC) - since < SETTLING:
-            raise NotYetEffective(str(error)) from None
-        raise
+        yield
+    except (ClientError, BotoCoreError) as error:
+        told = translate(error)
+        unknown = isinstance(error, ClientError) and (is_missing(error) or code_of(error) in _NOT_READY)
+        if is_settling(since) and (unknown or isinstance(told, AccessDenied)):
+            raise NotYetEffective(str(told)) from None
+        raise told from None
+
+
+def is_settling(since: datetime | None) -> bool:
+    """May what was made or tagged at this time still be unknown somewhere?"""
+    return since is not None and datetime.now(UTC) - since < SETTLING

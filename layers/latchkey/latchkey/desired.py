@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,7 @@ MANAGED_BY = "latchkey:managed-by"
 REQUEST = "latchkey:request"
 ACCESS = "latchkey:access"
 CONSENT = "latchkey:consent"
+OURS = "latchkey"
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class Desired:
     def existing_secret_arn(self) -> str | None:
         existing = self.request.secret.value.existing
         return existing.secret_arn if existing else None
+
+    @property
+    def secret_resource(self) -> str:
+        """The secret in the registry: by name, since its ARN is not known before it is made."""
+        return f"secret {self.secret_name}"
 
     @property
     def origin_host(self) -> str | None:
@@ -118,9 +125,13 @@ class Desired:
             statements.append(policies.role_reading(self.request.secret.origin_readers, secret_arn))
         return tuple(statements)
 
+    def made(self, tags: Mapping[str, str]) -> bool:
+        """Do a resource's tags say that this request made it?"""
+        return tags.get(REQUEST) == self.request.request_id
+
     def tags(self, *, shared: bool = False) -> dict[str, str]:
         """Tags of what this request makes; a `shared` resource may come to serve more accesses than this one."""
-        own = {MANAGED_BY: "latchkey", REQUEST: self.request.request_id}
+        own = {MANAGED_BY: OURS, REQUEST: self.request.request_id}
         return self.request.tags | own | ({} if shared else {ACCESS: self.access_id})
 
 

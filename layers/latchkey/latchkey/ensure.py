@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from latchkey import policies, tokens
-from latchkey.aws import ClientOf, settling
-from latchkey.desired import Desired
+from latchkey.aws import ClientOf, is_settling, settling
+from latchkey.desired import ACCESS, MANAGED_BY, Desired
 from latchkey.documents import Document
-from latchkey.errors import Conflict, TransientAwsError
+from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.grants import list_grants, serves
-from latchkey.observed import ObservedKey, find_key, find_secret, key_policy, observed_key, secret_policy
-from latchkey.registry import Registry
+from latchkey.observed import ObservedKey, find_key, find_key_by_tags, find_secret, key_policy, observed_key, secret_policy
+from latchkey.registry import NotedKey, Registry
+from latchkey.requests import parse_onboarding
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
@@ -33,17 +35,28 @@ class Ensured(Document):
 def ensure_key(desired: Desired, kms: KMSClient, registry: Registry) -> Ensured:
     """Finds the key by its ARN or alias, or makes it: symmetric, single-Region, with its policy and tags from birth."""
     if desired.alias is None:
-        key = _existing_key(kms, desired.request.key.arn or "")
-        return Ensured(arn=key.arn, changed=False, created=key.created)
+        adopted = _existing_key(kms, desired.request.key.arn or "")
+        registry.refer(adopted.arn, desired.access_id)
+        return Ensured(arn=adopted.arn, changed=False, created=adopted.created)
     found = find_key(kms, desired.alias)
-    if found is not None and kms.get_key_rotation_status(KeyId=found.arn)["KeyRotationEnabled"]:
-        return Ensured(arn=found.arn, changed=False, created=found.created)
+    if found is not None and _rotates(found, kms):
+        registry.refer(found.arn, desired.access_id)
+        return Ensured(arn=found.arn, changed=desired.made(found.tags), created=found.created)
     # CreateKey has no idempotency token: whoever holds the alias's lease looks again, then makes.
     with registry.lease(f"alias {desired.alias}"):
         key = find_key(kms, desired.alias) or _create_key(desired, desired.alias, kms, registry)
+        registry.refer(key.arn, desired.access_id)
         with settling(key.created):
             kms.enable_key_rotation(KeyId=key.arn, RotationPeriodInDays=desired.request.key.rotation_days)
     return Ensured(arn=key.arn, changed=True, created=key.created)
+
+
+def _rotates(key: ObservedKey, kms: KMSClient) -> bool:
+    """Is nothing left to do about rotation? The owner of an adopted key decides on that."""
+    if MANAGED_BY not in key.tags:
+        return True
+    with settling(key.created):
+        return kms.get_key_rotation_status(KeyId=key.arn)["KeyRotationEnabled"]
 
 
 def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
@@ -54,10 +67,11 @@ def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
 
 
 def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry) -> ObservedKey:
-    """Makes the key and its alias. A key noted before its alias could be made is used again, not made twice."""
+    """Makes the key and its alias. A key begun before, whose alias or even answer is missing, is used again."""
     noted = registry.key_noted_for(alias)
-    key = find_key(kms, noted) if noted else None
-    if key is None or key.state != "Enabled":
+    key = _begun_key(desired, noted, kms) if noted else None
+    if key is None:
+        registry.begin_key(alias)
         made = kms.create_key(
             Description=f"Latchkey: secrets that {desired.system.name} reads",
             KeySpec="SYMMETRIC_DEFAULT",
@@ -67,11 +81,23 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
             Policy=json.dumps(desired.new_key_policy),
             Tags=[{"TagKey": name, "TagValue": value} for name, value in desired.tags(shared=True).items()],
         )["KeyMetadata"]
-        registry.note_key(alias, made["Arn"])
         key = observed_key(made, desired.tags(shared=True))
-    with settling(key.created):
-        kms.create_alias(AliasName=alias, TargetKeyId=key.arn)
+    registry.note_key(alias, key.arn)
+    try:
+        with settling(key.created):
+            kms.create_alias(AliasName=alias, TargetKeyId=key.arn)
+    except Conflict:
+        # Made by a try whose answer was lost; the next look finds it.
+        raise TransientAwsError(f"{alias} has just been made") from None
     return key
+
+
+def _begun_key(desired: Desired, noted: NotedKey, kms: KMSClient) -> ObservedKey | None:
+    """The usable key that an earlier try began, found by its ARN or, if even that was lost, by this request's tag."""
+    key = find_key(kms, noted.arn) if noted.arn else find_key_by_tags(kms, desired.made)
+    if key is None and noted.arn and is_settling(noted.begun):
+        raise NotYetEffective(f"{noted.arn} is not known everywhere yet")
+    return key if key and key.state == "Enabled" else None
 
 
 def ensure_secret(desired: Desired, key: Ensured, client_of_region: tokens.ClientOfRegion) -> Ensured:
@@ -81,11 +107,16 @@ def ensure_secret(desired: Desired, key: Ensured, client_of_region: tokens.Clien
     """
     secretsmanager = client_of_region(desired.place.region)
     found = find_secret(secretsmanager, desired.secret_name)
-    value = tokens.copied_value(desired, client_of_region)
+    token = tokens.copied_token(desired, client_of_region)
     if found is None:
-        return _create_secret(desired, key, value or tokens.generated_value(desired), secretsmanager)
-    if value is None or tokens.read_value(secretsmanager, found.arn) == value:
-        return Ensured(arn=found.arn, changed=False)
+        value = tokens.compose(desired, token) if token else tokens.generated_value(desired)
+        return _create_secret(desired, key, value, secretsmanager)
+    if found.tags.get(ACCESS) != desired.access_id:
+        raise Conflict(f"{found.arn} has been made for another access since the request was checked")
+    present = tokens.read_value(secretsmanager, found.arn) if token else ""
+    value = tokens.compose(desired, token, present) if token else present
+    if value == present:
+        return Ensured(arn=found.arn, changed=desired.made(found.tags))
     with settling(key.created):
         secretsmanager.put_secret_value(
             SecretId=found.arn, SecretString=value, ClientRequestToken=_version_id(desired.request.request_id)
@@ -136,6 +167,7 @@ def ensure_policies(
         changed = _merge_into(
             f"policy of {key.arn}",
             key_statements,
+            lambda: [other.key_statements for other in _others(desired, key.arn, registry)],
             registry,
             read=lambda: key_policy(kms, key.arn),
             write=lambda text: kms.put_key_policy(KeyId=key.arn, PolicyName="default", Policy=text),
@@ -143,6 +175,7 @@ def ensure_policies(
         changed |= _merge_into(
             f"policy of {secret.arn}",
             desired.secret_statements(secret.arn),
+            lambda: [o.secret_statements(secret.arn) for o in _others(desired, desired.secret_resource, registry)],
             registry,
             read=lambda: secret_policy(secretsmanager, secret.arn),
             write=lambda text: secretsmanager.put_resource_policy(
@@ -158,23 +191,38 @@ def ensure_policies(
 def _merge_into(
     name: str,
     statements: Sequence[policies.Statement],
+    others: Callable[[], Iterable[Iterable[policies.Statement]]],
     registry: Registry,
     read: Callable[[], policies.Document | None],
     write: Callable[[str], Any],
 ) -> bool:
-    """Read, merge, write, read back under a lease; people do not take leases, hence the look afterwards."""
+    """Read, merge, write, read back under a lease; people do not take leases, hence the look afterwards.
+
+    What the other accesses want goes along, since the policy that is read may be older than the last one written.
+    """
     if not policies.missing_from(read(), statements):
         return False
     with registry.lease(name):
-        write(json.dumps(policies.merge(read(), statements)))
+        write(json.dumps(policies.merge(read(), policies.union([*others(), statements]))))
         lost = policies.missing_from(read(), statements)
         if lost:
             raise TransientAwsError(f"the {name} was written by somebody else meanwhile; missing: {', '.join(lost)}")
     return True
 
 
-def ensure_configured(desired: Desired, key: Ensured, secret_arn: str, kms: KMSClient, client_of: ClientOf) -> Ensured:
-    """Points the resource at the secret, unless it is and its service holds the grant on this key already."""
+def _others(desired: Desired, resource: str, registry: Registry) -> list[Desired]:
+    """What the other accesses of a key or secret want of it."""
+    requests = registry.requests_of(resource, beside=desired.access_id)
+    return [replace(desired, request=parse_onboarding(request)) for request in requests]
+
+
+def ensure_configured(
+    desired: Desired, key: Ensured, secret_arn: str, kms: KMSClient, client_of: ClientOf, registry: Registry
+) -> Ensured:
+    """Points the resource at the secret, unless it is and its service holds the grant on this key already.
+
+    What it was set to before is noted first, so that an undo can restore it.
+    """
     configuration, resource = desired.system.configuration, desired.resource
     if configuration is None:
         raise Conflict(f"{desired.system.name} has no resource that an API configures")
@@ -183,9 +231,10 @@ def ensure_configured(desired: Desired, key: Ensured, secret_arn: str, kms: KMSC
     as_wanted = present is not None and present.settings == configuration.wanted(resource, secret_arn)
     if as_wanted and any(serves(grant, desired.grant_name, secret_arn, arn) for grant in list_grants(kms, key.arn)):
         return Ensured(arn=arn, changed=False)
+    registry.note_former(desired.access_id, present.whole if present else None)
     with settling(key.created):
-        if present is None:
-            configuration.create(client, resource, secret_arn, desired.tags())
-        else:
+        if present is not None:
             configuration.update(client, resource, secret_arn, present)
+        elif not configuration.create(client, resource, secret_arn, desired.tags()):
+            raise TransientAwsError(f"{arn} has just been made")
     return Ensured(arn=arn, changed=True)

@@ -65,6 +65,7 @@ class Outcome(Document):
     resources: Resources = Resources()
     errors: tuple[ProblemFound, ...] = ()
     failure: Failure | None = None
+    undone: tuple[str, ...] = ()
     execution_arn: str = Field(pattern=r"^arn:")
 
 
@@ -86,7 +87,10 @@ class RequestRejected(Outcome):
 
 
 class RequestFailed(Outcome):
-    """The request was sound, but something on the way failed."""
+    """The request was sound, but something on the way failed; `undone` was taken back of what it had made.
+
+    `changed` is true only if that could not be done whole; then the tag `latchkey:request` shows what is left.
+    """
 
     status: Literal["failed"]
     failure: Failure
@@ -150,6 +154,7 @@ class Report(Document):
     checks: tuple[CheckResult, ...] = ()
     resources: Resources = Resources()
     caught: CaughtError | None = None
+    undone: tuple[str, ...] = ()
 
 
 def outcome_of(report: Report) -> Outcome:
@@ -165,7 +170,7 @@ def outcome_of(report: Report) -> Outcome:
         own = {"status": "rejected", "changed": False, "errors": report.caught.problems}
     elif report.detail_type == "Request Failed" and report.caught:
         failure = {"name": report.caught.error, "message": report.caught.message}
-        own = {"status": "failed", "changed": report.changed, "failure": failure, "resources": report.resources}
+        own = {"status": "failed", "changed": report.changed, "failure": failure, "undone": report.undone}
     else:
         status = "active" if report.changed else "unchanged"
         own = {"status": status, "changed": report.changed, "checks": report.checks, "resources": report.resources}
@@ -193,6 +198,8 @@ def report_outcome(report: Report, registry: Registry, events: EventBridgeClient
         outcome.model_dump_json(by_alias=True, exclude_none=True),
     )
     recorded = json.loads(detail)
+    if report.access_id:
+        registry.end_access(report.access_id, report.execution_arn)
     arns = [arn for arn in recorded.get("resources", {}).values() if arn.startswith("arn:")]
     answer = events.put_events(
         Entries=[

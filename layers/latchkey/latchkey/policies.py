@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from latchkey.errors import Conflict
 from latchkey.settings import Place
 
 Statement = dict[str, Any]
@@ -178,6 +179,8 @@ def merge(document: Document | None, own: Iterable[Statement]) -> Document:
     statements = _statements(merged)
     for wanted in own:
         position = next((at for at, statement in enumerate(statements) if statement.get("Sid") == wanted["Sid"]), None)
+        if position is not None and statements[position]["Effect"] != "Allow":
+            raise Conflict(f"the policy denies something under the Sid {wanted['Sid']}, which is Latchkey's own")
         if position is None:
             statements.append(copy.deepcopy(wanted))
         elif not includes(statements[position], wanted):
@@ -224,6 +227,26 @@ def _deleted_principals(statement: Statement) -> set[str]:
     return {name for names in _principals(statement).values() for name in _list(names) if _UNIQUE_ID.fullmatch(name)}
 
 
+def replace_own(document: Document | None, own: Iterable[Statement], *, kept: Sequence[str] = ()) -> Document:
+    """`document` with exactly these statements of ours, and those whose Sids are `kept`; foreign ones stay as they are."""
+    statements = [s for s in _statements(document or {}) if not is_own(s) or s.get("Sid") in kept]
+    return {**(document or new_document(())), "Statement": [*statements, *own]}
+
+
+def same_own(one: Document | None, other: Document) -> bool:
+    """Do two documents say the same in our statements, whatever their order and whether lists of one stand alone?"""
+    mine, theirs = own_statements(one), own_statements(other)
+    return len(mine) == len(theirs) and not missing_from(one, theirs) and not missing_from(other, mine)
+
+
+def union(contributions: Iterable[Iterable[Statement]]) -> list[Statement]:
+    """What several accesses want of one document, as one statement for each purpose."""
+    document = new_document(())
+    for statements in contributions:
+        document = merge(document, statements)
+    return _statements(document)
+
+
 def includes(present: Statement, wanted: Statement) -> bool:
     """Does a statement say all that the wanted one says, and nothing beyond more principals and more listed values?"""
     if {**present, "Principal": 0, "Condition": 0, "Action": 0, "Resource": 0} != {
@@ -237,7 +260,7 @@ def includes(present: Statement, wanted: Statement) -> bool:
     if any(set(_list(present.get(member))) != set(_list(wanted[member])) for member in ("Action", "Resource")):
         return False
     principals = _principals(present)
-    if any(not set(_list(names)) <= set(_list(principals.get(kind))) for kind, names in wanted["Principal"].items()):
+    if any(not set(_list(names)) <= set(_list(principals.get(kind))) for kind, names in _principals(wanted).items()):
         return False
     return _conditions_include(present.get("Condition", {}), wanted.get("Condition", {}))
 

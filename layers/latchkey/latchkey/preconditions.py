@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from latchkey import policies
-from latchkey.aws import ClientOf, is_missing
-from latchkey.desired import CONSENT, MANAGED_BY, Desired, desire
+from latchkey.aws import ClientOf, is_missing, regions, translate
+from latchkey.desired import ACCESS, CONSENT, MANAGED_BY, OURS, Desired, desire
 from latchkey.documents import Document
-from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.errors import AccessDenied, Conflict, InvalidRequest, Problem
 from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_secret, key_policy, secret_policy
 from latchkey.registry import Registry
 from latchkey.requests import AnyOnboarding
@@ -40,9 +40,16 @@ class Look:
 
     def problems(self, desired: Desired) -> Iterator[Problem]:
         """Everything that speaks against a request, in no particular order; each thing is looked at once."""
-        key, secret = self._find_key(desired), self._find_secret(desired)
+        secret = self._find_secret(desired)
         yield from self._principals(desired)
-        yield from self._key(desired, key, secret)
+        try:
+            key = self._find_key(desired)
+            yield from self._key(desired, key, secret)
+        except ClientError as error:
+            if not isinstance(translate(error), AccessDenied):
+                raise
+            key = None
+            yield self._hidden_key(desired)
         yield from self._existing_secret(desired, secret) if desired.existing_secret_arn else self._new_secret(desired, secret)
         if secret is not None:
             yield from self._key_move(desired, key, secret)
@@ -54,6 +61,11 @@ class Look:
         arn = desired.request.key.arn
         is_here = arn is None or arn.startswith(desired.place.arn("kms", "key/"))
         return find_key(self.kms, arn or desired.alias or "") if is_here else None
+
+    def _hidden_key(self, desired: Desired) -> Problem:
+        """A key that does not let itself be looked at does not let IAM decide."""
+        place = "key.arn" if desired.request.key.arn else "key.alias"
+        return Problem(place, _not_delegating(desired))
 
     def _find_secret(self, desired: Desired) -> ObservedSecret | None:
         arn = desired.existing_secret_arn
@@ -115,8 +127,7 @@ class Look:
             return
         policy = key_policy(self.kms, key.arn)
         if not policies.delegates_to_iam(policy, desired.place):
-            root = desired.place.arn("iam", "root", region="")
-            yield f"its policy does not delegate to IAM: add a statement that allows kms:* on * to {root}"
+            yield _not_delegating(desired)
         under_default_key = secret is not None and secret.kms_key_id is None
         wanted = desired.key_statements_beside(secret.arn if secret else "", under_default_key=under_default_key)
         if policies.missing_from(policy, wanted):
@@ -139,20 +150,40 @@ class Look:
             yield Problem("secret.name", f"must begin with {self.settings.secret_prefix}, the stack's parameter SecretPrefix")
         if found is not None and found.is_being_deleted:
             yield Problem("secret.name", "a secret of this name is being deleted: restore it or wait until it is gone")
-        elif found is not None and MANAGED_BY not in found.tags:
+        elif found is not None and found.tags.get(MANAGED_BY) != OURS:
             yield Problem("secret.name", f"{found.arn} exists and is not Latchkey's: adopt it with existing, or choose a name")
+        elif found is not None and found.tags.get(ACCESS) != desired.access_id:
+            yield Problem("secret.name", f"{found.arn} was made for another access: share it with existing")
+        elif found is not None and desired.request.secret.value.copy_from:
+            yield from self._alone(desired, "secret.value.copyFrom", "would change the token")
 
     def _key_move(self, desired: Desired, key: ObservedKey | None, secret: ObservedSecret) -> Iterator[Problem]:
         """Leaving aws/secretsmanager loses no reader; leaving another customer key may, so it must be asked for."""
-        if secret.kms_key_id is None or desired.request.secret.move_key or (key and key.arn == secret.kms_key_id):
+        if secret.kms_key_id is None or (key and key.arn == self._key_arn(secret.kms_key_id)):
+            return
+        if desired.request.secret.move_key:
+            yield from self._alone(desired, "secret.moveKey", "would move the key")
             return
         rule = f"is under {secret.kms_key_id}: name that key in key.arn, or set secret.moveKey to true to take it from there"
         yield Problem("secret.value.existing.secretArn" if desired.existing_secret_arn else "secret.name", rule)
 
+    def _key_arn(self, key_id: str) -> str:
+        """A secret tells its key as it was associated: by ARN, id or alias."""
+        key = None if key_id.startswith("arn:") and ":key/" in key_id else find_key(self.kms, key_id)
+        return key.arn if key else key_id
+
+    def _alone(self, desired: Desired, place: str, what: str) -> Iterator[Problem]:
+        """What changes a secret for all its readers is refused while other accesses read it."""
+        if others := self.registry.others(desired.secret_resource, desired.access_id):
+            yield Problem(place, f"{what} of {', '.join(sorted(others))}, which read the same secret")
+
     def _known_host(self, desired: Desired, secret: ObservedSecret) -> Iterator[Problem]:
         """A token that exists goes only where it goes already, or where the stack's parameters let it go."""
         host = desired.origin_host
-        if host is None or self._is_allowed(host) or host in self.registry.origin_hosts(secret.name):
+        own = secret.tags.get(ACCESS) == desired.access_id and self.registry.access(desired.access_id) is None
+        if own:  # made for this access by a request that failed: it has never been sent anywhere
+            return
+        if host is None or self._is_allowed(host) or host in self.registry.origin_hosts(secret.arn):
             return
         yield Problem(
             "resource.baseUrl",
@@ -160,7 +191,7 @@ class Look:
         )
 
     def _is_allowed(self, host: str) -> bool:
-        return any(fnmatchcase(host, pattern) for pattern in self.settings.allowed_origin_hosts)
+        return any(fnmatchcase(host, pattern.lower()) for pattern in self.settings.allowed_origin_hosts)
 
     def _source(self, desired: Desired) -> Iterator[Problem]:
         source = desired.request.secret.value.copy_from
@@ -170,6 +201,9 @@ class Look:
         _, partition, _, region, account, _ = source.secret_arn.split(":", 5)
         if (partition, account) != (desired.place.partition, desired.place.account):
             yield Problem(place, f"must be a secret of account {desired.place.account}")
+            return
+        if region not in regions(partition):
+            yield Problem(place, "names a Region that does not exist")
             return
         secret = find_secret(self.secretsmanager(region), source.secret_arn)
         yield from (Problem(place, rule) for rule in _secret_rules(secret, "import"))
@@ -181,6 +215,11 @@ class Look:
         configuration = desired.system.configuration
         present = configuration.read(self.client_of(configuration.service), desired.resource) if configuration else None
         request = desired.request.secret
+        base_url = getattr(desired.resource, "base_url", None)
+        foreign = present is not None and not _is_ours_or_consented(dict(present.tags))
+        if present is not None and foreign and present.settings.get("baseUrl") != base_url:
+            rule = "is another than the resource has, which is not Latchkey's: its owner consents by the tag"
+            yield Problem("resource.baseUrl", f"{rule} {CONSENT} = adopt on {present.arn}")
         if present is None or present.secret_arn is None or request.value.generate is None or request.replaces_token:
             return
         if secret is None or secret.arn != present.secret_arn:
@@ -188,13 +227,18 @@ class Look:
             yield Problem("secret.replacesToken", rule)
 
 
+def _not_delegating(desired: Desired) -> str:
+    root = desired.place.arn("iam", "root", region="")
+    return f"its policy does not delegate to IAM: add a statement that allows kms:* on * to {root}"
+
+
 def _dead_principals(policy: policies.Document) -> Iterator[str]:
     if dead := policies.deleted_principals(policy):
         yield f"its policy names principals that were deleted, so AWS takes no change of it: remove {', '.join(dead)}"
 
 
-def _is_ours_or_consented(tags: dict[str, str], consent: str = "adopt") -> bool:
-    return MANAGED_BY in tags or tags.get(CONSENT) == consent
+def _is_ours_or_consented(tags: dict[str, str]) -> bool:
+    return tags.get(MANAGED_BY) == OURS or tags.get(CONSENT) == "adopt"
 
 
 def _secret_rules(secret: ObservedSecret | None, consent: str) -> Iterator[str]:
@@ -205,8 +249,9 @@ def _secret_rules(secret: ObservedSecret | None, consent: str) -> Iterator[str]:
         yield "is being deleted"
     if secret.owning_service:
         yield f"is managed by {secret.owning_service}, which alone may change it"
-    if not _is_ours_or_consented(secret.tags, consent):
-        yield f"the secret is not Latchkey's: its owner consents by the tag {CONSENT} = {consent} on {secret.arn}"
+    # A copy goes to another secret and from there to any host, so even our own secrets need their owner's consent to it.
+    if secret.tags.get(CONSENT) != consent and not (consent == "adopt" and secret.tags.get(MANAGED_BY) == OURS):
+        yield f"its owner has not consented: by the tag {CONSENT} = {consent} on {secret.arn}"
 
 
 class CheckRequestInput(Document):
@@ -216,9 +261,11 @@ class CheckRequestInput(Document):
     content_hash: str
     execution_arn: str
     system: str | None = None
+    access_id: str | None = None
     request: AnyOnboarding | None = None
     problems: tuple[Problem, ...] = ()
     findings: tuple[Problem, ...] = ()
+    unreadable: bool = False
 
 
 class Checked(Document):
@@ -231,19 +278,24 @@ class Checked(Document):
 
 
 def check_request(event: CheckRequestInput, look: Look) -> Checked:
-    """Claims the request id, then raises InvalidRequest with every problem; what a token may be sent to is noted last."""
-    problems = {*event.problems, *event.findings}
+    """Claims the request id and the access, then raises InvalidRequest with every problem; at last notes the token's host."""
+    problems, registry = {*event.problems, *event.findings}, look.registry
     try:
-        look.registry.claim_request(event.request_id, event.content_hash, event.execution_arn)
+        registry.claim_request(event.request_id, event.content_hash, event.execution_arn)
     except Conflict as error:
-        problems.add(Problem("requestId", str(error)))
-    desired = desire(event.request, look.settings) if event.request else None
-    if desired:
-        problems.update(look.problems(desired))
-    if problems or not desired:
+        raise InvalidRequest({*problems, Problem("requestId", str(error))}) from None
+    if event.request is None:
         raise InvalidRequest(problems)
-    if desired.origin_host:
-        look.registry.add_origin_host(desired.secret_name, desired.origin_host)
+    desired = desire(event.request, look.settings)
+    registry.begin_access(desired.access_id, event.request.wire, event.execution_arn)
+    registry.await_removal(desired.secret_resource)
+    problems.update(look.problems(desired))
+    if event.unreadable and desired.request.secret.value.source_arn and not problems:
+        rule = "the secret's value cannot be read, so its form is unknown: its key must let IAM decide on kms:Decrypt"
+        problems.add(Problem("secret.value", rule))
+    if problems:
+        raise InvalidRequest(problems)
+    registry.refer(desired.secret_resource, desired.access_id)
     return Checked(
         accessId=desired.access_id,
         needsSecret=desired.needs_secret,

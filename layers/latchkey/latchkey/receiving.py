@@ -53,7 +53,7 @@ def execution_input(event: RequestEvent) -> dict[str, Any]:
         )
     except InvalidRequest as error:
         return known | {"problems": [asdict(problem) for problem in error.problems]}
-    return known | {"request": request.model_dump(mode="json", by_alias=True, exclude_unset=True)}
+    return known | {"accessId": request.access_id, "request": request.wire}
 
 
 def receive_request(event: RequestEvent, stepfunctions: SFNClient, state_machine_arn: str) -> Received:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -16,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from latchkey import aws
 from latchkey.aws import code_of
-from latchkey.errors import Conflict, TransientAwsError
+from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.settings import settings
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 
 # Longer than the timeout of any function that holds one, so that a lease never ends under a living holder.
 LEASE_SECONDS = 180
+
+LEASE_WAIT_SECONDS = 10
+
+# Longer than the state machine may run.
+STALE_SECONDS = 2 * 3600
 
 _serialize, _deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
 
@@ -40,6 +47,14 @@ class AccessRecord:
     secret_arn: str
     resource_arn: str
     version: int = 0
+
+
+@dataclass(frozen=True)
+class NotedKey:
+    """A key that was begun for an alias; its ARN is missing if the answer of CreateKey was lost."""
+
+    arn: str | None
+    begun: datetime
 
 
 class Registry:
@@ -83,35 +98,151 @@ class Registry:
         raise Conflict("two requests share an id and the beginning of their content hash")
 
     def access(self, access_id: str) -> AccessRecord | None:
+        """What is recorded of an access that has been onboarded, or None."""
         item = self._get("access", access_id)
-        return _access(item) if item else None
+        return _access(item) if "version" in item else None
 
-    def save_access(self, record: AccessRecord) -> AccessRecord:
-        """Writes an access over the version it was read with, and notes it at its key and secret.
+    def begin_access(self, access_id: str, request: Mapping[str, Any], execution_arn: str) -> None:
+        """Takes the access for one request and notes what it wants; raises NotYetEffective while another has it.
+
+        A request that ended without saying so holds it no longer than any execution can last.
+        """
+        now = int(time.time())
+        values = {":me": execution_arn, ":now": now, ":stale": now - STALE_SECONDS, ":request": json.dumps(request)}
+        try:
+            self._update(
+                "access",
+                access_id,
+                "SET running = :me, runningSince = :now, pending = :request",
+                "attribute_not_exists(running) OR running = :me OR runningSince < :stale",
+                values,
+            )
+        except _ConditionFailed:
+            raise NotYetEffective("another request is working on this access") from None
+
+    def has_access(self, access_id: str, execution_arn: str) -> bool:
+        """Is it this execution that has the access now?"""
+        return self._get("access", access_id).get("running") == execution_arn
+
+    def end_access(self, access_id: str, execution_arn: str) -> None:
+        """Gives the access free for the next request, if this execution has it."""
+        with suppress(_ConditionFailed):
+            self._update(
+                "access",
+                access_id,
+                "REMOVE running, runningSince, pending, former",
+                "running = :me",
+                {":me": execution_arn},
+            )
+
+    def note_former(self, access_id: str, former: Mapping[str, Any] | None) -> None:
+        """Notes what the resource was set to before this request touched it (None: it was not there); only the first counts."""
+        self._update("access", access_id, "SET former = if_not_exists(former, :former)", None, {":former": json.dumps(former)})
+
+    def former(self, access_id: str) -> tuple[bool, Any]:
+        """Whether the running request touched the resource, and what that was set to before."""
+        noted = self._get("access", access_id).get("former")
+        return noted is not None, json.loads(noted) if noted is not None else None
+
+    def save_access(self, record: AccessRecord, wanted: Mapping[str, Any]) -> AccessRecord:
+        """Writes an access and the request it fulfils, over the version it was read with.
 
         Raises TransientAwsError if somebody wrote it in between: read again and decide again.
         """
         saved = replace(record, version=record.version + 1)
-        for arn in (saved.key_arn, saved.secret_arn):
-            self._update("resource", arn, "ADD accesses :access", None, {":access": {saved.access_id}})
-        item = {"kind": "access", "id": saved.access_id, "updatedAt": _now()} | _wire(saved)
+        names = {f"#{name}": name for name in _wire(saved)}
+        values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": _now()}
+        values[":wanted"] = json.dumps(wanted)
+        settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
         try:
-            self._put(item, "attribute_not_exists(id) OR version = :version", {":version": record.version})
+            self._update(
+                "access",
+                saved.access_id,
+                f"SET {settings}, wanted = :wanted, updatedAt = :now",
+                "attribute_not_exists(version) OR version = :read",
+                values,
+                names,
+            )
         except _ConditionFailed:
             raise TransientAwsError("the access was written by somebody else meanwhile") from None
         return saved
 
-    def origin_hosts(self, secret_name: str) -> frozenset[str]:
+    def refer(self, resource: str, access_id: str) -> None:
+        """Says, before it uses a key or secret, that an access does; raises NotYetEffective while that is being removed."""
+        try:
+            self._update(
+                "resource", resource, "ADD accesses :access", "attribute_not_exists(removing)", {":access": {access_id}}
+            )
+        except _ConditionFailed:
+            raise NotYetEffective(f"{resource} is being removed by another request") from None
+
+    def await_removal(self, resource: str) -> None:
+        """Raises NotYetEffective while a key or secret is being removed."""
+        if "removing" in self._get("resource", resource):
+            raise NotYetEffective(f"{resource} is being removed by another request")
+
+    def begin_removal(self, resource: str, access_id: str) -> bool:
+        """Closes a key or secret to new accesses; False, and nothing changed, if any other access refers to it."""
+        try:
+            self._update(
+                "resource",
+                resource,
+                "SET removing = :now",
+                "attribute_not_exists(accesses) OR accesses = :only",
+                {":now": _now(), ":only": {access_id}},
+            )
+        except _ConditionFailed:
+            return False
+        return True
+
+    def forget(self, resource: str) -> None:
+        """Takes a removed key or secret out of the registry, so that its name may be used again."""
+        self._dynamodb.delete_item(TableName=self._table, Key=_item({"kind": "resource", "id": resource}))
+
+    def forget_closed(self, resource: str) -> None:
+        """Finishes a removal that came no further than the thing itself."""
+        with suppress(_ConditionFailed), _conditions():
+            self._dynamodb.delete_item(
+                TableName=self._table,
+                Key=_item({"kind": "resource", "id": resource}),
+                ConditionExpression="attribute_exists(removing)",
+            )
+
+    def release(self, resource: str, access_id: str) -> None:
+        """Takes back what `refer` said."""
+        self._update("resource", resource, "DELETE accesses :access", None, {":access": {access_id}})
+
+    def wanted_before(self, access_id: str) -> dict[str, Any] | None:
+        """The request that an access last fulfilled, whatever runs now."""
+        wanted = self._get("access", access_id).get("wanted")
+        return json.loads(wanted) if wanted else None
+
+    def others(self, resource: str, access_id: str) -> frozenset[str]:
+        """The accesses beside this one that refer to a key or secret."""
+        return frozenset(self._get("resource", resource).get("accesses", ())) - {access_id}
+
+    def requests_of(self, resource: str, *, beside: str) -> list[dict[str, Any]]:
+        """What the accesses that refer to a key or secret want of it, without one of them."""
+        items = [self._get("access", access_id) for access_id in sorted(self.others(resource, beside))]
+        wanted = [text for item in items for text in (item.get("wanted"), item.get("pending")) if text]
+        return [json.loads(text) for text in wanted]
+
+    def origin_hosts(self, secret: str) -> frozenset[str]:
         """The hosts to which the accesses of a secret send its token."""
-        return frozenset(self._get("resource", f"secret {secret_name}").get("hosts", ()))
+        return frozenset(self._get("resource", secret).get("hosts", ()))
 
-    def add_origin_host(self, secret_name: str, host: str) -> None:
-        """Notes, before the secret is made or used, where its token goes; by name, since the ARN is not known then."""
-        self._update("resource", f"secret {secret_name}", "ADD hosts :host", None, {":host": {host}})
+    def add_origin_host(self, secret: str, host: str) -> None:
+        """Notes, before the secret is made or used, where its token goes."""
+        self._update("resource", secret, "ADD hosts :host", None, {":host": {host}})
 
-    def key_noted_for(self, alias: str) -> str | None:
-        """The ARN of the key that was made for an alias, whether or not the alias was made after it."""
-        return self._get("resource", alias).get("keyArn")
+    def key_noted_for(self, alias: str) -> NotedKey | None:
+        """What is known of the key for an alias before the alias is made, or None if nobody began to make one."""
+        item = self._get("resource", alias)
+        return NotedKey(item.get("keyArn"), datetime.fromisoformat(item["begunAt"])) if "begunAt" in item else None
+
+    def begin_key(self, alias: str) -> None:
+        """Notes that a key is about to be made: should its answer be lost, somebody must look for it."""
+        self._update("resource", alias, "SET begunAt = :now REMOVE keyArn", None, {":now": _now()})
 
     def note_key(self, alias: str, key_arn: str) -> None:
         """Notes a key at once when it is made: until it has its alias, nothing else finds it."""
@@ -119,29 +250,38 @@ class Registry:
 
     @contextmanager
     def lease(self, name: str) -> Iterator[None]:
-        """Holds `name` alone while the body runs; raises TransientAwsError if another holds it. A crash frees it by time."""
-        holder, now = uuid.uuid4().hex, int(time.time())
-        item = {"kind": "lease", "id": name, "holder": holder, "expiresAt": now + LEASE_SECONDS}
-        try:
-            self._put(item, "attribute_not_exists(id) OR expiresAt < :now", {":now": now})
-        except _ConditionFailed:
-            raise TransientAwsError(f"another request is working on {name}") from None
+        """Holds `name` alone while the body runs; a crash frees it by time.
+
+        Raises NotYetEffective if another holds it for longer than a short wait: the state machine asks again.
+        """
+        holder, deadline = uuid.uuid4().hex, time.monotonic() + LEASE_WAIT_SECONDS
+        while not self._take(name, holder):
+            if time.monotonic() > deadline:
+                raise NotYetEffective(f"another request is working on {name}")
+            time.sleep(secrets.randbelow(400) / 1000 + 0.1)
         try:
             yield
         finally:
             self._release(name, holder)
 
-    def _release(self, name: str, holder: str) -> None:
+    def _take(self, name: str, holder: str) -> bool:
+        now = int(time.time())
+        item = {"kind": "lease", "id": name, "holder": holder, "expiresAt": now + LEASE_SECONDS}
+        condition = "attribute_not_exists(id) OR expiresAt < :now OR holder = :holder"
         try:
+            self._put(item, condition, {":now": now, ":holder": holder})
+        except _ConditionFailed:
+            return False
+        return True
+
+    def _release(self, name: str, holder: str) -> None:
+        with suppress(_ConditionFailed), _conditions():
             self._dynamodb.delete_item(
                 TableName=self._table,
                 Key=_item({"kind": "lease", "id": name}),
                 ConditionExpression="holder = :holder",
                 ExpressionAttributeValues=_item({":holder": holder}),
             )
-        except ClientError as error:
-            if code_of(error) != "ConditionalCheckFailedException":
-                raise
 
     def _get(self, kind: str, item_id: str) -> dict[str, Any]:
         key = _item({"kind": kind, "id": item_id})
@@ -157,8 +297,17 @@ class Registry:
                 ExpressionAttributeValues=_item(values),
             )
 
-    def _update(self, kind: str, item_id: str, update: str, condition: str | None, values: Mapping[str, Any]) -> None:
+    def _update(
+        self,
+        kind: str,
+        item_id: str,
+        update: str,
+        condition: str | None,
+        values: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         conditional: Any = {"ConditionExpression": condition} if condition else {}
+        conditional |= {"ExpressionAttributeNames": names} if names else {}
         with _conditions():
             self._dynamodb.update_item(
                 TableName=self._table,

@@ -194,6 +194,11 @@ class OnboardingRequest[R: Resource](Document):
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_own_tags)] = Field(default_factory=dict)
 
     @property
+    def wire(self) -> dict[str, Any]:
+        """The request as it was sent."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    @property
     def access_id(self) -> str:
         """`<system>/<kind>/<name>`: the unit of request, of record and of repair."""
         return f"{self.system}/{self.resource.kind}/{self.resource.name}"
@@ -278,5 +283,5 @@ def _load(value: object) -> OnboardingRequest[Any]:
 AnyOnboarding = Annotated[
     OnboardingRequest[Any],
     PlainValidator(_load),
-    PlainSerializer(lambda request: request.model_dump(mode="json", by_alias=True, exclude_unset=True)),
+    PlainSerializer(lambda request: request.wire),
 ]

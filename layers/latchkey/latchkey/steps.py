@@ -18,7 +18,8 @@ from latchkey.errors import InvalidRequest, LatchkeyError, Problem
 from latchkey.requests import is_request_id
 
 logger = Logger()
-tracer = Tracer()
+# Not patched: the X-Ray SDK records the messages of failed AWS calls, and Secrets Manager's may quote what was sent.
+tracer = Tracer(auto_patch=False)
 metrics = Metrics(namespace="Latchkey")
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]

@@ -8,7 +8,7 @@ import string
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from latchkey.aws import code_of
 from latchkey.desired import Desired
@@ -34,9 +34,10 @@ _UNREADABLE = {
 
 
 class Findings(Document):
-    """Problems with the form of values, told without them."""
+    """Problems with the form of values, told without them; `unreadable` if there is a value that could not be read, or none."""
 
     findings: tuple[Problem, ...]
+    unreadable: bool = False
 
 
 def generated_value(desired: Desired) -> str:
@@ -44,20 +45,25 @@ def generated_value(desired: Desired) -> str:
     generate = desired.request.secret.value.generate
     if generate is None:
         raise Conflict("the secret to be used has gone since the request was checked")
-    return _compose(desired, "".join(secrets.choice(_ALPHABET) for _ in range(generate.length)))
+    return compose(desired, "".join(secrets.choice(_ALPHABET) for _ in range(generate.length)))
 
 
-def copied_value(desired: Desired, client_of_region: ClientOfRegion) -> str | None:
-    """The value of the secret named in copyFrom in this system's form, or None if the request copies nothing."""
+def copied_token(desired: Desired, client_of_region: ClientOfRegion) -> str | None:
+    """The token in the secret named in copyFrom, or None if the request copies nothing."""
     source = desired.request.secret.value.copy_from
     if source is None:
         return None
     text = read_value(client_of_region(_region(source.secret_arn)), source.secret_arn)
     token = _member(text, source.key) if source.key else text
-    rule = _rule_broken(_shape(desired), token, source.key)
+    rule = _rule_broken(_shape(desired), token, "copyFrom.key")
     if rule or token is None:
         raise InvalidRequest([Problem("secret.value.copyFrom", rule or "")])
-    return _compose(desired, token)
+    return token
+
+
+def compose(desired: Desired, token: str, present: str = "{}") -> str:
+    """The secret's value: the present JSON object with the member the system looks up set to the token."""
+    return json.dumps(json.loads(present) | {_shape(desired).member(desired.resource): token})
 
 
 def check_value(desired: Desired, client_of_region: ClientOfRegion) -> Findings:
@@ -69,35 +75,33 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> Findings:
     if shape is None:
         return Findings(findings=())
     request = desired.request.secret.value
+    member = shape.member(desired.resource)
     key: str | None
     if request.copy_from is not None:
-        place, secret, key = "secret.value.copyFrom", request.copy_from.secret_arn, request.copy_from.key
+        place, secret, key, named_by = (
+            "secret.value.copyFrom",
+            request.copy_from.secret_arn,
+            request.copy_from.key,
+            "copyFrom.key",
+        )
     elif request.existing is not None:
-        place, secret, key = "secret.value.existing", request.existing.secret_arn, shape.member(desired.resource)
+        place, secret, key, named_by = "secret.value.existing", request.existing.secret_arn, member, "resource.secretKey"
     else:
-        place, secret, key = "secret.name", desired.secret_name, shape.member(desired.resource)
+        place, secret, key, named_by = "secret.name", desired.secret_name, member, "resource.secretKey"
     region = _region(secret) if request.source_arn else desired.place.region
-    text = _value_if_readable(client_of_region(region), secret)
-    rule = None if text is None else _rule_broken(shape, _member(text, key) if key else text, key)
+    try:
+        text = read_value(client_of_region(region), secret)
+    except (ClientError, EndpointConnectionError) as error:
+        if isinstance(error, ClientError) and code_of(error) not in _UNREADABLE:
+            raise
+        return Findings(findings=(), unreadable=True)
+    rule = _rule_broken(shape, _member(text, key) if key else text, named_by)
     return Findings(findings=(Problem(place, rule),) if rule else ())
 
 
 def read_value(secretsmanager: SecretsManagerClient, secret: str) -> str:
     """The current value of a secret as text; a binary secret reads as empty."""
     return secretsmanager.get_secret_value(SecretId=secret).get("SecretString", "")
-
-
-def _value_if_readable(secretsmanager: SecretsManagerClient, secret: str) -> str | None:
-    try:
-        return read_value(secretsmanager, secret)
-    except ClientError as error:
-        if code_of(error) in _UNREADABLE:
-            return None
-        raise
-
-
-def _compose(desired: Desired, token: str) -> str:
-    return json.dumps({_shape(desired).member(desired.resource): token})
 
 
 def _shape(desired: Desired) -> SecretShape:
@@ -116,9 +120,10 @@ def _member(text: str, key: str) -> str | None:
     return member if isinstance(member, str) else None
 
 
-def _rule_broken(shape: SecretShape, token: str | None, key: str | None) -> str | None:
+def _rule_broken(shape: SecretShape, token: str | None, named_by: str) -> str | None:
+    """The name of the member is not repeated: a hurried sender may have put the token there."""
     if token is None:
-        return f"the secret must be a JSON object with the text member {key}"
+        return f"the secret must be a JSON object with the text member that {named_by} names"
     if not shape.minimum <= len(token) <= shape.maximum:
         return f"the token must be {shape.minimum} to {shape.maximum} characters long"
     return None

@@ -77,5 +77,7 @@ def record_access(desired: Desired, key_arn: str, secret_arn: str, registry: Reg
         resource_arn=desired.resource.arn(desired.place),
         version=found.version if found else 0,
     )
-    saved = found if found == wanted else registry.save_access(wanted)
+    if desired.origin_host:
+        registry.add_origin_host(secret_arn, desired.origin_host)
+    saved = found if found == wanted else registry.save_access(wanted, desired.request.wire)
     return Recorded(accessId=saved.access_id, version=saved.version)

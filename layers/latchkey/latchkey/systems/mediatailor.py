@@ -103,13 +103,32 @@ class SourceLocations(Configuration):
         }
         # What an omitted member means in an update is not documented, so everything the location has is sent again.
         kept: dict[str, Any] = {member: found[member] for member in _OTHER_SETTINGS if found.get(member)}
-        return Configured(found["Arn"], settings, token.get("SecretArn") if sends_token else None, kept)
+        whole = kept | {
+            "SourceLocationName": found["SourceLocationName"],
+            "HttpConfiguration": found["HttpConfiguration"],
+            "AccessConfiguration": access,
+        }
+        secret_arn = token.get("SecretArn") if sends_token else None
+        return Configured(found["Arn"], settings, secret_arn, kept, whole, found.get("Tags", {}))
 
-    def create(self, client: MediaTailorClient, resource: SourceLocation, secret_arn: str, tags: Mapping[str, str]) -> None:
-        client.create_source_location(**_settings(resource, secret_arn), Tags=tags)
+    def create(self, client: MediaTailorClient, resource: SourceLocation, secret_arn: str, tags: Mapping[str, str]) -> bool:
+        try:
+            client.create_source_location(**_settings(resource, secret_arn), Tags=tags)
+        except ClientError:
+            # After a lost answer botocore asks again and hears that the location exists.
+            if _describe(client, resource.name) is None:
+                raise
+            return False
+        return True
 
     def update(self, client: MediaTailorClient, resource: SourceLocation, secret_arn: str, present: Configured) -> None:
         client.update_source_location(**_settings(resource, secret_arn), **present.kept)
+
+    def restore(self, client: MediaTailorClient, whole: Mapping[str, Any]) -> None:
+        client.update_source_location(**whole)
+
+    def delete(self, client: MediaTailorClient, resource: SourceLocation) -> None:
+        client.delete_source_location(SourceLocationName=resource.name)
 
     def alerts(self, client: MediaTailorClient, resource_arn: str) -> tuple[str, ...]:
         pages = client.get_paginator("list_alerts").paginate(ResourceArn=resource_arn)

@@ -47,13 +47,15 @@ class SecretShape:
 class Configured:
     """What a consumer resource is set to now: the settings Latchkey cares for, and the secret it reads, if any.
 
-    `kept` are its other settings as the API takes them, to be sent again where an update replaces the whole.
+    `kept` are its other settings as the API takes them, to be sent again where an update replaces the whole; `whole` are all.
     """
 
     arn: str
     settings: Mapping[str, str]
     secret_arn: str | None
     kept: Mapping[str, Any]
+    whole: Mapping[str, Any]
+    tags: Mapping[str, str]
 
 
 class Configuration(ABC):
@@ -70,12 +72,20 @@ class Configuration(ABC):
         """What the resource is set to, or None if it certainly does not exist."""
 
     @abstractmethod
-    def create(self, client: Any, resource: Any, secret_arn: str, tags: Mapping[str, str]) -> None:
-        """Makes the resource with its settings and tags."""
+    def create(self, client: Any, resource: Any, secret_arn: str, tags: Mapping[str, str]) -> bool:
+        """Makes the resource with its settings and tags; False if it is there by now, made by somebody or an earlier try."""
 
     @abstractmethod
     def update(self, client: Any, resource: Any, secret_arn: str, present: Configured) -> None:
         """Sets the resource, losing none of its other settings."""
+
+    @abstractmethod
+    def restore(self, client: Any, whole: Mapping[str, Any]) -> None:
+        """Sets the resource back to what it was: `whole` of an earlier `Configured`."""
+
+    @abstractmethod
+    def delete(self, client: Any, resource: Any) -> None:
+        """Deletes the resource; raises if something was put into it since."""
 
     @abstractmethod
     def alerts(self, client: Any, resource_arn: str) -> tuple[str, ...]:

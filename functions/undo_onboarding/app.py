@@ -1,0 +1,24 @@
+"""Undoes an onboarding that failed: takes back what its request made and nothing else refers to."""
+
+from latchkey import aws
+from latchkey.desired import desire
+from latchkey.documents import Document
+from latchkey.registry import registry
+from latchkey.requests import AnyOnboarding
+from latchkey.settings import settings
+from latchkey.steps import step
+from latchkey.undo import Undo, Undone
+
+
+class UndoOnboardingInput(Document):
+    """The request that failed, and the execution that carried it out."""
+
+    request: AnyOnboarding
+    execution_arn: str
+
+
+@step(UndoOnboardingInput)
+def lambda_handler(event: UndoOnboardingInput) -> Undone:
+    """Restores the resource, removes the secret, the key and our statements as far as they are this request's alone."""
+    undo = Undo(settings(), registry(), aws.kms(), aws.secretsmanager(), aws.client_of)
+    return undo(desire(event.request, settings()), event.execution_arn)

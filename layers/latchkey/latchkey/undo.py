@@ -1,0 +1,162 @@
+"""Takes back what one request made and nothing else refers to; what it found or shares stays usable for the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from latchkey import policies
+from latchkey.aws import ClientOf, is_missing
+from latchkey.desired import Desired, desire
+from latchkey.documents import Document
+from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_key_by_tags, find_secret, key_policy, secret_policy
+from latchkey.policies import Statement
+from latchkey.registry import AccessRecord, NotedKey, Registry
+from latchkey.requests import parse_onboarding
+from latchkey.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+# The shortest that KMS documents; until then a person can still cancel the deletion.
+_PENDING_DAYS = 7
+# Keeps the readers of a secret that came from the default key: the move stays, and so does its rule.
+_STAYS = ("LatchkeyFormerDefaultKey",)
+
+
+class Undone(Document):
+    """What was taken back, in words."""
+
+    undone: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Undo:
+    """Doing it twice equals doing it once; a crash between any two calls leaves something that a retry finishes."""
+
+    settings: Settings
+    registry: Registry
+    kms: KMSClient
+    secretsmanager: SecretsManagerClient
+    client_of: ClientOf
+
+    def __call__(self, desired: Desired, execution_arn: str) -> Undone:
+        """Takes the request back: first the use, then the secret, then the key. Grants are left to their clean-up.
+
+        A request that never got its access has made nothing, and what is noted there is another's.
+        """
+        if not self.registry.has_access(desired.access_id, execution_arn):
+            return Undone(undone=())
+        record = self.registry.access(desired.access_id)
+        parts = (self._resource(desired), self._secret(desired, record), self._key(desired, record))
+        return Undone(undone=tuple(told for part in parts for told in part))
+
+    def _resource(self, desired: Desired) -> Iterator[str]:
+        touched, former = self.registry.former(desired.access_id)
+        configuration = desired.system.configuration
+        if not touched or configuration is None:
+            return
+        client = self.client_of(configuration.service)
+        present = configuration.read(client, desired.resource)
+        if present is None or present.whole == former:
+            return
+        if former is not None:
+            configuration.restore(client, former)
+            yield f"{present.arn} has its former settings"
+        elif desired.made(present.tags):
+            configuration.delete(client, desired.resource)
+            yield f"{present.arn} is deleted"
+
+    def _secret(self, desired: Desired, record: AccessRecord | None) -> Iterator[str]:
+        secret = find_secret(self.secretsmanager, desired.existing_secret_arn or desired.secret_name)
+        if secret is None or secret.is_being_deleted:
+            # An earlier try of this undo may have deleted it and not come to say so.
+            self.registry.forget_closed(desired.secret_resource)
+            if record is None:
+                self.registry.release(desired.secret_resource, desired.access_id)
+            return
+        in_use = record is not None and record.secret_arn == secret.arn
+        made = desired.made(secret.tags) and not desired.existing_secret_arn
+        if made and not in_use and self.registry.begin_removal(desired.secret_resource, desired.access_id):
+            # It was never in use, so nobody can miss it, and its name must be free for the next try.
+            self.secretsmanager.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
+            self.registry.forget(desired.secret_resource)
+            yield f"{secret.arn} is deleted"
+            return
+        wanted = [other.secret_statements(secret.arn) for other in self._others(desired, desired.secret_resource, in_use)]
+        yield from self._rewrite_secret_policy(secret, policies.union(wanted))
+        if not in_use:
+            self.registry.release(desired.secret_resource, desired.access_id)
+
+    def _key(self, desired: Desired, record: AccessRecord | None) -> Iterator[str]:
+        alias = desired.alias
+        noted = self.registry.key_noted_for(alias) if alias else None
+        name = desired.request.key.arn or alias or ""
+        key = find_key(self.kms, name) or (self._begun_key(desired, noted) if noted else None)
+        if key is None:
+            return
+        if key.state == "PendingDeletion":
+            self.registry.forget_closed(key.arn)
+            return
+        in_use = record is not None and record.key_arn == key.arn
+        made = desired.made(key.tags) and alias is not None and not self._holds_secret(desired, key)
+        if made and not in_use and self.registry.begin_removal(key.arn, desired.access_id):
+            self._delete_alias(alias or "")
+            self.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=_PENDING_DAYS)
+            self.registry.forget(alias or "")
+            self.registry.forget(key.arn)
+            yield f"{key.arn} is scheduled for deletion in {_PENDING_DAYS} days"
+            return
+        wanted = [other.key_statements for other in self._others(desired, key.arn, in_use)]
+        yield from self._rewrite_key_policy(key, policies.union(wanted))
+        if not in_use:
+            self.registry.release(key.arn, desired.access_id)
+
+    def _holds_secret(self, desired: Desired, key: ObservedKey) -> bool:
+        """Is a secret that this request did not make under the key by now? The move stays, so the key must."""
+        secret = find_secret(self.secretsmanager, desired.existing_secret_arn or desired.secret_name)
+        return secret is not None and not secret.is_being_deleted and secret.kms_key_id == key.arn
+
+    def _begun_key(self, desired: Desired, noted: NotedKey) -> ObservedKey | None:
+        """The key of a CreateKey whose alias, or even whose answer, is missing."""
+        return find_key(self.kms, noted.arn) if noted.arn else find_key_by_tags(self.kms, desired.made)
+
+    def _others(self, desired: Desired, resource: str, in_use: bool) -> list[Desired]:
+        """What still refers to a key or secret: the other accesses, and this one as it was before."""
+        requests = self.registry.requests_of(resource, beside=desired.access_id)
+        own = self.registry.wanted_before(desired.access_id) if in_use else None
+        return [desire(parse_onboarding(request), self.settings) for request in (*requests, *([own] if own else []))]
+
+    def _rewrite_key_policy(self, key: ObservedKey, own: Sequence[Statement]) -> Iterator[str]:
+        with self.registry.lease(f"policy of {key.arn}"):
+            present = key_policy(self.kms, key.arn)
+            rewritten = policies.replace_own(present, own, kept=_STAYS)
+            if policies.same_own(present, rewritten):
+                return
+            self.kms.put_key_policy(KeyId=key.arn, PolicyName="default", Policy=json.dumps(rewritten))
+        yield f"the policy of {key.arn} is without this request's statements"
+
+    def _rewrite_secret_policy(self, secret: ObservedSecret, own: Sequence[Statement]) -> Iterator[str]:
+        with self.registry.lease(f"policy of {secret.arn}"):
+            present = secret_policy(self.secretsmanager, secret.arn)
+            rewritten = policies.replace_own(present, own)
+            if policies.same_own(present, rewritten):
+                return
+            if rewritten["Statement"]:
+                text = json.dumps(rewritten)
+                self.secretsmanager.put_resource_policy(SecretId=secret.arn, ResourcePolicy=text, BlockPublicPolicy=True)
+            else:
+                self.secretsmanager.delete_resource_policy(SecretId=secret.arn)
+        yield f"the policy of {secret.arn} is without this request's statements"
+
+    def _delete_alias(self, alias: str) -> None:
+        try:
+            self.kms.delete_alias(AliasName=alias)
+        except ClientError as error:
+            if not is_missing(error):
+                raise
