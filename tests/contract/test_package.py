@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from latchkey.steps import tracer
 from latchkey.systems import SYSTEMS
 from tests.contract.artefacts import FUNCTIONS, GLOBALS, LAYER, ROOT, sources, tree
 
@@ -114,6 +115,10 @@ def test_only_one_module_reads_the_environment() -> None:
 
 def test_only_one_module_makes_clients() -> None:
     assert [path.name for path in sources() if "boto3" in imported(path)] == ["aws.py"]
+
+
+def test_no_answer_of_aws_is_traced() -> None:
+    assert tracer.auto_patch is False
 
 
 def test_only_one_module_reads_values() -> None:

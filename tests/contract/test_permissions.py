@@ -8,7 +8,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
-from tests.contract.artefacts import FUNCTIONS, TEMPLATE_TEXT, actions, sources, tree
+from tests.contract.artefacts import FUNCTIONS, TEMPLATE_TEXT, actions, listed, sources, statements, tree
 
 # The names of clients in the package (the convention: a client is called after its service), and what IAM calls the service.
 CLIENTS = {
@@ -37,7 +37,10 @@ IN_OUR_NAME = {
         "mediatailor:TagResource": "CreateSourceLocation with tags",
         "secretsmanager:DescribeSecret": "MediaTailor's look at the secret",
         "secretsmanager:GetSecretValue": "MediaTailor's look at the secret",
-        "kms:CreateGrant": "MediaTailor's grant",
+    },
+    "UndoOnboardingFunction": {
+        "secretsmanager:GetSecretValue": "MediaTailor's look at the secret that the location had before",
+        "kms:CreateGrant": "MediaTailor's grant on the key of that secret",
         "kms:Decrypt": "GetSecretValue on behalf of MediaTailor",
     },
 }
@@ -74,6 +77,24 @@ def test_everything_the_package_calls_is_allowed_to_some_function() -> None:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_nothing_is_allowed_that_is_not_called(function: str) -> None:
     assert actions(FUNCTIONS[function]) - called() - set(IN_OUR_NAME.get(function, {})) == set()
+
+
+def test_the_function_that_configures_has_the_keys_own_permission_alone() -> None:
+    """It may use a key only as far as the key's policy names it, so a key that nobody gave to Latchkey stays closed to it."""
+    assert {action for action in actions(FUNCTIONS["ConfigureAccessFunction"]) if action.startswith("kms:")} == {
+        "kms:ListGrants"
+    }
+
+
+def test_what_deletes_belongs_to_the_undo_and_to_what_latchkey_made() -> None:
+    kinds = re.compile(r"(kms|secretsmanager|mediatailor):(Delete|ScheduleKeyDeletion)")
+    deleting = {name for name, function in FUNCTIONS.items() for action in actions(function) if kinds.match(action)}
+    whole = {"secretsmanager:DeleteSecret", "kms:ScheduleKeyDeletion", "mediatailor:DeleteSourceLocation"}
+
+    assert deleting == {"UndoOnboardingFunction"}
+    for statement in statements(FUNCTIONS["UndoOnboardingFunction"]):
+        if whole & set(listed(statement["Action"])):
+            assert statement["Condition"]["StringEquals"] == {"aws:ResourceTag/latchkey:managed-by": "latchkey"}
 
 
 def test_no_action_is_a_pattern() -> None:

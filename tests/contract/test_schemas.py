@@ -137,7 +137,9 @@ OUTCOMES = {
         "Request Rejected",
         caught=CaughtError(Error="InvalidRequest", Cause=json.dumps({"errorType": "InvalidRequest", "errorMessage": PROBLEMS})),
     ),
-    "request-failed": _outcome("Request Failed", caught=CaughtError(Error="States.Timeout", Cause="")),
+    "request-failed": _outcome(
+        "Request Failed", caught=CaughtError(Error="States.Timeout", Cause=""), undone=(f"{KEY} is deleted",)
+    ),
 }
 outcomes = pytest.mark.parametrize(("name", "outcome"), OUTCOMES.items(), ids=OUTCOMES)
 

@@ -147,12 +147,31 @@ def test_every_task_catches_whatever_comes_and_this_last(task: dict[str, Any]) -
     assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
 
 
-def test_a_bad_request_is_rejected_wherever_it_is_found() -> None:
-    working = {name: task for name, task in TASKS.items() if not name.startswith("Report ")}
+def _caught(task: dict[str, Any]) -> dict[str, str]:
+    return {error: catcher["Next"] for catcher in task["Catch"] for error in catcher["ErrorEquals"]}
 
-    for name, task in working.items():
-        caught = {error: catcher["Next"] for catcher in task["Catch"] for error in catcher["ErrorEquals"]}
-        assert caught == {"InvalidRequest": "Report rejection", "States.ALL": "Report failure"}, name
+
+def test_a_bad_request_is_rejected_before_anything_is_made() -> None:
+    rejecting = {name for name, task in TASKS.items() if "InvalidRequest" in _caught(task)}
+
+    assert rejecting == {"Check value", "Check request"}
+    assert {_caught(TASKS[name])["InvalidRequest"] for name in rejecting} == {"Report rejection"}
+
+
+@pytest.mark.parametrize("name", [name for name in TASKS if not name.startswith(("Report ", "Undo "))])
+def test_any_other_error_is_undone_and_then_reported(name: str) -> None:
+    caught = TASKS[name]["Catch"][-1]
+
+    assert _caught(TASKS[name])["States.ALL"] == "Undo onboarding"
+    assert caught["Assign"] == {"caught": "{% $states.errorOutput %}", "undone": [], "left": False}
+
+
+def test_an_undo_that_fails_does_not_hide_the_failure() -> None:
+    undo = TASKS["Undo onboarding"]
+
+    assert undo["Catch"][-1]["Assign"] == {"left": True}
+    assert (undo["Next"], _caught(undo)) == ("Report failure", {"States.ALL": "Report failure"})
+    assert {"caught", "undone", "changed"} <= set(TASKS["Report failure"]["Arguments"])
 
 
 def test_no_system_is_named() -> None:

@@ -71,14 +71,23 @@ def test_every_role_but_that_of_create_secret_is_denied_tokens(name: str, functi
 
 
 def test_what_is_denied_are_values_and_other_identities() -> None:
-    reading, identity = RESOURCES["DenyReadingTokens"]["Properties"]["PolicyDocument"]["Statement"]
+    reading, decrypting, identity = RESOURCES["DenyReadingTokens"]["Properties"]["PolicyDocument"]["Statement"]
+    in_its_own_name = {"aws:ViaAWSService": "false"}
 
-    assert {reading["Effect"], identity["Effect"]} == {"Deny"}
-    assert {"secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "kms:Decrypt", "kms:ReEncrypt*"} == set(
-        reading["Action"]
-    )
-    assert reading["Condition"] == {"BoolIfExists": {"aws:ViaAWSService": "false"}}
+    assert {reading["Effect"], decrypting["Effect"], identity["Effect"]} == {"Deny"}
+    assert {reading["Resource"], decrypting["Resource"], identity["Resource"]} == {"*"}
+    assert set(reading["Action"]) == {"secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue"}
+    assert reading["Condition"] == {"BoolIfExists": in_its_own_name}
+    assert set(decrypting["Action"]) == {"kms:Decrypt", "kms:ReEncrypt*"}
+    assert decrypting["Condition"] == {
+        "BoolIfExists": in_its_own_name,
+        "Null": {"kms:EncryptionContext:SecretARN": "false"},
+    }
     assert (identity["Action"], "Condition" in identity) == ("sts:AssumeRole", False)
+
+
+def test_the_machine_is_denied_tokens_too() -> None:
+    assert {"Ref": "DenyReadingTokens"} in MACHINE["Policies"]
 
 
 def test_only_create_secret_may_write_a_value() -> None:

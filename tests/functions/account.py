@@ -15,6 +15,8 @@ TABLE, BUS = "latchkey-accesses", "latchkey-requests"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 CONFIGURE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/latchkey-ConfigureAccessFunctionRole"
 ADOPT, IMPORT, OURS = {"latchkey:consent": "adopt"}, {"latchkey:consent": "import"}, {"latchkey:managed-by": "latchkey"}
+# The tags of a secret that a request of the source location `sports-origin` made.
+OWN = OURS | {"latchkey:access": "mediatailor/sourceLocation/sports-origin"}
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 

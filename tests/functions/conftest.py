@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from botocore.model import OperationModel
 from moto import mock_aws
+from moto.kms.models import KmsBackend
 
 from latchkey import aws
+from latchkey import registry as registry_module
 from latchkey.registry import registry
 from latchkey.settings import settings
 from latchkey.steps import logger
@@ -72,6 +74,14 @@ def _note(model: OperationModel, **_: Any) -> None:
     _called.add(f"{model.service_model.signing_name}:{model.name}")
 
 
+_scheduled_by_id: Any = KmsBackend.schedule_key_deletion
+
+
+def _schedule_key_deletion(backend: KmsBackend, key_id: str, pending_window_in_days: int) -> Any:
+    """KMS takes the key's ARN here as everywhere; moto takes its id alone."""
+    return _scheduled_by_id(backend, key_id.rpartition("/")[2], pending_window_in_days)
+
+
 def _forget() -> None:
     for cached in (aws._client, settings, registry):
         cached.cache_clear()
@@ -82,6 +92,9 @@ def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[
     """An account with the stack's table and bus, and the functions' environment in it."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+    # A held lease is told at once: moto answers without delay, so nobody frees it meanwhile.
+    monkeypatch.setattr(registry_module, "LEASE_WAIT_SECONDS", 0)
+    monkeypatch.setattr(KmsBackend, "schedule_key_deletion", _schedule_key_deletion)
     _forget()
     aws._session().events.register("before-call", _note, unique_id="tests")
     with mock_aws():

@@ -11,7 +11,7 @@ from botocore.compat import HTTPHeaders
 ARN = "arn:aws:mediatailor:us-east-1:{account}:sourceLocation/{name}"
 
 
-class _Raw(io.BytesIO):
+class Raw(io.BytesIO):
     def stream(self, **_: Any) -> Any:
         yield self.read()
 
@@ -43,7 +43,7 @@ class MediaTailor:
         url = urlsplit(request.url)
         status, body = self._route(request.method, unquote(url.path), url.query, request.body)
         headers = HTTPHeaders.from_dict({"Content-Type": "application/json"})
-        return AWSResponse(request.url, status, headers, _Raw(json.dumps(body).encode()))
+        return AWSResponse(request.url, status, headers, Raw(json.dumps(body).encode()))
 
     def _route(self, method: str, path: str, query: str, body: Any) -> tuple[int, dict[str, Any]]:
         if path == "/alerts":
@@ -54,15 +54,23 @@ class MediaTailor:
             more = {"NextToken": str(at + 1)} if at + 1 < len(pages) else {}
             return 200, {"Items": pages[at]} | more
         name = path.removeprefix("/sourceLocation/")
-        if method == "GET" or (method == "PUT" and name not in self.locations):
-            if name in self.locations:
-                return 200, self.locations[name]
+        if method != "POST" and name not in self.locations:
             return self.missing_status, {"Message": "source location not found"}
+        if method == "GET":
+            return 200, self.locations[name]
+        if method == "POST" and name in self.locations:
+            return 400, {"Message": "source location already exists"}
+        if method == "DELETE":
+            self.writes.append((method, {}))
+            del self.locations[name]
+            return 200, {}
         given = json.loads(body)
         self.writes.append((method, given))
         return 200, self._put(name, given)
 
     def _put(self, name: str, members: dict[str, Any]) -> dict[str, Any]:
         arn = ARN.format(account=self.account, name=name)
-        self.locations[name] = {"SourceLocationName": name, "Arn": arn, **members}
+        # An update takes no tags and leaves them.
+        kept = {key: value for key, value in self.locations.get(name, {}).items() if key == "tags"}
+        self.locations[name] = {"SourceLocationName": name, "Arn": arn, **kept, **members}
         return self.locations[name]

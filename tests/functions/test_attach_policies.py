@@ -1,14 +1,15 @@
 """attach_policies: our statements stand beside foreign ones, none of which is lost, and the secret comes under the key."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from latchkey import aws
-from latchkey.errors import AccessDenied, Conflict, NotYetEffective, TransientAwsError
+from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffective, TransientAwsError
 from tests.functions.account import ACCOUNT, ADOPT, OURS, ROOT, Account
-from tests.functions.asking import SECRET_KEY, Run, onboarding
+from tests.functions.asking import EXECUTION, SECRET_KEY, Run, onboarding, to_check
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/media/Origin"
 VALUE = json.dumps({SECRET_KEY: "a" * 20})
@@ -94,6 +95,43 @@ def test_a_second_access_only_adds_to_what_the_first_has(run: Run, pair: Pair) -
     assert reading["Principal"] == {"AWS": sorted([ROLE, other])}
 
 
+def refer(run: Run, pair: Pair, request: dict[str, Any]) -> None:
+    """Another access that shares the pair and is on its way."""
+    shared = request | {"secret": {**request["secret"], "value": {"existing": {"secretArn": pair.secret}}}}
+    run("create_key", {"request": shared | {"key": {"arn": pair.key}}})
+    run("check_request", to_check(shared | {"key": {"arn": pair.key}}, contentHash="d" * 64, executionArn=f"{EXECUTION}-2"))
+
+
+def test_what_other_accesses_want_is_written_along_though_the_policy_lost_it(
+    run: Run, pair: Pair, stack: Callable[..., None]
+) -> None:
+    """The policy that is read may be older than the last one written."""
+    other = pair.account.role("Other", "/media/")
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    request = onboarding(resource={"sourceLocation": "news-origin"}, secret={"originReaders": [other]})
+    refer(run, pair, request | {"requestId": "request-2"})
+    event = pair.event(secret={"originReaders": [ROLE], "value": {"existing": {"secretArn": pair.secret}}})
+
+    run("attach_policies", event)
+
+    key_statements, secret_statements = pair.statements()
+    [reading] = [statement for statement in secret_statements if statement["Sid"] == "LatchkeyOriginReaders"]
+    assert reading["Principal"] == {"AWS": sorted([ROLE, other])}
+    [decrypting] = [statement for statement in key_statements if statement["Action"] == "kms:Decrypt"]
+    assert {ROLE, other} <= set(decrypting["Principal"]["AWS"])
+
+
+def test_a_denial_under_our_sid_is_a_conflict_and_stays(run: Run, pair: Pair) -> None:
+    denial = NAMED | {"Sid": "LatchkeyMediatailorReading", "Effect": "Deny"}
+    pair.account.secretsmanager.put_resource_policy(SecretId=pair.secret, ResourcePolicy=policy(denial))
+
+    with pytest.raises(Conflict, match="denies something under the Sid LatchkeyMediatailorReading"):
+        run("attach_policies", pair.event())
+
+    assert pair.statements()[1] == [denial]
+    assert pair.account.items("lease") == []
+
+
 def test_the_resource_policy_is_put_where_a_public_one_is_refused(run: Run, pair: Pair) -> None:
     asked: list[bool] = []
     # moto does not know the parameter, so it is read off the call.
@@ -162,12 +200,19 @@ def test_a_secret_that_has_gone_meanwhile_is_a_conflict(run: Run, pair: Pair) ->
 
 
 @pytest.mark.parametrize(
-    ("age", "error"), [("2099-01-01T00:00:00Z", NotYetEffective), ("2020-01-01T00:00:00Z", AccessDenied), (None, AccessDenied)]
+    ("age", "code", "error"),
+    [
+        ("2099-01-01T00:00:00Z", "AccessDeniedException", NotYetEffective),
+        ("2020-01-01T00:00:00Z", "AccessDeniedException", AccessDenied),
+        (None, "AccessDeniedException", AccessDenied),
+        ("2099-01-01T00:00:00Z", "NotFoundException", NotYetEffective),
+        ("2020-01-01T00:00:00Z", "NotFoundException", LatchkeyError),
+    ],
 )
 def test_a_refusal_soon_after_the_keys_creation_is_worth_another_try(
-    run: Run, pair: Pair, age: str | None, error: type[Exception]
+    run: Run, pair: Pair, age: str | None, code: str, error: type[Exception]
 ) -> None:
-    refused = {"Error": {"Code": "AccessDeniedException", "Message": "tags do not count yet"}}
+    refused = {"Error": {"Code": code, "Message": "not everywhere yet"}}
     answer = refused | {"ResponseMetadata": {"HTTPStatusCode": 400}}
 
     def refuse(**_: Any) -> Any:

@@ -1,14 +1,17 @@
 """check_request: what it finds wrong with principals, the resource and the request as a whole, and what it records."""
 
+import json
+import time
 from collections.abc import Callable
 
 import pytest
 
-from latchkey.errors import InvalidRequest
-from tests.functions.account import ACCOUNT, Account
+from latchkey.errors import InvalidRequest, NotYetEffective
+from tests.functions.account import ACCOUNT, ADOPT, OWN, TABLE, Account
 from tests.functions.asking import EXECUTION, NAME, SECRET_NAME, Run, check, existing, onboarding, refusal, to_check
 
 BY_SECRET = "SECRETS_MANAGER_ACCESS_TOKEN"
+ACCESS = f"mediatailor/sourceLocation/{NAME}"
 ABSENT_SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:origin/token-AbCdEf"
 
 
@@ -36,13 +39,44 @@ def test_an_adopted_secret_need_not_be_made(run: Run, account: Account, stack: C
     assert (checked["needsSecret"], checked["secretArn"]) == (False, secret)
 
 
-def test_the_request_and_the_host_its_token_goes_to_are_noted(run: Run, account: Account) -> None:
+def test_the_request_is_noted_and_has_its_access_and_secret(run: Run, account: Account) -> None:
     run("check_request", to_check(onboarding()))
 
     [claimed] = account.items("request")
     assert (claimed["id"]["S"], claimed["executionArn"]["S"]) == ("request-1", EXECUTION)
     [noted] = account.items("resource")
-    assert (noted["id"]["S"], noted["hosts"]["SS"]) == (f"secret {SECRET_NAME}", ["origin.example.com"])
+    assert (noted["id"]["S"], noted["accesses"]["SS"]) == (f"secret {SECRET_NAME}", [ACCESS])
+    [taken] = account.items("access")
+    assert (taken["id"]["S"], taken["running"]["S"]) == (ACCESS, EXECUTION)
+    assert json.loads(taken["pending"]["S"]) == onboarding()
+
+
+def running(account: Account, since: float) -> None:
+    """Another execution has the access."""
+    item = {"kind": {"S": "access"}, "id": {"S": ACCESS}, "running": {"S": f"{EXECUTION}-2"}}
+    account.dynamodb.put_item(TableName=TABLE, Item=item | {"runningSince": {"N": str(int(since))}})
+
+
+def test_while_another_request_works_on_the_access_this_one_waits(run: Run, account: Account) -> None:
+    running(account, time.time() - 3600)
+
+    with pytest.raises(NotYetEffective, match="another request is working on this access"):
+        run("check_request", to_check(onboarding()))
+
+
+def test_an_access_that_an_aborted_execution_left_is_free_after_two_hours(run: Run, account: Account) -> None:
+    running(account, time.time() - 3 * 3600)
+
+    assert run("check_request", to_check(onboarding()))["accessId"] == ACCESS
+    assert account.items("access")[0]["running"]["S"] == EXECUTION
+
+
+def test_a_secret_that_is_being_removed_is_waited_for(run: Run, account: Account) -> None:
+    item = {"kind": {"S": "resource"}, "id": {"S": f"secret {SECRET_NAME}"}, "removing": {"S": "2026-11-22T08:00:00Z"}}
+    account.dynamodb.put_item(TableName=TABLE, Item=item)
+
+    with pytest.raises(NotYetEffective, match="is being removed by another request"):
+        run("check_request", to_check(onboarding()))
 
 
 def test_checking_twice_changes_nothing_more(run: Run, account: Account) -> None:
@@ -66,7 +100,7 @@ def test_a_late_second_run_keeps_the_outcome_that_is_recorded(run: Run, account:
     assert recorded["outcomeType"]["S"] == "Access Onboarded"
 
 
-def test_a_refused_request_notes_no_host(run: Run, account: Account) -> None:
+def test_a_refused_request_refers_to_nothing(run: Run, account: Account) -> None:
     check(run, resource={"baseUrl": "http://origin.example.com/vod"})
 
     assert account.items("resource") == []
@@ -92,7 +126,7 @@ def test_problems_found_on_receiving_are_told_with_those_of_the_values(run: Run)
     }
 
 
-def test_every_problem_is_told_at_once_and_nothing_but_the_request_is_noted(run: Run, account: Account) -> None:
+def test_every_problem_is_told_at_once_and_nothing_is_changed(run: Run, account: Account) -> None:
     before = account.picture()
 
     told = check(
@@ -110,7 +144,8 @@ def test_every_problem_is_told_at_once_and_nothing_but_the_request_is_noted(run:
         "managementRoles.0",
         "managementRoles.1",
     }
-    assert account.picture() == before | {"table": account.items("request")}
+    assert account.picture() == before | {"table": [*account.items("access"), *account.items("request")]}
+    assert account.items("resource") == []
 
 
 @pytest.mark.parametrize("member", ["managementRoles", "secret.originReaders", "key.administrators", "key.users"])
@@ -174,14 +209,51 @@ def test_a_location_that_sends_a_token_gets_a_new_one_only_if_asked(run: Run, ac
 
 
 def test_a_location_that_sends_our_token_already_needs_no_consent(run: Run, account: Account) -> None:
-    run("check_request", to_check(onboarding()))
     key = account.key(alias="alias/latchkey/mediatailor")
-    secret = account.secret(SECRET_NAME, "{}", tags={"latchkey:managed-by": "latchkey"}, key=key)
+    secret = account.secret(SECRET_NAME, "{}", OWN, key=key)
     account.mediatailor.add(NAME, sends(secret))
 
     again = onboarding() | {"requestId": "request-2"}
 
     assert run("check_request", to_check(again))["accessId"] == f"mediatailor/sourceLocation/{NAME}"
+
+
+@pytest.mark.parametrize("consent", [True, False])
+def test_a_location_that_is_not_ours_keeps_its_base_url_unless_its_owner_consents(
+    run: Run, account: Account, consent: bool
+) -> None:
+    former = {"BaseUrl": "https://former.example.com/vod"}
+    account.mediatailor.add(NAME, HttpConfiguration=former, **({"tags": ADOPT} if consent else {}))
+
+    if consent:
+        assert run("check_request", to_check(onboarding()))
+    else:
+        assert list(check(run)) == ["resource.baseUrl"]
+        same = onboarding(resource={"baseUrl": former["BaseUrl"]}) | {"requestId": "request-2"}
+        assert run("check_request", to_check(same))
+
+
+def test_an_adopted_value_that_cannot_be_read_is_refused_with_what_would_help(
+    run: Run, account: Account, stack: Callable[..., None]
+) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    request = onboarding(secret=existing(account.secret("origin/token", "{}")))
+
+    assert refusal(run, "check_request", to_check(request, unreadable=True)) == {
+        "secret.value": (
+            "the secret's value cannot be read, so its form is unknown: its key must let IAM decide on kms:Decrypt"
+        )
+    }
+
+
+def test_an_unread_value_is_no_second_problem(run: Run) -> None:
+    request = onboarding(secret=existing(ABSENT_SECRET))
+
+    assert set(refusal(run, "check_request", to_check(request, unreadable=True))) == {"secret.value.existing.secretArn"}
+
+
+def test_a_value_still_to_be_generated_need_not_be_readable(run: Run) -> None:
+    assert run("check_request", to_check(onboarding(), unreadable=True))["needsSecret"] is True
 
 
 @pytest.mark.parametrize("access", [None, {"AccessType": "S3_SIGV4"}])

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.functions.account import ACCOUNT, ADOPT, IMPORT, OURS, REGION, Account
+from tests.functions.account import ACCOUNT, ADOPT, IMPORT, OURS, OWN, REGION, Account
 from tests.functions.asking import NAME, SECRET_NAME, Run, check, copied, existing, onboarding, to_check
 
 ADOPTED, IMPORTED = "secret.value.existing.secretArn", "secret.value.copyFrom.secretArn"
@@ -50,7 +51,7 @@ def test_a_secret_of_a_service_is_refused(run: Run, account: Account, ask: Ask, 
 def test_a_foreign_secret_says_which_tag_to_set(run: Run, account: Account, ask: Ask, place: str, consent: str) -> None:
     secret = account.secret("origin/token", "{}", {})
 
-    rule = f"the secret is not Latchkey's: its owner consents by the tag latchkey:consent = {consent} on {secret}"
+    rule = f"its owner has not consented: by the tag latchkey:consent = {consent} on {secret}"
     assert check(run, secret=ask(secret)) == {place: rule}
 
 
@@ -117,7 +118,7 @@ def test_a_secret_leaves_another_customer_key_only_if_asked(run: Run, account: A
 
 def test_our_own_secret_leaves_its_key_only_if_asked(run: Run, account: Account) -> None:
     former = account.key()
-    account.secret(SECRET_NAME, "{}", OURS, key=former)
+    account.secret(SECRET_NAME, "{}", OWN, key=former)
 
     rule = f"is under {former}: name that key in key.arn, or set secret.moveKey to true to take it from there"
     assert check(run) == {"secret.name": rule}
@@ -145,9 +146,65 @@ def test_an_existing_secret_goes_to_no_new_host(run: Run, account: Account, stac
     assert run("check_request", to_check(elsewhere | {"requestId": "request-2"}))
 
 
-def test_a_secret_goes_again_to_a_host_it_goes_to(run: Run, account: Account, stack: Callable[..., None]) -> None:
+def record(run: Run, account: Account, secret_arn: str, **members: Any) -> None:
+    """An access that was onboarded before."""
+    event = {"request": onboarding(**members), "keyArn": account.key(), "secretArn": secret_arn}
+    run("record_access", event)
+
+
+def test_a_host_counts_only_once_its_access_has_been_validated(run: Run, account: Account, stack: Callable[..., None]) -> None:
     secret = account.secret("origin/token", "{}")
     run("check_request", to_check(onboarding(secret=existing(secret))))
+    stack(ALLOWED_ORIGIN_HOSTS="")
+
+    assert set(check(run, secret=existing(secret), requestId="request-2")) == {"resource.baseUrl"}
+
+
+def test_a_secret_that_a_failed_request_left_has_been_sent_nowhere(
+    run: Run, account: Account, stack: Callable[..., None]
+) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="")
+    account.secret(SECRET_NAME, "{}", OWN, key=account.key(alias="alias/latchkey/mediatailor"))
+
+    assert run("check_request", to_check(onboarding(resource={"baseUrl": "https://new.example.org/vod"})))
+
+
+def test_a_secret_found_by_name_serves_only_its_access(run: Run, account: Account) -> None:
+    secret = account.secret(SECRET_NAME, "{}", OWN | {"latchkey:access": f"mediatailor/sourceLocation/{NAME}-2"})
+
+    assert check(run) == {"secret.name": f"{secret} was made for another access: share it with existing"}
+
+
+def test_even_our_own_secret_is_copied_only_with_consent(run: Run, account: Account) -> None:
+    secret = account.secret("latchkey/origin/token", "{}", OURS)
+
+    assert set(check(run, secret=copied(secret))) == {IMPORTED}
+
+
+def test_a_region_that_does_not_exist_is_refused(run: Run) -> None:
+    told = check(run, secret=copied(f"arn:aws:secretsmanager:us-east-9:{ACCOUNT}:secret:origin/token-AbCdEf"))
+
+    assert told == {IMPORTED: "names a Region that does not exist"}
+
+
+def test_what_changes_a_secret_for_all_is_refused_while_another_access_reads_it(run: Run, account: Account) -> None:
+    secret = account.secret(SECRET_NAME, "{}", OWN, key=account.key())
+    sharing = onboarding(secret=existing(secret, moveKey=True), resource={"sourceLocation": f"{NAME}-2"})
+    run("check_request", to_check(sharing | {"requestId": "request-2"}))
+
+    source = account.secret("origin/token", "{}", IMPORT)
+    told = check(run, secret=copied(source, moveKey=True))
+
+    others = f"of mediatailor/sourceLocation/{NAME}-2, which read the same secret"
+    assert told == {
+        "secret.value.copyFrom": f"would change the token {others}",
+        "secret.moveKey": f"would move the key {others}",
+    }
+
+
+def test_a_secret_goes_again_to_a_host_it_goes_to(run: Run, account: Account, stack: Callable[..., None]) -> None:
+    secret = account.secret("origin/token", "{}")
+    record(run, account, secret, secret=existing(secret))
 
     stack(ALLOWED_ORIGIN_HOSTS="")
 
@@ -157,9 +214,8 @@ def test_a_secret_goes_again_to_a_host_it_goes_to(run: Run, account: Account, st
 
 def test_our_own_secret_goes_to_no_new_host_either(run: Run, account: Account, stack: Callable[..., None]) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="")
-    run("check_request", to_check(onboarding()))
     key = account.key(alias="alias/latchkey/mediatailor")
-    account.secret(SECRET_NAME, "{}", OURS, key=key)
+    record(run, account, account.secret(SECRET_NAME, "{}", OWN, key=key))
 
     told = check(run, resource={"baseUrl": "https://attacker.example.org/vod"})
 

@@ -108,6 +108,36 @@ def test_a_location_as_wanted_without_its_grant_is_put_again(run: Run, account: 
     assert run("configure_access", event)["changed"] is True
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_what_the_location_was_before_the_first_try_is_noted(
+    run: Run, account: Account, event: dict[str, Any], there: bool
+) -> None:
+    if there:
+        account.mediatailor.add(NAME, {"AccessType": "S3_SIGV4"}, **SEGMENTS)
+    run("configure_access", event)
+    run("configure_access", event)
+
+    [item] = account.items("access")
+    former = {
+        "SourceLocationName": NAME,
+        "HttpConfiguration": {"BaseUrl": BASE_URL},
+        "AccessConfiguration": {"AccessType": "S3_SIGV4"},
+    }
+    assert json.loads(item["former"]["S"]) == (former | SEGMENTS if there else None)
+
+
+def test_a_location_made_by_a_try_whose_answer_was_lost_is_looked_at_again(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
+    def make_first(**_: Any) -> None:
+        account.mediatailor.add(NAME)
+
+    aws.client_of("mediatailor").meta.events.register("before-call.mediatailor.CreateSourceLocation", make_first)
+
+    with pytest.raises(TransientAwsError, match="has just been made"):
+        run("configure_access", event)
+
+
 def test_missing_told_by_a_400_and_a_complete_list_is_missing(run: Run, account: Account, event: dict[str, Any]) -> None:
     account.mediatailor.missing_status = 400
     account.mediatailor.add("another")

@@ -2,16 +2,27 @@
 
 import json
 import time
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 
-from latchkey.aws import kms as product_kms
-from latchkey.errors import Conflict, TransientAwsError
+from latchkey.aws import kms_once as product_kms
+from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from tests.functions.account import ACCOUNT, ADOPT, CONFIGURE_ROLE, REGION, ROOT, TABLE, Account
 from tests.functions.asking import Run, onboarding
+from tests.functions.media_tailor import Raw
 
 ALIAS = "alias/latchkey/mediatailor"
 ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/media/Origin"
+
+
+def references(account: Account, key: str) -> list[str]:
+    """The accesses that the registry says refer to a key."""
+    [item] = [item for item in account.items("resource") if item["id"]["S"] == key]
+    return sorted(item["accesses"]["SS"])
 
 
 def test_the_new_key_is_symmetric_single_region_tagged_and_rotates(run: Run, account: Account) -> None:
@@ -56,7 +67,8 @@ def test_creating_twice_makes_one_key_and_frees_its_lease(run: Run, account: Acc
     first = run("create_key", {"request": onboarding()})
     before = account.picture()
 
-    assert run("create_key", {"request": onboarding()}) == first | {"changed": False}
+    assert run("create_key", {"request": onboarding()}) == first, "a retry tells what its request changed"
+    assert run("create_key", {"request": onboarding(requestId="request-2")}) == first | {"changed": False}
     assert account.picture() == before
     assert account.items("lease") == []
 
@@ -65,9 +77,15 @@ def test_a_second_access_shares_the_key_of_its_alias(run: Run, account: Account)
     shared = {"key": {"alias": "alias/latchkey/sports"}}
     first = run("create_key", {"request": onboarding(**shared)})
 
-    second = run("create_key", {"request": onboarding(resource={"sourceLocation": "news-origin"}, **shared)})
+    second = run(
+        "create_key", {"request": onboarding(requestId="request-2", resource={"sourceLocation": "news-origin"}, **shared)}
+    )
 
     assert (second["arn"], second["changed"]) == (first["arn"], False)
+    assert references(account, first["arn"]) == [
+        "mediatailor/sourceLocation/news-origin",
+        "mediatailor/sourceLocation/sports-origin",
+    ]
 
 
 def test_a_key_left_without_rotation_by_a_crash_is_finished(run: Run, account: Account) -> None:
@@ -97,6 +115,77 @@ def test_a_key_left_without_its_alias_by_a_crash_is_found_again(run: Run, accoun
     assert list(account.picture()["keys"]) == [left]
 
 
+def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(run: Run, account: Account) -> None:
+    def lose(**_: object) -> None:
+        raise TransientAwsError("an answer that never came")
+
+    account.key()
+    product_kms().meta.events.register("after-call.kms.CreateKey", lose)
+    with pytest.raises(TransientAwsError):
+        run("create_key", {"request": onboarding()})
+    before = set(account.picture()["keys"])
+
+    product_kms().meta.events.unregister("after-call.kms.CreateKey", lose)
+    finished = run("create_key", {"request": onboarding()})
+
+    assert set(account.picture()["keys"]) == before
+    assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == finished["arn"]
+    tags = account.kms.list_resource_tags(KeyId=finished["arn"])["Tags"]
+    assert {"TagKey": "latchkey:request", "TagValue": "request-1"} in tags
+
+
+def test_create_key_is_never_sent_twice_by_botocore(run: Run) -> None:
+    sent: list[str] = []
+
+    def fail(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        sent.append(request.url)
+        return AWSResponse(request.url, 500, HTTPHeaders(), Raw(b"{}"))
+
+    events: Any = product_kms().meta.events
+    events.register_first("before-send.kms.CreateKey", fail)
+
+    with pytest.raises(TransientAwsError):
+        run("create_key", {"request": onboarding()})
+
+    assert len(sent) == 1
+
+
+def note(account: Account, begun: datetime, key: str) -> None:
+    """What an earlier try noted of the key it made."""
+    item = {"kind": "resource", "id": ALIAS, "begunAt": begun.isoformat(), "keyArn": key}
+    account.dynamodb.put_item(TableName=TABLE, Item={name: {"S": value} for name, value in item.items()})
+
+
+def test_a_key_that_was_just_made_and_is_not_known_yet_is_waited_for(run: Run, account: Account) -> None:
+    unknown = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    note(account, datetime.now(UTC), unknown)
+
+    with pytest.raises(NotYetEffective, match="is not known everywhere yet"):
+        run("create_key", {"request": onboarding()})
+
+    assert account.picture()["keys"] == {}
+
+
+def test_a_noted_key_that_is_being_deleted_is_replaced(run: Run, account: Account) -> None:
+    dying = account.key()
+    account.kms.schedule_key_deletion(KeyId=dying, PendingWindowInDays=7)
+    note(account, datetime.now(UTC), dying)
+
+    made = run("create_key", {"request": onboarding()})
+
+    assert made["arn"] != dying
+    assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == made["arn"]
+
+
+def test_a_key_that_is_being_removed_takes_no_new_access(run: Run, account: Account) -> None:
+    key = account.key(alias=ALIAS)
+    item = {"kind": {"S": "resource"}, "id": {"S": key}, "removing": {"S": "2026-11-22T08:00:00Z"}}
+    account.dynamodb.put_item(TableName=TABLE, Item=item)
+
+    with pytest.raises(NotYetEffective, match="is being removed by another request"):
+        run("create_key", {"request": onboarding()})
+
+
 def test_an_adopted_key_keeps_its_own_settings(run: Run, account: Account) -> None:
     key = account.key(tags=ADOPT)
     account.kms.disable_key_rotation(KeyId=key)
@@ -105,7 +194,8 @@ def test_an_adopted_key_keeps_its_own_settings(run: Run, account: Account) -> No
     found = run("create_key", {"request": onboarding(key={"arn": key})})
 
     assert (found["arn"], found["changed"]) == (key, False)
-    assert account.picture() == before
+    assert references(account, key) == ["mediatailor/sourceLocation/sports-origin"]
+    assert account.picture() == before | {"table": account.items("resource")}
 
 
 def test_an_adopted_key_that_has_gone_meanwhile_is_a_conflict(run: Run) -> None:
@@ -124,7 +214,7 @@ def hold(account: Account, name: str, until: float) -> None:
 def test_while_another_request_makes_the_key_this_one_waits(run: Run, account: Account) -> None:
     hold(account, f"alias {ALIAS}", time.time() + 60)
 
-    with pytest.raises(TransientAwsError, match=f"another request is working on alias {ALIAS}"):
+    with pytest.raises(NotYetEffective, match=f"another request is working on alias {ALIAS}"):
         run("create_key", {"request": onboarding()})
 
     assert account.picture()["keys"] == {}

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from latchkey.errors import Conflict, InvalidRequest
-from tests.functions.account import ADOPT, IMPORT, OURS, Account
+from latchkey import aws
+from latchkey.errors import Conflict, InvalidRequest, TransientAwsError
+from tests.functions.account import ADOPT, IMPORT, OURS, OWN, Account
 from tests.functions.asking import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding, refusal
 
 LENGTH = "the token must be 8 to 128 characters long"
-SHAPE = "the secret must be a JSON object with the text member MyAccessTokenIdentifier"
+SHAPE = "the secret must be a JSON object with the text member that {} names"
 BAD_VALUES = {
     "not JSON": ("letters-alone", SHAPE),
     "JSON but no object": ('["letters-alone"]', SHAPE),
@@ -68,7 +69,8 @@ def test_creating_twice_makes_one_version(run: Run, account: Account) -> None:
     first = run("create_secret", event)
     before = account.picture()
 
-    assert run("create_secret", event) == first | {"changed": False}
+    assert run("create_secret", event) == first, "a retry tells what its request changed"
+    assert run("create_secret", event | {"request": onboarding(requestId="request-2")}) == first | {"changed": False}
     assert account.picture() == before
 
 
@@ -91,7 +93,7 @@ def test_importing_twice_changes_nothing_and_a_new_value_makes_a_new_version(run
     first = run("create_secret", event)
     before = account.picture()
 
-    assert run("create_secret", event) == first | {"changed": False}
+    assert run("create_secret", event) == first
     assert account.picture() == before
 
     account.secretsmanager.put_secret_value(SecretId=source, SecretString="d" * 20)
@@ -105,7 +107,7 @@ def test_an_import_with_a_bad_value_is_refused_and_nothing_made(run: Run, accoun
     event = to_create(account, secret=copied(account.secret("origin/token", value, IMPORT), SECRET_KEY))
     before = account.picture()
 
-    assert refusal(run, "create_secret", event) == {"secret.value.copyFrom": rule}
+    assert refusal(run, "create_secret", event) == {"secret.value.copyFrom": rule.format("copyFrom.key")}
     assert account.picture() == before
 
 
@@ -124,15 +126,16 @@ def test_before_there_is_a_key_a_bad_value_is_found(run: Run, account: Account, 
 
     told = look(run, secret=copied(secret, SECRET_KEY) if way == "copyFrom" else existing(secret))
 
-    assert told == {f"secret.value.{way}": rule}
+    named_by = "copyFrom.key" if way == "copyFrom" else "resource.secretKey"
+    assert told == {f"secret.value.{way}": rule.format(named_by)}
     assert account.picture() == before
 
 
 @bad_values
 def test_a_bad_value_under_the_name_of_a_secret_of_ours_is_found(run: Run, account: Account, value: str, rule: str) -> None:
-    account.secret(SECRET_NAME, value, OURS)
+    account.secret(SECRET_NAME, value, OWN)
 
-    assert look(run) == {"secret.name": rule}
+    assert look(run) == {"secret.name": rule.format("resource.secretKey")}
 
 
 @pytest.mark.parametrize("token", GOOD_VALUES.values(), ids=GOOD_VALUES)
@@ -145,18 +148,50 @@ def test_a_good_value_is_no_finding(run: Run, account: Account, token: str) -> N
 def test_a_binary_value_is_no_json(run: Run, account: Account) -> None:
     secret = account.secretsmanager.create_secret(Name="origin/binary", SecretBinary=b"letters")["ARN"]
 
-    assert look(run, secret=existing(secret)) == {"secret.value.existing": SHAPE}
+    assert look(run, secret=existing(secret)) == {"secret.value.existing": SHAPE.format("resource.secretKey")}
 
 
-def test_a_secret_still_to_be_made_is_no_finding(run: Run, account: Account) -> None:
-    assert look(run) == {}
+def test_a_secret_still_to_be_made_is_no_finding(run: Run) -> None:
+    assert run("create_secret", {"request": onboarding()}) == {"findings": [], "unreadable": True}
 
 
 def test_a_secret_in_deletion_is_left_to_the_look_at_the_secret(run: Run, account: Account) -> None:
     secret = account.secret("origin/token", "letters")
     account.secretsmanager.delete_secret(SecretId=secret)
 
-    assert look(run, secret=existing(secret)) == {}
+    answer = run("create_secret", {"request": onboarding(secret=existing(secret))})
+
+    assert answer == {"findings": [], "unreadable": True}
+
+
+@pytest.mark.parametrize(("code", "unreadable"), [("AccessDeniedException", True), ("ThrottlingException", False)])
+def test_a_value_that_may_not_be_read_is_told_as_such_and_one_that_cannot_be_now_is_tried_again(
+    run: Run, account: Account, code: str, unreadable: bool
+) -> None:
+    secret = account.secret("origin/token", json.dumps({SECRET_KEY: "a" * 20}))
+    refused = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    events: Any = aws.secretsmanager("us-east-1").meta.events
+    events.register(
+        "before-call.secrets-manager.GetSecretValue", lambda **_: (type("Answer", (), {"status_code": 400})(), refused)
+    )
+    event = {"request": onboarding(secret=existing(secret))}
+
+    if unreadable:
+        assert run("create_secret", event) == {"findings": [], "unreadable": True}
+    else:
+        with pytest.raises(TransientAwsError):
+            run("create_secret", event)
+
+
+@pytest.mark.parametrize("tags", [OURS, OURS | {"latchkey:access": "mediatailor/sourceLocation/news-origin"}])
+def test_a_secret_made_meanwhile_for_another_access_is_a_conflict(run: Run, account: Account, tags: dict[str, str]) -> None:
+    event = to_create(account)
+    secret = account.secret(SECRET_NAME, "{}", tags)
+
+    with pytest.raises(Conflict, match="has been made for another access since the request was checked"):
+        run("create_secret", event)
+
+    assert account.value(secret) == "{}"
 
 
 def test_an_adopted_secret_is_never_made(run: Run, account: Account) -> None:

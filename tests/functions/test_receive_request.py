@@ -54,7 +54,7 @@ def test_the_execution_is_named_and_holds_the_clean_request(run: Run, machine: A
     [(name, content)] = machine().items()
     assert received == {"requestId": "request-1", "executionName": name}
     assert re.fullmatch(r"[0-9a-f]{32}-[0-9a-f]{32}", name)
-    assert set(content) == {"requestId", "contentHash", "system", "request"}
+    assert set(content) == {"requestId", "contentHash", "system", "accessId", "request"}
     assert parse_onboarding(content["request"]) == parse_onboarding(onboarding())
 
 

@@ -8,7 +8,7 @@ import pytest
 from latchkey import aws
 from latchkey.errors import TransientAwsError
 from latchkey.outcomes import OUTCOMES
-from tests.functions.account import ACCOUNT, REGION, Account
+from tests.functions.account import ACCOUNT, REGION, TABLE, Account
 from tests.functions.asking import EXECUTION, NAME, Run
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -73,6 +73,37 @@ def test_a_failure_tells_what_failed(run: Run, account: Account) -> None:
     [event] = account.published()
     assert event["detail-type"] == "Request Failed"
     assert event["detail"]["failure"] == {"name": "AccessDenied", "message": "CreateKey answered AccessDenied (400)"}
+
+
+def test_a_failure_tells_what_was_taken_back(run: Run, account: Account) -> None:
+    undone = [f"{KEY} is scheduled for deletion in 7 days"]
+    run("report_outcome", FAILED | {"undone": undone})
+
+    [event] = account.published()
+    assert (event["detail"]["undone"], event["detail"]["changed"]) == (undone, False)
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_failure_says_whether_something_is_left(run: Run, account: Account, left: bool) -> None:
+    run("report_outcome", FAILED | {"changed": left})
+
+    [event] = account.published()
+    assert event["detail"]["changed"] is left
+
+
+@pytest.mark.parametrize(("execution", "running"), [(EXECUTION, False), (f"{EXECUTION}-2", True)])
+def test_the_report_frees_the_access_that_its_own_execution_has(
+    run: Run, account: Account, execution: str, running: bool
+) -> None:
+    access = {"kind": "access", "id": ONBOARDED["accessId"], "running": execution, "pending": "{}", "former": "null"}
+    account.dynamodb.put_item(TableName=TABLE, Item={name: {"S": value} for name, value in access.items()})
+
+    run("report_outcome", ONBOARDED)
+
+    [item] = account.items("access")
+    assert {name: name in item for name in ("running", "pending", "former")} == dict.fromkeys(
+        ("running", "pending", "former"), running
+    )
 
 
 @pytest.mark.parametrize(

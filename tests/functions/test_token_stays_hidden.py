@@ -9,7 +9,7 @@ import pytest
 
 from latchkey import aws
 from latchkey.errors import LatchkeyError
-from tests.functions.account import ADOPT, IMPORT, OURS, Account
+from tests.functions.account import ADOPT, IMPORT, OWN, Account
 from tests.functions.asking import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding
 
 CANARY = "canary-in-the-mine"
@@ -75,13 +75,24 @@ def test_an_answer_of_aws_that_quotes_its_input_is_not_passed_on(
 ) -> None:
     source = account.secret("origin/token", CANARY, IMPORT)
     if operation == "PutSecretValue":
-        account.secret(SECRET_NAME, "{}", OURS)
+        account.secret(SECRET_NAME, "{}", OWN)
     _answer_with(operation, f"the value {CANARY} is not welcome")
 
     with pytest.raises(LatchkeyError, match=f"{operation} answered ValidationException") as caught:
         run("create_secret", to_create(account, secret=copied(source)))
 
     assert CANARY not in _told_by(caught.value) + everything()
+
+
+@pytest.mark.parametrize("way", ["copyFrom", "existing"])
+def test_a_token_sent_as_a_members_name_is_not_told_back(run: Run, account: Account, everything: Everything, way: str) -> None:
+    secret = account.secret("origin/token", "{}", IMPORT if way == "copyFrom" else ADOPT)
+    named = copied(secret, CANARY) if way == "copyFrom" else existing(secret)
+
+    answer = run("create_secret", {"request": onboarding(secret=named, resource={"secretKey": CANARY})})
+
+    [finding] = answer["findings"]
+    assert "canary" not in json.dumps(finding) + everything()
 
 
 def test_a_parameter_that_botocore_refuses_is_not_passed_on(run: Run, account: Account, everything: Everything) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.errors import AccessNotEffective, LatchkeyError, NotYetEffective
+from latchkey.requests import parse_onboarding
 from tests.functions.account import ACCOUNT, REGION, Account
 from tests.functions.asking import NAME, SECRET_KEY, SECRET_NAME, Run, onboarding
 
@@ -169,7 +170,9 @@ def test_a_secret_that_is_gone_is_not_effective(run: Run, account: Account, even
         run("validate_access", event)
 
 
-def test_a_valid_access_is_recorded_with_what_it_refers_to(run: Run, account: Account, event: dict[str, Any]) -> None:
+def test_a_valid_access_is_recorded_with_what_it_wants_and_where_its_token_goes(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
     recorded = run("record_access", event)
 
     assert recorded == {"accessId": f"mediatailor/sourceLocation/{NAME}", "version": 1}
@@ -180,9 +183,9 @@ def test_a_valid_access_is_recorded_with_what_it_refers_to(run: Run, account: Ac
         LOCATION,
     }
     assert (item["status"]["S"], item["requestId"]["S"]) == ("active", "request-1")
-    noted = [resource for resource in account.items("resource") if "accesses" in resource]
-    references = {resource["id"]["S"]: resource["accesses"]["SS"] for resource in noted}
-    assert references == {arn: [recorded["accessId"]] for arn in (event["keyArn"], event["secretArn"])}
+    assert parse_onboarding(json.loads(item["wanted"]["S"])) == parse_onboarding(event["request"])
+    hosts = {noted["id"]["S"]: noted["hosts"]["SS"] for noted in account.items("resource") if "hosts" in noted}
+    assert hosts == {event["secretArn"]: ["origin.example.com"]}
 
 
 def test_recording_twice_changes_nothing(run: Run, account: Account, event: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latchkey import policies
+from latchkey.errors import Conflict
 from latchkey.policies import Document, Statement
 from tests.policies.foreign import KEY_POLICIES, SECRET_POLICIES
 from tests.unit.samples import EXISTING_ARN, PLACE, SECRET_ARN, desired, role
@@ -67,14 +68,14 @@ def documents(draw: st.DrawFn) -> Document | None:
     own = draw(st.one_of(st.just(()), requests()))
     mixed = copy.deepcopy(draw(st.permutations([*foreign, *own])))
     if draw(st.booleans()):
-        mixed = [_lists_of_one_as_text(statement) for statement in mixed]
+        mixed = [lists_of_one_as_text(statement) for statement in mixed]
     alone = len(mixed) == 1 and draw(st.booleans())
     return {"Version": "2012-10-17", "Statement": mixed[0] if alone else mixed} | draw(st.sampled_from([{}, {"Id": "key-1"}]))
 
 
-def _lists_of_one_as_text(value: Any) -> Any:
+def lists_of_one_as_text(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _lists_of_one_as_text(inner) for name, inner in value.items()}
+        return {name: lists_of_one_as_text(inner) for name, inner in value.items()}
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -291,7 +292,6 @@ def test_a_deleted_principal_in_a_statement_of_somebody_else_stays() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"Effect": "Deny"},
         {"Action": ["kms:CreateGrant", "kms:Decrypt"]},
         {"Action": "kms:*"},
         {"Resource": ["*", "other"]},
@@ -312,6 +312,13 @@ def test_a_statement_of_ours_that_was_changed_is_set_right(change: dict[str, Any
     after = policies.merge(before, wanted)
     assert policies.missing_from(after, wanted) == []
     assert statements(after)[1] == wanted[1]
+
+
+def test_a_denial_under_our_own_sid_is_a_conflict_and_not_overwritten() -> None:
+    wanted = desired().key_statements
+    before = policies.new_document([wanted[0] | {"Effect": "Deny"}, wanted[1]])
+    with pytest.raises(Conflict, match="denies something under the Sid LatchkeyMediatailorManagement"):
+        policies.merge(before, wanted)
 
 
 @pytest.mark.parametrize("before", [*KEY_POLICIES.values(), *SECRET_POLICIES.values()], ids=[*KEY_POLICIES, *SECRET_POLICIES])

@@ -8,6 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+import latchkey.registry
 from latchkey.registry import Registry
 from tests.unit.samples import REGION
 
@@ -28,8 +29,9 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def registry() -> Iterator[Registry]:
-    """A registry on an empty table."""
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """A registry on an empty table, whose held leases are told at once."""
+    monkeypatch.setattr(latchkey.registry, "LEASE_WAIT_SECONDS", 0)
     with mock_aws():
         dynamodb = boto3.client("dynamodb")
         dynamodb.create_table(

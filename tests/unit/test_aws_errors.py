@@ -127,9 +127,64 @@ def test_a_policy_refused_for_a_principal_too_new_to_be_known_is_not_yet_effecti
         raise answer("MalformedPolicyDocumentException", operation="PutKeyPolicy")
 
 
+UNKNOWN = [
+    answer("NotFoundException"),
+    answer("ResourceNotFoundException"),
+    answer("NoNameAtAll", 404),
+    answer("KMSInvalidStateException"),
+    answer("InvalidStateException"),
+]
+
+
+@pytest.mark.parametrize("error", UNKNOWN, ids=str)
+def test_what_has_just_been_made_and_is_not_known_or_ready_is_not_yet_effective(error: ClientError) -> None:
+    with pytest.raises(NotYetEffective, match="DescribeKey answered"), settling(datetime.now(UTC)):
+        raise error
+
+
+@pytest.mark.parametrize("since", [None, datetime.now(UTC) - timedelta(minutes=6, seconds=1)])
+@pytest.mark.parametrize("error", UNKNOWN, ids=str)
+def test_what_was_made_long_ago_and_is_not_known_is_missing(error: ClientError, since: datetime | None) -> None:
+    with pytest.raises(LatchkeyError) as raised, settling(since):
+        raise error
+    assert type(raised.value) is type(translate(error))
+    assert not isinstance(raised.value, NotYetEffective)
+
+
+def test_no_answer_while_things_settle_is_asked_again_at_once() -> None:
+    with pytest.raises(TransientAwsError), settling(datetime.now(UTC)):
+        raise ConnectTimeoutError(endpoint_url="https://kms")
+
+
+def test_our_own_errors_pass_through_while_things_settle() -> None:
+    with pytest.raises(Conflict, match="as it was"), settling(datetime.now(UTC)):
+        raise Conflict("as it was")
+
+
+@pytest.mark.parametrize("since", [None, datetime.now(UTC)])
+def test_the_log_of_an_answer_while_things_settle_does_not_quote_a_value(since: datetime | None) -> None:
+    with pytest.raises(LatchkeyError) as raised, settling(since):
+        raise answer("ResourceNotFoundException", operation="PutSecretValue", message=TOKEN)
+    assert TOKEN not in "".join(traceback.format_exception(raised.value))
+
+
 def test_other_errors_do_not_become_patience() -> None:
     with pytest.raises(Conflict), settling(datetime.now(UTC)):
         raise answer("ResourceExistsException")
+
+
+def test_a_key_is_made_by_a_client_that_does_not_ask_twice() -> None:
+    once: Any = aws.kms_once().meta.config
+    usual: Any = aws.kms().meta.config
+    assert aws.kms_once() is aws.kms_once()
+    assert once.retries["total_max_attempts"] == 1 < usual.retries["total_max_attempts"]
+    assert (once.connect_timeout, once.read_timeout) == (usual.connect_timeout, usual.read_timeout)
+
+
+def test_the_regions_of_a_partition_are_known_without_asking_aws() -> None:
+    assert {"eu-west-1", "us-east-1"} <= aws.regions("aws")
+    assert aws.regions("aws-cn") == {"cn-north-1", "cn-northwest-1"}
+    assert aws.regions("aws").isdisjoint(aws.regions("aws-cn"))
 
 
 def test_a_client_is_made_once_for_each_service_and_region() -> None:

@@ -76,6 +76,46 @@ def test_tags_stay_within_what_aws_takes() -> None:
     assert all(len(value) <= 256 for value in tags.values())
 
 
+@pytest.mark.parametrize(
+    ("tags", "made"),
+    [
+        ({"latchkey:request": "request-1"}, True),
+        ({"latchkey:request": "request-1", "latchkey:managed-by": "latchkey", "team": "sports"}, True),
+        ({"latchkey:request": "request-10", "latchkey:managed-by": "latchkey"}, False),
+        ({"latchkey:managed-by": "latchkey"}, False),
+        ({"request": "request-1"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_a_request_made_what_carries_its_id(tags: dict[str, str], made: bool) -> None:
+    assert desired().made(tags) is made
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_request_knows_what_it_tagged_and_not_what_another_did(shared: bool) -> None:
+    assert desired().made(desired(FULL).tags(shared=shared))
+    assert not desired().made(desired({"requestId": "request-2"}).tags(shared=shared))
+
+
+@pytest.mark.parametrize(
+    ("changes", "resource"),
+    [
+        ({}, "secret latchkey/mediatailor/sports-origin/token"),
+        ({"secret.name": "latchkey/sports"}, "secret latchkey/sports"),
+        (EXISTING, "secret origin/shared"),
+    ],
+    ids=["default", "named", "existing"],
+)
+def test_a_secret_has_one_name_in_the_registry_whether_it_is_made_or_adopted(changes: dict[str, Any], resource: str) -> None:
+    assert desired(changes).secret_resource == resource
+
+
+def test_an_access_that_shares_a_secret_meets_the_one_that_made_it() -> None:
+    shared = desired({"resource.sourceLocation": "news-origin", "secret.value.existing.secretArn": SECRET_ARN})
+    assert shared.secret_resource == desired().secret_resource
+
+
 def test_nothing_is_said_for_roles_nobody_asked_for() -> None:
     assert [statement["Sid"] for statement in desired().key_statements] == [
         "LatchkeyMediatailorManagement",

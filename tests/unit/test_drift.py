@@ -66,7 +66,7 @@ SOUND = ObservedAccess(
         tags={},
     ),
     secret_policy=policies.new_document(WANTED.secret_statements(SECRET_ARN)),
-    configured=Configured(arn=RESOURCE_ARN, settings=settings_of(SECRET_ARN), secret_arn=SECRET_ARN, kept={}),
+    configured=Configured(RESOURCE_ARN, settings_of(SECRET_ARN), SECRET_ARN, kept={}, whole={}, tags={}),
     alerts=(),
     grants=(GRANT,),
 )
@@ -112,7 +112,7 @@ def without(sid: str) -> Change:
 def configured(name: str) -> Change:
     """The resource with one of its settings wrong."""
     wrong = settings_of(SECRET_ARN) | {name: "other"}
-    return lambda access: replace(access, configured=Configured(RESOURCE_ARN, wrong, SECRET_ARN, {}))
+    return lambda access: replace(access, configured=Configured(RESOURCE_ARN, wrong, SECRET_ARN, {}, {}, {}))
 
 
 def check(observed: ObservedAccess) -> tuple[Check, ...]:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from latchkey.errors import InvalidRequest, Problem, TransientAwsError
+from latchkey.errors import InvalidRequest, NotYetEffective, Problem, TransientAwsError
 from latchkey.outcomes import OUTCOMES, CaughtError, Report, outcome_of, report_outcome
 from latchkey.registry import Registry
 from latchkey.requests import parse_onboarding
@@ -80,12 +80,28 @@ def test_a_rejection_lists_every_problem_and_changed_nothing() -> None:
     }
 
 
-def test_a_failure_says_what_failed_and_what_was_changed() -> None:
-    assert said(report("Request Failed", changed=True, caught=caught("Conflict", "the key has gone"))) == {
+@pytest.mark.parametrize("left", [True, False])
+def test_a_failure_says_what_failed_and_whether_anything_stays_changed(left: bool) -> None:
+    assert said(report("Request Failed", changed=left, caught=caught("Conflict", "the key has gone"))) == {
         "status": "failed",
-        "changed": True,
+        "changed": left,
         "failure": {"name": "Conflict", "message": "the key has gone"},
     }
+
+
+def test_a_failure_says_what_was_undone_and_names_nothing_as_still_serving() -> None:
+    undone = [f"{SECRET_ARN} is deleted", f"the policy of {KEY_ARN} is without this request's statements"]
+    told = said(
+        report("Request Failed", caught=caught("Conflict", "a"), undone=undone, resources={"keyArn": KEY_ARN}, changed=True)
+    )
+    assert told["undone"] == undone
+    assert "resources" not in told
+
+
+@pytest.mark.parametrize("detail_type", ["Access Onboarded", "Request Rejected"])
+def test_only_a_failure_tells_of_an_undo(detail_type: str) -> None:
+    told = said(report(detail_type, accessId="a", caught=caught("InvalidRequest"), undone=["anything"]))
+    assert "undone" not in told
 
 
 @pytest.mark.parametrize(
@@ -215,6 +231,28 @@ def test_the_first_outcome_of_a_request_is_its_only_one(registry: Registry) -> N
             stubber.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, {"Entries": ANY})
         first = report_outcome(onboarded(), registry, events, "requests")
         assert report_outcome(late, registry, events, "requests") == first
+
+
+@pytest.mark.parametrize("detail_type", ["Access Onboarded", "Request Rejected", "Request Failed"])
+def test_however_a_request_ends_its_access_is_free_for_the_next(registry: Registry, detail_type: str) -> None:
+    access_id, events = "mediatailor/sourceLocation/sports-origin", boto3.client("events")
+    registry.begin_access(access_id, {}, EXECUTION_ARN)
+    with Stubber(events) as stubber:
+        stubber.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, {"Entries": ANY})
+        ended = report(detail_type, accessId=access_id, caught=caught("InvalidRequest"))
+        report_outcome(ended, registry, events, "requests")
+    registry.begin_access(access_id, {}, f"{EXECUTION_ARN}-2")
+
+
+def test_a_request_that_waits_for_an_access_does_not_free_it_when_it_fails(registry: Registry) -> None:
+    access_id, events = "mediatailor/sourceLocation/sports-origin", boto3.client("events")
+    registry.begin_access(access_id, {}, f"{EXECUTION_ARN}-2")
+    with Stubber(events) as stubber:
+        stubber.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, {"Entries": ANY})
+        failed = report("Request Failed", accessId=access_id, caught=caught("NotYetEffective"))
+        report_outcome(failed, registry, events, "requests")
+    with pytest.raises(NotYetEffective):
+        registry.begin_access(access_id, {}, f"{EXECUTION_ARN}-3")
 
 
 def test_an_outcome_that_eventbridge_refuses_is_tried_again(registry: Registry) -> None:

@@ -25,7 +25,8 @@ def received(request: Any) -> dict[str, Any]:
 
 def test_a_sound_request_enters_clean_and_complete() -> None:
     content = received(detail(FULL))
-    assert set(content) == {"requestId", "contentHash", "system", "request"}
+    assert set(content) == {"requestId", "contentHash", "system", "accessId", "request"}
+    assert content["accessId"] == "mediatailor/sourceLocation/sports-origin"
     assert parse_onboarding(content["request"]) == parse_onboarding(detail(FULL))
     assert content["system"] == "mediatailor"
 

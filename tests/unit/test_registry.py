@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -11,13 +12,18 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from latchkey.errors import Conflict, TransientAwsError
-from latchkey.registry import LEASE_SECONDS, AccessRecord, Registry
-from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE, SECRET_ARN
+import latchkey.registry
+from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
+from latchkey.registry import LEASE_SECONDS, STALE_SECONDS, AccessRecord, Registry
+from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE, SECRET_ARN, detail
 
+ACCESS, OTHER_ACCESS = (f"mediatailor/sourceLocation/{name}-origin" for name in ("sports", "news"))
+OTHER_EXECUTION = f"{EXECUTION_ARN}-2"
+WANTED, OTHER_WANTED = detail(), detail({"requestId": "request-2", "resource.sourceLocation": "news-origin"})
+SECRET, ALIAS = "secret latchkey/mediatailor/sports-origin/token", "alias/latchkey/mediatailor"
 HASH, OTHER_HASH = "a" * 64, "b" * 64
 RECORD = AccessRecord(
-    access_id="mediatailor/sourceLocation/sports-origin",
+    access_id=ACCESS,
     system="mediatailor",
     status="active",
     request_id="request-1",
@@ -32,6 +38,11 @@ def item(kind: str, item_id: str) -> dict[str, Any]:
     key = {"kind": kind, "id": item_id}
     found: dict[str, Any] = boto3.resource("dynamodb").Table("accesses").get_item(Key=key).get("Item", {})
     return found
+
+
+def _later(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    now = time.time()
+    monkeypatch.setattr("latchkey.registry.time.time", lambda: now + seconds)
 
 
 def test_a_request_is_claimed_once_and_again_by_its_own_execution(registry: Registry) -> None:
@@ -83,32 +94,219 @@ def test_outcomes_of_two_requests_are_never_mixed_up(registry: Registry) -> None
 
 def test_an_access_is_read_as_it_was_saved(registry: Registry) -> None:
     assert registry.access(RECORD.access_id) is None
-    saved = registry.save_access(RECORD)
+    saved = registry.save_access(RECORD, WANTED)
     assert saved == replace(RECORD, version=1)
     assert registry.access(RECORD.access_id) == saved
 
 
 def test_a_saved_access_counts_its_versions(registry: Registry) -> None:
-    saved = registry.save_access(registry.save_access(RECORD))
+    saved = registry.save_access(registry.save_access(RECORD, WANTED), WANTED)
     assert (saved.version, registry.access(RECORD.access_id)) == (2, saved)
 
 
 def test_an_access_written_meanwhile_is_not_overwritten(registry: Registry) -> None:
-    first = registry.save_access(RECORD)
-    second = registry.save_access(replace(first, status="failed"))
+    first = registry.save_access(RECORD, WANTED)
+    second = registry.save_access(replace(first, status="failed"), WANTED)
     with pytest.raises(TransientAwsError, match="written by somebody else"):
-        registry.save_access(replace(first, status="active"))
+        registry.save_access(replace(first, status="active"), OTHER_WANTED)
     with pytest.raises(TransientAwsError, match="written by somebody else"):
-        registry.save_access(RECORD)
+        registry.save_access(RECORD, OTHER_WANTED)
     assert registry.access(RECORD.access_id) == second
+    assert registry.wanted_before(RECORD.access_id) == WANTED
 
 
-def test_a_key_and_a_secret_know_the_accesses_they_serve(registry: Registry) -> None:
-    other = replace(RECORD, access_id="mediatailor/sourceLocation/news-origin", secret_arn=f"{SECRET_ARN}2")
-    for record in (RECORD, other):
-        registry.save_access(record)
-    assert item("resource", KEY_ARN)["accesses"] == {RECORD.access_id, other.access_id}
-    assert item("resource", SECRET_ARN)["accesses"] == {RECORD.access_id}
+def test_a_request_has_its_access_alone_until_it_ends(registry: Registry) -> None:
+    for _ in range(2):
+        registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    with pytest.raises(NotYetEffective, match="another request is working on this access"):
+        registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    registry.begin_access(OTHER_ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    registry.end_access(ACCESS, OTHER_EXECUTION)
+    with pytest.raises(NotYetEffective):
+        registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    for _ in range(2):
+        registry.end_access(ACCESS, EXECUTION_ARN)
+    registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+
+
+def test_ending_what_never_began_changes_nothing(registry: Registry) -> None:
+    registry.end_access(ACCESS, EXECUTION_ARN)
+    assert item("access", ACCESS) == {}
+
+
+@pytest.mark.parametrize(("age", "free"), [(STALE_SECONDS - 60, False), (STALE_SECONDS + 60, True)])
+def test_a_request_that_ended_without_saying_so_holds_its_access_no_longer_than_any_may_run(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, age: int, free: bool
+) -> None:
+    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    _later(monkeypatch, age)
+    if not free:
+        with pytest.raises(NotYetEffective):
+            registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+        return
+    registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    registry.end_access(ACCESS, EXECUTION_ARN)
+    assert item("access", ACCESS)["running"] == OTHER_EXECUTION
+
+
+def test_who_takes_over_an_abandoned_access_has_it_alone(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    _later(monkeypatch, STALE_SECONDS + 60)
+    registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    with pytest.raises(NotYetEffective):
+        registry.begin_access(ACCESS, WANTED, f"{EXECUTION_ARN}-3")
+
+
+def test_an_access_under_work_is_not_yet_recorded(registry: Registry) -> None:
+    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    assert registry.access(ACCESS) is None
+    assert registry.wanted_before(ACCESS) is None
+    saved = registry.save_access(RECORD, WANTED)
+    assert (saved.version, registry.access(ACCESS)) == (1, saved)
+
+
+def test_what_an_access_wanted_before_outlives_a_request_that_fails(registry: Registry) -> None:
+    assert registry.wanted_before(ACCESS) is None
+    registry.save_access(RECORD, WANTED)
+    registry.begin_access(ACCESS, OTHER_WANTED, EXECUTION_ARN)
+    assert registry.wanted_before(ACCESS) == WANTED
+    registry.end_access(ACCESS, EXECUTION_ARN)
+    assert registry.wanted_before(ACCESS) == WANTED
+    assert registry.access(ACCESS) == replace(RECORD, version=1)
+
+
+@pytest.mark.parametrize("former", [{"a": {"b": ["c"]}}, {}, None], ids=str)
+def test_the_first_look_at_a_resource_is_what_it_was_before(registry: Registry, former: dict[str, Any] | None) -> None:
+    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    assert registry.former(ACCESS) == (False, None)
+    registry.note_former(ACCESS, former)
+    registry.note_former(ACCESS, {"a": "as the request left it"})
+    assert registry.former(ACCESS) == (True, former)
+    assert registry.former(OTHER_ACCESS) == (False, None)
+
+
+def test_the_next_request_looks_at_the_resource_anew(registry: Registry) -> None:
+    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.note_former(ACCESS, {"a": 1})
+    registry.end_access(ACCESS, EXECUTION_ARN)
+    assert registry.former(ACCESS) == (False, None)
+    registry.note_former(ACCESS, {"a": 2})
+    assert registry.former(ACCESS) == (True, {"a": 2})
+
+
+def test_a_key_and_a_secret_know_the_accesses_that_refer_to_them(registry: Registry) -> None:
+    for _ in range(2):
+        registry.refer(KEY_ARN, ACCESS)
+        registry.refer(KEY_ARN, OTHER_ACCESS)
+    registry.refer(SECRET, ACCESS)
+    assert registry.others(KEY_ARN, ACCESS) == {OTHER_ACCESS}
+    assert registry.others(KEY_ARN, "a third") == {ACCESS, OTHER_ACCESS}
+    assert registry.others(SECRET, ACCESS) == frozenset()
+    assert registry.others("unknown", ACCESS) == frozenset()
+
+
+def test_a_reference_is_taken_back_alone(registry: Registry) -> None:
+    registry.refer(KEY_ARN, ACCESS)
+    registry.refer(KEY_ARN, OTHER_ACCESS)
+    for _ in range(2):
+        registry.release(KEY_ARN, ACCESS)
+    assert registry.others(KEY_ARN, "a third") == {OTHER_ACCESS}
+    registry.release(KEY_ARN, OTHER_ACCESS)
+    assert registry.others(KEY_ARN, "a third") == frozenset()
+
+
+def test_what_others_want_is_what_they_have_and_what_they_are_about_to_have(registry: Registry) -> None:
+    registry.refer(KEY_ARN, ACCESS)
+    registry.refer(KEY_ARN, OTHER_ACCESS)
+    registry.begin_access(OTHER_ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    assert registry.requests_of(KEY_ARN, beside=ACCESS) == [OTHER_WANTED]
+    registry.save_access(replace(RECORD, access_id=OTHER_ACCESS), WANTED)
+    assert registry.requests_of(KEY_ARN, beside=ACCESS) == [WANTED, OTHER_WANTED]
+    registry.end_access(OTHER_ACCESS, OTHER_EXECUTION)
+    assert registry.requests_of(KEY_ARN, beside=ACCESS) == [WANTED]
+    assert registry.requests_of(KEY_ARN, beside=OTHER_ACCESS) == []
+    registry.release(KEY_ARN, OTHER_ACCESS)
+    assert registry.requests_of(KEY_ARN, beside=ACCESS) == []
+
+
+def test_what_an_access_wants_of_a_key_is_wanted_of_no_other(registry: Registry) -> None:
+    registry.save_access(RECORD, WANTED)
+    registry.refer(KEY_ARN, ACCESS)
+    assert registry.requests_of(f"{KEY_ARN}0", beside=OTHER_ACCESS) == []
+
+
+def test_what_no_other_access_refers_to_is_closed_and_forgotten(registry: Registry) -> None:
+    registry.refer(SECRET, ACCESS)
+    registry.await_removal(SECRET)
+    assert registry.begin_removal(SECRET, ACCESS)
+    # A try that crashed is tried again.
+    assert registry.begin_removal(SECRET, ACCESS)
+    with pytest.raises(NotYetEffective, match=f"{SECRET} is being removed"):
+        registry.refer(SECRET, OTHER_ACCESS)
+    with pytest.raises(NotYetEffective, match=f"{SECRET} is being removed"):
+        registry.await_removal(SECRET)
+    assert registry.others(SECRET, ACCESS) == frozenset()
+    for _ in range(2):
+        registry.forget(SECRET)
+    registry.await_removal(SECRET)
+    registry.refer(SECRET, OTHER_ACCESS)
+
+
+@pytest.mark.parametrize("referring", [[ACCESS, OTHER_ACCESS], [OTHER_ACCESS]], ids=["too", "instead"])
+def test_what_is_not_one_s_own_alone_is_not_closed(registry: Registry, referring: list[str]) -> None:
+    for access_id in referring:
+        registry.refer(SECRET, access_id)
+    before = item("resource", SECRET)
+    assert not registry.begin_removal(SECRET, ACCESS)
+    assert item("resource", SECRET) == before
+    registry.await_removal(SECRET)
+
+
+def test_what_nobody_came_to_refer_to_may_be_closed(registry: Registry) -> None:
+    assert registry.begin_removal(SECRET, ACCESS)
+    assert registry.begin_removal(SECRET, ACCESS)
+    with pytest.raises(NotYetEffective):
+        registry.refer(SECRET, OTHER_ACCESS)
+
+
+def test_what_the_others_have_left_may_be_closed(registry: Registry) -> None:
+    registry.refer(SECRET, ACCESS)
+    registry.refer(SECRET, OTHER_ACCESS)
+    registry.release(SECRET, OTHER_ACCESS)
+    assert registry.begin_removal(SECRET, ACCESS)
+
+
+def test_only_a_removal_that_has_begun_is_finished(registry: Registry) -> None:
+    registry.forget_closed(SECRET)
+    registry.refer(SECRET, ACCESS)
+    registry.forget_closed(SECRET)
+    assert item("resource", SECRET)["accesses"] == {ACCESS}
+    registry.begin_removal(SECRET, ACCESS)
+    registry.forget_closed(SECRET)
+    assert item("resource", SECRET) == {}
+
+
+def test_a_key_that_was_begun_is_known_before_and_after_its_answer(registry: Registry) -> None:
+    assert registry.key_noted_for(ALIAS) is None
+    registry.begin_key(ALIAS)
+    begun = registry.key_noted_for(ALIAS)
+    assert begun is not None
+    assert begun.arn is None
+    assert timedelta(0) <= datetime.now(UTC) - begun.begun < timedelta(minutes=1)
+    registry.note_key(ALIAS, KEY_ARN)
+    assert registry.key_noted_for(ALIAS) == replace(begun, arn=KEY_ARN)
+    assert registry.key_noted_for("alias/other") is None
+
+
+def test_a_key_begun_anew_is_not_taken_for_the_one_before(registry: Registry) -> None:
+    registry.begin_key(ALIAS)
+    registry.note_key(ALIAS, KEY_ARN)
+    registry.begin_key(ALIAS)
+    again = registry.key_noted_for(ALIAS)
+    assert again is not None
+    assert again.arn is None
+    registry.forget(ALIAS)
+    assert registry.key_noted_for(ALIAS) is None
 
 
 def test_a_secret_knows_the_hosts_that_its_token_goes_to(registry: Registry) -> None:
@@ -121,7 +319,7 @@ def test_a_secret_knows_the_hosts_that_its_token_goes_to(registry: Registry) -> 
 
 def test_a_lease_is_held_alone_and_given_back(registry: Registry) -> None:
     with registry.lease("alias a"), registry.lease("alias b"):
-        with pytest.raises(TransientAwsError, match="another request is working on alias a"), registry.lease("alias a"):
+        with pytest.raises(NotYetEffective, match="another request is working on alias a"), registry.lease("alias a"):
             raise AssertionError("two hold the lease")
         assert item("lease", "alias a")
     assert item("lease", "alias a") == {}
@@ -147,8 +345,23 @@ def test_a_lease_left_by_a_crash_ends_by_time(registry: Registry) -> None:
     with registry.lease("alias a"):
         assert item("lease", "alias a")["holder"] != "lost"
     table.put_item(Item=lost | {"expiresAt": int(time.time()) + 60})
-    with pytest.raises(TransientAwsError), registry.lease("alias a"):
+    with pytest.raises(NotYetEffective), registry.lease("alias a"):
         raise AssertionError("two hold the lease")
+
+
+def test_a_lease_that_is_given_back_soon_is_waited_for(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latchkey.registry, "LEASE_WAIT_SECONDS", 10)
+    holder = registry.lease("alias a")
+    holder.__enter__()
+    waits: list[float] = []
+
+    def give_back(seconds: float) -> None:
+        waits.append(seconds)
+        holder.__exit__(None, None, None)
+
+    monkeypatch.setattr("latchkey.registry.time.sleep", give_back)
+    with registry.lease("alias a"):
+        assert len(waits) == 1
 
 
 def test_a_late_holder_does_not_give_back_the_lease_of_the_next(registry: Registry) -> None:
@@ -156,6 +369,16 @@ def test_a_late_holder_does_not_give_back_the_lease_of_the_next(registry: Regist
     with registry.lease("alias a"):
         table.put_item(Item={"kind": "lease", "id": "alias a", "holder": "next", "expiresAt": int(time.time()) + 60})
     assert item("lease", "alias a")["holder"] == "next"
+
+
+@pytest.mark.parametrize("call", ["begin_removal", "refer", "begin_access", "end_access", "forget_closed"])
+def test_a_busy_table_is_not_taken_for_a_condition(call: str) -> None:
+    dynamodb = boto3.client("dynamodb")
+    arguments = {"begin_access": (ACCESS, WANTED, EXECUTION_ARN), "forget_closed": (SECRET,)}.get(call, (SECRET, ACCESS))
+    with Stubber(dynamodb) as stubber:
+        stubber.add_client_error("delete_item" if call == "forget_closed" else "update_item", "ThrottlingException")
+        with pytest.raises(ClientError, match="ThrottlingException"):
+            getattr(Registry(dynamodb, "accesses"), call)(*arguments)
 
 
 @pytest.mark.parametrize("operation", ["put_item", "delete_item"])

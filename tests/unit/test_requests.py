@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -371,6 +372,15 @@ def test_half_a_character_is_told_in_its_place(place: str) -> None:
 @pytest.mark.parametrize(("parent", "told"), [("", "detail"), ("resource.", "resource"), ("secret.value.", "secret.value")])
 def test_half_a_character_in_a_name_is_told_where_the_name_stands(parent: str, told: str) -> None:
     assert [place for place, _ in problems(detail({f"{parent}\ud800": 1}))] == [told]
+
+
+@pytest.mark.parametrize("changes", [{}, FULL, {"key.arn": KEY_ARN}, {"secret.value.generate": {}}], ids=str)
+def test_the_wire_form_of_a_request_is_what_was_sent(changes: dict[str, Any]) -> None:
+    sent = detail(changes)
+    request = parse_onboarding(sent)
+    assert request.wire == sent
+    assert json.loads(json.dumps(request.wire)) == sent
+    assert parse_onboarding(request.wire) == request
 
 
 def test_a_request_parsed_before_passes_between_functions_unchanged() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -214,3 +217,11 @@ def test_a_request_that_is_hardly_json_still_starts_the_execution_that_rejects_i
         event = {"id": "event-1", "detail": request_detail}
         answer = invoke(event, lambda received: receive_request(received, stepfunctions, STATE_MACHINE), RequestEvent)
     assert answer["requestId"] == "request-1"
+
+
+def test_no_answer_of_aws_is_recorded_by_a_patched_client() -> None:
+    # In a process of its own, since a patch reaches every client; the directory tells the tracer that it runs in Lambda.
+    told = "import latchkey.steps; from aws_xray_sdk.core import patcher; print(sorted(patcher._PATCHED_MODULES))"
+    environment = os.environ | {"LAMBDA_TASK_ROOT": "/var/task", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import string
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -192,7 +193,20 @@ def test_any_other_answer_is_not_taken_for_absence(mediatailor: Any, answers: St
 
 def test_a_location_is_created_with_token_and_tags(mediatailor: Any, answers: Stubber) -> None:
     answers.add_response("create_source_location", described(), WANTED | {"Tags": {"team": "sports"}})
-    SourceLocations().create(mediatailor, RESOURCE, SECRET_ARN, {"team": "sports"})
+    assert SourceLocations().create(mediatailor, RESOURCE, SECRET_ARN, {"team": "sports"})
+
+
+def test_a_location_that_is_there_by_now_is_not_taken_for_made(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("create_source_location", "BadRequestException", http_status_code=400)
+    answers.add_response("describe_source_location", described(), NAMED)
+    assert not SourceLocations().create(mediatailor, RESOURCE, SECRET_ARN, {})
+
+
+def test_a_location_that_cannot_be_made_is_an_error(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("create_source_location", "BadRequestException", "of creating", http_status_code=400)
+    answers.add_client_error("describe_source_location", "NotFound", http_status_code=404)
+    with pytest.raises(ClientError, match="of creating"):
+        SourceLocations().create(mediatailor, RESOURCE, SECRET_ARN, {})
 
 
 @pytest.mark.parametrize(
@@ -212,6 +226,47 @@ def test_an_updated_location_keeps_its_other_settings(
     found = SourceLocations().read(mediatailor, RESOURCE)
     assert found is not None
     SourceLocations().update(mediatailor, RESOURCE, SECRET_ARN, found)
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        {},
+        SEGMENTS,
+        {"AccessConfiguration": {"AccessType": "S3_SIGV4"}},
+        SEGMENTS | {"AccessConfiguration": BY_SECRET, "HttpConfiguration": {"BaseUrl": "http://former.example.com"}},
+    ],
+    ids=["plain", "segment delivery", "another way of access", "another secret and host"],
+)
+def test_a_location_is_restored_to_all_that_it_was(mediatailor: Any, answers: Stubber, present: dict[str, Any]) -> None:
+    answers.add_response("describe_source_location", described(Tags={"team": "sports"}, **present), NAMED)
+    before = SourceLocations().read(mediatailor, RESOURCE)
+    assert before is not None
+    # The registry keeps it as JSON in between.
+    noted = json.loads(json.dumps(before.whole))
+    assert noted == before.whole
+    http = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}}
+    answers.add_response("update_source_location", described(), {"AccessConfiguration": {}} | NAMED | http | present)
+    SourceLocations().restore(mediatailor, noted)
+
+
+def test_a_location_shows_its_tags(mediatailor: Any, answers: Stubber) -> None:
+    for tags in ({"latchkey:request": "request-1"}, None):
+        answers.add_response("describe_source_location", described(**({"Tags": tags} if tags else {})), NAMED)
+        found = SourceLocations().read(mediatailor, RESOURCE)
+        assert found is not None
+        assert found.tags == (tags or {})
+
+
+def test_a_location_is_deleted_by_its_name(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_response("delete_source_location", {}, NAMED)
+    SourceLocations().delete(mediatailor, RESOURCE)
+
+
+def test_a_location_that_something_was_put_into_is_not_deleted_silently(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("delete_source_location", "BadRequestException", http_status_code=400)
+    with pytest.raises(ClientError, match="BadRequestException"):
+        SourceLocations().delete(mediatailor, RESOURCE)
 
 
 def test_alerts_of_all_pages_are_told_once_each(mediatailor: Any, answers: Stubber) -> None:

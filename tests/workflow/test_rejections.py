@@ -103,7 +103,7 @@ CASES = {
     ),
     "dying secret": (_dying_secret, "secret.value.existing", "being deleted"),
     "secret that is not JSON": (_existing("plain-text-token"), "secret.value.existing", "JSON object"),
-    "secret without the member": (_existing(json.dumps({"other": "0123456789"})), "secret.value.existing", MEMBER),
+    "secret without the member": (_existing(json.dumps({"other": "0123456789"})), "secret.value.existing", "secretKey names"),
     "token in the secret too short": (_existing(json.dumps({MEMBER: "1234567"})), "secret.value.existing", "8 to 128"),
     "token in the secret too long": (_existing(json.dumps({MEMBER: "1" * 129})), "secret.value.existing", "8 to 128"),
     "source that is not JSON": (_copied("plain-text-token", key="theirs"), "secret.value.copyFrom", "JSON object"),

@@ -22,6 +22,7 @@ FUNCTIONS = (
     "RecordAccess",
     "ReportOutcome",
     "ValidateAccess",
+    "UndoOnboarding",  # last, since its job is to delete what the others look at
 )
 OURS = {"latchkey:managed-by": "latchkey"}
 
@@ -47,7 +48,7 @@ class Jobs:
                 KeyId=self._key, PolicyName="default", Policy=json.dumps(onboarding.key_policy(self._key))
             ),
             "disable a key": lambda c: c("kms").disable_key(KeyId=self._key),
-            "delete a key": lambda c: c("kms").schedule_key_deletion(KeyId=self._key),
+            "delete a key": lambda c: c("kms").schedule_key_deletion(KeyId=self._key, PendingWindowInDays=7),
             "grant by itself": lambda c: c("kms").create_grant(
                 KeyId=self._key, GranteePrincipal=f"arn:aws:iam::{ACCOUNT}:role/Origin", Operations=["Decrypt"]
             ),
@@ -83,7 +84,7 @@ class Jobs:
                 name=f"job-{secrets.token_hex(6)}",
                 input=json.dumps({"requestId": "job", "contentHash": "job", "problems": [{"place": "a", "rule": "b"}]}),
             ),
-            "record an access": lambda c: self._put_item(c, "access"),
+            "write an access": lambda c: self._update_item(c, "access"),
             "take a lease": lambda c: self._put_item(c, "lease"),
             "write a request": lambda c: self._update_item(c, "request"),
             "note a resource": lambda c: self._update_item(c, "resource"),
@@ -111,13 +112,22 @@ class Jobs:
 # The whole of what each role may do of these; everything not named is denied.
 ALLOWED: dict[str, set[str]] = {
     "AttachPolicies": {"write a key policy", "write a secret policy", "take a lease"},
-    "CheckRequest": {"write a request", "note a resource"},
-    "ConfigureAccess": {"configure a location"},
+    "CheckRequest": {"write a request", "write an access", "note a resource"},
+    "ConfigureAccess": {"configure a location", "write an access"},
     "CreateKey": {"create a key", "take a lease", "note a resource"},
     "CreateSecret": {"create a secret", "read a token"},
     "ReceiveRequest": {"start an execution"},
-    "RecordAccess": {"record an access", "note a resource"},
-    "ReportOutcome": {"tell an outcome", "write a request"},
+    "RecordAccess": {"write an access", "note a resource"},
+    "ReportOutcome": {"tell an outcome", "write a request", "write an access"},
+    "UndoOnboarding": {
+        "write a key policy",
+        "write a secret policy",
+        "delete a key",
+        "delete a secret",
+        "delete a location",
+        "take a lease",
+        "note a resource",
+    },
     "ValidateAccess": set(),
 }
 

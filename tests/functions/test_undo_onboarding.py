@@ -1,0 +1,361 @@
+"""undo_onboarding: what a failed request made is gone, what it found or shares is as it was, and once more changes nothing."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey.errors import NotYetEffective, TransientAwsError
+from tests.functions.account import ACCOUNT, ADOPT, ROOT, TABLE, Account
+from tests.functions.asking import EXECUTION, HEADER, NAME, SECRET_KEY, SECRET_NAME, Run, existing, onboarding, to_check
+
+ALIAS = "alias/latchkey/mediatailor"
+VALUE = json.dumps({SECRET_KEY: "a" * 20})
+SEGMENTS = {"DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com"}}
+WHOLE = {"Sid": "Whole", "Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
+FOREIGN = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "secretsmanager:DescribeSecret", "Resource": "*"}
+OTHER = {"sourceLocation": "news-origin"}
+
+
+@pytest.fixture(autouse=True)
+def any_host(stack: Callable[..., None]) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [*statements]})
+
+
+class Onboarding:
+    """One request, carried out as far as `until`, and its undo."""
+
+    def __init__(self, run: Run, account: Account, **members: Any) -> None:
+        self.run, self.account = run, account
+        self.request = onboarding(**members)
+        # As the state machine does: an execution has its request's name.
+        self.execution = f"{EXECUTION}-{self.request['requestId']}"
+        self.key, self.secret = "", ""
+
+    def go(self, until: str = "configure_access") -> "Onboarding":
+        steps = (self.check_request, self.create_key, self.create_secret, self.attach_policies, self.configure_access)
+        for step in (*steps, self.record_access):
+            step()
+            if step.__name__ == until:
+                break
+        return self
+
+    def check_request(self) -> None:
+        digest = self.request["requestId"].ljust(64, "-")
+        self.checked = self.run("check_request", to_check(self.request, contentHash=digest, executionArn=self.execution))
+
+    def create_key(self) -> None:
+        self.key = self.run("create_key", {"request": self.request})["arn"]
+
+    def create_secret(self) -> None:
+        event = {"request": self.request, "key": {"arn": self.key, "changed": False}}
+        self.secret = self.checked["secretArn"] or self.run("create_secret", event)["arn"]
+
+    def attach_policies(self) -> None:
+        self.run("attach_policies", self._made)
+
+    def configure_access(self) -> None:
+        self.run("configure_access", self._made)
+
+    def record_access(self) -> None:
+        self.run("record_access", {"request": self.request, "keyArn": self.key, "secretArn": self.secret})
+        self.end()
+
+    def end(self) -> None:
+        """What report_outcome does with the access."""
+        self.account.dynamodb.update_item(
+            TableName=TABLE,
+            Key={"kind": {"S": "access"}, "id": {"S": self.checked["accessId"]}},
+            UpdateExpression="REMOVE running, runningSince, pending, former",
+        )
+
+    @property
+    def _made(self) -> dict[str, Any]:
+        return {"request": self.request, "key": {"arn": self.key, "changed": False}, "secretArn": self.secret}
+
+    @property
+    def undoing(self) -> dict[str, Any]:
+        return {"request": self.request, "executionArn": self.execution}
+
+    def undo(self) -> list[str]:
+        """Undoes it, and once more, which must change nothing."""
+        undone: list[str] = self.run("undo_onboarding", self.undoing)["undone"]
+        before = picture(self.account)
+        assert self.run("undo_onboarding", self.undoing) == {"undone": []}
+        assert picture(self.account) == before
+        return undone
+
+
+def picture(account: Account) -> dict[str, Any]:
+    """What is in the account; of a key that is being deleted only that."""
+    keys = {
+        key["KeyArn"]: account.kms.describe_key(KeyId=key["KeyArn"])["KeyMetadata"] for key in account.kms.list_keys()["Keys"]
+    }
+    policies = {arn: key_statements(account, arn) for arn, key in keys.items() if key["KeyState"] == "Enabled"}
+    secrets = {
+        secret["ARN"]: account._secret(secret["ARN"], True) for secret in account.secretsmanager.list_secrets()["SecretList"]
+    }
+    names = [alias["AliasName"] for alias in account.kms.list_aliases()["Aliases"]]
+    return {
+        "keys": {arn: key["KeyState"] for arn, key in keys.items()},
+        "policies": policies,
+        "aliases": [name for name in names if not name.startswith("alias/aws/")],
+        "secrets": secrets,
+        # An item that has no more than its key says nothing.
+        "table": sorted((item for item in account.dynamodb.scan(TableName=TABLE)["Items"] if len(item) > 2), key=json.dumps),
+        "locations": json.loads(json.dumps(account.mediatailor.locations)),
+    }
+
+
+def key_statements(account: Account, key: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(account.kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])["Statement"]
+    return found
+
+
+def secret_statements(account: Account, secret: str) -> list[dict[str, Any]]:
+    text = account.secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
+    found: list[dict[str, Any]] = json.loads(text)["Statement"] if text else []
+    return found
+
+
+def references(account: Account) -> dict[str, list[str]]:
+    return {item["id"]["S"]: item["accesses"]["SS"] for item in account.items("resource") if "accesses" in item}
+
+
+STEPS = ["create_key", "create_secret", "attach_policies", "configure_access"]
+
+
+@pytest.mark.parametrize("until", STEPS)
+def test_what_the_request_made_is_removed_however_far_it_came(run: Run, account: Account, until: str) -> None:
+    failed = Onboarding(run, account).go(until)
+
+    undone = failed.undo()
+
+    after = picture(account)
+    assert after["keys"] == {failed.key: "PendingDeletion"}
+    assert (after["aliases"], after["secrets"], after["locations"]) == ([], {}, {})
+    at = STEPS.index(until)
+    assert len(undone) == 1 + (at >= 1) + (at >= 3)
+    assert undone[-1] == f"{failed.key} is scheduled for deletion in 7 days"
+
+
+def test_a_request_that_made_nothing_leaves_no_reference(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account).go("check_request")
+
+    assert failed.undo() == []
+    assert references(account) == {}
+
+
+def test_after_an_undo_the_same_request_can_be_made_again(run: Run, account: Account) -> None:
+    first = Onboarding(run, account).go()
+    first.undo()
+    first.end()
+
+    second = Onboarding(run, account, requestId="request-2").go("record_access")
+
+    assert second.key != first.key
+    assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == second.key
+    assert NAME in account.mediatailor.locations
+
+
+def test_what_is_shared_stays_with_the_others_statements(run: Run, account: Account) -> None:
+    mine, theirs = account.role("Mine", "/media/"), account.role("Theirs", "/media/")
+    first = Onboarding(run, account, secret={"originReaders": [theirs]}).go("record_access")
+    before = picture(account)
+
+    shared = existing(first.secret, originReaders=[mine])
+    failed = Onboarding(run, account, requestId="request-2", resource=OTHER, secret=shared).go()
+    assert mine in json.dumps(key_statements(account, first.key))
+    assert mine in json.dumps(secret_statements(account, first.secret))
+    failed.undo()
+
+    after = picture(account)
+    for part in ("keys", "policies", "aliases", "secrets", "locations"):
+        assert after[part] == before[part], part
+    assert {access for accesses in references(account).values() for access in accesses} == {first.checked["accessId"]}
+
+
+def test_a_key_that_another_access_came_to_use_stays(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account).go()
+    other = Onboarding(run, account, requestId="request-2", resource=OTHER).go()
+
+    undone = failed.undo()
+
+    after = picture(account)
+    assert after["keys"] == {failed.key: "Enabled"}
+    assert after["aliases"] == [ALIAS]
+    assert list(after["secrets"]) == [other.secret]
+    assert f"the policy of {failed.key} is without this request's statements" in undone
+    told = json.dumps(key_statements(account, failed.key))
+    assert "mediatailor/news-origin/token" in told
+    assert SECRET_NAME not in told
+    assert references(account)[failed.key] == [other.checked["accessId"]]
+
+
+def test_adopted_key_and_secret_have_their_former_policies(run: Run, account: Account) -> None:
+    key = account.key(tags=ADOPT)
+    account.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy(WHOLE))
+    secret = account.secret("origin/token", VALUE, key=key)
+    account.secretsmanager.put_resource_policy(SecretId=secret, ResourcePolicy=policy(FOREIGN))
+    before = picture(account)
+
+    Onboarding(run, account, secret=existing(secret), key={"arn": key}).go().undo()
+
+    after = picture(account)
+    for part in ("keys", "policies", "secrets", "locations"):
+        assert after[part] == before[part], part
+    assert references(account) == {}
+
+
+def test_an_adopted_secret_without_a_policy_has_none_again(run: Run, account: Account) -> None:
+    key = account.key(tags=ADOPT)
+    secret = account.secret("origin/token", VALUE, key=key)
+
+    Onboarding(run, account, secret=existing(secret), key={"arn": key}).go().undo()
+
+    assert "ResourcePolicy" not in account.secretsmanager.get_resource_policy(SecretId=secret)
+
+
+def test_a_secret_that_left_the_default_key_keeps_its_readers(run: Run, account: Account) -> None:
+    key = account.key(tags=ADOPT)
+    account.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy(WHOLE))
+    secret = account.secret("origin/token", VALUE)
+
+    Onboarding(run, account, secret=existing(secret), key={"arn": key}).go("attach_policies").undo()
+
+    assert account.secretsmanager.describe_secret(SecretId=secret)["KmsKeyId"] == key
+    assert [statement["Sid"] for statement in key_statements(account, key)] == ["Whole", "LatchkeyFormerDefaultKey"]
+
+
+@pytest.mark.parametrize("under", ["the default key", "another key"])
+def test_a_key_that_an_adopted_secret_moved_to_is_not_deleted_under_it(run: Run, account: Account, under: str) -> None:
+    secret = account.secret("origin/token", VALUE, key=account.key(tags=ADOPT) if under == "another key" else None)
+    failed = Onboarding(run, account, secret=existing(secret, moveKey=True)).go("attach_policies")
+
+    failed.undo()
+
+    key = account.secretsmanager.describe_secret(SecretId=secret).get("KmsKeyId")
+    assert key is None or account.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
+
+
+def test_an_active_access_whose_next_request_fails_is_as_it_was(run: Run, account: Account) -> None:
+    mine = account.role("Mine", "/media/")
+    first = Onboarding(run, account).go("record_access")
+    before = picture(account)
+
+    changed = {"resource": {"header": "X-Other"}, "secret": {"originReaders": [mine]}}
+    failed = Onboarding(run, account, requestId="request-2", **changed).go()
+    undone = failed.undo()
+
+    after = picture(account)
+    for part in ("keys", "policies", "aliases", "secrets", "locations"):
+        assert after[part] == before[part], part
+    assert f"{first.checked['accessId'].rpartition('/')[2]} has its former settings" in undone[0]
+    assert references(account)[first.key] == [first.checked["accessId"]]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_request_that_never_had_the_access_takes_nothing_from_the_one_that_has(
+    run: Run, account: Account, there: bool
+) -> None:
+    """It failed in Check value, or waited in vain in Check request: both lead to the undo."""
+    if there:
+        account.mediatailor.add(NAME, **SEGMENTS)
+    Onboarding(run, account).go()
+    second = Onboarding(run, account, requestId="request-2")
+    with pytest.raises(NotYetEffective, match="another request is working on this access"):
+        second.go("check_request")
+    before = picture(account)
+
+    undone = run("undo_onboarding", second.undoing)["undone"]
+
+    # Its own request id is all that it may leave.
+    after = picture(account)
+    assert (undone, {part for part in before if after[part] != before[part]}) == ([], set())
+
+
+TOKEN = {
+    "HeaderName": HEADER,
+    "SecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:former-AbCdEf",
+    "SecretStringKey": "former",
+}
+SENT = {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessTokenConfiguration": TOKEN}
+
+
+@pytest.mark.parametrize("access", [{"AccessType": "S3_SIGV4"}, SENT, None], ids=["signed", "another token", "open"])
+def test_a_location_that_was_there_has_its_former_settings(run: Run, account: Account, access: dict[str, Any] | None) -> None:
+    account.mediatailor.add(NAME, access, tags={"owner": "somebody"}, **SEGMENTS)
+    before = json.loads(json.dumps(account.mediatailor.locations[NAME]))
+
+    undone = Onboarding(run, account, secret={"replacesToken": True}).go().undo()
+
+    after = account.mediatailor.locations[NAME]
+    assert {name: value for name, value in after.items() if value} == before
+    assert undone[0].endswith(f"sourceLocation/{NAME} has its former settings")
+
+
+def test_a_location_that_the_request_never_touched_is_left(run: Run, account: Account) -> None:
+    account.mediatailor.add(NAME, tags={"latchkey:request": "request-1", "latchkey:managed-by": "latchkey"})
+
+    Onboarding(run, account).go("attach_policies").undo()
+
+    assert [method for method, _ in account.mediatailor.writes] == []
+
+
+def test_a_location_that_somebody_else_made_meanwhile_is_left(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account).go()
+    account.mediatailor.locations[NAME]["tags"] = {"owner": "somebody"}
+
+    failed.undo()
+
+    assert NAME in account.mediatailor.locations
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [
+        ("secrets-manager", "DeleteSecret"),
+        ("kms", "DeleteAlias"),
+        ("kms", "ScheduleKeyDeletion"),
+        ("dynamodb", "DeleteItem"),
+    ],
+)
+@pytest.mark.parametrize("when", ["before-call", "after-call"])
+def test_an_undo_that_breaks_off_is_finished_by_its_retry(
+    run: Run, account: Account, service: str, operation: str, when: str
+) -> None:
+    failed = Onboarding(run, account).go()
+    times = [TransientAwsError("an answer that never came")]
+
+    def break_off(**_: Any) -> None:
+        if times:
+            raise times.pop()
+
+    client: Any = {"kms": aws.kms, "dynamodb": aws.dynamodb, "secrets-manager": aws.secretsmanager}[service]()
+    client.meta.events.register(f"{when}.{service}.{operation}", break_off)
+    with pytest.raises(TransientAwsError):
+        run("undo_onboarding", failed.undoing)
+
+    failed.undo()
+
+    after = picture(account)
+    assert (after["keys"], after["aliases"], after["secrets"]) == ({failed.key: "PendingDeletion"}, [], {})
+    failed.end()
+    assert Onboarding(run, account, requestId="request-2").go("record_access").key != failed.key
+
+
+def test_while_another_request_writes_the_policy_the_undo_waits(run: Run, account: Account) -> None:
+    key = account.key(tags=ADOPT)
+    secret = account.secret("origin/token", VALUE, key=key)
+    failed = Onboarding(run, account, secret=existing(secret), key={"arn": key}).go()
+    item = {"kind": {"S": "lease"}, "id": {"S": f"policy of {secret}"}, "holder": {"S": "another"}}
+    account.dynamodb.put_item(TableName=TABLE, Item=item | {"expiresAt": {"N": "4102444800"}})
+
+    with pytest.raises(NotYetEffective, match=f"another request is working on policy of {secret}"):
+        run("undo_onboarding", failed.undoing)

@@ -1,0 +1,101 @@
+"""An undo and the registry: it takes back its own request's work, never that of the request which has the access."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from latchkey.registry import Registry
+from latchkey.undo import Undo
+from tests.unit.samples import EXECUTION_ARN, SETTINGS, desired, text
+
+RUNNING = desired({"tags": {"team": "sports"}})
+WAITING = desired({"requestId": "request-2"})
+OTHER = desired({"requestId": "request-3", "resource.sourceLocation": "news-origin"})
+LOCATION = {"SourceLocationName": "sports-origin", "HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}}
+
+
+@pytest.fixture
+def mediatailor() -> Any:
+    return boto3.client("mediatailor")
+
+
+@pytest.fixture
+def undo(registry: Registry, mediatailor: Any) -> Undo:
+    kms = boto3.client("kms")
+    kms.meta.events.register("provide-client-params.kms.ScheduleKeyDeletion", _by_id)
+    return Undo(SETTINGS, registry, kms, boto3.client("secretsmanager"), lambda _: mediatailor)
+
+
+def _by_id(params: dict[str, Any], **_: Any) -> None:
+    """moto schedules a deletion by the key's id alone, KMS also by its ARN."""
+    params["KeyId"] = params["KeyId"].rsplit("/", 1)[-1]
+
+
+def test_a_request_that_never_got_its_access_takes_nothing_back(undo: Undo, registry: Registry, mediatailor: Any) -> None:
+    # The request that has the access has set the resource and refers to its secret; the other waited until it failed.
+    registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
+    registry.refer(RUNNING.secret_resource, RUNNING.access_id)
+    registry.note_former(RUNNING.access_id, LOCATION | {"AccessConfiguration": {}})
+    secret = undo.secretsmanager.create_secret(
+        Name=RUNNING.secret_name,
+        SecretString="{}",
+        Tags=[{"Key": key, "Value": value} for key, value in RUNNING.tags().items()],
+    )["ARN"]
+    with Stubber(mediatailor):  # with no answer waiting: nothing is asked
+        assert undo(WAITING, f"{EXECUTION_ARN}-waiting").undone == ()
+    assert undo.secretsmanager.describe_secret(SecretId=secret)["ARN"] == secret
+    assert registry.others(RUNNING.secret_resource, OTHER.access_id) == {RUNNING.access_id}
+
+
+def test_a_request_that_failed_before_its_secret_was_made_refers_to_it_no_longer(undo: Undo, registry: Registry) -> None:
+    registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
+    registry.refer(RUNNING.secret_resource, RUNNING.access_id)
+    for _ in range(2):
+        assert undo(RUNNING, EXECUTION_ARN).undone == ()
+    assert registry.others(RUNNING.secret_resource, OTHER.access_id) == frozenset()
+
+
+def test_a_key_that_was_made_is_deleted_late_and_its_alias_at_once(undo: Undo, registry: Registry) -> None:
+    registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
+    key = _made_key(undo, registry)
+    assert undo(RUNNING, EXECUTION_ARN).undone == (f"{key} is scheduled for deletion in 7 days",)
+    assert undo(RUNNING, EXECUTION_ARN).undone == ()
+    assert undo.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
+    assert [one for one in undo.kms.list_aliases()["Aliases"] if one["AliasName"] == RUNNING.alias] == []
+
+
+def test_a_key_that_another_access_refers_to_stays(undo: Undo, registry: Registry) -> None:
+    registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
+    key = _made_key(undo, registry)
+    registry.refer(key, OTHER.access_id)
+    registry.begin_access(OTHER.access_id, OTHER.request.wire, f"{EXECUTION_ARN}-2")
+    [told] = undo(RUNNING, EXECUTION_ARN).undone
+    assert told == f"the policy of {key} is without this request's statements"
+    assert undo(RUNNING, EXECUTION_ARN).undone == ()
+    assert undo.kms.describe_key(KeyId=RUNNING.alias or "")["KeyMetadata"]["KeyState"] == "Enabled"
+    assert registry.others(key, RUNNING.access_id) == {OTHER.access_id}
+
+
+def test_a_key_whose_deletion_a_person_cancelled_may_be_used_again(undo: Undo, registry: Registry) -> None:
+    registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
+    key = _made_key(undo, registry)
+    undo(RUNNING, EXECUTION_ARN)
+    undo.kms.cancel_key_deletion(KeyId=key.rsplit("/", 1)[-1])
+    undo.kms.enable_key(KeyId=key.rsplit("/", 1)[-1])
+    registry.refer(key, OTHER.access_id)
+
+
+def _made_key(undo: Undo, registry: Registry) -> str:
+    """A key as a request makes it."""
+    tags: list[Any] = [{"TagKey": key, "TagValue": value} for key, value in RUNNING.tags(shared=True).items()]
+    key = undo.kms.create_key(Tags=tags)["KeyMetadata"]["Arn"]
+    undo.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=text(RUNNING.new_key_policy))
+    registry.begin_key(RUNNING.alias or "")
+    registry.note_key(RUNNING.alias or "", key)
+    undo.kms.create_alias(AliasName=RUNNING.alias or "", TargetKeyId=key)
+    registry.refer(key, RUNNING.access_id)
+    return key
