@@ -51,7 +51,7 @@ def test_a_secret_of_a_service_is_refused(run: Run, account: Account, ask: Ask, 
 def test_a_foreign_secret_says_which_tag_to_set(run: Run, account: Account, ask: Ask, place: str, consent: str) -> None:
     secret = account.secret("origin/token", "{}", {})
 
-    rule = f"its owner has not consented: by the tag latchkey:consent = {consent} on {secret}"
+    rule = f"its owner has not consented, which the tag latchkey:consent = {consent} on {secret} would do"
     assert check(run, secret=ask(secret)) == {place: rule}
 
 

@@ -251,7 +251,7 @@ def _secret_rules(secret: ObservedSecret | None, consent: str) -> Iterator[str]:
         yield f"is managed by {secret.owning_service}, which alone may change it"
     # A copy goes to another secret and from there to any host, so even our own secrets need their owner's consent to it.
     if secret.tags.get(CONSENT) != consent and not (consent == "adopt" and secret.tags.get(MANAGED_BY) == OURS):
-        yield f"its owner has not consented: by the tag {CONSENT} = {consent} on {secret.arn}"
+        yield f"its owner has not consented, which the tag {CONSENT} = {consent} on {secret.arn} would do"
 
 
 class CheckRequestInput(Document):
@@ -278,7 +278,7 @@ class Checked(Document):
 
 
 def check_request(event: CheckRequestInput, look: Look) -> Checked:
-    """Claims the request id and the access, then raises InvalidRequest with every problem; at last notes the token's host."""
+    """Claims the request id and the access, then raises InvalidRequest with every problem; at last refers to the secret."""
     problems, registry = {*event.problems, *event.findings}, look.registry
     try:
         registry.claim_request(event.request_id, event.content_hash, event.execution_arn)
