@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "AWS_PARTITION": "aws",
     "AWS_REGION": REGION,
     "CONFIGURE_ROLE_ARN": CONFIGURE_ROLE,
+    "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("configure_access", "create_key"),
     "ONBOARD_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:onboard-access",
     "REQUEST_BUS": BUS,
     "SECRET_PREFIX": "latchkey/",

@@ -14,6 +14,7 @@ from latchkey.settings import Place, Settings
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 PLACE = Place(partition="aws", account=ACCOUNT, region=REGION)
 CONFIGURE_ROLE = PLACE.arn("iam", "role/latchkey-configure_access", region="")
+CREATE_KEY_ROLE = PLACE.arn("iam", "role/latchkey-create_key", region="")
 SETTINGS = Settings(
     place=PLACE,
     access_table="accesses",
@@ -23,6 +24,7 @@ SETTINGS = Settings(
     trusted_principal_patterns=(),
     allowed_origin_hosts=(),
     configure_role_arn=CONFIGURE_ROLE,
+    create_key_role_arn=CREATE_KEY_ROLE,
 )
 KEY_ARN = PLACE.arn("kms", "key/1234abcd-12ab-34cd-56ef-1234567890ab")
 SECRET_ARN = PLACE.arn("secretsmanager", "secret:latchkey/mediatailor/sports-origin/token-AbCdEf")

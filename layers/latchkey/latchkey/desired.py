@@ -29,6 +29,7 @@ class Desired:
     request: OnboardingRequest[Any]
     place: Place
     configure_role_arn: str
+    create_key_role_arn: str
 
     @property
     def access_id(self) -> str:
@@ -113,7 +114,8 @@ class Desired:
 
     @property
     def new_key_policy(self) -> policies.Document:
-        return policies.new_document((policies.delegation(self.place), *self.key_statements))
+        creation = policies.creation(self.create_key_role_arn)
+        return policies.new_document((policies.delegation(self.place), creation, *self.key_statements))
 
     def secret_statements(self, secret_arn: str) -> tuple[Statement, ...]:
         """Our statements in the secret's resource policy."""
@@ -136,7 +138,7 @@ class Desired:
 
 
 def desire(request: OnboardingRequest[Any], settings: Settings) -> Desired:
-    return Desired(request, settings.place, settings.configure_role_arn)
+    return Desired(request, settings.place, settings.configure_role_arn, settings.create_key_role_arn)
 
 
 def _title(service: str) -> str:

@@ -62,6 +62,15 @@ def delegation(place: Place) -> Statement:
     }
 
 
+def creation(creator: str) -> Statement:
+    """KMS makes a key only if whoever asks for it could change its policy again, and takes that from IAM or the policy itself.
+
+    Named here, the function that makes keys can do so with those it made and with no other.
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html#KMS-CreateKey-request-BypassPolicyLockoutSafetyCheck
+    """
+    return _allow("Creation", [creator], "kms:PutKeyPolicy")
+
+
 def administration(principals: Iterable[str]) -> Statement:
     """Key administrators: no cryptographic action, and no deletion."""
     return _allow("Administrators", principals, _ADMINISTRATION)

@@ -33,6 +33,7 @@ class Settings(BaseModel):
     trusted_principal_patterns: tuple[str, ...]
     allowed_origin_hosts: tuple[str, ...]
     configure_role_arn: str
+    create_key_role_arn: str
     onboard_state_machine_arn: str = ""
 
 
@@ -49,6 +50,7 @@ def settings() -> Settings:
         trusted_principal_patterns=_list(env["TRUSTED_PRINCIPAL_PATTERNS"]),
         allowed_origin_hosts=_list(env["ALLOWED_ORIGIN_HOSTS"]),
         configure_role_arn=env["CONFIGURE_ROLE_ARN"],
+        create_key_role_arn=env["CREATE_KEY_ROLE_ARN"],
         onboard_state_machine_arn=env.get("ONBOARD_STATE_MACHINE_ARN", ""),
     )
 

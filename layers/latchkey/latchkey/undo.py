@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 # The shortest that KMS documents; until then a person can still cancel the deletion.
 _PENDING_DAYS = 7
-# Keeps the readers of a secret that came from the default key: the move stays, and so does its rule.
-_STAYS = ("LatchkeyFormerDefaultKey",)
+# Who made the key, and what keeps the readers of a secret that came from the default key: the move stays, so does its rule.
+_STAYS = ("LatchkeyCreation", "LatchkeyFormerDefaultKey")
 
 
 class Undone(Document):
