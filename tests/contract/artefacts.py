@@ -13,7 +13,7 @@ from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 ROOT = Path(__file__).parents[2]
 LAYER = ROOT / "layers/latchkey/latchkey"
 TEMPLATE_TEXT = (ROOT / "template.yaml").read_text()
-MACHINE_TEXT = (ROOT / "statemachine/onboard-access.asl.json").read_text()
+MACHINE_TEXTS = {path.name.removesuffix(".asl.json"): path.read_text() for path in sorted(ROOT.glob("statemachine/*.asl.json"))}
 
 
 class _Constructor(SafeConstructor):
@@ -42,9 +42,16 @@ _Constructor.add_multi_constructor("!", _intrinsic)
 TEMPLATE = _load(TEMPLATE_TEXT)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
-MACHINE: dict[str, Any] = json.loads(MACHINE_TEXT)
-STATES: dict[str, dict[str, Any]] = MACHINE["States"]
-TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+MACHINES: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in MACHINE_TEXTS.items()}
+
+
+def states(machine: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = MACHINES[machine]["States"]
+    return found
+
+
+def tasks(machine: str) -> dict[str, dict[str, Any]]:
+    return {name: state for name, state in states(machine).items() if state["Type"] == "Task"}
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
@@ -53,6 +60,7 @@ def of_type(kind: str) -> dict[str, dict[str, Any]]:
 
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
+STATE_MACHINES = of_type("AWS::Serverless::StateMachine")
 FOLDERS = sorted(path.parent.name for path in ROOT.glob("functions/*/app.py"))
 
 

@@ -11,10 +11,11 @@ import pytest
 from latchkey.outcomes import AccessOnboarded, CheckResult, Resources
 from latchkey.requests import parse_onboarding
 from latchkey.systems import SYSTEMS
-from tests.contract.artefacts import FOLDERS, ROOT, STATES, TEMPLATE, sentence_to_folder, targets
+from tests.contract.artefacts import FOLDERS, ROOT, TEMPLATE, sentence_to_folder, states, targets
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "local_aws/README.md"]
+STATES = states("onboard-access")
 TERMINALS = {name for name, state in STATES.items() if state["Type"] in {"Succeed", "Fail"}}
 
 

@@ -9,9 +9,10 @@ from tests.contract.artefacts import (
     FOLDERS,
     FUNCTIONS,
     GLOBALS,
-    MACHINE_TEXT,
+    MACHINE_TEXTS,
     RESOURCES,
     ROOT,
+    STATE_MACHINES,
     TEMPLATE,
     actions,
     listed,
@@ -20,9 +21,9 @@ from tests.contract.artefacts import (
     statements,
 )
 
-[MACHINE] = of_type("AWS::Serverless::StateMachine").values()
 QUEUES = of_type("AWS::SQS::Queue")
 functions = pytest.mark.parametrize(("name", "function"), FUNCTIONS.items(), ids=FUNCTIONS)
+machines = pytest.mark.parametrize("machine", STATE_MACHINES.values(), ids=STATE_MACHINES)
 
 
 def test_every_folder_is_a_function_and_every_function_a_folder() -> None:
@@ -59,9 +60,11 @@ def test_every_function_logs_to_its_own_group_as_json(name: str, function: dict[
 def test_every_log_group_ends_its_logs_and_serves_one_writer() -> None:
     groups = of_type("AWS::Logs::LogGroup")
     used = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS.values()]
-    [machine] = [to["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"] for to in MACHINE["Logging"]["Destinations"]]
+    for machine in STATE_MACHINES.values():
+        [to] = machine["Logging"]["Destinations"]
+        used.append(to["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"].removesuffix(".Arn"))
 
-    assert sorted([*used, machine.removesuffix(".Arn")]) == sorted(groups)
+    assert sorted(used) == sorted(groups)
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
 
 
@@ -86,8 +89,9 @@ def test_what_is_denied_are_values_and_other_identities() -> None:
     assert (identity["Action"], "Condition" in identity) == ("sts:AssumeRole", False)
 
 
-def test_the_machine_is_denied_tokens_too() -> None:
-    assert {"Ref": "DenyReadingTokens"} in MACHINE["Policies"]
+@machines
+def test_every_machine_is_denied_tokens_too(machine: dict[str, Any]) -> None:
+    assert {"Ref": "DenyReadingTokens"} in machine["Policies"]
 
 
 def test_only_create_secret_may_write_a_value() -> None:
@@ -96,35 +100,42 @@ def test_only_create_secret_may_write_a_value() -> None:
     assert [name for name, function in FUNCTIONS.items() if actions(function) & writing] == ["CreateSecretFunction"]
 
 
-def test_substitutions_are_the_placeholders_of_the_machine() -> None:
-    placeholders = set(re.findall(r"\$\{(\w+)\}", MACHINE_TEXT))
+@machines
+def test_substitutions_are_the_placeholders_of_the_machine(machine: dict[str, Any]) -> None:
+    assert (ROOT / machine["DefinitionUri"]).is_file()
+    text = MACHINE_TEXTS[machine["DefinitionUri"].removeprefix("statemachine/").removesuffix(".asl.json")]
 
-    assert MACHINE["DefinitionSubstitutions"] == {
-        placeholder: {"Fn::GetAtt": f"{placeholder.removesuffix('Arn')}.Arn"} for placeholder in placeholders
+    assert machine["DefinitionSubstitutions"] == {
+        placeholder: {"Fn::GetAtt": f"{placeholder.removesuffix('Arn')}.Arn"}
+        for placeholder in set(re.findall(r"\$\{(\w+)\}", text))
     }
-    assert (ROOT / MACHINE["DefinitionUri"]).is_file()
 
 
-def test_the_machine_may_invoke_what_it_names_and_nothing_else() -> None:
-    [invoking] = [statement for statement in statements(MACHINE) if statement["Action"] == "lambda:InvokeFunction"]
+@machines
+def test_a_machine_may_invoke_what_it_names_and_nothing_else(machine: dict[str, Any]) -> None:
+    [invoking] = statements(machine)
 
-    assert invoking["Resource"] == list(MACHINE["DefinitionSubstitutions"].values())
+    assert invoking["Action"] == "lambda:InvokeFunction"
+    assert invoking["Resource"] == list(machine["DefinitionSubstitutions"].values())
 
 
-def test_the_machine_logs_what_happens_and_no_data() -> None:
-    assert MACHINE["Logging"]["Level"] == "ALL"
-    assert MACHINE["Logging"]["IncludeExecutionData"] is False
-    assert MACHINE["Type"] == "STANDARD"
-    assert MACHINE["Tracing"] == {"Enabled": True}
+@machines
+def test_a_machine_logs_what_happens_and_no_data(machine: dict[str, Any]) -> None:
+    assert {"Ref": "ReportExecutions"} in machine["Policies"]
+    assert machine["Logging"]["Level"] == "ALL"
+    assert machine["Logging"]["IncludeExecutionData"] is False
+    assert machine["Type"] == "STANDARD"
+    assert machine["Tracing"] == {"Enabled": True}
 
 
 def test_every_event_that_cannot_be_delivered_is_kept() -> None:
-    rules = {name: function["Events"] for name, function in FUNCTIONS.items() if "Events" in function}
+    started = {name: started for name, started in (FUNCTIONS | STATE_MACHINES).items() if "Events" in started}
 
-    assert rules
-    for name, events in rules.items():
-        assert FUNCTIONS[name]["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]["Type"] == "SQS", name
-        for event in events.values():
+    assert started
+    for name, target in started.items():
+        if name in FUNCTIONS:
+            assert target["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]["Type"] == "SQS", name
+        for event in target["Events"].values():
             queue, _, attribute = event["Properties"]["DeadLetterConfig"]["Arn"]["Fn::GetAtt"].partition(".")
             assert (queue in QUEUES, attribute) == (True, "Arn")
             assert event["Properties"]["RetryPolicy"]["MaximumRetryAttempts"] > 0
@@ -148,10 +159,14 @@ def test_every_queue_is_encrypted_and_watched() -> None:
 
 def test_every_way_an_execution_can_go_wrong_is_watched() -> None:
     alarms = [alarm for alarm in of_type("AWS::CloudWatch::Alarm").values() if alarm["Namespace"] == "AWS/States"]
-    machine = [{"Name": "StateMachineArn", "Value": {"Ref": "OnboardStateMachine"}}]
+    watched = {(dimension["Value"]["Ref"], alarm["MetricName"]) for alarm in alarms for dimension in alarm["Dimensions"]}
 
-    assert {alarm["MetricName"] for alarm in alarms} == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
-    assert all(alarm["Dimensions"] == machine for alarm in alarms)
+    assert watched == {
+        ("OnboardStateMachine", "ExecutionsAborted"),
+        ("OnboardStateMachine", "ExecutionsFailed"),
+        ("OnboardStateMachine", "ExecutionsTimedOut"),
+        ("EndRequestStateMachine", "ExecutionsFailed"),
+    }
 
 
 def test_every_alarm_says_what_it_means_and_notifies() -> None:

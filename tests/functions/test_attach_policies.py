@@ -102,6 +102,28 @@ def refer(run: Run, pair: Pair, request: dict[str, Any]) -> None:
     run("check_request", to_check(shared | {"key": {"arn": pair.key}}, contentHash="d" * 64, executionArn=f"{EXECUTION}-2"))
 
 
+def test_power_over_a_key_that_came_to_serve_another_access_meanwhile_is_refused(
+    run: Run, pair: Pair, stack: Callable[..., None]
+) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    request = onboarding(resource={"sourceLocation": "news-origin"}, secret={"originReaders": []})
+    refer(run, pair, request | {"requestId": "request-2"})
+    before = pair.account.picture()
+
+    with pytest.raises(Conflict, match=r"key\.administrators, key\.allowDeletion is decided by whoever made the key"):
+        run("attach_policies", pair.event(key={"administrators": [ROLE], "allowDeletion": True}))
+
+    assert pair.account.picture() == before
+
+
+def test_power_over_a_key_of_ones_own_making_is_given(run: Run, pair: Pair, stack: Callable[..., None]) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    request = onboarding(resource={"sourceLocation": "news-origin"}, secret={"originReaders": []})
+    refer(run, pair, request | {"requestId": "request-2"})
+
+    assert run("attach_policies", pair.event(key={"administrators": [ROLE]}, key_facts={"changed": True}))["changed"]
+
+
 def test_what_other_accesses_want_is_written_along_though_the_policy_lost_it(
     run: Run, pair: Pair, stack: Callable[..., None]
 ) -> None:

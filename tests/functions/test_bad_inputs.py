@@ -10,8 +10,8 @@ from tests.contract.artefacts import FOLDERS as VERBS
 from tests.functions.account import Account
 from tests.functions.asking import Run, onboarding
 
-# The gate answers what it cannot read with an execution of its own.
-WITH_REQUEST = [verb for verb in VERBS if verb not in {"receive_request", "report_outcome"}]
+# The gate answers what it cannot read with an execution of its own; the others are told of none.
+WITH_REQUEST = [verb for verb in VERBS if verb not in {"receive_request", "read_execution", "report_outcome"}]
 CANARY = "canary"
 
 

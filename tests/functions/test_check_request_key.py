@@ -12,10 +12,11 @@ from latchkey.desired import desire
 from latchkey.errors import InvalidRequest
 from latchkey.requests import parse_onboarding
 from latchkey.settings import settings
-from tests.functions.account import ACCOUNT, ADOPT, IMPORT, REGION, ROOT, Account
+from tests.functions.account import ACCOUNT, ADOPT, IMPORT, REGION, ROOT, TABLE, Account
 from tests.functions.asking import SECRET_KEY, Run, check, existing, onboarding, to_check
 
 ALIAS = "alias/latchkey/mediatailor"
+TRUSTED = f"arn:aws:iam::{ACCOUNT}:role/media/Admin"
 ELSEWHERE = {"another Region": f"eu-west-1:{ACCOUNT}", "another account": f"{REGION}:111122223333"}
 
 
@@ -202,3 +203,50 @@ def test_every_flaw_of_a_key_is_told(run: Run, account: Account) -> None:
         "must be enabled",
         f"the key is not Latchkey's: its owner consents by the tag latchkey:consent = adopt on {key}",
     ]
+
+
+POWERS = {
+    "key.administrators": {"administrators": [TRUSTED]},
+    "key.users": {"users": [TRUSTED]},
+    "key.allowDeletion": {"administrators": [TRUSTED], "allowDeletion": True},
+}
+
+
+@pytest.fixture
+def trusted(account: Account) -> str:
+    return account.role("Admin", "/media/")
+
+
+@pytest.mark.parametrize("place", POWERS)
+def test_power_over_a_key_that_serves_another_access_is_refused(run: Run, account: Account, trusted: str, place: str) -> None:
+    key = account.key(alias=ALIAS)
+    refer(account, key, "mediatailor/sourceLocation/news-origin")
+
+    assert check(run, key=POWERS[place])[place].startswith("is decided by whoever made the key")
+
+
+@pytest.mark.parametrize("place", POWERS)
+def test_power_over_an_adopted_key_is_refused(run: Run, account: Account, trusted: str, place: str) -> None:
+    account.key(tags=ADOPT, alias=ALIAS)
+
+    assert place in check(run, key=POWERS[place])
+
+
+@pytest.mark.parametrize("place", POWERS)
+def test_power_over_a_key_of_ones_own_is_given(run: Run, account: Account, trusted: str, place: str) -> None:
+    refer(account, account.key(alias=ALIAS), "mediatailor/sourceLocation/sports-origin")
+
+    assert run("check_request", to_check(onboarding(key=POWERS[place])))
+
+
+def test_power_that_a_request_has_already_is_no_more_power(run: Run, account: Account, trusted: str) -> None:
+    request = parse_onboarding(onboarding(key=POWERS["key.allowDeletion"]))
+    policy = json.dumps(desire(request, settings()).new_key_policy)
+    refer(account, account.key(alias=ALIAS, Policy=policy), "mediatailor/sourceLocation/news-origin")
+
+    assert run("check_request", to_check(onboarding(key=POWERS["key.allowDeletion"])))
+
+
+def refer(account: Account, key: str, access_id: str) -> None:
+    item = {"kind": {"S": "resource"}, "id": {"S": key}, "accesses": {"SS": [access_id]}}
+    account.dynamodb.put_item(TableName=TABLE, Item=item)

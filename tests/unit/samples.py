@@ -23,6 +23,7 @@ SETTINGS = Settings(
     allow_http_origins=False,
     trusted_principal_patterns=(),
     allowed_origin_hosts=(),
+    allowed_partner_accounts=(),
     configure_role_arn=CONFIGURE_ROLE,
     create_key_role_arn=CREATE_KEY_ROLE,
 )

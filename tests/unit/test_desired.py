@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from latchkey import policies
 from tests.unit.samples import ACCOUNT, CONFIGURE_ROLE, EXISTING_ARN, FULL, KEY_ARN, SECRET_ARN, desired, role
 
 EXISTING = {"secret.value.existing.secretArn": EXISTING_ARN}
@@ -132,3 +133,24 @@ def test_a_secret_that_leaves_the_default_key_takes_that_keys_rule_along() -> No
     assert tuple(kept) == own
     assert former["Sid"] == "LatchkeyFormerDefaultKey"
     assert former["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": [SECRET_ARN]}
+
+
+POWERS = {
+    "key.administrators": {"key.administrators": [role("Admin")]},
+    "key.allowDeletion": {"key.administrators": [role("Admin")], "key.allowDeletion": True},
+    "key.users": {"key.users": [role("User")]},
+}
+
+
+@pytest.mark.parametrize("place", POWERS)
+def test_power_over_the_key_is_named_by_its_place_in_the_request(place: str) -> None:
+    asking = desired(POWERS[place])
+
+    assert asking.asks_for_powers
+    assert place in asking.powers_missing_from(policies.new_document(()))
+    assert asking.powers_missing_from(asking.new_key_policy) == []
+
+
+def test_a_request_that_asks_for_no_power_misses_none() -> None:
+    assert not desired().asks_for_powers
+    assert desired().powers_missing_from(policies.new_document(())) == []

@@ -36,6 +36,7 @@ def test_the_class_names_are_the_contract_with_the_state_machines() -> None:
         "AccessDenied",
         "AccessNotEffective",
         "Conflict",
+        "ExecutionEnded",
         "InvalidRequest",
         "NotYetEffective",
         "TransientAwsError",

@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "ALLOW_HTTP_ORIGINS": "false",
     "TRUSTED_PRINCIPAL_PATTERNS": "",
     "ALLOWED_ORIGIN_HOSTS": "",
+    "ALLOWED_PARTNER_ACCOUNTS": "",
     "CONFIGURE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/configure",
     "CREATE_KEY_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/create",
 }
@@ -42,7 +43,8 @@ def test_the_environment_becomes_typed_settings(environment: pytest.MonkeyPatch)
 
 
 def test_empty_lists_allow_nothing(environment: pytest.MonkeyPatch) -> None:
-    assert (settings().trusted_principal_patterns, settings().allowed_origin_hosts) == ((), ())
+    found = settings()
+    assert found.trusted_principal_patterns == found.allowed_origin_hosts == found.allowed_partner_accounts == ()
 
 
 def test_lists_are_separated_by_commas_whatever_the_spaces(environment: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,9 @@ ACCESS = "latchkey:access"
 CONSENT = "latchkey:consent"
 OURS = "latchkey"
 
+# What a request may have of a key only while no other access depends on that key.
+NOT_FOR_A_SHARED_KEY = "is decided by whoever made the key, which serves others: leave it out, or choose another alias"
+
 
 @dataclass(frozen=True)
 class Desired:
@@ -93,19 +96,32 @@ class Desired:
     @cached_property
     def key_statements(self) -> tuple[Statement, ...]:
         """Our statements in the key policy: one for each purpose, with a list of principals."""
-        key, reader = self.request.key, self.system.reader
+        reader = self.system.reader
         readers = (*self.managers, *self.request.secret.origin_readers)
-        statements = [
+        return (
             policies.grant_creation(f"{_title(reader.service)}Management", self.managers, reader.via_service(self.place)),
             policies.decryption(readers, [self.secret_arn_pattern], self.place),
-        ]
-        if key.administrators:
-            statements.append(policies.administration(key.administrators))
-        if key.administrators and key.allow_deletion:
-            statements.append(policies.deletion(key.administrators))
-        if key.users:
-            statements.append(policies.use(key.users))
-        return tuple(statements)
+            *self._powers.values(),
+        )
+
+    @property
+    def _powers(self) -> dict[str, Statement]:
+        """The statements that give power over the key itself, by their places in the request."""
+        key = self.request.key
+        asked = {
+            "key.administrators": policies.administration(key.administrators) if key.administrators else None,
+            "key.allowDeletion": policies.deletion(key.administrators) if key.administrators and key.allow_deletion else None,
+            "key.users": policies.use(key.users) if key.users else None,
+        }
+        return {place: statement for place, statement in asked.items() if statement}
+
+    @property
+    def asks_for_powers(self) -> bool:
+        return bool(self._powers)
+
+    def powers_missing_from(self, policy: policies.Document) -> list[str]:
+        """The places of a request that ask for power over the key beyond what its policy gives already."""
+        return [place for place, statement in self._powers.items() if policies.missing_from(policy, [statement])]
 
     def key_statements_beside(self, secret_arn: str, *, under_default_key: bool) -> tuple[Statement, ...]:
         """Our statements in the policy of a key that a secret comes under; one from the default key keeps its readers."""

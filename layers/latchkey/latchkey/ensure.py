@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from latchkey import policies, tokens
 from latchkey.aws import ClientOf, is_settling, settling
-from latchkey.desired import ACCESS, MANAGED_BY, Desired
+from latchkey.desired import ACCESS, MANAGED_BY, NOT_FOR_A_SHARED_KEY, Desired
 from latchkey.documents import Document
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.grants import list_grants, serves
@@ -164,6 +164,7 @@ def ensure_policies(
         raise Conflict(f"{secret_arn} has gone since the request was checked")
     key_statements = desired.key_statements_beside(secret.arn, under_default_key=secret.kms_key_id is None)
     with settling(key.created):
+        _refuse_power_over_others(desired, key, kms, registry)
         changed = _merge_into(
             f"policy of {key.arn}",
             key_statements,
@@ -186,6 +187,14 @@ def ensure_policies(
             secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
             changed = True
     return Ensured(arn=secret.arn, changed=changed)
+
+
+def _refuse_power_over_others(desired: Desired, key: Ensured, kms: KMSClient, registry: Registry) -> None:
+    """The check of the request again: another access may have made the key since."""
+    if desired.asks_for_powers and not key.changed and registry.others(key.arn, desired.access_id):
+        beyond = desired.powers_missing_from(key_policy(kms, key.arn))
+        if beyond:
+            raise Conflict(f"{', '.join(beyond)} {NOT_FOR_A_SHARED_KEY}")
 
 
 def _merge_into(

@@ -49,3 +49,7 @@ class TransientAwsError(LatchkeyError):
 
 class AccessNotEffective(LatchkeyError):
     """Everything was set up, yet a check of the finished access fails. The message is JSON: the failed checks."""
+
+
+class ExecutionEnded(LatchkeyError):
+    """The execution of a request ended before it was answered: aborted, timed out, or failed on the way to its report."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from latchkey import policies
+from latchkey import bounds, policies
 from latchkey.aws import ClientOf, is_missing, regions, translate
-from latchkey.desired import ACCESS, CONSENT, MANAGED_BY, OURS, Desired, desire
+from latchkey.consent import is_ours, is_ours_or_consented, secret_rules, withdrawals
+from latchkey.desired import ACCESS, CONSENT, NOT_FOR_A_SHARED_KEY, Desired, desire
 from latchkey.documents import Document
 from latchkey.errors import AccessDenied, Conflict, InvalidRequest, Problem
 from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_secret, key_policy, secret_policy
@@ -87,10 +87,10 @@ class Look:
                     yield Problem(f"{place}.{at}", rule)
 
     def _principal_problem(self, arn: str) -> str | None:
-        if not any(fnmatchcase(arn, pattern) for pattern in self.settings.trusted_principal_patterns):
-            return "is none of the principals that the stack's parameter TrustedPrincipalPatterns allows"
+        if rule := bounds.principal_rule(arn, self.settings):
+            return rule
         if arn.split(":")[4] != self.settings.place.account:
-            # IAM tells nothing of another account's roles; the pattern is all the consent there can be.
+            # IAM tells nothing of another account's roles; the parameters are all the consent there can be.
             return None
         kind, _, name = arn.split(":", 5)[5].partition("/")
         name = name.rsplit("/", 1)[-1]
@@ -106,39 +106,42 @@ class Look:
         arn = desired.request.key.arn
         place = "key.arn" if arn else "key.alias"
         if key is not None:
-            yield from (Problem(place, rule) for rule in self._key_rules(desired, key, secret))
+            yield from self._key_rules(desired, key, secret, place)
         elif arn and not arn.startswith(desired.place.arn("kms", "key/")):
             yield Problem(place, f"must be a key of account {desired.place.account} in {desired.place.region}")
         elif arn:
             yield Problem(place, "does not exist")
 
-    def _key_rules(self, desired: Desired, key: ObservedKey, secret: ObservedSecret | None) -> Iterator[str]:
+    def _key_rules(self, desired: Desired, key: ObservedKey, secret: ObservedSecret | None, place: str) -> Iterator[Problem]:
         if not key.customer_managed:
-            yield "must be a customer managed key"
+            yield Problem(place, "must be a customer managed key")
             return
         if not key.encrypts_symmetrically:
-            yield "must be a symmetric key for encryption and decryption"
+            yield Problem(place, "must be a symmetric key for encryption and decryption")
         if key.multi_region:
-            yield "must be a single-Region key"
+            yield Problem(place, "must be a single-Region key")
         if key.state != "Enabled":
-            yield f"must be enabled, and is {key.state}"
-        if not _is_ours_or_consented(key.tags):
-            yield f"the key is not Latchkey's: its owner consents by the tag {CONSENT} = adopt on {key.arn}"
+            yield Problem(place, f"must be enabled, and is {key.state}")
+        if not is_ours_or_consented(key.tags):
+            rule = f"the key is not Latchkey's: its owner consents by the tag {CONSENT} = adopt on {key.arn}"
+            yield Problem(place, rule)
             return
         policy = key_policy(self.kms, key.arn)
         if not policies.delegates_to_iam(policy, desired.place):
-            yield _not_delegating(desired)
+            yield Problem(place, _not_delegating(desired))
         under_default_key = secret is not None and secret.kms_key_id is None
         wanted = desired.key_statements_beside(secret.arn if secret else "", under_default_key=under_default_key)
         if policies.missing_from(policy, wanted):
-            yield from _dead_principals(policy)
+            yield from (Problem(place, rule) for rule in _dead_principals(policy))
+        if not is_ours(key.tags) or self.registry.others(key.arn, desired.access_id):
+            yield from (Problem(at, NOT_FOR_A_SHARED_KEY) for at in desired.powers_missing_from(policy))
 
     def _existing_secret(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
         place, arn = "secret.value.existing.secretArn", desired.existing_secret_arn or ""
         if not arn.startswith(desired.place.arn("secretsmanager", "secret:")):
             yield Problem(place, f"must be a secret of account {desired.place.account} in {desired.place.region}")
             return
-        yield from (Problem(place, rule) for rule in _secret_rules(secret, "adopt"))
+        yield from (Problem(place, rule) for rule in secret_rules(secret, "adopt"))
         if secret is None or secret.is_being_deleted:
             return
         policy = secret_policy(self.secretsmanager(desired.place.region), arn)
@@ -150,7 +153,7 @@ class Look:
             yield Problem("secret.name", f"must begin with {self.settings.secret_prefix}, the stack's parameter SecretPrefix")
         if found is not None and found.is_being_deleted:
             yield Problem("secret.name", "a secret of this name is being deleted: restore it or wait until it is gone")
-        elif found is not None and found.tags.get(MANAGED_BY) != OURS:
+        elif found is not None and not is_ours(found.tags):
             yield Problem("secret.name", f"{found.arn} exists and is not Latchkey's: adopt it with existing, or choose a name")
         elif found is not None and found.tags.get(ACCESS) != desired.access_id:
             yield Problem("secret.name", f"{found.arn} was made for another access: share it with existing")
@@ -183,15 +186,12 @@ class Look:
         own = secret.tags.get(ACCESS) == desired.access_id and self.registry.access(desired.access_id) is None
         if own:  # made for this access by a request that failed: it has never been sent anywhere
             return
-        if host is None or self._is_allowed(host) or host in self.registry.origin_hosts(secret.arn):
+        if host is None or bounds.allows_host(host, self.settings) or host in self.registry.origin_hosts(secret.arn):
             return
         yield Problem(
             "resource.baseUrl",
             "an existing secret goes only to hosts its accesses use or that AllowedOriginHosts lists",
         )
-
-    def _is_allowed(self, host: str) -> bool:
-        return any(fnmatchcase(host, pattern.lower()) for pattern in self.settings.allowed_origin_hosts)
 
     def _source(self, desired: Desired) -> Iterator[Problem]:
         source = desired.request.secret.value.copy_from
@@ -206,7 +206,7 @@ class Look:
             yield Problem(place, "names a Region that does not exist")
             return
         secret = find_secret(self.secretsmanager(region), source.secret_arn)
-        yield from (Problem(place, rule) for rule in _secret_rules(secret, "import"))
+        yield from (Problem(place, rule) for rule in secret_rules(secret, "import"))
 
     def _resource(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
         scheme = urlsplit(getattr(desired.resource, "base_url", "")).scheme
@@ -216,7 +216,7 @@ class Look:
         present = configuration.read(self.client_of(configuration.service), desired.resource) if configuration else None
         request = desired.request.secret
         base_url = getattr(desired.resource, "base_url", None)
-        foreign = present is not None and not _is_ours_or_consented(dict(present.tags))
+        foreign = present is not None and not is_ours_or_consented(dict(present.tags))
         if present is not None and foreign and present.settings.get("baseUrl") != base_url:
             rule = "is another than the resource has, which is not Latchkey's: its owner consents by the tag"
             yield Problem("resource.baseUrl", f"{rule} {CONSENT} = adopt on {present.arn}")
@@ -235,23 +235,6 @@ def _not_delegating(desired: Desired) -> str:
 def _dead_principals(policy: policies.Document) -> Iterator[str]:
     if dead := policies.deleted_principals(policy):
         yield f"its policy names principals that were deleted, so AWS takes no change of it: remove {', '.join(dead)}"
-
-
-def _is_ours_or_consented(tags: dict[str, str]) -> bool:
-    return tags.get(MANAGED_BY) == OURS or tags.get(CONSENT) == "adopt"
-
-
-def _secret_rules(secret: ObservedSecret | None, consent: str) -> Iterator[str]:
-    if secret is None:
-        yield "does not exist"
-        return
-    if secret.is_being_deleted:
-        yield "is being deleted"
-    if secret.owning_service:
-        yield f"is managed by {secret.owning_service}, which alone may change it"
-    # A copy goes to another secret and from there to any host, so even our own secrets need their owner's consent to it.
-    if secret.tags.get(CONSENT) != consent and not (consent == "adopt" and secret.tags.get(MANAGED_BY) == OURS):
-        yield f"its owner has not consented, which the tag {CONSENT} = {consent} on {secret.arn} would do"
 
 
 class CheckRequestInput(Document):
@@ -294,7 +277,7 @@ def check_request(event: CheckRequestInput, look: Look) -> Checked:
         rule = "the secret's value cannot be read, so its form is unknown: its key must let IAM decide on kms:Decrypt"
         problems.add(Problem("secret.value", rule))
     if problems:
-        raise InvalidRequest(problems)
+        raise InvalidRequest({*problems, *_unmanaged(desired, look)})
     registry.refer(desired.secret_resource, desired.access_id)
     return Checked(
         accessId=desired.access_id,
@@ -302,3 +285,16 @@ def check_request(event: CheckRequestInput, look: Look) -> Checked:
         hasResource=desired.system.configuration is not None,
         secretArn=desired.existing_secret_arn,
     )
+
+
+def _unmanaged(desired: Desired, look: Look) -> Iterator[Problem]:
+    """Gives up an access whose owner withdrew consent: nothing of it is changed any more, and what is left there is told."""
+    record = look.registry.access(desired.access_id)
+    if record is None:
+        return
+    withdrawn = [*withdrawals(record, look.kms, look.secretsmanager(desired.place.region))]
+    if withdrawn:
+        look.registry.give_up(record, [str(withdrawal) for withdrawal in withdrawn])
+    for withdrawal in withdrawn:
+        rule = f"its owner withdrew consent, so {desired.access_id} is no longer managed; left on {withdrawal}"
+        yield Problem(withdrawal.kind, rule)

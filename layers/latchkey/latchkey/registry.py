@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -87,7 +87,7 @@ class Registry:
         values = {":hash": content_hash, ":id": outcome_id, ":type": detail_type, ":detail": detail, ":now": _now()}
         update = "SET contentHash = :hash, outcomeId = :id, outcomeType = :type, outcome = :detail, endedAt = :now"
         first = "attribute_not_exists(outcomeId) AND (attribute_not_exists(contentHash) OR contentHash = :hash)"
-        for item_id in (request_id, f"{request_id}/{content_hash[:16]}"):
+        for item_id in _request_items(request_id, content_hash):
             try:
                 self._update("request", item_id, update, first, values)
                 return detail_type, detail
@@ -96,6 +96,11 @@ class Registry:
                 if recorded["contentHash"] == content_hash:
                     return recorded["outcomeType"], recorded["outcome"]
         raise Conflict("two requests share an id and the beginning of their content hash")
+
+    def has_outcome(self, request_id: str, content_hash: str) -> bool:
+        """Has the outcome of this request, with this content, been recorded?"""
+        items = (self._get("request", item_id) for item_id in _request_items(request_id, content_hash))
+        return any("outcomeId" in item and item["contentHash"] == content_hash for item in items)
 
     def access(self, access_id: str) -> AccessRecord | None:
         """What is recorded of an access that has been onboarded, or None."""
@@ -150,7 +155,7 @@ class Registry:
         Raises TransientAwsError if somebody wrote it in between: read again and decide again.
         """
         saved = replace(record, version=record.version + 1)
-        names = {f"#{name}": name for name in _wire(saved)}
+        names = {f"#{name}": name for name in (*_wire(saved), "left")}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": _now()}
         values[":wanted"] = json.dumps(wanted)
         settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
@@ -158,7 +163,7 @@ class Registry:
             self._update(
                 "access",
                 saved.access_id,
-                f"SET {settings}, wanted = :wanted, updatedAt = :now",
+                f"SET {settings}, wanted = :wanted, updatedAt = :now REMOVE #left",
                 "attribute_not_exists(version) OR version = :read",
                 values,
                 names,
@@ -166,6 +171,19 @@ class Registry:
         except _ConditionFailed:
             raise TransientAwsError("the access was written by somebody else meanwhile") from None
         return saved
+
+    def give_up(self, record: AccessRecord, left: Sequence[str]) -> None:
+        """Marks an access as unmanaged and notes what is left of it; one that was written since is left to its writer."""
+        values = {":read": record.version, ":next": record.version + 1, ":now": _now(), ":left": [*left], ":given": "unmanaged"}
+        with suppress(_ConditionFailed):
+            self._update(
+                "access",
+                record.access_id,
+                "SET #status = :given, #left = :left, version = :next, updatedAt = :now",
+                "version = :read",
+                values,
+                {"#status": "status", "#left": "left"},
+            )
 
     def refer(self, resource: str, access_id: str) -> None:
         """Says, before it uses a key or secret, that an access does; raises NotYetEffective while that is being removed."""
@@ -336,6 +354,11 @@ def _conditions() -> Iterator[None]:
         if code_of(error) == "ConditionalCheckFailedException":
             raise _ConditionFailed from None
         raise
+
+
+def _request_items(request_id: str, content_hash: str) -> tuple[str, str]:
+    """Where a request may stand: under its id, or, if that belongs to other content, under one of its own."""
+    return request_id, f"{request_id}/{content_hash[:16]}"
 
 
 def _item(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Settings(BaseModel):
     allow_http_origins: bool
     trusted_principal_patterns: tuple[str, ...]
     allowed_origin_hosts: tuple[str, ...]
+    allowed_partner_accounts: tuple[str, ...]
     configure_role_arn: str
     create_key_role_arn: str
     onboard_state_machine_arn: str = ""
@@ -48,6 +49,7 @@ def settings() -> Settings:
         secret_prefix=env["SECRET_PREFIX"],
         allow_http_origins=env["ALLOW_HTTP_ORIGINS"] == "true",
         trusted_principal_patterns=_list(env["TRUSTED_PRINCIPAL_PATTERNS"]),
+        allowed_partner_accounts=_list(env["ALLOWED_PARTNER_ACCOUNTS"]),
         allowed_origin_hosts=_list(env["ALLOWED_ORIGIN_HOSTS"]),
         configure_role_arn=env["CONFIGURE_ROLE_ARN"],
         create_key_role_arn=env["CREATE_KEY_ROLE_ARN"],

@@ -1,0 +1,117 @@
+"""read_execution: what was asked in an execution, how far it came, and whether anybody was told."""
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from moto.stepfunctions.models import StepFunctionBackend, stepfunctions_backends
+
+from latchkey.executions import REPORTED
+from tests.functions.account import ACCOUNT, REGION, TABLE, Account
+from tests.functions.asking import EXECUTION, Run, onboarding
+
+HASH = "c" * 64
+ASKED = {"requestId": "request-1", "contentHash": HASH, "system": "mediatailor"}
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/one"
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:latchkey/one-abcdef"
+
+
+class Executions:
+    """An execution as Step Functions tells it; moto ends none with an error of our choice."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def tell(self, status: str, asked: dict[str, Any], error: str | None = None) -> None:
+        client: Any = boto3.client("stepfunctions", REGION)
+        role = f"arn:aws:iam::{ACCOUNT}:role/machine"
+        machine = client.create_state_machine(name="onboard-access", definition='{"States": {}}', roleArn=role)
+        started = client.start_execution(stateMachineArn=machine["stateMachineArn"], name="one", input=json.dumps(asked))
+        backend: StepFunctionBackend = stepfunctions_backends[ACCOUNT][REGION]
+        execution = backend.describe_execution(started["executionArn"])
+        self._monkeypatch.setattr(execution, "status", status)
+        self._monkeypatch.setattr(execution, "error", error, raising=False)
+        assert started["executionArn"] == EXECUTION
+
+
+@pytest.fixture
+def executions(monkeypatch: pytest.MonkeyPatch) -> Executions:
+    return Executions(monkeypatch)
+
+
+def read(run: Run) -> dict[str, Any]:
+    return run("read_execution", {"executionArn": EXECUTION})
+
+
+def put(account: Account, kind: str, item_id: str, **members: Any) -> None:
+    item = {"kind": {"S": kind}, "id": {"S": item_id}} | members
+    account.dynamodb.put_item(TableName=TABLE, Item=item)
+
+
+def test_what_was_asked_is_told_as_it_was_asked(run: Run, executions: Executions) -> None:
+    request = onboarding()
+    access_id = "mediatailor/sourceLocation/sports-origin"
+    executions.tell("ABORTED", ASKED | {"accessId": access_id, "request": request})
+
+    told = read(run)
+
+    assert {name: told[name] for name in ASKED} == ASKED
+    assert (told["accessId"], told["request"]) == (access_id, request)
+    assert (told["hasRequest"], told["accessRecorded"], told["outcomeRecorded"]) == (True, False, False)
+    assert told["caught"]["Error"] == "ExecutionEnded"
+    assert json.loads(told["caught"]["Cause"]) == {"errorMessage": "the execution was aborted"}
+
+
+def test_a_request_that_could_not_be_read_has_nothing_to_undo(run: Run, executions: Executions) -> None:
+    executions.tell("TIMED_OUT", ASKED | {"problems": [{"place": "a", "rule": "b"}]})
+
+    told = read(run)
+
+    assert (told["hasRequest"], told["request"], told["accessId"]) == (False, None, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "answered", "at_rest"),
+    [
+        ("FAILED", REPORTED, True, True),
+        ("FAILED", "OutcomeNotReported", False, True),
+        ("FAILED", "States.Runtime", False, True),
+        ("FAILED", None, False, True),
+        ("ABORTED", REPORTED, False, False),
+        ("TIMED_OUT", None, False, False),
+        ("RUNNING", None, True, False),
+        ("SUCCEEDED", None, True, False),
+    ],
+)
+def test_only_an_end_of_its_own_has_told_the_sender(
+    run: Run, executions: Executions, status: str, error: str | None, answered: bool, at_rest: bool
+) -> None:
+    executions.tell(status, ASKED, error)
+
+    told = read(run)
+
+    assert (told["answered"], told["atRest"]) == (answered, at_rest)
+
+
+def test_an_outcome_counts_for_its_own_content_alone(run: Run, executions: Executions, account: Account) -> None:
+    executions.tell("ABORTED", ASKED)
+    put(account, "request", "request-1", contentHash={"S": "d" * 64}, outcomeId={"S": "other"})
+    assert read(run)["outcomeRecorded"] is False
+
+    put(account, "request", f"request-1/{HASH[:16]}", contentHash={"S": HASH}, outcomeId={"S": "own"})
+    assert read(run)["outcomeRecorded"] is True
+
+
+def test_an_access_counts_as_recorded_by_its_own_request_alone(run: Run, executions: Executions, account: Account) -> None:
+    access_id = "mediatailor/sourceLocation/sports-origin"
+    executions.tell("ABORTED", ASKED | {"accessId": access_id, "request": onboarding()})
+    members = {"system": "mediatailor", "status": "active", "keyArn": KEY, "secretArn": SECRET, "resourceArn": KEY}
+    item = {name: {"S": value} for name, value in members.items()} | {"version": {"N": "1"}}
+
+    put(account, "access", access_id, **item, requestId={"S": "request-0"})
+    assert read(run)["accessRecorded"] is False
+
+    put(account, "access", access_id, **item, requestId={"S": "request-1"})
+    told = read(run)
+    assert (told["accessRecorded"], told["keyArn"], told["secretArn"]) == (True, KEY, SECRET)

@@ -1,0 +1,88 @@
+"""An owner who takes the consent back: nothing more is changed, the access is given up, and what is left there is told."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey.registry import registry
+from tests.functions.account import ADOPT, Account
+from tests.functions.asking import EXECUTION, SECRET_KEY, Run, check, existing
+from tests.functions.test_undo_onboarding import Onboarding
+
+ACCESS = "mediatailor/sourceLocation/sports-origin"
+
+
+@pytest.fixture(autouse=True)
+def any_host(stack: Callable[..., None]) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+
+
+@pytest.fixture
+def adopted(run: Run, account: Account) -> dict[str, Any]:
+    """The members of a request that was fulfilled with a key and a secret of somebody else."""
+    key = account.key(tags=ADOPT)
+    secret = account.secret("theirs/token", json.dumps({SECRET_KEY: "a" * 20}), key=key)
+    members = {"key": {"arn": key}, "secret": existing(secret)}
+    Onboarding(run, account, **members).go("record_access")
+    return members
+
+
+def _access(account: Account) -> dict[str, Any]:
+    [item] = account.items("access")
+    return item
+
+
+def test_a_key_without_consent_gives_the_access_up(run: Run, account: Account, adopted: dict[str, Any]) -> None:
+    key = adopted["key"]["arn"]
+    account.kms.untag_resource(KeyId=key, TagKeys=["latchkey:consent"])
+
+    told = check(run, requestId="request-2", **adopted)
+
+    left = f"{key}: LatchkeyMediatailorManagement, LatchkeySecretDecryption"
+    assert told["key"] == f"its owner withdrew consent, so {ACCESS} is no longer managed; left on {left}"
+    assert "latchkey:consent = adopt" in told["key.arn"]
+    assert (_access(account)["status"], _access(account)["left"]) == ({"S": "unmanaged"}, {"L": [{"S": left}]})
+
+
+def test_a_secret_without_consent_gives_the_access_up(run: Run, account: Account, adopted: dict[str, Any]) -> None:
+    secret = adopted["secret"]["value"]["existing"]["secretArn"]
+    account.secretsmanager.untag_resource(SecretId=secret, TagKeys=["latchkey:consent"])
+
+    told = check(run, requestId="request-2", **adopted)
+
+    assert told["secret"].endswith(f"left on {secret}: LatchkeyMediatailorReading")
+    assert _access(account)["status"] == {"S": "unmanaged"}
+
+
+def test_nothing_but_the_record_is_changed(run: Run, account: Account, adopted: dict[str, Any]) -> None:
+    account.kms.untag_resource(KeyId=adopted["key"]["arn"], TagKeys=["latchkey:consent"])
+    before = account.picture()
+
+    check(run, requestId="request-2", **adopted)
+
+    after = account.picture()
+    assert {name: part for name, part in after.items() if name != "table"} == {
+        name: part for name, part in before.items() if name != "table"
+    }
+
+
+def test_consent_given_again_brings_the_access_back(run: Run, account: Account, adopted: dict[str, Any]) -> None:
+    key = adopted["key"]["arn"]
+    account.kms.untag_resource(KeyId=key, TagKeys=["latchkey:consent"])
+    check(run, requestId="request-2", **adopted)
+    registry().end_access(ACCESS, EXECUTION)
+    account.kms.tag_resource(KeyId=key, Tags=[{"TagKey": name, "TagValue": value} for name, value in ADOPT.items()])
+
+    Onboarding(run, account, requestId="request-3", **adopted).go("record_access")
+
+    assert (_access(account)["status"], "left" in _access(account)) == ({"S": "active"}, False)
+
+
+def test_a_request_that_is_wrong_otherwise_gives_nothing_up(run: Run, account: Account, adopted: dict[str, Any]) -> None:
+    assert set(check(run, requestId="request-2", managementRoles=["arn:aws:iam::123456789012:role/Nobody"], **adopted)) == {
+        "managementRoles.0"
+    }
+
+    assert _access(account)["status"] == {"S": "active"}

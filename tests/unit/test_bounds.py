@@ -1,0 +1,58 @@
+"""What the parameters of the stack let requests do."""
+
+import pytest
+
+from latchkey.bounds import allows_host, principal_rule
+from latchkey.settings import Settings
+from tests.unit.samples import SETTINGS, role, user
+
+PARTNER = "arn:aws:iam::444455556666:role/Origin"
+
+
+def _settings(**members: tuple[str, ...]) -> Settings:
+    return SETTINGS.model_copy(update=members)
+
+
+def test_by_default_no_principal_may_be_named() -> None:
+    assert "TrustedPrincipalPatterns" in (principal_rule(role("Manager"), SETTINGS) or "")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "arn", "allowed"),
+    [
+        (role("*"), role("Manager"), True),
+        (role("media/*"), role("media/Manager"), True),
+        (role("media/*"), role("Manager"), False),
+        (role("*"), user("Manager"), False),
+        (role("Manager"), role("manager"), False),
+        (role("Manager"), role("Manager2"), False),
+    ],
+)
+def test_a_principal_must_fit_a_pattern(pattern: str, arn: str, allowed: bool) -> None:
+    assert (principal_rule(arn, _settings(trusted_principal_patterns=(pattern,))) is None) is allowed
+
+
+@pytest.mark.parametrize(("accounts", "allowed"), [((), False), (("444455556666",), True), (("444455556667",), False)])
+def test_a_principal_of_another_account_needs_that_account_as_well(accounts: tuple[str, ...], allowed: bool) -> None:
+    bounded = _settings(trusted_principal_patterns=(PARTNER,), allowed_partner_accounts=accounts)
+
+    rule = principal_rule(PARTNER, bounded)
+
+    assert (rule is None) is allowed
+    assert allowed or "AllowedPartnerAccounts" in (rule or "")
+
+
+def test_an_allowed_account_alone_names_nobody() -> None:
+    assert principal_rule(PARTNER, _settings(allowed_partner_accounts=("444455556666",)))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "allowed"),
+    [("*", "a.example.com", True), ("*.Example.com", "a.example.com", True), ("*.example.com", "example.com", False)],
+)
+def test_a_host_must_fit_a_pattern(pattern: str, host: str, allowed: bool) -> None:
+    assert allows_host(host, _settings(allowed_origin_hosts=(pattern,))) is allowed
+
+
+def test_by_default_no_host_is_allowed() -> None:
+    assert not allows_host("origin.example.com", SETTINGS)

@@ -1,0 +1,70 @@
+"""An execution that ends without having told anybody: its request is answered all the same, once, and holds nothing."""
+
+from typing import Any
+
+from local_aws.embedded import until
+from tests.workflow.conftest import Onboarding
+
+
+def _machine(onboarding: Onboarding, name: str) -> str:
+    machines = onboarding.aws.client("stepfunctions").list_state_machines()["stateMachines"]
+    [arn] = [machine["stateMachineArn"] for machine in machines if name in machine["name"]]
+    found: str = arn
+    return found
+
+
+def _executions(onboarding: Onboarding, machine: str, **only: Any) -> list[dict[str, Any]]:
+    pages = onboarding.aws.client("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=machine, **only)
+    return [execution for page in pages for execution in page["executions"]]
+
+
+def _begin(onboarding: Onboarding, detail: dict[str, Any]) -> str:
+    """Sends a request and waits until it has made its key; returns its execution's ARN."""
+    onboarding.put(detail)
+    until(lambda: detail["key"]["alias"] in onboarding.everything()["aliases"], "the request's key", 30)
+    [running] = _executions(onboarding, _machine(onboarding, "Onboard"), statusFilter="RUNNING")
+    arn: str = running["executionArn"]
+    return arn
+
+
+def test_an_aborted_execution_is_undone_and_told(onboarding: Onboarding) -> None:
+    detail = onboarding.detail()
+    execution = _begin(onboarding, detail)
+
+    onboarding.aws.client("stepfunctions").stop_execution(executionArn=execution)
+    event = onboarding.outcomes.wait_for(detail["requestId"], 180)
+
+    assert (event["detail-type"], event["detail"]["changed"]) == ("Request Failed", False)
+    assert event["detail"]["failure"] == {"name": "ExecutionEnded", "message": "the execution was aborted"}
+    assert any("scheduled for deletion" in told for told in event["detail"]["undone"])
+    assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "active"
+    assert len(onboarding.outcomes.of(detail["requestId"])) == 1
+
+
+def test_an_outcome_that_could_not_be_published_is_published_later(onboarding: Onboarding) -> None:
+    detail = onboarding.detail()
+    execution = _begin(onboarding, detail)
+    fault = {"service": "events", "operation": "PutEvents", "error": "SomethingInvalid", "status": 400, "times": 1}
+    onboarding.aws.control("POST", "faults", fault)
+
+    event = onboarding.outcomes.wait_for(detail["requestId"], 60)
+
+    assert (event["detail-type"], event["detail"]["status"]) == ("Access Onboarded", "active")
+    told = onboarding.aws.client("stepfunctions").describe_execution(executionArn=execution)
+    assert (told["status"], told["error"]) == ("FAILED", "OutcomeNotReported")
+    assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "unchanged"
+
+
+def test_what_was_reported_is_not_reported_again(onboarding: Onboarding) -> None:
+    machine = _machine(onboarding, "EndRequest")
+    before = {execution["executionArn"] for execution in _executions(onboarding, machine)}
+    detail = onboarding.detail(system="mediatailer")
+
+    onboarding.reject(detail)
+
+    def ended() -> list[dict[str, Any]]:
+        found = [execution for execution in _executions(onboarding, machine) if execution["executionArn"] not in before]
+        return [execution for execution in found if execution["status"] == "SUCCEEDED"]
+
+    until(ended, "the look at the execution", 30)
+    assert len(onboarding.outcomes.of(detail["requestId"])) == 1
