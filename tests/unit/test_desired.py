@@ -135,7 +135,7 @@ def test_a_secret_that_leaves_the_default_key_takes_that_keys_rule_along() -> No
     assert former["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": [SECRET_ARN]}
 
 
-POWERS = {
+POWERS: dict[str, dict[str, Any]] = {
     "key.administrators": {"key.administrators": [role("Admin")]},
     "key.allowDeletion": {"key.administrators": [role("Admin")], "key.allowDeletion": True},
     "key.users": {"key.users": [role("User")]},
