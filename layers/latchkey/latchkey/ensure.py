@@ -238,7 +238,7 @@ def ensure_configured(
     arn, client = resource.arn(desired.place), client_of(configuration.service)
     present = configuration.read(client, resource)
     as_wanted = present is not None and present.settings == configuration.wanted(resource, secret_arn)
-    if as_wanted and any(serves(grant, desired.grant_name, secret_arn, arn) for grant in list_grants(kms, key.arn)):
+    if as_wanted and any(serves(grant, desired.grant_name, secret_arn, arn) for grant in list_grants(kms, key.arn).grants):
         return Ensured(arn=arn, changed=False)
     registry.note_former(desired.access_id, present.whole if present else None)
     with settling(key.created):

@@ -1,10 +1,15 @@
-"""KMS grants and whom they belong to."""
+"""KMS grants: whose they are, and the decision to revoke one. All but the listing is pure."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal
+
+from latchkey.settings import Place
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
@@ -29,10 +34,19 @@ class Grant:
     created: datetime | None
 
 
-def list_grants(kms: KMSClient, key_arn: str) -> tuple[Grant, ...]:
-    """Every grant of a key; raises rather than returning a part. Pages may be short or empty without being the last."""
-    pages = kms.get_paginator("list_grants").paginate(KeyId=key_arn)
-    return tuple(_grant(key_arn, entry) for page in pages for entry in page.get("Grants", []))
+@dataclass(frozen=True)
+class Listing:
+    """Every grant of a key; `at` is when the listing began, by the clock of KMS, in whole seconds."""
+
+    grants: tuple[Grant, ...]
+    at: datetime
+
+
+def list_grants(kms: KMSClient, key_arn: str) -> Listing:
+    """Lists a key's grants; raises rather than returning a part. Pages may be short or empty without being the last."""
+    pages = [*kms.get_paginator("list_grants").paginate(KeyId=key_arn, PaginationConfig={"PageSize": 100})]
+    grants = tuple(_grant(key_arn, entry) for page in pages for entry in page.get("Grants", []))
+    return Listing(grants, parsedate_to_datetime(pages[0]["ResponseMetadata"]["HTTPHeaders"]["date"]).astimezone(UTC))
 
 
 def _grant(key_arn: str, entry: GrantListEntryTypeDef) -> Grant:
@@ -54,3 +68,145 @@ def serves(grant: Grant, name: str, secret_arn: str, resource_arn: str) -> bool:
     """Is it the grant by which the resource reads this secret? The name must be equal, since `a` is a prefix of `a-b`."""
     bound = grant.secret_arn == secret_arn or grant.source_arn == resource_arn
     return grant.name == name and bound and "Decrypt" in grant.operations
+
+
+Kind = Literal["of a service", "of a person", "of another account", "of a deleted principal", "of nobody known"]
+Verdict = Literal["in use", "orphaned", "suspect", "foreign"]
+
+_DELETED = re.compile(r"A(ROA|IDA)[A-Z0-9]+")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The resource for which a service makes its grant, and the name it gives that grant."""
+
+    grant_name: str
+    resource_arn: str
+
+
+@dataclass(frozen=True)
+class OwnerSight:
+    """What one look at an owner found: whether it certainly exists or certainly does not, and the secret it names."""
+
+    exists: bool
+    secret_arn: str | None
+    evidence: str
+
+
+@dataclass(frozen=True)
+class SecretSight:
+    """What one look at a secret found. `admits`: some Allow of its policy could admit the service."""
+
+    exists: bool
+    admits: bool
+    key_arn: str | None
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One complete look at an owner, the secrets concerned by ARN, and every grant of its keys; `at` by the clock of KMS."""
+
+    at: datetime
+    owner: OwnerSight
+    secrets: Mapping[str, SecretSight]
+    grants: Sequence[Grant]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one look says of one grant, why, and from which reads."""
+
+    grant: Grant
+    verdict: Verdict
+    reason: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to revoke a grant, why, and the reads of both looks that justify it."""
+
+    revoke: bool
+    reason: str
+    evidence: tuple[str, ...]
+
+
+def kind_of(grant: Grant, place: Place) -> Kind:
+    """Whom a grant is given to. Which principal a service uses is not documented, so any service counts as one.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
+    """
+    grantee = grant.grantee or ""
+    if grantee.endswith(".amazonaws.com"):
+        return "of a service"
+    if _DELETED.fullmatch(grantee):
+        return "of a deleted principal"
+    account = grantee.split(":")[4] if grantee.count(":") >= 5 else grantee
+    if not re.fullmatch(r"\d{12}", account):
+        return "of nobody known"
+    return "of a person" if account == place.account else "of another account"
+
+
+def judge(grant: Grant, owner: Owner, sight: Sight, place: Place) -> Finding:
+    """What one look says of a grant. A name alone proves nothing: people may choose it, and `a` is a prefix of `a-b`."""
+    if grant.name != owner.grant_name:
+        return Finding(grant, "foreign", "it has another name")
+    kind = kind_of(grant, place)
+    if kind != "of a service":
+        return Finding(grant, "foreign" if kind != "of nobody known" else "suspect", f"it is {kind}")
+    if grant.source_arn is not None and grant.source_arn != owner.resource_arn:
+        return Finding(grant, "suspect", f"it is bound to {grant.source_arn}")
+    if grant.source_arn is None and grant.secret_arn is None:
+        return Finding(grant, "suspect", "it is bound to no secret and no resource")
+    return _judge_bound(grant, owner, sight)
+
+
+def _judge_bound(grant: Grant, owner: Owner, sight: Sight) -> Finding:
+    """The grant is this owner's: does the owner exist, name its secret, and does that still admit the service?"""
+    named = sight.owner.secret_arn
+    if not sight.owner.exists or named is None or grant.secret_arn not in (None, named):
+        reason = _unused(sight.owner)
+        return Finding(grant, "orphaned", reason, (sight.owner.evidence,))
+    secret = sight.secrets.get(named)
+    if secret is None:
+        return Finding(grant, "suspect", "its secret was not looked at", (sight.owner.evidence,))
+    verdict, reason = _judge_secret(grant, owner, sight, secret)
+    return Finding(grant, verdict, reason, (sight.owner.evidence, secret.evidence))
+
+
+def _unused(owner: OwnerSight) -> str:
+    if not owner.exists:
+        return "its source location is absent"
+    return f"its source location {'names another secret' if owner.secret_arn else 'sends no token'}"
+
+
+def _judge_secret(grant: Grant, owner: Owner, sight: Sight, secret: SecretSight) -> tuple[Verdict, str]:
+    if not secret.exists:
+        return "orphaned", "its secret is absent or being deleted"
+    if not secret.admits:
+        return "orphaned", "its secret admits the service no longer"
+    if secret.key_arn == grant.key_arn:
+        return "in use", "its source location lives and its secret admits the service"
+    named = sight.owner.secret_arn or ""
+    there = [other for other in sight.grants if other.key_arn == secret.key_arn]
+    if any(serves(other, owner.grant_name, named, owner.resource_arn) for other in there):
+        return "orphaned", "its secret is under another key, which has a grant of its own"
+    return "suspect", "its secret is under another key, which has no grant yet"
+
+
+def decide(first: Finding | None, first_at: datetime, second: Finding, second_at: datetime, grace: timedelta) -> Decision:
+    """Revokes only what two looks a grace period apart found orphaned, and what was there before the first of them.
+
+    A grant that is younger may serve an owner that is only just being made: services make the grant first.
+    """
+    reads = (*(first.evidence if first else ()), *second.evidence)
+    if second.verdict != "orphaned":
+        return Decision(False, second.reason, reads)
+    if first is None or first.verdict != "orphaned" or first.grant.grant_id != second.grant.grant_id:
+        return Decision(False, "the first look did not find it orphaned", reads)
+    if second.grant.created is None or second.grant.created >= first_at:
+        return Decision(False, "it is not known to be older than the first look", reads)
+    if second_at - first_at < grace:
+        return Decision(False, "the looks are less than the grace period apart", reads)
+    return Decision(True, second.reason, reads)

@@ -162,6 +162,6 @@ def observe_access(
         secret_policy=secret_policy(secretsmanager, secret_arn),
         configured=configured,
         alerts=configuration.alerts(client, configured.arn) if configuration and configured else (),
-        grants=list_grants(kms, key_arn),
-        former_grants=list_grants(kms, former_key_arn) if former_key_arn and former_key_arn != key_arn else (),
+        grants=list_grants(kms, key_arn).grants,
+        former_grants=list_grants(kms, former_key_arn).grants if former_key_arn and former_key_arn != key_arn else (),
     )

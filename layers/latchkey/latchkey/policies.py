@@ -329,6 +329,20 @@ def admits_service(document: Document | None, principal: str, action: str, resou
     return effects == {"Allow"}
 
 
+def could_admit_service(document: Document | None, service: str, action: str, resource: str) -> bool:
+    """Is any Allow left, whatever its conditions, that names the service in any of its forms, or everyone?
+
+    A service may read as `mediatailor.amazonaws.com` or with its Region in the name; which is not documented.
+    """
+    return any(
+        s["Effect"] == "Allow"
+        and _covers(s, "Action", action)
+        and _covers(s, "Resource", resource)
+        and ("NotPrincipal" in s or _is_everyone(s) or any(_is_of_service(name, service) for name in _services(s)))
+        for s in _statements(document or {})
+    )
+
+
 def is_public(document: Document | None) -> bool:
     """Does an Allow admit everyone, or everyone but a few, without a condition?"""
     return any(
@@ -341,6 +355,14 @@ def _names_service(statement: Statement, principal: str) -> bool:
     if "NotPrincipal" in statement:
         return principal not in _list(_by_kind(statement["NotPrincipal"]).get("Service"))
     return _is_everyone(statement) or principal in _list(_principals(statement).get("Service"))
+
+
+def _services(statement: Statement) -> list[str]:
+    return _list(_principals(statement).get("Service"))
+
+
+def _is_of_service(principal: str, service: str) -> bool:
+    return principal.startswith(f"{service}.") and principal.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def _is_everyone(statement: Statement) -> bool:
