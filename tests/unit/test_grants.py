@@ -73,8 +73,8 @@ def test_short_and_empty_pages_are_not_taken_for_the_last() -> None:
             {"Grants": [listed(GrantId="g-2"), listed(GrantId="g-3")], "Truncated": False},
         ]
         for marker, answer in zip((None, "1", "2", "3"), answers, strict=True):
-            stubber.add_response("list_grants", answer, {"KeyId": KEY_ARN} | ({"Marker": marker} if marker else {}))
-        assert [grant.grant_id for grant in list_grants(kms, KEY_ARN)] == ["g-1", "g-2", "g-3"]
+            stubber.add_response("list_grants", answer, {"KeyId": KEY_ARN, "Limit": 100} | ({"Marker": marker} if marker else {}))
+        assert [grant.grant_id for grant in list_grants(kms, KEY_ARN).grants] == ["g-1", "g-2", "g-3"]
 
 
 @pytest.mark.parametrize(
@@ -105,5 +105,19 @@ def test_short_and_empty_pages_are_not_taken_for_the_last() -> None:
 def test_both_forms_of_a_grant_are_read_and_absent_members_endured(entry: dict[str, Any], grant: Grant) -> None:
     kms = boto3.client("kms")
     with Stubber(kms) as stubber:
-        stubber.add_response("list_grants", {"Grants": [entry], "Truncated": False}, {"KeyId": KEY_ARN})
-        assert list_grants(kms, KEY_ARN) == (grant,)
+        stubber.add_response("list_grants", {"Grants": [entry], "Truncated": False}, {"KeyId": KEY_ARN, "Limit": 100})
+        assert list_grants(kms, KEY_ARN).grants == (grant,)
+
+
+@pytest.mark.parametrize(
+    ("headers", "at"),
+    [({"date": "Sun, 22 Nov 2026 10:00:07 GMT"}, datetime(2026, 11, 22, 10, 0, 7, tzinfo=UTC)), ({}, None)],
+    ids=["told", "not told"],
+)
+def test_a_listing_is_dated_by_the_clock_of_kms_if_that_tells_it(headers: dict[str, str], at: datetime | None) -> None:
+    kms, before = boto3.client("kms"), datetime.now(UTC).replace(microsecond=0)
+    with Stubber(kms) as stubber:
+        answer = {"Grants": [], "Truncated": False, "ResponseMetadata": {"HTTPHeaders": headers}}
+        stubber.add_response("list_grants", answer, {"KeyId": KEY_ARN, "Limit": 100})
+        listed_at = list_grants(kms, KEY_ARN).at
+    assert listed_at == at if at else before <= listed_at <= datetime.now(UTC)

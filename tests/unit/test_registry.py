@@ -14,7 +14,8 @@ from botocore.stub import Stubber
 
 import latchkey.registry
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
-from latchkey.registry import LEASE_SECONDS, STALE_SECONDS, AccessRecord, Registry
+from latchkey.accesses import AccessRecord
+from latchkey.registry import LEASE_SECONDS, STALE_SECONDS, Registry
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE, SECRET_ARN, detail
 
 ACCESS, OTHER_ACCESS = (f"mediatailor/sourceLocation/{name}-origin" for name in ("sports", "news"))
@@ -179,18 +180,18 @@ def test_what_an_access_wanted_before_outlives_a_request_that_fails(registry: Re
 def test_the_first_look_at_a_resource_is_what_it_was_before(registry: Registry, former: dict[str, Any] | None) -> None:
     registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
     assert registry.former(ACCESS) == (False, None)
-    registry.note_former(ACCESS, former)
-    registry.note_former(ACCESS, {"a": "as the request left it"})
+    registry.note_former(ACCESS, former, KEY_ARN)
+    registry.note_former(ACCESS, {"a": "as the request left it"}, KEY_ARN)
     assert registry.former(ACCESS) == (True, former)
     assert registry.former(OTHER_ACCESS) == (False, None)
 
 
 def test_the_next_request_looks_at_the_resource_anew(registry: Registry) -> None:
     registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
-    registry.note_former(ACCESS, {"a": 1})
+    registry.note_former(ACCESS, {"a": 1}, KEY_ARN)
     registry.end_access(ACCESS, EXECUTION_ARN)
     assert registry.former(ACCESS) == (False, None)
-    registry.note_former(ACCESS, {"a": 2})
+    registry.note_former(ACCESS, {"a": 2}, KEY_ARN)
     assert registry.former(ACCESS) == (True, {"a": 2})
 
 

@@ -138,7 +138,7 @@ def answers(mediatailor: Any) -> Iterator[Stubber]:
 
 def test_a_location_that_sends_our_token_shows_the_wanted_settings(mediatailor: Any, answers: Stubber) -> None:
     answers.add_response("describe_source_location", described(AccessConfiguration=BY_SECRET), NAMED)
-    found = SourceLocations().read(mediatailor, RESOURCE)
+    found = SourceLocations().read(mediatailor, RESOURCE.name)
     assert found is not None
     assert (found.arn, found.secret_arn) == (SOURCE_LOCATION_ARN, SECRET_ARN)
     assert found.settings == SourceLocations().wanted(RESOURCE, SECRET_ARN)
@@ -146,7 +146,7 @@ def test_a_location_that_sends_our_token_shows_the_wanted_settings(mediatailor: 
 
 def test_a_location_without_access_configuration_sends_no_token(mediatailor: Any, answers: Stubber) -> None:
     answers.add_response("describe_source_location", described(), NAMED)
-    found = SourceLocations().read(mediatailor, RESOURCE)
+    found = SourceLocations().read(mediatailor, RESOURCE.name)
     assert found is not None
     assert found.secret_arn is None
     assert found.settings["baseUrl"] == "https://origin.example.com/vod"
@@ -157,7 +157,7 @@ def test_a_location_that_signs_requests_sends_no_token_though_one_is_left_in_it(
     answers.add_response(
         "describe_source_location", described(AccessConfiguration=BY_SECRET | {"AccessType": "S3_SIGV4"}), NAMED
     )
-    found = SourceLocations().read(mediatailor, RESOURCE)
+    found = SourceLocations().read(mediatailor, RESOURCE.name)
     assert found is not None
     assert found.secret_arn is None
     assert found.settings != SourceLocations().wanted(RESOURCE, SECRET_ARN)
@@ -165,30 +165,30 @@ def test_a_location_that_signs_requests_sends_no_token_though_one_is_left_in_it(
 
 def test_a_404_means_that_there_is_no_location(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("describe_source_location", "NotFound", http_status_code=404)
-    assert SourceLocations().read(mediatailor, RESOURCE) is None
+    assert SourceLocations().read(mediatailor, RESOURCE.name) is None
 
 
 def test_a_400_means_so_only_beside_a_whole_list_without_the_name(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("describe_source_location", "BadRequestException", http_status_code=400)
-    answers.add_response("list_source_locations", {"NextToken": "1"}, {})
-    answers.add_response("list_source_locations", {"Items": [_listed("sports")], "NextToken": "2"}, {"NextToken": "1"})
-    answers.add_response("list_source_locations", {"Items": [_listed("sports-origin-2")]}, {"NextToken": "2"})
-    assert SourceLocations().read(mediatailor, RESOURCE) is None
+    answers.add_response("list_source_locations", {"NextToken": "1"}, {"MaxResults": 100})
+    answers.add_response("list_source_locations", {"Items": [_listed("sports")], "NextToken": "2"}, {"MaxResults": 100, "NextToken": "1"})
+    answers.add_response("list_source_locations", {"Items": [_listed("sports-origin-2")]}, {"MaxResults": 100, "NextToken": "2"})
+    assert SourceLocations().read(mediatailor, RESOURCE.name) is None
 
 
 def test_a_400_for_a_location_on_a_later_page_is_an_error(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("describe_source_location", "BadRequestException", http_status_code=400)
-    answers.add_response("list_source_locations", {"Items": [], "NextToken": "1"}, {})
-    answers.add_response("list_source_locations", {"Items": [_listed("sports-origin")]}, {"NextToken": "1"})
+    answers.add_response("list_source_locations", {"Items": [], "NextToken": "1"}, {"MaxResults": 100})
+    answers.add_response("list_source_locations", {"Items": [_listed("sports-origin")]}, {"MaxResults": 100, "NextToken": "1"})
     with pytest.raises(ClientError, match="BadRequestException"):
-        SourceLocations().read(mediatailor, RESOURCE)
+        SourceLocations().read(mediatailor, RESOURCE.name)
 
 
 @pytest.mark.parametrize("status", [403, 429, 500])
 def test_any_other_answer_is_not_taken_for_absence(mediatailor: Any, answers: Stubber, status: int) -> None:
     answers.add_client_error("describe_source_location", "Something", http_status_code=status)
     with pytest.raises(ClientError, match="Something"):
-        SourceLocations().read(mediatailor, RESOURCE)
+        SourceLocations().read(mediatailor, RESOURCE.name)
 
 
 def test_a_location_is_created_with_token_and_tags(mediatailor: Any, answers: Stubber) -> None:
@@ -223,7 +223,7 @@ def test_an_updated_location_keeps_its_other_settings(
 ) -> None:
     answers.add_response("describe_source_location", described(**present), NAMED)
     answers.add_response("update_source_location", described(), WANTED | kept)
-    found = SourceLocations().read(mediatailor, RESOURCE)
+    found = SourceLocations().read(mediatailor, RESOURCE.name)
     assert found is not None
     SourceLocations().update(mediatailor, RESOURCE, SECRET_ARN, found)
 
@@ -240,7 +240,7 @@ def test_an_updated_location_keeps_its_other_settings(
 )
 def test_a_location_is_restored_to_all_that_it_was(mediatailor: Any, answers: Stubber, present: dict[str, Any]) -> None:
     answers.add_response("describe_source_location", described(Tags={"team": "sports"}, **present), NAMED)
-    before = SourceLocations().read(mediatailor, RESOURCE)
+    before = SourceLocations().read(mediatailor, RESOURCE.name)
     assert before is not None
     # The registry keeps it as JSON in between.
     noted = json.loads(json.dumps(before.whole))
@@ -253,7 +253,7 @@ def test_a_location_is_restored_to_all_that_it_was(mediatailor: Any, answers: St
 def test_a_location_shows_its_tags(mediatailor: Any, answers: Stubber) -> None:
     for tags in ({"latchkey:request": "request-1"}, None):
         answers.add_response("describe_source_location", described(**({"Tags": tags} if tags else {})), NAMED)
-        found = SourceLocations().read(mediatailor, RESOURCE)
+        found = SourceLocations().read(mediatailor, RESOURCE.name)
         assert found is not None
         assert found.tags == (tags or {})
 

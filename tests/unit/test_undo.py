@@ -39,7 +39,7 @@ def test_a_request_that_never_got_its_access_takes_nothing_back(undo: Undo, regi
     # The request that has the access has set the resource and refers to its secret; the other waited until it failed.
     registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
     registry.refer(RUNNING.secret_resource, RUNNING.access_id)
-    registry.note_former(RUNNING.access_id, LOCATION | {"AccessConfiguration": {}})
+    registry.note_former(RUNNING.access_id, LOCATION | {"AccessConfiguration": {}}, KEY_ARN)
     secret = undo.secretsmanager.create_secret(
         Name=RUNNING.secret_name,
         SecretString="{}",

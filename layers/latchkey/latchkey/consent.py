@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
-    from latchkey.registry import AccessRecord
+    from latchkey.accesses import AccessRecord
 
 
 def is_ours(tags: Mapping[str, str]) -> bool:

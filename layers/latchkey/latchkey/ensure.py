@@ -236,11 +236,11 @@ def ensure_configured(
     if configuration is None:
         raise Conflict(f"{desired.system.name} has no resource that an API configures")
     arn, client = resource.arn(desired.place), client_of(configuration.service)
-    present = configuration.read(client, resource)
+    present = configuration.read(client, resource.name)
     as_wanted = present is not None and present.settings == configuration.wanted(resource, secret_arn)
     if as_wanted and any(serves(grant, desired.grant_name, secret_arn, arn) for grant in list_grants(kms, key.arn).grants):
         return Ensured(arn=arn, changed=False)
-    registry.note_former(desired.access_id, present.whole if present else None)
+    registry.note_former(desired.access_id, present.whole if present else None, key.arn)
     with settling(key.created):
         if present is not None:
             configuration.update(client, resource, secret_arn, present)

@@ -36,7 +36,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Listing:
-    """Every grant of a key; `at` is when the listing began, by the clock of KMS, in whole seconds."""
+    """Every grant of a key; `at` is when the listing began, in whole seconds, by the clock of KMS if that tells it."""
 
     grants: tuple[Grant, ...]
     at: datetime
@@ -46,7 +46,8 @@ def list_grants(kms: KMSClient, key_arn: str) -> Listing:
     """Lists a key's grants; raises rather than returning a part. Pages may be short or empty without being the last."""
     pages = [*kms.get_paginator("list_grants").paginate(KeyId=key_arn, PaginationConfig={"PageSize": 100})]
     grants = tuple(_grant(key_arn, entry) for page in pages for entry in page.get("Grants", []))
-    return Listing(grants, parsedate_to_datetime(pages[0]["ResponseMetadata"]["HTTPHeaders"]["date"]).astimezone(UTC))
+    told = pages[0].get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    return Listing(grants, parsedate_to_datetime(told) if told else datetime.now(UTC).replace(microsecond=0))
 
 
 def _grant(key_arn: str, entry: GrantListEntryTypeDef) -> Grant:

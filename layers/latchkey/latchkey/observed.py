@@ -153,7 +153,7 @@ def observe_access(
         raise AccessNotEffective(f"{key_arn if key is None else secret_arn} does not exist")
     configuration = desired.system.configuration
     client = client_of(configuration.service) if configuration else None
-    configured = configuration.read(client, desired.resource) if configuration else None
+    configured = configuration.read(client, desired.resource.name) if configuration else None
     return ObservedAccess(
         key=key,
         key_policy=key_policy(kms, key_arn),

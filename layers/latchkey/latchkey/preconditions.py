@@ -213,7 +213,7 @@ class Look:
         if scheme == "http" and not self.settings.allow_http_origins:
             yield Problem("resource.baseUrl", "must be https, since the token goes with every manifest request")
         configuration = desired.system.configuration
-        present = configuration.read(self.client_of(configuration.service), desired.resource) if configuration else None
+        present = configuration.read(self.client_of(configuration.service), desired.resource.name) if configuration else None
         request = desired.request.secret
         base_url = getattr(desired.resource, "base_url", None)
         foreign = present is not None and not is_ours_or_consented(dict(present.tags))

@@ -17,6 +17,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from latchkey import aws
+from latchkey.accesses import AccessRecord
 from latchkey.aws import code_of
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.settings import settings
@@ -33,20 +34,6 @@ LEASE_WAIT_SECONDS = 10
 STALE_SECONDS = 2 * 3600
 
 _serialize, _deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
-
-
-@dataclass(frozen=True)
-class AccessRecord:
-    """What the registry knows of one access; `version` rises by one with every write."""
-
-    access_id: str
-    system: str
-    status: str
-    request_id: str
-    key_arn: str
-    secret_arn: str
-    resource_arn: str
-    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,9 +127,22 @@ class Registry:
                 {":me": execution_arn},
             )
 
-    def note_former(self, access_id: str, former: Mapping[str, Any] | None) -> None:
-        """Notes what the resource was set to before this request touched it (None: it was not there); only the first counts."""
-        self._update("access", access_id, "SET former = if_not_exists(former, :former)", None, {":former": json.dumps(former)})
+    def note_former(self, access_id: str, former: Mapping[str, Any] | None, key_arn: str) -> None:
+        """Notes what the resource was set to before this request touched it (None: it was not there); only the first counts.
+
+        From now on the service may hold a grant on the key.
+        """
+        values = {":former": json.dumps(former), ":keys": {key_arn}}
+        self._update("access", access_id, "SET former = if_not_exists(former, :former) ADD grantKeys :keys", None, values)
+
+    def grant_keys(self, access_id: str) -> frozenset[str]:
+        """Every key on which the access's service may hold a grant, former ones included."""
+        item = self._get("access", access_id)
+        return frozenset(item.get("grantKeys", ())) | ({item["keyArn"]} if "keyArn" in item else set())
+
+    def forget_grant_key(self, access_id: str, key_arn: str) -> None:
+        """Says that the service has no grant on a key any more."""
+        self._update("access", access_id, "DELETE grantKeys :keys", None, {":keys": {key_arn}})
 
     def former(self, access_id: str) -> tuple[bool, Any]:
         """Whether the running request touched the resource, and what that was set to before."""

@@ -15,7 +15,8 @@ from latchkey.desired import Desired, desire
 from latchkey.documents import Document
 from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_key_by_tags, find_secret, key_policy, secret_policy
 from latchkey.policies import Statement
-from latchkey.registry import AccessRecord, NotedKey, Registry
+from latchkey.accesses import AccessRecord
+from latchkey.registry import NotedKey, Registry
 from latchkey.requests import parse_onboarding
 from latchkey.settings import Settings
 
@@ -62,7 +63,7 @@ class Undo:
         if not touched or configuration is None:
             return
         client = self.client_of(configuration.service)
-        present = configuration.read(client, desired.resource)
+        present = configuration.read(client, desired.resource.name)
         if present is None or present.whole == former:
             return
         if former is not None:

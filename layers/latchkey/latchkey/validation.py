@@ -13,7 +13,8 @@ from latchkey.errors import AccessNotEffective, NotYetEffective
 from latchkey.grants import serves
 from latchkey.observed import observe_access
 from latchkey.outcomes import CheckResult, Resources
-from latchkey.registry import AccessRecord, Registry
+from latchkey.accesses import AccessRecord
+from latchkey.registry import Registry
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient

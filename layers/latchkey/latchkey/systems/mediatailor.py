@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from latchkey.systems.system import Configuration, Configured, Resource, SecretS
 
 if TYPE_CHECKING:
     from mypy_boto3_mediatailor.client import MediaTailorClient
-    from mypy_boto3_mediatailor.type_defs import DescribeSourceLocationResponseTypeDef
+    from mypy_boto3_mediatailor.type_defs import DescribeSourceLocationResponseTypeDef, SourceLocationTypeDef
 
 _BY_SECRET: Final = "SECRETS_MANAGER_ACCESS_TOKEN"
 _OTHER_SETTINGS: Final = ("DefaultSegmentDeliveryConfiguration", "SegmentDeliveryConfigurations")
@@ -69,8 +69,9 @@ class SourceLocation(Resource):
     def name(self) -> str:
         return self.source_location
 
-    def arn(self, place: Place) -> str:
-        return place.arn("mediatailor", f"sourceLocation/{self.source_location}")
+    @classmethod
+    def arn_of(cls, name: str, place: Place) -> str:
+        return place.arn("mediatailor", f"sourceLocation/{name}")
 
 
 class SourceLocations(Configuration):
@@ -87,13 +88,12 @@ class SourceLocations(Configuration):
             "secretKey": resource.secret_key,
         }
 
-    def read(self, client: MediaTailorClient, resource: SourceLocation) -> Configured | None:
-        found = _describe(client, resource.name)
+    def read(self, client: MediaTailorClient, name: str) -> Configured | None:
+        found = _describe(client, name)
         if found is None:
             return None
         access = found.get("AccessConfiguration", {})
         token = access.get("SecretsManagerAccessTokenConfiguration", {})
-        sends_token = access.get("AccessType") == _BY_SECRET
         settings = {
             "accessType": access.get("AccessType", ""),
             "baseUrl": found["HttpConfiguration"]["BaseUrl"],
@@ -108,8 +108,10 @@ class SourceLocations(Configuration):
             "HttpConfiguration": found["HttpConfiguration"],
             "AccessConfiguration": access,
         }
-        secret_arn = token.get("SecretArn") if sends_token else None
-        return Configured(found["Arn"], settings, secret_arn, kept, whole, found.get("Tags", {}))
+        return Configured(found["Arn"], settings, _secret_arn(found), kept, whole, found.get("Tags", {}))
+
+    def secrets_by_name(self, client: MediaTailorClient) -> dict[str, str | None]:
+        return {item["SourceLocationName"]: _secret_arn(item) for item in _list(client)}
 
     def create(self, client: MediaTailorClient, resource: SourceLocation, secret_arn: str, tags: Mapping[str, str]) -> bool:
         try:
@@ -150,6 +152,19 @@ def _settings(resource: SourceLocation, secret_arn: str) -> Any:
     }
 
 
+def _secret_arn(location: SourceLocationTypeDef | DescribeSourceLocationResponseTypeDef) -> str | None:
+    """The secret a location sends the token of, or None if it sends none."""
+    access = location.get("AccessConfiguration", {})
+    sends_token = access.get("AccessType") == _BY_SECRET
+    return access.get("SecretsManagerAccessTokenConfiguration", {}).get("SecretArn") if sends_token else None
+
+
+def _list(client: MediaTailorClient) -> Iterator[SourceLocationTypeDef]:
+    """Every source location; pages may be short or empty without being the last."""
+    for page in client.get_paginator("list_source_locations").paginate(PaginationConfig={"PageSize": 100}):
+        yield from page.get("Items", [])
+
+
 def _describe(client: MediaTailorClient, name: str) -> DescribeSourceLocationResponseTypeDef | None:
     """MediaTailor models no error for a missing location: a 404 tells, a 400 only beside a complete list without the name."""
     try:
@@ -159,8 +174,7 @@ def _describe(client: MediaTailorClient, name: str) -> DescribeSourceLocationRes
             return None
         if status_of(error) != 400:
             raise
-        pages = client.get_paginator("list_source_locations").paginate()
-        if any(item["SourceLocationName"] == name for page in pages for item in page.get("Items", [])):
+        if any(item["SourceLocationName"] == name for item in _list(client)):
             raise
         return None
 

@@ -22,9 +22,14 @@ class Resource(Document, ABC):
     def name(self) -> str:
         """The name within the account and Region, the last part of an access id."""
 
+    @classmethod
     @abstractmethod
+    def arn_of(cls, name: str, place: Place) -> str:
+        """The ARN of the resource of this name here."""
+
     def arn(self, place: Place) -> str:
         """The ARN of the resource here."""
+        return self.arn_of(self.name, place)
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,12 @@ class Configuration(ABC):
         """The settings `resource` must show, in the keys of `Configured.settings`."""
 
     @abstractmethod
-    def read(self, client: Any, resource: Any) -> Configured | None:
-        """What the resource is set to, or None if it certainly does not exist."""
+    def read(self, client: Any, name: str) -> Configured | None:
+        """What the resource of this name is set to, or None if it does not exist."""
+
+    @abstractmethod
+    def secrets_by_name(self, client: Any) -> Mapping[str, str | None]:
+        """Every resource there is with the secret it reads, if any; complete, or it raises."""
 
     @abstractmethod
     def create(self, client: Any, resource: Any, secret_arn: str, tags: Mapping[str, str]) -> bool:

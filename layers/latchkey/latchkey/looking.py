@@ -1,0 +1,84 @@
+"""Looks at what an access consists of when nobody asked for it: the owner of its grants, its secrets, its keys. Complete or it raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from latchkey import policies
+from latchkey.accesses import Subject
+from latchkey.aws import ClientOf, is_missing
+from latchkey.errors import TransientAwsError
+from latchkey.grants import Grant, OwnerSight, SecretSight, Sight, list_grants
+from latchkey.observed import find_key, find_secret, secret_policy
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+
+@dataclass(frozen=True)
+class Looking:
+    """The clients of a look; nothing here changes anything."""
+
+    kms: KMSClient
+    secretsmanager: SecretsManagerClient
+    client_of: ClientOf
+
+    def look(self, subject: Subject, keys: Iterable[str]) -> Sight:
+        """Everything that decides on the grants of one owner: grants first, so that what is made meanwhile is not taken for old."""
+        at, grants = self.grants(keys)
+        owner = self.owner(subject)
+        named = [owner.secret_arn] if owner.secret_arn else []
+        return Sight(at, owner, {arn: self.secret(subject, arn) for arn in named}, grants)
+
+    def grants(self, keys: Iterable[str]) -> tuple[datetime, tuple[Grant, ...]]:
+        """Every grant of some keys, and when the first listing began. A key that does not exist any more has none."""
+        listings = []
+        for key in sorted(keys):
+            try:
+                listings.append(list_grants(self.kms, key))
+            except ClientError as error:
+                if not is_missing(error):
+                    raise
+        at = min((listing.at for listing in listings), default=datetime.now(UTC).replace(microsecond=0))
+        return at, tuple(grant for listing in listings for grant in listing.grants)
+
+    def owner(self, subject: Subject) -> OwnerSight:
+        """Whether the resource exists; that it does not counts only if a complete list lacks it as well."""
+        configuration = subject.system.configuration
+        if configuration is None:
+            raise TypeError(f"{subject.system.name} has no resource that makes grants")
+        client, at = self.client_of(configuration.service), datetime.now(UTC).isoformat(timespec="milliseconds")
+        found = configuration.read(client, subject.name)
+        if found is not None:
+            told = f"names {found.secret_arn}" if found.secret_arn else "sends no token"
+            return OwnerSight(True, found.secret_arn, f"{at}: {found.arn} exists and {told}")
+        names = configuration.secrets_by_name(client)
+        if subject.name in names:
+            raise TransientAwsError(f"{subject.owner.resource_arn} is listed and yet not described")
+        told = f"is not described, and a complete list of {len(names)} lacks it"
+        return OwnerSight(False, None, f"{at}: {subject.owner.resource_arn} {told}")
+
+    def secret(self, subject: Subject, arn: str) -> SecretSight:
+        """Whether a secret is there and some Allow of its policy could admit the service."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        secret = find_secret(self.secretsmanager, arn)
+        if secret is None or secret.is_being_deleted:
+            return SecretSight(False, False, None, f"{at}: {arn} {'is being deleted' if secret else 'does not exist'}")
+        policy = secret_policy(self.secretsmanager, arn)
+        service = subject.system.reader.service
+        admits = policies.could_admit_service(policy, service, "secretsmanager:GetSecretValue", arn)
+        told = f"{'an' if admits else 'no'} Allow of its policy could admit {service}"
+        return SecretSight(True, admits, self._key_arn(secret.kms_key_id), f"{at}: {arn} exists, {told}")
+
+    def _key_arn(self, key_id: str | None) -> str | None:
+        """A secret tells its key as it was associated: by ARN, id or alias."""
+        if key_id is None or ":key/" in key_id:
+            return key_id
+        key = find_key(self.kms, key_id)
+        return key.arn if key else key_id
