@@ -38,8 +38,8 @@ format: .venv/ready
 	ruff check --fix .
 	ruff format .
 
-update: .venv/ready ## writes the golden policies and schemas that the tests compare
-	python -m pytest tests/policies tests/contract --update
+update: .aws-sam/build/template.yaml ## writes the golden policies, the schemas and the tables of roles that the tests compare
+	python -m pytest tests/policies tests/contract tests/workflow/test_roles.py --update
 
 lock: .venv/ready ## pins what the .in files ask for, with hashes and without an index's address
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header requirements-dev.in -o $(LOCK)

@@ -26,3 +26,19 @@ def agrees(request: pytest.FixtureRequest) -> Callable[[Path, Any], None]:
         assert json.loads(path.read_text()) == document, f"{path.relative_to(ROOT)} differs from the code: make update"
 
     return compare
+
+
+@pytest.fixture
+def agrees_in(request: pytest.FixtureRequest) -> Callable[[Path, str, str], None]:
+    """Asserts that a Markdown file holds exactly a text between two comments; with --update it is written first."""
+
+    def compare(path: Path, name: str, text: str) -> None:
+        begin, end = f"<!-- {name}: written by make update -->\n", f"<!-- end of {name} -->\n"
+        before, _, rest = path.read_text().partition(begin)
+        present, _, after = rest.partition(end)
+        if request.config.getoption("--update"):
+            path.write_text(before + begin + text + end + after)
+            present = text
+        assert present == text, f"{name} in {path.relative_to(ROOT)} differs from what the roles can do: make update"
+
+    return compare

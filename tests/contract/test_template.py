@@ -73,12 +73,13 @@ def test_every_role_but_that_of_create_secret_is_denied_tokens(name: str, functi
     assert ({"Ref": "DenyReadingTokens"} in function["Policies"]) is (name != "CreateSecretFunction")
 
 
-def test_what_is_denied_are_values_and_other_identities() -> None:
-    reading, decrypting, identity = RESOURCES["DenyReadingTokens"]["Properties"]["PolicyDocument"]["Statement"]
+def test_what_is_denied_are_values_takeovers_and_other_identities() -> None:
+    denials = RESOURCES["DenyReadingTokens"]["Properties"]["PolicyDocument"]["Statement"]
+    denied = {denial["Sid"]: denial for denial in denials}
+    reading, decrypting = denied["NoValueLeavesSecretsManager"], denied["NoValueIsDecrypted"]
     in_its_own_name = {"aws:ViaAWSService": "false"}
 
-    assert {reading["Effect"], decrypting["Effect"], identity["Effect"]} == {"Deny"}
-    assert {reading["Resource"], decrypting["Resource"], identity["Resource"]} == {"*"}
+    assert {(denial["Effect"], denial["Resource"]) for denial in denials} == {("Deny", "*")}
     assert set(reading["Action"]) == {"secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue"}
     assert reading["Condition"] == {"BoolIfExists": in_its_own_name}
     assert set(decrypting["Action"]) == {"kms:Decrypt", "kms:ReEncrypt*"}
@@ -86,7 +87,11 @@ def test_what_is_denied_are_values_and_other_identities() -> None:
         "BoolIfExists": in_its_own_name,
         "Null": {"kms:EncryptionContext:SecretARN": "false"},
     }
-    assert (identity["Action"], "Condition" in identity) == ("sts:AssumeRole", False)
+    assert denied["NoOtherIdentity"]["Action"] == "sts:AssumeRole"
+    assert {sid for sid, denial in denied.items() if "Condition" not in denial} == {
+        "NothingIsTakenFromItsOwner",
+        "NoOtherIdentity",
+    }
 
 
 @machines

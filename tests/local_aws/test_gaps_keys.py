@@ -49,6 +49,12 @@ def test_an_alias_needs_permission_on_the_alias_and_on_the_key(account: Account)
     both.delete_alias(AliasName=name)
 
 
+def test_a_key_policy_gives_nothing_on_the_alias(account: Account, kms: Any) -> None:
+    role, name = account.role(), f"alias/{account.unique('alias')}"
+    kms.create_alias(AliasName=name, TargetKeyId=account.key(allow("kms:*") | {"Principal": {"AWS": role.arn}}))
+    assert refused(role.client("kms").delete_alias, AliasName=name) == "AccessDeniedException"
+
+
 def test_a_key_named_by_its_alias_is_authorized_as_that_key(account: Account, kms: Any) -> None:
     key, name = account.key(), f"alias/{account.unique('alias')}"
     kms.create_alias(AliasName=name, TargetKeyId=key)

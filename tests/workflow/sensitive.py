@@ -1,0 +1,229 @@
+"""Every call by which a role could harm somebody, and what comes of it when a role makes it."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.workflow.holdings import (
+    CODE,
+    CONSENT,
+    MANAGED,
+    OWNERS,
+    REJECTED,
+    SECRET_CONTEXT,
+    Holdings,
+    kms_tags,
+    tag_list,
+    unique,
+)
+from tests.workflow.roles import Role
+
+Call = Callable[[Role, Holdings], object]
+_NO_CONSENT = ("own", "foreign")  # what no owner can tag for Latchkey
+_HTTP = {"BaseUrl": "https://origin.example.com/moved"}
+# What a new thing is tagged with, in the columns of the table.
+_NEW_TAGS: dict[str, dict[str, str]] = {"own": MANAGED, "consented": MANAGED | CONSENT, "foreign": {}}
+
+
+@dataclass(frozen=True)
+class Sensitive:
+    """One row of the matrix; `owners` are those who may have what the call is made on."""
+
+    action: str
+    detail: str
+    call: Call
+    owners: tuple[str, ...] = OWNERS
+    refusal: str = "AccessDenied"  # the error of somebody refused
+
+    @property
+    def service(self) -> str:
+        return self.action.partition(":")[0]
+
+    @property
+    def label(self) -> str:
+        return f"`{self.action}` {self.detail}".strip()
+
+    def is_allowed(self, role: Role, at: Holdings) -> bool:
+        """Makes the call; whatever fails otherwise than by a refusal is a mistake in this table."""
+        try:
+            answer = self.call(role, at)
+        except ClientError as error:
+            if not re.match(f"{self.refusal}|AccessDenied", error.response["Error"]["Code"]):
+                raise
+            return False
+        return answer is not False
+
+
+def _kms(operation: str, detail: str, **members: Callable[[Holdings], Any]) -> Sensitive:
+    return _simple("kms", operation, detail, {"KeyId": lambda at: at.key} | members)
+
+
+def _secret(operation: str, detail: str, **members: Callable[[Holdings], Any]) -> Sensitive:
+    return _simple("secretsmanager", operation, detail, {"SecretId": lambda at: at.secret} | members)
+
+
+def _simple(
+    service: str,
+    operation: str,
+    detail: str,
+    members: dict[str, Callable[[Holdings], Any]],
+    owners: tuple[str, ...] = OWNERS,
+) -> Sensitive:
+    """A call with members that depend on whose things it is made on."""
+    method = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
+
+    def call(role: Role, at: Holdings) -> object:
+        given = {name: value(at) for name, value in members.items()}
+        return getattr(role.client(service), method)(**given)
+
+    return Sensitive(f"{_PREFIXES.get(service, service)}:{operation}", detail, call, owners)
+
+
+_PREFIXES = {"stepfunctions": "states"}
+
+
+def _keys() -> Iterator[Sensitive]:
+    yield _simple("kms", "CreateKey", "tagged as the column says", {"Tags": lambda at: kms_tags(_NEW_TAGS[at.owner])})
+    yield _kms("TagResource", "as Latchkey's", Tags=lambda at: kms_tags(MANAGED))
+    yield _kms("TagResource", "with consent", Tags=lambda at: kms_tags(CONSENT))
+    yield _kms("TagResource", "as Latchkey's, with consent", Tags=lambda at: kms_tags(MANAGED | CONSENT))
+    yield _kms("UntagResource", "of both tags", TagKeys=lambda at: [*MANAGED, *CONSENT])
+    yield _kms("PutKeyPolicy", "", PolicyName=lambda at: "default", Policy=lambda at: json.dumps(at.key_policy))
+    yield _kms("CreateGrant", "directly", GranteePrincipal=lambda at: at.role.arn, Operations=lambda at: ["Decrypt"])
+    yield _kms("RevokeGrant", "", GrantId=lambda at: at.grant)
+    yield _kms("RetireGrant", "", GrantId=lambda at: at.grant)
+    yield _kms("EnableKeyRotation", "")
+    yield _kms("DisableKeyRotation", "")
+    yield _kms("DisableKey", "")
+    # KMS itself refuses less than 7 days, whoever asks.
+    yield replace(_kms("ScheduleKeyDeletion", "in 6 days", PendingWindowInDays=lambda at: 6), refusal="ValidationException")
+    yield _kms("ScheduleKeyDeletion", "in 7 days", PendingWindowInDays=lambda at: 7)
+    yield _kms("ScheduleKeyDeletion", "in 30 days", PendingWindowInDays=lambda at: 30)
+    yield _kms("CancelKeyDeletion", "", KeyId=lambda at: at.dying_key)
+    alias: dict[str, Callable[[Holdings], Any]] = {"AliasName": lambda at: at.alias}
+    made = {"AliasName": lambda at: f"alias/{unique('matrix')}", "TargetKeyId": lambda at: at.key}
+    yield _simple("kms", "CreateAlias", "", made)
+    yield _simple("kms", "UpdateAlias", "", alias | {"TargetKeyId": lambda at: at.other_key})
+    yield _simple("kms", "DeleteAlias", "", alias)
+    secret = {"CiphertextBlob": lambda at: at.encrypted(SECRET_CONTEXT), "EncryptionContext": lambda at: SECRET_CONTEXT}
+    other: dict[str, Callable[[Holdings], Any]] = {"CiphertextBlob": lambda at: at.encrypted({})}
+    yield _kms("Decrypt", "directly, of a secret's value", **secret)
+    yield _kms("Decrypt", "directly, of other data", **other)
+    yield _simple("kms", "ReEncrypt", "directly", other | {"DestinationKeyId": lambda at: at.other_key})
+    yield _kms("GenerateDataKey", "directly", KeySpec=lambda at: "AES_256")
+
+
+def _secrets() -> Iterator[Sensitive]:
+    yield _simple(
+        "secretsmanager",
+        "CreateSecret",
+        "under `SecretPrefix`, tagged as the column says",
+        {
+            "Name": lambda at: unique("latchkey/matrix"),
+            "SecretString": lambda at: "{}",
+            "Tags": lambda at: tag_list(_NEW_TAGS[at.owner]),
+        },
+    )
+    elsewhere = {"Name": lambda at: unique("theirs/matrix"), "SecretString": lambda at: "{}"}
+    yield _simple(
+        "secretsmanager",
+        "CreateSecret",
+        "elsewhere, tagged as the column says",
+        elsewhere | {"Tags": lambda at: tag_list(_NEW_TAGS[at.owner])},
+    )
+    yield _secret("TagResource", "as Latchkey's", Tags=lambda at: tag_list(MANAGED))
+    yield _secret("TagResource", "with consent", Tags=lambda at: tag_list(CONSENT))
+    yield _secret("TagResource", "as Latchkey's, with consent", Tags=lambda at: tag_list(MANAGED | CONSENT))
+    yield _secret("UntagResource", "of both tags", TagKeys=lambda at: [*MANAGED, *CONSENT])
+    yield _secret("GetSecretValue", "directly")
+    yield _simple("secretsmanager", "BatchGetSecretValue", "directly", {"SecretIdList": lambda at: [at.secret]})
+    yield _secret("PutSecretValue", "", SecretString=lambda at: "{}")
+    yield _secret("UpdateSecret", "of its key", KmsKeyId=lambda at: at.key)
+    yield _secret("UpdateSecret", "of its value", SecretString=lambda at: "{}")
+    yield _secret("PutResourcePolicy", "guarded", ResourcePolicy=_secret_policy, BlockPublicPolicy=lambda at: True)
+    yield _secret("PutResourcePolicy", "unguarded", ResourcePolicy=_secret_policy)
+    yield _secret("DeleteResourcePolicy", "")
+    yield _secret("DeleteSecret", "with recovery")
+    yield _secret("DeleteSecret", "without recovery", ForceDeleteWithoutRecovery=lambda at: True)
+    yield _secret("RestoreSecret", "", SecretId=lambda at: at.dying_secret)
+    yield _secret("ReplicateSecretToRegions", "", AddReplicaRegions=lambda at: [{"Region": "eu-west-1"}])
+
+
+def _secret_policy(at: Holdings) -> str:
+    return json.dumps(at.secret_policy)
+
+
+def _locations() -> Iterator[Sensitive]:
+    arn: dict[str, Callable[[Holdings], Any]] = {"ResourceArn": lambda at: at.location}
+    name: dict[str, Callable[[Holdings], Any]] = {"SourceLocationName": lambda at: at.location_name}
+    http: dict[str, Callable[[Holdings], Any]] = {"HttpConfiguration": lambda at: _HTTP}
+    made = {"SourceLocationName": lambda at: unique("matrix"), "Tags": lambda at: _NEW_TAGS[at.owner]} | http
+    yield _simple("mediatailor", "CreateSourceLocation", "tagged as the column says", made)
+    for detail, tags in (
+        ("as Latchkey's", MANAGED),
+        ("with consent", CONSENT),
+        ("as Latchkey's, with consent", MANAGED | CONSENT),
+    ):
+        yield _simple("mediatailor", "TagResource", detail, arn | {"Tags": lambda at, tags=tags: tags})
+    yield _simple("mediatailor", "UntagResource", "of both tags", arn | {"TagKeys": lambda at: [*MANAGED, *CONSENT]})
+    yield _simple("mediatailor", "UpdateSourceLocation", "", name | http)
+    yield _simple("mediatailor", "DeleteSourceLocation", "", name)
+
+
+def _events_and_executions() -> Iterator[Sensitive]:
+    for source in ("latchkey", "latchkey.requests"):
+
+        def entries(at: Holdings, source: str = source) -> list[dict[str, str]]:
+            return [{"EventBusName": at.bus, "Source": source, "DetailType": "Test", "Detail": "{}"}]
+
+        yield _simple("events", "PutEvents", f"as `{source}`", {"Entries": entries}, _NO_CONSENT)
+    started = {"stateMachineArn": lambda at: at.machine, "input": lambda at: REJECTED}
+    yield _simple("stepfunctions", "StartExecution", "", started, _NO_CONSENT)
+    yield _simple("stepfunctions", "StopExecution", "", {"executionArn": lambda at: at.execution}, _NO_CONSENT)
+    function: dict[str, Callable[[Holdings], Any]] = {"FunctionName": lambda at: at.function}
+    invoked = {"InvocationType": lambda at: "DryRun"}
+    invoking = _simple("lambda", "Invoke", "", function | invoked, _NO_CONSENT)
+    yield replace(invoking, action="lambda:InvokeFunction")
+    code = {"ZipFile": lambda at: CODE, "DryRun": lambda at: True}
+    yield _simple("lambda", "UpdateFunctionCode", "", function | code, _NO_CONSENT)
+
+
+def _items() -> Iterator[Sensitive]:
+    for kind in ("request", "access", "resource", "lease"):
+
+        def item(at: Holdings, kind: str = kind) -> dict[str, Any]:
+            return {"kind": {"S": kind}, "id": {"S": "matrix"}}
+
+        for operation, member in (("PutItem", "Item"), ("UpdateItem", "Key"), ("DeleteItem", "Key")):
+            members = {"TableName": lambda at: at.table, member: item}
+            yield _simple("dynamodb", operation, f"of kind *{kind}*", members, _NO_CONSENT)
+
+
+def _identities() -> Iterator[Sensitive]:
+    document = json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}]}
+    )
+    name: dict[str, Callable[[Holdings], Any]] = {"RoleName": lambda at: at.role.role_name}
+    trust = {"RoleName": lambda at: unique("matrix"), "AssumeRolePolicyDocument": lambda at: document}
+    inline = {"PolicyName": lambda at: "matrix", "PolicyDocument": lambda at: document}
+    attached = {"PolicyArn": lambda at: "arn:aws:iam::aws:policy/AdministratorAccess"}
+    assumed = {"RoleArn": lambda at: at.role.arn, "RoleSessionName": lambda at: "matrix"}
+    yield _simple("iam", "CreateRole", "", trust, ("foreign",))
+    yield _simple("iam", "PutRolePolicy", "", name | inline, _NO_CONSENT)
+    yield _simple("iam", "AttachRolePolicy", "", name | attached, _NO_CONSENT)
+    yield Sensitive("iam:PassRole", "", lambda role, at: at.allows_passing(role), _NO_CONSENT)
+    yield _simple("sts", "AssumeRole", "", assumed, _NO_CONSENT)
+
+
+CALLS: tuple[Sensitive, ...] = (
+    *_keys(),
+    *_secrets(),
+    *_locations(),
+    *_events_and_executions(),
+    *_items(),
+    *_identities(),
+)
