@@ -87,7 +87,7 @@ class Registry:
         values = {":hash": content_hash, ":id": outcome_id, ":type": detail_type, ":detail": detail, ":now": _now()}
         update = "SET contentHash = :hash, outcomeId = :id, outcomeType = :type, outcome = :detail, endedAt = :now"
         first = "attribute_not_exists(outcomeId) AND (attribute_not_exists(contentHash) OR contentHash = :hash)"
-        for item_id in (request_id, f"{request_id}/{content_hash[:16]}"):
+        for item_id in _outcome_ids(request_id, content_hash):
             try:
                 self._update("request", item_id, update, first, values)
                 return detail_type, detail
@@ -96,6 +96,11 @@ class Registry:
                 if recorded["contentHash"] == content_hash:
                     return recorded["outcomeType"], recorded["outcome"]
         raise Conflict("two requests share an id and the beginning of their content hash")
+
+    def has_outcome(self, request_id: str, content_hash: str) -> bool:
+        """Has the request of this id and content ended, whoever else used its id?"""
+        items = (self._get("request", item_id) for item_id in _outcome_ids(request_id, content_hash))
+        return any("outcomeId" in item and item["contentHash"] == content_hash for item in items)
 
     def access(self, access_id: str) -> AccessRecord | None:
         """What is recorded of an access that has been onboarded, or None."""
@@ -340,6 +345,11 @@ def _conditions() -> Iterator[None]:
 
 def _item(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _serialize(value) for name, value in values.items()}
+
+
+def _outcome_ids(request_id: str, content_hash: str) -> tuple[str, str]:
+    """Where the outcome of a request stands: under its id or, if that belongs to other content, under one of its own."""
+    return request_id, f"{request_id}/{content_hash[:16]}"
 
 
 def _access(item: Mapping[str, Any]) -> AccessRecord:
