@@ -166,6 +166,14 @@ def test_any_other_error_is_undone_and_then_reported(name: str) -> None:
     assert caught["Assign"] == {"caught": "{% $states.errorOutput %}", "undone": [], "left": False}
 
 
+def test_a_policy_that_somebody_wrote_over_is_attached_again() -> None:
+    again = {name for name, task in TASKS.items() if "PolicyOverwritten" in _caught(task)}
+
+    assert again == {"Validate access"}
+    assert _caught(TASKS["Validate access"])["PolicyOverwritten"] == "Attach policies"
+    assert "$changed" in TASKS["Attach policies"]["Assign"]["changed"]
+
+
 def test_an_undo_that_fails_does_not_hide_the_failure() -> None:
     undo = TASKS["Undo onboarding"]
 

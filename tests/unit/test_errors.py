@@ -38,5 +38,6 @@ def test_the_class_names_are_the_contract_with_the_state_machines() -> None:
         "Conflict",
         "InvalidRequest",
         "NotYetEffective",
+        "PolicyOverwritten",
         "TransientAwsError",
     }

@@ -9,7 +9,7 @@ from latchkey.aws import ClientOf
 from latchkey.desired import Desired
 from latchkey.documents import Document
 from latchkey.drift import check_access
-from latchkey.errors import AccessNotEffective, NotYetEffective
+from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten
 from latchkey.grants import serves
 from latchkey.observed import observe_access
 from latchkey.outcomes import CheckResult, Resources
@@ -36,7 +36,7 @@ def validate_access(
     secretsmanager: SecretsManagerClient,
     client_of: ClientOf,
 ) -> Validated:
-    """Raises NotYetEffective if waiting may mend what fails, AccessNotEffective if not; both name the failed checks."""
+    """Raises with the failed checks what may mend them: PolicyOverwritten, NotYetEffective, or else AccessNotEffective."""
     former = registry.access(desired.access_id)
     former_key_arn = former.key_arn if former else None
     observed = observe_access(
@@ -46,6 +46,8 @@ def validate_access(
     failed = [check for check in checks if not check.passed]
     if failed:
         told = json.dumps({"failed": [{"check": check.name, "evidence": check.evidence} for check in failed]})
+        if any(check.overwritten for check in failed):
+            raise PolicyOverwritten(told)
         raise NotYetEffective(told) if all(check.settles for check in failed) else AccessNotEffective(told)
     resource_arn = desired.resource.arn(desired.place)
     grant = next((g for g in observed.grants if serves(g, desired.grant_name, secret_arn, resource_arn)), None)
