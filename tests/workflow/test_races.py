@@ -2,10 +2,17 @@
 
 import json
 import secrets
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from tests.workflow.conftest import MEMBER, Onboarding
+import pytest
+
+from local_aws.embedded import ACCOUNT, until
+from tests.workflow.conftest import MEMBER, ORIGIN, Onboarding
+
+OWN_SIDS = ["LatchkeyManagementRoles", "LatchkeyMediatailorReading", "LatchkeyOriginReaders"]
 
 
 def _executions(onboarding: Onboarding, outcomes: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -77,6 +84,122 @@ def test_two_requests_for_one_access_at_once_run_one_after_the_other_and_the_las
 def _entered(event: dict[str, Any]) -> str | None:
     name: str | None = event.get("stateEnteredEventDetails", {}).get("name")
     return name
+
+
+class Person:
+    """Changes both policies of a pair as people do: reads one, and later writes that one with a statement of its own.
+
+    What Latchkey wrote in between is lost by it. It writes while nobody is between a read and a write, by holding the
+    lease: neither KMS nor Secrets Manager has a conditional write, so there the last one to write stands.
+    """
+
+    def __init__(self, onboarding: Onboarding, key_arn: str, secret_arn: str) -> None:
+        self._onboarding, self._key, self._secret = onboarding, key_arn, secret_arn
+        action = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Resource": "*"}
+        nameless = action | {"Action": "secretsmanager:DescribeSecret"}
+        self.in_key: list[dict[str, Any]] = []
+        self.in_secret = [nameless, nameless | {"Sid": "Twin"}, nameless | {"Sid": "Twin"}]
+        self._put_secret(onboarding.secret_policy(secret_arn)["Statement"] + self.in_secret)
+
+    def __call__(self, turns: int) -> None:
+        for turn in range(turns):
+            added = self.in_secret[0] | {"Sid": f"Person{turn}"}
+            key, secret = self._onboarding.key_policy(self._key), self._onboarding.secret_policy(self._secret)
+            self._await_a_write()
+            with self._alone(self._key):
+                policy = json.dumps(key | {"Statement": [*key["Statement"], added]})
+                self._onboarding.kms.put_key_policy(KeyId=self._key, PolicyName="default", Policy=policy)
+            with self._alone(self._secret):
+                self._put_secret([*secret["Statement"], added])
+            self.in_key.append(added)
+            self.in_secret.append(added)
+
+    def _put_secret(self, statements: list[dict[str, Any]]) -> None:
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        self._onboarding.secretsmanager.put_resource_policy(SecretId=self._secret, ResourcePolicy=policy)
+
+    def _await_a_write(self) -> None:
+        before = self._written()
+        until(lambda: self._written() > before, "Latchkey's next write", 120)
+
+    def _written(self) -> int:
+        """How often Latchkey has put a resource policy, which it does after the key's."""
+        calls = self._onboarding.aws.control("GET", "calls")
+        return sum(c["count"] for c in calls if (c["operation"], "Attach" in c["principal"]) == ("PutResourcePolicy", True))
+
+    @contextmanager
+    def _alone(self, arn: str) -> Iterator[None]:
+        dynamodb, key = self._onboarding.aws.client("dynamodb"), {"kind": {"S": "lease"}, "id": {"S": f"policy of {arn}"}}
+        (table,) = (name for name in dynamodb.list_tables()["TableNames"] if "AccessTable" in name)
+        taken = key | {"holder": {"S": "somebody"}, "expiresAt": {"N": "99999999999"}}
+
+        def take() -> bool:
+            with suppress(dynamodb.exceptions.ConditionalCheckFailedException):
+                dynamodb.put_item(TableName=table, Item=taken, ConditionExpression="attribute_not_exists(id)")
+                return True
+            return False
+
+        until(take, "a pause of Latchkey", 60)
+        yield
+        dynamodb.delete_item(TableName=table, Key=key)
+
+
+@pytest.mark.timeout(900)
+def test_twenty_accesses_share_a_pair_at_once_and_a_person_writes_its_policies_meanwhile(onboarding: Onboarding) -> None:
+    first = onboarding.detail()
+    made = onboarding.onboard(first)["resources"]
+    key_arn, secret_arn = made["keyArn"], made["secretArn"]
+    roles = _new_roles(onboarding, 21)
+    details = [_sharing(onboarding, first, secret_arn, role) for role in roles]
+    person = Person(onboarding, key_arn, secret_arn)
+
+    with ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(person, 4)
+        _onboard_at_once(onboarding, details[:20], 600)
+        ended.result()
+    # Whoever writes next mends for all, should the person have written last.
+    onboarding.onboard(details[20])
+
+    key, secret = onboarding.key_policy(key_arn)["Statement"], onboarding.secret_policy(secret_arn)["Statement"]
+    assert len(person.in_key) == 4
+    assert [statement for statement in key if statement in person.in_key] == person.in_key
+    assert [statement for statement in secret if not _is_ours(statement)] == person.in_secret
+    assert sorted(statement["Sid"] for statement in secret if _is_ours(statement)) == OWN_SIDS
+    assert set(_statement({"Statement": secret}, "LatchkeyOriginReaders")["Principal"]["AWS"]) == {ORIGIN, *roles}
+    assert set(roles) < set(_statement({"Statement": key}, "LatchkeySecretDecryption")["Principal"]["AWS"])
+    assert len(onboarding.grants(key_arn)) == 22
+
+
+def _is_ours(statement: dict[str, Any]) -> bool:
+    return str(statement.get("Sid", "")).startswith("Latchkey")
+
+
+def test_a_statement_that_a_person_loses_before_the_proof_is_attached_again(onboarding: Onboarding) -> None:
+    first = onboarding.detail()
+    made = onboarding.onboard(first)["resources"]
+    (role,) = _new_roles(onboarding, 1)
+    before = onboarding.key_policy(made["keyArn"]), onboarding.secret_policy(made["secretArn"])
+    fault = {"service": "mediatailor", "operation": "CreateSourceLocation", "error": "TooManyRequestsException"}
+    onboarding.aws.control("POST", "faults", fault | {"status": 429, "times": 1000, "when": "before"})
+    detail = _sharing(onboarding, first, made["secretArn"], role)
+
+    onboarding.aws.control("DELETE", "calls")
+    onboarding.put(detail)
+    until(lambda: _is_configuring(onboarding), "the step after the policies", 30)
+    onboarding.kms.put_key_policy(KeyId=made["keyArn"], PolicyName="default", Policy=json.dumps(before[0]))
+    onboarding.secretsmanager.put_resource_policy(SecretId=made["secretArn"], ResourcePolicy=json.dumps(before[1]))
+    onboarding.aws.control("DELETE", "faults")
+    outcome = onboarding.outcomes.wait_for(detail["requestId"], 60)
+
+    assert outcome["detail-type"] == "Access Onboarded", outcome
+    assert role in _statement(onboarding.key_policy(made["keyArn"]), "LatchkeySecretDecryption")["Principal"]["AWS"]
+    assert role in _statement(onboarding.secret_policy(made["secretArn"]), "LatchkeyOriginReaders")["Principal"]["AWS"]
+    (history,) = _executions(onboarding, [outcome])
+    assert [_entered(event) for event in history].count("Attach policies") == 2
+
+
+def _is_configuring(onboarding: Onboarding) -> bool:
+    return any(call["operation"] == "CreateSourceLocation" for call in onboarding.aws.control("GET", "calls"))
 
 
 def test_a_token_of_another_access_is_not_copied_or_replaced_or_moved(onboarding: Onboarding) -> None:
