@@ -22,4 +22,4 @@ class AttachPoliciesInput(Document):
 def lambda_handler(event: AttachPoliciesInput) -> Ensured:
     """Merges our statements into both policies, losing no foreign one, then has an adopted secret under the key."""
     desired = desire(event.request, settings())
-    return ensure_policies(desired, event.key, event.secret_arn, aws.kms(), aws.secretsmanager(), registry())
+    return ensure_policies(desired, event.key, event.secret_arn, aws.kms_once(), aws.secretsmanager_once(), registry())

@@ -20,7 +20,7 @@ class ValidateAccessInput(Document):
 
 @step(ValidateAccessInput)
 def lambda_handler(event: ValidateAccessInput) -> Validated:
-    """Changes nothing; raises NotYetEffective or AccessNotEffective with the failed checks."""
+    """Changes nothing; raises PolicyOverwritten, NotYetEffective or AccessNotEffective with the failed checks."""
     desired = desire(event.request, settings())
     clients = (registry(), aws.kms(), aws.secretsmanager(), aws.client_of)
     return validate_access(desired, event.key_arn, event.secret_arn, *clients)

@@ -52,3 +52,14 @@ def test_an_undo_that_fails_does_not_hide_the_failure() -> None:
     assert undo["Catch"][-1]["Assign"] == {"left": True}
     assert (undo["Next"], _caught(undo)) == ("Report failure", {"States.ALL": "Report failure"})
     assert {"caught", "undone", "changed"} <= set(TASKS["Report failure"]["Arguments"])
+
+
+def test_policies_that_somebody_wrote_over_are_attached_again_a_few_times() -> None:
+    catching = {name: task for name, task in TASKS.items() if "PolicyOverwritten" in _caught(task)}
+    choice = STATES[_caught(catching["Validate access"])["PolicyOverwritten"]]
+
+    assert set(catching) == {"Validate access"}
+    assert catching["Validate access"]["Catch"][0]["Assign"]["chances"] == "{% $chances - 1 %}"
+    assert TASKS["Check request"]["Assign"]["chances"] > 1
+    assert "$changed" in TASKS["Attach policies"]["Assign"]["changed"]
+    assert targets(choice) == {"Attach policies", "Undo onboarding"}

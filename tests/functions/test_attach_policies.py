@@ -1,10 +1,11 @@
 """attach_policies: our statements stand beside foreign ones, none of which is lost, and the secret comes under the key."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 from latchkey import aws
 from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffective, TransientAwsError
@@ -157,7 +158,7 @@ def test_a_denial_under_our_sid_is_a_conflict_and_stays(run: Run, pair: Pair) ->
 def test_the_resource_policy_is_put_where_a_public_one_is_refused(run: Run, pair: Pair) -> None:
     asked: list[bool] = []
     # moto does not know the parameter, so it is read off the call.
-    aws.secretsmanager().meta.events.register(
+    aws.secretsmanager_once().meta.events.register(
         "before-parameter-build.secrets-manager.PutResourcePolicy",
         lambda params, **_: asked.append(params["BlockPublicPolicy"]),
     )
@@ -182,9 +183,9 @@ def test_a_secret_leaving_the_default_key_keeps_its_readers(run: Run, account: A
 def test_a_secret_under_another_key_is_moved_last(run: Run, account: Account) -> None:
     pair = Pair(account, secret_key=account.key(tags=ADOPT))
     order: list[str] = []
-    for client, operation in ((aws.kms(), "PutKeyPolicy"), (aws.secretsmanager(), "PutResourcePolicy")):
+    for client, operation in ((aws.kms_once(), "PutKeyPolicy"), (aws.secretsmanager_once(), "PutResourcePolicy")):
         client.meta.events.register(f"before-call.*.{operation}", lambda model, **_: order.append(model.name))
-    aws.secretsmanager().meta.events.register("before-call.*.UpdateSecret", lambda model, **_: order.append(model.name))
+    aws.secretsmanager_once().meta.events.register("before-call.*.UpdateSecret", lambda model, **_: order.append(model.name))
 
     run("attach_policies", pair.event())
 
@@ -196,12 +197,77 @@ def test_somebody_elses_write_in_between_is_seen(run: Run, pair: Pair) -> None:
     def overwrite(**_: Any) -> None:
         pair.account.kms.put_key_policy(KeyId=pair.key, PolicyName="default", Policy=policy(WHOLE))
 
-    aws.kms().meta.events.register("after-call.kms.PutKeyPolicy", overwrite)
+    aws.kms_once().meta.events.register("after-call.kms.PutKeyPolicy", overwrite)
 
     with pytest.raises(TransientAwsError, match="was written by somebody else meanwhile"):
         run("attach_policies", pair.event())
 
     assert pair.account.items("lease") == []
+
+
+class Person:
+    """Adds a statement of its own to both policies whenever it is called; they must all be there at the end."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._account, self._key, self._secret = pair.account, pair.key, pair.secret
+        self.written: list[dict[str, Any]] = []
+        self._account.secretsmanager.put_resource_policy(SecretId=self._secret, ResourcePolicy=policy(FOREIGN))
+
+    def __call__(self, **_: Any) -> None:
+        added = NAMED | {"Sid": f"Person{len(self.written)}"}
+        key = self._account.kms.get_key_policy(KeyId=self._key, PolicyName="default")["Policy"]
+        secret = self._account.secretsmanager.get_resource_policy(SecretId=self._secret)["ResourcePolicy"]
+        key_policy, secret_policy = (policy(*json.loads(text)["Statement"], added) for text in (key, secret))
+        self._account.kms.put_key_policy(KeyId=self._key, PolicyName="default", Policy=key_policy)
+        self._account.secretsmanager.put_resource_policy(SecretId=self._secret, ResourcePolicy=secret_policy)
+        self.written.append(added)
+
+
+def test_what_somebody_writes_while_the_registry_is_asked_is_kept(run: Run, pair: Pair) -> None:
+    person = Person(pair)
+    aws.dynamodb().meta.events.register("before-call.dynamodb", person)
+
+    run("attach_policies", pair.event())
+
+    assert person.written
+    for statements in pair.statements():
+        assert [statement for statement in statements if statement in person.written] == person.written
+
+
+@pytest.fixture
+def break_off() -> Iterator[Callable[..., None]]:
+    """Has the first call of an operation of the functions' clients end without an answer, after somebody did something."""
+    registered: list[tuple[str, Any]] = []
+
+    def set_up(event: str, person: Person) -> None:
+        def break_connection(request: Any, **_: Any) -> None:
+            if not person.written:
+                person()
+                raise ConnectionClosedError(endpoint_url=request.url)
+
+        aws._session().events.register_first(event, break_connection)
+        registered.append((event, break_connection))
+
+    yield set_up
+    for event, handler in registered:
+        aws._session().events.unregister(event, handler)
+
+
+@pytest.mark.parametrize("operation", ["kms.PutKeyPolicy", "secrets-manager.PutResourcePolicy"])
+def test_what_somebody_writes_before_a_write_is_tried_again_is_kept(
+    run: Run, pair: Pair, break_off: Callable[..., None], operation: str
+) -> None:
+    person = Person(pair)
+    break_off(f"before-send.{operation}", person)
+
+    with pytest.raises(TransientAwsError):
+        run("attach_policies", pair.event())
+    run("attach_policies", pair.event())
+
+    assert len(person.written) == 1
+    for statements in pair.statements():
+        assert [statement for statement in statements if statement in person.written] == person.written
+        assert [statement for statement in statements if statement.get("Sid", "").startswith("Latchkey")]
 
 
 def test_a_lost_race_is_mended_by_the_retry(run: Run, pair: Pair) -> None:
@@ -240,7 +306,7 @@ def test_a_refusal_soon_after_the_keys_creation_is_worth_another_try(
     def refuse(**_: Any) -> Any:
         return type("Answer", (), {"status_code": 400})(), answer
 
-    aws.kms().meta.events.register("before-call.kms.PutKeyPolicy", refuse)
+    aws.kms_once().meta.events.register("before-call.kms.PutKeyPolicy", refuse)
 
     with pytest.raises(error) as caught:
         run("attach_policies", pair.event(key_facts={"created": age}))

@@ -8,29 +8,40 @@ import pytest
 
 from latchkey.errors import LatchkeyError
 from latchkey.requests import parse_onboarding
-from tests.functions.account import ACCOUNT, REGION, client
-from tests.functions.asking import Run, onboarding
+from tests.functions.account import ACCOUNT, REGION, Account, client
+from tests.functions.asking import EXECUTION, Run, onboarding
 
 EVENT_ID = "7bf73129-1428-4cd3-a780-95db273d1602"
 
 
+class Machine:
+    """The state machine, which moto does not run."""
+
+    def __init__(self) -> None:
+        self._stepfunctions = client("stepfunctions")
+        self.create()
+
+    def create(self) -> None:
+        role = f"arn:aws:iam::{ACCOUNT}:role/latchkey-OnboardStateMachineRole"
+        definition = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
+        made = self._stepfunctions.create_state_machine(name="onboard-access", definition=definition, roleArn=role)
+        self._arn = made["stateMachineArn"]
+
+    def forget(self) -> None:
+        """Step Functions keeps the names of executions for 90 days."""
+        self._stepfunctions.delete_state_machine(stateMachineArn=self._arn)
+        self.create()
+
+    def __call__(self) -> dict[str, Any]:
+        """The inputs of its executions by name."""
+        listed = self._stepfunctions.list_executions(stateMachineArn=self._arn)["executions"]
+        described = {e["name"]: self._stepfunctions.describe_execution(executionArn=e["executionArn"]) for e in listed}
+        return {name: json.loads(execution["input"]) for name, execution in described.items()}
+
+
 @pytest.fixture
-def machine(account: Any) -> Any:
-    """The state machine, which moto does not run; gives the inputs of its executions by name."""
-    stepfunctions = client("stepfunctions")
-    arn = stepfunctions.create_state_machine(
-        name="onboard-access",
-        definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
-        roleArn=f"arn:aws:iam::{ACCOUNT}:role/latchkey-OnboardStateMachineRole",
-    )["stateMachineArn"]
-
-    def executions() -> dict[str, Any]:
-        listed = stepfunctions.list_executions(stateMachineArn=arn)["executions"]
-        return {
-            e["name"]: json.loads(stepfunctions.describe_execution(executionArn=e["executionArn"])["input"]) for e in listed
-        }
-
-    return executions
+def machine(account: Account) -> Machine:
+    return Machine()
 
 
 def event(detail: Any, event_id: str = EVENT_ID) -> dict[str, Any]:
@@ -48,7 +59,7 @@ def event(detail: Any, event_id: str = EVENT_ID) -> dict[str, Any]:
     }
 
 
-def test_the_execution_is_named_and_holds_the_clean_request(run: Run, machine: Any) -> None:
+def test_the_execution_is_named_and_holds_the_clean_request(run: Run, machine: Machine) -> None:
     received = run("receive_request", event(onboarding()))
 
     [(name, content)] = machine().items()
@@ -58,7 +69,7 @@ def test_the_execution_is_named_and_holds_the_clean_request(run: Run, machine: A
     assert parse_onboarding(content["request"]) == parse_onboarding(onboarding())
 
 
-def test_a_repeat_of_a_request_starts_nothing(run: Run, machine: Any) -> None:
+def test_a_repeat_of_a_request_starts_nothing(run: Run, machine: Machine) -> None:
     first = run("receive_request", event(onboarding()))
     before = machine()
 
@@ -66,7 +77,7 @@ def test_a_repeat_of_a_request_starts_nothing(run: Run, machine: Any) -> None:
     assert machine() == before
 
 
-def test_a_repeat_with_its_members_in_another_order_starts_nothing(run: Run, machine: Any) -> None:
+def test_a_repeat_with_its_members_in_another_order_starts_nothing(run: Run, machine: Machine) -> None:
     first = run("receive_request", event(onboarding(tags={"a": "1", "b": "2"})))
     again = dict(reversed(onboarding(tags={"b": "2", "a": "1"}).items()))
 
@@ -74,7 +85,21 @@ def test_a_repeat_with_its_members_in_another_order_starts_nothing(run: Run, mac
     assert list(machine()) == [first["executionName"]]
 
 
-def test_the_same_id_with_other_content_is_another_execution(run: Run, machine: Any) -> None:
+def test_a_repeat_whose_execution_is_forgotten_starts_nothing(run: Run, machine: Machine, account: Account) -> None:
+    account.open_bus()
+    first = run("receive_request", event(onboarding()))
+    [content] = machine().values()
+    ended = {"detailType": "Request Rejected", "requestId": "request-1", "contentHash": content["contentHash"]}
+    run("report_outcome", ended | {"executionArn": EXECUTION, "caught": {"Error": "InvalidRequest"}})
+    machine.forget()
+
+    assert run("receive_request", event(onboarding())) == first
+    assert machine() == {}
+    run("receive_request", event(onboarding(tags={"team": "news"})))
+    assert len(machine()) == 1
+
+
+def test_the_same_id_with_other_content_is_another_execution(run: Run, machine: Machine) -> None:
     first = run("receive_request", event(onboarding()))
     second = run("receive_request", event(onboarding(tags={"team": "sports"})))
 
@@ -82,7 +107,7 @@ def test_the_same_id_with_other_content_is_another_execution(run: Run, machine: 
     assert set(machine()) == {first["executionName"], second["executionName"]}
 
 
-def test_a_request_without_an_id_has_that_of_its_event(run: Run, machine: Any) -> None:
+def test_a_request_without_an_id_has_that_of_its_event(run: Run, machine: Machine) -> None:
     detail = {name: value for name, value in onboarding().items() if name != "requestId"}
 
     assert run("receive_request", event(detail))["requestId"] == EVENT_ID
@@ -90,14 +115,14 @@ def test_a_request_without_an_id_has_that_of_its_event(run: Run, machine: Any) -
 
 
 @pytest.mark.parametrize("request_id", [5, "", "with space", "x" * 129, None], ids=["5", "empty", "space", "long", "null"])
-def test_an_unusable_id_is_a_problem_under_the_id_of_the_event(run: Run, machine: Any, request_id: Any) -> None:
+def test_an_unusable_id_is_a_problem_under_the_id_of_the_event(run: Run, machine: Machine, request_id: Any) -> None:
     assert run("receive_request", event(onboarding(requestId=request_id)))["requestId"] == EVENT_ID
 
     [content] = machine().values()
     assert [problem["place"] for problem in content["problems"]] == ["requestId"]
 
 
-def test_a_bad_request_leaves_only_its_problems_in_the_history(run: Run, machine: Any) -> None:
+def test_a_bad_request_leaves_only_its_problems_in_the_history(run: Run, machine: Machine) -> None:
     run("receive_request", event(onboarding(secret={"value": "canary-token"}, resource={"header": "canary\nheader"})))
 
     [content] = machine().values()
@@ -107,7 +132,7 @@ def test_a_bad_request_leaves_only_its_problems_in_the_history(run: Run, machine
 
 
 @pytest.mark.parametrize("detail", [{}, [], "canary", None, 5])
-def test_a_detail_that_is_no_request_is_answered_too(run: Run, machine: Any, detail: Any) -> None:
+def test_a_detail_that_is_no_request_is_answered_too(run: Run, machine: Machine, detail: Any) -> None:
     run("receive_request", event(detail))
 
     [content] = machine().values()
@@ -116,7 +141,7 @@ def test_a_detail_that_is_no_request_is_answered_too(run: Run, machine: Any, det
 
 
 @pytest.mark.parametrize("system", ["unknown", "canary token", 5, None])
-def test_an_unknown_system_is_not_passed_on(run: Run, machine: Any, system: Any) -> None:
+def test_an_unknown_system_is_not_passed_on(run: Run, machine: Machine, system: Any) -> None:
     run("receive_request", event(onboarding(system=system)))
 
     [content] = machine().values()

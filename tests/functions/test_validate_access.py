@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from latchkey.errors import AccessNotEffective, LatchkeyError, NotYetEffective
+from latchkey.errors import AccessNotEffective, LatchkeyError, NotYetEffective, PolicyOverwritten
 from latchkey.requests import parse_onboarding
 from tests.functions.account import ACCOUNT, REGION, Account
 from tests.functions.asking import NAME, SECRET_KEY, SECRET_NAME, Run, onboarding
@@ -127,9 +127,7 @@ def _delete_location(account: Account, event: dict[str, Any]) -> None:
 FLAWS: list[tuple[Callable[[Account, dict[str, Any]], None], set[str]]] = [
     (_disable_key, {"key is enabled"}),
     (_stop_rotation, {"key rotates"}),
-    (_reset_key_policy, {"key policy admits the roles"}),
     (_move_secret, {"secret is under the key"}),
-    (_delete_resource_policy, {"secret policy holds our statements", "secret policy admits the reader"}),
     (_admit_everyone, {"secret policy is not public"}),
     (_deny_everyone, {"secret policy admits the reader"}),
     (_configure_otherwise, {"resource is configured"}),
@@ -145,6 +143,27 @@ def test_a_flaw_that_waiting_does_not_mend_is_not_effective(
     break_it(account, event)
 
     assert failed(run, event) == (AccessNotEffective, checks)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "checks"),
+    [
+        (_reset_key_policy, {"key policy admits the roles"}),
+        (_delete_resource_policy, {"secret policy holds our statements", "secret policy admits the reader"}),
+    ],
+)
+def test_a_policy_without_our_statements_is_to_be_attached_again(
+    run: Run, account: Account, event: dict[str, Any], break_it: Callable[..., None], checks: set[str]
+) -> None:
+    granted(account, event)
+    break_it(account, event)
+
+    assert failed(run, event) == (PolicyOverwritten, checks)
+    run(
+        "attach_policies",
+        {"request": event["request"], "key": {"arn": event["keyArn"], "changed": False}, "secretArn": event["secretArn"]},
+    )
+    run("validate_access", event)
 
 
 def test_a_lasting_flaw_beside_a_missing_grant_is_not_waited_for(run: Run, account: Account, event: dict[str, Any]) -> None:

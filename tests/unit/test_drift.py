@@ -201,6 +201,12 @@ def test_waiting_is_of_use_for_grants_and_alerts_alone(change: Change, name: str
     assert failed.settles == (name in {"grant is there", "service raises no alert"})
 
 
+@pytest.mark.parametrize(("change", "name", "_evidence"), FAILURES.values(), ids=FAILURES)
+def test_attaching_again_is_of_use_for_lost_statements_alone(change: Change, name: str, _evidence: str) -> None:
+    [failed] = [one for one in check(change(SOUND)) if not one.passed]
+    assert failed.overwritten == (name in {"key policy admits the roles", "secret policy holds our statements"})
+
+
 def test_the_evidence_of_a_public_policy_does_not_deny_it() -> None:
     [failed] = [one for one in check(statement()(SOUND)) if not one.passed]
     [passed] = [one for one in check(SOUND) if one.name == failed.name]

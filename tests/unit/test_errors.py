@@ -39,5 +39,6 @@ def test_the_class_names_are_the_contract_with_the_state_machines() -> None:
         "ExecutionEnded",
         "InvalidRequest",
         "NotYetEffective",
+        "PolicyOverwritten",
         "TransientAwsError",
     }

@@ -73,7 +73,9 @@ def test_short_and_empty_pages_are_not_taken_for_the_last() -> None:
             {"Grants": [listed(GrantId="g-2"), listed(GrantId="g-3")], "Truncated": False},
         ]
         for marker, answer in zip((None, "1", "2", "3"), answers, strict=True):
-            stubber.add_response("list_grants", answer, {"KeyId": KEY_ARN, "Limit": 100} | ({"Marker": marker} if marker else {}))
+            stubber.add_response(
+                "list_grants", answer, {"KeyId": KEY_ARN, "Limit": 100} | ({"Marker": marker} if marker else {})
+            )
         assert [grant.grant_id for grant in list_grants(kms, KEY_ARN).grants] == ["g-1", "g-2", "g-3"]
 
 

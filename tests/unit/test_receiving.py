@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from latchkey.receiving import RequestEvent, execution_input, receive_request
+from latchkey.registry import Registry
 from latchkey.requests import parse_onboarding
-from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, MISSING, PLACE, TOKEN, TOKEN_PLACES, detail, nested
+from tests.unit.samples import EXECUTION_ARN, EXISTING_ARN, FULL, KEY_ARN, MISSING, PLACE, TOKEN, TOKEN_PLACES, detail, nested
 
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
 EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
@@ -83,13 +84,14 @@ def test_a_detail_that_is_no_object_is_rejected_under_the_event_id(no_object: ob
     assert content["problems"] == [{"place": "detail", "rule": "must be a JSON object"}]
 
 
-def test_a_request_nested_too_deeply_to_be_read_is_rejected_under_a_name_of_its_event() -> None:
+def test_a_request_nested_too_deeply_to_be_read_is_rejected_under_a_name_of_its_event(registry: Registry) -> None:
     deep = nested(100_000)
     content = received(detail() | {"notes": deep})
     assert content["requestId"] == "request-1"
     assert [problem["place"] for problem in content["problems"]] == ["detail"]
     # Its content has no hash, so it is known by its event: EventBridge's second delivery starts nothing.
-    assert start(detail() | {"notes": deep}) == start(detail() | {"notes": deep}) != start(detail())
+    first, second = (start(detail() | {"notes": deep}, registry) for _ in range(2))
+    assert first == second != start(detail(), registry)
 
 
 def test_an_empty_request_is_not_told_to_bring_an_id() -> None:
@@ -114,36 +116,72 @@ def test_the_hash_knows_every_member(changes: dict[str, Any]) -> None:
     assert received(detail(changes))["contentHash"] != received(detail())["contentHash"]
 
 
-def test_an_execution_is_named_by_request_and_content() -> None:
+def test_an_execution_is_named_by_request_and_content(registry: Registry) -> None:
     names = {
-        start(detail(changes))
+        start(detail(changes), registry)
         for changes in ({}, {"requestId": "request-2"}, {"resource.header": "X-Other"}, {"requestId": MISSING})
     }
     assert len(names) == 4
     assert all(re.fullmatch(r"[0-9a-f]{32}-[0-9a-f]{32}", name) for name in names)
 
 
-def test_the_same_request_again_has_the_same_name() -> None:
-    assert start(detail(FULL)) == start(dict(reversed(detail(FULL).items())))
+def test_the_same_request_again_has_the_same_name(registry: Registry) -> None:
+    assert start(detail(FULL), registry) == start(dict(reversed(detail(FULL).items())), registry)
 
 
-def test_a_repeat_of_a_request_ends_quietly() -> None:
+def test_a_repeat_of_a_request_ends_quietly(registry: Registry) -> None:
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions) as stubber:
         stubber.add_client_error("start_execution", "ExecutionAlreadyExists")
-        answer = receive_request(RequestEvent(id=EVENT_ID, detail=detail()), stepfunctions, STATE_MACHINE)
+        answer = receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, stepfunctions, STATE_MACHINE)
     assert answer.request_id == "request-1"
 
 
-def test_an_execution_that_does_not_start_is_an_error() -> None:
+def test_a_request_that_has_its_outcome_starts_nothing(registry: Registry) -> None:
+    name = start(detail(), registry)
+    end(detail(), registry)
+
+    assert again(detail(), registry) == name
+
+
+def test_a_conflict_that_has_its_outcome_starts_nothing(registry: Registry) -> None:
+    other = detail({"resource.header": "X-Other"})
+    end(detail(), registry)
+    start(other, registry)
+    end(other, registry)
+
+    assert again(other, registry) != again(detail(), registry)
+
+
+def test_a_request_that_was_claimed_and_has_no_outcome_starts_again(registry: Registry) -> None:
+    content = received(detail())
+    registry.claim_request("request-1", content["contentHash"], EXECUTION_ARN)
+
+    start(detail(), registry)
+
+
+def test_an_execution_that_does_not_start_is_an_error(registry: Registry) -> None:
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions) as stubber:
         stubber.add_client_error("start_execution", "StateMachineDoesNotExist")
         with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
-            receive_request(RequestEvent(id=EVENT_ID, detail=detail()), stepfunctions, STATE_MACHINE)
+            receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, stepfunctions, STATE_MACHINE)
 
 
-def start(request: Any) -> str:
+def end(request: dict[str, Any], registry: Registry) -> None:
+    """Records an outcome of the request."""
+    content = received(request)
+    registry.record_outcome(content["requestId"], content["contentHash"], "one", "Access Onboarded", "{}")
+
+
+def again(request: dict[str, Any], registry: Registry) -> str:
+    """The name of the execution of a request that starts none: the stub refuses every call."""
+    stepfunctions = boto3.client("stepfunctions")
+    with Stubber(stepfunctions):
+        return receive_request(RequestEvent(id=EVENT_ID, detail=request), registry, stepfunctions, STATE_MACHINE).execution_name
+
+
+def start(request: Any, registry: Registry) -> str:
     """The name of the execution that carries exactly the input of the request."""
     stepfunctions = boto3.client("stepfunctions")
     event = RequestEvent(id=EVENT_ID, detail=request)
@@ -153,7 +191,7 @@ def start(request: Any) -> str:
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, None)
         asked: dict[str, Any] = {}
         stepfunctions.meta.events.register("provide-client-params.stepfunctions.StartExecution", _into(asked))
-        answer = receive_request(event, stepfunctions, STATE_MACHINE)
+        answer = receive_request(event, registry, stepfunctions, STATE_MACHINE)
     assert asked == {"stateMachineArn": STATE_MACHINE, "name": answer.execution_name, "input": json.dumps(content)}
     return answer.execution_name
 

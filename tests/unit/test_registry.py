@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 import latchkey.registry
-from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.accesses import AccessRecord
+from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.registry import LEASE_SECONDS, STALE_SECONDS, Registry
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE, SECRET_ARN, detail
 

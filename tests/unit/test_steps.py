@@ -20,6 +20,7 @@ from latchkey import steps
 from latchkey.documents import Document
 from latchkey.errors import AccessDenied, InvalidRequest, TransientAwsError
 from latchkey.receiving import RequestEvent, receive_request
+from latchkey.registry import Registry
 from latchkey.requests import AnyOnboarding
 from latchkey.steps import step
 from tests.unit.samples import PLACE, TOKEN, detail
@@ -112,12 +113,12 @@ def test_every_line_of_a_failure_holds_the_request_id_and_the_reason(logs: Logs)
     assert (line["correlation_id"], line["error"], line["reason"]) == ("request-1", "TransientAwsError", "the lease is held")
 
 
-def test_the_log_of_the_gate_holds_the_request_id(logs: Logs) -> None:
+def test_the_log_of_the_gate_holds_the_request_id(logs: Logs, registry: Registry) -> None:
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions) as stubber:
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0})
         event = {"id": "event-1", "detail": detail()}
-        invoke(event, lambda received: receive_request(received, stepfunctions, STATE_MACHINE), RequestEvent)
+        invoke(event, lambda received: receive_request(received, registry, stepfunctions, STATE_MACHINE), RequestEvent)
     assert {line.get("correlation_id") for line in logs()} == {"request-1"}
 
 
@@ -209,13 +210,15 @@ def nested(depth: int) -> Any:
     [detail() | {"notes": nested(300)}, detail({"resource.sourceLocation": "sports-\ud800"})],
     ids=["nested deeply", "half a character"],
 )
-def test_a_request_that_is_hardly_json_still_starts_the_execution_that_rejects_it(request_detail: dict[str, Any]) -> None:
+def test_a_request_that_is_hardly_json_still_starts_the_execution_that_rejects_it(
+    request_detail: dict[str, Any], registry: Registry
+) -> None:
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions) as stubber:
         expected = {"stateMachineArn": STATE_MACHINE, "name": ANY, "input": ANY}
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, expected)
         event = {"id": "event-1", "detail": request_detail}
-        answer = invoke(event, lambda received: receive_request(received, stepfunctions, STATE_MACHINE), RequestEvent)
+        answer = invoke(event, lambda received: receive_request(received, registry, stepfunctions, STATE_MACHINE), RequestEvent)
     assert answer["requestId"] == "request-1"
 
 

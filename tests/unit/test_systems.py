@@ -171,8 +171,12 @@ def test_a_404_means_that_there_is_no_location(mediatailor: Any, answers: Stubbe
 def test_a_400_means_so_only_beside_a_whole_list_without_the_name(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("describe_source_location", "BadRequestException", http_status_code=400)
     answers.add_response("list_source_locations", {"NextToken": "1"}, {"MaxResults": 100})
-    answers.add_response("list_source_locations", {"Items": [_listed("sports")], "NextToken": "2"}, {"MaxResults": 100, "NextToken": "1"})
-    answers.add_response("list_source_locations", {"Items": [_listed("sports-origin-2")]}, {"MaxResults": 100, "NextToken": "2"})
+    answers.add_response(
+        "list_source_locations", {"Items": [_listed("sports")], "NextToken": "2"}, {"MaxResults": 100, "NextToken": "1"}
+    )
+    answers.add_response(
+        "list_source_locations", {"Items": [_listed("sports-origin-2")]}, {"MaxResults": 100, "NextToken": "2"}
+    )
     assert SourceLocations().read(mediatailor, RESOURCE.name) is None
 
 

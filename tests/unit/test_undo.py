@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from latchkey.registry import Registry
 from latchkey.undo import Undo
-from tests.unit.samples import EXECUTION_ARN, SETTINGS, desired, text
+from tests.unit.samples import EXECUTION_ARN, KEY_ARN, SETTINGS, desired, text
 
 RUNNING = desired({"tags": {"team": "sports"}})
 WAITING = desired({"requestId": "request-2"})

@@ -2,61 +2,204 @@
 
 import json
 import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any
 
-from local_aws.embedded import until
+import pytest
+
+from local_aws.embedded import ACCOUNT, until
 from tests.workflow.conftest import MEMBER, ORIGIN, Onboarding
 
+OWN_SIDS = ["LatchkeyManagementRoles", "LatchkeyMediatailorReading", "LatchkeyOriginReaders"]
 
-def test_requests_for_one_new_alias_make_one_key(onboarding: Onboarding) -> None:
+
+def _executions(onboarding: Onboarding, outcomes: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The histories of the executions that ended in these outcomes."""
+    stepfunctions = onboarding.aws.client("stepfunctions")
+    arns = [outcome["detail"]["executionArn"] for outcome in outcomes]
+    return [stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)["events"] for arn in arns]
+
+
+def _onboard_at_once(onboarding: Onboarding, details: list[dict[str, Any]], seconds: float = 120) -> list[dict[str, Any]]:
+    """Sends requests at once, all of which must succeed; returns their outcome events."""
+    with ThreadPoolExecutor(len(details)) as threads:
+        list(threads.map(onboarding.put, details))
+    outcomes = [onboarding.outcomes.wait_for(detail["requestId"], seconds) for detail in details]
+    assert {event["detail-type"] for event in outcomes} == {"Access Onboarded"}, json.dumps(outcomes, indent=2)
+    return outcomes
+
+
+def _statement(policy: dict[str, Any], sid: str) -> dict[str, Any]:
+    (found,) = (statement for statement in policy["Statement"] if statement.get("Sid") == sid)
+    statement: dict[str, Any] = found
+    return statement
+
+
+def _new_roles(onboarding: Onboarding, count: int) -> list[str]:
+    """Roles of origins, each of which one request names."""
+    iam, trust = onboarding.aws.client("iam"), json.dumps({"Version": "2012-10-17", "Statement": []})
+    names = [f"origin-{secrets.token_hex(4)}" for _ in range(count)]
+    return [iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"] for name in names]
+
+
+def _sharing(onboarding: Onboarding, first: dict[str, Any], secret_arn: str, role: str) -> dict[str, Any]:
+    """A request of another location for the same key and secret, with an origin of its own."""
+    existing = {"value": {"existing": {"secretArn": secret_arn}}, "originReaders": [role]}
+    return onboarding.detail(key=first["key"], secret=existing, managementRoles=None)
+
+
+def test_five_requests_for_one_new_alias_make_one_key(onboarding: Onboarding) -> None:
+    before = onboarding.everything()["keys"]
     alias = {"alias": f"alias/latchkey/{secrets.token_hex(4)}"}
-    details = [onboarding.detail(key=alias) for _ in range(4)]
 
-    for detail in details:
-        onboarding.put(detail)
-    outcomes = [onboarding.outcomes.wait_for(detail["requestId"], 120) for detail in details]
+    outcomes = _onboard_at_once(onboarding, [onboarding.detail(key=alias) for _ in range(5)])
 
-    assert [event["detail-type"] for event in outcomes] == ["Access Onboarded"] * 4, outcomes
     (key_arn,) = {event["detail"]["resources"]["keyArn"] for event in outcomes}
-    sent = {detail["requestId"] for detail in details}
-    keys = [key["KeyId"] for page in onboarding.kms.get_paginator("list_keys").paginate() for key in page["Keys"]]
-    tagged = [key for key in keys for tag in onboarding.kms.list_resource_tags(KeyId=key)["Tags"] if tag["TagValue"] in sent]
-    assert [key for key in tagged if key in key_arn] == tagged
+    assert set(onboarding.everything()["keys"]) - set(before) == {key_arn}
     secret_arns = [event["detail"]["resources"]["secretArn"] for event in outcomes]
-    patterns = next(s for s in onboarding.key_policy(key_arn)["Statement"] if s["Sid"] == "LatchkeySecretDecryption")
+    patterns = _statement(onboarding.key_policy(key_arn), "LatchkeySecretDecryption")
     allowed = patterns["Condition"]["StringLike"]["kms:EncryptionContext:SecretARN"]
-    assert {arn[:-6] for arn in secret_arns} == {pattern.removesuffix("??????") for pattern in allowed}
+    assert sorted(arn[:-6] for arn in secret_arns) == sorted(pattern.removesuffix("??????") for pattern in allowed)
 
 
-def test_accesses_that_share_a_secret_at_once_lose_no_statement(onboarding: Onboarding) -> None:
-    first = onboarding.detail()
-    made = onboarding.onboard(first)["resources"]
-    existing = {"value": {"existing": {"secretArn": made["secretArn"]}}, "originReaders": [ORIGIN]}
-    details = [onboarding.detail(key=first["key"], secret=existing, managementRoles=None) for _ in range(4)]
-
-    for detail in details:
-        onboarding.put(detail)
-    outcomes = [onboarding.outcomes.wait_for(detail["requestId"], 120) for detail in details]
-
-    assert [event["detail-type"] for event in outcomes] == ["Access Onboarded"] * 4, outcomes
-    sids = [statement["Sid"] for statement in onboarding.secret_policy(made["secretArn"])["Statement"]]
-    assert sorted(sids) == ["LatchkeyManagementRoles", "LatchkeyMediatailorReading", "LatchkeyOriginReaders"]
-    assert len(onboarding.grants(made["keyArn"])) == 5
-
-
-def test_two_requests_for_one_access_run_one_after_the_other_and_the_last_stands(onboarding: Onboarding) -> None:
+def test_two_requests_for_one_access_at_once_run_one_after_the_other_and_the_last_stands(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     name = first["resource"]["sourceLocation"]
-    second = onboarding.detail(name) | {"resource": first["resource"] | {"header": "X-Other-Token"}}
+    second = onboarding.detail(name, resource=first["resource"] | {"header": "X-Other-Token"})
 
-    onboarding.put(first)
-    until(lambda: first["key"]["alias"] in onboarding.everything()["aliases"], "the first request's key", 30)
-    onboarding.put(second)
-    outcomes = [onboarding.outcomes.wait_for(detail["requestId"], 120) for detail in (first, second)]
+    outcomes = _onboard_at_once(onboarding, [first, second])
 
-    assert [event["detail-type"] for event in outcomes] == ["Access Onboarded"] * 2, outcomes
+    histories = sorted(_executions(onboarding, outcomes), key=lambda events: events[-1]["timestamp"])
+    ended = next(e["timestamp"] for e in histories[0] if _entered(e) == "Succeed")
+    begun = next(e["timestamp"] for e in histories[1] if _entered(e) == "Create key")
+    assert ended <= begun
     assert len({event["detail"]["resources"]["secretArn"] for event in outcomes}) == 1
+    last = json.loads(histories[1][0]["executionStartedEventDetails"]["input"])["request"]
     access = onboarding.location(name)["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
-    assert access["HeaderName"] == "X-Other-Token"
+    assert access["HeaderName"] == last["resource"]["header"]
+
+
+def _entered(event: dict[str, Any]) -> str | None:
+    name: str | None = event.get("stateEnteredEventDetails", {}).get("name")
+    return name
+
+
+class Person:
+    """Changes both policies of a pair as people do: reads one, and later writes that one with a statement of its own.
+
+    What Latchkey wrote in between is lost by it. It writes while nobody is between a read and a write, by holding the
+    lease: neither KMS nor Secrets Manager has a conditional write, so there the last one to write stands.
+    """
+
+    def __init__(self, onboarding: Onboarding, key_arn: str, secret_arn: str) -> None:
+        self._onboarding, self._key, self._secret = onboarding, key_arn, secret_arn
+        action = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Resource": "*"}
+        nameless = action | {"Action": "secretsmanager:DescribeSecret"}
+        self.in_key: list[dict[str, Any]] = []
+        self.in_secret = [nameless, nameless | {"Sid": "Twin"}, nameless | {"Sid": "Twin"}]
+        self._put_secret(onboarding.secret_policy(secret_arn)["Statement"] + self.in_secret)
+
+    def __call__(self, turns: int) -> None:
+        for turn in range(turns):
+            added = self.in_secret[0] | {"Sid": f"Person{turn}"}
+            key, secret = self._onboarding.key_policy(self._key), self._onboarding.secret_policy(self._secret)
+            self._await_a_write()
+            with self._alone(self._key):
+                policy = json.dumps(key | {"Statement": [*key["Statement"], added]})
+                self._onboarding.kms.put_key_policy(KeyId=self._key, PolicyName="default", Policy=policy)
+            with self._alone(self._secret):
+                self._put_secret([*secret["Statement"], added])
+            self.in_key.append(added)
+            self.in_secret.append(added)
+
+    def _put_secret(self, statements: list[dict[str, Any]]) -> None:
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        self._onboarding.secretsmanager.put_resource_policy(SecretId=self._secret, ResourcePolicy=policy)
+
+    def _await_a_write(self) -> None:
+        before = self._written()
+        until(lambda: self._written() > before, "Latchkey's next write", 120)
+
+    def _written(self) -> int:
+        """How often Latchkey has put a resource policy, which it does after the key's."""
+        calls = self._onboarding.aws.control("GET", "calls")
+        return sum(c["count"] for c in calls if (c["operation"], "Attach" in c["principal"]) == ("PutResourcePolicy", True))
+
+    @contextmanager
+    def _alone(self, arn: str) -> Iterator[None]:
+        dynamodb, key = self._onboarding.aws.client("dynamodb"), {"kind": {"S": "lease"}, "id": {"S": f"policy of {arn}"}}
+        (table,) = (name for name in dynamodb.list_tables()["TableNames"] if "AccessTable" in name)
+        taken = key | {"holder": {"S": "somebody"}, "expiresAt": {"N": "99999999999"}}
+
+        def take() -> bool:
+            with suppress(dynamodb.exceptions.ConditionalCheckFailedException):
+                dynamodb.put_item(TableName=table, Item=taken, ConditionExpression="attribute_not_exists(id)")
+                return True
+            return False
+
+        until(take, "a pause of Latchkey", 60)
+        yield
+        dynamodb.delete_item(TableName=table, Key=key)
+
+
+@pytest.mark.timeout(900)
+def test_twenty_accesses_share_a_pair_at_once_and_a_person_writes_its_policies_meanwhile(onboarding: Onboarding) -> None:
+    first = onboarding.detail()
+    made = onboarding.onboard(first)["resources"]
+    key_arn, secret_arn = made["keyArn"], made["secretArn"]
+    roles = _new_roles(onboarding, 21)
+    details = [_sharing(onboarding, first, secret_arn, role) for role in roles]
+    person = Person(onboarding, key_arn, secret_arn)
+
+    with ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(person, 4)
+        _onboard_at_once(onboarding, details[:20], 600)
+        ended.result()
+    # Whoever writes next mends for all, should the person have written last.
+    onboarding.onboard(details[20])
+
+    key, secret = onboarding.key_policy(key_arn)["Statement"], onboarding.secret_policy(secret_arn)["Statement"]
+    assert len(person.in_key) == 4
+    assert [statement for statement in key if statement in person.in_key] == person.in_key
+    assert [statement for statement in secret if not _is_ours(statement)] == person.in_secret
+    assert sorted(statement["Sid"] for statement in secret if _is_ours(statement)) == OWN_SIDS
+    assert set(_statement({"Statement": secret}, "LatchkeyOriginReaders")["Principal"]["AWS"]) == {ORIGIN, *roles}
+    assert set(roles) < set(_statement({"Statement": key}, "LatchkeySecretDecryption")["Principal"]["AWS"])
+    assert len(onboarding.grants(key_arn)) == 22
+
+
+def _is_ours(statement: dict[str, Any]) -> bool:
+    return str(statement.get("Sid", "")).startswith("Latchkey")
+
+
+def test_a_statement_that_a_person_loses_before_the_proof_is_attached_again(onboarding: Onboarding) -> None:
+    first = onboarding.detail()
+    made = onboarding.onboard(first)["resources"]
+    (role,) = _new_roles(onboarding, 1)
+    before = onboarding.key_policy(made["keyArn"]), onboarding.secret_policy(made["secretArn"])
+    fault = {"service": "mediatailor", "operation": "CreateSourceLocation", "error": "TooManyRequestsException"}
+    onboarding.aws.control("POST", "faults", fault | {"status": 429, "times": 1000, "when": "before"})
+    detail = _sharing(onboarding, first, made["secretArn"], role)
+
+    onboarding.aws.control("DELETE", "calls")
+    onboarding.put(detail)
+    until(lambda: _is_configuring(onboarding), "the step after the policies", 30)
+    onboarding.kms.put_key_policy(KeyId=made["keyArn"], PolicyName="default", Policy=json.dumps(before[0]))
+    onboarding.secretsmanager.put_resource_policy(SecretId=made["secretArn"], ResourcePolicy=json.dumps(before[1]))
+    onboarding.aws.control("DELETE", "faults")
+    outcome = onboarding.outcomes.wait_for(detail["requestId"], 60)
+
+    assert outcome["detail-type"] == "Access Onboarded", outcome
+    assert role in _statement(onboarding.key_policy(made["keyArn"]), "LatchkeySecretDecryption")["Principal"]["AWS"]
+    assert role in _statement(onboarding.secret_policy(made["secretArn"]), "LatchkeyOriginReaders")["Principal"]["AWS"]
+    (history,) = _executions(onboarding, [outcome])
+    assert [_entered(event) for event in history].count("Attach policies") == 2
+
+
+def _is_configuring(onboarding: Onboarding) -> bool:
+    return any(call["operation"] == "CreateSourceLocation" for call in onboarding.aws.control("GET", "calls"))
 
 
 def test_a_token_of_another_access_is_not_copied_or_replaced_or_moved(onboarding: Onboarding) -> None:

@@ -103,8 +103,13 @@ def kms() -> KMSClient:
 
 
 def kms_once() -> KMSClient:
-    """KMS without retries: CreateKey has no idempotency token, so after a lost answer somebody must look first."""
+    """KMS without retries: a CreateKey or PutKeyPolicy that got no answer is repeated only after another look."""
     return cast("KMSClient", _client("kms", None, _ONCE))
+
+
+def secretsmanager_once() -> SecretsManagerClient:
+    """Secrets Manager without retries: a PutResourcePolicy that got no answer is repeated only after another look."""
+    return cast("SecretsManagerClient", _client("secretsmanager", None, _ONCE))
 
 
 def secretsmanager(region: str | None = None) -> SecretsManagerClient:

@@ -13,12 +13,16 @@ from latchkey.observed import ObservedAccess
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold; the evidence names what was seen. `settles` is true if waiting may mend a failure."""
+    """One thing that must hold; the evidence names what was seen.
+
+    `settles` is true if waiting may mend a failure, `overwritten` if attaching the policies again does.
+    """
 
     name: str
     passed: bool
     evidence: str
     settles: bool = False
+    overwritten: bool = False
 
 
 def check_access(desired: Desired, observed: ObservedAccess) -> tuple[Check, ...]:
@@ -42,7 +46,8 @@ def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     adopted = MANAGED_BY not in key.tags
     yield Check("key rotates", observed.rotates or adopted, f"rotation is {'on' if observed.rotates else 'off'}")
     missing = policies.missing_from(observed.key_policy, desired.key_statements)
-    yield Check("key policy admits the roles", not missing, f"missing: {', '.join(missing) or 'nothing'}")
+    told = f"missing: {', '.join(missing) or 'nothing'}"
+    yield Check("key policy admits the roles", not missing, told, overwritten=True)
 
 
 def _secret(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
@@ -52,7 +57,8 @@ def _secret(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     admitted = policies.admits_service(policy, principal, "secretsmanager:GetSecretValue", secret.arn)
     yield Check("secret is under the key", secret.kms_key_id == observed.key.arn, f"{secret.arn} under {secret.kms_key_id}")
     yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn)
-    yield Check("secret policy holds our statements", not missing, f"missing: {', '.join(missing) or 'nothing'}")
+    told = f"missing: {', '.join(missing) or 'nothing'}"
+    yield Check("secret policy holds our statements", not missing, told, overwritten=True)
     yield Check("secret policy admits the reader", admitted, f"{principal} may {'' if admitted else 'not '}read {secret.arn}")
     public = policies.is_public(policy)
     told = "admits everyone" if public else "admits nobody without a condition or a name"

@@ -212,7 +212,9 @@ def _merge_into(
     if not policies.missing_from(read(), statements):
         return False
     with registry.lease(name):
-        write(json.dumps(policies.merge(read(), policies.union([*others(), statements]))))
+        wanted = policies.union([*others(), statements])
+        # Nothing between these two: what somebody writes there is overwritten unseen, since no write here is conditional.
+        write(json.dumps(policies.merge(read(), wanted)))
         lost = policies.missing_from(read(), statements)
         if lost:
             raise TransientAwsError(f"the {name} was written by somebody else meanwhile; missing: {', '.join(lost)}")

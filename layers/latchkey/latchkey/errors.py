@@ -47,6 +47,10 @@ class TransientAwsError(LatchkeyError):
     """Throttling, a 5xx, a broken connection or a held lease: ask again with backoff."""
 
 
+class PolicyOverwritten(LatchkeyError):
+    """Somebody wrote a policy without what was attached to it: attach it again. The message is JSON: the failed checks."""
+
+
 class AccessNotEffective(LatchkeyError):
     """Everything was set up, yet a check of the finished access fails. The message is JSON: the failed checks."""
 

@@ -1,4 +1,4 @@
-"""Looks at what an access consists of when nobody asked for it: the owner of its grants, its secrets, its keys. Complete or it raises."""
+"""Looks at the owner of grants, at its secret and at every grant of its keys. Complete or it raises."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Looking:
     client_of: ClientOf
 
     def look(self, subject: Subject, keys: Iterable[str]) -> Sight:
-        """Everything that decides on the grants of one owner: grants first, so that what is made meanwhile is not taken for old."""
+        """Everything that decides on one owner's grants: these first, so that none made meanwhile is taken for old."""
         at, grants = self.grants(keys)
         owner = self.owner(subject)
         named = [owner.secret_arn] if owner.secret_arn else []

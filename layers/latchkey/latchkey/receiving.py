@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from latchkey.documents import Document
 from latchkey.errors import InvalidRequest
+from latchkey.registry import Registry
 from latchkey.requests import is_request_id, parse_onboarding
 from latchkey.systems import SYSTEMS
 
@@ -56,14 +57,20 @@ def execution_input(event: RequestEvent) -> dict[str, Any]:
     return known | {"accessId": request.access_id, "request": request.wire}
 
 
-def receive_request(event: RequestEvent, stepfunctions: SFNClient, state_machine_arn: str) -> Received:
-    """Starts the execution of a request, named by its id and content: a repeat of the same request starts nothing."""
+def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNClient, state_machine_arn: str) -> Received:
+    """Starts the execution of a request, named by its id and content: a repeat of the same request starts nothing.
+
+    Step Functions keeps a name for 90 days, the registry keeps the outcome.
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    """
     content = execution_input(event)
-    name = f"{_hash(content['requestId'])[:32]}-{content['contentHash'][:32]}"
-    # The same request a second time has been or is being carried out, which is all its sender can want.
-    with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
-        stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(content))
-    return Received(requestId=content["requestId"], executionName=name)
+    request_id, content_hash = content["requestId"], content["contentHash"]
+    name = f"{_hash(request_id)[:32]}-{content_hash[:32]}"
+    if not registry.has_outcome(request_id, content_hash):
+        # The same request a second time is being carried out, which is all its sender can want.
+        with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
+            stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(content))
+    return Received(requestId=request_id, executionName=name)
 
 
 def _hash(content: object) -> str:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from latchkey import policies
+from latchkey.accesses import AccessRecord
 from latchkey.aws import ClientOf, is_missing
 from latchkey.desired import Desired, desire
 from latchkey.documents import Document
 from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_key_by_tags, find_secret, key_policy, secret_policy
 from latchkey.policies import Statement
-from latchkey.accesses import AccessRecord
 from latchkey.registry import NotedKey, Registry
 from latchkey.requests import parse_onboarding
 from latchkey.settings import Settings

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from latchkey.accesses import AccessRecord
 from latchkey.aws import ClientOf
 from latchkey.desired import Desired
 from latchkey.documents import Document
 from latchkey.drift import check_access
-from latchkey.errors import AccessNotEffective, NotYetEffective
+from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten
 from latchkey.grants import serves
 from latchkey.observed import observe_access
 from latchkey.outcomes import CheckResult, Resources
-from latchkey.accesses import AccessRecord
 from latchkey.registry import Registry
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def validate_access(
     secretsmanager: SecretsManagerClient,
     client_of: ClientOf,
 ) -> Validated:
-    """Raises NotYetEffective if waiting may mend what fails, AccessNotEffective if not; both name the failed checks."""
+    """Raises with the failed checks what may mend them: PolicyOverwritten, NotYetEffective, or else AccessNotEffective."""
     former = registry.access(desired.access_id)
     former_key_arn = former.key_arn if former else None
     observed = observe_access(
@@ -47,6 +47,8 @@ def validate_access(
     failed = [check for check in checks if not check.passed]
     if failed:
         told = json.dumps({"failed": [{"check": check.name, "evidence": check.evidence} for check in failed]})
+        if any(check.overwritten for check in failed):
+            raise PolicyOverwritten(told)
         raise NotYetEffective(told) if all(check.settles for check in failed) else AccessNotEffective(told)
     resource_arn = desired.resource.arn(desired.place)
     grant = next((g for g in observed.grants if serves(g, desired.grant_name, secret_arn, resource_arn)), None)

@@ -1,0 +1,132 @@
+"""The same request again, at once or a day later, is carried out once and ends once."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from local_aws.embedded import until
+from tests.workflow.conftest import Onboarding
+
+READS = ("Describe", "Get", "List")
+
+
+def _executions(onboarding: Onboarding) -> list[str]:
+    stepfunctions = onboarding.aws.client("stepfunctions")
+    (machine,) = stepfunctions.list_state_machines()["stateMachines"]
+    pages = stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=machine["stateMachineArn"])
+    return sorted(execution["name"] for page in pages for execution in page["executions"])
+
+
+def _received(onboarding: Onboarding, request_id: str) -> int:
+    """How many events of a request the gate has done with."""
+    logs = onboarding.aws.client("logs").get_paginator("filter_log_events")
+    pages = logs.paginate(logGroupName="/aws/lambda/latchkey-receive_request")
+    lines = [event["message"] for page in pages for event in page["events"]]
+    return sum(request_id in line and "step succeeded" in line for line in lines)
+
+
+def _put_and_wait(onboarding: Onboarding, details: list[dict[str, Any]]) -> None:
+    """Puts repeats of one request at once and waits until the gate has done with all of them."""
+    request_id = details[0]["requestId"]
+    expected = _received(onboarding, request_id) + len(details)
+    with ThreadPoolExecutor(len(details)) as threads:
+        list(threads.map(onboarding.put, details))
+    until(lambda: _received(onboarding, request_id) == expected, f"{expected} events at the gate", 60)
+
+
+def _called(onboarding: Onboarding) -> Iterator[tuple[str, str]]:
+    """What Latchkey's functions called, as service and operation."""
+    for call in onboarding.aws.control("GET", "calls"):
+        if "assumed-role/latchkey-" in call["principal"]:
+            yield call["service"], call["operation"]
+
+
+def test_a_request_sent_four_times_at_once_and_again_a_day_later_is_carried_out_once(onboarding: Onboarding) -> None:
+    before, detail = _executions(onboarding), onboarding.detail()
+    known = onboarding.everything()
+
+    _put_and_wait(onboarding, [detail] * 4)
+    outcome = onboarding.outcomes.wait_for(detail["requestId"], 120)
+    made = onboarding.everything()
+    onboarding.aws.control("DELETE", "calls")
+    _put_and_wait(onboarding, [detail] * 4)
+
+    assert {*_called(onboarding)} == {("dynamodb", "GetItem")}
+    assert onboarding.everything() == made
+    assert [len(made[kind]) - len(known[kind]) for kind in ("keys", "aliases", "secrets", "locations")] == [1, 1, 1, 1]
+    assert len(_executions(onboarding)) == len(before) + 1
+    assert onboarding.outcomes.of(detail["requestId"]) == [outcome]
+    assert outcome["detail-type"] == "Access Onboarded"
+
+
+def test_a_rejected_request_that_is_sent_again_is_rejected_once(onboarding: Onboarding) -> None:
+    detail = onboarding.detail(key={"alias": "alias/aws/mediatailor"})
+    onboarding.reject(detail)
+    before = _executions(onboarding)
+
+    _put_and_wait(onboarding, [detail] * 2)
+
+    assert _executions(onboarding) == before
+    assert len(onboarding.outcomes.of(detail["requestId"])) == 1
+
+
+def test_the_same_id_with_other_content_is_a_conflict_that_is_told_once(onboarding: Onboarding) -> None:
+    first = onboarding.detail()
+    outcome = onboarding.send(first)
+    before = onboarding.everything()
+    other = first | {"resource": first["resource"] | {"header": "X-Other-Token"}}
+
+    _put_and_wait(onboarding, [other] * 2)
+    found = until(lambda: (of := onboarding.outcomes.of(first["requestId"]))[1:] and of, "the second outcome", 60)
+    _put_and_wait(onboarding, [other, first])
+
+    assert [event["detail-type"] for event in found] == ["Access Onboarded", "Request Rejected"]
+    assert [error["place"] for error in found[1]["detail"]["errors"]] == ["requestId"]
+    assert found[0] == outcome
+    assert onboarding.outcomes.of(first["requestId"]) == found
+    assert onboarding.everything() == before
+
+
+def test_two_contents_under_one_id_at_once_end_in_one_access_and_one_conflict(onboarding: Onboarding) -> None:
+    first = onboarding.detail()
+    second = first | {"resource": onboarding.detail()["resource"]}
+
+    _put_and_wait(onboarding, [first, second])
+    found = until(lambda: (of := onboarding.outcomes.of(first["requestId"]))[1:] and of, "both outcomes", 60)
+
+    assert sorted(event["detail-type"] for event in found) == ["Access Onboarded", "Request Rejected"]
+    names = {detail["resource"]["sourceLocation"] for detail in (first, second)}
+    locations = {item["SourceLocationName"] for item in onboarding.everything()["locations"]}
+    assert len(names & locations) == 1
+
+
+def test_the_same_content_under_a_new_id_makes_nothing_again(onboarding: Onboarding) -> None:
+    first = onboarding.detail()
+    made = onboarding.onboard(first)
+    before, token = onboarding.everything(), onboarding.token(made["resources"]["secretArn"])
+    grants = onboarding.grants(made["resources"]["keyArn"])
+    onboarding.aws.control("DELETE", "calls")
+
+    again = onboarding.onboard(first | {"requestId": f"{first['requestId']}-again"})
+
+    assert (again["status"], again["changed"]) == ("unchanged", False)
+    assert again["resources"] == made["resources"]
+    assert onboarding.everything() == before
+    assert onboarding.token(made["resources"]["secretArn"]) == token
+    assert onboarding.grants(made["resources"]["keyArn"]) == grants
+    outside = {call for call in _called(onboarding) if call[0] in ("kms", "secretsmanager", "mediatailor", "iam")}
+    assert outside
+    assert [call for call in outside if not call[1].startswith(READS)] == []
+    assert len(onboarding.outcomes.of(again["requestId"])) == 1
+
+
+def test_a_request_without_an_id_is_one_for_each_event(onboarding: Onboarding) -> None:
+    detail = onboarding.detail(requestId=None)
+
+    events = [onboarding.put(detail)]
+    first = onboarding.outcomes.wait_for(events[0], 60)
+    events.append(onboarding.put(detail))
+    second = onboarding.outcomes.wait_for(events[1], 60)
+
+    assert [event["detail"]["status"] for event in (first, second)] == ["active", "unchanged"], json.dumps(second)
