@@ -13,8 +13,7 @@ from botocore.model import OperationModel
 from moto import mock_aws
 from moto.kms.models import KmsBackend
 
-from latchkey import aws
-from latchkey import registry as registry_module
+from latchkey import aws, table
 from latchkey.registry import registry
 from latchkey.settings import settings
 from latchkey.steps import logger
@@ -95,7 +94,7 @@ def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     # A held lease is told at once: moto answers without delay, so nobody frees it meanwhile.
-    monkeypatch.setattr(registry_module, "LEASE_WAIT_SECONDS", 0)
+    monkeypatch.setattr(table, "LEASE_WAIT_SECONDS", 0)
     monkeypatch.setattr(KmsBackend, "schedule_key_deletion", _schedule_key_deletion)
     _forget()
     aws._session().events.register("before-call", _note, unique_id="tests")

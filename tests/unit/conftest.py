@@ -8,8 +8,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-import latchkey.registry
+import latchkey.table
 from latchkey.registry import Registry
+from latchkey.table import Table
 from tests.unit.samples import REGION
 
 
@@ -31,7 +32,7 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """A registry on an empty table, whose held leases are told at once."""
-    monkeypatch.setattr(latchkey.registry, "LEASE_WAIT_SECONDS", 0)
+    monkeypatch.setattr(latchkey.table, "LEASE_WAIT_SECONDS", 0)
     with mock_aws():
         dynamodb = boto3.client("dynamodb")
         dynamodb.create_table(
@@ -40,4 +41,4 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("kind", "id")],
             KeySchema=[{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "id", "KeyType": "RANGE"}],
         )
-        yield Registry(dynamodb, "accesses")
+        yield Registry(Table(dynamodb, "accesses"))

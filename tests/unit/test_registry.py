@@ -12,10 +12,11 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-import latchkey.registry
+import latchkey.table
 from latchkey.accesses import AccessRecord
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
-from latchkey.registry import LEASE_SECONDS, STALE_SECONDS, Registry
+from latchkey.registry import STALE_SECONDS, Registry
+from latchkey.table import LEASE_SECONDS, Table
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE, SECRET_ARN, detail
 
 ACCESS, OTHER_ACCESS = (f"mediatailor/sourceLocation/{name}-origin" for name in ("sports", "news"))
@@ -351,7 +352,7 @@ def test_a_lease_left_by_a_crash_ends_by_time(registry: Registry) -> None:
 
 
 def test_a_lease_that_is_given_back_soon_is_waited_for(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latchkey.registry, "LEASE_WAIT_SECONDS", 10)
+    monkeypatch.setattr(latchkey.table, "LEASE_WAIT_SECONDS", 10)
     holder = registry.lease("alias a")
     holder.__enter__()
     waits: list[float] = []
@@ -360,7 +361,7 @@ def test_a_lease_that_is_given_back_soon_is_waited_for(registry: Registry, monke
         waits.append(seconds)
         holder.__exit__(None, None, None)
 
-    monkeypatch.setattr("latchkey.registry.time.sleep", give_back)
+    monkeypatch.setattr("latchkey.table.time.sleep", give_back)
     with registry.lease("alias a"):
         assert len(waits) == 1
 
@@ -379,7 +380,7 @@ def test_a_busy_table_is_not_taken_for_a_condition(call: str) -> None:
     with Stubber(dynamodb) as stubber:
         stubber.add_client_error("delete_item" if call == "forget_closed" else "update_item", "ThrottlingException")
         with pytest.raises(ClientError, match="ThrottlingException"):
-            getattr(Registry(dynamodb, "accesses"), call)(*arguments)
+            getattr(Registry(Table(dynamodb, "accesses")), call)(*arguments)
 
 
 @pytest.mark.parametrize("operation", ["put_item", "delete_item"])
@@ -389,5 +390,5 @@ def test_other_answers_of_the_table_are_not_taken_for_a_condition(operation: str
         if operation == "delete_item":
             stubber.add_response("put_item", {})
         stubber.add_client_error(operation, "ThrottlingException")
-        with pytest.raises(ClientError, match="ThrottlingException"), Registry(dynamodb, "accesses").lease("alias a"):
+        with pytest.raises(ClientError, match="ThrottlingException"), Registry(Table(dynamodb, "accesses")).lease("alias a"):
             pass

@@ -104,6 +104,17 @@ class Onboarding:
         arn: str = made["ARN"]
         return arn
 
+    def executions(self, machine: str, **only: Any) -> list[dict[str, Any]]:
+        """The executions of a state machine by its logical id, such as `Onboard`."""
+        stepfunctions = self.aws.client("stepfunctions")
+        [arn] = [
+            found["stateMachineArn"]
+            for found in stepfunctions.list_state_machines()["stateMachines"]
+            if found["name"].startswith(f"latchkey-{machine}StateMachine")
+        ]
+        pages = stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=arn, **only)
+        return [execution for page in pages for execution in page["executions"]]
+
     def everything(self) -> dict[str, Any]:
         """All that a request could change: keys, aliases, secrets, locations, with their policies and settings."""
         keys = [key["KeyArn"] for page in self.kms.get_paginator("list_keys").paginate() for key in page["Keys"]]

@@ -4,14 +4,19 @@ import json
 from typing import Any
 
 from local_aws.embedded import ACCOUNT, Embedded
-from tests.contract.artefacts import FUNCTIONS, of_type
+from tests.contract.artefacts import FUNCTIONS, STATE_MACHINES
 
 STACK = "latchkey"
-# What a reader calls each role, by the logical id of the function or state machine.
-NAMES = {name: function["CodeUri"].removeprefix("functions/") for name, function in FUNCTIONS.items()} | {
+_MACHINES = {
     name: machine["DefinitionUri"].removeprefix("statemachine/").removesuffix(".asl.json")
-    for name, machine in of_type("AWS::Serverless::StateMachine").items()
+    for name, machine in STATE_MACHINES.items()
 }
+# What a reader calls each role, by the logical id of the function or state machine, or of the rule that starts one.
+NAMES = (
+    {name: function["CodeUri"].removeprefix("functions/") for name, function in FUNCTIONS.items()}
+    | _MACHINES
+    | {f"{name}{event}": f"rule of {_MACHINES[name]}" for name in _MACHINES for event in STATE_MACHINES[name].get("Events", {})}
+)
 
 
 class Role:

@@ -6,23 +6,11 @@ from local_aws.embedded import until
 from tests.workflow.conftest import Onboarding
 
 
-def _machine(onboarding: Onboarding, name: str) -> str:
-    machines = onboarding.aws.client("stepfunctions").list_state_machines()["stateMachines"]
-    [arn] = [machine["stateMachineArn"] for machine in machines if name in machine["name"]]
-    found: str = arn
-    return found
-
-
-def _executions(onboarding: Onboarding, machine: str, **only: Any) -> list[dict[str, Any]]:
-    pages = onboarding.aws.client("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=machine, **only)
-    return [execution for page in pages for execution in page["executions"]]
-
-
 def _begin(onboarding: Onboarding, detail: dict[str, Any]) -> str:
     """Sends a request and waits until it has made its key; returns its execution's ARN."""
     onboarding.put(detail)
     until(lambda: detail["key"]["alias"] in onboarding.everything()["aliases"], "the request's key", 30)
-    [running] = _executions(onboarding, _machine(onboarding, "Onboard"), statusFilter="RUNNING")
+    [running] = onboarding.executions("Onboard", statusFilter="RUNNING")
     arn: str = running["executionArn"]
     return arn
 
@@ -56,14 +44,13 @@ def test_an_outcome_that_could_not_be_published_is_published_later(onboarding: O
 
 
 def test_what_was_reported_is_not_reported_again(onboarding: Onboarding) -> None:
-    machine = _machine(onboarding, "EndRequest")
-    before = {execution["executionArn"] for execution in _executions(onboarding, machine)}
+    before = {execution["executionArn"] for execution in onboarding.executions("EndRequest")}
     detail = onboarding.detail(system="mediatailer")
 
     onboarding.reject(detail)
 
     def ended() -> list[dict[str, Any]]:
-        found = [execution for execution in _executions(onboarding, machine) if execution["executionArn"] not in before]
+        found = [execution for execution in onboarding.executions("EndRequest") if execution["executionArn"] not in before]
         return [execution for execution in found if execution["status"] == "SUCCEEDED"]
 
     until(ended, "the look at the execution", 30)

@@ -12,10 +12,7 @@ READS = ("Describe", "Get", "List")
 
 
 def _executions(onboarding: Onboarding) -> list[str]:
-    stepfunctions = onboarding.aws.client("stepfunctions")
-    (machine,) = stepfunctions.list_state_machines()["stateMachines"]
-    pages = stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=machine["stateMachineArn"])
-    return sorted(execution["name"] for page in pages for execution in page["executions"])
+    return sorted(execution["name"] for execution in onboarding.executions("Onboard"))
 
 
 def _received(onboarding: Onboarding, request_id: str) -> int:

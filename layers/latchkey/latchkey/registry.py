@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
-
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
+from typing import Any
 
 from latchkey import aws
 from latchkey.accesses import AccessRecord
-from latchkey.aws import code_of
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.settings import settings
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-
-# Longer than the timeout of any function that holds one, so that a lease never ends under a living holder.
-LEASE_SECONDS = 180
-
-LEASE_WAIT_SECONDS = 10
+from latchkey.table import ConditionFailed, Table, now_text
 
 # Longer than the state machine may run.
 STALE_SECONDS = 2 * 3600
-
-_serialize, _deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
 
 
 @dataclass(frozen=True)
@@ -47,21 +32,21 @@ class NotedKey:
 class Registry:
     """Items are addressed by `kind` (request, access, resource, lease) and `id`."""
 
-    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
-        self._dynamodb = dynamodb
+    def __init__(self, table: Table) -> None:
         self._table = table
+        self.lease = table.lease
 
     def claim_request(self, request_id: str, content_hash: str, execution_arn: str) -> None:
         """Records the request before it changes anything; raises Conflict if its id stands for other content."""
         try:
-            self._update(
+            self._table.update(
                 "request",
                 request_id,
                 "SET contentHash = :hash, executionArn = :execution, receivedAt = if_not_exists(receivedAt, :now)",
                 "attribute_not_exists(id) OR (contentHash = :hash AND executionArn = :execution)",
-                {":hash": content_hash, ":execution": execution_arn, ":now": _now()},
+                {":hash": content_hash, ":execution": execution_arn, ":now": now_text()},
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             raise Conflict("this request id has been used for another request") from None
 
     def record_outcome(
@@ -71,27 +56,27 @@ class Registry:
 
         A request whose id belongs to other content has its outcome under an id of its own.
         """
-        values = {":hash": content_hash, ":id": outcome_id, ":type": detail_type, ":detail": detail, ":now": _now()}
+        values = {":hash": content_hash, ":id": outcome_id, ":type": detail_type, ":detail": detail, ":now": now_text()}
         update = "SET contentHash = :hash, outcomeId = :id, outcomeType = :type, outcome = :detail, endedAt = :now"
         first = "attribute_not_exists(outcomeId) AND (attribute_not_exists(contentHash) OR contentHash = :hash)"
         for item_id in _request_items(request_id, content_hash):
             try:
-                self._update("request", item_id, update, first, values)
+                self._table.update("request", item_id, update, first, values)
                 return detail_type, detail
-            except _ConditionFailed:
-                recorded = self._get("request", item_id)
+            except ConditionFailed:
+                recorded = self._table.get("request", item_id)
                 if recorded["contentHash"] == content_hash:
                     return recorded["outcomeType"], recorded["outcome"]
         raise Conflict("two requests share an id and the beginning of their content hash")
 
     def has_outcome(self, request_id: str, content_hash: str) -> bool:
         """Has the outcome of this request, with this content, been recorded?"""
-        items = (self._get("request", item_id) for item_id in _request_items(request_id, content_hash))
+        items = (self._table.get("request", item_id) for item_id in _request_items(request_id, content_hash))
         return any("outcomeId" in item and item["contentHash"] == content_hash for item in items)
 
     def access(self, access_id: str) -> AccessRecord | None:
         """What is recorded of an access that has been onboarded, or None."""
-        item = self._get("access", access_id)
+        item = self._table.get("access", access_id)
         return _access(item) if "version" in item else None
 
     def begin_access(self, access_id: str, request: Mapping[str, Any], execution_arn: str) -> None:
@@ -102,24 +87,24 @@ class Registry:
         now = int(time.time())
         values = {":me": execution_arn, ":now": now, ":stale": now - STALE_SECONDS, ":request": json.dumps(request)}
         try:
-            self._update(
+            self._table.update(
                 "access",
                 access_id,
                 "SET running = :me, runningSince = :now, pending = :request",
                 "attribute_not_exists(running) OR running = :me OR runningSince < :stale",
                 values,
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             raise NotYetEffective("another request is working on this access") from None
 
     def has_access(self, access_id: str, execution_arn: str) -> bool:
         """Is it this execution that has the access now?"""
-        return self._get("access", access_id).get("running") == execution_arn
+        return self._table.get("access", access_id).get("running") == execution_arn
 
     def end_access(self, access_id: str, execution_arn: str) -> None:
         """Gives the access free for the next request, if this execution has it."""
-        with suppress(_ConditionFailed):
-            self._update(
+        with suppress(ConditionFailed):
+            self._table.update(
                 "access",
                 access_id,
                 "REMOVE running, runningSince, pending, former",
@@ -133,20 +118,20 @@ class Registry:
         From now on the service may hold a grant on the key.
         """
         values = {":former": json.dumps(former), ":keys": {key_arn}}
-        self._update("access", access_id, "SET former = if_not_exists(former, :former) ADD grantKeys :keys", None, values)
+        self._table.update("access", access_id, "SET former = if_not_exists(former, :former) ADD grantKeys :keys", None, values)
 
     def grant_keys(self, access_id: str) -> frozenset[str]:
         """Every key on which the access's service may hold a grant, former ones included."""
-        item = self._get("access", access_id)
+        item = self._table.get("access", access_id)
         return frozenset(item.get("grantKeys", ())) | ({item["keyArn"]} if "keyArn" in item else set())
 
     def forget_grant_key(self, access_id: str, key_arn: str) -> None:
         """Says that the service has no grant on a key any more."""
-        self._update("access", access_id, "DELETE grantKeys :keys", None, {":keys": {key_arn}})
+        self._table.update("access", access_id, "DELETE grantKeys :keys", None, {":keys": {key_arn}})
 
     def former(self, access_id: str) -> tuple[bool, Any]:
         """Whether the running request touched the resource, and what that was set to before."""
-        noted = self._get("access", access_id).get("former")
+        noted = self._table.get("access", access_id).get("former")
         return noted is not None, json.loads(noted) if noted is not None else None
 
     def save_access(self, record: AccessRecord, wanted: Mapping[str, Any]) -> AccessRecord:
@@ -156,11 +141,11 @@ class Registry:
         """
         saved = replace(record, version=record.version + 1)
         names = {f"#{name}": name for name in (*_wire(saved), "left")}
-        values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": _now()}
+        values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": now_text()}
         values[":wanted"] = json.dumps(wanted)
         settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
         try:
-            self._update(
+            self._table.update(
                 "access",
                 saved.access_id,
                 f"SET {settings}, wanted = :wanted, updatedAt = :now REMOVE #left",
@@ -168,15 +153,21 @@ class Registry:
                 values,
                 names,
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             raise TransientAwsError("the access was written by somebody else meanwhile") from None
         return saved
 
     def give_up(self, record: AccessRecord, left: Sequence[str]) -> None:
         """Marks an access as unmanaged and notes what is left of it; one that was written since is left to its writer."""
-        values = {":read": record.version, ":next": record.version + 1, ":now": _now(), ":left": [*left], ":given": "unmanaged"}
-        with suppress(_ConditionFailed):
-            self._update(
+        values = {
+            ":read": record.version,
+            ":next": record.version + 1,
+            ":now": now_text(),
+            ":left": [*left],
+            ":given": "unmanaged",
+        }
+        with suppress(ConditionFailed):
+            self._table.update(
                 "access",
                 record.access_id,
                 "SET #status = :given, #left = :left, version = :next, updatedAt = :now",
@@ -188,181 +179,90 @@ class Registry:
     def refer(self, resource: str, access_id: str) -> None:
         """Says, before it uses a key or secret, that an access does; raises NotYetEffective while that is being removed."""
         try:
-            self._update(
+            self._table.update(
                 "resource", resource, "ADD accesses :access", "attribute_not_exists(removing)", {":access": {access_id}}
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             raise NotYetEffective(f"{resource} is being removed by another request") from None
 
     def await_removal(self, resource: str) -> None:
         """Raises NotYetEffective while a key or secret is being removed."""
-        if "removing" in self._get("resource", resource):
+        if "removing" in self._table.get("resource", resource):
             raise NotYetEffective(f"{resource} is being removed by another request")
 
     def begin_removal(self, resource: str, access_id: str) -> bool:
         """Closes a key or secret to new accesses; False, and nothing changed, if any other access refers to it."""
         try:
-            self._update(
+            self._table.update(
                 "resource",
                 resource,
                 "SET removing = :now",
                 "attribute_not_exists(accesses) OR accesses = :only",
-                {":now": _now(), ":only": {access_id}},
+                {":now": now_text(), ":only": {access_id}},
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             return False
         return True
 
     def forget(self, resource: str) -> None:
         """Takes a removed key or secret out of the registry, so that its name may be used again."""
-        self._dynamodb.delete_item(TableName=self._table, Key=_item({"kind": "resource", "id": resource}))
+        self._table.delete("resource", resource)
 
     def forget_closed(self, resource: str) -> None:
         """Finishes a removal that came no further than the thing itself."""
-        with suppress(_ConditionFailed), _conditions():
-            self._dynamodb.delete_item(
-                TableName=self._table,
-                Key=_item({"kind": "resource", "id": resource}),
-                ConditionExpression="attribute_exists(removing)",
-            )
+        with suppress(ConditionFailed):
+            self._table.delete("resource", resource, "attribute_exists(removing)")
 
     def release(self, resource: str, access_id: str) -> None:
         """Takes back what `refer` said."""
-        self._update("resource", resource, "DELETE accesses :access", None, {":access": {access_id}})
+        self._table.update("resource", resource, "DELETE accesses :access", None, {":access": {access_id}})
 
     def wanted_before(self, access_id: str) -> dict[str, Any] | None:
         """The request that an access last fulfilled, whatever runs now."""
-        wanted = self._get("access", access_id).get("wanted")
+        wanted = self._table.get("access", access_id).get("wanted")
         return json.loads(wanted) if wanted else None
 
     def others(self, resource: str, access_id: str) -> frozenset[str]:
         """The accesses beside this one that refer to a key or secret."""
-        return frozenset(self._get("resource", resource).get("accesses", ())) - {access_id}
+        return frozenset(self._table.get("resource", resource).get("accesses", ())) - {access_id}
 
     def requests_of(self, resource: str, *, beside: str) -> list[dict[str, Any]]:
         """What the accesses that refer to a key or secret want of it, without one of them."""
-        items = [self._get("access", access_id) for access_id in sorted(self.others(resource, beside))]
+        items = [self._table.get("access", access_id) for access_id in sorted(self.others(resource, beside))]
         wanted = [text for item in items for text in (item.get("wanted"), item.get("pending")) if text]
         return [json.loads(text) for text in wanted]
 
     def origin_hosts(self, secret: str) -> frozenset[str]:
         """The hosts to which the accesses of a secret send its token."""
-        return frozenset(self._get("resource", secret).get("hosts", ()))
+        return frozenset(self._table.get("resource", secret).get("hosts", ()))
 
     def add_origin_host(self, secret: str, host: str) -> None:
         """Notes, before the secret is made or used, where its token goes."""
-        self._update("resource", secret, "ADD hosts :host", None, {":host": {host}})
+        self._table.update("resource", secret, "ADD hosts :host", None, {":host": {host}})
 
     def key_noted_for(self, alias: str) -> NotedKey | None:
         """What is known of the key for an alias before the alias is made, or None if nobody began to make one."""
-        item = self._get("resource", alias)
+        item = self._table.get("resource", alias)
         return NotedKey(item.get("keyArn"), datetime.fromisoformat(item["begunAt"])) if "begunAt" in item else None
 
     def begin_key(self, alias: str) -> None:
         """Notes that a key is about to be made: should its answer be lost, somebody must look for it."""
-        self._update("resource", alias, "SET begunAt = :now REMOVE keyArn", None, {":now": _now()})
+        self._table.update("resource", alias, "SET begunAt = :now REMOVE keyArn", None, {":now": now_text()})
 
     def note_key(self, alias: str, key_arn: str) -> None:
         """Notes a key at once when it is made: until it has its alias, nothing else finds it."""
-        self._update("resource", alias, "SET keyArn = :arn", None, {":arn": key_arn})
-
-    @contextmanager
-    def lease(self, name: str) -> Iterator[None]:
-        """Holds `name` alone while the body runs; a crash frees it by time.
-
-        Raises NotYetEffective if another holds it for longer than a short wait: the state machine asks again.
-        """
-        holder, deadline = uuid.uuid4().hex, time.monotonic() + LEASE_WAIT_SECONDS
-        while not self._take(name, holder):
-            if time.monotonic() > deadline:
-                raise NotYetEffective(f"another request is working on {name}")
-            time.sleep(secrets.randbelow(400) / 1000 + 0.1)
-        try:
-            yield
-        finally:
-            self._release(name, holder)
-
-    def _take(self, name: str, holder: str) -> bool:
-        now = int(time.time())
-        item = {"kind": "lease", "id": name, "holder": holder, "expiresAt": now + LEASE_SECONDS}
-        condition = "attribute_not_exists(id) OR expiresAt < :now OR holder = :holder"
-        try:
-            self._put(item, condition, {":now": now, ":holder": holder})
-        except _ConditionFailed:
-            return False
-        return True
-
-    def _release(self, name: str, holder: str) -> None:
-        with suppress(_ConditionFailed), _conditions():
-            self._dynamodb.delete_item(
-                TableName=self._table,
-                Key=_item({"kind": "lease", "id": name}),
-                ConditionExpression="holder = :holder",
-                ExpressionAttributeValues=_item({":holder": holder}),
-            )
-
-    def _get(self, kind: str, item_id: str) -> dict[str, Any]:
-        key = _item({"kind": kind, "id": item_id})
-        item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item", {})
-        return {name: _deserialize(value) for name, value in item.items()}
-
-    def _put(self, item: Mapping[str, Any], condition: str, values: Mapping[str, Any]) -> None:
-        with _conditions():
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item=_item(item),
-                ConditionExpression=condition,
-                ExpressionAttributeValues=_item(values),
-            )
-
-    def _update(
-        self,
-        kind: str,
-        item_id: str,
-        update: str,
-        condition: str | None,
-        values: Mapping[str, Any],
-        names: Mapping[str, str] | None = None,
-    ) -> None:
-        conditional: Any = {"ConditionExpression": condition} if condition else {}
-        conditional |= {"ExpressionAttributeNames": names} if names else {}
-        with _conditions():
-            self._dynamodb.update_item(
-                TableName=self._table,
-                Key=_item({"kind": kind, "id": item_id}),
-                UpdateExpression=update,
-                ExpressionAttributeValues=_item(values),
-                **conditional,
-            )
+        self._table.update("resource", alias, "SET keyArn = :arn", None, {":arn": key_arn})
 
 
 @cache
 def registry() -> Registry:
     """The registry of this stack."""
-    return Registry(aws.dynamodb(), settings().access_table)
-
-
-class _ConditionFailed(Exception):
-    """The item is not as the condition wants it; every caller turns this into what it means there."""
-
-
-@contextmanager
-def _conditions() -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if code_of(error) == "ConditionalCheckFailedException":
-            raise _ConditionFailed from None
-        raise
+    return Registry(Table(aws.dynamodb(), settings().access_table))
 
 
 def _request_items(request_id: str, content_hash: str) -> tuple[str, str]:
     """Where a request may stand: under its id, or, if that belongs to other content, under one of its own."""
     return request_id, f"{request_id}/{content_hash[:16]}"
-
-
-def _item(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _serialize(value) for name, value in values.items()}
 
 
 def _access(item: Mapping[str, Any]) -> AccessRecord:
@@ -388,7 +288,3 @@ def _wire(record: AccessRecord) -> dict[str, Any]:
         "resourceArn": record.resource_arn,
         "version": record.version,
     }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
