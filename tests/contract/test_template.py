@@ -87,6 +87,8 @@ def test_what_is_denied_are_values_takeovers_and_other_identities() -> None:
         "BoolIfExists": in_its_own_name,
         "Null": {"kms:EncryptionContext:SecretARN": "false"},
     }
+    assert "kms:ReEncrypt*" in denied["NoKeyIsUsedDirectly"]["Action"]  # which the embedded AWS cannot show
+    assert denied["NoKeyIsUsedDirectly"]["Condition"] == {"Null": {"kms:ViaService": "true"}}
     assert denied["NoOtherIdentity"]["Action"] == "sts:AssumeRole"
     assert {sid for sid, denial in denied.items() if "Condition" not in denial} == {
         "NothingIsTakenFromItsOwner",

@@ -227,10 +227,10 @@ class Holdings:
         self._aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)
         return name
 
-    def allows_passing(self, role: Role) -> bool:
-        """No call is only PassRole, and MiniStack checks it nowhere: its simulator evaluates the role's policies."""
+    def simulates(self, role: Role, action: str, resource: str) -> bool:
+        """What IAM's simulator says that the role's policies allow."""
         answer = self._aws.client("iam").simulate_principal_policy(
-            PolicySourceArn=role.arn, ActionNames=["iam:PassRole"], ResourceArns=[self.role.arn]
+            PolicySourceArn=role.arn, ActionNames=[action], ResourceArns=[resource]
         )
         return {result["EvalDecision"] for result in answer["EvaluationResults"]} == {"allowed"}
 
