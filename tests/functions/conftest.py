@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "AWS_REGION": REGION,
     "CONFIGURE_ROLE_ARN": CONFIGURE_ROLE,
     "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("configure_access", "create_key"),
+    "GRACE_SECONDS": "600",
     "ONBOARD_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:onboard-access",
     "REQUEST_BUS": BUS,
     "SECRET_PREFIX": "latchkey/",

@@ -26,6 +26,7 @@ SETTINGS = Settings(
     allowed_partner_accounts=(),
     configure_role_arn=CONFIGURE_ROLE,
     create_key_role_arn=CREATE_KEY_ROLE,
+    grace_seconds=600,
 )
 KEY_ARN = PLACE.arn("kms", "key/1234abcd-12ab-34cd-56ef-1234567890ab")
 SECRET_ARN = PLACE.arn("secretsmanager", "secret:latchkey/mediatailor/sports-origin/token-AbCdEf")

@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "TRUSTED_PRINCIPAL_PATTERNS": "",
     "ALLOWED_ORIGIN_HOSTS": "",
     "ALLOWED_PARTNER_ACCOUNTS": "",
+    "GRACE_SECONDS": "600",
     "CONFIGURE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/configure",
     "CREATE_KEY_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/create",
 }

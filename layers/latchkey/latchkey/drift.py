@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from latchkey import policies
+from latchkey.accesses import Status
 from latchkey.desired import CONSENT, MANAGED_BY, Desired
 from latchkey.grants import serves
 from latchkey.observed import ObservedAccess
+
+CONFIGURED = "resource is configured"
 
 
 @dataclass(frozen=True)
 class Check:
     """One thing that must hold; the evidence names what was seen.
 
-    `settles` is true if waiting may mend a failure, `overwritten` if attaching the policies again does.
+    `settles` is true if waiting may mend a failure, `overwritten` if attaching the policies again does, `revokes` if without it
+    the service cannot read, or could not be given its grant again.
     """
 
     name: str
@@ -23,6 +27,7 @@ class Check:
     evidence: str
     settles: bool = False
     overwritten: bool = False
+    revokes: bool = False
 
 
 def check_access(desired: Desired, observed: ObservedAccess) -> tuple[Check, ...]:
@@ -35,10 +40,23 @@ def check_access(desired: Desired, observed: ObservedAccess) -> tuple[Check, ...
     )
 
 
+def state_of(desired: Desired, observed: ObservedAccess) -> tuple[Status, tuple[Check, ...]]:
+    """The state that an access is in by what is true, and the failed checks that make it so."""
+    checks = check_access(desired, observed)
+    if desired.system.configuration is not None:
+        unmet = tuple(check for check in checks if check.name == CONFIGURED and not check.passed)
+        if observed.configured is None:
+            return "gone", unmet
+        if observed.configured.secret_arn != observed.secret.arn:
+            return "detached", unmet
+    lost = tuple(check for check in checks if check.revokes and not check.passed)
+    return ("revoked" if lost else "active"), lost
+
+
 def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     key = observed.key
     owner = f"{MANAGED_BY}={key.tags.get(MANAGED_BY)}, {CONSENT}={key.tags.get(CONSENT)}"
-    yield Check("key is enabled", key.state == "Enabled", f"{key.arn} is {key.state}")
+    yield Check("key is enabled", key.state == "Enabled", f"{key.arn} is {key.state}", revokes=True)
     yield Check("key is symmetric", key.encrypts_symmetrically, f"{key.spec}, {key.usage}")
     yield Check("key is in this Region", key.arn.startswith(desired.place.arn("kms", "key/")), key.arn)
     yield Check("key is managed or consented to", MANAGED_BY in key.tags or key.tags.get(CONSENT) == "adopt", owner)
@@ -47,7 +65,7 @@ def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     yield Check("key rotates", observed.rotates or adopted, f"rotation is {'on' if observed.rotates else 'off'}")
     missing = policies.missing_from(observed.key_policy, desired.key_statements)
     told = f"missing: {', '.join(missing) or 'nothing'}"
-    yield Check("key policy admits the roles", not missing, told, overwritten=True)
+    yield Check("key policy admits the roles", not missing, told, overwritten=True, revokes=True)
 
 
 def _secret(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
@@ -56,10 +74,11 @@ def _secret(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     missing = policies.missing_from(policy, desired.secret_statements(secret.arn))
     admitted = policies.admits_service(policy, principal, "secretsmanager:GetSecretValue", secret.arn)
     yield Check("secret is under the key", secret.kms_key_id == observed.key.arn, f"{secret.arn} under {secret.kms_key_id}")
-    yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn)
+    yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn, revokes=True)
     told = f"missing: {', '.join(missing) or 'nothing'}"
     yield Check("secret policy holds our statements", not missing, told, overwritten=True)
-    yield Check("secret policy admits the reader", admitted, f"{principal} may {'' if admitted else 'not '}read {secret.arn}")
+    told = f"{principal} may {'' if admitted else 'not '}read {secret.arn}"
+    yield Check("secret policy admits the reader", admitted, told, revokes=True)
     public = policies.is_public(policy)
     told = "admits everyone" if public else "admits nobody without a condition or a name"
     yield Check("secret policy is not public", not public, told)
@@ -72,7 +91,7 @@ def _resource(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     wanted = configuration.wanted(desired.resource, observed.secret.arn)
     wrong = sorted(name for name, value in wanted.items() if not configured or configured.settings.get(name) != value)
     evidence = f"{configured.arn}: {', '.join(wrong) + ' differ' if wrong else 'as asked'}" if configured else "does not exist"
-    yield Check("resource is configured", not wrong, evidence)
+    yield Check(CONFIGURED, not wrong, evidence)
     yield Check("service raises no alert", not observed.alerts, ", ".join(observed.alerts) or "no alert", settles=True)
 
 
@@ -83,4 +102,4 @@ def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     stale = [f"{grant.grant_id} on {grant.key_arn}" for grant in observed.former_grants if grant.name == name]
     # A grant that outlives the move to this key is the clean-up's work: told here, and no failure of this access.
     left = f"; left to clean-up: {', '.join(stale)}" if stale else ""
-    yield Check("grant is there", bool(live), told + left, settles=True)
+    yield Check("grant is there", bool(live), told + left, settles=True, revokes=True)

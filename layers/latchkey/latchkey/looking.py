@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from latchkey import policies
 from latchkey.accesses import Subject
-from latchkey.aws import ClientOf, is_missing
+from latchkey.aws import ClientOf, code_of, is_missing
 from latchkey.errors import TransientAwsError
 from latchkey.grants import Grant, OwnerSight, SecretSight, Sight, list_grants
 from latchkey.observed import find_key, find_secret, secret_policy
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
+    from latchkey.systems.system import Configuration
+
 
 @dataclass(frozen=True)
 class Looking:
-    """The clients of a look; nothing here changes anything."""
+    """The clients of a look, and the two acts that follow one: to revoke a grant, to set its owner again."""
 
     kms: KMSClient
     secretsmanager: SecretsManagerClient
@@ -48,17 +50,23 @@ class Looking:
         at = min((listing.at for listing in listings), default=datetime.now(UTC).replace(microsecond=0))
         return at, tuple(grant for listing in listings for grant in listing.grants)
 
-    def owner(self, subject: Subject) -> OwnerSight:
-        """Whether the resource exists; that it does not counts only if a complete list lacks it as well."""
-        configuration = subject.system.configuration
-        if configuration is None:
-            raise TypeError(f"{subject.system.name} has no resource that makes grants")
-        client, at = self.client_of(configuration.service), datetime.now(UTC).isoformat(timespec="milliseconds")
+    def listed(self, subject: Subject) -> Mapping[str, str | None]:
+        """Every resource of the subject's kind with the secret it names."""
+        configuration, client = self._configuration(subject)
+        return configuration.secrets_by_name(client)
+
+    def owner(self, subject: Subject, listed: Mapping[str, str | None] | None = None) -> OwnerSight:
+        """Whether the resource exists; that it does not counts only if a complete list lacks it as well.
+
+        `listed` is such a list from just before, so that one read suffices now.
+        """
+        configuration, client = self._configuration(subject)
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
         found = configuration.read(client, subject.name)
         if found is not None:
             told = f"names {found.secret_arn}" if found.secret_arn else "sends no token"
             return OwnerSight(True, found.secret_arn, f"{at}: {found.arn} exists and {told}")
-        names = configuration.secrets_by_name(client)
+        names = configuration.secrets_by_name(client) if listed is None else listed
         if subject.name in names:
             raise TransientAwsError(f"{subject.owner.resource_arn} is listed and yet not described")
         told = f"is not described, and a complete list of {len(names)} lacks it"
@@ -75,6 +83,27 @@ class Looking:
         admits = policies.could_admit_service(policy, service, "secretsmanager:GetSecretValue", arn)
         told = f"{'an' if admits else 'no'} Allow of its policy could admit {service}"
         return SecretSight(True, admits, self._key_arn(secret.kms_key_id), f"{at}: {arn} exists, {told}")
+
+    def revoke(self, grant: Grant) -> None:
+        """Revokes a grant; one that has gone meanwhile is revoked."""
+        try:
+            self.kms.revoke_grant(KeyId=grant.key_arn, GrantId=grant.grant_id)
+        except ClientError as error:
+            if not is_missing(error) and code_of(error) != "InvalidGrantIdException":
+                raise
+
+    def set_again(self, subject: Subject) -> None:
+        """Sets a resource to what it is set to, by which its service makes its grant again."""
+        configuration, client = self._configuration(subject)
+        found = configuration.read(client, subject.name)
+        if found is not None:
+            configuration.restore(client, found.whole)
+
+    def _configuration(self, subject: Subject) -> tuple[Configuration, Any]:
+        configuration = subject.system.configuration
+        if configuration is None:
+            raise TypeError(f"{subject.system.name} has no resource that makes grants")
+        return configuration, self.client_of(configuration.service)
 
     def _key_arn(self, key_id: str | None) -> str | None:
         """A secret tells its key as it was associated: by ARN, id or alias."""

@@ -159,7 +159,7 @@ def observe_access(
         key_policy=key_policy(kms, key_arn),
         rotates=kms.get_key_rotation_status(KeyId=key_arn)["KeyRotationEnabled"],
         secret=secret,
-        secret_policy=secret_policy(secretsmanager, secret_arn),
+        secret_policy=None if secret.is_being_deleted else secret_policy(secretsmanager, secret_arn),
         configured=configured,
         alerts=configuration.alerts(client, configured.arn) if configuration and configured else (),
         grants=list_grants(kms, key_arn).grants,

@@ -201,11 +201,14 @@ def report_outcome(report: Report, registry: Registry, events: EventBridgeClient
     if report.access_id:
         registry.end_access(report.access_id, report.execution_arn)
     arns = [arn for arn in recorded.get("resources", {}).values() if arn.startswith("arn:")]
+    publish(events, bus, detail_type, detail, arns)
+    return Reported(detailType=detail_type, outcomeId=recorded["outcomeId"])
+
+
+def publish(events: EventBridgeClient, bus: str, detail_type: str, detail: str, arns: list[str]) -> None:
+    """Puts one event of Latchkey's on the bus; raises TransientAwsError if EventBridge does not take it."""
     answer = events.put_events(
-        Entries=[
-            {"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": detail, "Resources": arns},
-        ]
+        Entries=[{"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": detail, "Resources": arns}]
     )
     if answer["FailedEntryCount"]:
         raise TransientAwsError(f"EventBridge did not take the outcome: {answer['Entries'][0].get('ErrorCode')}")
-    return Reported(detailType=detail_type, outcomeId=recorded["outcomeId"])

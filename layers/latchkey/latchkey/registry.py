@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from latchkey import aws
-from latchkey.accesses import AccessRecord
+from latchkey.accesses import AccessRecord, Status
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.settings import settings
 from latchkey.table import ConditionFailed, Table, now_text
@@ -140,7 +140,7 @@ class Registry:
         Raises TransientAwsError if somebody wrote it in between: read again and decide again.
         """
         saved = replace(record, version=record.version + 1)
-        names = {f"#{name}": name for name in (*_wire(saved), "left")}
+        names = {f"#{name}": name for name in (*_wire(saved), "left", "lost")}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": now_text()}
         values[":wanted"] = json.dumps(wanted)
         settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
@@ -148,7 +148,7 @@ class Registry:
             self._table.update(
                 "access",
                 saved.access_id,
-                f"SET {settings}, wanted = :wanted, updatedAt = :now REMOVE #left",
+                f"SET {settings}, wanted = :wanted, updatedAt = :now REMOVE #left, #lost",
                 "attribute_not_exists(version) OR version = :read",
                 values,
                 names,
@@ -156,6 +156,30 @@ class Registry:
         except ConditionFailed:
             raise TransientAwsError("the access was written by somebody else meanwhile") from None
         return saved
+
+    def is_running(self, access_id: str) -> bool:
+        """Is a request working on the access?"""
+        return "running" in self._table.get("access", access_id)
+
+    def lost(self, access_id: str) -> tuple[str, ...]:
+        """The checks that failed when the state of an access was last observed."""
+        return tuple(self._table.get("access", access_id).get("lost", ()))
+
+    def set_state(self, record: AccessRecord, status: Status, lost: Sequence[str]) -> None:
+        """Writes the observed state of an access over the version it was read with, as `save_access` does."""
+        values: dict[str, Any] = {":read": record.version, ":next": record.version + 1, ":now": now_text()}
+        values |= {":status": status, ":lost": [*lost]}
+        try:
+            self._table.update(
+                "access",
+                record.access_id,
+                "SET #status = :status, lost = :lost, version = :next, updatedAt = :now",
+                "version = :read",
+                values,
+                {"#status": "status"},
+            )
+        except ConditionFailed:
+            raise TransientAwsError("the access was written by somebody else meanwhile") from None
 
     def give_up(self, record: AccessRecord, left: Sequence[str]) -> None:
         """Marks an access as unmanaged and notes what is left of it; one that was written since is left to its writer."""

@@ -78,6 +78,7 @@ class SourceLocations(Configuration):
     """Source locations over MediaTailor's API, whose update is a PUT of the whole object and whose errors have no names."""
 
     service = "mediatailor"
+    renewal = "UpdateSourceLocation"
 
     def wanted(self, resource: SourceLocation, secret_arn: str) -> dict[str, str]:
         return {

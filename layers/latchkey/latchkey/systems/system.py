@@ -67,6 +67,8 @@ class Configuration(ABC):
     """How the consumer resources of one system are read and set; `client` is a boto3 client of `service`."""
 
     service: ClassVar[str]
+    # The call, with unchanged settings, by which the service makes its grant again.
+    renewal: ClassVar[str]
 
     @abstractmethod
     def wanted(self, resource: Any, secret_arn: str) -> dict[str, str]:

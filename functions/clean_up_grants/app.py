@@ -1,0 +1,25 @@
+"""Cleans up the grants of one access: looks at them, and a grace period later revokes what is orphaned still."""
+
+from latchkey import aws
+from latchkey.cleaning import CleanedUp, Cleaning, Look
+from latchkey.documents import Document
+from latchkey.looking import Looking
+from latchkey.registry import registry
+from latchkey.revocations import revocations
+from latchkey.settings import settings
+from latchkey.steps import step
+
+
+class CleanUpGrantsInput(Document):
+    """The access; with its first look, what that found orphaned is looked at again and revoked."""
+
+    access_id: str
+    first: Look | None = None
+
+
+@step(CleanUpGrantsInput)
+def lambda_handler(event: CleanUpGrantsInput) -> Look | CleanedUp:
+    """Changes nothing at the first look; at the second it revokes what both found orphaned, with the evidence of both."""
+    looking = Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
+    cleaning = Cleaning(settings(), registry(), revocations(), looking)
+    return cleaning.clean_up(event.first) if event.first else cleaning.look(event.access_id)

@@ -1,0 +1,71 @@
+"""Observes the state of a recorded access: what is true of it now, whoever changed it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from latchkey.accesses import Status
+from latchkey.aws import ClientOf
+from latchkey.desired import desire
+from latchkey.documents import Document
+from latchkey.drift import Check, state_of
+from latchkey.errors import AccessNotEffective
+from latchkey.observed import observe_access
+from latchkey.outcomes import CheckResult
+from latchkey.registry import Registry
+from latchkey.requests import parse_onboarding
+from latchkey.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+
+class Observation(Document):
+    """The state of an access and the failed checks that make it so; `status` is None where none is recorded, or a request runs.
+
+    `proposal` is what would give the access back, if one call of its owner would.
+    """
+
+    access_id: str
+    status: Status | None
+    lost: tuple[CheckResult, ...] = ()
+    proposal: str | None = None
+
+
+def observe_state(
+    access_id: str,
+    settings: Settings,
+    registry: Registry,
+    kms: KMSClient,
+    secretsmanager: SecretsManagerClient,
+    client_of: ClientOf,
+) -> Observation:
+    """Reads everything an access consists of; changes nothing."""
+    record, wanted = registry.access(access_id), registry.wanted_before(access_id)
+    if record is None or wanted is None or registry.is_running(access_id):
+        return Observation(accessId=access_id, status=None)
+    desired = desire(parse_onboarding(wanted), settings)
+    status: Status
+    lost: tuple[Check, ...]
+    try:
+        observed = observe_access(
+            desired, record.key_arn, record.secret_arn, None, kms=kms, secretsmanager=secretsmanager, client_of=client_of
+        )
+    except AccessNotEffective as error:
+        status, lost = "revoked", (Check("key and secret exist", False, str(error)),)
+    else:
+        status, lost = state_of(desired, observed)
+    # Nobody but the next request takes up again what was given up.
+    if record.status == "unmanaged" and status == "active":
+        status = "unmanaged"
+    configuration = desired.system.configuration
+    only_the_grant = [check.name for check in lost] == ["grant is there"]
+    return Observation(
+        accessId=access_id,
+        status=status,
+        lost=tuple(CheckResult(name=check.name, passed=False, evidence=check.evidence) for check in lost),
+        proposal=f"{configuration.renewal} with unchanged settings makes the service create its grant again"
+        if only_the_grant and configuration
+        else None,
+    )
