@@ -22,4 +22,6 @@ def lambda_handler(event: CleanUpGrantsInput) -> Look | CleanedUp:
     """Changes nothing at the first look; at the second it revokes what both found orphaned, with the evidence of both."""
     looking = Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
     cleaning = Cleaning(settings(), registry(), revocations(), looking)
-    return cleaning.clean_up(event.first) if event.first else cleaning.look(event.access_id)
+    if event.first is None:
+        return cleaning.look(event.access_id)
+    return cleaning.clean_up(event.first)

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
 
-from latchkey.outcomes import OUTCOMES, DetailType
+from latchkey.notices import NOTICES
+from latchkey.outcomes import OUTCOMES
 from latchkey.requests import ONBOARDING, OnboardingRequest
 from latchkey.systems import SYSTEMS
 
@@ -44,14 +45,18 @@ def onboarding_schema(system: str) -> dict[str, Any]:
     return schema
 
 
-def outcome_schema(detail_type: DetailType) -> dict[str, Any]:
-    """The detail of an outcome event."""
-    model = OUTCOMES[detail_type]
+# Whatever Latchkey says on the bus, by detail type.
+SAID: dict[str, type[BaseModel]] = {str(name): model for name, model in OUTCOMES.items()} | {**NOTICES}
+
+
+def outcome_schema(detail_type: str) -> dict[str, Any]:
+    """The detail of an event of Latchkey's."""
+    model = SAID[detail_type]
     return _schema(model, detail_type, model.__doc__)
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Every schema by the name of its file."""
     requests = {f"onboard-{system}": onboarding_schema(system) for system in ONBOARDING}
-    outcomes = {detail_type.lower().replace(" ", "-"): outcome_schema(detail_type) for detail_type in OUTCOMES}
+    outcomes = {detail_type.lower().replace(" ", "-"): outcome_schema(detail_type) for detail_type in SAID}
     return requests | outcomes

@@ -38,6 +38,11 @@ IN_OUR_NAME = {
         "secretsmanager:DescribeSecret": "MediaTailor's look at the secret",
         "secretsmanager:GetSecretValue": "MediaTailor's look at the secret",
     },
+    "CleanUpGrantsFunction": {
+        "secretsmanager:GetSecretValue": "MediaTailor's look at the secret of an owner that is set again",
+        "kms:CreateGrant": "MediaTailor's grant for an owner that is set again",
+        "kms:Decrypt": "GetSecretValue on behalf of MediaTailor",
+    },
     "UndoOnboardingFunction": {
         "secretsmanager:GetSecretValue": "MediaTailor's look at the secret that the location had before",
         "kms:CreateGrant": "MediaTailor's grant on the key of that secret",
@@ -125,3 +130,14 @@ def test_every_star_says_why(at: int) -> None:
     statement = LINES[_start(at) - 1 : at + 1]
 
     assert statement[0].lstrip().startswith("#") or any(" # " in line for line in statement[1:])
+
+
+def test_only_the_clean_up_revokes_and_only_where_latchkey_or_consent_is() -> None:
+    revoking = {name for name, function in FUNCTIONS.items() if "kms:RevokeGrant" in actions(function)}
+    conditions = [s["Condition"] for s in statements(FUNCTIONS["CleanUpGrantsFunction"]) if s["Action"] == "kms:RevokeGrant"]
+
+    assert revoking == {"CleanUpGrantsFunction"}
+    assert conditions == [
+        {"StringEquals": {"aws:ResourceTag/latchkey:managed-by": "latchkey"}},
+        {"StringEquals": {"aws:ResourceTag/latchkey:consent": "adopt"}},
+    ]

@@ -67,11 +67,13 @@ def test_every_rule_is_on_the_request_bus(rule: dict[str, Any]) -> None:
     assert rule["EventBusName"] == {"Ref": "RequestBus"}
 
 
-def test_only_report_outcome_speaks_as_latchkey() -> None:
+def test_only_the_functions_that_report_speak_as_latchkey() -> None:
     denial = RESOURCES["RequestBusPolicy"]["Properties"]["Statement"]
     publishing = [name for name, function in FUNCTIONS.items() if "events:PutEvents" in str(statements(function))]
 
     assert denial["Effect"] == "Deny"
     assert denial["Condition"]["StringEquals"] == {"events:source": SOURCE}
-    assert denial["Condition"]["ArnNotEquals"] == {"aws:PrincipalArn": {"Fn::GetAtt": "ReportOutcomeFunctionRole.Arn"}}
-    assert publishing == ["ReportOutcomeFunction"]
+    assert denial["Condition"]["ArnNotEquals"] == {
+        "aws:PrincipalArn": [{"Fn::GetAtt": f"{name}Role.Arn"} for name in publishing]
+    }
+    assert publishing == ["ReportOutcomeFunction", "ReportCleanUpFunction"]

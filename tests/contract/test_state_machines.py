@@ -41,6 +41,7 @@ LEAVES = {
 # A function that runs in more than one place, under the name of what it does there.
 OTHER_NAMES = {
     "Check value": "create_secret",
+    "Look at grants": "clean_up_grants",
     "Report success": "report_outcome",
     "Report rejection": "report_outcome",
     "Report failure": "report_outcome",
@@ -137,8 +138,10 @@ def test_throttling_and_lambdas_own_failures_are_retried_with_backoff_and_jitter
 @each_task
 def test_a_final_error_is_never_retried_by_name(machine: str, name: str) -> None:
     retried = {error for retry in tasks(machine)[name]["Retry"] for error in retry["ErrorEquals"]}
+    # A grant that may not be revoked now is asked for a few times more before somebody is called.
+    beyond = {"AccessDenied"} if name == "Clean up grants" else set()
 
-    assert retried & LEAVES == {"NotYetEffective", "TransientAwsError"}
+    assert retried & LEAVES == {"NotYetEffective", "TransientAwsError"} | beyond
 
 
 @each_task

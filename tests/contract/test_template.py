@@ -156,7 +156,8 @@ def test_no_function_is_started_by_anything_else() -> None:
 
 def test_every_queue_is_encrypted_and_watched() -> None:
     alarms = of_type("AWS::CloudWatch::Alarm").values()
-    watched = {dimension["Value"].get("Fn::GetAtt") for alarm in alarms for dimension in alarm["Dimensions"]}
+    dimensions = [dimension["Value"] for alarm in alarms for dimension in alarm["Dimensions"]]
+    watched = {value.get("Fn::GetAtt") for value in dimensions if isinstance(value, dict)}
 
     assert QUEUES
     for name, queue in QUEUES.items():
@@ -173,6 +174,7 @@ def test_every_way_an_execution_can_go_wrong_is_watched() -> None:
         ("OnboardStateMachine", "ExecutionsFailed"),
         ("OnboardStateMachine", "ExecutionsTimedOut"),
         ("EndRequestStateMachine", "ExecutionsFailed"),
+        ("CleanUpStateMachine", "ExecutionsFailed"),
     }
 
 
