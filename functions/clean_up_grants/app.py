@@ -11,9 +11,10 @@ from latchkey.steps import step
 
 
 class CleanUpGrantsInput(Document):
-    """The access; with its first look, what that found orphaned is looked at again and revoked."""
+    """The access, and keys beyond those the registry knows; with its first look, what that found orphaned is revoked."""
 
     access_id: str
+    keys: tuple[str, ...] = ()
     first: Look | None = None
 
 
@@ -23,5 +24,5 @@ def lambda_handler(event: CleanUpGrantsInput) -> Look | CleanedUp:
     looking = Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
     cleaning = Cleaning(settings(), registry(), revocations(), looking)
     if event.first is None:
-        return cleaning.look(event.access_id)
+        return cleaning.look(event.access_id, event.keys)
     return cleaning.clean_up(event.first)

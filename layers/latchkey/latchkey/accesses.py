@@ -38,6 +38,11 @@ class Subject:
     owner: Owner
 
 
+def access_id_of(system: System, name: str) -> str:
+    """`<system>/<kind>/<name>`."""
+    return f"{system.name}/{system.resource.kind}/{name}"
+
+
 def subject_of(access_id: str, place: Place) -> Subject:
     """Raises KeyError if the id, `<system>/<kind>/<name>`, is of no system that Latchkey knows."""
     system_name, _, name = access_id.split("/", 2)

@@ -75,10 +75,10 @@ class Cleaning:
     revocations: Revocations
     looking: Looking
 
-    def look(self, access_id: str) -> Look:
-        """The first look at every grant of an access; changes nothing."""
+    def look(self, access_id: str, keys: Iterable[str] = ()) -> Look:
+        """The first look at every grant of an access, on the keys the registry knows and on others; changes nothing."""
         subject = subject_of(access_id, self.settings.place)
-        sight = self.looking.look(subject, self.registry.grant_keys(access_id))
+        sight = self.looking.look(subject, {*self.registry.grant_keys(access_id), *keys})
         named = [grant for grant in sight.grants if grant.name == subject.owner.grant_name]
         findings = [judge(grant, subject.owner, sight, self.settings.place) for grant in named]
         orphaned = any(finding.verdict == "orphaned" for finding in findings) or bool(self.revocations.open(access_id))
@@ -109,7 +109,7 @@ class Cleaning:
     def _treat(self, subject: Subject, first: Look, noted: Revocation) -> tuple[RemovedGrant | None, KeptGrant | None, bool]:
         """One grant: removed or kept, and whether its owner had to be set again."""
         # What takes long is read first: between the list of grants and the revocation stands one read of the owner.
-        listed = self.looking.listed(subject)
+        listed = self.looking.listed(subject.system)
         named = listed.get(subject.name)
         secrets = {named: self.looking.secret(subject, named)} if named else {}
         keys = {noted.key_arn, *(secret.key_arn for secret in secrets.values() if secret.key_arn)}

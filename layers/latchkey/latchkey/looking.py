@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
-    from latchkey.systems.system import Configuration
+    from latchkey.systems.system import Configuration, System
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Looking:
         at = min((listing.at for listing in listings), default=datetime.now(UTC).replace(microsecond=0))
         return at, tuple(grant for listing in listings for grant in listing.grants)
 
-    def listed(self, subject: Subject) -> Mapping[str, str | None]:
-        """Every resource of the subject's kind with the secret it names."""
-        configuration, client = self._configuration(subject)
+    def listed(self, system: System) -> Mapping[str, str | None]:
+        """Every resource of a system with the secret it names; complete, or it raises."""
+        configuration, client = self._configuration(system)
         return configuration.secrets_by_name(client)
 
     def owner(self, subject: Subject, listed: Mapping[str, str | None] | None = None) -> OwnerSight:
@@ -60,7 +60,7 @@ class Looking:
 
         `listed` is such a list from just before, so that one read suffices now.
         """
-        configuration, client = self._configuration(subject)
+        configuration, client = self._configuration(subject.system)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         found = configuration.read(client, subject.name)
         if found is not None:
@@ -94,15 +94,15 @@ class Looking:
 
     def set_again(self, subject: Subject) -> None:
         """Sets a resource to what it is set to, by which its service makes its grant again."""
-        configuration, client = self._configuration(subject)
+        configuration, client = self._configuration(subject.system)
         found = configuration.read(client, subject.name)
         if found is not None:
             configuration.restore(client, found.whole)
 
-    def _configuration(self, subject: Subject) -> tuple[Configuration, Any]:
-        configuration = subject.system.configuration
+    def _configuration(self, system: System) -> tuple[Configuration, Any]:
+        configuration = system.configuration
         if configuration is None:
-            raise TypeError(f"{subject.system.name} has no resource that makes grants")
+            raise TypeError(f"{system.name} has no resource that makes grants")
         return configuration, self.client_of(configuration.service)
 
     def _key_arn(self, key_id: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,6 +27,16 @@ class NotedKey:
 
     arn: str | None
     begun: datetime
+
+
+@dataclass(frozen=True)
+class KnownAccess:
+    """An access with every key on which its service may hold a grant; `record` is None if it was never onboarded."""
+
+    access_id: str
+    record: AccessRecord | None
+    grant_keys: frozenset[str]
+    is_running: bool
 
 
 class Registry:
@@ -79,6 +89,18 @@ class Registry:
         item = self._table.get("access", access_id)
         return _access(item) if "version" in item else None
 
+    def accesses(self) -> Iterator[KnownAccess]:
+        """Every access that was ever begun."""
+        for item in self._table.query("access"):
+            record = _access(item) if "version" in item else None
+            yield KnownAccess(item["id"], record, _grant_keys(item), is_running="running" in item)
+
+    def unanswered(self, before: datetime) -> Iterator[str]:
+        """The executions of the requests that were received before some time and have no outcome."""
+        for item in self._table.query("request"):
+            if "outcomeId" not in item and datetime.fromisoformat(item["receivedAt"]) < before:
+                yield item["executionArn"]
+
     def begin_access(self, access_id: str, request: Mapping[str, Any], execution_arn: str) -> None:
         """Takes the access for one request and notes what it wants; raises NotYetEffective while another has it.
 
@@ -122,8 +144,7 @@ class Registry:
 
     def grant_keys(self, access_id: str) -> frozenset[str]:
         """Every key on which the access's service may hold a grant, former ones included."""
-        item = self._table.get("access", access_id)
-        return frozenset(item.get("grantKeys", ())) | ({item["keyArn"]} if "keyArn" in item else set())
+        return _grant_keys(self._table.get("access", access_id))
 
     def forget_grant_key(self, access_id: str, key_arn: str) -> None:
         """Says that the service has no grant on a key any more."""
@@ -287,6 +308,10 @@ def registry() -> Registry:
 def _request_items(request_id: str, content_hash: str) -> tuple[str, str]:
     """Where a request may stand: under its id, or, if that belongs to other content, under one of its own."""
     return request_id, f"{request_id}/{content_hash[:16]}"
+
+
+def _grant_keys(item: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(item.get("grantKeys", ())) | ({item["keyArn"]} if "keyArn" in item else set())
 
 
 def _access(item: Mapping[str, Any]) -> AccessRecord:

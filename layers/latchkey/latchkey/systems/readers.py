@@ -33,5 +33,12 @@ class ServicePrincipal:
         """The name the service gives its grant; a label, not an identifier."""
         return self.grant_name_pattern.format(account=place.account, name=resource_name)
 
+    def resource_of(self, place: Place, grant_name: str | None) -> str | None:
+        """The name of the resource for which the service would give its grant this name, or None."""
+        beginning, _, end = self.grant_name(place, "\0").partition("\0")
+        if grant_name is None or not grant_name.startswith(beginning) or not grant_name.endswith(end):
+            return None
+        return grant_name[len(beginning) : len(grant_name) - len(end)] or None
+
 
 Reader = ServicePrincipal

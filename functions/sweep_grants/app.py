@@ -1,0 +1,26 @@
+"""Sweeps the grants of all keys: finds what no event told, and has it treated."""
+
+from pydantic import BaseModel, ConfigDict
+
+from latchkey import aws
+from latchkey.looking import Looking
+from latchkey.registry import registry
+from latchkey.revocations import revocations
+from latchkey.settings import settings
+from latchkey.steps import step
+from latchkey.sweeping import Sweep, Swept
+
+
+class SweepGrantsInput(BaseModel):
+    """The event of the schedule or of a request; only its id is used."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+
+
+@step(SweepGrantsInput)
+def lambda_handler(event: SweepGrantsInput) -> Swept:
+    """Starts a clean-up for each access whose grants may be orphaned; changes nothing itself."""
+    looking = Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
+    return Sweep(settings(), registry(), revocations(), looking, aws.stepfunctions())(event.id)
