@@ -37,6 +37,8 @@ class Settings(BaseModel):
     create_key_role_arn: str
     grace_seconds: int
     onboard_state_machine_arn: str = ""
+    clean_up_state_machine_arn: str = ""
+    own_role_arns: tuple[str, ...] = ()
 
 
 @cache
@@ -56,6 +58,8 @@ def settings() -> Settings:
         create_key_role_arn=env["CREATE_KEY_ROLE_ARN"],
         grace_seconds=int(env["GRACE_SECONDS"]),
         onboard_state_machine_arn=env.get("ONBOARD_STATE_MACHINE_ARN", ""),
+        clean_up_state_machine_arn=env.get("CLEAN_UP_STATE_MACHINE_ARN", ""),
+        own_role_arns=_list(env.get("OWN_ROLE_ARNS", "")),
     )
 
 
