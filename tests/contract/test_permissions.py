@@ -38,6 +38,11 @@ IN_OUR_NAME = {
         "secretsmanager:DescribeSecret": "MediaTailor's look at the secret",
         "secretsmanager:GetSecretValue": "MediaTailor's look at the secret",
     },
+    "IdentifyAccessesFunction": {
+        "sqs:DeleteMessage": "the mapping of its queue",
+        "sqs:GetQueueAttributes": "the mapping of its queue",
+        "sqs:ReceiveMessage": "the mapping of its queue",
+    },
     "UndoOnboardingFunction": {
         "secretsmanager:GetSecretValue": "MediaTailor's look at the secret that the location had before",
         "kms:CreateGrant": "MediaTailor's grant on the key of that secret",
