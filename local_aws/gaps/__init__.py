@@ -4,6 +4,7 @@ from local_aws.gaps import (
     cloudformation,
     conditions,
     delivery,
+    event_sources,
     grants,
     iam,
     key_policies,
@@ -32,6 +33,7 @@ def apply() -> None:
         machine_roles,
         layers,
         delivery,
+        event_sources,
         cloudformation,
     ):
         service.apply()

@@ -98,7 +98,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("module", ["policies", "desired", "drift"])
+@pytest.mark.parametrize("module", ["policies", "desired", "drift", "hints"])
 def test_a_rule_touches_nothing(module: str) -> None:
     roots = {name.split(".")[0] for name in imported(LAYER / f"{module}.py")}
 
@@ -144,8 +144,13 @@ def test_the_template_sets_what_the_settings_read() -> None:
     assert _read_by_settings() - FROM_LAMBDA == given
 
 
-def test_what_only_one_function_is_given_only_it_reads() -> None:
-    own = {name for name, f in FUNCTIONS.items() if set(f["Environment"]["Variables"]) - {"POWERTOOLS_SERVICE_NAME"}}
-    using = [path.parent.name for path in HANDLERS if "onboard_state_machine_arn" in path.read_text()]
+def test_what_a_function_alone_is_given_it_alone_reads() -> None:
+    given = {
+        (function["CodeUri"].removeprefix("functions/"), variable.lower())
+        for function in FUNCTIONS.values()
+        for variable in set(function["Environment"]["Variables"]) - {"POWERTOOLS_SERVICE_NAME"}
+    }
+    own = {field for _, field in given}
 
-    assert (own, using) == ({"ReceiveRequestFunction"}, ["receive_request"])
+    assert ("receive_request", "onboard_state_machine_arn") in given
+    assert given == {(path.parent.name, field) for path in HANDLERS for field in own if f".{field}" in path.read_text()}

@@ -43,6 +43,11 @@ IN_OUR_NAME = {
         "kms:CreateGrant": "MediaTailor's grant for an owner that is set again",
         "kms:Decrypt": "GetSecretValue on behalf of MediaTailor",
     },
+    "IdentifyAccessesFunction": {
+        "sqs:DeleteMessage": "the mapping of its queue",
+        "sqs:GetQueueAttributes": "the mapping of its queue",
+        "sqs:ReceiveMessage": "the mapping of its queue",
+    },
     "UndoOnboardingFunction": {
         "secretsmanager:GetSecretValue": "MediaTailor's look at the secret that the location had before",
         "kms:CreateGrant": "MediaTailor's grant on the key of that secret",

@@ -7,26 +7,11 @@ import pytest
 
 from latchkey.outcomes import OUTCOMES, SOURCE
 from tests.contract.artefacts import FUNCTIONS, RESOURCES, ROOT, statements
+from tests.contract.rules import REQUEST_RULES as RULES
+from tests.contract.rules import matches
 
 REQUESTS = sorted(ROOT.glob("events/requests/*.json"))
-RULES = [event["Properties"] for function in FUNCTIONS.values() for event in function.get("Events", {}).values()]
 requests = pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.stem)
-
-
-def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
-    """EventBridge's matching by listed values, which is all the rules use.
-
-    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
-    """
-    for member, wanted in pattern.items():
-        if isinstance(wanted, dict):
-            if not matches(wanted, event.get(member, {})):
-                return False
-        else:
-            assert all(isinstance(value, str) for value in wanted), "a content filter needs a matcher of its own"
-            if event.get(member) not in wanted:
-                return False
-    return True
 
 
 def entries(path: Any) -> list[dict[str, Any]]:

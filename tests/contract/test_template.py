@@ -44,7 +44,7 @@ def test_every_function_says_what_it_does_and_names_itself_after_its_folder(name
     folder = function["CodeUri"].removeprefix("functions/")
     verb, *_ = folder.split("_")
 
-    assert function["Description"].split()[0].lower() in {f"{verb}s", f"{verb}es"}
+    assert function["Description"].split()[0].lower() in {f"{verb}s", f"{verb}es", f"{verb[:-1]}ies"}
     assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == folder
 
 
@@ -150,8 +150,10 @@ def test_every_event_that_cannot_be_delivered_is_kept() -> None:
 
 def test_no_function_is_started_by_anything_else() -> None:
     kinds = {event["Type"] for function in FUNCTIONS.values() for event in function.get("Events", {}).values()}
+    sources = [mapping["EventSourceArn"]["Fn::GetAtt"] for mapping in of_type("AWS::Lambda::EventSourceMapping").values()]
 
     assert kinds == {"EventBridgeRule"}
+    assert sources == ["HintQueue.Arn"]
 
 
 def test_every_queue_is_encrypted_and_watched() -> None:

@@ -14,6 +14,7 @@ REGION = "us-east-1"
 TABLE, BUS = "latchkey-accesses", "latchkey-requests"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 CONFIGURE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/latchkey-ConfigureAccessFunctionRole"
+OWN_ROLES = ",".join(f"arn:aws:iam::{ACCOUNT}:role/latchkey-{name}" for name in ("AttachPolicies", "UndoOnboarding"))
 ADOPT, IMPORT, OURS = {"latchkey:consent": "adopt"}, {"latchkey:consent": "import"}, {"latchkey:managed-by": "latchkey"}
 # The tags of a secret that a request of the source location `sports-origin` made.
 OWN = OURS | {"latchkey:access": "mediatailor/sourceLocation/sports-origin"}

@@ -18,7 +18,7 @@ from latchkey.registry import registry
 from latchkey.settings import settings
 from latchkey.steps import logger
 from tests.contract.artefacts import FUNCTIONS, ROOT, actions, logical_id
-from tests.functions.account import ACCOUNT, BUS, CONFIGURE_ROLE, REGION, TABLE, Account
+from tests.functions.account import ACCOUNT, BUS, CONFIGURE_ROLE, OWN_ROLES, REGION, TABLE, Account
 from tests.functions.asking import Run
 
 ENVIRONMENT = {
@@ -30,10 +30,12 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_PARTITION": "aws",
     "AWS_REGION": REGION,
+    "CLEAN_UP_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:clean-up-grants",
     "CONFIGURE_ROLE_ARN": CONFIGURE_ROLE,
     "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("configure_access", "create_key"),
     "GRACE_SECONDS": "600",
     "ONBOARD_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:onboard-access",
+    "OWN_ROLE_ARNS": OWN_ROLES,
     "REQUEST_BUS": BUS,
     "SECRET_PREFIX": "latchkey/",
     "TRUSTED_PRINCIPAL_PATTERNS": f"arn:aws:iam::{ACCOUNT}:role/media/*",

@@ -11,7 +11,9 @@ from tests.functions.account import Account
 from tests.functions.asking import Run, onboarding
 
 # The gate answers what it cannot read with an execution of its own; the others are told of none.
-WITH_REQUEST = [verb for verb in VERBS if verb not in {"receive_request", "read_execution", "report_outcome"}]
+WITH_REQUEST = [
+    verb for verb in VERBS if verb not in {"identify_accesses", "receive_request", "read_execution", "report_outcome"}
+]
 CANARY = "canary"
 
 

@@ -8,40 +8,16 @@ import pytest
 
 from latchkey.errors import LatchkeyError
 from latchkey.requests import parse_onboarding
-from tests.functions.account import ACCOUNT, REGION, Account, client
+from tests.functions.account import ACCOUNT, REGION, Account
 from tests.functions.asking import EXECUTION, Run, onboarding
+from tests.functions.machine import Machine
 
 EVENT_ID = "7bf73129-1428-4cd3-a780-95db273d1602"
 
 
-class Machine:
-    """The state machine, which moto does not run."""
-
-    def __init__(self) -> None:
-        self._stepfunctions = client("stepfunctions")
-        self.create()
-
-    def create(self) -> None:
-        role = f"arn:aws:iam::{ACCOUNT}:role/latchkey-OnboardStateMachineRole"
-        definition = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
-        made = self._stepfunctions.create_state_machine(name="onboard-access", definition=definition, roleArn=role)
-        self._arn = made["stateMachineArn"]
-
-    def forget(self) -> None:
-        """Step Functions keeps the names of executions for 90 days."""
-        self._stepfunctions.delete_state_machine(stateMachineArn=self._arn)
-        self.create()
-
-    def __call__(self) -> dict[str, Any]:
-        """The inputs of its executions by name."""
-        listed = self._stepfunctions.list_executions(stateMachineArn=self._arn)["executions"]
-        described = {e["name"]: self._stepfunctions.describe_execution(executionArn=e["executionArn"]) for e in listed}
-        return {name: json.loads(execution["input"]) for name, execution in described.items()}
-
-
 @pytest.fixture
 def machine(account: Account) -> Machine:
-    return Machine()
+    return Machine("onboard-access")
 
 
 def event(detail: Any, event_id: str = EVENT_ID) -> dict[str, Any]:

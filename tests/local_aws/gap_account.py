@@ -1,7 +1,9 @@
 """What the tests of the gaps need on an embedded AWS: roles with given policies, keys, stacks, refusals."""
 
+import io
 import itertools
 import json
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +52,21 @@ class Account:
         root = {"Principal": {"AWS": ROOT}} | allow("kms:*")
         made = self.client("kms").create_key(Policy=policy(root, *statements), **members)
         return str(made["KeyMetadata"]["Arn"])
+
+    def function(self, source: str, role_arn: str = "", **members: Any) -> str:
+        """The ARN of a new function whose module is `source`, under a role that may do nothing unless one is given."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("app.py", source)
+        made = self.client("lambda").create_function(
+            FunctionName=self.unique("function"),
+            Runtime="python3.13",
+            Handler="app.lambda_handler",
+            Role=role_arn or self.role().arn,
+            Code={"ZipFile": packed.getvalue()},
+            **members,
+        )
+        return str(made["FunctionArn"])
 
     def deploy(self, resources: dict[str, Any]) -> None:
         """Creates a stack of the resources; fails if one of them does."""

@@ -1,8 +1,6 @@
 """Delivery on the embedded AWS: what a target or a function fails to take is found on its dead-letter queue."""
 
-import io
 import json
-import zipfile
 from typing import Any
 
 import pytest
@@ -110,18 +108,7 @@ def test_a_queue_gets_nothing_from_a_rule_that_its_policy_does_not_admit(account
 
 
 def failing_function(account: Account, **members: Any) -> str:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("app.py", FAILING)
-    made = account.client("lambda").create_function(
-        FunctionName=account.unique("function"),
-        Runtime="python3.13",
-        Handler="app.lambda_handler",
-        Role=account.role().arn,
-        Code={"ZipFile": packed.getvalue()},
-        **members,
-    )
-    arn = str(made["FunctionArn"])
+    arn = account.function(FAILING, **members)
     admit = {"Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
     account.client("lambda").add_permission(FunctionName=arn, StatementId="events", **admit)
     return arn

@@ -25,12 +25,16 @@ ENVIRONMENT = {
     "CREATE_KEY_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/create",
 }
 
+# What the template gives to single functions.
+OWN = ("CLEAN_UP_STATE_MACHINE_ARN", "ONBOARD_STATE_MACHINE_ARN", "OWN_ROLE_ARNS")
+
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("ONBOARD_STATE_MACHINE_ARN", raising=False)
+    for name in OWN:
+        monkeypatch.delenv(name, raising=False)
     settings.cache_clear()
     yield monkeypatch
     settings.cache_clear()
@@ -40,7 +44,7 @@ def test_the_environment_becomes_typed_settings(environment: pytest.MonkeyPatch)
     found = settings()
     assert found.place == Place(partition="aws-cn", account="111122223333", region="cn-north-1")
     assert (found.access_table, found.request_bus, found.secret_prefix) == ("accesses", "requests", "latchkey/")
-    assert found.onboard_state_machine_arn == ""
+    assert (found.onboard_state_machine_arn, found.clean_up_state_machine_arn, found.own_role_arns) == ("", "", ())
 
 
 def test_empty_lists_allow_nothing(environment: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,14 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.session import Session
 from botocore.stub import Stubber
 
 from latchkey.requests import ONBOARDING
 from latchkey.settings import Place
 from latchkey.systems import SYSTEMS
 from latchkey.systems.mediatailor import SourceLocation, SourceLocations
-from latchkey.systems.system import Resource, SecretShape, System
+from latchkey.systems.system import Configuration, Resource, SecretShape, System
 from tests.unit.samples import ACCOUNT, PLACE, SECRET_ARN
 
 SOURCE_LOCATION_ARN = PLACE.arn("mediatailor", "sourceLocation/sports-origin")
@@ -68,6 +69,15 @@ def test_a_resource_has_a_kind_and_only_closed_strict_members(system: System) ->
 
 def test_a_configuration_speaks_to_a_service_that_botocore_models(system: System) -> None:
     assert system.configuration is None or system.configuration.service in boto3.session.Session().get_available_services()
+
+
+@pytest.mark.parametrize("configuration", [system.configuration for system in SYSTEMS.values() if system.configuration])
+def test_hints_are_operations_that_name_the_resource(configuration: Configuration) -> None:
+    model: Any = Session().get_service_model(configuration.service)
+
+    assert configuration.hints
+    for operation in configuration.hints:
+        assert configuration.named_by in model.operation_model(operation).input_shape.members
 
 
 @pytest.mark.parametrize(("minimum", "maximum"), [(0, 8), (9, 8), (-1, 8)])

@@ -9,13 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latchkey import aws
 from latchkey.accesses import AccessRecord, Status
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.settings import settings
 from latchkey.table import ConditionFailed, Table, now_text
+
+if TYPE_CHECKING:
+    from latchkey.hints import Hint
 
 # Longer than the state machine may run.
 STALE_SECONDS = 2 * 3600
@@ -270,6 +273,12 @@ class Registry:
     def others(self, resource: str, access_id: str) -> frozenset[str]:
         """The accesses beside this one that refer to a key or secret."""
         return frozenset(self._table.get("resource", resource).get("accesses", ())) - {access_id}
+
+    def concerned(self, hint: Hint) -> list[str]:
+        """The accesses that a hint names, if anything is known of them, and those that refer to what it names."""
+        known = {access_id for access_id in hint.accesses if self._table.get("access", access_id).keys() - {"kind", "id"}}
+        items = [self._table.get("resource", resource) for resource in hint.resources]
+        return sorted(known.union(*(item.get("accesses", ()) for item in items)))
 
     def requests_of(self, resource: str, *, beside: str) -> list[dict[str, Any]]:
         """What the accesses that refer to a key or secret want of it, without one of them."""

@@ -39,6 +39,7 @@ class Settings(BaseModel):
     onboard_state_machine_arn: str = ""
     clean_up_state_machine_arn: str = ""
     end_request_state_machine_arn: str = ""
+    own_role_arns: tuple[str, ...] = ()
 
 
 @cache
@@ -60,6 +61,7 @@ def settings() -> Settings:
         onboard_state_machine_arn=env.get("ONBOARD_STATE_MACHINE_ARN", ""),
         clean_up_state_machine_arn=env.get("CLEAN_UP_STATE_MACHINE_ARN", ""),
         end_request_state_machine_arn=env.get("END_REQUEST_STATE_MACHINE_ARN", ""),
+        own_role_arns=_list(env.get("OWN_ROLE_ARNS", "")),
     )
 
 

@@ -79,6 +79,8 @@ class SourceLocations(Configuration):
 
     service = "mediatailor"
     renewal = "UpdateSourceLocation"
+    hints = frozenset(["DeleteSourceLocation", "UpdateSourceLocation"])
+    named_by = "SourceLocationName"
 
     def wanted(self, resource: SourceLocation, secret_arn: str) -> dict[str, str]:
         return {

@@ -64,11 +64,17 @@ class Configured:
 
 
 class Configuration(ABC):
-    """How the consumer resources of one system are read and set; `client` is a boto3 client of `service`."""
+    """How the consumer resources of one system are read and set; `client` is a boto3 client of `service`.
+
+    `hints` are the operations of the service that may leave a grant behind; their trail records name the resource by the
+    member `named_by`.
+    """
 
     service: ClassVar[str]
     # The call, with unchanged settings, by which the service makes its grant again.
     renewal: ClassVar[str]
+    hints: ClassVar[frozenset[str]]
+    named_by: ClassVar[str]
 
     @abstractmethod
     def wanted(self, resource: Any, secret_arn: str) -> dict[str, str]:

@@ -1,0 +1,93 @@
+"""Queues as event sources on the embedded AWS: what a function names as failed comes again, and ends as a dead letter."""
+
+import json
+from typing import Any
+
+import pytest
+
+from local_aws.embedded import ACCOUNT, Embedded, until
+from tests.local_aws.gap_account import Account, allow, refused
+
+INVALID = "InvalidParameterValueException"
+READING = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+# Fails the messages that say so.
+PICKY = """
+def lambda_handler(event, context):
+    failed = [record["messageId"] for record in event["Records"] if record["body"] == "fail"]
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+"""
+
+
+@pytest.fixture
+def account(local: Embedded) -> Account:
+    return Account(local)
+
+
+def queue(account: Account, **attributes: str) -> tuple[str, str]:
+    """The URL and ARN of a new queue, whose messages come back after three seconds."""
+    name = account.unique("source")
+    made = account.client("sqs").create_queue(QueueName=name, Attributes={"VisibilityTimeout": "3"} | attributes)
+    return str(made["QueueUrl"]), f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}"
+
+
+def reader(account: Account, arn: str, actions: list[str] = READING, service: str = "lambda.amazonaws.com") -> str:
+    """A function that may take messages from the queue."""
+    return account.function(PICKY, account.role(allow(actions, arn), service=service).arn)
+
+
+def mapping(function: str, arn: str) -> dict[str, Any]:
+    return {"FunctionName": function, "EventSourceArn": arn, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
+
+
+def test_what_failed_is_a_dead_letter_in_the_end_and_the_rest_is_done(account: Account) -> None:
+    sqs = account.client("sqs")
+    dead_url, dead_arn = queue(account)
+    policy = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 2})
+    url, arn = queue(account, RedrivePolicy=policy)
+    for body in ("pass", "fail", "pass"):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    account.client("lambda").create_event_source_mapping(**mapping(reader(account, arn), arn))
+
+    [letter] = until(lambda: sqs.receive_message(QueueUrl=dead_url, MaxNumberOfMessages=10).get("Messages", []), "it", 30)
+    assert letter["Body"] == "fail"
+    left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert (left["ApproximateNumberOfMessages"], left["ApproximateNumberOfMessagesNotVisible"]) == ("0", "0")
+
+
+@pytest.mark.parametrize("missing", READING)
+def test_a_function_reads_no_queue_that_its_role_may_not(account: Account, missing: str) -> None:
+    _, arn = queue(account)
+    function = reader(account, arn, [action for action in READING if action != missing])
+
+    assert refused(account.client("lambda").create_event_source_mapping, **mapping(function, arn)) == INVALID
+
+
+def test_a_function_reads_no_queue_with_a_role_that_lambda_may_not_assume(account: Account) -> None:
+    _, arn = queue(account)
+
+    create = account.client("lambda").create_event_source_mapping
+    assert refused(create, **mapping(reader(account, arn, service="states.amazonaws.com"), arn)) == INVALID
+
+
+def test_messages_do_not_come_back_while_the_function_may_still_run(account: Account) -> None:
+    _, arn = queue(account, VisibilityTimeout="2")
+
+    assert refused(account.client("lambda").create_event_source_mapping, **mapping(reader(account, arn), arn)) == INVALID
+
+
+def test_a_stack_with_a_mapping_that_could_not_work_fails(account: Account) -> None:
+    _, arn = queue(account)
+    properties = mapping(reader(account, arn, READING[:2]), arn)
+
+    with pytest.raises(AssertionError, match="permissions to call ReceiveMessage on SQS"):
+        account.deploy({"Mapping": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}})
+
+
+def test_a_stack_with_a_sound_mapping_deploys(account: Account) -> None:
+    _, arn = queue(account)
+
+    account.deploy({"Mapping": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": mapping(reader(account, arn), arn)}})
+
+    found = account.client("lambda").list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
+    assert [one["FunctionResponseTypes"] for one in found] == [["ReportBatchItemFailures"]]

@@ -1,0 +1,213 @@
+"""Hints: which events of the trail may have orphaned a grant, and what they are about in the registry's terms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latchkey.hints import SOURCES, Hint, read_hint
+from latchkey.settings import Place
+
+PLACE = Place(partition="aws", account="000000000000", region="us-east-1")
+TRAIL = Path(__file__).parents[2] / "events/trail"
+SAMPLES: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in sorted(TRAIL.glob("*.json"))}
+OWN_ROLE = PLACE.arn("iam", "role/latchkey-AttachPoliciesFunctionRole-ABCDEF", region="")
+
+ACCESS = "mediatailor/sourceLocation/sports-origin"
+NAME = "latchkey/mediatailor/sports-origin/token"
+SECRET, PARTIAL = f"secret {NAME}", PLACE.arn("secretsmanager", f"secret:{NAME}")
+KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+KEY = PLACE.arn("kms", f"key/{KEY_ID}")
+ELSEWHERE = [PLACE.model_copy(update=update) for update in ({"account": "111122223333"}, {"region": "eu-west-1"})]
+
+ABOUT = {"mediatailor": (ACCESS,), "secretsmanager": (SECRET, f"{SECRET}-AbCdEf"), "kms": (KEY,)}
+TOLD = {"eventId": "eventID", "eventName": "eventName", "eventTime": "eventTime"}
+
+samples = pytest.mark.parametrize("sample", SAMPLES)
+
+
+def changed(sample: str, **members: Any) -> dict[str, Any]:
+    """A sample whose record has other members."""
+    event = SAMPLES[sample]
+    return event | {"detail": event["detail"] | members}
+
+
+def by(role: str) -> dict[str, Any]:
+    """The identity of a session of a role."""
+    return {"type": "AssumedRole", "sessionContext": {"sessionIssuer": {"type": "Role", "arn": role}}}
+
+
+def read(event: object) -> Hint | None:
+    return read_hint(event, PLACE, [OWN_ROLE])
+
+
+def about(event: object) -> tuple[str, ...]:
+    """The registry's items that an event is about; empty where it is no hint."""
+    hint = read(event)
+    return (*hint.accesses, *hint.resources) if hint else ()
+
+
+def test_every_operation_has_its_sample() -> None:
+    sampled = {(event["detail"]["eventSource"], event["detail"]["eventName"]) for event in SAMPLES.values()}
+
+    assert sampled == {(source, operation) for source, known in SOURCES.items() for operation in known.operations}
+
+
+@samples
+def test_a_sample_is_a_hint_that_tells_its_event(sample: str) -> None:
+    hint, record = read(SAMPLES[sample]), SAMPLES[sample]["detail"]
+
+    assert hint
+    assert hint.told == {member: record[name] for member, name in TOLD.items()}
+
+
+@samples
+def test_a_sample_is_about_the_item_of_its_service(sample: str) -> None:
+    assert about(SAMPLES[sample]) == ABOUT[sample.partition("-")[0]]
+
+
+@samples
+def test_what_failed_is_no_hint(sample: str) -> None:
+    assert read(changed(sample, errorCode="AccessDenied")) is None
+
+
+@samples
+def test_another_operation_is_no_hint(sample: str) -> None:
+    assert read(changed(sample, eventName="TagResource")) is None
+
+
+@samples
+def test_an_operation_of_another_service_is_no_hint(sample: str) -> None:
+    assert read(changed(sample, eventSource="iam.amazonaws.com")) is None
+
+
+@samples
+def test_an_event_that_is_not_of_the_trail_is_no_hint(sample: str) -> None:
+    assert read(SAMPLES[sample] | {"detail-type": "Secret Label Updated"}) is None
+
+
+@samples
+def test_what_our_own_roles_do_is_a_hint_only_at_the_services_that_we_configure(sample: str) -> None:
+    ours, theirs = (changed(sample, userIdentity=by(role)) for role in (OWN_ROLE, f"{OWN_ROLE}2"))
+
+    assert (read(ours) is not None) is sample.startswith("mediatailor")
+    assert read(theirs) is not None
+
+
+@pytest.mark.parametrize("identity", [None, {}, {"sessionContext": None}, {"sessionContext": {"sessionIssuer": "x"}}, by("")])
+def test_who_is_not_known_is_not_us(identity: Any) -> None:
+    assert about(changed("kms-disable-key", userIdentity=identity)) == (KEY,)
+
+
+@pytest.mark.parametrize("member", ["SourceLocationName", "sourceLocationName"])
+@pytest.mark.parametrize("holder", ["requestParameters", "responseElements"])
+def test_a_location_is_named_in_either_case_in_what_was_asked_or_answered(holder: str, member: str) -> None:
+    emptied: dict[str, Any] = {"requestParameters": None, "responseElements": None}
+
+    assert about(changed("mediatailor-update-source-location", **emptied | {holder: {member: "sports-origin"}})) == (ACCESS,)
+
+
+def test_a_name_from_a_path_may_be_encoded() -> None:
+    event = changed("mediatailor-delete-source-location", requestParameters={"SourceLocationName": "sports%2Dorigin"})
+
+    assert about(event) == (ACCESS,)
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        (NAME, (SECRET,)),
+        (PARTIAL, (SECRET,)),
+        (f"{PARTIAL}-AbCdEf", (SECRET, f"{SECRET}-AbCdEf")),
+        (f"{NAME}-AbCdEf", (f"{SECRET}-AbCdEf",)),
+    ],
+    ids=["name", "ARN without suffix", "ARN", "name that ends as an ARN does"],
+)
+@pytest.mark.parametrize("member", ["secretId", "SecretId"])
+def test_a_secret_is_named_as_its_caller_did(text: str, items: tuple[str, ...], member: str) -> None:
+    event = changed("secretsmanager-delete-secret", requestParameters={member: text}, responseElements=None)
+
+    assert about(event) == items
+
+
+@pytest.mark.parametrize("member", ["arn", "aRN", "ARN"])
+def test_the_arn_in_the_answer_goes_before_what_the_caller_wrote(member: str) -> None:
+    event = changed(
+        "secretsmanager-restore-secret",
+        requestParameters={"secretId": "another"},
+        responseElements={member: f"{PARTIAL}-AbCdEf"},
+    )
+
+    assert about(event) == ABOUT["secretsmanager"]
+
+
+@pytest.mark.parametrize("text", [KEY, KEY_ID], ids=["ARN", "id"])
+@pytest.mark.parametrize(
+    "holder", [{"requestParameters": "keyId"}, {"responseElements": "keyId"}, {"serviceEventDetails": "keyId"}], ids=str
+)
+def test_a_key_is_named_wherever_its_resource_is_missing(holder: dict[str, str], text: str) -> None:
+    emptied: dict[str, Any] = {"resources": [], "requestParameters": None, "responseElements": None}
+    named = {name: {member: text} for name, member in holder.items()}
+
+    assert about(changed("kms-disable-key", **emptied | named)) == (KEY,)
+
+
+def test_a_secret_is_named_by_the_records_resources_last() -> None:
+    event = changed("secretsmanager-delete-secret", requestParameters=None, responseElements=None)
+    event["detail"] |= {"resources": [{"ARN": f"{PARTIAL}-AbCdEf"}]}
+
+    assert about(event) == ABOUT["secretsmanager"]
+
+
+@pytest.mark.parametrize("place", ELSEWHERE, ids=["another account", "another Region"])
+def test_what_is_elsewhere_is_not_ours_though_an_id_alone_could_be(place: Place) -> None:
+    key, secret = place.arn("kms", f"key/{KEY_ID}"), place.arn("secretsmanager", f"secret:{NAME}-AbCdEf")
+
+    assert read(changed("kms-disable-key", resources=[{"ARN": key}], requestParameters={"keyId": KEY_ID})) is None
+    assert read(changed("secretsmanager-delete-secret", responseElements={"arn": secret})) is None
+
+
+@pytest.mark.parametrize("text", ["", " ", "a b", "a\n", "é", "\ud800", "x" * 513, None, 5, ["a"], {"a": "b"}], ids=repr)
+def test_a_name_that_nothing_of_ours_can_have_is_no_hint(text: Any) -> None:
+    assert read(changed("mediatailor-delete-source-location", requestParameters={"SourceLocationName": text})) is None
+
+
+@pytest.mark.parametrize("arn", [PLACE.arn("kms", "key/"), PLACE.arn("kms", "alias/a")])
+def test_an_arn_that_names_no_key_is_no_hint(arn: str) -> None:
+    assert read(changed("kms-disable-key", resources=[{"ARN": arn}])) is None
+
+
+def test_an_arn_that_names_no_secret_is_no_hint() -> None:
+    nameless = {"arn": PLACE.arn("secretsmanager", "secret:")}
+
+    assert read(changed("secretsmanager-delete-secret", responseElements=nameless)) is None
+
+
+@pytest.mark.parametrize("member", ["eventID", "eventName", "eventTime", "eventSource"])
+@pytest.mark.parametrize("value", [None, 5, "", "\ud800", "x y", "x" * 200])
+def test_a_record_that_does_not_say_what_happened_is_no_hint(member: str, value: Any) -> None:
+    assert read(changed("kms-disable-key", **{member: value})) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+MEMBERS = sorted({member for event in SAMPLES.values() for member in event["detail"]} | {"errorCode"})
+
+
+@given(JSON)
+def test_anything_else_is_no_hint(event: Any) -> None:
+    assert read(event) is None
+
+
+@given(st.sampled_from(sorted(SAMPLES)), st.dictionaries(st.sampled_from(MEMBERS), JSON, min_size=1))
+def test_a_record_with_anything_in_it_is_read_or_none(sample: str, members: dict[str, Any]) -> None:
+    hint = read(changed(sample, **members))
+
+    assert hint is None or len(json.dumps(hint.told)) < 512
