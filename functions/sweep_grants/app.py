@@ -22,5 +22,6 @@ class SweepGrantsInput(BaseModel):
 @step(SweepGrantsInput)
 def lambda_handler(event: SweepGrantsInput) -> Swept:
     """Starts a clean-up for each access whose grants may be orphaned; changes nothing itself."""
-    looking = Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
-    return Sweep(settings(), registry(), revocations(), looking, aws.stepfunctions())(event.id)
+    known, looking = settings(), Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
+    machines = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn)
+    return Sweep(known, registry(), revocations(), looking, aws.stepfunctions(), *machines)(event.id)

@@ -5,7 +5,12 @@ from typing import Any
 from tests.contract.artefacts import FUNCTIONS, of_type
 
 # On the request bus; each starts a function.
-REQUEST_RULES = [event["Properties"] for function in FUNCTIONS.values() for event in function.get("Events", {}).values()]
+REQUEST_RULES = [
+    event["Properties"]
+    for function in FUNCTIONS.values()
+    for event in function.get("Events", {}).values()
+    if event["Type"] == "EventBridgeRule"
+]
 # On the default bus, by logical id; each fills a queue.
 HINT_RULES = of_type("AWS::Events::Rule")
 

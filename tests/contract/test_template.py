@@ -149,10 +149,14 @@ def test_every_event_that_cannot_be_delivered_is_kept() -> None:
 
 
 def test_no_function_is_started_by_anything_else() -> None:
-    kinds = {event["Type"] for function in FUNCTIONS.values() for event in function.get("Events", {}).values()}
+    events = [(name, event["Type"]) for name, function in FUNCTIONS.items() for event in function.get("Events", {}).values()]
     sources = [mapping["EventSourceArn"]["Fn::GetAtt"] for mapping in of_type("AWS::Lambda::EventSourceMapping").values()]
 
-    assert kinds == {"EventBridgeRule"}
+    assert sorted(events) == [
+        ("ReceiveRequestFunction", "EventBridgeRule"),
+        ("SweepGrantsFunction", "EventBridgeRule"),
+        ("SweepGrantsFunction", "Schedule"),
+    ]
     assert sources == ["HintQueue.Arn"]
 
 

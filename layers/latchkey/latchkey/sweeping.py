@@ -45,6 +45,8 @@ class Sweep:
     revocations: Revocations
     looking: Looking
     stepfunctions: SFNClient
+    clean_up_machine_arn: str
+    end_request_machine_arn: str
 
     def __call__(self, event_id: str) -> Swept:
         """Starts a clean-up for each access that needs one, and an answer for each request that has none.
@@ -61,9 +63,9 @@ class Sweep:
         ending = [*self.registry.unanswered(datetime.now(UTC) - UNANSWERED)]
         for access_id, on_keys in sorted(cleaning.items()):
             asked = {"accessId": access_id, "keys": sorted(on_keys)}
-            self._start(self.settings.clean_up_state_machine_arn, event_id, asked)
+            self._start(self.clean_up_machine_arn, event_id, asked)
         for execution_arn in ending:
-            self._start(self.settings.end_request_state_machine_arn, event_id, {"executionArn": execution_arn})
+            self._start(self.end_request_machine_arn, event_id, {"executionArn": execution_arn})
         return Swept(
             accesses=len(known), keys=len(keys), grants=len(grants), cleaning=tuple(sorted(cleaning)), ending=tuple(ending)
         )
