@@ -11,11 +11,12 @@ from latchkey.validation import Validated, validate_access
 
 
 class ValidateAccessInput(Document):
-    """The request and the ARNs of its key and secret."""
+    """The request, the ARNs of its key and secret, and how often their policies were attached."""
 
     request: AnyOnboarding
     key_arn: str
     secret_arn: str
+    attached: int
 
 
 @step(ValidateAccessInput)
@@ -23,4 +24,4 @@ def lambda_handler(event: ValidateAccessInput) -> Validated:
     """Changes nothing; raises PolicyOverwritten, NotYetEffective or AccessNotEffective with the failed checks."""
     desired = desire(event.request, settings())
     clients = (registry(), aws.kms(), aws.secretsmanager(), aws.client_of)
-    return validate_access(desired, event.key_arn, event.secret_arn, *clients)
+    return validate_access(desired, event.key_arn, event.secret_arn, event.attached, *clients)

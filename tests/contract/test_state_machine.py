@@ -171,6 +171,8 @@ def test_a_policy_that_somebody_wrote_over_is_attached_again() -> None:
 
     assert again == {"Validate access"}
     assert _caught(TASKS["Validate access"])["PolicyOverwritten"] == "Attach policies"
+    assert TASKS["Validate access"]["Arguments"]["attached"] == "{% $attached %}"
+    assert TASKS["Attach policies"]["Assign"]["attached"] == "{% $attached + 1 %}"
     assert "$changed" in TASKS["Attach policies"]["Assign"]["changed"]
 
 
