@@ -103,7 +103,8 @@ class Person:
         self._put_secret(onboarding.secret_policy(secret_arn)["Statement"] + self.in_secret)
 
     def __call__(self, stop: Event) -> None:
-        while not stop.is_set():
+        # A few times: whoever wrote over every write of Latchkey would leave no access whole.
+        while len(self.in_key) < 4 and not stop.is_set():
             added = self.in_secret[0] | {"Sid": f"Person{len(self.in_key)}"}
             key, secret = self._onboarding.key_policy(self._key), self._onboarding.secret_policy(self._secret)
             self._await_a_write(stop)
