@@ -22,6 +22,7 @@ class Fault(BaseModel):
     status: int = Field(default=400, ge=400, le=599)
     times: int = Field(default=1, ge=1)
     when: Literal["before", "after"] = "before"
+    message: str = ""
 
     @field_validator("service")
     @classmethod
@@ -61,7 +62,7 @@ class Faults:
 
 def fault_response(fault: Fault, call: Call) -> Response:
     """The error in the protocol of the call, so that every SDK reads its code."""
-    message = f"Fault injected {fault.when} {call.service} {call.operation}"
+    message = fault.message or f"Fault injected {fault.when} {call.service} {call.operation}"
     if call.protocol == "json":
         content = call.headers.get("content-type", "application/x-amz-json-1.1")
         return fault.status, {"Content-Type": content}, json.dumps({"__type": fault.error, "message": message}).encode()

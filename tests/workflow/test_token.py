@@ -2,10 +2,11 @@
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from local_aws.embedded import ACCOUNT, Embedded, until
+from tests.unit.samples import TOKEN, TOKEN_PLACES
 from tests.workflow.conftest import MEMBER, Onboarding
 
 
@@ -20,6 +21,11 @@ def _catch_all(aws: Embedded, bus: str) -> str:
     events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps({"account": [ACCOUNT]}))
     events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
     return url
+
+
+def _buses(onboarding: Onboarding) -> dict[str, str]:
+    """Both buses and the queues that get all their events."""
+    return {bus: _catch_all(onboarding.aws, bus) for bus in ("default", "latchkey-requests")}
 
 
 def _messages(aws: Embedded, url: str) -> Iterator[str]:
@@ -77,7 +83,7 @@ def _written(onboarding: Onboarding) -> dict[str, str]:
 
 
 def test_a_token_stands_nowhere_but_in_its_secret(onboarding: Onboarding) -> None:
-    events = {bus: _catch_all(onboarding.aws, bus) for bus in ("default", "latchkey-requests")}
+    events = _buses(onboarding)
     imported, adopted, refused = (secrets.token_urlsafe(30) for _ in range(3))
     source = onboarding.new_secret(json.dumps({"theirs": imported}), consent="import")
     existing = onboarding.new_secret(json.dumps({MEMBER: adopted}))
@@ -101,6 +107,89 @@ def test_a_token_stands_nowhere_but_in_its_secret(onboarding: Onboarding) -> Non
     traced = {"histories", "registry", "outcomes", "secrets without values", "everything", "events on latchkey-requests"}
     assert {place for place in traced if name not in written[place]} == set()
     assert "step succeeded" in written["logs"]
+
+
+def _standing(onboarding: Onboarding, tokens: Iterable[str]) -> list[str]:
+    """Where any of the tokens stands, but for the events of senders, which are the senders' own."""
+    events = [json.loads(body) for url in _buses(onboarding).values() for body in _messages(onboarding.aws, url)]
+    written = _written(onboarding) | {"events": json.dumps([e for e in events if e["source"] != "latchkey.requests"])}
+    return [place for place, text in written.items() if any(token in text for token in tokens)]
+
+
+def test_a_token_that_a_sender_puts_anywhere_stands_nowhere_else(onboarding: Onboarding) -> None:
+    _buses(onboarding)
+    outcomes = []
+    for place, detail in TOKEN_PLACES.items():
+        own = {} if place == "as the request id" else {"requestId": secrets.token_hex(8)}
+        event_id = onboarding.put(detail | own)
+        outcomes.append(onboarding.outcomes.wait_for(own.get("requestId", event_id), 60))
+
+    assert {outcome["detail-type"] for outcome in outcomes} == {"Request Rejected"}
+    assert _standing(onboarding, [TOKEN]) == []
+
+
+def test_a_token_in_a_conflict_or_in_a_dead_letter_stands_nowhere_else(onboarding: Onboarding) -> None:
+    _buses(onboarding)
+    first, token = onboarding.detail(), secrets.token_hex(20)
+    onboarding.onboard(first)
+
+    onboarding.put(first | {"secret": {"value": {"plaintext": token}}})
+    until(lambda: len(onboarding.outcomes.of(first["requestId"])) == 2, "the conflict", 30)
+    fault = {"service": "stepfunctions", "operation": "StartExecution", "error": "AccessDeniedException", "status": 403}
+    onboarding.aws.control("POST", "faults", fault | {"times": 100})
+    onboarding.put(onboarding.detail(secret={"value": {"plaintext": token}}))
+    sqs, url = onboarding.aws.client("sqs"), _dead_letters(onboarding.aws)
+    (letter,) = until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"), "the dead letter", 30)
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"])
+
+    assert token in letter["Body"], "a request that cannot be delivered waits as it came"
+    assert _standing(onboarding, [token]) == []
+
+
+def _dead_letters(aws: Embedded) -> str:
+    found = aws.client("cloudformation").describe_stack_resource(StackName="latchkey", LogicalResourceId="RequestDeadLetters")
+    url: str = found["StackResourceDetail"]["PhysicalResourceId"]
+    return url
+
+
+# What fails while a token is in somebody's hands; where it is sent, AWS's message quotes it.
+FAILING = [
+    (operation, when) for operation in ("CreateSecret", "PutSecretValue", "UpdateSecret") for when in ("before", "after")
+]
+FAILING += [("GetSecretValue", "before"), ("CreateSourceLocation", "before")]
+
+
+def test_a_token_in_a_call_that_fails_stands_nowhere(onboarding: Onboarding) -> None:
+    _buses(onboarding)
+    tokens = []
+    for operation, when in FAILING:
+        former, token = (secrets.token_hex(20) for _ in range(2))
+        tokens += [former, token]
+        detail = _about_to_call(onboarding, operation, former, token)
+        here = (
+            {"service": "mediatailor"} if "Location" in operation else {"service": "secretsmanager", "message": f"not {token}"}
+        )
+        fault = here | {"operation": operation, "error": "ValidationException", "times": 100, "when": when}
+        onboarding.aws.control("POST", "faults", fault)
+        event = onboarding.send(detail)
+        onboarding.aws.control("DELETE", "faults")
+        assert event["detail-type"] == "Request Failed", (operation, when)
+        assert f"{operation} answered ValidationException" in event["detail"]["failure"]["message"]
+
+    assert _standing(onboarding, tokens) == []
+
+
+def _about_to_call(onboarding: Onboarding, operation: str, former: str, token: str) -> dict[str, Any]:
+    """A request that brings a token and comes to an operation."""
+    if operation == "UpdateSecret":
+        adopted = onboarding.new_secret(json.dumps({MEMBER: token}))
+        return onboarding.detail(secret={"value": {"existing": {"secretArn": adopted}}})
+    source = onboarding.new_secret(former if operation == "PutSecretValue" else token, consent="import")
+    detail = onboarding.detail(secret={"value": {"copyFrom": {"secretArn": source}}})
+    if operation == "PutSecretValue":
+        onboarding.onboard(detail)
+        onboarding.secretsmanager.put_secret_value(SecretId=source, SecretString=token)
+    return detail | {"requestId": secrets.token_hex(8)}
 
 
 def test_two_onboardings_generate_different_tokens(onboarding: Onboarding) -> None:
