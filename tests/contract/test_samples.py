@@ -34,7 +34,7 @@ def test_a_sample_is_an_input_of_its_function(function: str) -> None:
 
 @samples
 def test_a_sample_of_another_form_is_none(function: str) -> None:
-    needed = {"Records", "request", "id", "requestId", "executionArn", "accessId"}
+    needed = {"Records", "request", "id", "requestId", "executionArn", "accessId", "keys"}
     sample = {name: value for name, value in SAMPLES[function].items() if name not in needed}
 
     with pytest.raises(ValidationError):

@@ -96,12 +96,13 @@ class OwnerSight:
 
 @dataclass(frozen=True)
 class SecretSight:
-    """What one look at a secret found. `admits`: some Allow of its policy could admit the service."""
+    """What one look at a secret found. `admits`: some Allow of its policy, named in `statements`, could admit the service."""
 
     exists: bool
     admits: bool
     key_arn: str | None
     evidence: str
+    statements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

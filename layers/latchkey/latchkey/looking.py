@@ -80,9 +80,9 @@ class Looking:
             return SecretSight(False, False, None, f"{at}: {arn} {'is being deleted' if secret else 'does not exist'}")
         policy = secret_policy(self.secretsmanager, arn)
         service = subject.system.reader.service
-        admits = policies.could_admit_service(policy, service, "secretsmanager:GetSecretValue", arn)
-        told = f"{'an' if admits else 'no'} Allow of its policy could admit {service}"
-        return SecretSight(True, admits, self._key_arn(secret.kms_key_id), f"{at}: {arn} exists, {told}")
+        statements = tuple(policies.statements_for_service(policy, service, "secretsmanager:GetSecretValue", arn))
+        told = f"{', '.join(statements) or 'no Allow'} of its policy could admit {service}"
+        return SecretSight(True, bool(statements), self._key_arn(secret.kms_key_id), f"{at}: {arn} exists, {told}", statements)
 
     def revoke(self, grant: Grant) -> None:
         """Revokes a grant; one that has gone meanwhile is revoked."""

@@ -330,16 +330,30 @@ def admits_service(document: Document | None, principal: str, action: str, resou
 
 
 def could_admit_service(document: Document | None, service: str, action: str, resource: str) -> bool:
-    """Is any Allow left, whatever its conditions, that names the service in any of its forms, or everyone?
+    """Is any Allow left, whatever its conditions, that names the service in any of its forms, or everyone?"""
+    return bool(statements_for_service(document, service, action, resource))
+
+
+def statements_for_service(document: Document | None, service: str, action: str, resource: str) -> list[str]:
+    """The Sids of the statements that could admit a service, or their places in the document where they have none.
 
     A service may read as `mediatailor.amazonaws.com` or with its Region in the name; which is not documented.
     """
-    return any(
-        s["Effect"] == "Allow"
-        and _covers(s, "Action", action)
-        and _covers(s, "Resource", resource)
-        and ("NotPrincipal" in s or _is_everyone(s) or any(_is_of_service(name, service) for name in _services(s)))
-        for s in _statements(document or {})
+    return [
+        statement.get("Sid", f"statement {at}")
+        for at, statement in enumerate(_statements(document or {}))
+        if statement["Effect"] == "Allow"
+        and _covers(statement, "Action", action)
+        and _covers(statement, "Resource", resource)
+        and _could_be_service(statement, service)
+    ]
+
+
+def _could_be_service(statement: Statement, service: str) -> bool:
+    return (
+        "NotPrincipal" in statement
+        or _is_everyone(statement)
+        or any(_is_of_service(name, service) for name in _list(_principals(statement).get("Service")))
     )
 
 
@@ -355,10 +369,6 @@ def _names_service(statement: Statement, principal: str) -> bool:
     if "NotPrincipal" in statement:
         return principal not in _list(_by_kind(statement["NotPrincipal"]).get("Service"))
     return _is_everyone(statement) or principal in _list(_principals(statement).get("Service"))
-
-
-def _services(statement: Statement) -> list[str]:
-    return _list(_principals(statement).get("Service"))
 
 
 def _is_of_service(principal: str, service: str) -> bool:

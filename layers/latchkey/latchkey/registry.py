@@ -98,6 +98,10 @@ class Registry:
             record = _access(item) if "version" in item else None
             yield KnownAccess(item["id"], record, _grant_keys(item), is_running="running" in item)
 
+    def keys(self) -> frozenset[str]:
+        """Every key on which a service may hold a grant."""
+        return frozenset(key for access in self.accesses() for key in access.grant_keys)
+
     def unanswered(self, before: datetime) -> Iterator[str]:
         """The executions of the requests that were received before some time and have no outcome."""
         for item in self._table.query("request"):

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from latchkey.accesses import access_id_of, subject_of
+from latchkey.accesses import subject_of
 from latchkey.documents import Document
-from latchkey.grants import Grant, OwnerSight, SecretSight, Sight, judge
 from latchkey.looking import Looking
+from latchkey.ownership import Ownership, read_ownership
 from latchkey.registry import KnownAccess, Registry
 from latchkey.revocations import Revocations
 from latchkey.settings import Settings
-from latchkey.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
@@ -55,11 +54,11 @@ class Sweep:
         """
         known = [*self.registry.accesses()]
         keys = frozenset(key for access in known for key in access.grant_keys)
-        _, grants = self.looking.grants(keys)
-        listed = {name: self.looking.listed(system) for name, system in SYSTEMS.items() if system.configuration}
-        cleaning = {access_id: set[str]() for access_id in self._told_by_registry(known, listed)}
-        for access_id, key in self._told_by_grants(grants, listed):
-            cleaning.setdefault(access_id, set()).add(key)
+        ownership = read_ownership(keys, self.looking, self.settings.place)
+        cleaning = {access_id: set[str]() for access_id in self._told_by_registry(known, ownership)}
+        for owned in ownership.grants:
+            if owned.classed == "orphaned" and owned.access_id:
+                cleaning.setdefault(owned.access_id, set()).add(owned.grant.key_arn)
         ending = [*self.registry.unanswered(datetime.now(UTC) - UNANSWERED)]
         for access_id, on_keys in sorted(cleaning.items()):
             asked = {"accessId": access_id, "keys": sorted(on_keys)}
@@ -67,10 +66,14 @@ class Sweep:
         for execution_arn in ending:
             self._start(self.end_request_machine_arn, event_id, {"executionArn": execution_arn})
         return Swept(
-            accesses=len(known), keys=len(keys), grants=len(grants), cleaning=tuple(sorted(cleaning)), ending=tuple(ending)
+            accesses=len(known),
+            keys=len(keys),
+            grants=len(ownership.grants),
+            cleaning=tuple(sorted(cleaning)),
+            ending=tuple(ending),
         )
 
-    def _told_by_registry(self, known: Iterable[KnownAccess], listed: Mapping[str, Mapping[str, str | None]]) -> Iterator[str]:
+    def _told_by_registry(self, known: Iterable[KnownAccess], ownership: Ownership) -> Iterator[str]:
         """Accesses whose revocations are open, and those whose resource went or reads another secret by now."""
         yield from {revocation.access_id for revocation in self.revocations.open()}
         for access in known:
@@ -78,30 +81,10 @@ class Sweep:
             if record is None or access.is_running:
                 continue
             subject = subject_of(access.access_id, self.settings.place)
-            names = listed.get(record.system, {})
+            names = ownership.listed.get(record.system, {})
             state = "gone" if subject.name not in names else "there" if names[subject.name] == record.secret_arn else "detached"
             if state not in ("there", record.status):
                 yield access.access_id
-
-    def _told_by_grants(
-        self, grants: Iterable[Grant], listed: Mapping[str, Mapping[str, str | None]]
-    ) -> Iterator[tuple[str, str]]:
-        """The access and the key of each grant that looks orphaned, recorded or not."""
-        grants = tuple(grants)
-        secrets: dict[str, SecretSight] = {}
-        for grant in grants:
-            for system in SYSTEMS.values():
-                name = system.reader.resource_of(self.settings.place, grant.name)
-                if name is None or system.name not in listed:
-                    continue
-                access_id = access_id_of(system, name)
-                subject, names = subject_of(access_id, self.settings.place), listed[system.name]
-                named = names.get(name)
-                if named and named not in secrets:
-                    secrets[named] = self.looking.secret(subject, named)
-                sight = Sight(datetime.now(UTC), OwnerSight(name in names, named, "listed"), secrets, grants)
-                if judge(grant, subject.owner, sight, self.settings.place).verdict == "orphaned":
-                    yield access_id, grant.key_arn
 
     def _start(self, machine: str, event_id: str, asked: Mapping[str, Any]) -> None:
         text = json.dumps(asked, sort_keys=True)

@@ -1,0 +1,127 @@
+"""Whose every grant is: from the grant to its source location, its secret, its key and the statements that admit it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from latchkey.accesses import access_id_of, subject_of
+from latchkey.documents import Document
+from latchkey.grants import Grant, OwnerSight, SecretSight, Sight, judge, kind_of
+from latchkey.looking import Looking
+from latchkey.settings import Place
+from latchkey.systems import SYSTEMS
+
+Class = Literal[
+    "in use",
+    "orphaned",
+    "suspect",
+    "of another service",
+    "of a person",
+    "of another account",
+    "of a deleted principal",
+    "of nobody known",
+]
+
+
+@dataclass(frozen=True)
+class Owned:
+    """One grant and what it leads to; what is None it does not lead to."""
+
+    grant: Grant
+    classed: Class
+    reason: str
+    access_id: str | None = None
+    owner: OwnerSight | None = None
+    secret: SecretSight | None = None
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Every grant of some keys, each with its owner, and every resource of every system with the secret it names."""
+
+    grants: tuple[Owned, ...]
+    listed: dict[str, dict[str, str | None]]
+
+
+def read_ownership(keys: Iterable[str], looking: Looking, place: Place) -> Ownership:
+    """Reads everything once, pages to their end: grants by key, resources by system, each secret that a resource names."""
+    _, grants = looking.grants(keys)
+    listed = {name: dict(looking.listed(system)) for name, system in SYSTEMS.items() if system.configuration}
+    return Ownership(tuple(_owned(grants, listed, looking, place)), listed)
+
+
+def _owned(
+    grants: tuple[Grant, ...], listed: dict[str, dict[str, str | None]], looking: Looking, place: Place
+) -> Iterator[Owned]:
+    secrets: dict[str, SecretSight] = {}
+    for grant in grants:
+        named = [(system, system.reader.resource_of(place, grant.name)) for system in SYSTEMS.values() if system.name in listed]
+        system, name = next(((system, name) for system, name in named if name), (None, None))
+        if system is None or name is None:
+            yield Owned(grant, _by_grantee(grant, place), "no service that Latchkey knows names its grants so")
+            continue
+        access_id = access_id_of(system, name)
+        subject, names = subject_of(access_id, place), listed[system.name]
+        secret_arn = names.get(name)
+        if secret_arn and secret_arn not in secrets:
+            secrets[secret_arn] = looking.secret(subject, secret_arn)
+        owner = OwnerSight(name in names, secret_arn, f"listed among {len(names)}" if name in names else "not listed")
+        finding = judge(grant, subject.owner, Sight(datetime.now(UTC), owner, secrets, grants), place)
+        classed = _by_grantee(grant, place) if finding.verdict == "foreign" else finding.verdict
+        yield Owned(grant, classed, finding.reason, access_id, owner, secrets.get(secret_arn or ""))
+
+
+def _by_grantee(grant: Grant, place: Place) -> Class:
+    kind = kind_of(grant, place)
+    return "of another service" if kind == "of a service" else kind
+
+
+class ListedGrant(Document):
+    """One row of the view: a grant, whose it is, and the way from it to the statements that admit the service."""
+
+    grant_id: str
+    key_arn: str
+    name: str | None
+    grantee: str | None
+    classed: Class
+    reason: str
+    access_id: str | None
+    resource_exists: bool | None
+    secret_arn: str | None
+    secret_key_arn: str | None
+    statements: tuple[str, ...]
+
+
+class ListedGrants(Document):
+    """The grants of some keys, the most worrying first."""
+
+    grants: tuple[ListedGrant, ...]
+
+
+_WORRYING: tuple[Class, ...] = ("orphaned", "suspect", "of a deleted principal", "of another account", "of nobody known")
+
+
+def list_ownership(keys: Iterable[str], looking: Looking, place: Place) -> ListedGrants:
+    """The view that a person reads; changes nothing."""
+    rows = [_listed(owned) for owned in read_ownership(keys, looking, place).grants]
+    return ListedGrants(grants=tuple(sorted(rows, key=lambda row: (row.classed not in _WORRYING, row.classed, row.name or ""))))
+
+
+def _listed(owned: Owned) -> ListedGrant:
+    grant, secret = owned.grant, owned.secret
+    return ListedGrant(
+        grantId=grant.grant_id,
+        keyArn=grant.key_arn,
+        name=grant.name,
+        grantee=grant.grantee,
+        classed=owned.classed,
+        reason=owned.reason,
+        accessId=owned.access_id,
+        resourceExists=owned.owner.exists if owned.owner else None,
+        secretArn=grant.secret_arn or (owned.owner.secret_arn if owned.owner else None),
+        secretKeyArn=secret.key_arn if secret else None,
+        statements=secret.statements if secret else (),
+    )
