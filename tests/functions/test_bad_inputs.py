@@ -1,19 +1,19 @@
 """Every function: an input it cannot read is refused by place and rule, without a value of it."""
 
 import io
+import json
 from typing import Any
 
 import pytest
 
 from latchkey.errors import InvalidRequest
 from tests.contract.artefacts import FOLDERS as VERBS
+from tests.contract.artefacts import ROOT
 from tests.functions.account import Account
 from tests.functions.asking import Run, onboarding
 
-# The gate answers what it cannot read with an execution of its own; the others are told of none.
-WITH_REQUEST = [
-    verb for verb in VERBS if verb not in {"identify_accesses", "receive_request", "read_execution", "report_outcome"}
-]
+# Those that are handed a request, as their samples show.
+WITH_REQUEST = [verb for verb in VERBS if "request" in json.loads((ROOT / f"events/functions/{verb}.json").read_text())]
 CANARY = "canary"
 
 
