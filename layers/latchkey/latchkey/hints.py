@@ -24,7 +24,7 @@ type _Printable = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
 
 
 class Hint(Document):
-    """An event that may have orphaned a grant. It decides nothing: only fresh reads do."""
+    """The event for which somebody looked. It decides nothing: only fresh reads do."""
 
     event_id: str
     event_name: str
