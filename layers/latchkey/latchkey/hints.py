@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from latchkey.documents import Document
@@ -24,18 +24,20 @@ type _Printable = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
 
 
 class Hint(Document):
-    """An event that may have orphaned a grant: the accesses it names, and the keys and secrets, as the registry calls them."""
+    """The event for which somebody looked. It decides nothing: only fresh reads do."""
 
     event_id: str
     event_name: str
-    event_time: str
+    event_time: AwareDatetime
+
+
+@dataclass(frozen=True)
+class Concern:
+    """What a hint is about, by the ids of the registry's items: accesses, or the keys and secrets that they refer to."""
+
+    hint: Hint
     accesses: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
-
-    @property
-    def told(self) -> dict[str, str]:
-        """The event alone, for whoever follows the hint: only fresh reads decide."""
-        return {"eventId": self.event_id, "eventName": self.event_name, "eventTime": self.event_time}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class _Record(BaseModel):
     event_id: Annotated[_Printable, Field(alias="eventID")]
     event_name: _Printable
     event_source: str
-    event_time: _Printable
+    event_time: Annotated[AwareDatetime, Field(strict=False)]
     error_code: Any = None
     user_identity: dict[str, Any] | None = None
     request_parameters: dict[str, Any] | None = None
@@ -162,8 +164,8 @@ SOURCES: Final[Mapping[str, Source]] = {
 }
 
 
-def read_hint(event: object, place: Place, own_roles: Collection[str]) -> Hint | None:
-    """What an event of the default bus hints at; None for what failed, for what we did ourselves, and for all else."""
+def read_hint(event: object, place: Place, own_roles: Collection[str]) -> Concern | None:
+    """What an event of the default bus is a hint of; None for what failed, for what we did ourselves, and for all else."""
     try:
         record = _Event.model_validate(event).detail
     except ValidationError:
@@ -176,9 +178,9 @@ def read_hint(event: object, place: Place, own_roles: Collection[str]) -> Hint |
     text = next(_texts(record, source.places), "")
     if not _NAME.fullmatch(text):
         return None
-    items = tuple(source.items(text, place))
     hint = Hint(eventId=record.event_id, eventName=record.event_name, eventTime=record.event_time)
-    return hint.model_copy(update={source.kind: items}) if items else None
+    items = tuple(source.items(text, place))
+    return Concern(hint, **{source.kind: items}) if items else None
 
 
 def _issuer(identity: Any) -> Any:

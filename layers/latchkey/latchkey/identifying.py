@@ -59,9 +59,9 @@ def identify_accesses(
     for message in batch.records:
         try:
             with aws_errors():
-                if hint := read_hint(_event(message), place, own_roles):
-                    for access_id in registry.concerned(hint):
-                        _start(stepfunctions, state_machine_arn, access_id, hint)
+                if concern := read_hint(_event(message), place, own_roles):
+                    for access_id in registry.concerned(concern):
+                        _start(stepfunctions, state_machine_arn, access_id, concern.hint)
         except LatchkeyError as error:
             logger.warning("message failed", message_id=message.message_id, error=type(error).__name__, reason=str(error))
             failed.append(FailedMessage(itemIdentifier=message.message_id))
@@ -78,8 +78,7 @@ def _event(message: Message) -> object:
 
 def _start(stepfunctions: SFNClient, state_machine_arn: str, access_id: str, hint: Hint) -> None:
     name = hashlib.sha256(f"{hint.event_id} {access_id}".encode()).hexdigest()
+    asked = {"accessId": access_id, "hint": hint.model_dump(mode="json", by_alias=True)}
     # The same event a second time: its clean-up is under way or done.
     with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
-        stepfunctions.start_execution(
-            stateMachineArn=state_machine_arn, name=name, input=json.dumps({"accessId": access_id, "hint": hint.told})
-        )
+        stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(asked))

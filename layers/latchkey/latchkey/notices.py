@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from latchkey.accesses import AccessRecord
 from latchkey.cleaning import CleanedUp, KeptGrant, Look, RemovedGrant
 from latchkey.documents import Document
+from latchkey.hints import Hint
 from latchkey.observing import Observation
 from latchkey.outcomes import CaughtError, CheckResult, Failure, publish
 from latchkey.registry import Registry
@@ -18,14 +18,6 @@ from latchkey.revocations import Revocations
 
 if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
-
-
-class Hint(Document):
-    """The event for which somebody looked."""
-
-    event_id: str
-    event_name: str
-    event_time: datetime
 
 
 class Notice(Document):

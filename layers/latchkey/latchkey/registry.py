@@ -18,7 +18,7 @@ from latchkey.settings import settings
 from latchkey.table import ConditionFailed, Table, now_text
 
 if TYPE_CHECKING:
-    from latchkey.hints import Hint
+    from latchkey.hints import Concern
 
 # Longer than the state machine may run.
 STALE_SECONDS = 2 * 3600
@@ -278,10 +278,10 @@ class Registry:
         """The accesses beside this one that refer to a key or secret."""
         return frozenset(self._table.get("resource", resource).get("accesses", ())) - {access_id}
 
-    def concerned(self, hint: Hint) -> list[str]:
+    def concerned(self, concern: Concern) -> list[str]:
         """The accesses that a hint names, if anything is known of them, and those that refer to what it names."""
-        known = {access_id for access_id in hint.accesses if self._table.get("access", access_id).keys() - {"kind", "id"}}
-        items = [self._table.get("resource", resource) for resource in hint.resources]
+        known = {access_id for access_id in concern.accesses if self._table.get("access", access_id).keys() - {"kind", "id"}}
+        items = [self._table.get("resource", resource) for resource in concern.resources]
         return sorted(known.union(*(item.get("accesses", ()) for item in items)))
 
     def requests_of(self, resource: str, *, beside: str) -> list[dict[str, Any]]:
