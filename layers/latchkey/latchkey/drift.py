@@ -76,7 +76,8 @@ def _secret(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     yield Check("secret is under the key", secret.kms_key_id == observed.key.arn, f"{secret.arn} under {secret.kms_key_id}")
     yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn, revokes=True)
     told = f"missing: {', '.join(missing) or 'nothing'}"
-    yield Check("secret policy holds our statements", not missing, told, overwritten=True)
+    # The policy of a secret in deletion is not read, and nothing is attached to it.
+    yield Check("secret policy holds our statements", not missing, told, overwritten=not secret.is_being_deleted)
     told = f"{principal} may {'' if admitted else 'not '}read {secret.arn}"
     yield Check("secret policy admits the reader", admitted, told, revokes=True)
     public = policies.is_public(policy)
