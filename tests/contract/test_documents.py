@@ -11,12 +11,10 @@ import pytest
 from latchkey.outcomes import AccessOnboarded, CheckResult, Resources
 from latchkey.requests import parse_onboarding
 from latchkey.systems import SYSTEMS
-from tests.contract.artefacts import FOLDERS, ROOT, TEMPLATE, sentence_to_folder, states, targets
+from tests.contract.artefacts import ROOT, TEMPLATE
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "local_aws/README.md"]
-STATES = states("onboard-access")
-TERMINALS = {name for name, state in STATES.items() if state["Type"] in {"Succeed", "Fail"}}
 
 
 def section(title: str) -> str:
@@ -80,50 +78,6 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
     relative = [link for link in links if not re.match(r"[a-z]+:", link)]
 
     assert [link for link in relative if not (document.parent / link).exists()] == []
-
-
-[PICTURE] = blocks(README, "mermaid")
-# `check[Check request]`, `value{Brings a<br>value?}`; a store is `bus[(request bus)]`.
-NODES = {name: label.replace("<br>", " ") for name, label in re.findall(r"(\w+)[\[{]([^(\]}][^\]}]*)[\]}]", PICTURE)}
-DRAWN = {label for label in NODES.values() if sentence_to_folder(label) != "receive_request"}
-
-
-def arrows(kind: str) -> set[tuple[str, str]]:
-    """The arrows of a kind between states; `a & b` stands for two nodes."""
-    found: set[tuple[str, str]] = set()
-    for line in PICTURE.splitlines():
-        plain = re.sub(r"[\[{].*?[\]}](?=\s|$)", "", line.strip())
-        parts = re.split(r"\s+(-->|-\.->)(?:\|[^|]*\|)?\s+", plain)
-        for at in range(1, len(parts), 2):
-            if parts[at] == kind:
-                found |= {(a, b) for a in parts[at - 1].split(" & ") for b in parts[at + 1].split(" & ")}
-    return {(NODES[a], NODES[b]) for a, b in found if NODES.get(a) in DRAWN and NODES.get(b) in DRAWN}
-
-
-def test_the_picture_names_every_state_that_does_something_and_no_other() -> None:
-    assert set(STATES) - TERMINALS == DRAWN
-
-
-def test_the_picture_begins_at_the_gate() -> None:
-    assert set(NODES.values()) - DRAWN == {"receive request"}
-    assert "receive_request" in FOLDERS
-
-
-def test_the_picture_goes_the_ways_of_the_state_machine() -> None:
-    ways = {
-        (name, follower)
-        for name, state in STATES.items()
-        for follower in targets({key: value for key, value in state.items() if key != "Catch"})
-    }
-
-    assert arrows("-->") == {way for way in ways if way[1] not in TERMINALS}
-
-
-def test_the_errors_drawn_are_caught_so() -> None:
-    caught = {(name, catcher["Next"]) for name, state in STATES.items() for catcher in state.get("Catch", [])}
-
-    assert arrows("-.->")
-    assert arrows("-.->") <= caught
 
 
 def test_every_system_has_its_row_with_its_sample() -> None:
