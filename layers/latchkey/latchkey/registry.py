@@ -11,18 +11,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
-
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
+from typing import Any
 
 from latchkey import aws
-from latchkey.aws import code_of
-from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
+from latchkey.errors import Conflict, LatchkeyError, NotYetEffective, TransientAwsError
+from latchkey.items import ConditionFailed, Items
 from latchkey.settings import settings
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
 
 # Longer than the timeout of any function that holds one, so that a lease never ends under a living holder.
 LEASE_SECONDS = 180
@@ -32,7 +26,7 @@ LEASE_WAIT_SECONDS = 10
 # Longer than the state machine may run.
 STALE_SECONDS = 2 * 3600
 
-_serialize, _deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
+_RECORD = ("system", "status", "requestId", "keyArn", "secretArn", "resourceArn", "version")
 
 
 @dataclass(frozen=True)
@@ -57,12 +51,8 @@ class NotedKey:
     begun: datetime
 
 
-class Registry:
-    """Items are addressed by `kind` (request, access, resource, lease) and `id`."""
-
-    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+class Registry(Items):
+    """What is recorded of requests, accesses and resources, and who holds which lease."""
 
     def claim_request(self, request_id: str, content_hash: str, execution_arn: str) -> None:
         """Records the request before it changes anything; raises Conflict if its id stands for other content."""
@@ -74,7 +64,7 @@ class Registry:
                 "attribute_not_exists(id) OR (contentHash = :hash AND executionArn = :execution)",
                 {":hash": content_hash, ":execution": execution_arn, ":now": _now()},
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             raise Conflict("this request id has been used for another request") from None
 
     def record_outcome(
@@ -91,7 +81,7 @@ class Registry:
             try:
                 self._update("request", item_id, update, first, values)
                 return detail_type, detail
-            except _ConditionFailed:
+            except ConditionFailed:
                 recorded = self._get("request", item_id)
                 if recorded["contentHash"] == content_hash:
                     return recorded["outcomeType"], recorded["outcome"]
@@ -117,7 +107,7 @@ class Registry:
                 "attribute_not_exists(running) OR running = :me OR runningSince < :stale",
                 values,
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             raise NotYetEffective("another request is working on this access") from None
 
     def has_access(self, access_id: str, execution_arn: str) -> bool:
@@ -126,11 +116,11 @@ class Registry:
 
     def end_access(self, access_id: str, execution_arn: str) -> None:
         """Gives the access free for the next request, if this execution has it."""
-        with suppress(_ConditionFailed):
+        with suppress(ConditionFailed):
             self._update(
                 "access",
                 access_id,
-                "REMOVE running, runningSince, pending, former",
+                "REMOVE running, runningSince, pending, former, previous, undone",
                 "running = :me",
                 {":me": execution_arn},
             )
@@ -144,28 +134,53 @@ class Registry:
         noted = self._get("access", access_id).get("former")
         return noted is not None, json.loads(noted) if noted is not None else None
 
+    def note_undone(self, access_id: str, told: str) -> None:
+        """Notes what is about to be taken back: a try after a crash finishes it, and then tells it too."""
+        self._update("access", access_id, "ADD undone :told", None, {":told": {told}})
+
+    def undone(self, access_id: str) -> tuple[str, ...]:
+        """What has been taken back for the running request."""
+        return tuple(sorted(self._get("access", access_id).get("undone", ())))
+
     def save_access(self, record: AccessRecord, wanted: Mapping[str, Any]) -> AccessRecord:
-        """Writes an access and the request it fulfils, over the version it was read with.
+        """Writes an access and the request it fulfils, over the version it was read with, which is kept for an undo.
 
         Raises TransientAwsError if somebody wrote it in between: read again and decide again.
         """
         saved = replace(record, version=record.version + 1)
+        item = self._get("access", record.access_id)
+        previous = {name: str(item[name]) for name in (*_RECORD, "wanted") if name in item}
         names = {f"#{name}": name for name in _wire(saved)}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": _now()}
-        values[":wanted"] = json.dumps(wanted)
+        values |= {":wanted": json.dumps(wanted), ":previous": json.dumps(previous)}
         settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
         try:
             self._update(
                 "access",
                 saved.access_id,
-                f"SET {settings}, wanted = :wanted, updatedAt = :now",
+                f"SET {settings}, wanted = :wanted, previous = :previous, updatedAt = :now",
                 "attribute_not_exists(version) OR version = :read",
                 values,
                 names,
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             raise TransientAwsError("the access was written by somebody else meanwhile") from None
         return saved
+
+    def restore_access(self, access_id: str, request_id: str) -> None:
+        """Takes back what `save_access` wrote for a request that failed nevertheless; twice equals once."""
+        item = self._get("access", access_id)
+        if item.get("requestId") != request_id or "previous" not in item:
+            return
+        previous = json.loads(item["previous"])
+        names = {f"#{name}": name for name in (*_RECORD, "wanted")}
+        gone = ["previous", *(f"#{name}" for name in (*_RECORD, "wanted") if name not in previous)]
+        kept = [f"#{name} = :{name}" for name in previous]
+        settings = f"SET {', '.join(kept)} " if kept else ""
+        values = {f":{name}": value for name, value in previous.items()} | {":failed": request_id}
+        if previous:
+            values[":version"] = int(item["version"]) + 1
+        self._update("access", access_id, f"{settings}REMOVE {', '.join(gone)}", "requestId = :failed", values, names)
 
     def refer(self, resource: str, access_id: str) -> None:
         """Says, before it uses a key or secret, that an access does; raises NotYetEffective while that is being removed."""
@@ -173,7 +188,7 @@ class Registry:
             self._update(
                 "resource", resource, "ADD accesses :access", "attribute_not_exists(removing)", {":access": {access_id}}
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             raise NotYetEffective(f"{resource} is being removed by another request") from None
 
     def await_removal(self, resource: str) -> None:
@@ -191,22 +206,23 @@ class Registry:
                 "attribute_not_exists(accesses) OR accesses = :only",
                 {":now": _now(), ":only": {access_id}},
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             return False
         return True
 
     def forget(self, resource: str) -> None:
         """Takes a removed key or secret out of the registry, so that its name may be used again."""
-        self._dynamodb.delete_item(TableName=self._table, Key=_item({"kind": "resource", "id": resource}))
+        self._delete("resource", resource)
+
+    def forget_key(self, alias: str, key_arn: str) -> None:
+        """Takes out what was noted of the key of an alias, unless another request has begun a new one."""
+        with suppress(ConditionFailed):
+            self._delete("resource", alias, "keyArn = :arn", {":arn": key_arn})
 
     def forget_closed(self, resource: str) -> None:
         """Finishes a removal that came no further than the thing itself."""
-        with suppress(_ConditionFailed), _conditions():
-            self._dynamodb.delete_item(
-                TableName=self._table,
-                Key=_item({"kind": "resource", "id": resource}),
-                ConditionExpression="attribute_exists(removing)",
-            )
+        with suppress(ConditionFailed):
+            self._delete("resource", resource, "attribute_exists(removing)")
 
     def release(self, resource: str, access_id: str) -> None:
         """Takes back what `refer` said."""
@@ -255,13 +271,14 @@ class Registry:
         Raises NotYetEffective if another holds it for longer than a short wait: the state machine asks again.
         """
         holder, deadline = uuid.uuid4().hex, time.monotonic() + LEASE_WAIT_SECONDS
-        while not self._take(name, holder):
-            if time.monotonic() > deadline:
-                raise NotYetEffective(f"another request is working on {name}")
-            time.sleep(secrets.randbelow(400) / 1000 + 0.1)
         try:
+            while not self._take(name, holder):
+                if time.monotonic() > deadline:
+                    raise NotYetEffective(f"another request is working on {name}")
+                time.sleep(secrets.randbelow(400) / 1000 + 0.1)
             yield
         finally:
+            # Also if it was refused: the answer that it was taken may have been lost.
             self._release(name, holder)
 
     def _take(self, name: str, holder: str) -> bool:
@@ -270,76 +287,20 @@ class Registry:
         condition = "attribute_not_exists(id) OR expiresAt < :now OR holder = :holder"
         try:
             self._put(item, condition, {":now": now, ":holder": holder})
-        except _ConditionFailed:
+        except ConditionFailed:
             return False
         return True
 
     def _release(self, name: str, holder: str) -> None:
-        with suppress(_ConditionFailed), _conditions():
-            self._dynamodb.delete_item(
-                TableName=self._table,
-                Key=_item({"kind": "lease", "id": name}),
-                ConditionExpression="holder = :holder",
-                ExpressionAttributeValues=_item({":holder": holder}),
-            )
-
-    def _get(self, kind: str, item_id: str) -> dict[str, Any]:
-        key = _item({"kind": kind, "id": item_id})
-        item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item", {})
-        return {name: _deserialize(value) for name, value in item.items()}
-
-    def _put(self, item: Mapping[str, Any], condition: str, values: Mapping[str, Any]) -> None:
-        with _conditions():
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item=_item(item),
-                ConditionExpression=condition,
-                ExpressionAttributeValues=_item(values),
-            )
-
-    def _update(
-        self,
-        kind: str,
-        item_id: str,
-        update: str,
-        condition: str | None,
-        values: Mapping[str, Any],
-        names: Mapping[str, str] | None = None,
-    ) -> None:
-        conditional: Any = {"ConditionExpression": condition} if condition else {}
-        conditional |= {"ExpressionAttributeNames": names} if names else {}
-        with _conditions():
-            self._dynamodb.update_item(
-                TableName=self._table,
-                Key=_item({"kind": kind, "id": item_id}),
-                UpdateExpression=update,
-                ExpressionAttributeValues=_item(values),
-                **conditional,
-            )
+        # What was done under the lease is done; a lease that cannot be given back ends by time.
+        with suppress(ConditionFailed, LatchkeyError):
+            self._delete("lease", name, "holder = :holder", {":holder": holder})
 
 
 @cache
 def registry() -> Registry:
     """The registry of this stack."""
     return Registry(aws.dynamodb(), settings().access_table)
-
-
-class _ConditionFailed(Exception):
-    """The item is not as the condition wants it; every caller turns this into what it means there."""
-
-
-@contextmanager
-def _conditions() -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if code_of(error) == "ConditionalCheckFailedException":
-            raise _ConditionFailed from None
-        raise
-
-
-def _item(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _serialize(value) for name, value in values.items()}
 
 
 def _access(item: Mapping[str, Any]) -> AccessRecord:
