@@ -40,15 +40,27 @@ def ensure_key(desired: Desired, kms: KMSClient, registry: Registry) -> Ensured:
         return Ensured(arn=adopted.arn, changed=False, created=adopted.created)
     found = find_key(kms, desired.alias)
     if found is not None and _rotates(found, kms):
-        registry.refer(found.arn, desired.access_id)
+        _refer(found, desired, kms, registry)
         return Ensured(arn=found.arn, changed=desired.made(found.tags), created=found.created)
     # CreateKey has no idempotency token: whoever holds the alias's lease looks again, then makes.
     with registry.lease(f"alias {desired.alias}"):
-        key = find_key(kms, desired.alias) or _create_key(desired, desired.alias, kms, registry)
-        registry.refer(key.arn, desired.access_id)
+        key = find_key(kms, desired.alias)
+        if key is None:
+            key = _create_key(desired, desired.alias, kms, registry)
+        else:
+            _refer(key, desired, kms, registry)
         with settling(key.created):
             kms.enable_key_rotation(KeyId=key.arn, RotationPeriodInDays=desired.request.key.rotation_days)
     return Ensured(arn=key.arn, changed=True, created=key.created)
+
+
+def _refer(key: ObservedKey, desired: Desired, kms: KMSClient, registry: Registry) -> None:
+    """Refers to the key of an alias and looks again: its removal may have come to its end between look and reference."""
+    registry.refer(key.arn, desired.access_id)
+    found = find_key(kms, desired.alias or "")
+    if found is None or found.arn != key.arn or found.state != "Enabled":
+        registry.release(key.arn, desired.access_id)
+        raise TransientAwsError(f"{key.arn} has just been removed by another request")
 
 
 def _rotates(key: ObservedKey, kms: KMSClient) -> bool:
@@ -83,6 +95,8 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
         )["KeyMetadata"]
         key = observed_key(made, desired.tags(shared=True))
     registry.note_key(alias, key.arn)
+    # Before the alias, so that whoever is removing the key does not take the new alias for the one it deletes.
+    registry.refer(key.arn, desired.access_id)
     try:
         with settling(key.created):
             kms.create_alias(AliasName=alias, TargetKeyId=key.arn)
