@@ -117,7 +117,10 @@ def test_a_key_left_without_its_alias_by_a_crash_is_found_again(run: Run, accoun
     assert list(account.picture()["keys"]) == [left]
 
 
-def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(run: Run, account: Account) -> None:
+@pytest.mark.parametrize("next_request", [{}, {"requestId": "request-2", "resource": {"sourceLocation": "news-origin"}}])
+def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(
+    run: Run, account: Account, next_request: dict[str, Any]
+) -> None:
     def lose(**_: object) -> None:
         raise TransientAwsError("an answer that never came")
 
@@ -128,7 +131,7 @@ def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(run: Run
     before = set(account.picture()["keys"])
 
     product_kms().meta.events.unregister("after-call.kms.CreateKey", lose)
-    finished = run("create_key", {"request": onboarding()})
+    finished = run("create_key", {"request": onboarding(**next_request)})
 
     assert set(account.picture()["keys"]) == before
     assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == finished["arn"]
@@ -154,7 +157,7 @@ def test_create_key_is_never_sent_twice_by_botocore(run: Run) -> None:
 
 def note(account: Account, begun: datetime, key: str) -> None:
     """What an earlier try noted of the key it made."""
-    item = {"kind": "resource", "id": ALIAS, "begunAt": begun.isoformat(), "keyArn": key}
+    item = {"kind": "resource", "id": ALIAS, "begunAt": begun.isoformat(), "begunFor": "request-0", "keyArn": key}
     account.dynamodb.put_item(TableName=TABLE, Item={name: {"S": value} for name, value in item.items()})
 
 

@@ -287,7 +287,7 @@ def test_only_a_removal_that_has_begun_is_finished(registry: Registry) -> None:
 
 def test_a_key_that_was_begun_is_known_before_and_after_its_answer(registry: Registry) -> None:
     assert registry.key_noted_for(ALIAS) is None
-    registry.begin_key(ALIAS)
+    registry.begin_key(ALIAS, "request-1")
     begun = registry.key_noted_for(ALIAS)
     assert begun is not None
     assert begun.arn is None
@@ -298,9 +298,9 @@ def test_a_key_that_was_begun_is_known_before_and_after_its_answer(registry: Reg
 
 
 def test_a_key_begun_anew_is_not_taken_for_the_one_before(registry: Registry) -> None:
-    registry.begin_key(ALIAS)
+    registry.begin_key(ALIAS, "request-1")
     registry.note_key(ALIAS, KEY_ARN)
-    registry.begin_key(ALIAS)
+    registry.begin_key(ALIAS, "request-1")
     again = registry.key_noted_for(ALIAS)
     assert again is not None
     assert again.arn is None
@@ -369,7 +369,7 @@ def test_what_is_undone_is_told_until_the_request_ends(registry: Registry) -> No
 
 
 def test_what_is_noted_of_a_newer_key_of_the_alias_is_not_forgotten(registry: Registry) -> None:
-    registry.begin_key(ALIAS)
+    registry.begin_key(ALIAS, "request-1")
     registry.forget_key(ALIAS, KEY_ARN)
     registry.note_key(ALIAS, f"{KEY_ARN}-2")
     registry.forget_key(ALIAS, KEY_ARN)

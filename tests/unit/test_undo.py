@@ -94,7 +94,7 @@ def _made_key(undo: Undo, registry: Registry) -> str:
     tags: list[Any] = [{"TagKey": key, "TagValue": value} for key, value in RUNNING.tags(shared=True).items()]
     key = undo.kms.create_key(Tags=tags)["KeyMetadata"]["Arn"]
     undo.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=text(RUNNING.new_key_policy))
-    registry.begin_key(RUNNING.alias or "")
+    registry.begin_key(RUNNING.alias or "", RUNNING.request.request_id)
     registry.note_key(RUNNING.alias or "", key)
     undo.kms.create_alias(AliasName=RUNNING.alias or "", TargetKeyId=key)
     registry.refer(key, RUNNING.access_id)

@@ -81,9 +81,9 @@ def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
 def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry) -> ObservedKey:
     """Makes the key and its alias. A key begun before, whose alias or even answer is missing, is used again."""
     noted = registry.key_noted_for(alias)
-    key = _begun_key(desired, noted, kms) if noted else None
+    key = _begun_key(noted, kms) if noted else None
     if key is None:
-        registry.begin_key(alias)
+        registry.begin_key(alias, desired.request.request_id)
         made = kms.create_key(
             Description=f"Latchkey: secrets that {desired.system.name} reads",
             KeySpec="SYMMETRIC_DEFAULT",
@@ -106,9 +106,9 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
     return key
 
 
-def _begun_key(desired: Desired, noted: NotedKey, kms: KMSClient) -> ObservedKey | None:
-    """The usable key that an earlier try began, found by its ARN or, if even that was lost, by this request's tag."""
-    key = find_key(kms, noted.arn) if noted.arn else find_key_by_tags(kms, desired.made)
+def _begun_key(noted: NotedKey, kms: KMSClient) -> ObservedKey | None:
+    """The usable key that an earlier try began, found by its ARN or, if even that was lost, by its request's tag."""
+    key = find_key(kms, noted.arn) if noted.arn else find_key_by_tags(kms, noted.request_id)
     if key is None and noted.arn and is_settling(noted.begun):
         raise NotYetEffective(f"{noted.arn} is not known everywhere yet")
     return key if key and key.state == "Enabled" else None

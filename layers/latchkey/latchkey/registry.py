@@ -49,6 +49,7 @@ class NotedKey:
 
     arn: str | None
     begun: datetime
+    request_id: str
 
 
 class Registry(Items):
@@ -254,11 +255,14 @@ class Registry(Items):
     def key_noted_for(self, alias: str) -> NotedKey | None:
         """What is known of the key for an alias before the alias is made, or None if nobody began to make one."""
         item = self._get("resource", alias)
-        return NotedKey(item.get("keyArn"), datetime.fromisoformat(item["begunAt"])) if "begunAt" in item else None
+        if "begunAt" not in item:
+            return None
+        return NotedKey(item.get("keyArn"), datetime.fromisoformat(item["begunAt"]), item["begunFor"])
 
-    def begin_key(self, alias: str) -> None:
-        """Notes that a key is about to be made: should its answer be lost, somebody must look for it."""
-        self._update("resource", alias, "SET begunAt = :now REMOVE keyArn", None, {":now": _now()})
+    def begin_key(self, alias: str, request_id: str) -> None:
+        """Notes that a key is about to be made: should its answer be lost, somebody must look for its request's tag."""
+        values = {":now": _now(), ":request": request_id}
+        self._update("resource", alias, "SET begunAt = :now, begunFor = :request REMOVE keyArn", None, values)
 
     def note_key(self, alias: str, key_arn: str) -> None:
         """Notes a key at once when it is made: until it has its alias, nothing else finds it."""

@@ -130,8 +130,10 @@ class Undo:
         return secret is not None and not secret.is_being_deleted and secret.kms_key_id == key.arn
 
     def _begun_key(self, desired: Desired, noted: NotedKey) -> ObservedKey | None:
-        """The key of a CreateKey whose alias, or even whose answer, is missing."""
-        return find_key(self.kms, noted.arn) if noted.arn else find_key_by_tags(self.kms, desired.made)
+        """The key of a CreateKey whose alias, or even whose answer, is missing; another request's is that one's own."""
+        if noted.arn:
+            return find_key(self.kms, noted.arn)
+        return find_key_by_tags(self.kms, noted.request_id) if noted.request_id == desired.request.request_id else None
 
     def _others(self, desired: Desired, resource: str, in_use: bool) -> list[Desired]:
         """What still refers to a key or secret: the other accesses, and this one as it was before."""
