@@ -12,7 +12,7 @@ ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 LOCK := requirements-dev.txt
 SOURCES := template.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test local deploy lint format update lock clean
+.PHONY: demo test faults local deploy lint format update lock clean
 
 demo: .aws-sam/build/template.yaml ## the main job, from a request on EventBridge to the retired grant
 	@python -m local_aws.demo
@@ -20,6 +20,11 @@ demo: .aws-sam/build/template.yaml ## the main job, from a request on EventBridg
 test: .aws-sam/build/template.yaml ## the whole suite; the pure modules must be covered by their own tests
 	python -m pytest tests/unit tests/policies --cov --cov-report=term
 	python -m pytest tests --ignore=tests/unit --ignore=tests/policies
+
+faults: .aws-sam/build/template.yaml ## every kind of failure at every AWS call of an onboarding, and a table of the outcomes
+	@rm -f .aws-sam/faults.tsv
+	EVERY_FAULT=1 FAULT_TABLE=.aws-sam/faults.tsv python -m pytest tests/workflow/test_faults.py
+	@column -t -s "$$(printf '\t')" .aws-sam/faults.tsv
 
 local: .aws-sam/build/template.yaml ## the embedded AWS with the stack deployed, in the foreground; PORT= chooses the port
 	@exec python -m local_aws --port $(PORT) --deploy

@@ -1,6 +1,7 @@
-"""What a request asks for: service, operation, Region and access key, read off the wire as AWS does."""
+"""What a request asks for: service, operation, Region and access key, read off the wire as AWS does; and how often."""
 
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -35,6 +36,20 @@ class Call:
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
     body: bytes
+
+
+class Calls:
+    """How often each principal called what."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str, str]] = Counter()
+
+    def add(self, principal: str, call: Call) -> None:
+        self.counts[principal, call.service, call.operation] += 1
+
+    def report(self) -> list[dict[str, Any]]:
+        names = ("principal", "service", "operation", "count")
+        return [dict(zip(names, (*key, count), strict=True)) for key, count in sorted(self.counts.items())]
 
 
 @cache

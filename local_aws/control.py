@@ -1,7 +1,6 @@
 """Controls for tests under /_local/: health, faults, assumptions, calls and the origin's log, JSON in and out."""
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,27 +9,13 @@ from ministack.services import cloudformation
 from pydantic import ValidationError
 
 from local_aws.assumptions import CURRENT
-from local_aws.calls import Call
+from local_aws.calls import Calls
 from local_aws.faults import Fault, Faults
 from local_aws.origin import Origin
 from local_aws.rest_json import Response
 
 STACK = "latchkey"
 Answer = tuple[int, Any]
-
-
-class Calls:
-    """How often each principal called what."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, str, str]] = Counter()
-
-    def add(self, principal: str, call: Call) -> None:
-        self.counts[principal, call.service, call.operation] += 1
-
-    def report(self) -> list[dict[str, Any]]:
-        names = ("principal", "service", "operation", "count")
-        return [dict(zip(names, (*key, count), strict=True)) for key, count in sorted(self.counts.items())]
 
 
 class Control:
@@ -59,6 +44,7 @@ class Control:
         return {
             "health": {"GET": lambda _: self._health()},
             "faults": {
+                "GET": lambda _: self.faults.met.report(),
                 "POST": lambda body: self.faults.add(Fault.model_validate_json(body)),
                 "DELETE": lambda _: self.faults.clear(),
             },

@@ -1,6 +1,7 @@
 """Starts the embedded AWS as its own process and speaks to it."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -32,17 +33,24 @@ def until[T](probe: Callable[[], T], what: str, seconds: float = 10) -> T:
 
 
 class Embedded:
-    """`with Embedded(deploy=True) as aws:` gives a running account; `deploy` also deploys the built template."""
+    """`with Embedded(deploy=True) as aws:` gives a running account; `deploy` also deploys the built template.
 
-    def __init__(self, *, deploy: bool = False) -> None:
+    One that is `hurried` has state machines pause for a 200th of their time, and botocore try once, so that only the state
+    machines try again.
+    """
+
+    def __init__(self, *, deploy: bool = False, hurried: bool = False) -> None:
         self._deploy = deploy
+        self._environment = os.environ | ({"SFN_WAIT_SCALE": "0.005", "AWS_MAX_ATTEMPTS": "1"} if hurried else {})
         self.url = self.origin_url = ""
         self._clients: dict[tuple[object, ...], Any] = {}
 
     def __enter__(self) -> Self:
         self._log = tempfile.NamedTemporaryFile(prefix="local-aws-", suffix=".log")
         command = [sys.executable, "-m", "local_aws", "--port", "0", *(["--deploy"] if self._deploy else [])]
-        self._process = subprocess.Popen(command, cwd=REPOSITORY, stdout=self._log, stderr=subprocess.STDOUT)
+        self._process = subprocess.Popen(
+            command, cwd=REPOSITORY, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT
+        )
         try:
             until(self._has_started, "local AWS ready", 180 if self._deploy else 40)
         except BaseException:

@@ -1,63 +1,128 @@
-"""Faults that tests inject into calls: an error before or after the effect, or a connection that just ends."""
+"""Faults that tests inject into calls: an error before or after the effect, a lost answer, a killed function, a held call."""
 
+import asyncio
 import json
-from typing import Literal
+import re
+from dataclasses import dataclass, field
+from typing import Literal, Self
 from xml.sax.saxutils import escape
 
 from hypercorn.asyncio.tcp_server import TCPServer
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from local_aws.calls import Call, Message, service_model
+from local_aws.calls import Call, Calls, Message, service_model
+from local_aws.invocations import Invocation
 from local_aws.rest_json import Response, ServiceError, error_response
 
 
 class Fault(BaseModel):
-    """The next `times` calls of this operation answer `error`; `timeout` drops the connection instead."""
+    """What the calls it names meet, from the `call`-th of them on, `times` times.
+
+    Calls are named by service and operation, by the request for which a function makes them, by a regular expression for
+    the caller's ARN, or by all of these. A `lasting` fault pins the first call that it meets: until the faults are cleared,
+    every such call of that caller meets it. The error `timeout` drops the connection, `killed` ends the function's process,
+    `hold` lets the call wait until the faults are cleared.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    service: str
-    operation: str
+    service: str | None = None
+    operation: str | None = None
+    request: str | None = None
+    caller: str | None = None
+    call: int = Field(default=1, ge=1)
     error: str = Field(min_length=1)
     status: int = Field(default=400, ge=400, le=599)
     times: int = Field(default=1, ge=1)
     when: Literal["before", "after"] = "before"
     message: str = ""
+    lasting: bool = False
 
-    @field_validator("service")
+    @field_validator("caller")
     @classmethod
-    def _known(cls, service: str) -> str:
+    def _readable(cls, caller: str | None) -> str | None:
         try:
-            service_model(service)
-        except Exception:
-            raise ValueError("not a service that boto3 knows") from None
-        return service
+            re.compile(caller or "")
+        except re.error:
+            raise ValueError("not a regular expression") from None
+        return caller
+
+    @model_validator(mode="after")
+    def _names_calls(self) -> Self:
+        if (self.service is None) != (self.operation is None):
+            raise ValueError("service and operation belong together")
+        if self.service is None and self.request is None and self.caller is None:
+            raise ValueError("no call is named")
+        if self.service is not None:
+            _must_exist(self.service, self.operation or "")
+        return self
+
+    def names(self, call: Call, principal: str, request_id: str | None) -> bool:
+        """Is the call one of those that it is for?"""
+        return (
+            (self.service is None or (self.service, self.operation) == (call.service, call.operation))
+            and (self.request is None or self.request == request_id)
+            and (self.caller is None or re.search(self.caller, principal) is not None)
+        )
+
+
+def _must_exist(service: str, operation: str) -> None:
+    try:
+        operations = service_model(service).operation_names
+    except Exception:
+        raise ValueError("not a service that boto3 knows") from None
+    if operation not in operations:
+        raise ValueError(f"{service} has no operation {operation}")
+
+
+@dataclass
+class Strike:
+    """A fault on its way: how many of its calls came, how many it struck, and which call it lasts for."""
+
+    fault: Fault
+    seen: int = 0
+    struck: int = 0
+    pinned: tuple[str, str, str] | None = None
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def meets(self, call: Call, principal: str, request_id: str | None) -> bool:
+        if not self.fault.names(call, principal, request_id):
+            return False
+        same = (principal, call.service, call.operation)
+        if self.pinned:
+            return self.pinned == same
+        self.seen += 1
+        if self.seen < self.fault.call or self.struck == self.fault.times:
+            return False
+        self.struck += 1
+        self.pinned = same if self.fault.lasting else None
+        return True
 
 
 class Faults:
-    """The faults still to come, in the order in which they were asked for."""
+    """The faults asked for, in that order; `met` counts the calls that met them."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Fault, list[int]]] = []
+        self._strikes: list[Strike] = []
+        self.met = Calls()
 
     def add(self, fault: Fault) -> None:
-        if fault.operation not in service_model(fault.service).operation_names:
-            raise ValueError(f"{fault.service} has no operation {fault.operation}")
-        self._waiting.append((fault, [fault.times]))
+        self._strikes.append(Strike(fault))
 
     def clear(self) -> None:
-        self._waiting.clear()
+        """Forgets them all, and lets the calls that are held go on."""
+        for strike in self._strikes:
+            strike.released.set()
+        self._strikes.clear()
+        self.met.counts.clear()
 
-    def take(self, call: Call) -> Fault | None:
-        """The fault that this call meets, counted down."""
-        for entry in self._waiting:
-            fault, left = entry
-            if (fault.service, fault.operation) == (call.service, call.operation):
-                left[0] -= 1
-                if left[0] == 0:
-                    self._waiting.remove(entry)
-                return fault
-        return None
+    def take(self, call: Call, principal: str, invocation: Invocation | None) -> Strike | None:
+        """The fault that this call meets."""
+        request_id = invocation.request_id if invocation else None
+        found = next((strike for strike in self._strikes if strike.meets(call, principal, request_id)), None)
+        if found:
+            self.met.add(principal, call)
+        return found
 
 
 def fault_response(fault: Fault, call: Call) -> Response:

@@ -18,6 +18,7 @@ from local_aws import gaps
 from local_aws.account import ACCOUNT, REGION, furnish
 from local_aws.control import STACK, Control
 from local_aws.faults import track_connections
+from local_aws.invocations import follow_invocations
 from local_aws.mediatailor import MediaTailor
 from local_aws.origin import Origin
 from local_aws.server import Router
@@ -33,6 +34,7 @@ async def run(listener: socket.socket, host: str, endpoint: str, *, deploy: bool
         asyncio.get_running_loop().add_signal_handler(name, ended.set)
     gaps.apply()
     track_connections()
+    follow_invocations()
     mediatailor = MediaTailor()
     control = Control(Origin(mediatailor.locations, host), ACCOUNT, REGION)
     server = asyncio.create_task(serve(Router(control, mediatailor), _config(listener), shutdown_trigger=ended.wait))

@@ -13,7 +13,8 @@ from ministack.core.responses import set_request_account_id, set_request_region
 from local_aws.authorize import Caller, UnknownCallerError, caller_of
 from local_aws.calls import App, Call, Message, Receive, Send, call_of
 from local_aws.control import Control
-from local_aws.faults import drop_connection, fault_response
+from local_aws.faults import Strike, drop_connection, fault_response
+from local_aws.invocations import Invocation, invocation_of
 from local_aws.mediatailor import MediaTailor
 from local_aws.rest_json import Request, Response, Service, ServiceError, error_response
 from local_aws.trail import TRAIL
@@ -49,19 +50,18 @@ class Router:
 
     async def _serve(self, call: Call, scope: Message, receive: Receive, send: Send) -> None:
         caller = _caller(call)
-        self._control.calls.add(caller.arn if caller else "unknown", call)
-        fault = self._control.faults.take(call)
-        if fault is None and call.service not in self.models and not is_recorded(call):
+        principal, invocation = caller.arn if caller else "unknown", invocation_of(call)
+        self._control.calls.add(principal, call)
+        strike = self._control.faults.take(call, principal, invocation)
+        if strike is None and call.service not in self.models and not is_recorded(call):
             await self._inner(scope, _replay(call.body, receive), send)  # may stream
             return
-        if fault is None or fault.when == "after":
-            response = await self._answer(call, caller, scope, receive)
-        if fault is None:
-            await _send(send, response)
-        elif fault.error == "timeout":
-            drop_connection(scope)
-        else:
-            await _send(send, fault_response(fault, call))
+        if strike and strike.fault.when == "before" and await _strikes(strike, call, invocation, scope, send):
+            return
+        response = await self._answer(call, caller, scope, receive)
+        if strike and strike.fault.when == "after" and await _strikes(strike, call, invocation, scope, send):
+            return
+        await _send(send, response)
 
     async def _answer(self, call: Call, caller: Caller | None, scope: Message, receive: Receive) -> Response:
         _enter_request(call, scope)
@@ -91,6 +91,22 @@ class Router:
         except Exception:
             _LOG.exception("%s %s failed", call.service, call.operation)
             return error_response(ServiceError("InternalServiceError", "local_aws failed; see its output", 500))
+
+
+async def _strikes(strike: Strike, call: Call, invocation: Invocation | None, scope: Message, send: Send) -> bool:
+    """Lets the fault take effect; whether it ends the call."""
+    match strike.fault.error:
+        case "hold":
+            await strike.released.wait()
+            return False
+        case "killed" if invocation:
+            invocation.kill()
+            drop_connection(scope)
+        case "timeout" | "killed":
+            drop_connection(scope)
+        case _:
+            await _send(send, fault_response(strike.fault, call))
+    return True
 
 
 def _authorize(service: Service, request: Request) -> None:

@@ -21,7 +21,8 @@ from tests.contract.artefacts import (
     tasks,
 )
 
-# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and the Lambda API's exceptions
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and the Lambda API's exceptions; a function
+# that crashes comes by the name in its answer: https://github.com/awslabs/aws-deployment-framework/issues/758
 RESERVED = {
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
@@ -29,6 +30,8 @@ RESERVED = {
     "Lambda.ServiceException",
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Runtime.OutOfMemory",
     "Sandbox.Timedout",
     "States.ALL",
     "States.Timeout",

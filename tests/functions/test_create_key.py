@@ -9,8 +9,10 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 
+from latchkey import aws
 from latchkey.aws import kms_once as product_kms
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
+from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, ADOPT, CONFIGURE_ROLE, REGION, ROOT, TABLE, Account
 from tests.functions.asking import Run, onboarding
 from tests.functions.media_tailor import Raw
@@ -115,7 +117,10 @@ def test_a_key_left_without_its_alias_by_a_crash_is_found_again(run: Run, accoun
     assert list(account.picture()["keys"]) == [left]
 
 
-def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(run: Run, account: Account) -> None:
+@pytest.mark.parametrize("next_request", [{}, {"requestId": "request-2", "resource": {"sourceLocation": "news-origin"}}])
+def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(
+    run: Run, account: Account, next_request: dict[str, Any]
+) -> None:
     def lose(**_: object) -> None:
         raise TransientAwsError("an answer that never came")
 
@@ -126,7 +131,7 @@ def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(run: Run
     before = set(account.picture()["keys"])
 
     product_kms().meta.events.unregister("after-call.kms.CreateKey", lose)
-    finished = run("create_key", {"request": onboarding()})
+    finished = run("create_key", {"request": onboarding(**next_request)})
 
     assert set(account.picture()["keys"]) == before
     assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == finished["arn"]
@@ -152,7 +157,7 @@ def test_create_key_is_never_sent_twice_by_botocore(run: Run) -> None:
 
 def note(account: Account, begun: datetime, key: str) -> None:
     """What an earlier try noted of the key it made."""
-    item = {"kind": "resource", "id": ALIAS, "begunAt": begun.isoformat(), "keyArn": key}
+    item = {"kind": "resource", "id": ALIAS, "begunAt": begun.isoformat(), "begunFor": "request-0", "keyArn": key}
     account.dynamodb.put_item(TableName=TABLE, Item={name: {"S": value} for name, value in item.items()})
 
 
@@ -184,6 +189,33 @@ def test_a_key_that_is_being_removed_takes_no_new_access(run: Run, account: Acco
 
     with pytest.raises(NotYetEffective, match="is being removed by another request"):
         run("create_key", {"request": onboarding()})
+
+
+def test_a_key_whose_alias_an_undo_has_just_deleted_gets_no_alias_again(run: Run, account: Account) -> None:
+    made = run("create_key", {"request": onboarding()})
+    registry().begin_removal(made["arn"], "mediatailor/sourceLocation/sports-origin")
+    account.kms.delete_alias(AliasName=ALIAS)
+
+    with pytest.raises(NotYetEffective, match="is being removed by another request"):
+        run("create_key", {"request": onboarding(requestId="request-2", resource={"sourceLocation": "news-origin"})})
+
+    assert ALIAS not in [alias["AliasName"] for alias in account.kms.list_aliases()["Aliases"]]
+
+
+def test_a_key_whose_removal_ends_between_look_and_reference_is_not_used(run: Run, account: Account) -> None:
+    made = run("create_key", {"request": onboarding()})
+    ends = [ALIAS]
+
+    def end_removal(**_: Any) -> None:
+        if ends:
+            account.kms.delete_alias(AliasName=ends.pop())
+
+    aws.dynamodb().meta.events.register("before-call.dynamodb.UpdateItem", end_removal)
+
+    with pytest.raises(TransientAwsError, match="has just been removed by another request"):
+        run("create_key", {"request": onboarding(requestId="request-2", resource={"sourceLocation": "news-origin"})})
+
+    assert references(account, made["arn"]) == ["mediatailor/sourceLocation/sports-origin"]
 
 
 def test_an_adopted_key_keeps_its_own_settings(run: Run, account: Account) -> None:

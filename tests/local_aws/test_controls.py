@@ -1,15 +1,20 @@
 """The controls under /_local/: health, faults, assumptions, calls; wrong input changes nothing."""
 
+import io
+import json
 import urllib.error
 import urllib.request
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from local_aws.embedded import Embedded
+from local_aws.embedded import ACCOUNT, Embedded, until
 from tests.local_aws.conftest import Access
+from tests.local_aws.gap_account import Account, allow
 
 ONCE = Config(retries={"total_max_attempts": 1})
 
@@ -81,6 +86,82 @@ def test_cleared_faults_do_not_strike(local: Embedded) -> None:
     local.client("kms", config=ONCE).list_keys()
 
 
+def test_a_fault_strikes_the_nth_call_and_lasts_for_its_kind_alone(local: Embedded) -> None:
+    fault = {"caller": ":root$", "call": 2, "error": "X", "lasting": True}
+    local.control("POST", "faults", fault)
+    kms, iam = local.client("kms", config=ONCE), local.client("iam", config=ONCE)
+    iam.list_roles()
+    for _ in range(2):
+        with pytest.raises(ClientError, match="X"):
+            kms.list_keys()
+    iam.list_roles()
+    met = [{"principal": f"arn:aws:iam::{ACCOUNT}:root", "service": "kms", "operation": "ListKeys", "count": 2}]
+    assert local.control("GET", "faults") == met
+    local.control("DELETE", "faults")
+    assert local.control("GET", "faults") == []
+    kms.list_keys()
+
+
+@pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
+def test_a_held_call_waits_before_or_after_its_effect(local: Embedded, access: Access, when: str, effect: bool) -> None:
+    local.control("POST", "faults", {"service": "kms", "operation": "DisableKey", "error": "hold", "when": when})
+    kms = local.client("kms", config=ONCE)
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(kms.disable_key, KeyId=access.key)
+        until(lambda: local.control("GET", "faults"), "the held call")
+        until(lambda: _is_enabled(local, access) is not effect, "the effect of the held call")
+        assert not held.done()
+        local.control("DELETE", "faults")
+        held.result(10)
+    assert not _is_enabled(local, access)
+
+
+def _is_enabled(local: Embedded, access: Access) -> bool:
+    enabled: bool = local.client("kms").describe_key(KeyId=access.key)["KeyMetadata"]["Enabled"]
+    return enabled
+
+
+FUNCTION = """
+import boto3
+from botocore.config import Config
+
+def lambda_handler(event, context):
+    kms = boto3.client("kms", config=Config(retries={"total_max_attempts": 1}))
+    kms.disable_key(KeyId=event["key"])
+    return kms.describe_key(KeyId=event["key"])["KeyMetadata"]["Enabled"]
+"""
+
+
+@pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
+def test_a_killed_function_ends_at_the_call_that_it_makes_for_a_request(
+    local: Embedded, access: Access, when: str, effect: bool
+) -> None:
+    account, packed = Account(local), io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("app.py", FUNCTION)
+    name = account.unique("function")
+    account.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Handler="app.lambda_handler",
+        Role=account.role(allow("kms:*")).arn,
+        Code={"ZipFile": packed.getvalue()},
+        TracingConfig={"Mode": "Active"},
+    )
+
+    def invoke(request: str) -> Any:
+        event = json.dumps({"request": {"requestId": request}, "key": access.key})
+        return json.load(account.client("lambda").invoke(FunctionName=name, Payload=event)["Payload"])
+
+    local.control("POST", "faults", {"request": "request-1", "error": "killed", "when": when})
+    assert invoke("request-1")["errorType"] == "Runtime.ExitError"
+    assert _is_enabled(local, access) is not effect
+    assert [call["operation"] for call in local.control("GET", "faults")] == ["DisableKey"]
+
+    local.control("POST", "faults", {"request": "request-1", "error": "killed"})
+    assert invoke("request-2") is False
+
+
 def test_calls_are_counted_by_principal_and_operation(local: Embedded, access: Access) -> None:
     local.control("DELETE", "calls")
     role = local.assume("arn:aws:iam::000000000000:role/MediaTailorManagement")
@@ -104,6 +185,9 @@ def test_calls_are_counted_by_principal_and_operation(local: Embedded, access: A
         ("POST", "faults", {"service": "kms", "operation": "ListLocks", "error": "X"}),
         ("POST", "faults", {"service": "locks", "operation": "ListKeys", "error": "X"}),
         ("POST", "faults", {"service": "kms", "operation": "ListKeys", "error": "X", "when": "during"}),
+        ("POST", "faults", {"service": "kms", "error": "X"}),
+        ("POST", "faults", {"error": "X"}),
+        ("POST", "faults", {"caller": "(", "error": "X"}),
         ("PUT", "assumptions", {"emptyPages": True, "grantForm": "role"}),
         ("PUT", "assumptions", {"emptyPages": True, "trail": {"lose": 2}}),
         ("PUT", "assumptions", {"emptyPages": True, "unheardOf": 1}),

@@ -9,14 +9,13 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-import latchkey.table
 from latchkey.accesses import AccessRecord
-from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
+from latchkey.aws import settling
+from latchkey.errors import AccessDenied, Conflict, NotYetEffective, TransientAwsError
 from latchkey.registry import STALE_SECONDS, Registry
-from latchkey.table import LEASE_SECONDS, Table
+from latchkey.table import Table
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE, SECRET_ARN, detail
 
 ACCESS, OTHER_ACCESS = (f"mediatailor/sourceLocation/{name}-origin" for name in ("sports", "news"))
@@ -290,7 +289,7 @@ def test_only_a_removal_that_has_begun_is_finished(registry: Registry) -> None:
 
 def test_a_key_that_was_begun_is_known_before_and_after_its_answer(registry: Registry) -> None:
     assert registry.key_noted_for(ALIAS) is None
-    registry.begin_key(ALIAS)
+    registry.begin_key(ALIAS, "request-1")
     begun = registry.key_noted_for(ALIAS)
     assert begun is not None
     assert begun.arn is None
@@ -301,9 +300,9 @@ def test_a_key_that_was_begun_is_known_before_and_after_its_answer(registry: Reg
 
 
 def test_a_key_begun_anew_is_not_taken_for_the_one_before(registry: Registry) -> None:
-    registry.begin_key(ALIAS)
+    registry.begin_key(ALIAS, "request-1")
     registry.note_key(ALIAS, KEY_ARN)
-    registry.begin_key(ALIAS)
+    registry.begin_key(ALIAS, "request-1")
     again = registry.key_noted_for(ALIAS)
     assert again is not None
     assert again.arn is None
@@ -319,76 +318,65 @@ def test_a_secret_knows_the_hosts_that_its_token_goes_to(registry: Registry) -> 
     assert registry.origin_hosts("latchkey/b") == frozenset()
 
 
-def test_a_lease_is_held_alone_and_given_back(registry: Registry) -> None:
-    with registry.lease("alias a"), registry.lease("alias b"):
-        with pytest.raises(NotYetEffective, match="another request is working on alias a"), registry.lease("alias a"):
-            raise AssertionError("two hold the lease")
-        assert item("lease", "alias a")
-    assert item("lease", "alias a") == {}
-    with registry.lease("alias a"):
-        assert item("lease", "alias a")
-
-
-def test_a_lease_is_given_back_when_the_work_fails(registry: Registry) -> None:
-    with pytest.raises(Conflict), registry.lease("alias a"):
-        raise Conflict("of the work")
-    assert item("lease", "alias a") == {}
-
-
-def test_a_lease_outlives_every_function_that_may_hold_one(registry: Registry) -> None:
-    with registry.lease("alias a"):
-        assert item("lease", "alias a")["expiresAt"] >= int(time.time()) + LEASE_SECONDS - 2
-
-
-def test_a_lease_left_by_a_crash_ends_by_time(registry: Registry) -> None:
-    table = boto3.resource("dynamodb").Table("accesses")
-    lost: dict[str, str | int] = {"kind": "lease", "id": "alias a", "holder": "lost", "expiresAt": int(time.time()) - 1}
-    table.put_item(Item=lost)
-    with registry.lease("alias a"):
-        assert item("lease", "alias a")["holder"] != "lost"
-    table.put_item(Item=lost | {"expiresAt": int(time.time()) + 60})
-    with pytest.raises(NotYetEffective), registry.lease("alias a"):
-        raise AssertionError("two hold the lease")
-
-
-def test_a_lease_that_is_given_back_soon_is_waited_for(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latchkey.table, "LEASE_WAIT_SECONDS", 10)
-    holder = registry.lease("alias a")
-    holder.__enter__()
-    waits: list[float] = []
-
-    def give_back(seconds: float) -> None:
-        waits.append(seconds)
-        holder.__exit__(None, None, None)
-
-    monkeypatch.setattr("latchkey.table.time.sleep", give_back)
-    with registry.lease("alias a"):
-        assert len(waits) == 1
-
-
-def test_a_late_holder_does_not_give_back_the_lease_of_the_next(registry: Registry) -> None:
-    table = boto3.resource("dynamodb").Table("accesses")
-    with registry.lease("alias a"):
-        table.put_item(Item={"kind": "lease", "id": "alias a", "holder": "next", "expiresAt": int(time.time()) + 60})
-    assert item("lease", "alias a")["holder"] == "next"
-
-
 @pytest.mark.parametrize("call", ["begin_removal", "refer", "begin_access", "end_access", "forget_closed"])
 def test_a_busy_table_is_not_taken_for_a_condition(call: str) -> None:
     dynamodb = boto3.client("dynamodb")
     arguments = {"begin_access": (ACCESS, WANTED, EXECUTION_ARN), "forget_closed": (SECRET,)}.get(call, (SECRET, ACCESS))
     with Stubber(dynamodb) as stubber:
         stubber.add_client_error("delete_item" if call == "forget_closed" else "update_item", "ThrottlingException")
-        with pytest.raises(ClientError, match="ThrottlingException"):
+        with pytest.raises(TransientAwsError, match="ThrottlingException"):
             getattr(Registry(Table(dynamodb, "accesses")), call)(*arguments)
 
 
-@pytest.mark.parametrize("operation", ["put_item", "delete_item"])
-def test_other_answers_of_the_table_are_not_taken_for_a_condition(operation: str) -> None:
+def test_the_registry_never_settles() -> None:
     dynamodb = boto3.client("dynamodb")
     with Stubber(dynamodb) as stubber:
-        if operation == "delete_item":
-            stubber.add_response("put_item", {})
-        stubber.add_client_error(operation, "ThrottlingException")
-        with pytest.raises(ClientError, match="ThrottlingException"), Registry(Table(dynamodb, "accesses")).lease("alias a"):
-            pass
+        stubber.add_client_error("get_item", "AccessDeniedException")
+        with pytest.raises(AccessDenied), settling(datetime.now(UTC)):
+            Registry(Table(dynamodb, "accesses")).access(ACCESS)
+
+
+def test_an_access_recorded_for_a_request_that_failed_is_as_before(registry: Registry) -> None:
+    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.save_access(RECORD, WANTED)
+    for _ in range(2):
+        registry.restore_access(ACCESS, RECORD.request_id)
+        assert registry.access(ACCESS) is None
+        assert registry.wanted_before(ACCESS) is None
+    first = registry.save_access(RECORD, WANTED)
+    registry.end_access(ACCESS, EXECUTION_ARN)
+    registry.save_access(replace(first, request_id="request-2", key_arn=f"{KEY_ARN}-2"), OTHER_WANTED)
+    for _ in range(2):
+        registry.restore_access(ACCESS, "request-2")
+        assert registry.access(ACCESS) == replace(first, version=3)
+        assert registry.wanted_before(ACCESS) == WANTED
+
+
+def test_a_recorded_access_that_has_ended_well_stays(registry: Registry) -> None:
+    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    saved = registry.save_access(RECORD, WANTED)
+    registry.restore_access(ACCESS, "request-2")
+    registry.end_access(ACCESS, EXECUTION_ARN)
+    registry.restore_access(ACCESS, RECORD.request_id)
+    assert registry.access(ACCESS) == saved
+
+
+def test_what_is_undone_is_told_until_the_request_ends(registry: Registry) -> None:
+    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    for told in ("b is deleted", "a is deleted", "b is deleted"):
+        registry.note_undone(ACCESS, told)
+    assert registry.undone(ACCESS) == ("a is deleted", "b is deleted")
+    registry.end_access(ACCESS, EXECUTION_ARN)
+    assert registry.undone(ACCESS) == ()
+
+
+def test_what_is_noted_of_a_newer_key_of_the_alias_is_not_forgotten(registry: Registry) -> None:
+    registry.begin_key(ALIAS, "request-1")
+    registry.forget_key(ALIAS, KEY_ARN)
+    registry.note_key(ALIAS, f"{KEY_ARN}-2")
+    registry.forget_key(ALIAS, KEY_ARN)
+    noted = registry.key_noted_for(ALIAS)
+    assert noted
+    assert noted.arn == f"{KEY_ARN}-2"
+    registry.forget_key(ALIAS, f"{KEY_ARN}-2")
+    assert registry.key_noted_for(ALIAS) is None

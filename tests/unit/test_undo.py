@@ -62,8 +62,8 @@ def test_a_request_that_failed_before_its_secret_was_made_refers_to_it_no_longer
 def test_a_key_that_was_made_is_deleted_late_and_its_alias_at_once(undo: Undo, registry: Registry) -> None:
     registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
     key = _made_key(undo, registry)
-    assert undo(RUNNING, EXECUTION_ARN).undone == (f"{key} is scheduled for deletion in 7 days",)
-    assert undo(RUNNING, EXECUTION_ARN).undone == ()
+    for _ in range(2):
+        assert undo(RUNNING, EXECUTION_ARN).undone == (f"{key} is scheduled for deletion in 7 days",)
     assert undo.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
     assert [one for one in undo.kms.list_aliases()["Aliases"] if one["AliasName"] == RUNNING.alias] == []
 
@@ -73,9 +73,9 @@ def test_a_key_that_another_access_refers_to_stays(undo: Undo, registry: Registr
     key = _made_key(undo, registry)
     registry.refer(key, OTHER.access_id)
     registry.begin_access(OTHER.access_id, OTHER.request.wire, f"{EXECUTION_ARN}-2")
-    [told] = undo(RUNNING, EXECUTION_ARN).undone
-    assert told == f"the policy of {key} is without this request's statements"
-    assert undo(RUNNING, EXECUTION_ARN).undone == ()
+    for _ in range(2):
+        [told] = undo(RUNNING, EXECUTION_ARN).undone
+        assert told == f"the policy of {key} is without this request's statements"
     assert undo.kms.describe_key(KeyId=RUNNING.alias or "")["KeyMetadata"]["KeyState"] == "Enabled"
     assert registry.others(key, RUNNING.access_id) == {OTHER.access_id}
 
@@ -94,7 +94,7 @@ def _made_key(undo: Undo, registry: Registry) -> str:
     tags: list[Any] = [{"TagKey": key, "TagValue": value} for key, value in RUNNING.tags(shared=True).items()]
     key = undo.kms.create_key(Tags=tags)["KeyMetadata"]["Arn"]
     undo.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=text(RUNNING.new_key_policy))
-    registry.begin_key(RUNNING.alias or "")
+    registry.begin_key(RUNNING.alias or "", RUNNING.request.request_id)
     registry.note_key(RUNNING.alias or "", key)
     undo.kms.create_alias(AliasName=RUNNING.alias or "", TargetKeyId=key)
     registry.refer(key, RUNNING.access_id)

@@ -139,6 +139,18 @@ def outcomes(aws: Embedded) -> Outcomes:
     return Outcomes(aws)
 
 
+@pytest.fixture(scope="session")
+def hurried() -> Iterator[Embedded]:
+    """Another account, in which hardly anybody waits: for the loops over many requests."""
+    with Embedded(deploy=True, hurried=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def hurried_outcomes(hurried: Embedded) -> Outcomes:
+    return Outcomes(hurried)
+
+
 @pytest.fixture
 def onboarding(aws: Embedded, outcomes: Outcomes) -> Iterator[Onboarding]:
     yield Onboarding(aws, outcomes)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 type ClientOf = Callable[[str], Any]
 
-# Standard mode rides out short throttling itself; the state machine's Retry takes over where four attempts do not suffice.
-_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=3, read_timeout=10)
+# Standard mode rides out short throttling itself; the state machine's Retry takes over where its attempts do not suffice.
+_CONFIG = Config(retries={"mode": "standard"}, connect_timeout=3, read_timeout=10)
 
 _ONCE = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 

@@ -40,15 +40,27 @@ def ensure_key(desired: Desired, kms: KMSClient, registry: Registry) -> Ensured:
         return Ensured(arn=adopted.arn, changed=False, created=adopted.created)
     found = find_key(kms, desired.alias)
     if found is not None and _rotates(found, kms):
-        registry.refer(found.arn, desired.access_id)
+        _refer(found, desired, kms, registry)
         return Ensured(arn=found.arn, changed=desired.made(found.tags), created=found.created)
     # CreateKey has no idempotency token: whoever holds the alias's lease looks again, then makes.
     with registry.lease(f"alias {desired.alias}"):
-        key = find_key(kms, desired.alias) or _create_key(desired, desired.alias, kms, registry)
-        registry.refer(key.arn, desired.access_id)
+        key = find_key(kms, desired.alias)
+        if key is None:
+            key = _create_key(desired, desired.alias, kms, registry)
+        else:
+            _refer(key, desired, kms, registry)
         with settling(key.created):
             kms.enable_key_rotation(KeyId=key.arn, RotationPeriodInDays=desired.request.key.rotation_days)
     return Ensured(arn=key.arn, changed=True, created=key.created)
+
+
+def _refer(key: ObservedKey, desired: Desired, kms: KMSClient, registry: Registry) -> None:
+    """Refers to the key of an alias and looks again: its removal may have come to its end between look and reference."""
+    registry.refer(key.arn, desired.access_id)
+    found = find_key(kms, desired.alias or "")
+    if found is None or found.arn != key.arn or found.state != "Enabled":
+        registry.release(key.arn, desired.access_id)
+        raise TransientAwsError(f"{key.arn} has just been removed by another request")
 
 
 def _rotates(key: ObservedKey, kms: KMSClient) -> bool:
@@ -69,9 +81,9 @@ def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
 def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry) -> ObservedKey:
     """Makes the key and its alias. A key begun before, whose alias or even answer is missing, is used again."""
     noted = registry.key_noted_for(alias)
-    key = _begun_key(desired, noted, kms) if noted else None
+    key = _begun_key(noted, kms) if noted else None
     if key is None:
-        registry.begin_key(alias)
+        registry.begin_key(alias, desired.request.request_id)
         made = kms.create_key(
             Description=f"Latchkey: secrets that {desired.system.name} reads",
             KeySpec="SYMMETRIC_DEFAULT",
@@ -83,6 +95,8 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
         )["KeyMetadata"]
         key = observed_key(made, desired.tags(shared=True))
     registry.note_key(alias, key.arn)
+    # Before the alias, so that whoever is removing the key does not take the new alias for the one it deletes.
+    registry.refer(key.arn, desired.access_id)
     try:
         with settling(key.created):
             kms.create_alias(AliasName=alias, TargetKeyId=key.arn)
@@ -92,9 +106,9 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
     return key
 
 
-def _begun_key(desired: Desired, noted: NotedKey, kms: KMSClient) -> ObservedKey | None:
-    """The usable key that an earlier try began, found by its ARN or, if even that was lost, by this request's tag."""
-    key = find_key(kms, noted.arn) if noted.arn else find_key_by_tags(kms, desired.made)
+def _begun_key(noted: NotedKey, kms: KMSClient) -> ObservedKey | None:
+    """The usable key that an earlier try began, found by its ARN or, if even that was lost, by its request's tag."""
+    key = find_key(kms, noted.arn) if noted.arn else find_key_by_tags(kms, noted.request_id)
     if key is None and noted.arn and is_settling(noted.begun):
         raise NotYetEffective(f"{noted.arn} is not known everywhere yet")
     return key if key and key.state == "Enabled" else None

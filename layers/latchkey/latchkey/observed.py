@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from latchkey.aws import ClientOf, is_missing
+from latchkey.desired import REQUEST
 from latchkey.errors import AccessNotEffective
 from latchkey.grants import Grant, list_grants
 from latchkey.policies import Document
@@ -81,10 +81,10 @@ def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
     return observed_key(metadata, _tags_of_key(kms, metadata) if metadata.get("KeyManager") == "CUSTOMER" else {})
 
 
-def find_key_by_tags(kms: KMSClient, fits: Callable[[Mapping[str, str]], bool]) -> ObservedKey | None:
-    """The enabled key whose tags fit, by a look at every key: for the rare case that nothing else names it."""
+def find_key_by_tags(kms: KMSClient, request_id: str) -> ObservedKey | None:
+    """The enabled key that a request made, by a look at every key's tags: for the rare case that nothing else names it."""
     keys = (find_key(kms, entry["KeyArn"]) for page in kms.get_paginator("list_keys").paginate() for entry in page["Keys"])
-    return next((key for key in keys if key and key.state == "Enabled" and fits(key.tags)), None)
+    return next((key for key in keys if key and key.state == "Enabled" and key.tags.get(REQUEST) == request_id), None)
 
 
 def _tags_of_key(kms: KMSClient, metadata: KeyMetadataTypeDef) -> dict[str, str]:

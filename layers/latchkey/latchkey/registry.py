@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Longer than the state machine may run.
 STALE_SECONDS = 2 * 3600
 
+_RECORD = ("system", "status", "requestId", "keyArn", "secretArn", "resourceArn", "version")
+
 
 @dataclass(frozen=True)
 class NotedKey:
@@ -30,6 +32,7 @@ class NotedKey:
 
     arn: str | None
     begun: datetime
+    request_id: str
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class Registry:
             self._table.update(
                 "access",
                 access_id,
-                "REMOVE running, runningSince, pending, former",
+                "REMOVE running, runningSince, pending, former, previous, undone",
                 "running = :me",
                 {":me": execution_arn},
             )
@@ -162,21 +165,31 @@ class Registry:
         noted = self._table.get("access", access_id).get("former")
         return noted is not None, json.loads(noted) if noted is not None else None
 
+    def note_undone(self, access_id: str, told: str) -> None:
+        """Notes what is about to be taken back: a try after a crash finishes it, and then tells it too."""
+        self._table.update("access", access_id, "ADD undone :told", None, {":told": {told}})
+
+    def undone(self, access_id: str) -> tuple[str, ...]:
+        """What has been taken back for the running request."""
+        return tuple(sorted(self._table.get("access", access_id).get("undone", ())))
+
     def save_access(self, record: AccessRecord, wanted: Mapping[str, Any]) -> AccessRecord:
-        """Writes an access and the request it fulfils, over the version it was read with.
+        """Writes an access and the request it fulfils, over the version it was read with, which is kept for an undo.
 
         Raises TransientAwsError if somebody wrote it in between: read again and decide again.
         """
         saved = replace(record, version=record.version + 1)
+        item = self._table.get("access", record.access_id)
+        previous = {name: str(item[name]) for name in (*_RECORD, "wanted") if name in item}
         names = {f"#{name}": name for name in (*_wire(saved), "left", "lost")}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": now_text()}
-        values[":wanted"] = json.dumps(wanted)
+        values |= {":wanted": json.dumps(wanted), ":previous": json.dumps(previous)}
         settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
         try:
             self._table.update(
                 "access",
                 saved.access_id,
-                f"SET {settings}, wanted = :wanted, updatedAt = :now REMOVE #left, #lost",
+                f"SET {settings}, wanted = :wanted, previous = :previous, updatedAt = :now REMOVE #left, #lost",
                 "attribute_not_exists(version) OR version = :read",
                 values,
                 names,
@@ -184,6 +197,21 @@ class Registry:
         except ConditionFailed:
             raise TransientAwsError("the access was written by somebody else meanwhile") from None
         return saved
+
+    def restore_access(self, access_id: str, request_id: str) -> None:
+        """Takes back what `save_access` wrote for a request that failed nevertheless; twice equals once."""
+        item = self._table.get("access", access_id)
+        if item.get("requestId") != request_id or "previous" not in item:
+            return
+        previous = json.loads(item["previous"])
+        names = {f"#{name}": name for name in (*_RECORD, "wanted")}
+        gone = ["previous", *(f"#{name}" for name in (*_RECORD, "wanted") if name not in previous)]
+        kept = [f"#{name} = :{name}" for name in previous]
+        settings = f"SET {', '.join(kept)} " if kept else ""
+        values = {f":{name}": value for name, value in previous.items()} | {":failed": request_id}
+        if previous:
+            values[":version"] = int(item["version"]) + 1
+        self._table.update("access", access_id, f"{settings}REMOVE {', '.join(gone)}", "requestId = :failed", values, names)
 
     def is_running(self, access_id: str) -> bool:
         """Is a request working on the access?"""
@@ -260,6 +288,11 @@ class Registry:
         """Takes a removed key or secret out of the registry, so that its name may be used again."""
         self._table.delete("resource", resource)
 
+    def forget_key(self, alias: str, key_arn: str) -> None:
+        """Takes out what was noted of the key of an alias, unless another request has begun a new one."""
+        with suppress(ConditionFailed):
+            self._table.delete("resource", alias, "keyArn = :arn", {":arn": key_arn})
+
     def forget_closed(self, resource: str) -> None:
         """Finishes a removal that came no further than the thing itself."""
         with suppress(ConditionFailed):
@@ -301,11 +334,14 @@ class Registry:
     def key_noted_for(self, alias: str) -> NotedKey | None:
         """What is known of the key for an alias before the alias is made, or None if nobody began to make one."""
         item = self._table.get("resource", alias)
-        return NotedKey(item.get("keyArn"), datetime.fromisoformat(item["begunAt"])) if "begunAt" in item else None
+        if "begunAt" not in item:
+            return None
+        return NotedKey(item.get("keyArn"), datetime.fromisoformat(item["begunAt"]), item["begunFor"])
 
-    def begin_key(self, alias: str) -> None:
-        """Notes that a key is about to be made: should its answer be lost, somebody must look for it."""
-        self._table.update("resource", alias, "SET begunAt = :now REMOVE keyArn", None, {":now": now_text()})
+    def begin_key(self, alias: str, request_id: str) -> None:
+        """Notes that a key is about to be made: should its answer be lost, somebody must look for its request's tag."""
+        values = {":now": now_text(), ":request": request_id}
+        self._table.update("resource", alias, "SET begunAt = :now, begunFor = :request REMOVE keyArn", None, values)
 
     def note_key(self, alias: str, key_arn: str) -> None:
         """Notes a key at once when it is made: until it has its alias, nothing else finds it."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from latchkey.aws import code_of
-from latchkey.errors import NotYetEffective
+from latchkey.aws import aws_errors, code_of
+from latchkey.errors import LatchkeyError, NotYetEffective
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -41,8 +41,8 @@ class Table:
     def get(self, kind: str, item_id: str) -> dict[str, Any]:
         """The item, or an empty one."""
         key = _item({"kind": kind, "id": item_id})
-        item = self._dynamodb.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item", {})
-        return _plain(item)
+        with _conditions():
+            return _plain(self._dynamodb.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item", {}))
 
     def query(self, kind: str, beginning: str = "") -> Iterator[dict[str, Any]]:
         """Every item of a kind whose id begins so."""
@@ -55,8 +55,9 @@ class Table:
             KeyConditionExpression=condition,
             ExpressionAttributeValues=_item(values),
         )
-        for page in pages:
-            yield from map(_plain, page["Items"])
+        with _conditions():
+            items = [_plain(item) for page in pages for item in page["Items"]]
+        yield from items
 
     def update(
         self,
@@ -93,14 +94,15 @@ class Table:
         Raises NotYetEffective if another holds it for longer than a short wait: the state machine asks again.
         """
         holder, deadline = uuid.uuid4().hex, time.monotonic() + LEASE_WAIT_SECONDS
-        while not self._take(name, holder):
-            if time.monotonic() > deadline:
-                raise NotYetEffective(f"another request is working on {name}")
-            time.sleep(secrets.randbelow(400) / 1000 + 0.1)
         try:
+            while not self._take(name, holder):
+                if time.monotonic() > deadline:
+                    raise NotYetEffective(f"another request is working on {name}")
+                time.sleep(secrets.randbelow(400) / 1000 + 0.1)
             yield
         finally:
-            with suppress(ConditionFailed):
+            # Also if it was refused: the answer that it was taken may have been lost. What cannot be given back ends by time.
+            with suppress(ConditionFailed, LatchkeyError):
                 self.delete("lease", name, "holder = :holder", {":holder": holder})
 
     def _take(self, name: str, holder: str) -> bool:
@@ -122,12 +124,14 @@ class Table:
 
 @contextmanager
 def _conditions() -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if code_of(error) == "ConditionalCheckFailedException":
-            raise ConditionFailed from None
-        raise
+    """The table itself never settles, so its errors are ours before a caller may wait for something else to settle."""
+    with aws_errors():
+        try:
+            yield
+        except ClientError as error:
+            if code_of(error) == "ConditionalCheckFailedException":
+                raise ConditionFailed from None
+            raise
 
 
 def _item(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,11 +53,14 @@ class Undo:
         """
         if not self.registry.has_access(desired.access_id, execution_arn):
             return Undone(undone=())
+        self.registry.restore_access(desired.access_id, desired.request.request_id)
         record = self.registry.access(desired.access_id)
-        parts = (self._resource(desired), self._secret(desired, record), self._key(desired, record))
-        return Undone(undone=tuple(told for part in parts for told in part))
+        self._resource(desired)
+        self._secret(desired, record)
+        self._key(desired, record)
+        return Undone(undone=self.registry.undone(desired.access_id))
 
-    def _resource(self, desired: Desired) -> Iterator[str]:
+    def _resource(self, desired: Desired) -> None:
         touched, former = self.registry.former(desired.access_id)
         configuration = desired.system.configuration
         if not touched or configuration is None:
@@ -67,13 +70,13 @@ class Undo:
         if present is None or present.whole == former:
             return
         if former is not None:
+            self._tell(desired, f"{present.arn} has its former settings")
             configuration.restore(client, former)
-            yield f"{present.arn} has its former settings"
         elif desired.made(present.tags):
+            self._tell(desired, f"{present.arn} is deleted")
             configuration.delete(client, desired.resource)
-            yield f"{present.arn} is deleted"
 
-    def _secret(self, desired: Desired, record: AccessRecord | None) -> Iterator[str]:
+    def _secret(self, desired: Desired, record: AccessRecord | None) -> None:
         secret = find_secret(self.secretsmanager, desired.existing_secret_arn or desired.secret_name)
         if secret is None or secret.is_being_deleted:
             # An earlier try of this undo may have deleted it and not come to say so.
@@ -85,16 +88,16 @@ class Undo:
         made = desired.made(secret.tags) and not desired.existing_secret_arn
         if made and not in_use and self.registry.begin_removal(desired.secret_resource, desired.access_id):
             # It was never in use, so nobody can miss it, and its name must be free for the next try.
+            self._tell(desired, f"{secret.arn} is deleted")
             self.secretsmanager.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
             self.registry.forget(desired.secret_resource)
-            yield f"{secret.arn} is deleted"
             return
         wanted = [other.secret_statements(secret.arn) for other in self._others(desired, desired.secret_resource, in_use)]
-        yield from self._rewrite_secret_policy(secret, policies.union(wanted))
+        self._rewrite_secret_policy(desired, secret, policies.union(wanted))
         if not in_use:
             self.registry.release(desired.secret_resource, desired.access_id)
 
-    def _key(self, desired: Desired, record: AccessRecord | None) -> Iterator[str]:
+    def _key(self, desired: Desired, record: AccessRecord | None) -> None:
         alias = desired.alias
         noted = self.registry.key_noted_for(alias) if alias else None
         name = desired.request.key.arn or alias or ""
@@ -107,16 +110,20 @@ class Undo:
         in_use = record is not None and record.key_arn == key.arn
         made = desired.made(key.tags) and alias is not None and not self._holds_secret(desired, key)
         if made and not in_use and self.registry.begin_removal(key.arn, desired.access_id):
+            self._tell(desired, f"{key.arn} is scheduled for deletion in {_PENDING_DAYS} days")
             self._delete_alias(alias or "")
             self.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=_PENDING_DAYS)
-            self.registry.forget(alias or "")
+            self.registry.forget_key(alias or "", key.arn)
             self.registry.forget(key.arn)
-            yield f"{key.arn} is scheduled for deletion in {_PENDING_DAYS} days"
             return
         wanted = [other.key_statements for other in self._others(desired, key.arn, in_use)]
-        yield from self._rewrite_key_policy(key, policies.union(wanted))
+        self._rewrite_key_policy(desired, key, policies.union(wanted))
         if not in_use:
             self.registry.release(key.arn, desired.access_id)
+
+    def _tell(self, desired: Desired, undone: str) -> None:
+        """Says beforehand what is taken back, so that a crash right afterwards does not keep it secret."""
+        self.registry.note_undone(desired.access_id, undone)
 
     def _holds_secret(self, desired: Desired, key: ObservedKey) -> bool:
         """Is a secret that this request did not make under the key by now? The move stays, so the key must."""
@@ -124,8 +131,10 @@ class Undo:
         return secret is not None and not secret.is_being_deleted and secret.kms_key_id == key.arn
 
     def _begun_key(self, desired: Desired, noted: NotedKey) -> ObservedKey | None:
-        """The key of a CreateKey whose alias, or even whose answer, is missing."""
-        return find_key(self.kms, noted.arn) if noted.arn else find_key_by_tags(self.kms, desired.made)
+        """The key of a CreateKey whose alias, or even whose answer, is missing; another request's is that one's own."""
+        if noted.arn:
+            return find_key(self.kms, noted.arn)
+        return find_key_by_tags(self.kms, noted.request_id) if noted.request_id == desired.request.request_id else None
 
     def _others(self, desired: Desired, resource: str, in_use: bool) -> list[Desired]:
         """What still refers to a key or secret: the other accesses, and this one as it was before."""
@@ -133,27 +142,27 @@ class Undo:
         own = self.registry.wanted_before(desired.access_id) if in_use else None
         return [desire(parse_onboarding(request), self.settings) for request in (*requests, *([own] if own else []))]
 
-    def _rewrite_key_policy(self, key: ObservedKey, own: Sequence[Statement]) -> Iterator[str]:
+    def _rewrite_key_policy(self, desired: Desired, key: ObservedKey, own: Sequence[Statement]) -> None:
         with self.registry.lease(f"policy of {key.arn}"):
             present = key_policy(self.kms, key.arn)
             rewritten = policies.replace_own(present, own, kept=_STAYS)
             if policies.same_own(present, rewritten):
                 return
+            self._tell(desired, f"the policy of {key.arn} is without this request's statements")
             self.kms.put_key_policy(KeyId=key.arn, PolicyName="default", Policy=json.dumps(rewritten))
-        yield f"the policy of {key.arn} is without this request's statements"
 
-    def _rewrite_secret_policy(self, secret: ObservedSecret, own: Sequence[Statement]) -> Iterator[str]:
+    def _rewrite_secret_policy(self, desired: Desired, secret: ObservedSecret, own: Sequence[Statement]) -> None:
         with self.registry.lease(f"policy of {secret.arn}"):
             present = secret_policy(self.secretsmanager, secret.arn)
             rewritten = policies.replace_own(present, own)
             if policies.same_own(present, rewritten):
                 return
+            self._tell(desired, f"the policy of {secret.arn} is without this request's statements")
             if rewritten["Statement"]:
                 text = json.dumps(rewritten)
                 self.secretsmanager.put_resource_policy(SecretId=secret.arn, ResourcePolicy=text, BlockPublicPolicy=True)
             else:
                 self.secretsmanager.delete_resource_policy(SecretId=secret.arn)
-        yield f"the policy of {secret.arn} is without this request's statements"
 
     def _delete_alias(self, alias: str) -> None:
         try:

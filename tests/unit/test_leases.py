@@ -1,0 +1,92 @@
+"""Leases: held by one at a time, given back, and ended by time after a crash."""
+
+from __future__ import annotations
+
+import time
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+import latchkey.table
+from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
+from latchkey.registry import Registry
+from latchkey.table import LEASE_SECONDS, Table
+from tests.unit.test_registry import item
+
+
+def test_a_lease_is_held_alone_and_given_back(registry: Registry) -> None:
+    with registry.lease("alias a"), registry.lease("alias b"):
+        with pytest.raises(NotYetEffective, match="another request is working on alias a"), registry.lease("alias a"):
+            raise AssertionError("two hold the lease")
+        assert item("lease", "alias a")
+    assert item("lease", "alias a") == {}
+    with registry.lease("alias a"):
+        assert item("lease", "alias a")
+
+
+def test_a_lease_is_given_back_when_the_work_fails(registry: Registry) -> None:
+    with pytest.raises(Conflict), registry.lease("alias a"):
+        raise Conflict("of the work")
+    assert item("lease", "alias a") == {}
+
+
+def test_a_lease_outlives_every_function_that_may_hold_one(registry: Registry) -> None:
+    with registry.lease("alias a"):
+        assert item("lease", "alias a")["expiresAt"] >= int(time.time()) + LEASE_SECONDS - 2
+
+
+def test_a_lease_left_by_a_crash_ends_by_time(registry: Registry) -> None:
+    table = boto3.resource("dynamodb").Table("accesses")
+    lost: dict[str, str | int] = {"kind": "lease", "id": "alias a", "holder": "lost", "expiresAt": int(time.time()) - 1}
+    table.put_item(Item=lost)
+    with registry.lease("alias a"):
+        assert item("lease", "alias a")["holder"] != "lost"
+    table.put_item(Item=lost | {"expiresAt": int(time.time()) + 60})
+    with pytest.raises(NotYetEffective), registry.lease("alias a"):
+        raise AssertionError("two hold the lease")
+
+
+def test_a_lease_that_is_given_back_soon_is_waited_for(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latchkey.table, "LEASE_WAIT_SECONDS", 10)
+    holder = registry.lease("alias a")
+    holder.__enter__()
+    waits: list[float] = []
+
+    def give_back(seconds: float) -> None:
+        waits.append(seconds)
+        holder.__exit__(None, None, None)
+
+    monkeypatch.setattr("latchkey.table.time.sleep", give_back)
+    with registry.lease("alias a"):
+        assert len(waits) == 1
+
+
+def test_a_late_holder_does_not_give_back_the_lease_of_the_next(registry: Registry) -> None:
+    table = boto3.resource("dynamodb").Table("accesses")
+    with registry.lease("alias a"):
+        table.put_item(Item={"kind": "lease", "id": "alias a", "holder": "next", "expiresAt": int(time.time()) + 60})
+    assert item("lease", "alias a")["holder"] == "next"
+
+
+def test_a_lease_whose_answer_was_lost_is_given_back() -> None:
+    dynamodb = boto3.client("dynamodb")
+    with Stubber(dynamodb) as stubber:
+        stubber.add_client_error("put_item", "ThrottlingException")
+        stubber.add_response("delete_item", {})
+        with (
+            pytest.raises(TransientAwsError, match="ThrottlingException"),
+            Registry(Table(dynamodb, "accesses")).lease("alias a"),
+        ):
+            pass
+        stubber.assert_no_pending_responses()
+
+
+def test_a_lease_that_cannot_be_given_back_does_not_spoil_what_was_done_under_it() -> None:
+    dynamodb, done = boto3.client("dynamodb"), []
+    with Stubber(dynamodb) as stubber:
+        stubber.add_response("put_item", {})
+        stubber.add_client_error("delete_item", "AccessDeniedException")
+        with Registry(Table(dynamodb, "accesses")).lease("alias a"):
+            done.append("the policy")
+    assert done == ["the policy"]

@@ -1,0 +1,187 @@
+"""Requests whose n-th call meets a fault: the loop over n, what must hold after each, and the table of what came of it."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local_aws.embedded import Embedded, until
+from local_aws.outcomes import Outcomes
+from tests.workflow.conftest import Onboarding
+
+Detail = dict[str, Any]
+
+# What the functions do that carry a request out, and not those that receive it, take it back and report on it.
+WORK = "latchkey-(?!Receive|Report|Undo)"
+ANY = "latchkey-"
+UNDO = "latchkey-Undo"
+REPORT = "latchkey-Re(ceive|port)"
+# A failure that nothing rides out, when everything has been made.
+LATE: Detail = {"service": "mediatailor", "operation": "ListAlerts", "error": "SomethingInvalid"}
+NOTHING: Detail = {"aliases": [], "keys": [], "secrets": [], "locations": []}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way in which a call may fail."""
+
+    name: str
+    fault: Detail
+
+
+FINAL = Kind("400 after the effect", {"error": "SomethingInvalid", "when": "after"})
+FINAL_BEFORE = Kind("400", {"error": "SomethingInvalid"})
+DENIED = Kind("access denied that lasts", {"error": "AccessDeniedException", "lasting": True})
+DENIED_ONCE = Kind("access denied once", {"error": "AccessDeniedException"})
+THROTTLED = Kind("throttling that lasts", {"error": "ThrottlingException", "lasting": True})
+THROTTLED_ONCE = Kind("throttling once", {"error": "ThrottlingException"})
+BROKEN = Kind("500", {"error": "InternalFailure", "status": 500})
+BROKEN_AFTER = Kind("500 after the effect", {"error": "InternalFailure", "status": 500, "when": "after"})
+TIMED_OUT = Kind("timeout after the effect", {"error": "timeout", "when": "after"})
+KILLED = Kind("killed after the effect", {"error": "killed", "when": "after"})
+KILLED_BEFORE = Kind("killed", {"error": "killed"})
+
+
+def profile(*kinds: Kind) -> list[tuple[Kind, ...]]:
+    """One loop in which the kinds take turns; with EVERY_FAULT set, a loop for each of them."""
+    return [(kind,) for kind in kinds] if os.environ.get("EVERY_FAULT") else [kinds]
+
+
+@dataclass(frozen=True)
+class Struck:
+    """One run whose `call`-th call met a fault, and its outcome event."""
+
+    call: int
+    function: str
+    operation: str
+    kind: Kind
+    detail: Detail
+    event: Detail
+
+    def __str__(self) -> str:
+        told = json.dumps(self.event["detail"])[:2000]
+        return f"{self.kind.name}, call {self.call}, {self.operation} of {self.function}: {told}"
+
+    @property
+    def outcome(self) -> str:
+        return str(self.event["detail-type"])
+
+
+class Striking(Onboarding):
+    """Sends requests that meet faults, on an embedded AWS whose state machines hardly pause."""
+
+    def __init__(self, aws: Embedded, outcomes: Outcomes) -> None:
+        super().__init__(aws, outcomes)
+        self.dynamodb = aws.client("dynamodb")
+        self.states = aws.client("stepfunctions")
+        machines = self.states.list_state_machines()["stateMachines"]
+        self._machine = next(one["stateMachineArn"] for one in machines if "Onboard" in one["name"])
+        self._table = next(name for name in self.dynamodb.list_tables()["TableNames"] if "AccessTable" in name)
+        self._known_keys = self._keys()
+
+    def each_call(
+        self, kinds: tuple[Kind, ...], caller: str, detail_of: Callable[[], Detail], *others: Detail
+    ) -> Iterator[Struck]:
+        """Runs a request for every call of `caller`, until one no longer meets its fault; the kinds take turns.
+
+        `others` are faults that each request meets beside. A lease that could not be given back ends before the next request.
+        """
+        for call in count(1):
+            detail, kind = detail_of(), kinds[call % len(kinds)]
+            for fault in (*others, kind.fault | {"caller": caller, "call": call}):
+                self.aws.control("POST", "faults", fault | {"request": detail["requestId"]})
+            event = self._outcome(detail, leases_end=kind.fault["error"] == "killed")
+            met = [one for one in self.aws.control("GET", "faults") if re.search(caller, one["principal"])]
+            self.aws.control("DELETE", "faults")
+            if met and met[0]["operation"] == "DeleteItem":
+                self.end_leases()
+            if not met:
+                assert call > 1, f"no call of {caller}"
+                assert (event["detail-type"] == "Access Onboarded") is not bool(others), event
+                return
+            function = met[0]["principal"].split("/latchkey-")[1].split("Function")[0]
+            struck = Struck(call, function, f"{met[0]['service']} {met[0]['operation']}", kind, detail, event)
+            _tell(struck)
+            yield struck
+
+    def _outcome(self, detail: Detail, leases_end: bool) -> Detail:
+        """The outcome of a request; what a killed function had leased ends by time, which passes here at once."""
+        self.put(detail)
+
+        def arrived() -> Detail | None:
+            if leases_end:
+                self.end_leases()
+            return next(iter(self.outcomes.of(detail["requestId"])), None)
+
+        found = until(arrived, f"outcome of {detail}", 60)
+        assert found is not None
+        return found
+
+    def end_leases(self) -> None:
+        """Lets the time pass that a lease lasts, three minutes."""
+        key = {"ExpressionAttributeValues": {":kind": {"S": "lease"}}, "KeyConditionExpression": "kind = :kind"}
+        for item in self.dynamodb.query(TableName=self._table, **key)["Items"]:
+            self.dynamodb.delete_item(TableName=self._table, Key={"kind": item["kind"], "id": item["id"]})
+
+    def again(self, struck: Struck) -> Detail:
+        """Sends the same content under a new id, which must succeed with no try that fails; returns the outcome."""
+        detail = struck.detail | {"requestId": f"again-{struck.detail['requestId']}"}
+        outcome = self.onboard(detail)
+        assert self._errors_of(outcome["executionArn"]) == [], str(struck)
+        return outcome
+
+    def has_come_to(self, request: Detail) -> str | None:
+        """The type of a request's outcome, or else the first error that its execution has met so far."""
+        ended = [event["detail-type"] for event in self.outcomes.of(request["requestId"])]
+        name = hashlib.sha256(json.dumps(request["requestId"]).encode()).hexdigest()[:32]
+        running = self.states.list_executions(stateMachineArn=self._machine, statusFilter="RUNNING")["executions"]
+        met = [error for one in running if one["name"].startswith(name) for error in self._errors_of(one["executionArn"])]
+        return next(iter((*ended, *met)), None)
+
+    def _errors_of(self, execution_arn: str) -> list[str]:
+        """The errors of an execution's tasks, in their order."""
+        history = self.states.get_execution_history(executionArn=execution_arn, maxResults=1000)["events"]
+        return [event["taskFailedEventDetails"]["error"] for event in history if event["type"] == "TaskFailed"]
+
+    def left(self, detail: Detail) -> Detail:
+        """What is usable of a request: its alias, its enabled keys, its secret, its source location."""
+        name = detail["resource"]["sourceLocation"]
+        new, self._known_keys = self._keys() - self._known_keys, self._keys()
+        tags = {arn: self.kms.list_resource_tags(KeyId=arn)["Tags"] for arn in new}
+        made = [arn for arn, pairs in tags.items() for tag in pairs if tag["TagValue"] == detail["requestId"]]
+        states = {arn: self.kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] for arn in made}
+        alias, secret = detail["key"].get("alias"), f"latchkey/mediatailor/{name}/token"
+        return {
+            "aliases": [alias] if alias and _exists(self.kms.describe_key, KeyId=alias) else [],
+            "keys": [arn for arn, state in states.items() if state != "PendingDeletion"],
+            "secrets": [secret] if _exists(self.secretsmanager.describe_secret, SecretId=secret) else [],
+            "locations": [name] if _exists(self.mediatailor.describe_source_location, SourceLocationName=name) else [],
+        }
+
+    def _keys(self) -> set[str]:
+        return {key["KeyArn"] for page in self.kms.get_paginator("list_keys").paginate() for key in page["Keys"]}
+
+
+def _exists(look: Callable[..., Any], **named: str) -> bool:
+    try:
+        look(**named)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 404):
+            return False
+        raise
+    return True
+
+
+def _tell(struck: Struck) -> None:
+    """Adds a row to the table that the environment variable FAULT_TABLE names."""
+    if path := os.environ.get("FAULT_TABLE"):
+        row = (struck.kind.name, str(struck.call), struck.function, struck.operation, struck.outcome)
+        with Path(path).open("a") as table:
+            table.write("\t".join((*row, struck.event["detail"].get("failure", {}).get("name", ""))) + "\n")
