@@ -24,6 +24,11 @@ class Machine:
         self._stepfunctions.delete_state_machine(stateMachineArn=self._arn)
         self.create()
 
+    def end(self) -> None:
+        """Lets every execution come to its end."""
+        for execution in self._stepfunctions.list_executions(stateMachineArn=self._arn)["executions"]:
+            self._stepfunctions.stop_execution(executionArn=execution["executionArn"])
+
     def __call__(self) -> dict[str, Any]:
         """The inputs of its executions by name."""
         listed = self._stepfunctions.list_executions(stateMachineArn=self._arn)["executions"]

@@ -88,6 +88,15 @@ def test_an_execution_is_told_its_access_and_its_event_and_no_more(run: Run, reg
     assert len(name) <= 80
 
 
+def test_an_event_that_comes_again_after_its_clean_up_starts_nothing(run: Run, registry: Registry, machine: Machine) -> None:
+    event = trail("mediatailor-delete-source-location")
+    run("identify_accesses", batch(event))
+    machine.end()
+
+    assert failed(run("identify_accesses", batch(event))) == []
+    assert started(machine) == [SPORTS]
+
+
 def test_two_events_about_one_access_are_two_clean_ups(run: Run, registry: Registry, machine: Machine) -> None:
     event = trail("mediatailor-delete-source-location")
     run("identify_accesses", batch(event, trail("mediatailor-delete-source-location", eventID="another")))
