@@ -3,7 +3,7 @@
 import io
 import json
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
@@ -50,7 +50,7 @@ class MediaTailor:
             return 200, {"Items": [{"AlertCode": code, "ResourceArn": "", "AlertMessage": ""} for code in self.alerts]}
         if path == "/sourceLocations":
             pages = [[], *([location] for location in self.locations.values())]
-            at = int(query.rpartition("nextToken=")[2] or 0)
+            at = int(parse_qs(query).get("nextToken", ["0"])[0])
             more = {"NextToken": str(at + 1)} if at + 1 < len(pages) else {}
             return 200, {"Items": pages[at]} | more
         name = path.removeprefix("/sourceLocation/")

@@ -105,7 +105,7 @@ class Cleaning:
         subject = subject_of(first.access_id, self.settings.place)
         for grant in first.grants:
             if grant.verdict == "orphaned":
-                self.revocations.note(first.access_id, grant.grant_id, grant.key_arn, first.at)
+                self.revocations.note(first.access_id, grant.grant_id, grant.key_arn, first.look_id, first.at)
         failures = [self._failure(subject, first, noted) for noted in self.revocations.open(first.access_id)]
         self._forget_former_keys(subject, first.access_id)
         # A refusal is retried less often than what only takes its time.
@@ -149,7 +149,7 @@ class Cleaning:
             self._restore(subject, noted, listed)
         if not decision.revoke and not noted.revoked:
             kept = KeptGrant(grantId=noted.grant_id, keyArn=noted.key_arn, reason=decision.reason)
-            self.revocations.end(noted, kept, first.look_id)
+            self.revocations.end(noted, first.look_id, kept, gone=False)
             return
         if _of_id(self.looking.grants([noted.key_arn])[1], noted.grant_id):
             raise NotYetEffective(f"{noted.grant_id} was revoked and is still listed")
@@ -189,7 +189,7 @@ class Cleaning:
             evidence=evidence,
             removedAt=datetime.now(UTC),
         )
-        self.revocations.end(noted, removed, first.look_id)
+        self.revocations.end(noted, first.look_id, removed, gone=True)
 
     def _forget_former_keys(self, subject: Subject, access_id: str) -> None:
         record = self.registry.access(access_id)

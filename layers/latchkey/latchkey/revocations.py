@@ -39,13 +39,14 @@ class Revocations:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def note(self, access_id: str, grant_id: str, key_arn: str, seen: datetime) -> None:
-        """Opens one, before anything is done about the grant; what ended since the grant was seen stays closed."""
+    def note(self, access_id: str, grant_id: str, key_arn: str, look_id: str, seen: datetime) -> None:
+        """Opens one, before anything is done about the grant, unless this look closed it, or it is gone since it was seen."""
         values = {":access": access_id, ":grant": grant_id, ":key": key_arn, ":now": now_text(), ":none": 0}
-        values[":seen"] = seen.astimezone(UTC).isoformat(timespec="milliseconds")
+        values |= {":seen": seen.astimezone(UTC).isoformat(timespec="milliseconds"), ":look": look_id, ":no": False}
         update = "SET accessId = :access, grantId = :grant, keyArn = :key, notedAt = if_not_exists(notedAt, :now)"
-        update += ", tries = if_not_exists(tries, :none) REMOVE endedAt, endedBy, outcome, restoringAt"
-        self._if_open(f"{access_id} {grant_id}", update, values, " OR endedAt < :seen")
+        update += ", tries = if_not_exists(tries, :none) REMOVE endedAt, endedBy, gone, outcome, restoringAt"
+        again = " OR endedAt < :seen OR (gone = :no AND endedBy <> :look)"
+        self._if_open(f"{access_id} {grant_id}", update, values, again)
 
     def open(self, access_id: str = "") -> list[Revocation]:
         """The open ones of an access, or of all."""
@@ -77,11 +78,12 @@ class Revocations:
         """Notes, before the call, that the owner came back and is set again."""
         self._if_open(_id(revocation), "SET restoringAt = :now", {":now": now_text()})
 
-    def end(self, revocation: Revocation, outcome: Document, look_id: str) -> None:
+    def end(self, revocation: Revocation, look_id: str, outcome: Document, *, gone: bool) -> None:
         """Closes one: the grant is gone, or it is not to go. The outcome stays as evidence; the first one counts."""
-        values = {":now": now_text(), ":outcome": outcome.model_dump_json(by_alias=True), ":look": look_id}
-        update = "SET endedAt = :now, endedBy = :look, outcome = :outcome REMOVE notedAt, tries, revokedAt, irrevocableAt"
-        self._if_open(_id(revocation), update, values)
+        told = outcome.model_dump_json(by_alias=True)
+        values = {":now": now_text(), ":look": look_id, ":outcome": told, ":gone": gone}
+        update = "SET endedAt = :now, endedBy = :look, outcome = :outcome, gone = :gone"
+        self._if_open(_id(revocation), f"{update} REMOVE notedAt, tries, revokedAt, irrevocableAt", values)
 
     def mark_irrevocable(self, revocation: Revocation) -> None:
         """Notes that it could not be revoked: it stays open, so that the sweep tries again."""
