@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from botocore.model import OperationModel
 from moto import mock_aws
-from moto.kms.models import KmsBackend
+from moto.kms.models import Grant, KmsBackend
 
 from latchkey import aws, table
 from latchkey.registry import registry
+from latchkey.revocations import revocations
 from latchkey.settings import settings
 from latchkey.steps import logger
 from tests.contract.artefacts import FUNCTIONS, ROOT, actions, logical_id
@@ -86,8 +87,17 @@ def _schedule_key_deletion(backend: KmsBackend, key_id: str, pending_window_in_d
     return _scheduled_by_id(backend, key_id.rpartition("/")[2], pending_window_in_days)
 
 
+_grant_in_json: Any = Grant.to_json
+
+
+def _dated_grant(grant: Grant) -> dict[str, Any]:
+    """KMS tells when it made a grant; to moto, all of them are old."""
+    entry: dict[str, Any] = _grant_in_json(grant) | {"CreationDate": 1.7e9}
+    return entry
+
+
 def _forget() -> None:
-    for cached in (aws._client, settings, registry):
+    for cached in (aws._client, settings, registry, revocations):
         cached.cache_clear()
 
 
@@ -99,6 +109,7 @@ def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[
     # A held lease is told at once: moto answers without delay, so nobody frees it meanwhile.
     monkeypatch.setattr(table, "LEASE_WAIT_SECONDS", 0)
     monkeypatch.setattr(KmsBackend, "schedule_key_deletion", _schedule_key_deletion)
+    monkeypatch.setattr(Grant, "to_json", _dated_grant)
     _forget()
     aws._session().events.register("before-call", _note, unique_id="tests")
     with mock_aws():

@@ -210,3 +210,41 @@ def test_deleted_principals_are_told_of_every_foreign_statement_and_of_none_of_o
         {"Effect": "Deny", "NotPrincipal": {"AWS": role("A")}, "Action": "kms:*", "Resource": "*"},
     )
     assert policies.deleted_principals(document(*statements)) == [DELETED_USER, DELETED_ROLE]
+
+
+READING = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
+MEDIATAILOR = {"Service": "mediatailor.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "could"),
+    [
+        (READING | {"Principal": MEDIATAILOR}, True),
+        (READING | {"Principal": {"Service": [f"mediatailor.{REGION}.amazonaws.com"]}}, True),
+        (READING | {"Principal": {"Service": "mediatailor.cn-north-1.amazonaws.com.cn"}}, True),
+        (READING | {"Principal": MEDIATAILOR, "Condition": {"StringEquals": {"aws:SourceAccount": "444455556666"}}}, True),
+        (READING | {"Principal": MEDIATAILOR, "Action": "SecretsManager:Get*", "Resource": SECRET_ARN}, True),
+        (READING | {"Principal": "*"}, True),
+        (READING | {"Principal": {"AWS": "*"}}, True),
+        (READING | {"NotPrincipal": {"AWS": role("Origin")}}, True),
+        (READING | {"NotPrincipal": MEDIATAILOR}, True),
+        (READING | {"Principal": {"AWS": role("Origin")}}, False),
+        (READING | {"Principal": {"Service": "mediatailors.amazonaws.com"}}, False),
+        (READING | {"Principal": {"Service": "mediatailor.example.org"}}, False),
+        (READING | {"Principal": MEDIATAILOR, "Effect": "Deny"}, False),
+        (READING | {"Principal": MEDIATAILOR, "Action": "secretsmanager:DescribeSecret"}, False),
+        (READING | {"Principal": MEDIATAILOR, "Resource": EXISTING_ARN}, False),
+    ],
+)
+def test_any_allow_that_could_admit_the_service_counts(statement: dict[str, Any], could: bool) -> None:
+    read = (document(statement), "mediatailor", "secretsmanager:GetSecretValue", SECRET_ARN)
+    assert policies.could_admit_service(*read) is could
+
+
+def test_an_allow_counts_beside_a_deny() -> None:
+    both = document(READING | {"Principal": MEDIATAILOR}, READING | {"Principal": "*", "Effect": "Deny"})
+    assert policies.could_admit_service(both, "mediatailor", "secretsmanager:GetSecretValue", SECRET_ARN) is True
+
+
+def test_a_policy_that_is_not_there_could_admit_nobody() -> None:
+    assert policies.could_admit_service(None, "mediatailor", "secretsmanager:GetSecretValue", SECRET_ARN) is False

@@ -11,7 +11,7 @@ import pytest
 
 from latchkey import desired as desired_module
 from latchkey import policies
-from latchkey.drift import Check, check_access
+from latchkey.drift import Check, check_access, state_of
 from latchkey.grants import Grant
 from latchkey.observed import ObservedAccess, ObservedKey, ObservedSecret
 from latchkey.systems import SYSTEMS
@@ -237,3 +237,54 @@ def test_a_system_without_an_api_for_its_resource_has_no_checks_of_it(monkeypatc
     monkeypatch.setattr(desired_module, "SYSTEMS", {"mediatailor": handed_off})
     names = [one.name for one in check(replace(SOUND, configured=None))]
     assert names == [name for name in CHECKS if name not in {"resource is configured", "service raises no alert"}]
+
+
+REVOKES = {
+    "key is enabled",
+    "key policy admits the roles",
+    "secret is not being deleted",
+    "secret policy admits the reader",
+    "grant is there",
+}
+
+
+def state(change: Change) -> tuple[str, list[str]]:
+    status, lost = state_of(WANTED, change(SOUND))
+    return status, [one.name for one in lost]
+
+
+@pytest.mark.parametrize(("change", "name", "_evidence"), FAILURES.values(), ids=FAILURES)
+def test_an_access_is_revoked_by_what_the_service_cannot_do_without(change: Change, name: str, _evidence: str) -> None:
+    if name != "resource is configured":
+        assert state(change) == (("revoked", [name]) if name in REVOKES else ("active", []))
+
+
+def test_an_access_whose_resource_does_not_exist_is_gone() -> None:
+    assert state(lambda access: replace(access, configured=None, grants=())) == ("gone", ["resource is configured"])
+
+
+def named(secret_arn: str | None) -> Change:
+    """The resource names this secret, or none."""
+    settings = settings_of(secret_arn or "")
+    return lambda access: replace(access, configured=Configured(RESOURCE_ARN, settings, secret_arn, {}, {}, {}))
+
+
+@pytest.mark.parametrize("secret_arn", [EXISTING_ARN, None, SECRET_ARN[:-8]])
+def test_an_access_whose_resource_reads_another_secret_or_none_is_detached(secret_arn: str | None) -> None:
+    assert state(named(secret_arn)) == ("detached", ["resource is configured"])
+
+
+def test_a_resource_may_name_its_secret_without_the_suffix() -> None:
+    assert state(named(SECRET_ARN[:-7])) == ("active", [])
+
+
+@pytest.mark.parametrize("setting", ["header", "baseUrl", "secretKey"])
+def test_an_access_with_other_settings_is_not_revoked_by_them(setting: str) -> None:
+    assert state(configured(setting)) == ("active", [])
+
+
+def test_the_state_of_a_system_without_an_api_is_told_by_its_key_secret_and_grants(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed_off = replace(SYSTEMS["mediatailor"], configuration=None)
+    monkeypatch.setattr(desired_module, "SYSTEMS", {"mediatailor": handed_off})
+    assert state(lambda access: replace(access, configured=None)) == ("active", [])
+    assert state(lambda access: replace(access, configured=None, grants=())) == ("revoked", ["grant is there"])

@@ -1,17 +1,29 @@
-"""Grants are listed to the last page and belong to a resource by name and secret, never by a prefix."""
+"""Grants are listed to the last page, belong to a resource by name and secret, and go only if two looks found them orphaned."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
-from latchkey.grants import Grant, list_grants, serves
-from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, PLACE, SECRET_ARN
+from latchkey.grants import (
+    Finding,
+    Grant,
+    Owner,
+    OwnerSight,
+    SecretSight,
+    Sight,
+    decide,
+    judge,
+    kind_of,
+    list_grants,
+    serves,
+)
+from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, PLACE, REGION, SECRET_ARN, role
 
 NAME = f"MediaTailor-SourceLocation-{ACCOUNT}-sports"
 RESOURCE_ARN = PLACE.arn("mediatailor", "sourceLocation/sports")
@@ -123,3 +135,205 @@ def test_a_listing_is_dated_by_the_clock_of_kms_if_that_tells_it(headers: dict[s
         stubber.add_response("list_grants", answer, {"KeyId": KEY_ARN, "Limit": 100})
         listed_at = list_grants(kms, KEY_ARN).at
     assert listed_at == at if at else before <= listed_at <= datetime.now(UTC)
+
+
+def test_two_thousand_grants_of_one_key_are_listed_and_judged() -> None:
+    kms, pages, size = boto3.client("kms"), 20, 100
+    owners = [Owner(f"{NAME}-{number}", f"{RESOURCE_ARN}-{number}") for number in range(pages * size)]
+    with Stubber(kms) as stubber:
+        for page in range(pages):
+            entries = [
+                listed(
+                    GrantId=f"g-{number}",
+                    Name=owners[number].grant_name,
+                    GranteePrincipal="mediatailor.amazonaws.com",
+                    Constraints={"EncryptionContextSubset": {"SecretARN": SECRET_ARN}},
+                )
+                for number in range(page * size, (page + 1) * size)
+            ]
+            more = {"NextMarker": str(page + 1)} if page + 1 < pages else {}
+            asked = {"KeyId": KEY_ARN, "Limit": 100} | ({"Marker": str(page)} if page else {})
+            stubber.add_response("list_grants", {"Grants": entries, "Truncated": bool(more)} | more, asked)
+        grants = list_grants(kms, KEY_ARN).grants
+
+    sight = replace(GONE, grants=grants)
+    orphaned = [grant.grant_id for grant in grants if judge(grant, owners[1], sight, PLACE).verdict == "orphaned"]
+
+    assert len(grants) == pages * size
+    assert orphaned == ["g-1"]  # and neither g-10 nor g-1999
+
+
+OWNER = Owner(NAME, RESOURCE_ARN)
+FIRST, GRACE = CREATED + timedelta(hours=1), timedelta(minutes=10)
+SECRET = SecretSight(True, True, KEY_ARN, "the secret was described", arn=SECRET_ARN)
+LIVES = Sight(FIRST, OwnerSight(True, SECRET_ARN, "the location was described"), {SECRET_ARN: SECRET}, (GRANT,))
+GONE = replace(LIVES, owner=OwnerSight(False, None, "the location was not described"), secrets={})
+NEW_KEY = f"{KEY_ARN}0"
+NEWER = replace(GRANT, secret_arn=None, source_arn=RESOURCE_ARN)
+
+
+def names(secret_arn: str | None) -> Sight:
+    """The location lives and names this secret."""
+    return replace(LIVES, owner=OwnerSight(True, secret_arn, "it was described"), secrets={secret_arn or "": SECRET})
+
+
+def with_secret(**members: Any) -> Sight:
+    return replace(LIVES, secrets={SECRET_ARN: replace(SECRET, **members)})
+
+
+def moved(*others: Grant) -> Sight:
+    """The secret is under another key, on which there are these grants."""
+    return replace(with_secret(key_arn=NEW_KEY), grants=(GRANT, *(replace(other, key_arn=NEW_KEY) for other in others)))
+
+
+PARTIAL = names(SECRET_ARN[: -len("-AbCdEf")])
+OTHER = replace(names(EXISTING_ARN), secrets={EXISTING_ARN: replace(SECRET, arn=EXISTING_ARN)})
+
+VERDICTS: dict[str, tuple[Grant, Sight, str, str]] = {
+    "in use": (GRANT, LIVES, "in use", "its source location lives and its secret admits the service"),
+    "in use in the form of 2026": (NEWER, LIVES, "in use", "its source location lives"),
+    "in use by a Regional principal": (
+        replace(GRANT, grantee=f"mediatailor.{REGION}.amazonaws.com"),
+        LIVES,
+        "in use",
+        "its source location lives",
+    ),
+    "secret named without its suffix": (GRANT, PARTIAL, "in use", "its source location lives"),
+    "location absent": (GRANT, GONE, "orphaned", "its source location is absent"),
+    "location absent, form of 2026": (NEWER, GONE, "orphaned", "its source location is absent"),
+    "location without a token": (GRANT, names(None), "orphaned", "its source location sends no token"),
+    "location without a token, form of 2026": (NEWER, names(None), "orphaned", "sends no token"),
+    "location with another secret": (GRANT, OTHER, "orphaned", "its source location names another secret"),
+    "location with another secret, form of 2026": (NEWER, OTHER, "in use", "its source location lives"),
+    "location with another secret that is absent": (
+        GRANT,
+        replace(OTHER, secrets={EXISTING_ARN: SecretSight(False, False, None, "it was not described")}),
+        "orphaned",
+        "its source location names another secret",
+    ),
+    "secret absent": (GRANT, with_secret(exists=False, admits=False, arn=None), "orphaned", "absent or being deleted"),
+    "secret absent, form of 2026": (NEWER, with_secret(exists=False, admits=False), "orphaned", "absent or being deleted"),
+    "secret without an Allow": (GRANT, with_secret(admits=False), "orphaned", "its secret admits the service no longer"),
+    "secret under another key with its grant": (
+        GRANT,
+        moved(GRANT),
+        "orphaned",
+        "its secret is under another key, which has a grant of its own",
+    ),
+    "secret under another key with a new grant": (NEWER, moved(NEWER), "orphaned", "has a grant of its own"),
+    "secret under another key without a grant": (GRANT, moved(), "suspect", "which has no grant yet"),
+    "secret under another key with the grant of a longer name": (
+        GRANT,
+        moved(replace(GRANT, name=f"{NAME}-2")),
+        "suspect",
+        "which has no grant yet",
+    ),
+    "secret under another key with the grant of another secret": (
+        GRANT,
+        moved(replace(GRANT, secret_arn=EXISTING_ARN)),
+        "suspect",
+        "which has no grant yet",
+    ),
+    "secret under the default key": (GRANT, with_secret(key_arn=None), "suspect", "which has no grant yet"),
+    "secret not looked at": (GRANT, replace(LIVES, secrets={}), "suspect", "its secret was not looked at"),
+    "bound to another location": (
+        replace(NEWER, source_arn=f"{RESOURCE_ARN}-2"),
+        GONE,
+        "suspect",
+        f"it is bound to {RESOURCE_ARN}-2",
+    ),
+    "bound to nothing": (replace(GRANT, secret_arn=None), GONE, "suspect", "it is bound to no secret and no resource"),
+    "to nobody": (replace(GRANT, grantee=None), GONE, "suspect", "it is of nobody known"),
+    "to something odd": (replace(GRANT, grantee="mediatailor"), GONE, "suspect", "it is of nobody known"),
+    "without a name": (replace(GRANT, name=None), GONE, "foreign", "it has another name"),
+    "of a longer name": (replace(GRANT, name=f"{NAME}-2"), GONE, "foreign", "it has another name"),
+    "of a shorter name": (replace(GRANT, name=NAME[:-1]), GONE, "foreign", "it has another name"),
+    "of another case": (replace(GRANT, name=NAME.upper()), GONE, "foreign", "it has another name"),
+    "of a person": (replace(GRANT, grantee=role("Backup")), GONE, "foreign", "it is of a person"),
+    "of an account": (replace(GRANT, grantee=ACCOUNT), GONE, "foreign", "it is of a person"),
+    "of another account": (
+        replace(GRANT, grantee=role("Backup").replace(ACCOUNT, "444455556666")),
+        GONE,
+        "foreign",
+        "it is of another account",
+    ),
+    "of a deleted role": (replace(GRANT, grantee="AROADBQP57FF2AEXAMPLE"), GONE, "foreign", "it is of a deleted principal"),
+    "of a deleted user": (replace(GRANT, grantee="AIDADBQP57FF2AEXAMPLE"), GONE, "foreign", "it is of a deleted principal"),
+}
+
+
+@pytest.mark.parametrize(("grant", "sight", "verdict", "reason"), VERDICTS.values(), ids=VERDICTS)
+def test_one_look_judges_a_grant_and_says_why(grant: Grant, sight: Sight, verdict: str, reason: str) -> None:
+    finding = judge(grant, OWNER, sight, PLACE)
+
+    assert finding.verdict == verdict
+    assert reason in finding.reason
+    assert finding.grant == grant
+
+
+def test_the_evidence_of_a_finding_is_what_was_read() -> None:
+    assert judge(GRANT, OWNER, LIVES, PLACE).evidence == (LIVES.owner.evidence, SECRET.evidence)
+    assert judge(GRANT, OWNER, GONE, PLACE).evidence == (GONE.owner.evidence,)
+    assert judge(replace(GRANT, name=None), OWNER, LIVES, PLACE).evidence == ()
+
+
+def test_any_service_counts_as_one() -> None:
+    assert kind_of(replace(GRANT, grantee="rds.amazonaws.com"), PLACE) == "of a service"
+    assert kind_of(replace(GRANT, grantee="amazonaws.com.example.org"), PLACE) == "of nobody known"
+
+
+ORPHANED = Finding(GRANT, "orphaned", "its source location is absent", ("the first read",))
+STILL = replace(ORPHANED, evidence=("the second read",))
+AGAIN = FIRST + GRACE
+
+
+def test_a_grant_goes_if_two_looks_a_grace_period_apart_found_it_orphaned() -> None:
+    decision = decide(ORPHANED, FIRST, STILL, AGAIN, GRACE)
+
+    assert (decision.revoke, decision.reason) == (True, "its source location is absent")
+    assert decision.evidence == ("the first read", "the second read")
+
+
+def seen(finding: Finding, **members: Any) -> Finding:
+    return replace(finding, grant=replace(GRANT, **members))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "second_at", "reason"),
+    [
+        (ORPHANED, replace(STILL, verdict="in use", reason="it is back"), AGAIN, "it is back"),
+        (ORPHANED, replace(STILL, verdict="suspect", reason="odd"), AGAIN, "odd"),
+        (None, STILL, AGAIN, "the first look did not find it orphaned"),
+        (replace(ORPHANED, verdict="in use"), STILL, AGAIN, "the first look did not find it orphaned"),
+        (replace(ORPHANED, verdict="suspect"), STILL, AGAIN, "the first look did not find it orphaned"),
+        (seen(ORPHANED, grant_id="g-2"), STILL, AGAIN, "the first look did not find it orphaned"),
+        (ORPHANED, seen(STILL, created=FIRST), AGAIN, "it is not known to be older than the first look"),
+        (ORPHANED, seen(STILL, created=AGAIN), AGAIN, "it is not known to be older than the first look"),
+        (ORPHANED, seen(STILL, created=None), AGAIN, "it is not known to be older than the first look"),
+        (ORPHANED, STILL, AGAIN - timedelta(seconds=1), "the looks are less than the grace period apart"),
+        (ORPHANED, STILL, FIRST - GRACE, "the looks are less than the grace period apart"),
+    ],
+    ids=[
+        "in use again",
+        "suspect",
+        "not seen before",
+        "in use before",
+        "suspect before",
+        "another grant",
+        "made at the first look",
+        "made since",
+        "made nobody knows when",
+        "too early",
+        "the clock goes back",
+    ],
+)
+def test_anything_less_keeps_the_grant(first: Finding | None, second: Finding, second_at: datetime, reason: str) -> None:
+    decision = decide(first, FIRST, second, second_at, GRACE)
+
+    assert (decision.revoke, decision.reason) == (False, reason)
+    assert second.evidence[0] in decision.evidence
+
+
+def test_a_grant_made_just_before_the_first_look_is_older() -> None:
+    just_before = seen(STILL, created=FIRST - timedelta(seconds=1))
+    assert decide(ORPHANED, FIRST, just_before, AGAIN, GRACE).revoke is True

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+from uuid import uuid4
+
+from pydantic import Field, TypeAdapter
 
 from latchkey.accesses import Subject, subject_of
+from latchkey.aws import aws_errors
 from latchkey.documents import Document
-from latchkey.errors import NotYetEffective
+from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
 from latchkey.grants import Finding, Grant, Sight, Verdict, decide, judge, serves
 from latchkey.looking import Looking
 from latchkey.registry import Registry
@@ -28,8 +32,9 @@ class FoundGrant(Document):
 
 
 class Look(Document):
-    """The first look. `orphaned`: some grant may have to go."""
+    """The first look. `orphaned`: some grant may have to go; `lookId` marks what ends by it in the registry."""
 
+    look_id: str = Field(default_factory=lambda: uuid4().hex)
     access_id: str
     at: datetime
     owner_exists: bool
@@ -93,64 +98,98 @@ class Cleaning:
         )
 
     def clean_up(self, first: Look) -> CleanedUp:
-        """The second look and what it allows. Raises NotYetEffective while a grant that was revoked is still listed."""
+        """The second look and what it allows. Raises NotYetEffective while a grant that was revoked is still listed.
+
+        A grant that fails does not hold up the others. A retry tells what ended before it as well.
+        """
         subject = subject_of(first.access_id, self.settings.place)
         for grant in first.grants:
             if grant.verdict == "orphaned":
-                self.revocations.note(first.access_id, grant.grant_id, grant.key_arn)
-        results = [self._treat(subject, first, noted) for noted in self.revocations.open(first.access_id)]
+                self.revocations.note(first.access_id, grant.grant_id, grant.key_arn, first.look_id, first.at)
+        failures = [self._failure(subject, first, noted) for noted in self.revocations.open(first.access_id)]
         self._forget_former_keys(subject, first.access_id)
-        return CleanedUp(
-            removed=tuple(removed for removed, _, _ in results if removed),
-            kept=tuple(kept for _, kept, _ in results if kept),
-            restored=any(restored for _, _, restored in results),
-        )
+        # A refusal is retried less often than what only takes its time.
+        for failure in sorted(filter(None, failures), key=lambda failure: isinstance(failure, AccessDenied)):
+            raise failure
+        return ended_by(first, self.revocations)
 
-    def _treat(self, subject: Subject, first: Look, noted: Revocation) -> tuple[RemovedGrant | None, KeptGrant | None, bool]:
-        """One grant: removed or kept, and whether its owner had to be set again."""
+    def _failure(self, subject: Subject, first: Look, noted: Revocation) -> LatchkeyError | None:
+        """Treats one grant; returns what went wrong."""
+        try:
+            with aws_errors():
+                self._treat(subject, first, noted)
+        except LatchkeyError as error:
+            return error
+        return None
+
+    def _treat(self, subject: Subject, first: Look, noted: Revocation) -> None:
+        """One grant is removed or kept, and its owner set again if that came back meanwhile."""
         # What takes long is read first: between the list of grants and the revocation stands one read of the owner.
         listed = self.looking.listed(subject.system)
-        named = listed.get(subject.name)
-        secrets = {named: self.looking.secret(subject, named)} if named else {}
-        keys = {noted.key_arn, *(secret.key_arn for secret in secrets.values() if secret.key_arn)}
-        self.revocations.begin(noted)
-        at, grants = self.looking.grants(keys)
+        secrets = self.looking.secrets(subject, listed.get(subject.name))
+        if not self.revocations.begin(noted):
+            return
+        at, grants = self.looking.grants([noted.key_arn])
         grant = _of_id(grants, noted.grant_id)
-        evidence: tuple[str, ...] = ()
-        if grant is not None:
-            sight = Sight(at, self.looking.owner(subject, listed), secrets, grants)
-            second = judge(grant, subject.owner, sight, self.settings.place)
-            seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
-            grace = timedelta(seconds=self.settings.grace_seconds)
-            decision = decide(_finding(seen, grant), first.at, second, at, grace)
-            if not decision.revoke:
-                kept = KeptGrant(grantId=noted.grant_id, keyArn=noted.key_arn, reason=decision.reason)
-                self.revocations.end(noted, kept)
-                return None, kept, False
-            self.looking.revoke(grant)
-            evidence = decision.evidence
-        restored = (grant is not None or noted.tries > 0) and self._restore(subject, noted, listed)
-        if grant is not None:
-            self.revocations.confirm(noted)
-            if _of_id(self.looking.grants([noted.key_arn])[1], noted.grant_id):
-                raise NotYetEffective(f"{noted.grant_id} was revoked and is still listed")
-        removed = _removed(noted, grant is not None, first, evidence)
-        self.revocations.end(noted, removed)
-        return removed, None, restored
+        seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
+        if grant is None:
+            if noted.tries > 0:
+                self._restore(subject, noted, listed)
+            self._end_removed(noted, first, seen.evidence if seen else ())
+            return
+        grants = self.looking.with_grants_beside(subject, secrets, grants)
+        sight = Sight(at, self.looking.owner(subject, listed), secrets, grants)
+        second = judge(grant, subject.owner, sight, self.settings.place)
+        grace = timedelta(seconds=self.settings.grace_seconds)
+        decision = decide(_finding(seen, grant), first.at, second, at, grace)
+        if decision.revoke:
+            self._revoke(grant, noted)
+        # An earlier try may have revoked what is listed still.
+        if decision.revoke or noted.tries > 0:
+            self._restore(subject, noted, listed)
+        if not decision.revoke and not noted.revoked:
+            kept = KeptGrant(grantId=noted.grant_id, keyArn=noted.key_arn, reason=decision.reason)
+            self.revocations.end(noted, first.look_id, kept, gone=False)
+            return
+        if _of_id(self.looking.grants([noted.key_arn])[1], noted.grant_id):
+            raise NotYetEffective(f"{noted.grant_id} was revoked and is still listed")
+        self._end_removed(noted, first, decision.evidence)
 
-    def _restore(self, subject: Subject, noted: Revocation, listed: Mapping[str, str | None]) -> bool:
+    def _revoke(self, grant: Grant, noted: Revocation) -> None:
+        try:
+            with aws_errors():
+                self.looking.revoke(grant)
+        except AccessDenied:
+            self.revocations.take_back(noted)
+            raise
+        self.revocations.confirm(noted)
+
+    def _restore(self, subject: Subject, noted: Revocation, listed: Mapping[str, str | None]) -> None:
         """Sets an owner again that came back while its grant was revoked, which KMS cannot exclude; that makes a new grant."""
         owner = self.looking.owner(subject, listed)
         if not owner.exists or owner.secret_arn is None:
-            return False
+            return
         secret = self.looking.secret(subject, owner.secret_arn)
         _, grants = self.looking.grants([noted.key_arn])
         needs = secret.exists and secret.admits and secret.key_arn == noted.key_arn
-        names = (subject.owner.grant_name, owner.secret_arn, subject.owner.resource_arn)
-        if not needs or any(serves(grant, *names) for grant in grants if grant.grant_id != noted.grant_id):
-            return False
-        self.looking.set_again(subject)
-        return True
+        names = (subject.owner.grant_name, secret.arn or owner.secret_arn, subject.owner.resource_arn)
+        if needs and not any(serves(grant, *names) for grant in grants if grant.grant_id != noted.grant_id):
+            self.revocations.note_restoring(noted)
+            self.looking.set_again(subject)
+
+    def _end_removed(self, noted: Revocation, first: Look, evidence: tuple[str, ...]) -> None:
+        """The grant is gone: by whom, as far as it can be told, counting what other executions did meanwhile."""
+        now = self.revocations.read(noted)
+        seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
+        removed = RemovedGrant(
+            grantId=noted.grant_id,
+            keyArn=noted.key_arn,
+            removedBy="latchkey" if now.revoked else "either" if now.tries > 1 else "service",
+            reason=seen.reason if seen else "it had been noted as orphaned",
+            evidence=evidence,
+            removedAt=datetime.now(UTC),
+        )
+        self.revocations.end(noted, first.look_id, removed, gone=True)
 
     def _forget_former_keys(self, subject: Subject, access_id: str) -> None:
         record = self.registry.access(access_id)
@@ -159,6 +198,20 @@ class Cleaning:
             _, grants = self.looking.grants([key])
             if not any(grant.name == subject.owner.grant_name for grant in grants):
                 self.registry.forget_grant_key(access_id, key)
+
+
+_OUTCOME: TypeAdapter[RemovedGrant | KeptGrant] = TypeAdapter(RemovedGrant | KeptGrant)
+
+
+def ended_by(look: Look, revocations: Revocations) -> CleanedUp:
+    """What became of the grants of a look, as far as its execution came."""
+    ended = revocations.ended(look.access_id, look.look_id)
+    outcomes = [_OUTCOME.validate_json(one.outcome) for one in ended]
+    return CleanedUp(
+        removed=tuple(outcome for outcome in outcomes if isinstance(outcome, RemovedGrant)),
+        kept=tuple(outcome for outcome in outcomes if isinstance(outcome, KeptGrant)),
+        restored=any(one.restored for one in ended),
+    )
 
 
 def _of_id(grants: Iterable[Grant], grant_id: str) -> Grant | None:
@@ -178,19 +231,3 @@ def _found(finding: Finding) -> FoundGrant:
 
 def _finding(seen: FoundGrant | None, grant: Grant) -> Finding | None:
     return Finding(grant, seen.verdict, seen.reason, seen.evidence) if seen else None
-
-
-def _removed(noted: Revocation, revoked: bool, first: Look, evidence: tuple[str, ...]) -> RemovedGrant:
-    seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
-    if revoked or noted.revoked:
-        by: Literal["latchkey", "service", "either"] = "latchkey"
-    else:
-        by = "either" if noted.tries else "service"
-    return RemovedGrant(
-        grantId=noted.grant_id,
-        keyArn=noted.key_arn,
-        removedBy=by,
-        reason=seen.reason if seen else "it had been noted as orphaned",
-        evidence=evidence or (seen.evidence if seen else ()),
-        removedAt=datetime.now(UTC),
-    )

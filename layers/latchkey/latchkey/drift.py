@@ -47,7 +47,8 @@ def state_of(desired: Desired, observed: ObservedAccess) -> tuple[Status, tuple[
         unmet = tuple(check for check in checks if check.name == CONFIGURED and not check.passed)
         if observed.configured is None:
             return "gone", unmet
-        if observed.configured.secret_arn != observed.secret.arn:
+        # A resource may name its secret without the suffix.
+        if observed.configured.secret_arn not in (observed.secret.arn, observed.secret.arn[: -len("-abcdef")]):
             return "detached", unmet
     lost = tuple(check for check in checks if check.revokes and not check.passed)
     return ("revoked" if lost else "active"), lost

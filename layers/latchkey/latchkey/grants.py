@@ -96,13 +96,17 @@ class OwnerSight:
 
 @dataclass(frozen=True)
 class SecretSight:
-    """What one look at a secret found. `admits`: some Allow of its policy, named in `statements`, could admit the service."""
+    """What one look at a secret found. `admits`: some Allow of its policy, named in `statements`, could admit the service.
+
+    `arn` is its own: who names a secret may leave out the suffix.
+    """
 
     exists: bool
     admits: bool
     key_arn: str | None
     evidence: str
     statements: tuple[str, ...] = ()
+    arn: str | None = None
 
 
 @dataclass(frozen=True)
@@ -167,32 +171,28 @@ def judge(grant: Grant, owner: Owner, sight: Sight, place: Place) -> Finding:
 def _judge_bound(grant: Grant, owner: Owner, sight: Sight) -> Finding:
     """The grant is this owner's: does the owner exist, name its secret, and does that still admit the service?"""
     named = sight.owner.secret_arn
-    if not sight.owner.exists or named is None or grant.secret_arn not in (None, named):
-        reason = _unused(sight.owner)
+    if not sight.owner.exists or named is None:
+        reason = "its source location sends no token" if sight.owner.exists else "its source location is absent"
         return Finding(grant, "orphaned", reason, (sight.owner.evidence,))
     secret = sight.secrets.get(named)
     if secret is None:
         return Finding(grant, "suspect", "its secret was not looked at", (sight.owner.evidence,))
-    verdict, reason = _judge_secret(grant, owner, sight, secret)
+    verdict, reason = _judge_secret(grant, owner, sight, secret, secret.arn or named)
     return Finding(grant, verdict, reason, (sight.owner.evidence, secret.evidence))
 
 
-def _unused(owner: OwnerSight) -> str:
-    if not owner.exists:
-        return "its source location is absent"
-    return f"its source location {'names another secret' if owner.secret_arn else 'sends no token'}"
-
-
-def _judge_secret(grant: Grant, owner: Owner, sight: Sight, secret: SecretSight) -> tuple[Verdict, str]:
+def _judge_secret(grant: Grant, owner: Owner, sight: Sight, secret: SecretSight, arn: str) -> tuple[Verdict, str]:
+    """`arn` is the secret's own: a source location may name it without the suffix, a grant never does."""
+    if grant.secret_arn not in (None, arn):
+        return "orphaned", "its source location names another secret"
     if not secret.exists:
         return "orphaned", "its secret is absent or being deleted"
     if not secret.admits:
         return "orphaned", "its secret admits the service no longer"
     if secret.key_arn == grant.key_arn:
         return "in use", "its source location lives and its secret admits the service"
-    named = sight.owner.secret_arn or ""
     there = [other for other in sight.grants if other.key_arn == secret.key_arn]
-    if any(serves(other, owner.grant_name, named, owner.resource_arn) for other in there):
+    if any(serves(other, owner.grant_name, arn, owner.resource_arn) for other in there):
         return "orphaned", "its secret is under another key, which has a grant of its own"
     return "suspect", "its secret is under another key, which has no grant yet"
 

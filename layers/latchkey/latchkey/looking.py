@@ -35,8 +35,24 @@ class Looking:
         """Everything that decides on one owner's grants: these first, so that none made meanwhile is taken for old."""
         at, grants = self.grants(keys)
         owner = self.owner(subject)
-        named = [owner.secret_arn] if owner.secret_arn else []
-        return Sight(at, owner, {arn: self.secret(subject, arn) for arn in named}, grants)
+        secrets = self.secrets(subject, owner.secret_arn)
+        return Sight(at, owner, secrets, self.with_grants_beside(subject, secrets, grants))
+
+    def secrets(self, subject: Subject, named: str | None) -> Mapping[str, SecretSight]:
+        """A look at the secret that an owner names, if any."""
+        return {named: self.secret(subject, named)} if named else {}
+
+    def with_grants_beside(
+        self, subject: Subject, secrets: Mapping[str, SecretSight], grants: tuple[Grant, ...]
+    ) -> tuple[Grant, ...]:
+        """These grants and, if one of the owner's is for a secret that is under another key by now, that key's as well."""
+        moved = {
+            secret.key_arn
+            for secret in secrets.values()
+            for grant in grants
+            if secret.key_arn and grant.name == subject.owner.grant_name and grant.secret_arn in (None, secret.arn)
+        }
+        return grants + self.grants(moved - {grant.key_arn for grant in grants})[1]
 
     def grants(self, keys: Iterable[str]) -> tuple[datetime, tuple[Grant, ...]]:
         """Every grant of some keys, and when the first listing began. A key that does not exist any more has none."""
@@ -77,12 +93,13 @@ class Looking:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         secret = find_secret(self.secretsmanager, arn)
         if secret is None or secret.is_being_deleted:
-            return SecretSight(False, False, None, f"{at}: {arn} {'is being deleted' if secret else 'does not exist'}")
+            told = f"{at}: {arn} {'is being deleted' if secret else 'does not exist'}"
+            return SecretSight(False, False, None, told, arn=secret.arn if secret else None)
         policy = secret_policy(self.secretsmanager, arn)
         service = subject.system.reader.service
-        statements = tuple(policies.statements_for_service(policy, service, "secretsmanager:GetSecretValue", arn))
-        told = f"{', '.join(statements) or 'no Allow'} of its policy could admit {service}"
-        return SecretSight(True, bool(statements), self._key_arn(secret.kms_key_id), f"{at}: {arn} exists, {told}", statements)
+        statements = tuple(policies.statements_for_service(policy, service, "secretsmanager:GetSecretValue", secret.arn))
+        told = f"{at}: {secret.arn} exists, {', '.join(statements) or 'no Allow'} of its policy could admit {service}"
+        return SecretSight(True, bool(statements), self._key_arn(secret.kms_key_id), told, statements, secret.arn)
 
     def revoke(self, grant: Grant) -> None:
         """Revokes a grant; one that has gone meanwhile is revoked."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from latchkey.accesses import AccessRecord
-from latchkey.cleaning import CleanedUp, KeptGrant, Look, RemovedGrant
+from latchkey.cleaning import CleanedUp, KeptGrant, Look, RemovedGrant, ended_by
 from latchkey.documents import Document
 from latchkey.hints import Hint
 from latchkey.observing import Observation
@@ -92,6 +92,8 @@ def report_clean_up(
     report: CleanUpReport, registry: Registry, revocations: Revocations, events: EventBridgeClient, bus: str
 ) -> Told:
     """Records the state of the access and publishes what changed; a retry publishes the same events again."""
+    if report.caught and report.look:
+        report = report.model_copy(update={"cleaned": ended_by(report.look, revocations)})
     record = registry.access(report.access_id)
     irrevocable = revocations.open(report.access_id) if report.caught else []
     for revocation in irrevocable:
@@ -140,14 +142,18 @@ def _notices(
 
 
 def _is_news(record: AccessRecord, observed: Observation, lost: tuple[str, ...]) -> bool:
-    return (record.status, lost) != (observed.status, tuple(check.name for check in observed.lost))
+    """Has the state changed, and has nobody recorded another since it was observed?"""
+    changed = (record.status, lost) != (observed.status, tuple(check.name for check in observed.lost))
+    return changed and observed.version == record.version
 
 
 def _removed(report: CleanUpReport, record: AccessRecord | None) -> tuple[RemovedGrant, ...]:
     """What is gone, the grant included that the service retired before anybody looked."""
     removed, look = (report.cleaned.removed if report.cleaned else ()), report.look
-    if removed or look is None or look.owner_exists or record is None or record.status == "gone" or look.grants:
+    if removed or look is None or look.owner_exists or record is None or record.status == "gone":
         return removed
+    if any(grant.verdict != "foreign" for grant in look.grants):
+        return ()
     return (
         RemovedGrant(
             grantId=None,

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 class Observation(Document):
     """The state of an access and the failed checks that make it so; `status` is None where none is recorded, or a request runs.
 
-    `proposal` is what would give the access back, if one call of its owner would.
+    `version` is that of the record when it was observed; `proposal` is what would give the access back, if one call of its
+    owner would.
     """
 
     access_id: str
     status: Status | None
+    version: int = 0
     lost: tuple[CheckResult, ...] = ()
     proposal: str | None = None
 
@@ -57,13 +59,14 @@ def observe_state(
     else:
         status, lost = state_of(desired, observed)
     # Nobody but the next request takes up again what was given up.
-    if record.status == "unmanaged" and status == "active":
+    if status == "active" and registry.is_given_up(access_id):
         status = "unmanaged"
     configuration = desired.system.configuration
     only_the_grant = [check.name for check in lost] == ["grant is there"]
     return Observation(
         accessId=access_id,
         status=status,
+        version=record.version,
         lost=tuple(CheckResult(name=check.name, passed=False, evidence=check.evidence) for check in lost),
         proposal=f"{configuration.renewal} with unchanged settings makes the service create its grant again"
         if only_the_grant and configuration

@@ -157,8 +157,11 @@ class Registry:
         return _grant_keys(self._table.get("access", access_id))
 
     def forget_grant_key(self, access_id: str, key_arn: str) -> None:
-        """Says that the service has no grant on a key any more."""
-        self._table.update("access", access_id, "DELETE grantKeys :keys", None, {":keys": {key_arn}})
+        """Says that the service has no grant on a key any more, unless a request is working on the access and may want one."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                "access", access_id, "DELETE grantKeys :keys", "attribute_not_exists(running)", {":keys": {key_arn}}
+            )
 
     def former(self, access_id: str) -> tuple[bool, Any]:
         """Whether the running request touched the resource, and what that was set to before."""
@@ -216,6 +219,10 @@ class Registry:
     def is_running(self, access_id: str) -> bool:
         """Is a request working on the access?"""
         return "running" in self._table.get("access", access_id)
+
+    def is_given_up(self, access_id: str) -> bool:
+        """Has an owner withdrawn consent since the last request?"""
+        return "left" in self._table.get("access", access_id)
 
     def lost(self, access_id: str) -> tuple[str, ...]:
         """The checks that failed when the state of an access was last observed."""

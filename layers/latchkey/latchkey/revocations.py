@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from latchkey import aws
 from latchkey.documents import Document
 from latchkey.settings import settings
-from latchkey.table import Table, now_text
+from latchkey.table import ConditionFailed, Table, now_text
 
 
 @dataclass(frozen=True)
 class Revocation:
-    """A grant that may have to go. `tries` counts the times that Latchkey set out to revoke it."""
+    """A grant that may have to go. `tries` counts the times that any execution set out to revoke it."""
 
     access_id: str
     grant_id: str
@@ -23,41 +25,75 @@ class Revocation:
     revoked: bool = False
 
 
+@dataclass(frozen=True)
+class Ended:
+    """One that is closed: its outcome as JSON, and whether its owner had to be set again."""
+
+    outcome: str
+    restored: bool
+
+
 class Revocations:
     """Items of kind `grant`, one for each grant of an access; those without `endedAt` are open."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def note(self, access_id: str, grant_id: str, key_arn: str) -> None:
-        """Opens one, before anything is done about the grant."""
+    def note(self, access_id: str, grant_id: str, key_arn: str, look_id: str, seen: datetime) -> None:
+        """Opens one, before anything is done about the grant, unless this look closed it, or it is gone since it was seen."""
         values = {":access": access_id, ":grant": grant_id, ":key": key_arn, ":now": now_text(), ":none": 0}
+        values |= {":seen": seen.astimezone(UTC).isoformat(timespec="milliseconds"), ":look": look_id, ":no": False}
         update = "SET accessId = :access, grantId = :grant, keyArn = :key, notedAt = if_not_exists(notedAt, :now)"
-        update += ", tries = if_not_exists(tries, :none) REMOVE endedAt, outcome"
-        self._table.update("grant", f"{access_id} {grant_id}", update, None, values)
+        update += ", tries = if_not_exists(tries, :none) REMOVE endedAt, endedBy, gone, outcome, restoringAt"
+        again = " OR endedAt < :seen OR (gone = :no AND endedBy <> :look)"
+        self._if_open(f"{access_id} {grant_id}", update, values, again)
 
     def open(self, access_id: str = "") -> list[Revocation]:
         """The open ones of an access, or of all."""
         items = self._table.query("grant", f"{access_id} " if access_id else "")
         return [_revocation(item) for item in items if "endedAt" not in item]
 
-    def begin(self, revocation: Revocation) -> None:
-        """Notes, before the call, that Latchkey is about to revoke."""
-        self._table.update("grant", _id(revocation), "ADD tries :one", None, {":one": 1})
+    def ended(self, access_id: str, look_id: str) -> list[Ended]:
+        """Those of an access that were closed by one look."""
+        items = [item for item in self._table.query("grant", f"{access_id} ") if item.get("endedBy") == look_id]
+        return [Ended(item["outcome"], "restoringAt" in item) for item in items]
+
+    def read(self, revocation: Revocation) -> Revocation:
+        """What is known of one now."""
+        return next(_revocation(item) for item in self._table.query("grant", _id(revocation)) if item["id"] == _id(revocation))
+
+    def begin(self, revocation: Revocation) -> bool:
+        """Notes, before the call, that Latchkey is about to revoke; False if another execution has closed it."""
+        return self._if_open(_id(revocation), "ADD tries :one", {":one": 1})
+
+    def take_back(self, revocation: Revocation) -> None:
+        """Notes, after the call, that it was refused."""
+        self._if_open(_id(revocation), "ADD tries :one", {":one": -1})
 
     def confirm(self, revocation: Revocation) -> None:
         """Notes, after the call, that Latchkey revoked."""
-        self._table.update("grant", _id(revocation), "SET revokedAt = :now", None, {":now": now_text()})
+        self._if_open(_id(revocation), "SET revokedAt = :now", {":now": now_text()})
 
-    def end(self, revocation: Revocation, outcome: Document) -> None:
-        """Closes one: the grant is gone, or it is not to go. The outcome stays as evidence."""
-        values = {":now": now_text(), ":outcome": outcome.model_dump_json(by_alias=True)}
-        update = "SET endedAt = :now, outcome = :outcome REMOVE notedAt, tries, revokedAt, irrevocableAt"
-        self._table.update("grant", _id(revocation), update, None, values)
+    def note_restoring(self, revocation: Revocation) -> None:
+        """Notes, before the call, that the owner came back and is set again."""
+        self._if_open(_id(revocation), "SET restoringAt = :now", {":now": now_text()})
+
+    def end(self, revocation: Revocation, look_id: str, outcome: Document, *, gone: bool) -> None:
+        """Closes one: the grant is gone, or it is not to go. The outcome stays as evidence; the first one counts."""
+        told = outcome.model_dump_json(by_alias=True)
+        values = {":now": now_text(), ":look": look_id, ":outcome": told, ":gone": gone}
+        update = "SET endedAt = :now, endedBy = :look, outcome = :outcome, gone = :gone"
+        self._if_open(_id(revocation), f"{update} REMOVE notedAt, tries, revokedAt, irrevocableAt", values)
 
     def mark_irrevocable(self, revocation: Revocation) -> None:
         """Notes that it could not be revoked: it stays open, so that the sweep tries again."""
-        self._table.update("grant", _id(revocation), "SET irrevocableAt = :now", None, {":now": now_text()})
+        self._if_open(_id(revocation), "SET irrevocableAt = :now", {":now": now_text()})
+
+    def _if_open(self, item_id: str, update: str, values: dict[str, Any], otherwise: str = "") -> bool:
+        with suppress(ConditionFailed):
+            self._table.update("grant", item_id, update, f"attribute_not_exists(endedAt){otherwise}", values)
+            return True
+        return False
 
 
 @cache
@@ -75,6 +111,6 @@ def _revocation(item: dict[str, Any]) -> Revocation:
         access_id=item["accessId"],
         grant_id=item["grantId"],
         key_arn=item["keyArn"],
-        tries=int(item["tries"]),
+        tries=int(item.get("tries", 0)),
         revoked="revokedAt" in item,
     )

@@ -1,0 +1,80 @@
+"""A recorded access with the service's grant, and what may happen to it between two calls of a function."""
+
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from latchkey import aws
+from tests.functions.account import ACCOUNT, Account
+from tests.functions.asking import HEADER, NAME, SECRET_KEY, Run
+from tests.functions.test_undo_onboarding import Onboarding
+
+ACCESS = f"mediatailor/sourceLocation/{NAME}"
+GRANT = f"MediaTailor-SourceLocation-{ACCOUNT}-{NAME}"
+
+type Look = Callable[..., dict[str, Any]]
+type CleanUp = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def onboarded(run: Run, account: Account, **members: Any) -> Onboarding:
+    """An access as its request leaves it, with the grant that MediaTailor makes."""
+    made = Onboarding(run, account, **members).go("record_access")
+    account.grant(made.key, f"MediaTailor-SourceLocation-{ACCOUNT}-{made.request['resource']['sourceLocation']}", made.secret)
+    return made
+
+
+def first_look(run: Run, *keys: str) -> dict[str, Any]:
+    return run("clean_up_grants", {"accessId": ACCESS, "keys": [*keys]})
+
+
+def second_look(run: Run, first: dict[str, Any]) -> dict[str, Any]:
+    return run("clean_up_grants", {"accessId": ACCESS, "first": first})
+
+
+def delete_location(account: Account) -> None:
+    del account.mediatailor.locations[NAME]
+
+
+def come_back(account: Account, access: Onboarding) -> None:
+    """The location is there again as it was."""
+    account.mediatailor.add(NAME, by_token(access.secret))
+
+
+def grants(account: Account, key: str) -> list[str]:
+    """The ids of a key's grants."""
+    return [grant["GrantId"] for grant in account.kms.list_grants(KeyId=key)["Grants"]]
+
+
+def by_token(secret: str) -> dict[str, Any]:
+    """The access configuration that names a secret."""
+    token = {"HeaderName": HEADER, "SecretArn": secret, "SecretStringKey": SECRET_KEY}
+    return {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessTokenConfiguration": token}
+
+
+def at_call(service: str, operation: str, act: Callable[[], object], number: int = 1, when: str = "before-call") -> None:
+    """Acts before, or `after-call`, a call that a function makes, the first or another; what it raises, the call does."""
+    left = [number]
+
+    def count(**_: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            act()
+
+    client = aws.client_of(service)
+    client.meta.events.register_first(f"{when}.{client.meta.service_model.service_id.hyphenize()}.{operation}", count)
+
+
+def refuse(operation: str, code: str = "AccessDeniedException", status: int = 400) -> Callable[[], None]:
+    """An act: the call is answered with an error."""
+
+    def act() -> None:
+        error: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(error, operation)
+
+    return act
+
+
+def crash() -> None:
+    """An act: the answer, or the question, is lost."""
+    raise ConnectionClosedError(endpoint_url="https://kms.us-east-1.amazonaws.com")

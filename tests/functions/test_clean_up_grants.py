@@ -1,0 +1,313 @@
+"""clean_up_grants: the first look changes nothing, the second revokes what is orphaned, once."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey.registry import registry
+from latchkey.revocations import revocations
+from tests.functions.account import ACCOUNT, Account
+from tests.functions.asking import EXECUTION, NAME, Run, existing
+from tests.functions.cleaning import (
+    ACCESS,
+    GRANT,
+    CleanUp,
+    Look,
+    at_call,
+    by_token,
+    come_back,
+    delete_location,
+    first_look,
+    grants,
+    onboarded,
+    refuse,
+    second_look,
+)
+from tests.functions.test_undo_onboarding import Onboarding
+
+READING = {"Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}, "Action": "secretsmanager:GetSecretValue"}
+
+
+@pytest.fixture(autouse=True)
+def no_grace(stack: Callable[..., None]) -> None:
+    stack(GRACE_SECONDS="0", ALLOWED_ORIGIN_HOSTS="*")
+
+
+@pytest.fixture
+def access(run: Run, account: Account) -> Onboarding:
+    return onboarded(run, account)
+
+
+@pytest.fixture
+def look(run: Run) -> Look:
+    return lambda *keys: first_look(run, *keys)
+
+
+@pytest.fixture
+def clean_up(run: Run) -> CleanUp:
+    return lambda first: second_look(run, first)
+
+
+def told(first: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(grant["verdict"], grant["reason"]) for grant in first["grants"]]
+
+
+def test_a_grant_in_use_is_told_and_nothing_is_to_be_done(account: Account, access: Onboarding, look: Look) -> None:
+    before = account.picture()
+
+    first = look()
+
+    assert told(first) == [("in use", "its source location lives and its secret admits the service")]
+    assert (first["orphaned"], first["ownerExists"], first["graceSeconds"]) == (False, True, 0)
+    assert account.picture() == before
+
+
+@pytest.mark.parametrize("status", [404, 400])
+def test_the_grant_of_a_deleted_location_is_revoked_with_the_evidence_of_both_looks(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, status: int
+) -> None:
+    account.mediatailor.missing_status = status
+    [grant] = grants(account, access.key)
+    delete_location(account)
+
+    first = look()
+    assert grants(account, access.key) == [grant]
+    cleaned = clean_up(first)
+
+    assert grants(account, access.key) == []
+    [removed] = cleaned["removed"]
+    assert (removed["grantId"], removed["keyArn"], removed["removedBy"]) == (grant, access.key, "latchkey")
+    assert removed["reason"] == "its source location is absent"
+    assert len(removed["evidence"]) == 2
+    assert all("a complete list of 0 lacks it" in read for read in removed["evidence"])
+    assert (cleaned["kept"], cleaned["restored"], revocations().open()) == ([], False, [])
+
+
+def test_a_second_look_twice_equals_one(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+    delete_location(account)
+    first = look()
+    once = clean_up(first)
+    before = account.picture()
+
+    assert clean_up(first) == once
+    assert account.picture() == before
+
+
+def test_a_grant_that_the_service_retired_is_told_as_the_services_doing(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first = look()
+    account.kms.revoke_grant(KeyId=access.key, GrantId=grants(account, access.key)[0])
+
+    [removed] = clean_up(first)["removed"]
+
+    assert removed["removedBy"] == "service"
+
+
+def drop_policy(account: Account, access: Onboarding) -> None:
+    account.secretsmanager.delete_resource_policy(SecretId=access.secret)
+
+
+def delete_secret(account: Account, access: Onboarding) -> None:
+    account.secretsmanager.delete_secret(SecretId=access.secret)
+
+
+def destroy_secret(account: Account, access: Onboarding) -> None:
+    account.secretsmanager.delete_secret(SecretId=access.secret, ForceDeleteWithoutRecovery=True)
+
+
+def send_no_token(account: Account, _access: Onboarding) -> None:
+    account.mediatailor.add(NAME, {"AccessType": "S3_SIGV4"})
+
+
+def send_nothing(account: Account, _access: Onboarding) -> None:
+    account.mediatailor.add(NAME)
+
+
+def send_another(account: Account, access: Onboarding) -> None:
+    account.mediatailor.add(NAME, by_token(account.secret("theirs/token", "{}", key=access.key)))
+
+
+ORPHANING = {
+    drop_policy: "its secret admits the service no longer",
+    delete_secret: "its secret is absent or being deleted",
+    destroy_secret: "its secret is absent or being deleted",
+    send_no_token: "its source location sends no token",
+    send_nothing: "its source location sends no token",
+    send_another: "its source location names another secret",
+}
+
+
+@pytest.mark.parametrize(("orphan", "reason"), ORPHANING.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_a_grant_that_lost_its_secret_is_revoked(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, orphan: Callable[..., None], reason: str
+) -> None:
+    orphan(account, access)
+
+    cleaned = clean_up(look())
+
+    assert [(removed["reason"], removed["removedBy"]) for removed in cleaned["removed"]] == [(reason, "latchkey")]
+    assert grants(account, access.key) == []
+
+
+def deny(account: Account, access: Onboarding) -> None:
+    denial = READING | {"Effect": "Deny", "Principal": "*", "Resource": "*"}
+    allow = READING | {"Resource": access.secret}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow, denial]})
+    account.secretsmanager.put_resource_policy(SecretId=access.secret, ResourcePolicy=policy)
+
+
+def disable_key(account: Account, access: Onboarding) -> None:
+    account.kms.disable_key(KeyId=access.key.rpartition("/")[2])
+
+
+def schedule_key(account: Account, access: Onboarding) -> None:
+    account.kms.schedule_key_deletion(KeyId=access.key.rpartition("/")[2])
+
+
+def name_without_suffix(account: Account, access: Onboarding) -> None:
+    account.mediatailor.add(NAME, by_token(access.secret[: -len("-abcdef")]))
+
+
+@pytest.mark.parametrize("act", [deny, disable_key, schedule_key, name_without_suffix])
+def test_a_denial_a_key_that_rests_and_a_short_name_orphan_nothing(
+    account: Account, access: Onboarding, look: Look, act: Callable[..., None]
+) -> None:
+    act(account, access)
+
+    first = look()
+
+    assert first["orphaned"] is False
+    assert [verdict for verdict, _ in told(first)] == ["in use"]
+
+
+@pytest.mark.parametrize("act", [disable_key, schedule_key])
+def test_an_orphan_goes_from_a_key_that_rests(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, act: Callable[..., None]
+) -> None:
+    act(account, access)
+    delete_location(account)
+
+    clean_up(look())
+
+    assert grants(account, access.key) == []
+
+
+def test_grants_of_others_stay(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+    longer = account.grant(access.key, f"{GRANT}-2", access.secret)
+    shorter = account.grant(access.key, GRANT[:-1], access.secret)
+    person = account.kms.create_grant(
+        KeyId=access.key, GranteePrincipal=f"arn:aws:iam::{ACCOUNT}:role/Backup", Name=GRANT, Operations=["Decrypt"]
+    )["GrantId"]
+    unbound = account.kms.create_grant(
+        KeyId=access.key, GranteePrincipal="mediatailor.amazonaws.com", Name=GRANT, Operations=["Decrypt"]
+    )["GrantId"]
+    delete_location(account)
+
+    first = look()
+    clean_up(first)
+
+    assert sorted(verdict for verdict, _ in told(first)) == ["foreign", "orphaned", "suspect"]
+    assert set(grants(account, access.key)) == {longer, shorter, person, unbound}
+
+
+def test_the_other_location_of_a_secret_keeps_its_grant(
+    run: Run, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    account.secretsmanager.tag_resource(SecretId=access.secret, Tags=[{"Key": "latchkey:consent", "Value": "adopt"}])
+    other = {"requestId": "request-2", "resource": {"sourceLocation": f"{NAME}-2"}, "secret": existing(access.secret)}
+    [first_grant] = grants(account, access.key)
+    onboarded(run, account, **other)
+    [kept] = {*grants(account, access.key)} - {first_grant}
+    delete_location(account)
+
+    clean_up(look())
+
+    assert grants(account, access.key) == [kept]
+
+
+def move_secret(account: Account, access: Onboarding) -> str:
+    """A person takes the secret to another key; the service has no grant there yet."""
+    other = account.key()
+    account.secretsmanager.update_secret(SecretId=access.secret, KmsKeyId=other)
+    return other
+
+
+def test_the_grant_on_the_former_key_goes_only_when_there_is_one_on_the_new_key(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    other = move_secret(account, access)
+    waiting = look()
+    assert told(waiting) == [("suspect", "its secret is under another key, which has no grant yet")]
+
+    new = account.grant(other, GRANT, access.secret)
+    clean_up(look())
+
+    assert (grants(account, access.key), grants(account, other)) == ([], [new])
+
+
+def test_a_key_without_grants_is_forgotten_unless_it_is_the_present_one(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    former = account.key()
+    registry().begin_access(ACCESS, {}, EXECUTION)
+    registry().note_former(ACCESS, None, former)
+    clean_up(look())
+    assert registry().grant_keys(ACCESS) == {access.key, former}  # the request may be about to have a grant there
+
+    registry().end_access(ACCESS, EXECUTION)
+    clean_up(look())
+    assert registry().grant_keys(ACCESS) == {access.key}
+
+
+def test_a_key_that_a_sweep_names_is_looked_at(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+    unknown = account.key()
+    account.grant(unknown, GRANT, "arn:aws:secretsmanager:us-east-1:123456789012:secret:another-abcdef")
+
+    clean_up(look(unknown))
+
+    assert (len(grants(account, unknown)), len(grants(account, access.key))) == (0, 1)
+
+
+def test_an_access_that_was_never_onboarded_has_nothing_to_be_done(look: Look, clean_up: CleanUp) -> None:
+    first = look()
+
+    assert (first["grants"], first["orphaned"]) == ([], False)
+    assert clean_up(first) == {"removed": [], "kept": [], "restored": False}
+
+
+def test_a_key_that_is_gone_has_no_grants(access: Onboarding, look: Look) -> None:
+    at_call("kms", "ListGrants", refuse("ListGrants", "NotFoundException"))
+
+    assert look()["grants"] == []
+
+
+def test_a_grant_that_is_used_again_at_the_second_look_is_kept(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first = look()
+    come_back(account, access)
+
+    cleaned = clean_up(first)
+
+    assert [kept["reason"] for kept in cleaned["kept"]] == ["its source location lives and its secret admits the service"]
+    assert (cleaned["removed"], cleaned["restored"], len(grants(account, access.key))) == ([], False, 1)
+    assert clean_up(first) == cleaned
+    assert revocations().open() == []
+
+
+def test_looks_too_close_to_each_other_keep_the_grant_and_later_ones_revoke_it(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, stack: Callable[..., None]
+) -> None:
+    delete_location(account)
+    first, later = look(), look()
+    stack(GRACE_SECONDS="600")
+    assert [kept["reason"] for kept in clean_up(first)["kept"]] == ["the looks are less than the grace period apart"]
+
+    stack(GRACE_SECONDS="0")
+
+    assert [removed["removedBy"] for removed in clean_up(later)["removed"]] == ["latchkey"]

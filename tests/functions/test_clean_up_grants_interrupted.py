@@ -1,0 +1,302 @@
+"""clean_up_grants: reads that fail, calls that are refused or lost, owners that come back, and executions at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from moto.kms.models import KmsBackend
+
+from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
+from latchkey.revocations import revocations
+from tests.functions.account import Account
+from tests.functions.asking import Run
+from tests.functions.cleaning import (
+    ACCESS,
+    GRANT,
+    CleanUp,
+    Look,
+    at_call,
+    come_back,
+    crash,
+    delete_location,
+    first_look,
+    grants,
+    onboarded,
+    refuse,
+    second_look,
+)
+from tests.functions.test_undo_onboarding import Onboarding
+
+
+@pytest.fixture(autouse=True)
+def no_grace(stack: Callable[..., None]) -> None:
+    stack(GRACE_SECONDS="0", ALLOWED_ORIGIN_HOSTS="*")
+
+
+@pytest.fixture
+def access(run: Run, account: Account) -> Onboarding:
+    return onboarded(run, account)
+
+
+@pytest.fixture
+def look(run: Run) -> Look:
+    return lambda *keys: first_look(run, *keys)
+
+
+@pytest.fixture
+def clean_up(run: Run) -> CleanUp:
+    return lambda first: second_look(run, first)
+
+
+@pytest.mark.parametrize("operation", ["ListSourceLocations", "DescribeSourceLocation"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_failed_read_of_locations_revokes_nothing(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, operation: str, number: int
+) -> None:
+    account.mediatailor.add("another")  # a second page of the list
+    delete_location(account)
+    first = look()
+    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    at_call("mediatailor", operation, refuse(operation, "InternalServiceError", 500), number)
+
+    with pytest.raises((TransientAwsError, AccessDenied)) as caught:
+        clean_up(first)
+
+    reached = operation == "DescribeSourceLocation" and number == 2  # that one looks whether the owner came back
+    assert caught.type is (AccessDenied if reached else TransientAwsError)
+    assert len(grants(account, access.key)) == 1
+
+
+def test_a_failed_list_of_grants_revokes_nothing(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+    delete_location(account)
+    first = look()
+    at_call("kms", "ListGrants", refuse("ListGrants", "KMSInternalException", 500))
+
+    with pytest.raises(TransientAwsError):
+        clean_up(first)
+
+    assert len(grants(account, access.key)) == 1
+    assert [removed["removedBy"] for removed in clean_up(first)["removed"]] == ["latchkey"]
+
+
+def test_an_owner_that_is_listed_and_not_described_is_read_again(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first = look()
+    come_back(account, access)
+    at_call("kms", "ListGrants", lambda: delete_location(account))
+
+    with pytest.raises(TransientAwsError, match="is listed and yet not described"):
+        clean_up(first)
+
+    assert len(grants(account, access.key)) == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "when"),
+    [
+        ("kms", "ListGrants", "before-call"),
+        ("kms", "RevokeGrant", "before-call"),
+        ("kms", "RevokeGrant", "after-call"),
+        ("mediatailor", "DescribeSourceLocation", "after-call"),
+    ],
+)
+def test_a_clean_up_that_crashed_is_finished_by_a_retry(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, service: str, operation: str, when: str
+) -> None:
+    delete_location(account)
+    first = look()
+    at_call(service, operation, crash, when=when)
+    with pytest.raises(TransientAwsError):
+        clean_up(first)
+
+    [removed] = clean_up(first)["removed"]
+
+    # After an answer that was lost, nobody knows whose doing it was.
+    assert removed["removedBy"] == ("either" if when == "after-call" and operation == "RevokeGrant" else "latchkey")
+    assert (grants(account, access.key), revocations().open()) == ([], [])
+
+
+def puts(account: Account) -> int:
+    return [method for method, _ in account.mediatailor.writes].count("PUT")
+
+
+def test_an_owner_that_comes_back_in_the_moment_of_the_revocation_is_set_again(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first, before = look(), puts(account)
+    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+
+    cleaned = clean_up(first)
+
+    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+    assert clean_up(first) == cleaned
+    assert puts(account) == before + 1
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_an_owner_that_came_back_is_set_again_by_a_retry_and_told(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, number: int
+) -> None:
+    """The second read of the owner finds it back; the third is the one that sets it again."""
+    delete_location(account)
+    first, before = look(), puts(account)
+    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    at_call("mediatailor", "DescribeSourceLocation", crash, number)
+    with pytest.raises(TransientAwsError):
+        clean_up(first)
+
+    cleaned = clean_up(first)
+
+    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+
+
+class Lag:
+    """KMS lists a revoked grant until it is settled: https://docs.aws.amazon.com/kms/latest/developerguide/programming-grants.html"""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._revoke: Any = KmsBackend.revoke_grant
+        self._revoked: list[tuple[Any, ...]] = []
+        monkeypatch.setattr(KmsBackend, "revoke_grant", lambda *call: self._revoked.append(call))
+
+    def settle(self) -> None:
+        self._revoke(*self._revoked[0])
+
+
+@pytest.fixture
+def lag(monkeypatch: pytest.MonkeyPatch) -> Lag:
+    return Lag(monkeypatch)
+
+
+def test_a_revoked_grant_is_gone_when_it_is_listed_no_longer(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+) -> None:
+    delete_location(account)
+    first = look()
+    for _ in range(2):
+        with pytest.raises(NotYetEffective, match="was revoked and is still listed"):
+            clean_up(first)
+
+    lag.settle()
+
+    assert [removed["removedBy"] for removed in clean_up(first)["removed"]] == ["latchkey"]
+
+
+def test_an_owner_that_came_back_is_told_though_the_grant_is_listed_still(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+) -> None:
+    delete_location(account)
+    first = look()
+    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    for _ in range(2):
+        with pytest.raises(NotYetEffective):
+            clean_up(first)
+
+    lag.settle()
+    cleaned = clean_up(first)
+
+    assert ([removed["removedBy"] for removed in cleaned["removed"]], cleaned["restored"]) == (["latchkey"], True)
+
+
+def test_an_owner_that_may_have_come_back_in_a_crash_is_set_again(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+) -> None:
+    """The answer of RevokeGrant was lost, and the grant, listed still, looks as if it were in use."""
+    delete_location(account)
+    first, before = look(), puts(account)
+    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    at_call("kms", "RevokeGrant", crash, when="after-call")
+    with pytest.raises(TransientAwsError):
+        clean_up(first)
+
+    cleaned = clean_up(first)
+
+    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+
+
+def test_a_refused_revocation_stays_open_and_is_made_when_it_is_allowed(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first = look()
+    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    with pytest.raises(AccessDenied):
+        clean_up(first)
+    [noted] = revocations().open(ACCESS)
+    assert (noted.tries, noted.revoked) == (0, False)
+
+    again = look()
+
+    assert again["orphaned"] is True
+    assert [removed["removedBy"] for removed in clean_up(again)["removed"]] == ["latchkey"]
+
+
+def test_an_owner_that_comes_back_after_a_refusal_is_left_alone(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first, before = look(), puts(account)
+    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    with pytest.raises(AccessDenied):
+        clean_up(first)
+    come_back(account, access)
+
+    cleaned = clean_up(first)
+
+    assert (len(cleaned["kept"]), cleaned["restored"], puts(account)) == (1, False, before)
+
+
+def test_one_refused_grant_does_not_hold_up_another(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    other = account.key()
+    account.grant(other, GRANT, access.secret)
+    delete_location(account)
+    first = look(other)
+    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+
+    with pytest.raises(AccessDenied):
+        clean_up(first)
+    assert len(grants(account, access.key) + grants(account, other)) == 1
+
+    # The retry tells the one that ended before it as well.
+    assert len(clean_up(first)["removed"]) == 2
+
+
+def test_of_two_executions_at_once_one_tells_the_removal(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first, second = look(), look()
+    others: list[dict[str, Any]] = []
+    at_call("mediatailor", "ListSourceLocations", lambda: others.append(clean_up(second)))
+
+    cleaned = clean_up(first)
+
+    assert [removed["removedBy"] for removed in others[0]["removed"]] == ["latchkey"]
+    assert cleaned["removed"] == []
+
+
+def test_a_late_execution_does_not_tell_the_removal_again(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first, second = look(), look()
+    assert [removed["removedBy"] for removed in clean_up(first)["removed"]] == ["latchkey"]
+
+    assert clean_up(second) == {"removed": [], "kept": [], "restored": False}
+
+
+def test_an_execution_that_finds_the_grant_gone_while_another_revokes_does_not_name_the_service(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first, second = look(), look()
+    others: list[dict[str, Any]] = []
+    at_call("kms", "RevokeGrant", lambda: others.append(clean_up(second)), when="after-call")
+
+    clean_up(first)
+
+    assert [removed["removedBy"] for removed in others[0]["removed"]] == ["either"]
