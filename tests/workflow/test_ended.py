@@ -1,9 +1,20 @@
 """An execution that ends without having told anybody: its request is answered all the same, once, and holds nothing."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from local_aws.embedded import until
+import pytest
+
+from local_aws.embedded import Embedded, until
+from local_aws.outcomes import Outcomes
 from tests.workflow.conftest import Onboarding
+
+
+@pytest.fixture
+def onboarding(hurried: Embedded, hurried_outcomes: Outcomes) -> Iterator[Onboarding]:
+    """Nobody waits a minute and a half here for functions that may still run."""
+    yield Onboarding(hurried, hurried_outcomes)
+    hurried.control("DELETE", "faults")
 
 
 def _begin(onboarding: Onboarding, detail: dict[str, Any]) -> str:
@@ -32,7 +43,7 @@ def test_an_aborted_execution_is_undone_and_told(onboarding: Onboarding) -> None
 def test_an_outcome_that_could_not_be_published_is_published_later(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     execution = _begin(onboarding, detail)
-    fault = {"service": "events", "operation": "PutEvents", "error": "SomethingInvalid", "status": 400, "times": 1}
+    fault = {"service": "events", "operation": "PutEvents", "error": "SomethingInvalid", "status": 400, "times": 6}
     onboarding.aws.control("POST", "faults", fault)
 
     event = onboarding.outcomes.wait_for(detail["requestId"], 60)
@@ -40,6 +51,21 @@ def test_an_outcome_that_could_not_be_published_is_published_later(onboarding: O
     assert (event["detail-type"], event["detail"]["status"]) == ("Access Onboarded", "active")
     told = onboarding.aws.client("stepfunctions").describe_execution(executionArn=execution)
     assert (told["status"], told["error"]) == ("FAILED", "OutcomeNotReported")
+    assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "unchanged"
+
+
+def test_an_access_that_was_recorded_is_proven_anew_and_told(onboarding: Onboarding) -> None:
+    detail = onboarding.detail()
+    fault = {"caller": "ReportOutcome", "error": "SomethingInvalid", "status": 400, "times": 6}
+    onboarding.aws.control("POST", "faults", fault)
+
+    event = onboarding.send(detail)
+
+    # Every attempt of the execution's own report failed before the outcome was recorded.
+    [execution] = [e for e in onboarding.executions("Onboard") if e["executionArn"] == event["detail"]["executionArn"]]
+    assert execution["status"] == "FAILED"
+    assert (event["detail-type"], event["detail"]["status"]) == ("Access Onboarded", "active")
+    assert len(onboarding.outcomes.of(detail["requestId"])) == 1
     assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "unchanged"
 
 
