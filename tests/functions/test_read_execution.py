@@ -115,3 +115,13 @@ def test_an_access_counts_as_recorded_by_its_own_request_alone(run: Run, executi
     put(account, "access", access_id, **item, requestId={"S": "request-1"})
     told = read(run)
     assert (told["accessRecorded"], told["keyArn"], told["secretArn"]) == (True, KEY, SECRET)
+
+
+def test_an_answer_whose_undo_left_something_is_none_yet(run: Run, executions: Executions, account: Account) -> None:
+    access_id = "mediatailor/sourceLocation/sports-origin"
+    executions.tell("FAILED", ASKED | {"accessId": access_id, "request": onboarding()}, REPORTED)
+    put(account, "access", access_id, unfinished={"S": EXECUTION})
+
+    told = read(run)
+
+    assert (told["answered"], told["unfinished"], told["atRest"]) == (False, True, True)

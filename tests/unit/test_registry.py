@@ -380,3 +380,36 @@ def test_what_is_noted_of_a_newer_key_of_the_alias_is_not_forgotten(registry: Re
     assert noted.arn == f"{KEY_ARN}-2"
     registry.forget_key(ALIAS, f"{KEY_ARN}-2")
     assert registry.key_noted_for(ALIAS) is None
+
+
+def test_an_undo_that_left_something_is_taken_up_by_its_own_execution_alone(registry: Registry) -> None:
+    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.note_former(ACCESS, {"a": 1}, KEY_ARN)
+    registry.end_access(ACCESS, EXECUTION_ARN, unfinished=True)
+
+    assert registry.is_unfinished(ACCESS, EXECUTION_ARN)
+    assert not registry.is_unfinished(ACCESS, OTHER_EXECUTION)
+    assert not registry.take_up(ACCESS, OTHER_EXECUTION)
+    assert [access.unfinished for access in registry.accesses()] == [EXECUTION_ARN]
+    assert registry.take_up(ACCESS, EXECUTION_ARN)
+    assert registry.has_access(ACCESS, EXECUTION_ARN)
+    assert registry.former(ACCESS) == (True, {"a": 1})
+    assert not registry.take_up(ACCESS, EXECUTION_ARN)
+
+    registry.end_access(ACCESS, EXECUTION_ARN)
+    assert not registry.is_unfinished(ACCESS, EXECUTION_ARN)
+    assert [access.unfinished for access in registry.accesses()] == [None]
+
+
+def test_what_an_undo_left_is_the_next_requests_to_use(registry: Registry) -> None:
+    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.note_former(ACCESS, {"a": 1}, KEY_ARN)
+    registry.note_undone(ACCESS, "something")
+    registry.end_access(ACCESS, EXECUTION_ARN, unfinished=True)
+
+    registry.begin_access(ACCESS, WANTED, OTHER_EXECUTION)
+
+    assert not registry.take_up(ACCESS, EXECUTION_ARN)
+    assert registry.former(ACCESS) == (False, None)
+    assert registry.undone(ACCESS) == ()
+    assert registry.grant_keys(ACCESS) == {KEY_ARN}

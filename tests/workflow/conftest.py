@@ -35,10 +35,10 @@ class Onboarding:
         detail |= changes
         return {member: value for member, value in detail.items() if value is not None}
 
-    def put(self, detail: object) -> str:
+    def put(self, detail: object, kind: str = "Onboarding Requested") -> str:
         """Puts a request on the bus; returns the event's id."""
         text = detail if isinstance(detail, str) else json.dumps(detail)
-        entry = {"EventBusName": BUS, "Source": "latchkey.requests", "DetailType": "Onboarding Requested", "Detail": text}
+        entry = {"EventBusName": BUS, "Source": "latchkey.requests", "DetailType": kind, "Detail": text}
         answer = self.events.put_events(Entries=[entry])
         assert answer["FailedEntryCount"] == 0, answer
         event_id: str = answer["Entries"][0]["EventId"]

@@ -81,3 +81,21 @@ def test_what_was_reported_is_not_reported_again(onboarding: Onboarding) -> None
 
     until(ended, "the look at the execution", 30)
     assert len(onboarding.outcomes.of(detail["requestId"])) == 1
+
+
+def test_an_undo_that_was_refused_is_finished_by_the_sweep(onboarding: Onboarding) -> None:
+    detail = onboarding.detail()
+    onboarding.aws.control("POST", "faults", {"service": "mediatailor", "operation": "ListAlerts", "error": "Refused"})
+    refused = {"caller": "UndoOnboarding", "service": "secretsmanager", "operation": "DeleteSecret", "error": "Refused"}
+    onboarding.aws.control("POST", "faults", refused | {"lasting": True})
+    told = onboarding.send(detail)["detail"]
+    assert (told["status"], told["changed"]) == ("failed", True)
+    name = f"latchkey/mediatailor/{detail['resource']['sourceLocation']}/token"
+    arn = onboarding.secretsmanager.describe_secret(SecretId=name)["ARN"]
+
+    onboarding.aws.control("DELETE", "faults")
+    onboarding.put({}, "Reconciliation Requested")
+
+    until(lambda: arn not in onboarding.everything()["secrets"], "the secret that was left", 60)
+    until(lambda: detail["key"]["alias"] not in onboarding.everything()["aliases"], "the alias that was left", 60)
+    assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "active"

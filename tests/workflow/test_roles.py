@@ -117,9 +117,7 @@ def test_no_role_makes_or_becomes_another(matrix: Matrix) -> None:
 
 
 def test_only_what_reports_speaks_as_latchkey_and_nothing_requests(matrix: Matrix) -> None:
-    assert _allowed(matrix, "own", "events:") == {
-        "`events:PutEvents` as `latchkey`": ("report_clean_up", "report_outcome")
-    }
+    assert _allowed(matrix, "own", "events:") == {"`events:PutEvents` as `latchkey`": ("report_clean_up", "report_outcome")}
 
 
 # By which call a role that writes policies could admit itself to something of a service.

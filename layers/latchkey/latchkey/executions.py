@@ -34,11 +34,13 @@ class ExecutionInput(Document):
 class EndedExecution(Document):
     """What was asked in an execution, and the facts on which its answer depends.
 
-    `answered`: there is nothing to do. `atRest`: no function of it can still be running. `outcomeRecorded`: the outcome
-    stands, and only telling it may have failed. `keyArn` and `secretArn` belong to an access that it recorded as active.
+    `answered`: there is nothing to do. `unfinished`: it was answered, and its undo left something. `atRest`: no function of it
+    can still be running. `outcomeRecorded`: the outcome stands, and only telling it may have failed. `keyArn` and `secretArn`
+    belong to an access that it recorded as active.
     """
 
     answered: bool
+    unfinished: bool
     at_rest: bool
     outcome_recorded: bool
     access_recorded: bool
@@ -63,9 +65,11 @@ def read_execution(execution_arn: str, stepfunctions: SFNClient, registry: Regis
     access = registry.access(asked.access_id) if asked.access_id else None
     recorded = access if access and access.request_id == asked.request_id else None
     status = told["status"]
+    unfinished = bool(asked.access_id) and registry.is_unfinished(asked.access_id or "", execution_arn)
     cause = json.dumps({"errorMessage": f"the execution {_ENDED.get(status, status)}"})
     return EndedExecution(
-        answered=status not in _ENDED or (status == "FAILED" and told.get("error") == REPORTED),
+        answered=not unfinished and (status not in _ENDED or (status == "FAILED" and told.get("error") == REPORTED)),
+        unfinished=unfinished,
         atRest=status == "FAILED",
         outcomeRecorded=registry.has_outcome(asked.request_id, asked.content_hash),
         accessRecorded=recorded is not None,

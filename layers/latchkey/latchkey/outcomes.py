@@ -199,7 +199,8 @@ def report_outcome(report: Report, registry: Registry, events: EventBridgeClient
     )
     recorded = json.loads(detail)
     if report.access_id:
-        registry.end_access(report.access_id, report.execution_arn)
+        left = report.detail_type == "Request Failed" and report.changed
+        registry.end_access(report.access_id, report.execution_arn, unfinished=left)
     arns = [arn for arn in recorded.get("resources", {}).values() if arn.startswith("arn:")]
     publish(events, bus, detail_type, detail, arns)
     return Reported(detailType=detail_type, outcomeId=recorded["outcomeId"])

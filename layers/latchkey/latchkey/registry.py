@@ -37,12 +37,16 @@ class NotedKey:
 
 @dataclass(frozen=True)
 class KnownAccess:
-    """An access with every key on which its service may hold a grant; `record` is None if it was never onboarded."""
+    """An access with every key on which its service may hold a grant; `record` is None if it was never onboarded.
+
+    `unfinished` is the execution whose undo left something.
+    """
 
     access_id: str
     record: AccessRecord | None
     grant_keys: frozenset[str]
     is_running: bool
+    unfinished: str | None
 
 
 class Registry:
@@ -99,7 +103,7 @@ class Registry:
         """Every access that was ever begun."""
         for item in self._table.query("access"):
             record = _access(item) if "version" in item else None
-            yield KnownAccess(item["id"], record, _grant_keys(item), is_running="running" in item)
+            yield KnownAccess(item["id"], record, _grant_keys(item), "running" in item, item.get("unfinished"))
 
     def keys(self) -> frozenset[str]:
         """Every key on which a service may hold a grant."""
@@ -114,7 +118,8 @@ class Registry:
     def begin_access(self, access_id: str, request: Mapping[str, Any], execution_arn: str) -> None:
         """Takes the access for one request and notes what it wants; raises NotYetEffective while another has it.
 
-        A request that ended without saying so holds it no longer than any execution can last.
+        A request that ended without saying so holds it no longer than any execution can last. What an undo left is this
+        request's to use now.
         """
         now = int(time.time())
         values = {":me": execution_arn, ":now": now, ":stale": now - STALE_SECONDS, ":request": json.dumps(request)}
@@ -122,27 +127,41 @@ class Registry:
             self._table.update(
                 "access",
                 access_id,
-                "SET running = :me, runningSince = :now, pending = :request",
+                "SET running = :me, runningSince = :now, pending = :request REMOVE unfinished, former, previous, undone",
                 "attribute_not_exists(running) OR running = :me OR runningSince < :stale",
                 values,
             )
         except ConditionFailed:
             raise NotYetEffective("another request is working on this access") from None
 
+    def take_up(self, access_id: str, execution_arn: str) -> bool:
+        """Takes an access again whose undo this execution left unfinished; False if there is no such thing."""
+        values = {":me": execution_arn, ":now": int(time.time())}
+        try:
+            self._table.update(
+                "access",
+                access_id,
+                "SET running = :me, runningSince = :now",
+                "unfinished = :me AND attribute_not_exists(running)",
+                values,
+            )
+        except ConditionFailed:
+            return False
+        return True
+
     def has_access(self, access_id: str, execution_arn: str) -> bool:
         """Is it this execution that has the access now?"""
         return self._table.get("access", access_id).get("running") == execution_arn
 
-    def end_access(self, access_id: str, execution_arn: str) -> None:
-        """Gives the access free for the next request, if this execution has it."""
+    def end_access(self, access_id: str, execution_arn: str, *, unfinished: bool = False) -> None:
+        """Gives the access free for the next request, if this execution has it.
+
+        What an `unfinished` undo needs is kept, until it is taken up again or a request needs the access.
+        """
+        kept = "SET unfinished = :me REMOVE running, runningSince, pending"
+        update = kept if unfinished else "REMOVE running, runningSince, pending, former, previous, undone, unfinished"
         with suppress(ConditionFailed):
-            self._table.update(
-                "access",
-                access_id,
-                "REMOVE running, runningSince, pending, former, previous, undone",
-                "running = :me",
-                {":me": execution_arn},
-            )
+            self._table.update("access", access_id, update, "running = :me", {":me": execution_arn})
 
     def note_former(self, access_id: str, former: Mapping[str, Any] | None, key_arn: str) -> None:
         """Notes what the resource was set to before this request touched it (None: it was not there); only the first counts.
@@ -215,6 +234,11 @@ class Registry:
         if previous:
             values[":version"] = int(item["version"]) + 1
         self._table.update("access", access_id, f"{settings}REMOVE {', '.join(gone)}", "requestId = :failed", values, names)
+
+    def is_unfinished(self, access_id: str, execution_arn: str) -> bool:
+        """Did the undo of this execution leave something that nobody took up since?"""
+        item = self._table.get("access", access_id)
+        return item.get("unfinished") == execution_arn and "running" not in item
 
     def is_running(self, access_id: str) -> bool:
         """Is a request working on the access?"""

@@ -48,7 +48,7 @@ class Sweep:
     end_request_machine_arn: str
 
     def __call__(self, event_id: str) -> Swept:
-        """Starts a clean-up for each access that needs one, and an answer for each request that has none.
+        """Starts a clean-up for each access that needs one, and an end for each request without an outcome or a whole undo.
 
         The executions are named by the event, so that one delivered twice starts nothing twice.
         """
@@ -59,7 +59,8 @@ class Sweep:
         for owned in ownership.grants:
             if owned.classed == "orphaned" and owned.access_id:
                 cleaning.setdefault(owned.access_id, set()).add(owned.grant.key_arn)
-        ending = [*self.registry.unanswered(datetime.now(UTC) - UNANSWERED)]
+        unfinished = [access.unfinished for access in known if access.unfinished and not access.is_running]
+        ending = [*self.registry.unanswered(datetime.now(UTC) - UNANSWERED), *unfinished]
         for access_id, on_keys in sorted(cleaning.items()):
             asked = {"accessId": access_id, "keys": sorted(on_keys)}
             self._start(self.clean_up_machine_arn, event_id, asked)

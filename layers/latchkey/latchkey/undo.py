@@ -49,9 +49,11 @@ class Undo:
     def __call__(self, desired: Desired, execution_arn: str) -> Undone:
         """Takes the request back: first the use, then the secret, then the key. Grants are left to their clean-up.
 
-        A request that never got its access has made nothing, and what is noted there is another's.
+        A request that never got its access has made nothing, and what is noted there is another's. An undo that could not
+        be finished before is taken up again, unless a request has the access since.
         """
-        if not self.registry.has_access(desired.access_id, execution_arn):
+        access_id = desired.access_id
+        if not self.registry.has_access(access_id, execution_arn) and not self.registry.take_up(access_id, execution_arn):
             return Undone(undone=())
         self.registry.restore_access(desired.access_id, desired.request.request_id)
         record = self.registry.access(desired.access_id)
