@@ -107,11 +107,22 @@ class Demo:
         return [request for request in self._aws.control("GET", "origin") if request["header"] == header]
 
     def _delete(self, location: str, resources: dict[str, str]) -> None:
+        self._aws.control("PUT", "assumptions", {"mediatailorRetires": "never"})
         self._mediatailor.delete_vod_source(SourceLocationName=location, VodSourceName="film")
         self._mediatailor.delete_source_location(SourceLocationName=location)
-        self._tell(f"source location {location} deleted")
-        until(lambda: resources["grantId"] not in self._grants(resources["keyArn"]), "MediaTailor retires its grant")
-        self._tell(f"grant {resources['grantId'][:12]}… is gone: MediaTailor retired it")
+        self._tell(f"source location {location} deleted, and MediaTailor made to forget its grant")
+        event = until(lambda: next(iter(self._cleaned_up(location)), None), "Grants Cleaned Up", 60) or {}
+        [removed] = event["detail"]["removed"]
+        self._tell(
+            f"outcome [bold]{event['detail-type']}[/], grant {removed['grantId'][:12]}… revoked by {removed['removedBy']}"
+        )
+        for read in removed["evidence"]:
+            self._tell(f"  {read}")
+        _require(not self._grants(resources["keyArn"]), "the grant is still there")
+
+    def _cleaned_up(self, location: str) -> list[dict[str, Any]]:
+        told = [event for event in self._outcomes.all() if event["detail-type"] == "Grants Cleaned Up"]
+        return [event for event in told if event["detail"]["accessId"].endswith(f"/{location}")]
 
     def _grants(self, key_arn: str) -> set[str]:
         return {grant["GrantId"] for grant in self._aws.client("kms").list_grants(KeyId=key_arn)["Grants"]}
