@@ -47,7 +47,7 @@ class Look(Document):
 class RemovedGrant(Document):
     """A grant that is gone. `service`: it was gone before Latchkey set out to revoke it; `either`: it cannot be told."""
 
-    grant_id: str | None
+    grant_id: str | None = None
     key_arn: str
     removed_by: Literal["latchkey", "service", "either"]
     reason: str

@@ -44,10 +44,15 @@ class Listing:
 
 def list_grants(kms: KMSClient, key_arn: str) -> Listing:
     """Lists a key's grants; raises rather than returning a part. Pages may be short or empty without being the last."""
-    pages = [*kms.get_paginator("list_grants").paginate(KeyId=key_arn, PaginationConfig={"PageSize": 100})]
-    grants = tuple(_grant(key_arn, entry) for page in pages for entry in page.get("Grants", []))
-    told = pages[0].get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    return Listing(grants, parsedate_to_datetime(told) if told else datetime.now(UTC).replace(microsecond=0))
+    pages = kms.get_paginator("list_grants").paginate(KeyId=key_arn, PaginationConfig={"PageSize": 100})
+    grants: list[Grant] = []
+    dates = []
+    # Page by page: there may be 50,000 grants on a key.
+    for page in pages:
+        grants += (_grant(key_arn, entry) for entry in page.get("Grants", []))
+        dates.append(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"))
+    at = parsedate_to_datetime(dates[0]) if dates[0] else datetime.now(UTC).replace(microsecond=0)
+    return Listing(tuple(grants), at)
 
 
 def _grant(key_arn: str, entry: GrantListEntryTypeDef) -> Grant:

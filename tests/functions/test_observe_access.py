@@ -1,0 +1,145 @@
+"""observe_access: what is true of an access now, by reads alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey.registry import registry
+from tests.functions.account import Account
+from tests.functions.asking import EXECUTION, Run
+from tests.functions.cleaning import ACCESS, GRANT, by_token, delete_location, grants, onboarded
+from tests.functions.test_undo_onboarding import Onboarding
+
+NAME = "sports-origin"
+
+
+@pytest.fixture(autouse=True)
+def any_host(stack: Callable[..., None]) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+
+
+@pytest.fixture
+def access(run: Run, account: Account) -> Onboarding:
+    return onboarded(run, account)
+
+
+@pytest.fixture
+def observe(run: Run, account: Account) -> Callable[[], tuple[str | None, list[str]]]:
+    """The status and the lost checks; observing changes nothing."""
+
+    def observed() -> tuple[str | None, list[str]]:
+        before = account.picture()
+        told = run("observe_access", {"accessId": ACCESS})
+        assert account.picture() == before
+        return told["status"], [check["name"] for check in told["lost"]]
+
+    return observed
+
+
+type Observe = Callable[[], tuple[str | None, list[str]]]
+
+
+def test_an_access_that_works_is_active(access: Onboarding, observe: Observe, run: Run) -> None:
+    assert observe() == ("active", [])
+    assert run("observe_access", {"accessId": ACCESS}) == run("observe_access", {"accessId": ACCESS})
+
+
+def disable(account: Account, access: Onboarding) -> None:
+    account.kms.disable_key(KeyId=access.key.rpartition("/")[2])
+
+
+def schedule(account: Account, access: Onboarding) -> None:
+    account.kms.schedule_key_deletion(KeyId=access.key.rpartition("/")[2])
+
+
+def strip_key(account: Account, access: Onboarding) -> None:
+    account.kms.put_key_policy(KeyId=access.key, PolicyName="default", Policy='{"Statement": []}')
+
+
+def delete_secret(account: Account, access: Onboarding) -> None:
+    account.secretsmanager.delete_secret(SecretId=access.secret)
+
+
+def destroy_secret(account: Account, access: Onboarding) -> None:
+    account.secretsmanager.delete_secret(SecretId=access.secret, ForceDeleteWithoutRecovery=True)
+
+
+def drop_policy(account: Account, access: Onboarding) -> None:
+    account.secretsmanager.delete_resource_policy(SecretId=access.secret)
+
+
+def revoke(account: Account, access: Onboarding) -> None:
+    account.kms.revoke_grant(KeyId=access.key, GrantId=grants(account, access.key)[0])
+
+
+@pytest.mark.parametrize(
+    ("act", "lost"),
+    [
+        (disable, ["key is enabled"]),
+        (schedule, ["key is enabled"]),
+        (strip_key, ["key policy admits the roles"]),
+        (delete_secret, ["secret is not being deleted", "secret policy admits the reader"]),
+        (destroy_secret, ["key and secret exist"]),
+        (drop_policy, ["secret policy admits the reader"]),
+        (revoke, ["grant is there"]),
+    ],
+)
+def test_an_access_is_revoked_by_what_the_service_cannot_do_without(
+    account: Account, access: Onboarding, observe: Observe, act: Callable[..., None], lost: list[str]
+) -> None:
+    act(account, access)
+
+    assert observe() == ("revoked", lost)
+
+
+def test_what_one_call_of_the_owner_could_give_back_is_proposed(run: Run, account: Account, access: Onboarding) -> None:
+    revoke(account, access)
+    proposal = run("observe_access", {"accessId": ACCESS})["proposal"]
+    disable(account, access)
+
+    assert proposal == "UpdateSourceLocation with unchanged settings makes the service create its grant again"
+    assert run("observe_access", {"accessId": ACCESS})["proposal"] is None
+
+
+def test_an_access_whose_location_is_gone_or_reads_elsewhere_is_told_so(
+    account: Account, access: Onboarding, observe: Observe
+) -> None:
+    account.mediatailor.add(NAME, by_token(account.secret("theirs/token", "{}")))
+    assert observe() == ("detached", ["resource is configured"])
+
+    delete_location(account)
+    assert observe() == ("gone", ["resource is configured"])
+
+
+def test_nothing_is_told_of_an_access_that_is_not_recorded_or_that_a_request_works_on(
+    account: Account, access: Onboarding, observe: Observe, run: Run
+) -> None:
+    registry().begin_access(ACCESS, {}, EXECUTION)
+
+    assert observe() == (None, [])
+    assert run("observe_access", {"accessId": "mediatailor/sourceLocation/nobody"})["status"] is None
+
+
+def test_what_an_owner_gave_up_stays_so_whatever_comes_and_goes(account: Account, access: Onboarding, observe: Observe) -> None:
+    record = registry().access(ACCESS)
+    assert record
+    registry().give_up(record, ["a key: our statements"])
+    assert observe() == ("unmanaged", [])
+
+    [grant] = grants(account, access.key)
+    account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
+    given_up = registry().access(ACCESS)
+    assert given_up
+    registry().set_state(given_up, "revoked", ["grant is there"])
+    assert observe() == ("revoked", ["grant is there"])
+
+    account.grant(access.key, GRANT, access.secret)
+    assert observe() == ("unmanaged", [])
+
+
+def test_a_status_is_told_with_the_version_that_it_was_seen_with(run: Run, access: Onboarding) -> None:
+    record = registry().access(ACCESS)
+    assert record
+    told: dict[str, Any] = run("observe_access", {"accessId": ACCESS})
+    assert told["version"] == record.version

@@ -1,0 +1,41 @@
+"""An access is known by its id alone: its system, the name of its resource, and the grant that its service makes."""
+
+from __future__ import annotations
+
+import pytest
+
+from latchkey.accesses import access_id_of, subject_of
+from latchkey.systems import SYSTEMS
+from tests.unit.samples import ACCOUNT, PLACE
+
+GRANT_NAME = f"MediaTailor-SourceLocation-{ACCOUNT}-sports"
+
+
+def test_an_id_leads_to_the_resource_and_the_name_of_its_grant() -> None:
+    subject = subject_of("mediatailor/sourceLocation/sports", PLACE)
+
+    assert (subject.system, subject.name) == (SYSTEMS["mediatailor"], "sports")
+    assert subject.owner.grant_name == GRANT_NAME
+    assert subject.owner.resource_arn == PLACE.arn("mediatailor", "sourceLocation/sports")
+    assert access_id_of(subject.system, subject.name) == "mediatailor/sourceLocation/sports"
+
+
+def test_an_id_of_no_system_leads_nowhere() -> None:
+    with pytest.raises(KeyError, match="mediatailer"):
+        subject_of("mediatailer/sourceLocation/sports", PLACE)
+
+
+@pytest.mark.parametrize(
+    ("grant_name", "resource"),
+    [
+        (GRANT_NAME, "sports"),
+        (f"{GRANT_NAME}-2", "sports-2"),
+        (GRANT_NAME.replace(ACCOUNT, "444455556666"), None),
+        (f"MediaTailor-SourceLocation-{ACCOUNT}-", None),
+        (f"x{GRANT_NAME}", None),
+        ("backup", None),
+        (None, None),
+    ],
+)
+def test_the_name_of_a_grant_leads_to_the_resource(grant_name: str | None, resource: str | None) -> None:
+    assert SYSTEMS["mediatailor"].reader.resource_of(PLACE, grant_name) == resource

@@ -1,0 +1,234 @@
+"""A look reads grants first, the owner, its secret, and says exactly what it read; anything unclear is no answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from latchkey.accesses import subject_of
+from latchkey.errors import TransientAwsError
+from latchkey.looking import Looking
+from latchkey.systems import SYSTEMS
+from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, PLACE, SECRET_ARN
+
+SUBJECT = subject_of("mediatailor/sourceLocation/sports", PLACE)
+OTHER_KEY = f"{KEY_ARN}0"
+LOCATION = {"SourceLocationName": "sports"}
+READING = {"Sid": "Reading", "Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}}
+POLICY = {"Statement": [READING | {"Action": "secretsmanager:GetSecretValue", "Resource": SECRET_ARN}]}
+
+
+class Aws:
+    """Three services that answer in turn; what is left unasked at the end fails the test."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        clients: dict[str, Any] = {name: boto3.client(name) for name in ("kms", "secretsmanager", "mediatailor")}
+        self._stubs = {name: stack.enter_context(Stubber(client)) for name, client in clients.items()}
+        self.looking = Looking(clients["kms"], clients["secretsmanager"], clients.__getitem__)
+
+    def grants(self, key: str, *grants: dict[str, Any]) -> None:
+        self._stubs["kms"].add_response("list_grants", {"Grants": [*grants]}, {"KeyId": key, "Limit": 100})
+
+    def location(self, secret: str | None) -> None:
+        told = {"Arn": SUBJECT.owner.resource_arn, "HttpConfiguration": {"BaseUrl": "https://o.example.com"}} | LOCATION
+        self._stubs["mediatailor"].add_response("describe_source_location", told | _access(secret), LOCATION)
+
+    def no_location(self, status: int = 404) -> None:
+        self.fail("mediatailor", "describe_source_location", "", status)
+
+    def locations(self, *pages: dict[str, str | None]) -> None:
+        for at, page in enumerate(pages):
+            items: list[dict[str, Any]] = [
+                {"Arn": "a", "HttpConfiguration": {"BaseUrl": "https://o"}, "SourceLocationName": name} | _access(secret)
+                for name, secret in page.items()
+            ]
+            asked = {"MaxResults": 100} | ({"NextToken": str(at)} if at else {})
+            more = {"NextToken": str(at + 1)} if at + 1 < len(pages) else {}
+            self._stubs["mediatailor"].add_response("list_source_locations", {"Items": items} | more, asked)
+
+    def secret(self, asked: str = SECRET_ARN, policy: dict[str, Any] | None = POLICY, **members: Any) -> None:
+        described = {"ARN": SECRET_ARN, "Name": "s", "KmsKeyId": KEY_ARN} | members
+        self._stubs["secretsmanager"].add_response("describe_secret", described, {"SecretId": asked})
+        if "DeletedDate" not in members:
+            told = {"ResourcePolicy": json.dumps(policy)} if policy else {}
+            self._stubs["secretsmanager"].add_response("get_resource_policy", told, {"SecretId": asked})
+
+    def alias(self, alias: str) -> None:
+        self._stubs["kms"].add_response(
+            "describe_key",
+            {"KeyMetadata": {"KeyId": "k", "Arn": KEY_ARN, "KeyState": "Enabled", "CreationDate": 0}},
+            {"KeyId": alias},
+        )
+
+    def fail(self, service: str, operation: str, code: str, status: int = 400) -> None:
+        self._stubs[service].add_client_error(operation, code, http_status_code=status)
+
+    def end(self) -> None:
+        for stub in self._stubs.values():
+            stub.assert_no_pending_responses()
+
+
+def _access(secret: str | None) -> dict[str, Any]:
+    if secret is None:
+        return {}
+    token = {"HeaderName": "X-Token", "SecretArn": secret, "SecretStringKey": "token"}
+    by_secret = {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessTokenConfiguration": token}
+    return {"AccessConfiguration": by_secret}
+
+
+def _grant(secret: str = SECRET_ARN) -> dict[str, Any]:
+    context = {"EncryptionContextSubset": {"SecretARN": secret}}
+    return {"GrantId": "g-1", "Name": f"MediaTailor-SourceLocation-{ACCOUNT}-sports", "Constraints": context}
+
+
+@pytest.fixture
+def aws() -> Iterator[Aws]:
+    with ExitStack() as stack:
+        made = Aws(stack)
+        yield made
+        made.end()
+
+
+def test_a_look_holds_grants_owner_and_secret(aws: Aws) -> None:
+    aws.grants(KEY_ARN, _grant())
+    aws.location(SECRET_ARN)
+    aws.secret()
+
+    sight = aws.looking.look(SUBJECT, [KEY_ARN])
+
+    assert [grant.grant_id for grant in sight.grants] == ["g-1"]
+    assert (sight.owner.exists, sight.owner.secret_arn) == (True, SECRET_ARN)
+    secret = sight.secrets[SECRET_ARN]
+    assert (secret.exists, secret.admits, secret.key_arn, secret.arn) == (True, True, KEY_ARN, SECRET_ARN)
+    assert secret.statements == ("Reading",)
+
+
+def test_a_location_without_a_token_has_no_secret_to_be_looked_at(aws: Aws) -> None:
+    aws.grants(KEY_ARN)
+    aws.location(None)
+
+    sight = aws.looking.look(SUBJECT, [KEY_ARN])
+
+    assert (sight.owner.exists, sight.owner.secret_arn, sight.secrets) == (True, None, {})
+
+
+def test_the_key_that_the_secret_came_under_is_listed_as_well(aws: Aws) -> None:
+    aws.grants(KEY_ARN, _grant())
+    aws.location(SECRET_ARN)
+    aws.secret(KmsKeyId=OTHER_KEY)
+    aws.grants(OTHER_KEY, _grant() | {"GrantId": "g-2"})
+
+    sight = aws.looking.look(SUBJECT, [KEY_ARN])
+
+    assert [(grant.grant_id, grant.key_arn) for grant in sight.grants] == [("g-1", KEY_ARN), ("g-2", OTHER_KEY)]
+
+
+def test_the_key_of_another_secret_is_not_asked_for(aws: Aws) -> None:
+    """It may be one of another account, which would not answer."""
+    aws.grants(KEY_ARN, _grant(EXISTING_ARN))
+    aws.location(SECRET_ARN)
+    aws.secret(KmsKeyId=OTHER_KEY)
+
+    assert len(aws.looking.look(SUBJECT, [KEY_ARN]).grants) == 1
+
+
+@pytest.mark.parametrize("status", [404, 400])
+def test_a_location_is_absent_if_a_complete_list_lacks_it_too(aws: Aws, status: int) -> None:
+    aws.no_location(status)
+    pages: list[dict[str, str | None]] = [{}, {"sports-2": SECRET_ARN}, {}, {"news": None}]
+    aws.locations(*pages)
+    if status == 400:
+        aws.locations(*pages)
+
+    owner = aws.looking.owner(SUBJECT)
+
+    assert owner.exists is False
+    assert owner.evidence.endswith("is not described, and a complete list of 2 lacks it")
+
+
+def test_a_list_from_just_before_is_not_read_again(aws: Aws) -> None:
+    aws.no_location()
+
+    assert aws.looking.owner(SUBJECT, {"sports-2": None}).exists is False
+
+
+def test_a_location_that_is_listed_and_not_described_is_neither_here_nor_gone(aws: Aws) -> None:
+    aws.no_location()
+    aws.locations({}, {"sports": SECRET_ARN})
+
+    with pytest.raises(TransientAwsError, match="is listed and yet not described"):
+        aws.looking.owner(SUBJECT)
+
+
+def test_a_refusal_is_no_absence(aws: Aws) -> None:
+    aws.fail("mediatailor", "describe_source_location", "AccessDeniedException", 403)
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        aws.looking.owner(SUBJECT)
+
+
+def test_a_list_that_breaks_off_is_no_list(aws: Aws) -> None:
+    aws.locations({"sports": SECRET_ARN, "news": None})
+    assert aws.looking.listed(SUBJECT.system) == {"sports": SECRET_ARN, "news": None}
+
+    aws.fail("mediatailor", "list_source_locations", "InternalServiceError", 500)
+    with pytest.raises(ClientError, match="InternalServiceError"):
+        aws.looking.listed(SUBJECT.system)
+
+
+def test_a_key_that_does_not_exist_has_no_grants_and_a_refused_one_no_answer(aws: Aws) -> None:
+    aws.fail("kms", "list_grants", "NotFoundException")
+    assert aws.looking.grants([KEY_ARN])[1] == ()
+
+    aws.fail("kms", "list_grants", "AccessDeniedException")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        aws.looking.grants([KEY_ARN])
+
+
+def test_a_secret_named_without_its_suffix_is_known_by_its_own_arn(aws: Aws) -> None:
+    short = SECRET_ARN[: -len("-AbCdEf")]
+    aws.secret(asked=short)
+
+    secret = aws.looking.secret(SUBJECT, short)
+
+    assert (secret.exists, secret.admits, secret.arn) == (True, True, SECRET_ARN)
+
+
+@pytest.mark.parametrize(("policy", "admits"), [(POLICY, True), (None, False), ({"Statement": []}, False)])
+def test_a_secret_admits_by_its_policy(aws: Aws, policy: dict[str, Any] | None, admits: bool) -> None:
+    aws.secret(policy=policy)
+
+    assert aws.looking.secret(SUBJECT, SECRET_ARN).admits is admits
+
+
+def test_a_secret_that_is_being_deleted_or_absent_does_not_exist(aws: Aws) -> None:
+    aws.secret(DeletedDate=0)
+    dying = aws.looking.secret(SUBJECT, SECRET_ARN)
+    aws.fail("secretsmanager", "describe_secret", "ResourceNotFoundException")
+    absent = aws.looking.secret(SUBJECT, SECRET_ARN)
+
+    assert [(secret.exists, secret.admits) for secret in (dying, absent)] == [(False, False)] * 2
+    assert (dying.arn, absent.arn) == (SECRET_ARN, None)
+
+
+def test_the_key_of_a_secret_is_told_by_its_arn(aws: Aws) -> None:
+    aws.secret(KmsKeyId="alias/sports")
+    aws.alias("alias/sports")
+    assert aws.looking.secret(SUBJECT, SECRET_ARN).key_arn == KEY_ARN
+
+    aws.secret(KmsKeyId="alias/lost")
+    aws.fail("kms", "describe_key", "NotFoundException")
+    assert aws.looking.secret(SUBJECT, SECRET_ARN).key_arn == "alias/lost"
+
+
+def test_a_system_whose_resource_no_api_sets_makes_no_grants(aws: Aws) -> None:
+    with pytest.raises(TypeError, match="has no resource that makes grants"):
+        aws.looking.listed(replace(SYSTEMS["mediatailor"], configuration=None))

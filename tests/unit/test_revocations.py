@@ -1,0 +1,116 @@
+"""What is known of grants that are to go: opened once, closed once, and reopened only by what was seen since."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+
+from latchkey.cleaning import KeptGrant, RemovedGrant
+from latchkey.registry import Registry
+from latchkey.revocations import Revocation, Revocations
+from latchkey.table import Table
+from tests.unit.samples import KEY_ARN
+
+ACCESS = "mediatailor/sourceLocation/sports"
+NOW = datetime.now(UTC)
+LATER = NOW + timedelta(hours=1)
+KEPT = KeptGrant(grantId="g-1", keyArn=KEY_ARN, reason="it is back")
+GONE = RemovedGrant(keyArn=KEY_ARN, removedBy="latchkey", reason="it is absent", evidence=(), removedAt=NOW)
+
+
+@pytest.fixture
+def revocations(registry: Registry) -> Revocations:
+    """On the empty table of the fixture `registry`."""
+    return Revocations(Table(boto3.client("dynamodb"), "accesses"))
+
+
+@pytest.fixture
+def noted(revocations: Revocations) -> Revocation:
+    revocations.note(ACCESS, "g-1", KEY_ARN, "look-1", NOW)
+    [made] = revocations.open(ACCESS)
+    return made
+
+
+def test_what_is_noted_is_open(revocations: Revocations, noted: Revocation) -> None:
+    assert noted == Revocation(ACCESS, "g-1", KEY_ARN)
+
+    revocations.note(ACCESS, "g-1", KEY_ARN, "look-2", NOW)
+
+    assert revocations.open() == [noted]
+
+
+def test_an_access_whose_name_begins_alike_has_its_own(revocations: Revocations, noted: Revocation) -> None:
+    revocations.note(f"{ACCESS}-2", "g-1", KEY_ARN, "look-1", NOW)
+
+    assert revocations.open(ACCESS) == [noted]
+    assert [one.access_id for one in revocations.open()] == [ACCESS, f"{ACCESS}-2"]
+
+
+def test_tries_are_counted_and_taken_back_and_a_revocation_stays_known(revocations: Revocations, noted: Revocation) -> None:
+    assert [revocations.begin(noted), revocations.begin(noted)] == [True, True]
+    revocations.take_back(noted)
+    assert revocations.read(noted) == Revocation(ACCESS, "g-1", KEY_ARN, tries=1)
+
+    revocations.confirm(noted)
+    revocations.note(ACCESS, "g-1", KEY_ARN, "look-2", LATER)
+
+    assert revocations.read(noted) == Revocation(ACCESS, "g-1", KEY_ARN, tries=1, revoked=True)
+
+
+def test_the_first_end_counts(revocations: Revocations, noted: Revocation) -> None:
+    revocations.end(noted, "look-1", GONE, gone=True)
+    revocations.end(noted, "look-2", KEPT, gone=False)
+
+    assert [ended.outcome for ended in revocations.ended(ACCESS, "look-1")] == [GONE.model_dump_json(by_alias=True)]
+    assert revocations.ended(ACCESS, "look-2") == []
+    assert revocations.open() == []
+
+
+def test_nothing_is_done_about_what_ended(revocations: Revocations, noted: Revocation) -> None:
+    revocations.end(noted, "look-1", GONE, gone=True)
+
+    assert revocations.begin(noted) is False
+    for note in (revocations.take_back, revocations.confirm, revocations.note_restoring, revocations.mark_irrevocable):
+        note(noted)
+
+    assert revocations.read(noted) == noted
+    assert [ended.restored for ended in revocations.ended(ACCESS, "look-1")] == [False]
+
+
+def test_an_owner_that_was_set_again_is_told_at_the_end(revocations: Revocations, noted: Revocation) -> None:
+    revocations.note_restoring(noted)
+    revocations.end(noted, "look-1", GONE, gone=True)
+
+    assert [ended.restored for ended in revocations.ended(ACCESS, "look-1")] == [True]
+
+
+@pytest.mark.parametrize(
+    ("gone", "look", "seen", "opens"),
+    [
+        (True, "look-1", NOW, False),
+        (True, "look-2", NOW, False),
+        (True, "look-2", LATER, True),
+        (False, "look-1", NOW, False),
+        (False, "look-2", NOW, True),
+    ],
+    ids=["the same look", "seen before it went", "seen since", "kept by the same look", "kept by another look"],
+)
+def test_what_ended_is_opened_again_by_what_was_seen_since(
+    revocations: Revocations, noted: Revocation, gone: bool, look: str, seen: datetime, opens: bool
+) -> None:
+    revocations.begin(noted)
+    revocations.note_restoring(noted)
+    revocations.end(noted, "look-1", GONE if gone else KEPT, gone=gone)
+
+    revocations.note(ACCESS, "g-1", KEY_ARN, look, seen)
+
+    assert revocations.open() == ([noted] if opens else [])
+    assert len(revocations.ended(ACCESS, "look-1")) == (0 if opens else 1)
+
+
+def test_what_could_not_be_revoked_stays_open(revocations: Revocations, noted: Revocation) -> None:
+    revocations.mark_irrevocable(noted)
+
+    assert revocations.open() == [noted]
