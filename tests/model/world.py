@@ -190,6 +190,11 @@ class World:
         on_known = {(str(grant["Name"]).removeprefix(PREFIX), key) for grant in stored_grants() for key in known}
         self.oracle.at_rest(self.onto | on_known)
 
+    def keys_of_grants(self, name: str) -> list[str]:
+        """The keys on which grants of a location's name are."""
+        names = {arn: key for key, arn in self.keys.items()}
+        return sorted(names[grant["KeyId"]] for grant in stored_grants() if grant["Name"] == PREFIX + name)
+
     def _invoke(
         self, verb: str, event: dict[str, Any], ticket: str, between: tuple[Between, ...] = ()
     ) -> dict[str, Any] | None:
