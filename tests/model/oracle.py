@@ -13,6 +13,10 @@ PREFIX = f"MediaTailor-SourceLocation-{ACCOUNT}-"
 SERVICES = {"mediatailor.amazonaws.com", f"mediatailor.{REGION}.amazonaws.com"}
 
 
+class Wrong(AssertionError):
+    """The functions did what they must not, or left undone what they must do."""
+
+
 @dataclass(frozen=True)
 class Standing:
     """Why a grant may not go: its owner wants it, its secret admits the service, its key is the one. Each True or False."""
@@ -82,6 +86,10 @@ class Oracle:
                 self.windows += 1
                 self.debts[name] = run.ticket
 
+    def check(self) -> None:
+        if self.wrong:
+            raise Wrong("; ".join(self.wrong))
+
     def ended(self, ticket: str) -> None:
         """A clean-up came to its end: an owner that it took a grant from has one again."""
         self.wrong += [f"{name} was not set again by {owing}" for name, owing in self.debts.items() if owing == ticket]
@@ -92,9 +100,9 @@ class Oracle:
         `managed` are the pairs of location and key on which Latchkey has had a grant made, or knows that there may be one.
         """
         for grant in stored_grants():
-            if grant["GranteePrincipal"] in SERVICES and not self.standing(grant).protected:
-                if (_name(grant), grant["KeyId"]) in managed:
-                    self.wrong.append(f"{grant['Name']} ({grant['GrantId'][:6]}) is orphaned on {grant['KeyId']}")
+            is_managed = grant["GranteePrincipal"] in SERVICES and (_name(grant), grant["KeyId"]) in managed
+            if is_managed and not self.standing(grant).protected:
+                self.wrong.append(f"{grant['Name']} ({grant['GrantId'][:6]}) is orphaned on {grant['KeyId']}")
         self.wrong += [f"{name} lost its grant to {ticket}" for name, ticket in self.debts.items()]
 
     def standing(self, grant: dict[str, Any]) -> Standing:

@@ -34,10 +34,10 @@ class Crash(BaseException):
 
 @dataclass
 class Run:
-    """One invocation of a function: what happens before its n-th call, and when it last read what."""
+    """One invocation of a function: what happens around its n-th call, or its first of an operation; its last reads."""
 
-    plan: dict[int, Callable[[Call], None]]
-    after: dict[int, Callable[[Call], None]]
+    before: dict[int | str, Callable[[Call], None]]
+    after: dict[int | str, Callable[[Call], None]]
     ticket: str
     calls: int = 0
     read: dict[str, int] = field(default_factory=dict)
@@ -117,15 +117,14 @@ class Wire:
         self.control.faults.add(fault)
 
     def _of_function(self, request: AWSRequest) -> AWSResponse:
-        run = self.runs[-1]
+        run, call = self.runs[-1], _call(request)
         run.calls += 1
-        number = run.calls
-        call = _call(request)
-        if number in run.plan:
-            run.plan.pop(number)(call)
+        places = (run.calls, call.operation)
+        for place in places:
+            run.before.pop(place, _nothing)(call)
         response = self._answer(request, run)
-        if number in run.after:
-            run.after.pop(number)(call)
+        for place in places:
+            run.after.pop(place, _nothing)(call)
         return response
 
     def _answer(self, request: AWSRequest, run: Run | None) -> AWSResponse:
@@ -152,6 +151,10 @@ class Wire:
 
         await self._router(_scope(request), receive, send)
         return answered["status"], {n.decode(): v.decode() for n, v in answered["headers"]}, b"".join(chunks)
+
+
+def _nothing(_: Call) -> None:
+    """What happens at most calls."""
 
 
 def _content(request: AWSRequest) -> bytes:

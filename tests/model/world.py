@@ -18,7 +18,9 @@ from tests.model.wire import Crash, Run, Wire, stored_grants
 
 GRACE = 2
 BEGINNING = 1_800_000_000
-LOCATIONS = ("a", "a-b", "b")
+LOCATIONS = ("a", "a-b")
+# Stands for the location whose clean-up is disturbed.
+IT = "it"
 SECRETS = {"s0": "k0", "s1": "k0", "s2": "k1"}
 # The secret and location of each pair live as long as the account: Latchkey never ceases to manage their keys.
 ANCHORS = {"anchor-0": "s0"}
@@ -36,9 +38,9 @@ class Act:
 
 @dataclass(frozen=True)
 class Between:
-    """What happens right before (or after) the n-th call of an invocation."""
+    """What happens right before (or after) the n-th call of an invocation, or its first of an operation."""
 
-    call: int
+    call: int | str
     act: Act
     after: bool = False
 
@@ -116,6 +118,10 @@ class World:
         with suppress(ClientError):
             self.secrets.restore_secret(SecretId=self.arns[secret])
 
+    def put_back(self, secret: str) -> None:
+        self.restore(secret)
+        self.admit(secret)
+
     def move(self, secret: str, key: str) -> None:
         with suppress(ClientError):
             self.secrets.update_secret(SecretId=self.arns[secret], KmsKeyId=self.keys[key])
@@ -186,7 +192,8 @@ class World:
             assert one is not None, "a look without any disturbance failed"
             assert self.clean_up(one) is not None, "a clean-up without any disturbance failed"
         items = [item for item in self.wire.client("dynamodb").scan(TableName=TABLE)["Items"] if item["kind"]["S"] == "access"]
-        known = {key for item in items for key in (item.get("keyArn", {}).get("S", ""), *item.get("grantKeys", {}).get("SS", ()))}
+        known = {item["keyArn"]["S"] for item in items if "keyArn" in item}
+        known |= {key for item in items if "grantKeys" in item for key in item["grantKeys"]["SS"]}
         on_known = {(str(grant["Name"]).removeprefix(PREFIX), key) for grant in stored_grants() for key in known}
         self.oracle.at_rest(self.onto | on_known)
 
@@ -199,7 +206,9 @@ class World:
         self, verb: str, event: dict[str, Any], ticket: str, between: tuple[Between, ...] = ()
     ) -> dict[str, Any] | None:
         """The answer of a function, or None if it failed or crashed."""
-        run = Run({b.call: self._at(b) for b in between if not b.after}, {b.call: self._at(b) for b in between if b.after}, ticket)
+        name = str(event.get("accessId", "")).rpartition("/")[2] or LOCATIONS[0]
+        before = {one.call: self._doing(one.act, name) for one in between if not one.after}
+        run = Run(before, {one.call: self._doing(one.act, name) for one in between if one.after}, ticket)
         self.wire.runs.append(run)
         try:
             answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))
@@ -211,13 +220,13 @@ class World:
             if not self.wire.runs:
                 self.wire.control.faults.clear()
 
-    def _at(self, between: Between) -> Callable[[Call], None]:
-        act = between.act
+    def _doing(self, act: Act, name: str) -> Callable[[Call], None]:
         if act.verb == "crash":
             return _crash
         if act.verb == "fail":
             return lambda call: self.wire.fail(call, *act.args)
-        return lambda _: self.perform(act)
+        args = tuple(name if arg == IT else arg for arg in act.args)
+        return lambda _: self.perform(Act(act.verb, args))
 
     def _secret(self, name: str, key: str) -> str:
         value = json.dumps({_KEY: "a-token-of-a-test"})

@@ -94,6 +94,6 @@ class Sweep:
 
 
 def _is_undecided(owned: Owned, keys: frozenset[str]) -> bool:
-    """Is its secret under a key that the sweep did not read, which may have a grant of its own? The access's own look reads it."""
+    """Is its secret under a key that the sweep did not read? The access's own look reads that one as well."""
     moved = owned.secret.key_arn if owned.secret else None
     return owned.classed == "suspect" and moved is not None and moved not in keys
