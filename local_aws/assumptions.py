@@ -31,6 +31,8 @@ class Assumptions(_Switches):
     recreated_grant: Literal["same-id", "new-id"] = "same-id"
     tag_lag_seconds: float = Field(default=0, ge=0)
     grant_lag_seconds: float = Field(default=0, ge=0)
+    location_lag_seconds: float = Field(default=0, ge=0)
+    clock_seconds: float | None = Field(default=None, ge=0)
     missing_status: Literal[404, 400] = 404
     update_retires: bool = False
     caller_needs_decrypt: bool = False

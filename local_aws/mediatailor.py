@@ -5,14 +5,16 @@ https://docs.aws.amazon.com/mediatailor/latest/apireference/ ; what AWS leaves o
 
 import asyncio
 import re
+from datetime import timedelta
 from typing import Any
 
 from local_aws import mediatailor_access
 from local_aws.assumptions import CURRENT
+from local_aws.clock import now
 from local_aws.manifests import manifest_alerts
 from local_aws.pages import page_of
 from local_aws.rest_json import BadRequest, Request, ServiceError
-from local_aws.source_locations import TOKEN, Source, SourceLocation, SourceLocations, now
+from local_aws.source_locations import TOKEN, Source, SourceLocation, SourceLocations
 
 _OPTIONAL = ("AccessConfiguration", "DefaultSegmentDeliveryConfiguration", "SegmentDeliveryConfigurations")
 _RESERVED_HEADERS = ("x-amz-", "x-amzn-")
@@ -53,6 +55,8 @@ class MediaTailor:
         location.tags = dict(request.get("Tags", {}))
         if location.token:
             location.grant = mediatailor_access.establish(location, request.caller, None)
+        if CURRENT.value.location_lag_seconds:
+            location.appears = location.created + timedelta(seconds=CURRENT.value.location_lag_seconds)
         self.locations.put(location)
         return _described(location)
 
@@ -83,7 +87,7 @@ class MediaTailor:
 
     def list_source_locations(self, request: Request) -> Output:
         found = self.locations.of(request.caller.account, request.region)
-        return page_of(request, [(location.name, _described(location)) for location in found])
+        return page_of(request, [(location.name, _described(location)) for location in found if location.is_seen])
 
     async def create_vod_source(self, request: Request) -> Output:
         source = self._create_source("vod", request)
@@ -152,7 +156,7 @@ class MediaTailor:
 
     def _location(self, request: Request) -> SourceLocation:
         location = self._find(request)
-        if location is None:
+        if location is None or not location.is_seen:
             raise _missing(f"The source location {request['SourceLocationName']} does not exist.")
         return location
 

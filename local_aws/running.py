@@ -62,6 +62,7 @@ def _config(listener: socket.socket) -> Config:
     config.keep_alive_timeout = 75
     config.graceful_timeout = 0.2
     config.loglevel = "WARNING"
+    config.include_date_header = False  # MiniStack sends one
     return config
 
 

@@ -1,8 +1,10 @@
 """What the MediaTailor model remembers: source locations and their VOD and live sources, per account and Region."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+
+from local_aws import clock
 
 TOKEN = "SECRETS_MANAGER_ACCESS_TOKEN"
 
@@ -38,12 +40,17 @@ class SourceLocation:
     tags: dict[str, str]
     created: datetime
     modified: datetime
+    appears: datetime | None = None
     grant: GrantRef | None = None
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
 
     @property
     def arn(self) -> str:
         return f"arn:aws:mediatailor:{self.region}:{self.account}:sourceLocation/{self.name}"
+
+    @property
+    def is_seen(self) -> bool:
+        return self.appears is None or self.appears <= clock.now()
 
     @property
     def grant_name(self) -> str:
@@ -91,7 +98,3 @@ class SourceLocations:
 
     def uses(self, grant: GrantRef) -> bool:
         return any(location.grant == grant for location in self.everywhere())
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

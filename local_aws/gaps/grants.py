@@ -2,12 +2,13 @@
 
 import base64
 import json
-import time
+from email.utils import formatdate
 from typing import Any
 
 from ministack.core.responses import json_response, new_uuid
 from ministack.services import kms
 
+from local_aws import clock
 from local_aws.assumptions import CURRENT
 from local_aws.gaps.patching import Around, body_of, current_caller, refusal, wrap
 
@@ -38,7 +39,8 @@ def _create_grant(original: Around, data: dict[str, Any]) -> Any:
     made = body_of(response)
     if made and made["GrantId"] not in known:
         record = kms._grants[made["GrantId"]]
-        record |= {"Name": name or "", "_since": time.monotonic(), "_service_form": sorted(_SERVICE_FORM.keys() & data)}
+        record |= {"Name": name or "", "_since": clock.seconds(), "CreationDate": int(clock.seconds())}
+        record["_service_form"] = sorted(_SERVICE_FORM.keys() & data)
     return response
 
 
@@ -63,6 +65,12 @@ def _grant_entry(original: Around, grant: dict[str, Any]) -> Any:
 
 
 def _list_grants(original: Around, data: dict[str, Any]) -> Any:
+    """ministack 1.5.33: the answer is dated by the machine's clock, the grants in it by the account's."""
+    status, headers, body = _listed(original, data)
+    return status, headers | {"Date": formatdate(clock.seconds(), usegmt=True)}, body
+
+
+def _listed(original: Around, data: dict[str, Any]) -> Any:
     """ministack 1.5.33: a page's marker is invalid once the grant it names is gone; services cannot be filtered for.
 
     By assumption: grants younger than `grantLagSeconds` are not listed, and with `emptyPages` an empty page that is
@@ -79,7 +87,7 @@ def _list_grants(original: Around, data: dict[str, Any]) -> Any:
     if CURRENT.value.empty_pages and not is_shown:
         return json_response({"Grants": [], "Truncated": True, "NextMarker": _marker(after, True)})
     grantee = data.get("GranteePrincipal") or data.get("GranteeServicePrincipal")
-    since = time.monotonic() - CURRENT.value.grant_lag_seconds
+    since = clock.seconds() - CURRENT.value.grant_lag_seconds
     wanted = sorted(
         (grant["CreationDate"], grant["GrantId"])
         for grant in list(kms._grants.values())

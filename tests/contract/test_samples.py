@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from latchkey.receiving import RequestEvent, execution_input
 from tests.contract.artefacts import FOLDERS, ROOT
-from tests.functions.conftest import handler
+from tests.functions.invoking import handler
 
 FOLDER = ROOT / "events/functions"
 SAMPLES: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}

@@ -1,11 +1,8 @@
 """Every handler runs as Lambda runs it, in an account of moto, with no socket open."""
 
-import importlib.util
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import pytest
@@ -18,58 +15,10 @@ from latchkey.registry import registry
 from latchkey.revocations import revocations
 from latchkey.settings import settings
 from latchkey.steps import logger
-from tests.contract.artefacts import FUNCTIONS, ROOT, actions, logical_id
-from tests.functions.account import ACCOUNT, BUS, CONFIGURE_ROLE, OWN_ROLES, REGION, TABLE, Account
+from tests.contract.artefacts import FUNCTIONS, actions, logical_id
+from tests.functions.account import Account
 from tests.functions.asking import Run
-
-ENVIRONMENT = {
-    "ACCESS_TABLE": TABLE,
-    "ACCOUNT_ID": ACCOUNT,
-    "ALLOWED_ORIGIN_HOSTS": "",
-    "ALLOWED_PARTNER_ACCOUNTS": "",
-    "ALLOW_HTTP_ORIGINS": "false",
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_PARTITION": "aws",
-    "AWS_REGION": REGION,
-    "CLEAN_UP_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:clean-up-grants",
-    "CONFIGURE_ROLE_ARN": CONFIGURE_ROLE,
-    "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("configure_access", "create_key"),
-    "GRACE_SECONDS": "600",
-    "ONBOARD_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:onboard-access",
-    "OWN_ROLE_ARNS": OWN_ROLES,
-    "REQUEST_BUS": BUS,
-    "SECRET_PREFIX": "latchkey/",
-    "TRUSTED_PRINCIPAL_PATTERNS": f"arn:aws:iam::{ACCOUNT}:role/media/*",
-}
-
-
-@dataclass
-class Context:
-    """What Lambda hands a handler beside its event."""
-
-    function_name: str
-    memory_limit_in_mb: int = 512
-    aws_request_id: str = "5f6d1c1e-2f1b-4f0e-9d3a-0c2b8a7d6e5f"
-
-    @property
-    def invoked_function_arn(self) -> str:
-        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function_name}"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 60_000
-
-
-@cache
-def handler(verb: str) -> Callable[[dict[str, Any], Context], dict[str, Any]]:
-    """`lambda_handler` of functions/<verb>/app.py."""
-    spec = importlib.util.spec_from_file_location(f"{verb}_app", ROOT / "functions" / verb / "app.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: Callable[[dict[str, Any], Context], dict[str, Any]] = module.lambda_handler
-    return found
-
+from tests.functions.invoking import ENVIRONMENT, Context, handler
 
 _called: set[str] = set()
 

@@ -122,3 +122,13 @@ def test_new_grants_are_listed_late_by_assumption(account: Account, kms: Any) ->
     assert pages(kms, key) == [[]]
     account.assume(grantLagSeconds=0)
     assert pages(kms, key) == [["a"]]
+
+
+def test_grants_and_their_list_are_dated_by_the_clock_that_is_set(account: Account, kms: Any) -> None:
+    key = account.key()
+    account.assume(clockSeconds=1_800_000_000)
+    make_grants(kms, key, "a")
+    account.assume(clockSeconds=1_800_000_060)
+    listed = kms.list_grants(KeyId=key)
+    assert listed["Grants"][0]["CreationDate"].timestamp() == 1_800_000_000
+    assert listed["ResponseMetadata"]["HTTPHeaders"]["date"] == "Fri, 15 Jan 2027 08:01:00 GMT"

@@ -304,6 +304,21 @@ def test_an_absent_location_answers_the_assumed_status(local: Embedded, status: 
     assert refused(client.delete_source_location, **name)[0] == status
 
 
+def test_a_new_location_may_be_seen_later_than_its_grant(access: Access) -> None:
+    mediatailor = access.local.client("mediatailor")
+    access.local.control("PUT", "assumptions", {"locationLagSeconds": 2, "clockSeconds": 1_800_000_000})
+    access.create()
+    assert [grant["Name"] for grant in access.grants()] == [access.grant_name]
+    assert access.name not in [item["SourceLocationName"] for item in mediatailor.list_source_locations()["Items"]]
+    with pytest.raises(ClientError) as caught:
+        mediatailor.describe_source_location(SourceLocationName=access.name)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+
+    access.local.control("PUT", "assumptions", {"clockSeconds": 1_800_000_002})
+    found = mediatailor.describe_source_location(SourceLocationName=access.name)
+    assert found["CreationTime"].timestamp() == 1_800_000_000
+
+
 @pytest.mark.parametrize("empty", [False, True])
 def test_lists_are_complete_over_short_and_empty_pages(local: Embedded, empty: bool) -> None:
     local.control("PUT", "assumptions", {"emptyPages": empty})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from latchkey.accesses import subject_of
 from latchkey.documents import Document
 from latchkey.looking import Looking
-from latchkey.ownership import Ownership, read_ownership
+from latchkey.ownership import Owned, Ownership, read_ownership
 from latchkey.registry import KnownAccess, Registry
 from latchkey.revocations import Revocations
 from latchkey.settings import Settings
@@ -57,7 +57,7 @@ class Sweep:
         ownership = read_ownership(keys, self.looking, self.settings.place)
         cleaning = {access_id: set[str]() for access_id in self._told_by_registry(known, ownership)}
         for owned in ownership.grants:
-            if owned.classed == "orphaned" and owned.access_id:
+            if owned.access_id and (owned.classed == "orphaned" or _is_undecided(owned, keys)):
                 cleaning.setdefault(owned.access_id, set()).add(owned.grant.key_arn)
         unfinished = [access.unfinished for access in known if access.unfinished and not access.is_running]
         ending = [*self.registry.unanswered(datetime.now(UTC) - UNANSWERED), *unfinished]
@@ -92,3 +92,9 @@ class Sweep:
         name = hashlib.sha256(f"{event_id} {text}".encode()).hexdigest()[:64]
         with suppress(self.stepfunctions.exceptions.ExecutionAlreadyExists):
             self.stepfunctions.start_execution(stateMachineArn=machine, name=name, input=text)
+
+
+def _is_undecided(owned: Owned, keys: frozenset[str]) -> bool:
+    """Is its secret under a key that the sweep did not read? The access's own look reads that one as well."""
+    moved = owned.secret.key_arn if owned.secret else None
+    return owned.classed == "suspect" and moved is not None and moved not in keys

@@ -1,0 +1,110 @@
+"""The decision on a grant, broken on purpose in five ways."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from latchkey import cleaning, grants, looking, ownership
+from latchkey.grants import Decision, Finding, Grant, Owner, Sight
+from latchkey.settings import Place
+from latchkey.systems import mediatailor
+
+_decide, _judge, _grant = grants.decide, grants.judge, grants._grant
+Patch = pytest.MonkeyPatch
+
+
+def without_the_date_check(patch: Patch) -> None:
+    """A grant counts as old, whenever it was made."""
+
+    def decide(first: Finding | None, first_at: Any, second: Finding, *times: Any) -> Decision:
+        old = replace(second, grant=replace(second.grant, created=first_at - timedelta(days=1)))
+        return _decide(first, first_at, old, *times)
+
+    patch.setattr(cleaning, "decide", decide)
+
+
+def without_the_second_look(patch: Patch) -> None:
+    """What the first look found orphaned goes, whatever is true by then."""
+
+    def decide(first: Finding | None, first_at: Any, second: Finding, *times: Any) -> Decision:
+        return _decide(first, first_at, replace(first, grant=second.grant) if first else second, *times)
+
+    patch.setattr(cleaning, "decide", decide)
+
+
+def without_the_constraint_check(patch: Patch) -> None:
+    """Every grant of the name counts as bound to the secret that the owner names."""
+
+    def judge(grant: Grant, owner: Owner, sight: Sight, place: Place) -> Finding:
+        bound = replace(grant, secret_arn=sight.owner.secret_arn or "any", source_arn=None)
+        return replace(_judge(bound, owner, sight, place), grant=grant)
+
+    for module in (cleaning, ownership):
+        patch.setattr(module, "judge", judge)
+
+
+def with_first_pages_only(patch: Patch) -> None:
+    """A list is taken for complete after its first page."""
+
+    all_grants = grants.list_grants
+
+    def list_grants(kms: Any, key_arn: str) -> Any:
+        return all_grants(_OnePage(kms), key_arn)
+
+    def list_locations(client: Any) -> Any:
+        return iter(client.list_source_locations(MaxResults=100)["Items"])
+
+    patch.setattr(looking, "list_grants", list_grants)
+    patch.setattr(mediatailor, "_list", list_locations)
+
+
+class _OnePage:
+    """A client whose paginators end after the first page."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def get_paginator(self, operation: str) -> Any:
+        return _FirstPage(self._client.get_paginator(operation))
+
+
+class _FirstPage:
+    def __init__(self, paginator: Any) -> None:
+        self._paginator = paginator
+
+    def paginate(self, **members: Any) -> Any:
+        yield next(iter(self._paginator.paginate(**members)))
+
+
+class _Beginning(str):
+    """A name that equals every name it begins with."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.startswith(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+def with_prefixes_for_names(patch: Patch) -> None:
+    """The grant of `a-b` is taken for one of `a`."""
+
+    def grant(key_arn: str, entry: Any) -> Grant:
+        made = _grant(key_arn, entry)
+        return replace(made, name=_Beginning(made.name)) if made.name else made
+
+    patch.setattr(grants, "_grant", grant)
+
+
+BROKEN: Mapping[str, Callable[[Patch], None]] = {
+    "without the date check": without_the_date_check,
+    "without the second look": without_the_second_look,
+    "without the constraint check": without_the_constraint_check,
+    "with first pages only": with_first_pages_only,
+    "with prefixes for names": with_prefixes_for_names,
+}

@@ -1,0 +1,201 @@
+"""The embedded AWS inside the test's process: every call passes here, so that tests can act between any two of them."""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.config import Config
+from ministack.core.responses import request_scope
+from ministack.services import dynamodb, kms, secretsmanager
+
+from local_aws import clock, gaps
+from local_aws.assumptions import CURRENT
+from local_aws.calls import Call, call_of
+from local_aws.control import Control
+from local_aws.embedded import ACCOUNT, REGION
+from local_aws.faults import Fault
+from local_aws.mediatailor import MediaTailor
+from local_aws.origin import Origin
+from local_aws.server import Router
+
+ENDPOINT = "http://aws.invalid"
+
+
+class Crash(BaseException):
+    """The function's process ends here; no handler of Exception sees it."""
+
+
+@dataclass
+class Run:
+    """One invocation of a function: what happens around its n-th call, or its first of an operation; its last reads."""
+
+    before: dict[int | str, Callable[[Call], None]]
+    after: dict[int | str, Callable[[Call], None]]
+    ticket: str
+    calls: int = 0
+    read: dict[str, int] = field(default_factory=dict)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Timers of the models run by the clock of the assumptions."""
+
+    def time(self) -> float:
+        return clock.seconds()
+
+
+class _Body:
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, **_: Any) -> Any:
+        yield self._content
+
+
+class Wire:
+    """`before` and `after` see every call; functions' calls meet the plan of the invocation that makes them."""
+
+    def __init__(self) -> None:
+        gaps.apply()
+        for name in ("kms", "dynamodb", "secretsmanager"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self.mediatailor = MediaTailor()
+        self.control = Control(Origin(self.mediatailor.locations, "127.0.0.1"), ACCOUNT, REGION)
+        self._router = Router(self.control, self.mediatailor)
+        self._loop = _Loop()
+        self.before: Callable[[Call, Run | None], None] = lambda call, run: None
+        self.after: Callable[[Call], None] = lambda call: None
+        self.runs: list[Run] = []
+        self.number = 0
+        self.started: list[str] = []
+        self._owner: Any = boto3.Session("test", "test", region_name=REGION)
+        self._owner.events.register("before-send", lambda request, **_: self._answer(request, None))
+        self._clients: dict[str, Any] = {}
+
+    def attach(self, session: boto3.Session) -> None:
+        """Brings the calls of a session's clients here, as those of a function."""
+        session.events.register("before-send", lambda request, **_: self._of_function(request), unique_id="model")
+
+    def client(self, service: str) -> Any:
+        """A client of the account's root; its calls are nobody's invocation, and never repeated."""
+        if service not in self._clients:
+            once = Config(retries={"total_max_attempts": 1})
+            self._clients[service] = self._owner.client(service, endpoint_url=ENDPOINT, config=once)
+        return self._clients[service]
+
+    def reset(self, **assumptions: Any) -> None:
+        """An empty account under the assumptions, whose ids come in order."""
+        self._loop.close()
+        self._loop = _Loop()
+        for service in (dynamodb, kms, secretsmanager):
+            service.reset()
+        for location in self.mediatailor.locations.everywhere():
+            self.mediatailor.locations.remove(location)
+        CURRENT.reset()
+        CURRENT.update(assumptions | {"trail": {"lose": 1}})
+        self.control.faults.clear()
+        self.runs.clear()
+        self.started.clear()
+        numbers = itertools.count(1)
+        kms.new_uuid = lambda: f"00000000-0000-4000-8000-{next(numbers):012d}"
+
+    def pass_time(self, seconds: float) -> None:
+        """Moves the clock on and lets the models do what has become due."""
+        CURRENT.update({"clockSeconds": clock.seconds() + seconds})
+        for _ in range(2):
+            self._loop.run_until_complete(asyncio.sleep(0))
+
+    def fail(self, call: Call, error: str, status: int, times: int, when: Any) -> None:
+        """Lets this call, and repetitions of it, fail."""
+        fault = Fault(service=call.service, operation=call.operation, error=error, status=status, times=times, when=when)
+        self.control.faults.add(fault)
+
+    def _of_function(self, request: AWSRequest) -> AWSResponse:
+        run, call = self.runs[-1], _call(request)
+        run.calls += 1
+        places = (run.calls, call.operation)
+        for place in places:
+            run.before.pop(place, _nothing)(call)
+        response = self._answer(request, run)
+        for place in places:
+            run.after.pop(place, _nothing)(call)
+        return response
+
+    def _answer(self, request: AWSRequest, run: Run | None) -> AWSResponse:
+        self.number += 1
+        call = _call(request)
+        self.before(call, run)
+        if call.service == "stepfunctions":  # executions are the model's own steps
+            self.started.append(call.body.decode())
+            status, headers, body = 200, {}, b'{"executionArn": "arn:aws:states:::execution:a:b", "startDate": 0}'
+        else:
+            status, headers, body = self._loop.run_until_complete(self._serve(request))
+        self.after(call)
+        return AWSResponse(request.url, status, headers, _Body(body))
+
+    async def _serve(self, request: AWSRequest) -> tuple[int, dict[str, str], bytes]:
+        answered: dict[str, Any] = {}
+        chunks: list[bytes] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": _content(request), "more_body": False}
+
+        async def send(message: Any) -> None:
+            answered.update(message) if message["type"] == "http.response.start" else chunks.append(message.get("body", b""))
+
+        await self._router(_scope(request), receive, send)
+        return answered["status"], {n.decode(): v.decode() for n, v in answered["headers"]}, b"".join(chunks)
+
+
+def _nothing(_: Call) -> None:
+    """What happens at most calls."""
+
+
+def _content(request: AWSRequest) -> bytes:
+    body: Any = request.body or b""
+    return body.encode() if isinstance(body, str) else bytes(body)
+
+
+def _text(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("latin-1")
+
+
+def _scope(request: AWSRequest) -> dict[str, Any]:
+    parts = urlsplit(request.url)
+    return {
+        "type": "http",
+        "method": request.method,
+        "path": parts.path or "/",
+        "raw_path": (parts.path or "/").encode(),
+        "query_string": parts.query.encode(),
+        "headers": [(name.lower().encode(), _text(value)) for name, value in request.headers.items()],
+        "client": ("127.0.0.1", 1),
+        "http_version": "1.1",
+        "scheme": "http",
+    }
+
+
+def _call(request: AWSRequest) -> Call:
+    call = call_of(_scope(request), _content(request))
+    assert call is not None, "a call without a signature"
+    return call
+
+
+def stored_grants() -> list[dict[str, Any]]:
+    """Every grant of the account, from the service's own store."""
+    with request_scope(ACCOUNT, REGION):
+        return [dict(grant) for grant in kms._grants.values()]
+
+
+def stored_secret(arn: str) -> tuple[dict[str, Any], str]:
+    """A secret and its policy, from the service's own store; both are empty where there is none."""
+    with request_scope(ACCOUNT, REGION), suppress(TypeError):
+        found = secretsmanager._resolve(arn)[1] or {}
+        return dict(found), str(secretsmanager._resource_policies.get(arn) or "")
+    return {}, ""

@@ -1,0 +1,255 @@
+"""An account in which owners, people and the functions act, each by the real calls."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from latchkey.errors import LatchkeyError
+from local_aws.calls import Call
+from local_aws.embedded import ACCOUNT
+from tests.functions.account import TABLE
+from tests.functions.invoking import Context, handler
+from tests.model.oracle import PREFIX, Oracle
+from tests.model.wire import Crash, Run, Wire, stored_grants
+
+GRACE = 2
+BEGINNING = 1_800_000_000
+LOCATIONS = ("a", "a-b")
+# Stands for the location whose clean-up is disturbed.
+IT = "it"
+SECRETS = {"s0": "k0", "s1": "k0", "s2": "k1"}
+# The secret and location of each pair live as long as the account: Latchkey never ceases to manage their keys.
+ANCHORS = {"anchor-0": "s0"}
+NO_TOKEN = "no token"
+_KEY = "MyAccessTokenIdentifier"
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that somebody does: the name of a method of World and its arguments."""
+
+    verb: str
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Between:
+    """What happens right before (or after) the n-th call of an invocation, or its first of an operation."""
+
+    call: int | str
+    act: Act
+    after: bool = False
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The answer of a first look; `ticket` names the execution."""
+
+    access_id: str
+    first: dict[str, Any]
+    ticket: str
+
+
+class World:
+    def __init__(self, wire: Wire, **assumptions: Any) -> None:
+        self.wire = wire
+        wire.reset(clockSeconds=BEGINNING, sourcesFirst=False, **assumptions)
+        self._same_id = assumptions.get("recreatedGrant") == "same-id"
+        self.oracle = Oracle(wire)
+        self.kms, self.secrets, self.mediatailor = (wire.client(name) for name in ("kms", "secretsmanager", "mediatailor"))
+        self._number = 0
+        self.onto: set[tuple[str, str]] = set()
+        _create_table(wire.client("dynamodb"))
+        self.keys = {name: str(self.kms.create_key()["KeyMetadata"]["Arn"]) for name in ("k0", "k1")}
+        self.arns = {name: self._secret(name, self.keys[key]) for name, key in SECRETS.items()}
+        for name in SECRETS:
+            self.admit(name)
+        for name, secret in ANCHORS.items():
+            self.onboard(name, secret)
+
+    def perform(self, act: Act) -> None:
+        getattr(self, act.verb)(*act.args)
+
+    # What owners and people do. A call that meets a fault, or a thing that is not there, changes nothing.
+
+    def create(self, name: str, secret: str, lag: float = 0) -> None:
+        """MediaTailor makes the grant first; `lag` is how long the location stays unseen after that.
+
+        It is seen at once where it finds the grant of a former location of its name: nothing tells the two apart.
+        """
+        named = [grant for grant in stored_grants() if grant["Name"] == PREFIX + name]
+        lag = 0 if named and self._same_id else lag
+        self.wire.control.answer("PUT", "/_local/assumptions", json.dumps({"locationLagSeconds": lag}).encode())
+        with suppress(ClientError):
+            self.mediatailor.create_source_location(**self._settings(name, secret))
+        self.wire.control.answer("PUT", "/_local/assumptions", b'{"locationLagSeconds": 0}')
+
+    def update(self, name: str, secret: str) -> None:
+        with suppress(ClientError):
+            self.mediatailor.update_source_location(**self._settings(name, secret))
+
+    def delete(self, name: str) -> None:
+        with suppress(ClientError):
+            self.mediatailor.delete_source_location(SourceLocationName=name)
+
+    def recreate(self, name: str, secret: str) -> None:
+        self.delete(name)
+        self.create(name, secret)
+
+    def admit(self, secret: str) -> None:
+        statement = {"Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}, "Resource": "*"}
+        policy = {"Version": "2012-10-17", "Statement": [statement | {"Action": "secretsmanager:GetSecretValue"}]}
+        with suppress(ClientError):
+            self.secrets.put_resource_policy(SecretId=self.arns[secret], ResourcePolicy=json.dumps(policy))
+
+    def refuse(self, secret: str) -> None:
+        with suppress(ClientError):
+            self.secrets.delete_resource_policy(SecretId=self.arns[secret])
+
+    def schedule(self, secret: str) -> None:
+        with suppress(ClientError):
+            self.secrets.delete_secret(SecretId=self.arns[secret], RecoveryWindowInDays=7)
+
+    def restore(self, secret: str) -> None:
+        with suppress(ClientError):
+            self.secrets.restore_secret(SecretId=self.arns[secret])
+
+    def put_back(self, secret: str) -> None:
+        self.restore(secret)
+        self.admit(secret)
+
+    def move(self, secret: str, key: str) -> None:
+        with suppress(ClientError):
+            self.secrets.update_secret(SecretId=self.arns[secret], KmsKeyId=self.keys[key])
+
+    def imitate(self, name: str, secret: str, key: str) -> None:
+        """A person makes a grant that differs from the service's only in its grantee."""
+        constraints = {"EncryptionContextSubset": {"SecretARN": self.arns[secret]}}
+        self.kms.create_grant(
+            KeyId=self.keys[key],
+            GranteePrincipal=f"arn:aws:iam::{ACCOUNT}:role/Person",
+            Name=PREFIX + name,
+            Operations=["Decrypt"],
+            Constraints=constraints,
+        )
+
+    def wait(self, seconds: int) -> None:
+        self.wire.pass_time(seconds)
+
+    # What Latchkey does.
+
+    def onboard(self, name: str, secret: str, between: tuple[Between, ...] = ()) -> None:
+        self._number += 1
+        key = self.keys[SECRETS[secret]]
+        resource = {"sourceLocation": name, "baseUrl": "https://origin.example.com", "header": "X-T", "secretKey": _KEY}
+        existing = {"value": {"existing": {"secretArn": self.arns[secret]}}}
+        request = {"requestId": f"r-{self._number}", "system": "mediatailor", "resource": resource, "secret": existing}
+        self.onto.add((name, key))
+        event = {"request": request, "secretArn": self.arns[secret]}
+        made = self._invoke("configure_access", event | {"key": {"arn": key, "changed": False}}, "onboarding", between)
+        if made is not None:
+            self._invoke("record_access", event | {"keyArn": key}, "onboarding")
+
+    def look(self, access_id: str, keys: tuple[str, ...] = (), between: tuple[Between, ...] = ()) -> Looked | None:
+        self._number += 1
+        ticket = f"execution {self._number}"
+        first = self._invoke("clean_up_grants", {"accessId": access_id, "keys": [*keys]}, ticket, between)
+        return Looked(access_id, first, ticket) if first is not None else None
+
+    def clean_up(self, looked: Looked, between: tuple[Between, ...] = ()) -> dict[str, Any] | None:
+        event = {"accessId": looked.access_id, "first": looked.first}
+        cleaned = self._invoke("clean_up_grants", event, looked.ticket, between)
+        if cleaned is not None:
+            self.oracle.ended(looked.ticket)
+        return cleaned
+
+    def sweep(self, between: tuple[Between, ...] = ()) -> list[dict[str, Any]]:
+        """The inputs of the executions that a sweep starts."""
+        self._number += 1
+        self.wire.started.clear()
+        self._invoke("sweep_grants", {"id": f"sweep-{self._number}"}, "sweep", between)
+        return [json.loads(json.loads(text)["input"]) for text in self.wire.started]
+
+    def execute(self, name: str, between: tuple[Between, ...] = ()) -> None:
+        """Another execution for an access, from beginning to end."""
+        looked = self.look(f"mediatailor/sourceLocation/{name}")
+        if looked is not None:
+            self.wait(GRACE)
+            self.clean_up(looked, between)
+
+    def rest(self) -> None:
+        """Nothing happens any more, the grace period passes, and one sweep runs with the executions it starts."""
+        self.wire.control.faults.clear()
+        self.wait(3600)
+        asked = self.sweep()
+        looked = [self.look(one["accessId"], tuple(one["keys"])) for one in asked]
+        self.wait(GRACE)
+        for one in looked:
+            assert one is not None, "a look without any disturbance failed"
+            assert self.clean_up(one) is not None, "a clean-up without any disturbance failed"
+        items = [item for item in self.wire.client("dynamodb").scan(TableName=TABLE)["Items"] if item["kind"]["S"] == "access"]
+        known = {item["keyArn"]["S"] for item in items if "keyArn" in item}
+        known |= {key for item in items if "grantKeys" in item for key in item["grantKeys"]["SS"]}
+        on_known = {(str(grant["Name"]).removeprefix(PREFIX), key) for grant in stored_grants() for key in known}
+        self.oracle.at_rest(self.onto | on_known)
+
+    def keys_of_grants(self, name: str) -> list[str]:
+        """The keys on which grants of a location's name are."""
+        names = {arn: key for key, arn in self.keys.items()}
+        return sorted(names[grant["KeyId"]] for grant in stored_grants() if grant["Name"] == PREFIX + name)
+
+    def _invoke(
+        self, verb: str, event: dict[str, Any], ticket: str, between: tuple[Between, ...] = ()
+    ) -> dict[str, Any] | None:
+        """The answer of a function, or None if it failed or crashed."""
+        name = str(event.get("accessId", "")).rpartition("/")[2] or LOCATIONS[0]
+        before = {one.call: self._doing(one.act, name) for one in between if not one.after}
+        run = Run(before, {one.call: self._doing(one.act, name) for one in between if one.after}, ticket)
+        self.wire.runs.append(run)
+        try:
+            answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))
+            return answer
+        except (LatchkeyError, Crash):
+            return None
+        finally:
+            self.wire.runs.pop()
+            if not self.wire.runs:
+                self.wire.control.faults.clear()
+
+    def _doing(self, act: Act, name: str) -> Callable[[Call], None]:
+        if act.verb == "crash":
+            return _crash
+        if act.verb == "fail":
+            return lambda call: self.wire.fail(call, *act.args)
+        args = tuple(name if arg == IT else arg for arg in act.args)
+        return lambda _: self.perform(Act(act.verb, args))
+
+    def _secret(self, name: str, key: str) -> str:
+        value = json.dumps({_KEY: "a-token-of-a-test"})
+        return str(self.secrets.create_secret(Name=f"latchkey/{name}", SecretString=value, KmsKeyId=key)["ARN"])
+
+    def _settings(self, name: str, secret: str) -> dict[str, Any]:
+        access: dict[str, Any] = {"AccessType": "S3_SIGV4"}
+        if secret != NO_TOKEN:
+            token = {"HeaderName": "X-T", "SecretArn": self.arns[secret], "SecretStringKey": _KEY}
+            access = {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessTokenConfiguration": token}
+        base = {"BaseUrl": "https://origin.example.com"}
+        return {"SourceLocationName": name, "HttpConfiguration": base, "AccessConfiguration": access}
+
+
+def _crash(_: Call) -> None:
+    raise Crash
+
+
+def _create_table(dynamodb: Any) -> None:
+    keys = [("kind", "HASH"), ("id", "RANGE")]
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
+    )
