@@ -19,7 +19,7 @@ demo: .aws-sam/build/template.yaml ## the main job, from a request on EventBridg
 
 test: .aws-sam/build/template.yaml ## the whole suite; the pure modules must be covered by their own tests
 	python -m pytest tests/unit tests/policies --cov --cov-report=term
-	python -m pytest tests --ignore=tests/unit --ignore=tests/policies
+	python -m pytest tests --ignore=tests/unit --ignore=tests/policies -n 2 --dist worksteal
 
 faults: .aws-sam/build/template.yaml ## every kind of failure at every AWS call of an onboarding, and a table of the outcomes
 	@rm -f .aws-sam/faults.tsv

@@ -29,8 +29,8 @@ NO_TOKEN_HERE = (
     "a token has no place in a request: import it with copyFrom or adopt its secret with existing; "
     "if this was a token, it has been on the bus and must be replaced"
 )
-# A member's name stands in an error only if it can hardly be a token put in the wrong place.
-_HARMLESS_NAME = re.compile(r"[A-Za-z]{1,24}")
+# A member's name that is not the model's stands in an error only if it is shorter than any token put in the wrong place.
+_HARMLESS_NAME = re.compile(r"[A-Za-z]{1,7}")
 _SOUNDS_SECRET = re.compile(r"token|secret|passw|credential|api-?_?key", re.IGNORECASE)
 
 # pydantic's errors in the words of a sender; what is filled in comes from the model, never from the request.
@@ -243,15 +243,15 @@ def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
 def _problem(model: type[Document], error: ErrorDetails) -> Problem:
     """One pydantic error as a place and a rule; names that could be values are left out of the place."""
     *parents, last = error["loc"] or ("detail",)
-    place = [_name(part) for part in parents]
+    place = [_name(model, part) for part in parents]
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(last), _members(model, tuple(parents)), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         if parents[:1] == ["secret"] or _SOUNDS_SECRET.search(str(last)):
-            shown = _name(last) if near or _SOUNDS_SECRET.search(str(last)) else "<name>"
+            shown = str(last) if near else _name(model, last) if _SOUNDS_SECRET.search(str(last)) else "<name>"
             return Problem(".".join([*place, shown]), f"is not a member here{hint}; {NO_TOKEN_HERE}")
-        return Problem(".".join([*place, _name(last)]), f"is not a member here{hint}")
-    path = ".".join([*place, _name(last)])
+        return Problem(".".join([*place, str(last) if near else _name(model, last)]), f"is not a member here{hint}")
+    path = ".".join([*place, _name(model, last)])
     if path in {"secret", "secret.value"} and error["type"] == "model_type":
         return Problem(path, f"{_RULES['model_type']}; {NO_TOKEN_HERE}")
     rule = _RULES.get(error["type"], error["msg"])
@@ -259,8 +259,17 @@ def _problem(model: type[Document], error: ErrorDetails) -> Problem:
     return Problem(path, rule.format(**error.get("ctx", {})).replace("True", "true"))
 
 
-def _name(part: str | int) -> str:
-    return str(part) if isinstance(part, int) or _HARMLESS_NAME.fullmatch(part) else "<name>"
+def _name(model: type[Document], part: str | int) -> str:
+    told = isinstance(part, int) or part in _all_members(model) or _HARMLESS_NAME.fullmatch(part)
+    return str(part) if told else "<name>"
+
+
+@cache
+def _all_members(model: type[Document]) -> frozenset[str]:
+    """Every name that the model knows, wherever it stands, and the place of an error in the whole."""
+    schema = model.model_json_schema()
+    parts = (schema, *schema.get("$defs", {}).values())
+    return frozenset({"detail", *(name for part in parts for name in part.get("properties", {}))})
 
 
 @cache
