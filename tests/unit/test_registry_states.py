@@ -43,11 +43,11 @@ def test_keys_on_which_there_may_be_a_grant_are_remembered_until_there_is_none(r
     registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
     registry.note_former(ACCESS, None, former)
     registry.forget_grant_key(ACCESS, former)
-    assert (registry.is_running(ACCESS), registry.grant_keys(ACCESS)) == (True, {former})
+    assert (registry.is_running(ACCESS), registry.grant_keys(ACCESS)) == (True, frozenset({former}))
 
     registry.end_access(ACCESS, EXECUTION_ARN)
     registry.save_access(RECORD, WANTED)
-    assert (registry.is_running(ACCESS), registry.grant_keys(ACCESS)) == (False, {former, KEY_ARN})
+    assert (registry.is_running(ACCESS), registry.grant_keys(ACCESS)) == (False, frozenset({former, KEY_ARN}))
     registry.forget_grant_key(ACCESS, former)
     registry.forget_grant_key(ACCESS, KEY_ARN)
 

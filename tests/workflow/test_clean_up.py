@@ -199,24 +199,31 @@ def test_a_retirement_is_told_though_a_person_made_a_grant_under_the_same_name(c
     assert removed(clean_ups.run(access)[0]) == [("service", "its source location is absent")]
 
 
+PAGED = {"ListSourceLocations": "list_source_locations", "ListGrants": "list_grants"}
+
+
 @pytest.mark.parametrize(("service", "operation"), [("mediatailor", "ListSourceLocations"), ("kms", "ListGrants")])
 def test_an_incomplete_list_decides_nothing(clean_ups: CleanUps, assume: Any, service: str, operation: str) -> None:
-    [access] = clean_ups.some(1)
+    access, _listed = clean_ups.some(2)
     assume(emptyPages=True)
     clean_ups.delete_location(access)
     fault = {"service": service, "operation": operation, "caller": "CleanUpGrants", "error": "Odd", "status": 400}
 
-    def fail(call: int, status: str) -> Told:
+    def fail(call: int) -> Told:
         """The list's page of this number, counted over both looks, is refused."""
         clean_ups.aws.control("POST", "faults", fault | {"call": call})
-        told = clean_ups.finish(clean_ups.start(access), status)
+        told = clean_ups.finish(clean_ups.start(access), "FAILED")
         assert [met["operation"] for met in clean_ups.aws.control("GET", "faults")] == [operation]
         clean_ups.aws.control("DELETE", "faults")
         assert clean_ups.grants(access) == [access.grant]
         return told
 
-    assert fail(2, "FAILED") == {}
-    told = fail(4, "FAILED")["Grants Cleaned Up"]
+    # The last page of the first look's list, and of the second's.
+    asked = {"KeyId": access.key} if service == "kms" else {}
+    pages = [*clean_ups.aws.client(service).get_paginator(PAGED[operation]).paginate(**asked)]
+    assert len(pages) > 1
+    assert fail(len(pages)) == {}
+    told = fail(2 * len(pages))["Grants Cleaned Up"]
     assert (told["status"], told["removed"]) == ("irrevocable", [])
     assert removed(clean_ups.run(access)[0]) == [("latchkey", "its source location is absent")]
 
