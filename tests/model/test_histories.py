@@ -1,7 +1,7 @@
 """Histories that the model found, and that ended wrong once."""
 
 from tests.model.wire import Wire
-from tests.model.world import World
+from tests.model.world import GRACE, Act, Between, World
 
 
 def test_a_sweep_finds_the_grant_left_on_a_former_key_though_nobody_told_it_of_the_new_one(wire: Wire) -> None:
@@ -12,3 +12,30 @@ def test_a_sweep_finds_the_grant_left_on_a_former_key_though_nobody_told_it_of_t
     world.rest()
     world.oracle.check()
     assert world.keys_of_grants("a") == ["k1"]
+
+
+def test_a_persons_grant_of_the_same_name_on_the_new_key_does_not_make_the_services_own_an_orphan(wire: Wire) -> None:
+    world = World(wire, mediatailorRetires="never")
+    world.onboard("a", "s0")
+    world.move("s0", "k1")
+    world.imitate("a", "s0", "k1")
+    world.wait(1)
+    world.rest()
+    world.oracle.check()
+    assert world.keys_of_grants("a") == ["k0", "k1"]
+
+
+def test_a_persons_grant_of_the_same_name_is_not_taken_for_that_of_an_owner_who_came_back(wire: Wire) -> None:
+    world = World(wire, mediatailorRetires="never", recreatedGrant="same-id")
+    world.onboard("a", "s0")
+    world.imitate("a", "s0", "k0")
+    world.wait(1)
+    world.delete("a")
+    looked = world.look("mediatailor/sourceLocation/a")
+    assert looked is not None
+    world.wait(GRACE)
+    cleaned = world.clean_up(looked, (Between("RevokeGrant", Act("create", ("a", "s0"))),))
+    world.oracle.check()
+    assert cleaned is not None
+    assert cleaned["restored"]
+    assert world.oracle.windows == 1

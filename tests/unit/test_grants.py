@@ -53,6 +53,7 @@ GRANT = Grant(
         (replace(GRANT, secret_arn=None, source_arn=f"{RESOURCE_ARN}-2"), False),
         (replace(GRANT, secret_arn=None), False),
         (replace(GRANT, operations=frozenset({"RetireGrant"})), False),
+        (replace(GRANT, grantee=PLACE.arn("iam", "role/Person", region="")), False),
     ],
     ids=[
         "the grant",
@@ -65,6 +66,7 @@ GRANT = Grant(
         "other resource",
         "bound to nothing",
         "no decryption",
+        "a person's",
     ],
 )
 def test_a_grant_serves_by_name_secret_and_operation(grant: Grant, does: bool) -> None:

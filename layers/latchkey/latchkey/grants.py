@@ -71,9 +71,13 @@ def _grant(key_arn: str, entry: GrantListEntryTypeDef) -> Grant:
 
 
 def serves(grant: Grant, name: str, secret_arn: str, resource_arn: str) -> bool:
-    """Is it the grant by which the resource reads this secret? The name must be equal, since `a` is a prefix of `a-b`."""
+    """Is it the grant by which the resource reads this secret? The name must be equal, since `a` is a prefix of `a-b`.
+
+    A person may make a grant that differs in its grantee alone.
+    """
     bound = grant.secret_arn == secret_arn or grant.source_arn == resource_arn
-    return grant.name == name and bound and "Decrypt" in grant.operations
+    is_a_service = grant.grantee is None or grant.grantee.endswith(".amazonaws.com")
+    return grant.name == name and is_a_service and bound and "Decrypt" in grant.operations
 
 
 Kind = Literal["of a service", "of a person", "of another account", "of a deleted principal", "of nobody known"]
