@@ -23,12 +23,13 @@ REPOSITORY = Path(__file__).parent.parent
 
 
 def until[T](probe: Callable[[], T], what: str, seconds: float = 10) -> T:
-    """The first truthy value of `probe`; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """The first truthy value of `probe`, which is asked ever more seldom, up to ten times a second; fails after `seconds`."""
+    deadline, pause = time.monotonic() + seconds, 0.01
     while not (found := probe()):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {seconds} seconds")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
     return found
 
 

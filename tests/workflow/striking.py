@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,10 @@ KILLED = Kind("killed after the effect", {"error": "killed", "when": "after"})
 KILLED_BEFORE = Kind("killed", {"error": "killed"})
 
 
+# With EVERY_FAULT set, the loops that ask what becomes of others strike every call, and else every third.
+OF_OTHERS = 1 if os.environ.get("EVERY_FAULT") else 3
+
+
 def profile(*kinds: Kind) -> list[tuple[Kind, ...]]:
     """One loop in which the kinds take turns; with EVERY_FAULT set, a loop for each of them."""
     return [(kind,) for kind in kinds] if os.environ.get("EVERY_FAULT") else [kinds]
@@ -87,14 +91,15 @@ class Striking(Onboarding):
         self._known_keys = self._keys()
 
     def each_call(
-        self, kinds: tuple[Kind, ...], caller: str, detail_of: Callable[[], Detail], *others: Detail
+        self, kinds: tuple[Kind, ...], caller: str, detail_of: Callable[[], Detail], *others: Detail, step: int = 1
     ) -> Iterator[Struck]:
-        """Runs a request for every call of `caller`, until one no longer meets its fault; the kinds take turns.
+        """Runs a request for every call of `caller`, or every `step`-th, until one no longer meets its fault.
 
-        `others` are faults that each request meets beside. A lease that could not be given back ends before the next request.
+        The kinds take turns. `others` are faults that each request meets beside. A lease that could not be given back ends
+        before the next request.
         """
-        for call in count(1):
-            detail, kind = detail_of(), kinds[call % len(kinds)]
+        for call, kind in zip(count(1, step), cycle(kinds), strict=False):
+            detail = detail_of()
             for fault in (*others, kind.fault | {"caller": caller, "call": call}):
                 self.aws.control("POST", "faults", fault | {"request": detail["requestId"]})
             event = self._outcome(detail, leases_end=kind.fault["error"] == "killed")

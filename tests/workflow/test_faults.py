@@ -1,6 +1,6 @@
 """Every AWS call of an onboarding fails once in every way: one outcome, nothing left, nobody else harmed, the next try works.
 
-The kinds of failure take turns over the calls; `make faults` runs every kind at every call.
+The kinds of failure take turns over the calls; `make faults` runs every kind at every call, and asks after others each time.
 """
 
 import json
@@ -24,6 +24,7 @@ from tests.workflow.striking import (
     KILLED_BEFORE,
     LATE,
     NOTHING,
+    OF_OTHERS,
     REPORT,
     THROTTLED,
     THROTTLED_ONCE,
@@ -148,7 +149,7 @@ def test_others_keep_what_a_failed_request_shares_or_adopts(
     striking: Striking, kinds: tuple[Kind, ...], is_adopted: bool
 ) -> None:
     first = _First(striking, is_adopted)
-    for struck in striking.each_call(kinds, WORK, first.second):
+    for struck in striking.each_call(kinds, WORK, first.second, step=OF_OTHERS):
         _ends_once(striking, struck)
         if struck.outcome == "Access Onboarded":
             first.begin()  # with every access beside it, the next request would make more calls
