@@ -1,5 +1,6 @@
 """The template agrees with the folders, and everything in it is described, logged, watched and protected."""
 
+import json
 import re
 from typing import Any
 
@@ -176,11 +177,9 @@ def test_every_way_an_execution_can_go_wrong_is_watched() -> None:
     watched = {(dimension["Value"]["Ref"], alarm["MetricName"]) for alarm in alarms for dimension in alarm["Dimensions"]}
 
     assert watched == {
-        ("OnboardStateMachine", "ExecutionsAborted"),
-        ("OnboardStateMachine", "ExecutionsFailed"),
-        ("OnboardStateMachine", "ExecutionsTimedOut"),
-        ("EndRequestStateMachine", "ExecutionsFailed"),
-        ("CleanUpStateMachine", "ExecutionsFailed"),
+        (machine, metric)
+        for machine in STATE_MACHINES
+        for metric in ("ExecutionsAborted", "ExecutionsFailed", "ExecutionsTimedOut")
     }
 
 
@@ -216,3 +215,9 @@ def test_the_layer_is_what_the_functions_import() -> None:
 
     assert GLOBALS["Layers"] == [{"Ref": layer}]
     assert listed(of_type("AWS::Serverless::LayerVersion")[layer]["CompatibleRuntimes"]) == [GLOBALS["Runtime"]]
+
+
+def test_the_grace_period_fits_into_the_clean_up() -> None:
+    longest = TEMPLATE["Parameters"]["GraceSeconds"]["MaxValue"]
+
+    assert 2 * longest <= json.loads(MACHINE_TEXTS["clean-up-grants"])["TimeoutSeconds"]

@@ -8,6 +8,7 @@ import pytest
 from latchkey import aws
 from latchkey.errors import TransientAwsError
 from latchkey.outcomes import OUTCOMES
+from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, REGION, TABLE, Account
 from tests.functions.asking import EXECUTION, NAME, Run
 
@@ -178,3 +179,35 @@ def test_an_event_that_the_bus_does_not_take_is_published_by_the_retry(run: Run,
     run("report_outcome", ONBOARDED)
 
     assert [event["detail-type"] for event in account.published()] == ["Access Onboarded"]
+
+
+ACCESS_ID = f"mediatailor/sourceLocation/{NAME}"
+UNDONE_HALF = FAILED | {"accessId": ACCESS_ID, "changed": True}
+
+
+@pytest.fixture
+def running() -> None:
+    registry().begin_access(ACCESS_ID, {}, EXECUTION)
+
+
+def test_what_an_undo_left_is_kept_until_it_is_whole(run: Run, running: None) -> None:
+    run("report_outcome", UNDONE_HALF)
+    assert registry().is_unfinished(ACCESS_ID, EXECUTION)
+
+    registry().take_up(ACCESS_ID, EXECUTION)
+    run("report_outcome", UNDONE_HALF | {"changed": False})
+    assert registry().is_unfinished(ACCESS_ID, EXECUTION), "a report that was only late"
+
+    registry().take_up(ACCESS_ID, EXECUTION)
+    run("report_outcome", UNDONE_HALF | {"changed": False, "whole": True})
+    assert not registry().is_unfinished(ACCESS_ID, EXECUTION)
+
+
+def test_a_late_failure_leaves_an_access_that_was_told_as_onboarded(run: Run, running: None) -> None:
+    run("report_outcome", ONBOARDED)
+    registry().begin_access(ACCESS_ID, {}, EXECUTION)
+
+    run("report_outcome", UNDONE_HALF)
+
+    assert not registry().is_unfinished(ACCESS_ID, EXECUTION)
+    assert not registry().is_running(ACCESS_ID)

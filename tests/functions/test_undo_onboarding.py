@@ -359,3 +359,20 @@ def test_while_another_request_writes_the_policy_the_undo_waits(run: Run, accoun
 
     with pytest.raises(NotYetEffective, match=f"another request is working on policy of {secret}"):
         run("undo_onboarding", failed.undoing)
+
+
+def test_a_late_undo_leaves_what_somebody_set_since(run: Run, account: Account) -> None:
+    def by_token(secret: str) -> dict[str, Any]:
+        token = {"HeaderName": HEADER, "SecretArn": secret, "SecretStringKey": SECRET_KEY}
+        return {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessTokenConfiguration": token}
+
+    former, repaired = (account.secret(f"theirs/{name}", VALUE) for name in ("former", "repaired"))
+    account.mediatailor.add(NAME, by_token(former))
+    replacing = {"value": {"generate": {"length": 40}}, "replacesToken": True}
+    failed = Onboarding(run, account, secret=replacing).go("configure_access")
+    account.mediatailor.add(NAME, by_token(repaired))
+
+    undone = run("undo_onboarding", failed.undoing)["undone"]
+
+    assert account.mediatailor.locations[NAME]["AccessConfiguration"] == by_token(repaired)
+    assert not any("sourceLocation" in told for told in undone)

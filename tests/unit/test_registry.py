@@ -394,22 +394,49 @@ def test_an_undo_that_left_something_is_taken_up_by_its_own_execution_alone(regi
     assert registry.take_up(ACCESS, EXECUTION_ARN)
     assert registry.has_access(ACCESS, EXECUTION_ARN)
     assert registry.former(ACCESS) == (True, {"a": 1})
-    assert not registry.take_up(ACCESS, EXECUTION_ARN)
+    assert registry.take_up(ACCESS, EXECUTION_ARN), "a retry after a crash"
 
     registry.end_access(ACCESS, EXECUTION_ARN)
     assert not registry.is_unfinished(ACCESS, EXECUTION_ARN)
     assert [access.unfinished for access in registry.accesses()] == [None]
 
 
-def test_what_an_undo_left_is_the_next_requests_to_use(registry: Registry) -> None:
+def _left_unfinished(registry: Registry) -> None:
     registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
     registry.note_former(ACCESS, {"a": 1}, KEY_ARN)
-    registry.note_undone(ACCESS, "something")
     registry.end_access(ACCESS, EXECUTION_ARN, unfinished=True)
 
-    registry.begin_access(ACCESS, WANTED, OTHER_EXECUTION)
 
+def test_what_an_undo_left_outlives_a_request_that_comes_to_nothing(registry: Registry) -> None:
+    _left_unfinished(registry)
+
+    registry.begin_access(ACCESS, WANTED, OTHER_EXECUTION)
     assert not registry.take_up(ACCESS, EXECUTION_ARN)
+    registry.end_access(ACCESS, OTHER_EXECUTION)
+
+    assert registry.is_unfinished(ACCESS, EXECUTION_ARN)
+    assert registry.former(ACCESS) == (True, {"a": 1})
+    assert registry.take_up(ACCESS, EXECUTION_ARN)
+
+
+def test_what_an_undo_left_is_nobodys_once_a_request_is_recorded(registry: Registry) -> None:
+    _left_unfinished(registry)
+
+    registry.begin_access(ACCESS, WANTED, OTHER_EXECUTION)
+    registry.save_access(RECORD, WANTED)
+    registry.end_access(ACCESS, OTHER_EXECUTION)
+
+    assert not registry.is_unfinished(ACCESS, EXECUTION_ARN)
     assert registry.former(ACCESS) == (False, None)
-    assert registry.undone(ACCESS) == ()
     assert registry.grant_keys(ACCESS) == {KEY_ARN}
+
+
+def test_whoever_died_with_an_access_runs_no_longer(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    _left_unfinished(registry)
+    registry.take_up(ACCESS, EXECUTION_ARN)
+    assert registry.is_running(ACCESS)
+
+    _later(monkeypatch, STALE_SECONDS + 1)
+
+    assert not registry.is_running(ACCESS)
+    assert [access.is_running for access in registry.accesses()] == [False]

@@ -69,6 +69,11 @@ class Desired:
         """The secret in the registry: by name, since its ARN is not known before it is made."""
         return f"secret {self.secret_name}"
 
+    def is_secret(self, arn: str | None) -> bool:
+        """Is it the ARN of this request's secret, whichever suffix Secrets Manager gave it?"""
+        begins = self.place.arn("secretsmanager", f"secret:{self.secret_name}-")
+        return arn is not None and arn in (self.existing_secret_arn, begins + arn[-6:])
+
     @property
     def origin_host(self) -> str | None:
         """The host the resource sends the token to, if its system names one."""

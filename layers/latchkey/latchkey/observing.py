@@ -8,7 +8,7 @@ from latchkey.accesses import Status
 from latchkey.aws import ClientOf
 from latchkey.desired import desire
 from latchkey.documents import Document
-from latchkey.drift import Check, state_of
+from latchkey.drift import CONFIGURED, Check, state_of
 from latchkey.errors import AccessNotEffective
 from latchkey.observed import observe_access
 from latchkey.outcomes import CheckResult
@@ -48,6 +48,7 @@ def observe_state(
     if record is None or wanted is None or registry.is_running(access_id):
         return Observation(accessId=access_id, status=None)
     desired = desire(parse_onboarding(wanted), settings)
+    configuration = desired.system.configuration
     status: Status
     lost: tuple[Check, ...]
     try:
@@ -56,12 +57,13 @@ def observe_state(
         )
     except AccessNotEffective as error:
         status, lost = "revoked", (Check("key and secret exist", False, str(error)),)
+        if configuration and configuration.read(client_of(configuration.service), desired.resource.name) is None:
+            status, lost = "gone", (Check(CONFIGURED, False, "does not exist"),)
     else:
         status, lost = state_of(desired, observed)
     # Nobody but the next request takes up again what was given up.
     if status == "active" and registry.is_given_up(access_id):
         status = "unmanaged"
-    configuration = desired.system.configuration
     only_the_grant = [check.name for check in lost] == ["grant is there"]
     return Observation(
         accessId=access_id,

@@ -142,7 +142,7 @@ class CaughtError(Document):
 
 
 class Report(Document):
-    """What a state machine knows at the end of an execution."""
+    """What a state machine knows at the end of an execution; `whole`: an undo has been finished since the outcome."""
 
     detail_type: DetailType
     request_id: str
@@ -155,6 +155,7 @@ class Report(Document):
     resources: Resources = Resources()
     caught: CaughtError | None = None
     undone: tuple[str, ...] = ()
+    whole: bool = False
 
 
 def outcome_of(report: Report) -> Outcome:
@@ -199,7 +200,8 @@ def report_outcome(report: Report, registry: Registry, events: EventBridgeClient
     )
     recorded = json.loads(detail)
     if report.access_id:
-        left = report.detail_type == "Request Failed" and report.changed
+        # By what is recorded: a report that comes too late for its outcome must not make an access that works look unfinished.
+        left = detail_type == "Request Failed" and recorded["changed"] and not report.whole
         registry.end_access(report.access_id, report.execution_arn, unfinished=left)
     arns = [arn for arn in recorded.get("resources", {}).values() if arn.startswith("arn:")]
     publish(events, bus, detail_type, detail, arns)

@@ -103,7 +103,7 @@ class Registry:
         """Every access that was ever begun."""
         for item in self._table.query("access"):
             record = _access(item) if "version" in item else None
-            yield KnownAccess(item["id"], record, _grant_keys(item), "running" in item, item.get("unfinished"))
+            yield KnownAccess(item["id"], record, _grant_keys(item), _is_running(item), item.get("unfinished"))
 
     def keys(self) -> frozenset[str]:
         """Every key on which a service may hold a grant."""
@@ -118,8 +118,8 @@ class Registry:
     def begin_access(self, access_id: str, request: Mapping[str, Any], execution_arn: str) -> None:
         """Takes the access for one request and notes what it wants; raises NotYetEffective while another has it.
 
-        A request that ended without saying so holds it no longer than any execution can last. What an undo left is this
-        request's to use now.
+        A request that ended without saying so holds it no longer than any execution can last. What an undo left is kept until
+        a request is recorded.
         """
         now = int(time.time())
         values = {":me": execution_arn, ":now": now, ":stale": now - STALE_SECONDS, ":request": json.dumps(request)}
@@ -127,7 +127,7 @@ class Registry:
             self._table.update(
                 "access",
                 access_id,
-                "SET running = :me, runningSince = :now, pending = :request REMOVE unfinished, former, previous, undone",
+                "SET running = :me, runningSince = :now, pending = :request",
                 "attribute_not_exists(running) OR running = :me OR runningSince < :stale",
                 values,
             )
@@ -136,14 +136,12 @@ class Registry:
 
     def take_up(self, access_id: str, execution_arn: str) -> bool:
         """Takes an access again whose undo this execution left unfinished; False if there is no such thing."""
-        values = {":me": execution_arn, ":now": int(time.time())}
+        now = int(time.time())
+        values = {":me": execution_arn, ":now": now, ":stale": now - STALE_SECONDS}
+        free = "attribute_not_exists(running) OR running = :me OR runningSince < :stale"
         try:
             self._table.update(
-                "access",
-                access_id,
-                "SET running = :me, runningSince = :now",
-                "unfinished = :me AND attribute_not_exists(running)",
-                values,
+                "access", access_id, "SET running = :me, runningSince = :now", f"unfinished = :me AND ({free})", values
             )
         except ConditionFailed:
             return False
@@ -158,10 +156,17 @@ class Registry:
 
         What an `unfinished` undo needs is kept, until it is taken up again or a request needs the access.
         """
-        kept = "SET unfinished = :me REMOVE running, runningSince, pending"
-        update = kept if unfinished else "REMOVE running, runningSince, pending, former, previous, undone, unfinished"
-        with suppress(ConditionFailed):
-            self._table.update("access", access_id, update, "running = :me", {":me": execution_arn})
+        mine = "running = :me"
+        if unfinished:
+            update, condition = "SET unfinished = :me REMOVE running, runningSince, pending", mine
+        else:
+            update = "REMOVE running, runningSince, pending, former, previous, undone, unfinished"
+            condition = f"{mine} AND (attribute_not_exists(unfinished) OR unfinished = :me)"
+        try:
+            self._table.update("access", access_id, update, condition, {":me": execution_arn})
+        except ConditionFailed:
+            with suppress(ConditionFailed):  # another's unfinished undo needs the rest
+                self._table.update("access", access_id, "REMOVE running, runningSince, pending", mine, {":me": execution_arn})
 
     def note_former(self, access_id: str, former: Mapping[str, Any] | None, key_arn: str) -> None:
         """Notes what the resource was set to before this request touched it (None: it was not there); only the first counts.
@@ -211,7 +216,7 @@ class Registry:
             self._table.update(
                 "access",
                 saved.access_id,
-                f"SET {settings}, wanted = :wanted, previous = :previous, updatedAt = :now REMOVE #left, #lost",
+                f"SET {settings}, wanted = :wanted, previous = :previous, updatedAt = :now REMOVE #left, #lost, unfinished",
                 "attribute_not_exists(version) OR version = :read",
                 values,
                 names,
@@ -238,11 +243,11 @@ class Registry:
     def is_unfinished(self, access_id: str, execution_arn: str) -> bool:
         """Did the undo of this execution leave something that nobody took up since?"""
         item = self._table.get("access", access_id)
-        return item.get("unfinished") == execution_arn and "running" not in item
+        return item.get("unfinished") == execution_arn and item.get("running") in (None, execution_arn)
 
     def is_running(self, access_id: str) -> bool:
         """Is a request working on the access?"""
-        return "running" in self._table.get("access", access_id)
+        return _is_running(self._table.get("access", access_id))
 
     def is_given_up(self, access_id: str) -> bool:
         """Has an owner withdrawn consent since the last request?"""
@@ -388,6 +393,11 @@ def registry() -> Registry:
 def _request_items(request_id: str, content_hash: str) -> tuple[str, str]:
     """Where a request may stand: under its id, or, if that belongs to other content, under one of its own."""
     return request_id, f"{request_id}/{content_hash[:16]}"
+
+
+def _is_running(item: Mapping[str, Any]) -> bool:
+    """Whoever has an access for longer than any execution can last has died with it."""
+    return "running" in item and int(item["runningSince"]) >= int(time.time()) - STALE_SECONDS
 
 
 def _grant_keys(item: Mapping[str, Any]) -> frozenset[str]:

@@ -64,8 +64,9 @@ class Sweep:
         for access_id, on_keys in sorted(cleaning.items()):
             asked = {"accessId": access_id, "keys": sorted(on_keys)}
             self._start(self.clean_up_machine_arn, event_id, asked)
-        for execution_arn in ending:
-            self._start(self.end_request_machine_arn, event_id, {"executionArn": execution_arn})
+        today = datetime.now(UTC).date().isoformat()
+        for execution_arn in ending:  # once a day, since that may take most of one
+            self._start(self.end_request_machine_arn, today, {"executionArn": execution_arn})
         return Swept(
             accesses=len(known),
             keys=len(keys),
@@ -87,9 +88,9 @@ class Sweep:
             if state not in ("there", record.status):
                 yield access.access_id
 
-    def _start(self, machine: str, event_id: str, asked: Mapping[str, Any]) -> None:
+    def _start(self, machine: str, occasion: str, asked: Mapping[str, Any]) -> None:
         text = json.dumps(asked, sort_keys=True)
-        name = hashlib.sha256(f"{event_id} {text}".encode()).hexdigest()[:64]
+        name = hashlib.sha256(f"{occasion} {text}".encode()).hexdigest()[:64]
         with suppress(self.stepfunctions.exceptions.ExecutionAlreadyExists):
             self.stepfunctions.start_execution(stateMachineArn=machine, name=name, input=text)
 

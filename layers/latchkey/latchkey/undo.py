@@ -69,7 +69,8 @@ class Undo:
             return
         client = self.client_of(configuration.service)
         present = configuration.read(client, desired.resource.name)
-        if present is None or present.whole == former:
+        # What names another secret by now somebody else has set since.
+        if present is None or present.whole == former or not desired.is_secret(present.secret_arn):
             return
         if former is not None:
             self._tell(desired, f"{present.arn} has its former settings")
