@@ -13,6 +13,7 @@ from ministack.services import kms, secretsmanager
 
 from local_aws.assumptions import CURRENT
 from local_aws.authorize import Caller, allows, grant_allows, service_allows
+from local_aws.gaps.secret_keys import keys_of
 from local_aws.rest_json import BadRequest, ServiceError
 from local_aws.source_locations import GrantRef, SourceLocation
 from local_aws.trail import TRAIL, service_call
@@ -55,18 +56,23 @@ def read_token(location: SourceLocation) -> str | None:
     token = location.token or {}
     with request_scope(location.account, location.region):
         _, secret = secretsmanager._resolve(token.get("SecretArn"))
-        key = kms._resolve_key(secret.get("KmsKeyId") or "") if secret else None
-        if key is None or key["KeyState"] != "Enabled":
-            return None
+        keys = _keys_of_current(secret) if secret else []
         source = {"aws:SourceAccount": location.account, "aws:SourceArn": location.arn}
         sent = source if CURRENT.value.source_account_sent else {}
         if not service_allows(PRINCIPAL, "secretsmanager:GetSecretValue", secret["ARN"], sent):
             return None
         context = source | {"kms:EncryptionContext:SecretARN": secret["ARN"]}
         grantees = (regional("mediatailor", location.region), PRINCIPAL)
-        if not any(grant_allows(grantee, "kms:Decrypt", key["Arn"], context) for grantee in grantees):
+        if not any(grant_allows(grantee, "kms:Decrypt", key, context) for grantee in grantees for key in keys):
             return None
         return _value(secretsmanager.resolve_secret_string(secret["ARN"]), token["SecretStringKey"])
+
+
+def _keys_of_current(secret: dict[str, Any]) -> list[str]:
+    """The enabled keys any of which decrypts the current version: not the secret's own, if that could not be applied to it."""
+    current = next(version for version, held in secret["Versions"].items() if "AWSCURRENT" in held["Stages"])
+    keys = [kms._resolve_key(key) for key in keys_of(secret, current) if key]
+    return [key["Arn"] for key in keys if key and key["KeyState"] == "Enabled"]
 
 
 def retire(grant: GrantRef, location: SourceLocation, in_use: Callable[[GrantRef], bool]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ministack.core.responses import get_account_id, get_region, new_uuid, request_scope
+from ministack.core.responses import get_account_id, get_region, json_response, new_uuid, request_scope
 from ministack.services import kms, secretsmanager
 
 from local_aws import authorize
@@ -21,6 +21,7 @@ def apply() -> None:
     wrap(secretsmanager, "_put_secret_value", _put_secret_value)
     wrap(secretsmanager, "_update_secret", _update_secret)
     wrap(secretsmanager, "_get_secret_value", _get_secret_value)
+    wrap(secretsmanager, "_list_secret_version_ids", _list_secret_version_ids)
 
 
 def keys_of(secret: dict[str, Any], version_id: str) -> list[str]:
@@ -96,6 +97,18 @@ def _get_secret_value(original: Around, data: dict[str, Any]) -> Any:
     keys = keys_of(secret, version_id)
     refusals = [_key_refusal(secret["ARN"], key, version_id, ("kms:Decrypt",)) for key in keys]
     return response if None in refusals else refusals[0]
+
+
+def _list_secret_version_ids(original: Around, data: dict[str, Any]) -> Any:
+    """ministack 1.5.33: versions are listed without the keys they are encrypted under; the default key has a name there."""
+    _, secret = secretsmanager._resolve(data.get("SecretId"))
+    response = original(data)
+    found = body_of(response)
+    if secret is None or found is None:
+        return response
+    for version in found["Versions"]:
+        version["KmsKeyIds"] = [key or "DefaultEncryptionKey" for key in keys_of(secret, version["VersionId"])]
+    return json_response(found)
 
 
 def _reference(key_id: str | None) -> str:

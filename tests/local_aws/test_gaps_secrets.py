@@ -210,6 +210,23 @@ def test_versions_do_not_follow_a_mover_who_cannot_open_them(account: Account, s
     assert secrets.describe_secret(SecretId=arn)["KmsKeyId"] == new
 
 
+def test_versions_are_listed_with_the_keys_that_open_them(account: Account, secrets: Any) -> None:
+    def listed(arn: str) -> list[list[str]]:
+        return [version["KmsKeyIds"] for version in secrets.list_secret_version_ids(SecretId=arn)["Versions"]]
+
+    old, new = account.key(), account.key()
+    followed, stayed, default = (
+        secrets.create_secret(Name=account.unique("secret"), SecretString="a", **under)["ARN"]
+        for under in ({"KmsKeyId": old}, {"KmsKeyId": old}, {})
+    )
+    secrets.update_secret(SecretId=followed, KmsKeyId=new)
+    account.role(SECRETS, allow("kms:*", new)).client("secretsmanager").update_secret(SecretId=stayed, KmsKeyId=new)
+
+    assert listed(followed) == [[new, old]]
+    assert listed(stayed) == [[old]]
+    assert listed(default) == [["DefaultEncryptionKey"]]
+
+
 def test_the_tagging_api_finds_secrets(account: Account, secrets: Any) -> None:
     tag = {"Key": "team", "Value": account.unique("team")}
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a", Tags=[tag])["ARN"]
