@@ -1,5 +1,6 @@
 """Owners, people, faults and the functions in any order, and between any two calls of a function."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -130,27 +131,27 @@ class GrantCleanUp(RuleBasedStateMachine):
         self.world.create(name, secret)
         self.world.wait(1)
         self.world.delete(name)
-        return self._looked(name, between)
+        return self._looked(name, between, secret)
 
     @rule(target=looks, name=locations, secret=secrets)
     def look_while_it_is_made(self, name: str, secret: str) -> MultipleResults[Looked]:
         self.world.put_back(secret)
         self.world.delete(name)
         self.world.create(name, secret, LONGEST_LAG)
-        return self._looked(name, ())
+        return self._looked(name, (), secret)
 
-    @rule(looked=looks, secret=secrets, between=disturbed)
-    def come_back_before_the_clean_up(self, looked: Looked, secret: str, between: tuple[Between, ...]) -> None:
+    @rule(looked=looks, between=disturbed)
+    def come_back_before_the_clean_up(self, looked: Looked, between: tuple[Between, ...]) -> None:
         self.world.wait(GRACE)
-        self.world.put_back(secret)
-        self.world.create(looked.access_id.rpartition("/")[2], secret)
+        self.world.put_back(looked.secret)
+        self.world.create(looked.access_id.rpartition("/")[2], looked.secret)
         self.world.clean_up(looked, between)
 
-    @rule(looked=looks, secret=secrets, after=st.booleans(), more=disturbed)
-    def come_back_around_the_revocation(self, looked: Looked, secret: str, after: bool, more: tuple[Between, ...]) -> None:
+    @rule(looked=looks, after=st.booleans(), more=disturbed)
+    def come_back_around_the_revocation(self, looked: Looked, after: bool, more: tuple[Between, ...]) -> None:
         self.world.wait(GRACE)
-        self.world.put_back(secret)
-        self.world.clean_up(looked, (*more, Between("RevokeGrant", Act("create", (IT, secret)), after)))
+        self.world.put_back(looked.secret)
+        self.world.clean_up(looked, (*more, Between("RevokeGrant", Act("create", (IT, looked.secret)), after)))
 
     @rule(looked=looks, wait=st.sampled_from([GRACE, GRACE, GRACE, 0]), between=disturbed)
     def clean_up(self, looked: Looked, wait: int, between: tuple[Between, ...]) -> None:
@@ -163,9 +164,9 @@ class GrantCleanUp(RuleBasedStateMachine):
         looked = [self.world.look(one["accessId"], tuple(one["keys"])) for one in asked]
         return multiple(*(one for one in looked if one))
 
-    def _looked(self, name: str, between: tuple[Between, ...]) -> MultipleResults[Looked]:
+    def _looked(self, name: str, between: tuple[Between, ...], secret: str = "s0") -> MultipleResults[Looked]:
         looked = self.world.look(f"mediatailor/sourceLocation/{name}", tuple(self.world.keys.values()), between)
-        return multiple(looked) if looked else multiple()
+        return multiple(replace(looked, secret=secret)) if looked else multiple()
 
     @invariant()
     def no_grant_in_use_is_revoked(self) -> None:

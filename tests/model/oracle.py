@@ -37,6 +37,7 @@ class Oracle:
         self._wire = wire
         self.wrong: list[str] = []
         self.debts: dict[str, str] = {}
+        self.onto: set[tuple[str, str]] = set()
         self.windows = 0
         self.revoked = 0
         self._since: dict[tuple[str, str], int] = {}
@@ -54,6 +55,8 @@ class Oracle:
             run.read["secret " + json.loads(call.body)["SecretId"]] = number
         elif call.operation == "ListGrants":
             run.read["key"] = number
+        elif call.operation in ("CreateSourceLocation", "UpdateSourceLocation") and run.onto:
+            self.onto.add(run.onto)
         elif call.operation == "RevokeGrant":
             self._judge(json.loads(call.body)["GrantId"], run)
 
@@ -94,14 +97,14 @@ class Oracle:
         """A clean-up came to its end: an owner that it took a grant from has one again."""
         self.wrong += [f"{name} was not set again by {owing}" for name, owing in self.debts.items() if owing == ticket]
 
-    def at_rest(self, managed: set[tuple[str, str]]) -> None:
+    def at_rest(self, known: set[str]) -> None:
         """After a sweep of everything, with nothing under way: no orphan is left on a managed key, and nobody lacks a grant.
 
-        `managed` are the pairs of location and key on which Latchkey has had a grant made, or knows that there may be one.
+        Managed are the keys that the registry knows, and those on which Latchkey itself had a grant made for a location.
         """
         for grant in stored_grants():
-            is_managed = grant["GranteePrincipal"] in SERVICES and (_name(grant), grant["KeyId"]) in managed
-            if is_managed and not self.standing(grant).protected:
+            is_managed = grant["KeyId"] in known or (_name(grant), grant["KeyId"]) in self.onto
+            if is_managed and grant["GranteePrincipal"] in SERVICES and not self.standing(grant).protected:
                 self.wrong.append(f"{grant['Name']} ({grant['GrantId'][:6]}) is orphaned on {grant['KeyId']}")
         self.wrong += [f"{name} lost its grant to {ticket}" for name, ticket in self.debts.items()]
 

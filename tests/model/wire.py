@@ -39,6 +39,7 @@ class Run:
     before: dict[int | str, Callable[[Call], None]]
     after: dict[int | str, Callable[[Call], None]]
     ticket: str
+    onto: tuple[str, str] | None = None
     calls: int = 0
     read: dict[str, int] = field(default_factory=dict)
 

@@ -47,11 +47,12 @@ class Between:
 
 @dataclass(frozen=True)
 class Looked:
-    """The answer of a first look; `ticket` names the execution."""
+    """The answer of a first look; `ticket` names the execution, `secret` what the location read that was lost."""
 
     access_id: str
     first: dict[str, Any]
     ticket: str
+    secret: str = "s0"
 
 
 class World:
@@ -62,7 +63,6 @@ class World:
         self.oracle = Oracle(wire)
         self.kms, self.secrets, self.mediatailor = (wire.client(name) for name in ("kms", "secretsmanager", "mediatailor"))
         self._number = 0
-        self.onto: set[tuple[str, str]] = set()
         _create_table(wire.client("dynamodb"))
         self.keys = {name: str(self.kms.create_key()["KeyMetadata"]["Arn"]) for name in ("k0", "k1")}
         self.arns = {name: self._secret(name, self.keys[key]) for name, key in SECRETS.items()}
@@ -148,9 +148,10 @@ class World:
         resource = {"sourceLocation": name, "baseUrl": "https://origin.example.com", "header": "X-T", "secretKey": _KEY}
         existing = {"value": {"existing": {"secretArn": self.arns[secret]}}}
         request = {"requestId": f"r-{self._number}", "system": "mediatailor", "resource": resource, "secret": existing}
-        self.onto.add((name, key))
         event = {"request": request, "secretArn": self.arns[secret]}
-        made = self._invoke("configure_access", event | {"key": {"arn": key, "changed": False}}, "onboarding", between)
+        made = self._invoke(
+            "configure_access", event | {"key": {"arn": key, "changed": False}}, "onboarding", between, (name, key)
+        )
         if made is not None:
             self._invoke("record_access", event | {"keyArn": key}, "onboarding")
 
@@ -194,8 +195,7 @@ class World:
         items = [item for item in self.wire.client("dynamodb").scan(TableName=TABLE)["Items"] if item["kind"]["S"] == "access"]
         known = {item["keyArn"]["S"] for item in items if "keyArn" in item}
         known |= {key for item in items if "grantKeys" in item for key in item["grantKeys"]["SS"]}
-        on_known = {(str(grant["Name"]).removeprefix(PREFIX), key) for grant in stored_grants() for key in known}
-        self.oracle.at_rest(self.onto | on_known)
+        self.oracle.at_rest(known)
 
     def keys_of_grants(self, name: str) -> list[str]:
         """The keys on which grants of a location's name are."""
@@ -203,12 +203,17 @@ class World:
         return sorted(names[grant["KeyId"]] for grant in stored_grants() if grant["Name"] == PREFIX + name)
 
     def _invoke(
-        self, verb: str, event: dict[str, Any], ticket: str, between: tuple[Between, ...] = ()
+        self,
+        verb: str,
+        event: dict[str, Any],
+        ticket: str,
+        between: tuple[Between, ...] = (),
+        onto: tuple[str, str] | None = None,
     ) -> dict[str, Any] | None:
         """The answer of a function, or None if it failed or crashed."""
         name = str(event.get("accessId", "")).rpartition("/")[2] or LOCATIONS[0]
         before = {one.call: self._doing(one.act, name) for one in between if not one.after}
-        run = Run(before, {one.call: self._doing(one.act, name) for one in between if one.after}, ticket)
+        run = Run(before, {one.call: self._doing(one.act, name) for one in between if one.after}, ticket, onto)
         self.wire.runs.append(run)
         try:
             answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))

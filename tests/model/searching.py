@@ -1,0 +1,28 @@
+"""The search for a history that ends wrong: as long as one asks, and the same each time."""
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.model.machine import GrantCleanUp
+from tests.model.wire import Wire
+
+
+def search(wire: Wire, steps: int, *, shrink: bool = True) -> type[GrantCleanUp]:
+    """Runs about as many steps, and more; raises Wrong with the first history, or what it shrinks to."""
+
+    class Searched(GrantCleanUp):
+        pass
+
+    Searched.wire, Searched.steps, Searched.windows, Searched.revoked = wire, 0, 0, 0
+    chosen = settings(
+        max_examples=steps // 40 + 1,
+        stateful_step_count=50,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        report_multiple_bugs=False,
+        phases=(Phase.generate, Phase.shrink) if shrink else (Phase.generate,),
+        suppress_health_check=tuple(HealthCheck),
+    )
+    run_state_machine_as_test(Searched, settings=chosen)
+    return Searched
