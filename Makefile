@@ -12,7 +12,7 @@ ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 LOCK := requirements-dev.txt
 SOURCES := template.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test faults local deploy lint format update lock clean
+.PHONY: demo test test-model faults local deploy lint format update lock clean
 
 demo: .aws-sam/build/template.yaml ## the main job, from a request on EventBridge to the retired grant
 	@python -m local_aws.demo
@@ -20,6 +20,9 @@ demo: .aws-sam/build/template.yaml ## the main job, from a request on EventBridg
 test: .aws-sam/build/template.yaml ## the whole suite; the pure modules must be covered by their own tests
 	python -m pytest tests/unit tests/policies --cov --cov-report=term
 	python -m pytest tests --ignore=tests/unit --ignore=tests/policies -n 2 --dist worksteal
+
+test-model: .venv/ready ## the grant clean-up in 50,000 steps of random histories
+	MODEL_STEPS=50000 python -m pytest tests/model/test_grant_clean_up.py -k no_history
 
 faults: .aws-sam/build/template.yaml ## every kind of failure at every AWS call of an onboarding, and a table of the outcomes
 	@rm -f .aws-sam/faults.tsv

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -52,7 +52,7 @@ def with_first_pages_only(patch: Patch) -> None:
     all_grants = grants.list_grants
 
     def list_grants(kms: Any, key_arn: str) -> Any:
-        return all_grants(_OnePage(kms), key_arn)
+        return all_grants(cast("Any", _OnePage(kms)), key_arn)
 
     def list_locations(client: Any) -> Any:
         return iter(client.list_source_locations(MaxResults=100)["Items"])

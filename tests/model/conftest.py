@@ -26,7 +26,7 @@ def _forget() -> None:
         cached.cache_clear()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def wire() -> Iterator[Wire]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (ENVIRONMENT | _OWN | _CREDENTIALS).items():

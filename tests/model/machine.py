@@ -147,11 +147,13 @@ class GrantCleanUp(RuleBasedStateMachine):
         self.world.create(looked.access_id.rpartition("/")[2], looked.secret)
         self.world.clean_up(looked, between)
 
-    @rule(looked=looks, after=st.booleans(), more=disturbed)
-    def come_back_around_the_revocation(self, looked: Looked, after: bool, more: tuple[Between, ...]) -> None:
+    @rule(name=locations, secret=secrets, after=st.booleans(), more=disturbed)
+    def come_back_around_the_revocation(self, name: str, secret: str, after: bool, more: tuple[Between, ...]) -> None:
+        """In the moment that KMS leaves open, or just after it."""
+        self.world.delete(name)
+        (looked,) = self.lose_and_look(name, secret, ()).values
         self.world.wait(GRACE)
-        self.world.put_back(looked.secret)
-        self.world.clean_up(looked, (*more, Between("RevokeGrant", Act("create", (IT, looked.secret)), after)))
+        self.world.clean_up(looked, (*more, Between("RevokeGrant", Act("create", (name, secret)), after)))
 
     @rule(looked=looks, wait=st.sampled_from([GRACE, GRACE, GRACE, 0]), between=disturbed)
     def clean_up(self, looked: Looked, wait: int, between: tuple[Between, ...]) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import boto3
@@ -26,6 +26,11 @@ from local_aws.origin import Origin
 from local_aws.server import Router
 
 ENDPOINT = "http://aws.invalid"
+_STARTED: tuple[int, dict[str, str], bytes] = (
+    200,
+    {},
+    b'{"executionArn": "arn:aws:states:::execution:a:b", "startDate": 0}',
+)
 
 
 class Crash(BaseException):
@@ -75,11 +80,11 @@ class Wire:
         self.runs: list[Run] = []
         self.number = 0
         self.started: list[str] = []
-        self._owner: Any = boto3.Session("test", "test", region_name=REGION)
+        self._owner = cast("Any", boto3.Session("test", "test", region_name=REGION))
         self._owner.events.register("before-send", lambda request, **_: self._answer(request, None))
         self._clients: dict[str, Any] = {}
 
-    def attach(self, session: boto3.Session) -> None:
+    def attach(self, session: Any) -> None:
         """Brings the calls of a session's clients here, as those of a function."""
         session.events.register("before-send", lambda request, **_: self._of_function(request), unique_id="model")
 
@@ -117,7 +122,7 @@ class Wire:
         fault = Fault(service=call.service, operation=call.operation, error=error, status=status, times=times, when=when)
         self.control.faults.add(fault)
 
-    def _of_function(self, request: AWSRequest) -> AWSResponse:
+    def _of_function(self, request: Any) -> AWSResponse:
         run, call = self.runs[-1], _call(request)
         run.calls += 1
         places = (run.calls, call.operation)
@@ -128,17 +133,17 @@ class Wire:
             run.after.pop(place, _nothing)(call)
         return response
 
-    def _answer(self, request: AWSRequest, run: Run | None) -> AWSResponse:
+    def _answer(self, request: Any, run: Run | None) -> AWSResponse:
         self.number += 1
         call = _call(request)
         self.before(call, run)
         if call.service == "stepfunctions":  # executions are the model's own steps
             self.started.append(call.body.decode())
-            status, headers, body = 200, {}, b'{"executionArn": "arn:aws:states:::execution:a:b", "startDate": 0}'
+            status, headers, body = _STARTED
         else:
             status, headers, body = self._loop.run_until_complete(self._serve(request))
         self.after(call)
-        return AWSResponse(request.url, status, headers, _Body(body))
+        return AWSResponse(request.url, status, cast("Any", headers), _Body(body))
 
     async def _serve(self, request: AWSRequest) -> tuple[int, dict[str, str], bytes]:
         answered: dict[str, Any] = {}
@@ -167,7 +172,7 @@ def _text(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode("latin-1")
 
 
-def _scope(request: AWSRequest) -> dict[str, Any]:
+def _scope(request: Any) -> dict[str, Any]:
     parts = urlsplit(request.url)
     return {
         "type": "http",
@@ -182,7 +187,7 @@ def _scope(request: AWSRequest) -> dict[str, Any]:
     }
 
 
-def _call(request: AWSRequest) -> Call:
+def _call(request: Any) -> Call:
     call = call_of(_scope(request), _content(request))
     assert call is not None, "a call without a signature"
     return call
