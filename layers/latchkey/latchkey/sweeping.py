@@ -53,7 +53,7 @@ class Sweep:
         The executions are named by the event, so that one delivered twice starts nothing twice.
         """
         known = [*self.registry.accesses()]
-        keys = frozenset(key for access in known for key in access.grant_keys)
+        keys = self.registry.referred_keys().union(*(access.grant_keys for access in known))
         ownership = read_ownership(keys, self.looking, self.settings.place)
         cleaning = {access_id: set[str]() for access_id in self._told_by_registry(known, ownership)}
         for owned in ownership.grants:
