@@ -1,4 +1,4 @@
-"""The sweep: finds what no event told, by complete reads of everything Latchkey refers to; what it finds, others treat."""
+"""The sweep: finds what no event told, by reads of everything Latchkey refers to; what it finds, others treat."""
 
 from __future__ import annotations
 
@@ -26,18 +26,22 @@ UNANSWERED = timedelta(hours=2)
 
 
 class Swept(Document):
-    """What a sweep read, and for what it started executions."""
+    """What a sweep read, how many keys and secrets it could not read, and for what it started executions."""
 
     accesses: int
     keys: int
     grants: int
+    unreadable: int
     cleaning: tuple[str, ...]
     ending: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Reads everything first: a read that fails ends the sweep before anything is started."""
+    """Reads everything first: a read that fails ends the sweep before anything is started.
+
+    A key or secret whose owner refuses the read holds up nothing but its own grants.
+    """
 
     settings: Settings
     registry: Registry
@@ -70,6 +74,7 @@ class Sweep:
             accesses=len(known),
             keys=len(keys),
             grants=len(ownership.grants),
+            unreadable=len(ownership.unreadable),
             cleaning=tuple(sorted(cleaning)),
             ending=tuple(ending),
         )
