@@ -1,5 +1,6 @@
 """Sweeps the grants of all keys: finds what no event told, and has it treated."""
 
+from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel, ConfigDict
 
 from latchkey import aws
@@ -7,7 +8,7 @@ from latchkey.looking import Looking
 from latchkey.registry import registry
 from latchkey.revocations import revocations
 from latchkey.settings import settings
-from latchkey.steps import step
+from latchkey.steps import metrics, step
 from latchkey.sweeping import Sweep, Swept
 
 
@@ -21,7 +22,9 @@ class SweepGrantsInput(BaseModel):
 
 @step(SweepGrantsInput)
 def lambda_handler(event: SweepGrantsInput) -> Swept:
-    """Starts a clean-up for each access whose grants may be orphaned; changes nothing itself."""
+    """Starts a clean-up for each access whose grants may be orphaned; changes nothing itself. The metric feeds an alarm."""
     known, looking = settings(), Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
     machines = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn)
-    return Sweep(known, registry(), revocations(), looking, aws.stepfunctions(), *machines)(event.id)
+    swept = Sweep(known, registry(), revocations(), looking, aws.stepfunctions(), *machines)(event.id)
+    metrics.add_metric(name="Unreadable", unit=MetricUnit.Count, value=swept.unreadable)
+    return swept

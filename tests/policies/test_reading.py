@@ -224,6 +224,8 @@ MEDIATAILOR = {"Service": "mediatailor.amazonaws.com"}
         (READING | {"Principal": {"Service": "mediatailor.cn-north-1.amazonaws.com.cn"}}, True),
         (READING | {"Principal": MEDIATAILOR, "Condition": {"StringEquals": {"aws:SourceAccount": "444455556666"}}}, True),
         (READING | {"Principal": MEDIATAILOR, "Action": "SecretsManager:Get*", "Resource": SECRET_ARN}, True),
+        (READING | {"Principal": MEDIATAILOR, "Resource": SECRET_ARN[: -len("-AbCdEf")]}, True),
+        (READING | {"Principal": MEDIATAILOR, "Resource": SECRET_ARN[: -len("AbCdEf")]}, False),
         (READING | {"Principal": "*"}, True),
         (READING | {"Principal": {"AWS": "*"}}, True),
         (READING | {"NotPrincipal": {"AWS": role("Origin")}}, True),

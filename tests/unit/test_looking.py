@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from latchkey.accesses import subject_of
-from latchkey.errors import TransientAwsError
+from latchkey.errors import AccessDenied, TransientAwsError
 from latchkey.looking import Looking
 from latchkey.systems import SYSTEMS
 from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, PLACE, SECRET_ARN
@@ -189,8 +189,20 @@ def test_a_key_that_does_not_exist_has_no_grants_and_a_refused_one_no_answer(aws
     assert aws.looking.grants([KEY_ARN])[1] == ()
 
     aws.fail("kms", "list_grants", "AccessDeniedException")
-    with pytest.raises(ClientError, match="AccessDenied"):
+    with pytest.raises(AccessDenied, match="may not be listed"):
         aws.looking.grants([KEY_ARN])
+
+
+def test_a_look_tells_the_keys_that_it_could_not_read(aws: Aws) -> None:
+    aws.grants(KEY_ARN, _grant())
+    aws.fail("kms", "list_grants", "AccessDeniedException")
+    aws.location(SECRET_ARN)
+    aws.fail("secretsmanager", "describe_secret", "AccessDeniedException")
+
+    sight = aws.looking.look(SUBJECT, [KEY_ARN, OTHER_KEY])
+
+    assert [grant.grant_id for grant in sight.grants] == ["g-1"]
+    assert (sight.unreadable, sight.secrets) == (frozenset({OTHER_KEY}), {})
 
 
 def test_a_secret_named_without_its_suffix_is_known_by_its_own_arn(aws: Aws) -> None:

@@ -14,7 +14,7 @@ from latchkey.accesses import Subject, subject_of
 from latchkey.aws import aws_errors
 from latchkey.documents import Document
 from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
-from latchkey.grants import Finding, Grant, Sight, Verdict, decide, judge, serves
+from latchkey.grants import Finding, Grant, Sight, Verdict, decide, is_another_secret, judge, serves
 from latchkey.looking import Looking
 from latchkey.registry import Registry
 from latchkey.revocations import Revocation, Revocations
@@ -29,10 +29,14 @@ class FoundGrant(Document):
     verdict: Verdict
     reason: str
     evidence: tuple[str, ...]
+    secret_arn: str | None = None
 
 
 class Look(Document):
-    """The first look. `orphaned`: some grant may have to go; `lookId` marks what ends by it in the registry."""
+    """The first look. `orphaned`: some grant may have to go; `lookId` marks what ends by it in the registry.
+
+    Of the `unreadable` keys nothing is known.
+    """
 
     look_id: str = Field(default_factory=lambda: uuid4().hex)
     access_id: str
@@ -42,6 +46,7 @@ class Look(Document):
     grants: tuple[FoundGrant, ...]
     orphaned: bool
     grace_seconds: int
+    unreadable: tuple[str, ...] = ()
 
 
 class RemovedGrant(Document):
@@ -95,6 +100,7 @@ class Cleaning:
             ownerEvidence=sight.owner.evidence,
             orphaned=orphaned,
             graceSeconds=self.settings.grace_seconds,
+            unreadable=tuple(sorted(sight.unreadable)),
         )
 
     def clean_up(self, first: Look) -> CleanedUp:
@@ -134,11 +140,12 @@ class Cleaning:
         seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
         if grant is None:
             if noted.tries > 0:
-                self._restore(subject, noted, listed)
+                self._restore(subject, noted, listed, seen)
             self._end_removed(noted, first, seen.evidence if seen else ())
             return
-        grants = self.looking.with_grants_beside(subject, secrets, grants)
-        sight = Sight(at, self.looking.owner(subject, listed), secrets, grants)
+        beside = self.looking.grants_beside(subject, secrets, grants)
+        owner = self.looking.owner(subject, listed)
+        sight = Sight(at, owner, secrets, grants + beside.grants, beside.unreadable)
         second = judge(grant, subject.owner, sight, self.settings.place)
         grace = timedelta(seconds=self.settings.grace_seconds)
         decision = decide(_finding(seen, grant), first.at, second, at, grace)
@@ -146,7 +153,7 @@ class Cleaning:
             self._revoke(grant, noted)
         # An earlier try may have revoked what is listed still.
         if decision.revoke or noted.tries > 0:
-            self._restore(subject, noted, listed)
+            self._restore(subject, noted, listed, seen)
         if not decision.revoke and not noted.revoked:
             kept = KeptGrant(grantId=noted.grant_id, keyArn=noted.key_arn, reason=decision.reason)
             self.revocations.end(noted, first.look_id, kept, gone=False)
@@ -164,12 +171,19 @@ class Cleaning:
             raise
         self.revocations.confirm(noted)
 
-    def _restore(self, subject: Subject, noted: Revocation, listed: Mapping[str, str | None]) -> None:
-        """Sets an owner again that came back while its grant was revoked, which KMS cannot exclude; that makes a new grant."""
+    def _restore(self, subject: Subject, noted: Revocation, listed: Mapping[str, str | None], seen: FoundGrant | None) -> None:
+        """Sets an owner again that came back while its grant was revoked, which KMS cannot exclude; that makes a new grant.
+
+        One that names a secret nobody may read cannot have needed the grant if that was for another.
+        """
         owner = self.looking.owner(subject, listed)
         if not owner.exists or owner.secret_arn is None:
             return
-        secret = self.looking.secret(subject, owner.secret_arn)
+        secret = self.looking.secrets(subject, owner.secret_arn).get(owner.secret_arn)
+        if secret is None:
+            if seen and is_another_secret(seen.secret_arn, owner.secret_arn):
+                return
+            raise AccessDenied(f"{owner.secret_arn} may not be read, so that nobody knows whether its grant is needed")
         _, grants = self.looking.grants([noted.key_arn])
         needs = secret.exists and secret.admits and secret.key_arn == noted.key_arn
         names = (subject.owner.grant_name, secret.arn or owner.secret_arn, subject.owner.resource_arn)
@@ -195,8 +209,8 @@ class Cleaning:
         record = self.registry.access(access_id)
         current = {record.key_arn} if record else set()
         for key in self.registry.grant_keys(access_id) - current:
-            _, grants = self.looking.grants([key])
-            if not any(grant.name == subject.owner.grant_name for grant in grants):
+            found = self.looking.readable_grants([key])
+            if not found.unreadable and not any(grant.name == subject.owner.grant_name for grant in found.grants):
                 self.registry.forget_grant_key(access_id, key)
 
 
@@ -226,6 +240,7 @@ def _found(finding: Finding) -> FoundGrant:
         verdict=finding.verdict,
         reason=finding.reason,
         evidence=finding.evidence,
+        secretArn=grant.secret_arn,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
+from latchkey.policies import without_suffix
 from latchkey.settings import Place
 
 if TYPE_CHECKING:
@@ -73,16 +74,24 @@ def _grant(key_arn: str, entry: GrantListEntryTypeDef) -> Grant:
 def serves(grant: Grant, name: str, secret_arn: str, resource_arn: str) -> bool:
     """Is it the grant by which the resource reads this secret? The name must be equal, since `a` is a prefix of `a-b`.
 
-    A person may make a grant that differs in its grantee alone.
+    A person may make a grant that differs in its grantee alone, and so may the service in another Region.
     """
     bound = grant.secret_arn == secret_arn or grant.source_arn == resource_arn
     is_a_service = grant.grantee is None or grant.grantee.endswith(".amazonaws.com")
-    return grant.name == name and is_a_service and bound and "Decrypt" in grant.operations
+    is_here = _region_of(grant) in (None, resource_arn.split(":")[3])
+    return grant.name == name and is_a_service and is_here and bound and "Decrypt" in grant.operations
+
+
+def _region_of(grant: Grant) -> str | None:
+    """The Region in the name of the service to which a grant is given, if its name holds one."""
+    regional = _REGIONAL.fullmatch(grant.grantee or "")
+    return regional[1] if regional else None
 
 
 Kind = Literal["of a service", "of a person", "of another account", "of a deleted principal", "of nobody known"]
 Verdict = Literal["in use", "orphaned", "suspect", "foreign"]
 
+_REGIONAL = re.compile(r"[^.]+\.([^.]+)\.amazonaws\.com")
 _DELETED = re.compile(r"A(ROA|IDA)[A-Z0-9]+")
 
 
@@ -120,12 +129,16 @@ class SecretSight:
 
 @dataclass(frozen=True)
 class Sight:
-    """One complete look at an owner, the secrets concerned by ARN, and every grant of its keys; `at` by the clock of KMS."""
+    """One look at an owner, the secrets concerned by ARN, and every grant of its keys; `at` by the clock of KMS.
+
+    Complete but for the `unreadable` keys, of which nothing is known, and for the secrets that are missing.
+    """
 
     at: datetime
     owner: OwnerSight
     secrets: Mapping[str, SecretSight]
     grants: Sequence[Grant]
+    unreadable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -170,6 +183,8 @@ def judge(grant: Grant, owner: Owner, sight: Sight, place: Place) -> Finding:
     kind = kind_of(grant, place)
     if kind != "of a service":
         return Finding(grant, "foreign" if kind != "of nobody known" else "suspect", f"it is {kind}")
+    if _region_of(grant) not in (None, place.region):
+        return Finding(grant, "suspect", f"it is of a service in {_region_of(grant)}")
     if grant.source_arn is not None and grant.source_arn != owner.resource_arn:
         return Finding(grant, "suspect", f"it is bound to {grant.source_arn}")
     if grant.source_arn is None and grant.secret_arn is None:
@@ -185,9 +200,16 @@ def _judge_bound(grant: Grant, owner: Owner, sight: Sight) -> Finding:
         return Finding(grant, "orphaned", reason, (sight.owner.evidence,))
     secret = sight.secrets.get(named)
     if secret is None:
-        return Finding(grant, "suspect", "its secret was not looked at", (sight.owner.evidence,))
+        if is_another_secret(grant.secret_arn, named):
+            return Finding(grant, "orphaned", "its source location names another secret", (sight.owner.evidence,))
+        return Finding(grant, "suspect", "its secret could not be read", (sight.owner.evidence,))
     verdict, reason = _judge_secret(grant, owner, sight, secret, secret.arn or named)
     return Finding(grant, verdict, reason, (sight.owner.evidence, secret.evidence))
+
+
+def is_another_secret(bound: str | None, named: str) -> bool:
+    """Is the ARN that a source location names that of another secret than a grant's? It may lack the suffix."""
+    return bound is not None and ":secret:" in named and named not in (bound, without_suffix(bound))
 
 
 def _judge_secret(grant: Grant, owner: Owner, sight: Sight, secret: SecretSight, arn: str) -> tuple[Verdict, str]:
@@ -203,7 +225,8 @@ def _judge_secret(grant: Grant, owner: Owner, sight: Sight, secret: SecretSight,
     there = [other for other in sight.grants if other.key_arn == secret.key_arn]
     if any(serves(other, owner.grant_name, arn, owner.resource_arn) for other in there):
         return "orphaned", "its secret is under another key, which has a grant of its own"
-    return "suspect", "its secret is under another key, which has no grant yet"
+    why = "whose grants could not be read" if secret.key_arn in sight.unreadable else "which has no grant yet"
+    return "suspect", f"its secret is under another key, {why}"
 
 
 def decide(first: Finding | None, first_at: datetime, second: Finding, second_at: datetime, grace: timedelta) -> Decision:

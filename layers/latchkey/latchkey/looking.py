@@ -1,9 +1,9 @@
-"""Looks at the owner of grants, at its secret and at every grant of its keys. Complete or it raises."""
+"""Looks at the owner of grants, at its secret and at every grant of its keys. Complete, or it says what it could not read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from latchkey import policies
 from latchkey.accesses import Subject
-from latchkey.aws import ClientOf, code_of, is_missing
-from latchkey.errors import TransientAwsError
+from latchkey.aws import ClientOf, code_of, is_missing, translate
+from latchkey.errors import AccessDenied, TransientAwsError
 from latchkey.grants import Grant, OwnerSight, SecretSight, Sight, list_grants
 from latchkey.observed import find_key, find_secret, secret_policy
 
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
     from latchkey.systems.system import Configuration, System
+
+
+# So a version under aws/secretsmanager tells its key.
+_DEFAULT_KEY = "DefaultEncryptionKey"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The grants of some keys, when the first listing began, and the keys whose owners let nobody list them."""
+
+    at: datetime
+    grants: tuple[Grant, ...]
+    unreadable: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -33,38 +46,53 @@ class Looking:
 
     def look(self, subject: Subject, keys: Iterable[str]) -> Sight:
         """Everything that decides on one owner's grants: these first, so that none made meanwhile is taken for old."""
-        at, grants = self.grants(keys)
+        found = self.readable_grants(keys)
         owner = self.owner(subject)
         secrets = self.secrets(subject, owner.secret_arn)
-        return Sight(at, owner, secrets, self.with_grants_beside(subject, secrets, grants))
+        beside = self.grants_beside(subject, secrets, found.grants)
+        return Sight(found.at, owner, secrets, found.grants + beside.grants, found.unreadable | beside.unreadable)
 
     def secrets(self, subject: Subject, named: str | None) -> Mapping[str, SecretSight]:
-        """A look at the secret that an owner names, if any."""
-        return {named: self.secret(subject, named)} if named else {}
+        """A look at the secret that an owner names, if any and if it may be read."""
+        if named is None:
+            return {}
+        try:
+            return {named: self._opened(self.secret(subject, named))}
+        except ClientError as error:
+            if not _is_refused(error):
+                raise
+            return {}
 
-    def with_grants_beside(
-        self, subject: Subject, secrets: Mapping[str, SecretSight], grants: tuple[Grant, ...]
-    ) -> tuple[Grant, ...]:
-        """These grants and, if one of the owner's is for a secret that is under another key by now, that key's as well."""
+    def grants_beside(self, subject: Subject, secrets: Mapping[str, SecretSight], grants: tuple[Grant, ...]) -> Found:
+        """If one of the owner's grants is for a secret that is under another key by now: that key's grants."""
         moved = {
             secret.key_arn
             for secret in secrets.values()
             for grant in grants
             if secret.key_arn and grant.name == subject.owner.grant_name and grant.secret_arn in (None, secret.arn)
         }
-        return grants + self.grants(moved - {grant.key_arn for grant in grants})[1]
+        return self.readable_grants(moved - {grant.key_arn for grant in grants})
 
     def grants(self, keys: Iterable[str]) -> tuple[datetime, tuple[Grant, ...]]:
-        """Every grant of some keys, and when the first listing began. A key that does not exist any more has none."""
-        listings = []
+        """Every grant of some keys, and when the first listing began; raises if one may not be read."""
+        found = self.readable_grants(keys)
+        if found.unreadable:
+            raise AccessDenied(f"the grants of {', '.join(sorted(found.unreadable))} may not be listed")
+        return found.at, found.grants
+
+    def readable_grants(self, keys: Iterable[str]) -> Found:
+        """Every grant of those keys that may be read. A key that does not exist any more has none."""
+        listings, unreadable = [], set[str]()
         for key in sorted(keys):
             try:
                 listings.append(list_grants(self.kms, key))
             except ClientError as error:
-                if not is_missing(error):
+                if _is_refused(error):
+                    unreadable.add(key)
+                elif not is_missing(error):
                     raise
         at = min((listing.at for listing in listings), default=datetime.now(UTC).replace(microsecond=0))
-        return at, tuple(grant for listing in listings for grant in listing.grants)
+        return Found(at, tuple(grant for listing in listings for grant in listing.grants), frozenset(unreadable))
 
     def listed(self, system: System) -> Mapping[str, str | None]:
         """Every resource of a system with the secret it names; complete, or it raises."""
@@ -101,6 +129,20 @@ class Looking:
         told = f"{at}: {secret.arn} exists, {', '.join(statements) or 'no Allow'} of its policy could admit {service}"
         return SecretSight(True, bool(statements), self._key_arn(secret.kms_key_id), told, statements, secret.arn)
 
+    def _opened(self, secret: SecretSight) -> SecretSight:
+        """The sight with the key that opens the current version, which is not always the secret's.
+
+        Versions follow a secret to another key only if whoever moved it could decrypt them.
+        https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
+        """
+        if not secret.exists or secret.arn is None:
+            return secret
+        pages = self.secretsmanager.get_paginator("list_secret_version_ids").paginate(SecretId=secret.arn)
+        versions = [version for page in pages for version in page.get("Versions", [])]
+        current = [version for version in versions if "AWSCURRENT" in version.get("VersionStages", [])]
+        keys = [self._key_arn(key) for version in current for key in version.get("KmsKeyIds", [])]
+        return secret if not keys or secret.key_arn in keys else replace(secret, key_arn=keys[0])
+
     def revoke(self, grant: Grant) -> None:
         """Revokes a grant; one that has gone meanwhile is revoked."""
         try:
@@ -124,7 +166,12 @@ class Looking:
 
     def _key_arn(self, key_id: str | None) -> str | None:
         """A secret tells its key as it was associated: by ARN, id or alias."""
-        if key_id is None or ":key/" in key_id:
+        if key_id is None or ":key/" in key_id or key_id == _DEFAULT_KEY:
             return key_id
         key = find_key(self.kms, key_id)
         return key.arn if key else key_id
+
+
+def _is_refused(error: ClientError) -> bool:
+    """Is it for the owner to say otherwise? What is throttled or fails may be read soon."""
+    return isinstance(translate(error), AccessDenied)

@@ -152,7 +152,7 @@ def _removed(report: CleanUpReport, record: AccessRecord | None) -> tuple[Remove
     removed, look = (report.cleaned.removed if report.cleaned else ()), report.look
     if removed or look is None or look.owner_exists or record is None or record.status == "gone":
         return removed
-    if any(grant.verdict != "foreign" for grant in look.grants):
+    if look.unreadable or any(grant.verdict != "foreign" for grant in look.grants):
         return ()
     return (
         RemovedGrant(

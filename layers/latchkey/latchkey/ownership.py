@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from latchkey.accesses import access_id_of, subject_of
 from latchkey.documents import Document
 from latchkey.grants import Grant, OwnerSight, SecretSight, Sight, judge, kind_of
-from latchkey.looking import Looking
+from latchkey.looking import Found, Looking
 from latchkey.settings import Place
 from latchkey.systems import SYSTEMS
 
@@ -40,24 +39,34 @@ class Owned:
 
 @dataclass(frozen=True)
 class Ownership:
-    """Every grant of some keys, each with its owner, and every resource of every system with the secret it names."""
+    """Every grant of some keys, each with its owner, and every resource of every system with the secret it names.
+
+    Nothing is known of the `unreadable` keys and secrets.
+    """
 
     grants: tuple[Owned, ...]
     listed: dict[str, dict[str, str | None]]
+    unreadable: frozenset[str]
 
 
 def read_ownership(keys: Iterable[str], looking: Looking, place: Place) -> Ownership:
     """Reads everything once, pages to their end: grants by key, resources by system, each secret that a resource names."""
-    _, grants = looking.grants(keys)
+    found = looking.readable_grants(keys)
     listed = {name: dict(looking.listed(system)) for name, system in SYSTEMS.items() if system.configuration}
-    return Ownership(tuple(_owned(grants, listed, looking, place)), listed)
+    secrets: dict[str, Mapping[str, SecretSight]] = {}
+    owned = tuple(_owned(found, listed, secrets, looking, place))
+    return Ownership(owned, listed, found.unreadable | {arn for arn, seen in secrets.items() if not seen})
 
 
 def _owned(
-    grants: tuple[Grant, ...], listed: dict[str, dict[str, str | None]], looking: Looking, place: Place
+    found: Found,
+    listed: dict[str, dict[str, str | None]],
+    secrets: dict[str, Mapping[str, SecretSight]],
+    looking: Looking,
+    place: Place,
 ) -> Iterator[Owned]:
-    secrets: dict[str, SecretSight] = {}
-    for grant in grants:
+    """`secrets` is what was seen of each, which is filled: nothing of one that is unreadable."""
+    for grant in found.grants:
         named = [(system, system.reader.resource_of(place, grant.name)) for system in SYSTEMS.values() if system.name in listed]
         system, name = next(((system, name) for system, name in named if name), (None, None))
         if system is None or name is None:
@@ -67,11 +76,12 @@ def _owned(
         subject, names = subject_of(access_id, place), listed[system.name]
         secret_arn = names.get(name)
         if secret_arn and secret_arn not in secrets:
-            secrets[secret_arn] = looking.secret(subject, secret_arn)
+            secrets[secret_arn] = looking.secrets(subject, secret_arn)
+        seen = secrets.get(secret_arn or "", {})
         owner = OwnerSight(name in names, secret_arn, f"listed among {len(names)}" if name in names else "not listed")
-        finding = judge(grant, subject.owner, Sight(datetime.now(UTC), owner, secrets, grants), place)
+        finding = judge(grant, subject.owner, Sight(found.at, owner, seen, found.grants, found.unreadable), place)
         classed = _by_grantee(grant, place) if finding.verdict == "foreign" else finding.verdict
-        yield Owned(grant, classed, finding.reason, access_id, owner, secrets.get(secret_arn or ""))
+        yield Owned(grant, classed, finding.reason, access_id, owner, seen.get(secret_arn or ""))
 
 
 def _by_grantee(grant: Grant, place: Place) -> Class:
@@ -96,9 +106,10 @@ class ListedGrant(Document):
 
 
 class ListedGrants(Document):
-    """The grants of some keys, the most worrying first."""
+    """The grants of some keys, the most worrying first, and the keys and secrets that could not be read."""
 
     grants: tuple[ListedGrant, ...]
+    unreadable: tuple[str, ...]
 
 
 _WORRYING: tuple[Class, ...] = ("orphaned", "suspect", "of a deleted principal", "of another account", "of nobody known")
@@ -106,8 +117,10 @@ _WORRYING: tuple[Class, ...] = ("orphaned", "suspect", "of a deleted principal",
 
 def list_ownership(keys: Iterable[str], looking: Looking, place: Place) -> ListedGrants:
     """The view that a person reads; changes nothing."""
-    rows = [_listed(owned) for owned in read_ownership(keys, looking, place).grants]
-    return ListedGrants(grants=tuple(sorted(rows, key=lambda row: (row.classed not in _WORRYING, row.classed, row.name or ""))))
+    ownership = read_ownership(keys, looking, place)
+    rows = [_listed(owned) for owned in ownership.grants]
+    rows.sort(key=lambda row: (row.classed not in _WORRYING, row.classed, row.name or ""))
+    return ListedGrants(grants=tuple(rows), unreadable=tuple(sorted(ownership.unreadable)))
 
 
 def _listed(owned: Owned) -> ListedGrant:

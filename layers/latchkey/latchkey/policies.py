@@ -44,6 +44,7 @@ _ADMINISTRATION = [
     "kms:UpdateKeyDescription",
 ]
 _DELETION = ["kms:CancelKeyDeletion", "kms:ScheduleKeyDeletion"]
+_RANDOM_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}$")
 _UNIQUE_ID = re.compile(r"A(ROA|IDA)[A-Z0-9]+")
 _USE = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
 
@@ -337,16 +338,26 @@ def could_admit_service(document: Document | None, service: str, action: str, re
 def statements_for_service(document: Document | None, service: str, action: str, resource: str) -> list[str]:
     """The Sids of the statements that could admit a service, or their places in the document where they have none.
 
-    A service may read as `mediatailor.amazonaws.com` or with its Region in the name; which is not documented.
+    A service may read as `mediatailor.amazonaws.com` or with its Region in the name; which is not documented. A statement
+    that names a secret without its random suffix counts.
     """
+    names = (resource, without_suffix(resource))
     return [
         statement.get("Sid", f"statement {at}")
         for at, statement in enumerate(_statements(document or {}))
         if statement["Effect"] == "Allow"
         and _covers(statement, "Action", action)
-        and _covers(statement, "Resource", resource)
+        and any(_covers(statement, "Resource", name) for name in names)
         and _could_be_service(statement, service)
     ]
+
+
+def without_suffix(secret_arn: str) -> str:
+    """A secret's ARN as it may be given as well: without the random characters at its end.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html#ARN_secretnamehyphen
+    """
+    return _RANDOM_SUFFIX.sub("", secret_arn)
 
 
 def _could_be_service(statement: Statement, service: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # Longer than the state machine may run.
 STALE_SECONDS = 2 * 3600
+
+_KEY_ARN = re.compile(r"arn:[^:]+:kms:[^:]+:[^:]+:key/")
 
 _RECORD = ("system", "status", "requestId", "keyArn", "secretArn", "resourceArn", "version")
 
@@ -107,7 +110,11 @@ class Registry:
 
     def keys(self) -> frozenset[str]:
         """Every key on which a service may hold a grant."""
-        return frozenset(key for access in self.accesses() for key in access.grant_keys)
+        return self.referred_keys().union(*(access.grant_keys for access in self.accesses()))
+
+    def referred_keys(self) -> frozenset[str]:
+        """Every key that an access referred to: others than the accesses we know may be under it as well."""
+        return frozenset(item["id"] for item in self._table.query("resource") if _KEY_ARN.match(item["id"]))
 
     def unanswered(self, before: datetime) -> Iterator[str]:
         """The executions of the requests that were received before some time and have no outcome."""
@@ -203,7 +210,8 @@ class Registry:
     def save_access(self, record: AccessRecord, wanted: Mapping[str, Any]) -> AccessRecord:
         """Writes an access and the request it fulfils, over the version it was read with, which is kept for an undo.
 
-        Raises TransientAwsError if somebody wrote it in between: read again and decide again.
+        The service may hold a grant on the key it had, and on the one it has now. Raises TransientAwsError if somebody wrote
+        it in between: read again and decide again.
         """
         saved = replace(record, version=record.version + 1)
         item = self._table.get("access", record.access_id)
@@ -211,12 +219,14 @@ class Registry:
         names = {f"#{name}": name for name in (*_wire(saved), "left", "lost")}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": now_text()}
         values |= {":wanted": json.dumps(wanted), ":previous": json.dumps(previous)}
+        values[":keys"] = _grant_keys(item) | {saved.key_arn}
         settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
+        settings += ", wanted = :wanted, previous = :previous, updatedAt = :now"
         try:
             self._table.update(
                 "access",
                 saved.access_id,
-                f"SET {settings}, wanted = :wanted, previous = :previous, updatedAt = :now REMOVE #left, #lost, unfinished",
+                f"SET {settings} REMOVE #left, #lost, unfinished ADD grantKeys :keys",
                 "attribute_not_exists(version) OR version = :read",
                 values,
                 names,
@@ -235,10 +245,12 @@ class Registry:
         gone = ["previous", *(f"#{name}" for name in (*_RECORD, "wanted") if name not in previous)]
         kept = [f"#{name} = :{name}" for name in previous]
         settings = f"SET {', '.join(kept)} " if kept else ""
-        values = {f":{name}": value for name, value in previous.items()} | {":failed": request_id}
+        values: dict[str, Any] = {f":{name}": value for name, value in previous.items()}
+        values |= {":failed": request_id, ":keys": {item["keyArn"]}}
         if previous:
             values[":version"] = int(item["version"]) + 1
-        self._table.update("access", access_id, f"{settings}REMOVE {', '.join(gone)}", "requestId = :failed", values, names)
+        update = f"{settings}REMOVE {', '.join(gone)} ADD grantKeys :keys"
+        self._table.update("access", access_id, update, "requestId = :failed", values, names)
 
     def is_unfinished(self, access_id: str, execution_arn: str) -> bool:
         """Did the undo of this execution leave something that nobody took up since?"""

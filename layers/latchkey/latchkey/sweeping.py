@@ -1,4 +1,4 @@
-"""The sweep: finds what no event told, by complete reads of everything Latchkey refers to; what it finds, others treat."""
+"""The sweep: finds what no event told, by reads of everything Latchkey refers to; what it finds, others treat."""
 
 from __future__ import annotations
 
@@ -26,18 +26,22 @@ UNANSWERED = timedelta(hours=2)
 
 
 class Swept(Document):
-    """What a sweep read, and for what it started executions."""
+    """What a sweep read, how many keys and secrets it could not read, and for what it started executions."""
 
     accesses: int
     keys: int
     grants: int
+    unreadable: int
     cleaning: tuple[str, ...]
     ending: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Reads everything first: a read that fails ends the sweep before anything is started."""
+    """Reads everything first: a read that fails ends the sweep before anything is started.
+
+    A key or secret whose owner refuses the read holds up nothing but its own grants.
+    """
 
     settings: Settings
     registry: Registry
@@ -53,7 +57,7 @@ class Sweep:
         The executions are named by the event, so that one delivered twice starts nothing twice.
         """
         known = [*self.registry.accesses()]
-        keys = frozenset(key for access in known for key in access.grant_keys)
+        keys = self.registry.referred_keys().union(*(access.grant_keys for access in known))
         ownership = read_ownership(keys, self.looking, self.settings.place)
         cleaning = {access_id: set[str]() for access_id in self._told_by_registry(known, ownership)}
         for owned in ownership.grants:
@@ -71,6 +75,7 @@ class Sweep:
             accesses=len(known),
             keys=len(keys),
             grants=len(ownership.grants),
+            unreadable=len(ownership.unreadable),
             cleaning=tuple(sorted(cleaning)),
             ending=tuple(ending),
         )

@@ -1,0 +1,252 @@
+"""sweep_grants: what no event told is found on every key, and what cannot be read holds up nothing else."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey.errors import AccessDenied, TransientAwsError
+from latchkey.registry import registry
+from latchkey.revocations import revocations
+from tests.functions.account import ACCOUNT, ADOPT, TABLE, Account
+from tests.functions.asking import NAME, Run, existing
+from tests.functions.cleaning import (
+    ACCESS,
+    GRANT,
+    at_call,
+    by_token,
+    delete_location,
+    first_look,
+    grants,
+    onboarded,
+    refuse,
+    second_look,
+)
+from tests.functions.machine import Machine
+from tests.functions.test_undo_onboarding import VALUE, Onboarding
+
+OTHER_ACCESS = "mediatailor/sourceLocation/theirs"
+FOREIGN_SECRET = "arn:aws:secretsmanager:us-east-1:444455556666:secret:theirs-abcdef"
+
+
+@pytest.fixture(autouse=True)
+def no_grace(stack: Callable[..., None]) -> None:
+    stack(GRACE_SECONDS="0", ALLOWED_ORIGIN_HOSTS="*")
+
+
+@pytest.fixture
+def machine(account: Account) -> Machine:
+    Machine("end-request")
+    return Machine("clean-up-grants")
+
+
+def sweep(run: Run, event_id: str = "event-1") -> dict[str, Any]:
+    return run("sweep_grants", {"id": event_id})
+
+
+def refuse_calls(service: str, operation: str, named: str, **error: Any) -> None:
+    """Every call of an operation that names something is answered with an error."""
+    client: Any = aws.kms() if service == "kms" else aws.secretsmanager()
+
+    def answer(params: dict[str, Any], **_: Any) -> None:
+        if named in str(params["body"]):
+            refuse(operation, **error)()
+
+    event = f"before-call.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+    client.meta.events.register_first(event, answer)
+
+
+def know(account: Account, access_id: str, key: str) -> None:
+    """Some access may have a grant on a key."""
+    item = {"kind": {"S": "access"}, "id": {"S": access_id}, "grantKeys": {"SS": [key]}}
+    account.dynamodb.put_item(TableName=TABLE, Item=item)
+
+
+def test_what_needs_a_clean_up_is_started_once_for_each_event(run: Run, account: Account, machine: Machine) -> None:
+    access = onboarded(run, account)
+    assert (sweep(run)["cleaning"], machine()) == ([], {})
+
+    delete_location(account)
+    told = sweep(run)
+
+    assert told == {"accesses": 1, "keys": 1, "grants": 1, "unreadable": 0, "cleaning": [ACCESS], "ending": []}
+    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key]}]
+    assert (sweep(run), len(machine())) == (told, 1)
+
+
+def test_a_key_that_cannot_be_read_holds_up_no_other(run: Run, account: Account, machine: Machine) -> None:
+    access, unreadable = onboarded(run, account), account.key(tags=ADOPT)
+    know(account, OTHER_ACCESS, unreadable)
+    know(account, "mediatailor/sourceLocation/fine", account.key())
+    delete_location(account)
+    refuse_calls("kms", "ListGrants", unreadable)
+
+    told = sweep(run)
+
+    assert (told["cleaning"], told["keys"], told["unreadable"]) == ([ACCESS], 3, 1)
+    assert [content["keys"] for content in machine().values()] == [[access.key]]
+
+
+def test_what_cannot_be_read_is_counted_for_an_alarm(
+    run: Run, account: Account, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = account.key()
+    know(account, OTHER_ACCESS, key)
+    assert sweep(run)["unreadable"] == 0
+    refuse_calls("kms", "ListGrants", key)
+    assert sweep(run)["unreadable"] == 1
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "Unreadable" in line]
+    assert [line["Unreadable"] for line in lines] == [[0.0], [1.0]]
+
+
+def test_a_secret_that_cannot_be_read_holds_up_nothing(run: Run, account: Account, machine: Machine) -> None:
+    """A location that used our key may name a secret of another account by now."""
+    access = onboarded(run, account)
+    account.mediatailor.add(NAME, by_token(FOREIGN_SECRET))
+    refuse_calls("secretsmanager", "DescribeSecret", "444455556666")
+
+    told = sweep(run)
+    cleaned = second_look(run, first_look(run))
+
+    assert (told["cleaning"], told["unreadable"]) == ([ACCESS], 1)
+    assert [removed["reason"] for removed in cleaned["removed"]] == ["its source location names another secret"]
+    assert grants(account, access.key) == []
+
+
+def test_a_grant_whose_secret_cannot_be_read_is_kept(run: Run, account: Account, machine: Machine) -> None:
+    access = onboarded(run, account)
+    refuse_calls("secretsmanager", "GetResourcePolicy", access.secret)
+
+    told, first = sweep(run), first_look(run)
+
+    assert (told["cleaning"], told["unreadable"], first["orphaned"]) == ([], 1, False)
+    assert [(grant["verdict"], grant["reason"]) for grant in first["grants"]] == [("suspect", "its secret could not be read")]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [("kms", "ListGrants"), ("secretsmanager", "DescribeSecret"), ("secretsmanager", "GetResourcePolicy")],
+)
+@pytest.mark.parametrize("error", [{"code": "ThrottlingException"}, {"code": "InternalFailure", "status": 500}], ids=str)
+def test_what_may_be_read_soon_is_not_taken_for_unreadable(
+    run: Run, account: Account, machine: Machine, service: str, operation: str, error: dict[str, Any]
+) -> None:
+    onboarded(run, account)
+    refuse_calls(service, operation, "", **error)
+
+    with pytest.raises(TransientAwsError):
+        sweep(run)
+    with pytest.raises(TransientAwsError):
+        first_look(run)
+    assert machine() == {}
+
+
+def test_a_former_key_that_cannot_be_read_is_told_and_remembered(run: Run, account: Account) -> None:
+    access, former = onboarded(run, account), account.key(tags=ADOPT)
+    registry().note_former(ACCESS, None, former)
+    delete_location(account)
+    refuse_calls("kms", "ListGrants", former)
+
+    first = first_look(run)
+    cleaned = second_look(run, first)
+
+    assert first["unreadable"] == [former]
+    assert len(cleaned["removed"]) == 1
+    assert registry().grant_keys(ACCESS) == {access.key, former}
+
+
+def test_the_service_is_not_said_to_have_retired_what_could_not_be_read(run: Run, account: Account) -> None:
+    account.open_bus()
+    access = onboarded(run, account)
+    delete_location(account)
+    refuse_calls("kms", "ListGrants", access.key)
+
+    run("report_clean_up", {"accessId": ACCESS, "executionArn": "execution", "look": first_look(run)})
+
+    assert account.published() == []
+
+
+def test_a_grant_on_an_unreadable_key_replaces_no_other(run: Run, account: Account) -> None:
+    """That the key of the secret has a grant of its own must have been seen."""
+    access, new = onboarded(run, account), account.key(tags=ADOPT)
+    account.secretsmanager.update_secret(SecretId=access.secret, KmsKeyId=new)
+    account.grant(new, GRANT, access.secret)
+    refuse_calls("kms", "ListGrants", new)
+
+    first = first_look(run, new)
+
+    reason = "its secret is under another key, whose grants could not be read"
+    assert [(grant["verdict"], grant["reason"]) for grant in first["grants"]] == [("suspect", reason)]
+    assert first["unreadable"] == [new]
+
+
+def test_list_grants_tells_what_could_not_be_read(run: Run, account: Account) -> None:
+    access, unreadable = onboarded(run, account), account.key(tags=ADOPT)
+    know(account, OTHER_ACCESS, unreadable)
+    refuse_calls("kms", "ListGrants", unreadable)
+
+    told = run("list_grants", {"keys": []})
+
+    assert [(grant["keyArn"], grant["classed"]) for grant in told["grants"]] == [(access.key, "in use")]
+    assert told["unreadable"] == [unreadable]
+
+
+def test_the_former_key_of_an_access_that_was_adopted_configured_is_swept(run: Run, account: Account) -> None:
+    theirs = account.key(tags=ADOPT, alias="alias/theirs")
+    secret = account.secret("theirs/token", VALUE, key=theirs)
+    account.mediatailor.add(NAME, by_token(secret))
+    account.grant(theirs, GRANT, secret)
+    Onboarding(run, account, key={"arn": theirs}, secret=existing(secret)).go("record_access")
+
+    moved = {"key": {"alias": "alias/latchkey/new"}, "secret": existing(secret, moveKey=True)}
+    after = Onboarding(run, account, requestId="request-2", **moved).go("record_access")
+
+    assert registry().grant_keys(ACCESS) == {theirs, after.key}
+
+
+def test_the_key_of_an_access_that_is_restored_is_swept(run: Run, account: Account) -> None:
+    theirs = account.key(tags=ADOPT, alias="alias/theirs")
+    secret = account.secret("theirs/token", VALUE, key=theirs)
+    account.mediatailor.add(NAME, by_token(secret))
+    account.grant(theirs, GRANT, secret)
+    access = Onboarding(run, account, key={"arn": theirs}, secret=existing(secret)).go("record_access")
+
+    registry().restore_access(ACCESS, access.request["requestId"])
+
+    assert registry().access(ACCESS) is None
+    assert registry().grant_keys(ACCESS) == {theirs}
+
+
+def test_an_orphan_of_a_location_nobody_asked_for_is_found_on_a_key_that_no_access_uses(
+    run: Run, account: Account, machine: Machine
+) -> None:
+    """A management role may put other locations under a key of Latchkey's."""
+    access = Onboarding(run, account).go("configure_access")
+    account.grant(access.key, GRANT, access.secret)
+    access.end()
+    account.grant(access.key, f"MediaTailor-SourceLocation-{ACCOUNT}-theirs", access.secret)
+    delete_location(account)
+    second_look(run, first_look(run))
+    assert registry().grant_keys(ACCESS) == frozenset()
+
+    told = sweep(run)
+
+    assert (told["cleaning"], told["keys"]) == ([OTHER_ACCESS], 1)
+    assert [*machine().values()] == [{"accessId": OTHER_ACCESS, "keys": [access.key]}]
+    assert len(run("list_grants", {"keys": []})["grants"]) == 1
+
+
+def test_an_owner_that_came_back_with_a_secret_nobody_may_read_is_tried_again(run: Run, account: Account) -> None:
+    access = onboarded(run, account)
+    delete_location(account)
+    first = first_look(run)
+    refuse_calls("secretsmanager", "DescribeSecret", access.secret)
+    at_call("kms", "RevokeGrant", lambda: account.mediatailor.add(NAME, by_token(access.secret)))
+
+    with pytest.raises(AccessDenied, match="nobody knows whether its grant is needed"):
+        second_look(run, first)
+
+    assert [noted.access_id for noted in revocations().open()] == [ACCESS]
