@@ -137,8 +137,8 @@ class Looking:
         """
         if not secret.exists or secret.arn is None:
             return secret
-        pages = self.secretsmanager.get_paginator("list_secret_version_ids").paginate(SecretId=secret.arn)
-        versions = [version for page in pages for version in page.get("Versions", [])]
+        # Versions without a label are left out, and there are at most twenty labels: one page.
+        versions = self.secretsmanager.list_secret_version_ids(SecretId=secret.arn).get("Versions", [])
         current = [version for version in versions if "AWSCURRENT" in version.get("VersionStages", [])]
         keys = [self._key_arn(key) for version in current for key in version.get("KmsKeyIds", [])]
         return secret if not keys or secret.key_arn in keys else replace(secret, key_arn=keys[0])
