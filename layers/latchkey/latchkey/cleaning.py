@@ -127,15 +127,16 @@ class Cleaning:
         # What takes long is read first: between the list of grants and the revocation stands one read of the owner.
         listed = self.looking.listed(subject.system)
         secrets = self.looking.secrets(subject, listed.get(subject.name))
-        if not self.revocations.begin(noted):
+        begun = self.revocations.begin(noted)
+        if begun is None:
             return
         at, grants = self.looking.grants([noted.key_arn])
         grant = _of_id(grants, noted.grant_id)
         seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
         if grant is None:
-            if noted.tries > 0:
-                self._restore(subject, noted, listed)
-            self._end_removed(noted, first, seen.evidence if seen else ())
+            if begun.tries > 1:
+                self._restore(subject, begun, first, listed)
+            self._end_removed(begun, first, seen.evidence if seen else ())
             return
         grants = self.looking.with_grants_beside(subject, secrets, grants)
         sight = Sight(at, self.looking.owner(subject, listed), secrets, grants)
@@ -143,11 +144,11 @@ class Cleaning:
         grace = timedelta(seconds=self.settings.grace_seconds)
         decision = decide(_finding(seen, grant), first.at, second, at, grace)
         if decision.revoke:
-            self._revoke(grant, noted)
-        # An earlier try may have revoked what is listed still.
-        if decision.revoke or noted.tries > 0:
-            self._restore(subject, noted, listed)
-        if not decision.revoke and not noted.revoked:
+            self._revoke(grant, begun)
+        # An earlier try, or another execution, may have revoked what is listed still.
+        if decision.revoke or begun.tries > 1:
+            self._restore(subject, begun, first, listed)
+        if not decision.revoke and not begun.revoked:
             kept = KeptGrant(grantId=noted.grant_id, keyArn=noted.key_arn, reason=decision.reason)
             self.revocations.end(noted, first.look_id, kept, gone=False)
             return
@@ -164,7 +165,7 @@ class Cleaning:
             raise
         self.revocations.confirm(noted)
 
-    def _restore(self, subject: Subject, noted: Revocation, listed: Mapping[str, str | None]) -> None:
+    def _restore(self, subject: Subject, noted: Revocation, first: Look, listed: Mapping[str, str | None]) -> None:
         """Sets an owner again that came back while its grant was revoked, which KMS cannot exclude; that makes a new grant."""
         owner = self.looking.owner(subject, listed)
         if not owner.exists or owner.secret_arn is None:
@@ -174,7 +175,7 @@ class Cleaning:
         needs = secret.exists and secret.admits and secret.key_arn == noted.key_arn
         names = (subject.owner.grant_name, secret.arn or owner.secret_arn, subject.owner.resource_arn)
         if needs and not any(serves(grant, *names) for grant in grants if grant.grant_id != noted.grant_id):
-            self.revocations.note_restoring(noted)
+            self.revocations.note_restoring(noted, first.look_id)
             self.looking.set_again(subject)
 
     def _end_removed(self, noted: Revocation, first: Look, evidence: tuple[str, ...]) -> None:
@@ -206,11 +207,11 @@ _OUTCOME: TypeAdapter[RemovedGrant | KeptGrant] = TypeAdapter(RemovedGrant | Kep
 def ended_by(look: Look, revocations: Revocations) -> CleanedUp:
     """What became of the grants of a look, as far as its execution came."""
     ended = revocations.ended(look.access_id, look.look_id)
-    outcomes = [_OUTCOME.validate_json(one.outcome) for one in ended]
+    outcomes = [_OUTCOME.validate_json(outcome) for outcome in ended.outcomes]
     return CleanedUp(
         removed=tuple(outcome for outcome in outcomes if isinstance(outcome, RemovedGrant)),
         kept=tuple(outcome for outcome in outcomes if isinstance(outcome, KeptGrant)),
-        restored=any(one.restored for one in ended),
+        restored=ended.restored,
     )
 
 

@@ -27,9 +27,9 @@ class Revocation:
 
 @dataclass(frozen=True)
 class Ended:
-    """One that is closed: its outcome as JSON, and whether its owner had to be set again."""
+    """What one look led to: the outcomes of those that it closed, as JSON, and whether an owner had to be set again."""
 
-    outcome: str
+    outcomes: tuple[str, ...]
     restored: bool
 
 
@@ -44,27 +44,34 @@ class Revocations:
         values = {":access": access_id, ":grant": grant_id, ":key": key_arn, ":now": now_text(), ":none": 0}
         values |= {":seen": seen.astimezone(UTC).isoformat(timespec="milliseconds"), ":look": look_id, ":no": False}
         update = "SET accessId = :access, grantId = :grant, keyArn = :key, notedAt = if_not_exists(notedAt, :now)"
-        update += ", tries = if_not_exists(tries, :none) REMOVE endedAt, endedBy, gone, outcome, restoringAt"
-        again = " OR endedAt < :seen OR (gone = :no AND endedBy <> :look)"
-        self._if_open(f"{access_id} {grant_id}", update, values, again)
+        update += ", tries = if_not_exists(tries, :none)"
+        opens = {name: values[name] for name in (":access", ":grant", ":key", ":now", ":none")}
+        item_id = f"{access_id} {grant_id}"
+        if self._if_open(item_id, update, opens) is None:
+            update += " REMOVE endedAt, endedBy, gone, outcome, restoringAt"
+            with suppress(ConditionFailed):
+                self._table.update("grant", item_id, update, "endedAt < :seen OR (gone = :no AND endedBy <> :look)", values)
 
     def open(self, access_id: str = "") -> list[Revocation]:
         """The open ones of an access, or of all."""
         items = self._table.query("grant", f"{access_id} " if access_id else "")
         return [_revocation(item) for item in items if "endedAt" not in item]
 
-    def ended(self, access_id: str, look_id: str) -> list[Ended]:
-        """Those of an access that were closed by one look."""
-        items = [item for item in self._table.query("grant", f"{access_id} ") if item.get("endedBy") == look_id]
-        return [Ended(item["outcome"], "restoringAt" in item) for item in items]
+    def ended(self, access_id: str, look_id: str) -> Ended:
+        """What one look of an access led to; that it set an owner again counts, whoever closed what that was for."""
+        items = [*self._table.query("grant", f"{access_id} ")]
+        closed = [item for item in items if item.get("endedBy") == look_id]
+        restored = any("restoringAt" in item for item in closed) or any(look_id in item.get("restoredBy", ()) for item in items)
+        return Ended(tuple(item["outcome"] for item in closed), restored)
 
     def read(self, revocation: Revocation) -> Revocation:
         """What is known of one now."""
         return next(_revocation(item) for item in self._table.query("grant", _id(revocation)) if item["id"] == _id(revocation))
 
-    def begin(self, revocation: Revocation) -> bool:
-        """Notes, before the call, that Latchkey is about to revoke; False if another execution has closed it."""
-        return self._if_open(_id(revocation), "ADD tries :one", {":one": 1})
+    def begin(self, revocation: Revocation) -> Revocation | None:
+        """Notes, before the call, that Latchkey is about to revoke; gives what is known now, or None if it was closed."""
+        item = self._if_open(_id(revocation), "ADD tries :one", {":one": 1})
+        return _revocation(item) if item else None
 
     def take_back(self, revocation: Revocation) -> None:
         """Notes, after the call, that it was refused."""
@@ -74,9 +81,10 @@ class Revocations:
         """Notes, after the call, that Latchkey revoked."""
         self._if_open(_id(revocation), "SET revokedAt = :now", {":now": now_text()})
 
-    def note_restoring(self, revocation: Revocation) -> None:
-        """Notes, before the call, that the owner came back and is set again."""
-        self._if_open(_id(revocation), "SET restoringAt = :now", {":now": now_text()})
+    def note_restoring(self, revocation: Revocation, look_id: str) -> None:
+        """Notes, before the call, that a look sets the owner again, also if another has closed the revocation meanwhile."""
+        values = {":now": now_text(), ":look": {look_id}}
+        self._table.update("grant", _id(revocation), "SET restoringAt = :now ADD restoredBy :look", None, values)
 
     def end(self, revocation: Revocation, look_id: str, outcome: Document, *, gone: bool) -> None:
         """Closes one: the grant is gone, or it is not to go. The outcome stays as evidence; the first one counts."""
@@ -89,11 +97,10 @@ class Revocations:
         """Notes that it could not be revoked: it stays open, so that the sweep tries again."""
         self._if_open(_id(revocation), "SET irrevocableAt = :now", {":now": now_text()})
 
-    def _if_open(self, item_id: str, update: str, values: dict[str, Any], otherwise: str = "") -> bool:
+    def _if_open(self, item_id: str, update: str, values: dict[str, Any]) -> dict[str, Any] | None:
         with suppress(ConditionFailed):
-            self._table.update("grant", item_id, update, f"attribute_not_exists(endedAt){otherwise}", values)
-            return True
-        return False
+            return self._table.update("grant", item_id, update, "attribute_not_exists(endedAt)", values)
+        return None
 
 
 @cache
