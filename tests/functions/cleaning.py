@@ -20,9 +20,11 @@ type CleanUp = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def onboarded(run: Run, account: Account, **members: Any) -> Onboarding:
-    """An access as its request leaves it, with the grant that MediaTailor makes."""
+    """An access as its request leaves it, with the grant that MediaTailor makes, as it does at every update."""
     made = Onboarding(run, account, **members).go("record_access")
-    account.grant(made.key, f"MediaTailor-SourceLocation-{ACCOUNT}-{made.request['resource']['sourceLocation']}", made.secret)
+    name = f"MediaTailor-SourceLocation-{ACCOUNT}-{made.request['resource']['sourceLocation']}"
+    account.mediatailor.at_update = lambda: account.grant(made.key, name, made.secret)
+    account.mediatailor.at_update()
     return made
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from latchkey.accesses import Subject, subject_of
 from latchkey.aws import aws_errors
 from latchkey.documents import Document
 from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
-from latchkey.grants import Finding, Grant, Sight, Verdict, decide, judge, serves
+from latchkey.grants import Finding, Grant, Sight, Verdict, decide, is_served, judge
 from latchkey.looking import Looking
 from latchkey.registry import Registry
 from latchkey.revocations import Revocation, Revocations
@@ -32,7 +33,10 @@ class FoundGrant(Document):
 
 
 class Look(Document):
-    """The first look. `orphaned`: some grant may have to go; `lookId` marks what ends by it in the registry."""
+    """The first look. `orphaned`: some grant may have to go; `lookId` marks what ends by it in the registry.
+
+    `deprived`: the owner lives without the grant that Latchkey took before the owner could be seen.
+    """
 
     look_id: str = Field(default_factory=lambda: uuid4().hex)
     access_id: str
@@ -41,6 +45,7 @@ class Look(Document):
     owner_evidence: str
     grants: tuple[FoundGrant, ...]
     orphaned: bool
+    deprived: bool = False
     grace_seconds: int
 
 
@@ -81,9 +86,11 @@ class Cleaning:
     looking: Looking
 
     def look(self, access_id: str, keys: Iterable[str] = ()) -> Look:
-        """The first look at every grant of an access, on the keys the registry knows and on others; changes nothing."""
+        """The first look at every grant of an access, on the keys the registry knows and on others; changes no grant."""
         subject = subject_of(access_id, self.settings.place)
-        sight = self.looking.look(subject, {*self.registry.grant_keys(access_id), *keys})
+        taken = self.revocations.taken(access_id)
+        known = self.registry.grant_keys(access_id) | {one.key_arn for one in taken}
+        sight = self.looking.look(subject, known.union(keys))
         named = [grant for grant in sight.grants if grant.name == subject.owner.grant_name]
         findings = [judge(grant, subject.owner, sight, self.settings.place) for grant in named]
         orphaned = any(finding.verdict == "orphaned" for finding in findings) or bool(self.revocations.open(access_id))
@@ -94,6 +101,7 @@ class Cleaning:
             grants=tuple(_found(finding) for finding in findings),
             ownerEvidence=sight.owner.evidence,
             orphaned=orphaned,
+            deprived=self._is_deprived(subject, sight, taken),
             graceSeconds=self.settings.grace_seconds,
         )
 
@@ -106,18 +114,32 @@ class Cleaning:
         for grant in first.grants:
             if grant.verdict == "orphaned":
                 self.revocations.note(first.access_id, grant.grant_id, grant.key_arn, first.look_id, first.at)
-        failures = [self._failure(subject, first, noted) for noted in self.revocations.open(first.access_id)]
+        opened = self.revocations.open(first.access_id)
+        failures = [self._failure(partial(self._treat, subject, first, noted)) for noted in opened]
+        if first.deprived:
+            taken = self.revocations.taken(first.access_id)
+            failures += [self._failure(partial(self._restore, subject, one, first)) for one in taken]
         self._forget_former_keys(subject, first.access_id)
         # A refusal is retried less often than what only takes its time.
         for failure in sorted(filter(None, failures), key=lambda failure: isinstance(failure, AccessDenied)):
             raise failure
         return ended_by(first, self.revocations)
 
-    def _failure(self, subject: Subject, first: Look, noted: Revocation) -> LatchkeyError | None:
+    def _is_deprived(self, subject: Subject, sight: Sight, taken: Iterable[Revocation]) -> bool:
+        """Does the owner live without the grant that Latchkey took? Once it is served again, others may take its grant."""
+        deprived = False
+        for one in taken:
+            served = is_served(subject.owner, sight, one.key_arn)
+            deprived = deprived or served is False
+            if served and one.is_listed_no_longer(sight.at):
+                self.revocations.settle(one)
+        return deprived
+
+    def _failure(self, treat: Callable[[], object]) -> LatchkeyError | None:
         """Treats one grant; returns what went wrong."""
         try:
             with aws_errors():
-                self._treat(subject, first, noted)
+                treat()
         except LatchkeyError as error:
             return error
         return None
@@ -131,11 +153,11 @@ class Cleaning:
         if begun is None:
             return
         at, grants = self.looking.grants([noted.key_arn])
-        grant = _of_id(grants, noted.grant_id)
+        grant = None if begun.vanished else _of_id(grants, noted.grant_id)
         seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
         if grant is None:
             if begun.tries > 1:
-                self._restore(subject, begun, first, listed)
+                begun = self._restore(subject, begun, first, listed)
             self._end_removed(begun, first, seen.evidence if seen else ())
             return
         grants = self.looking.with_grants_beside(subject, secrets, grants)
@@ -144,19 +166,19 @@ class Cleaning:
         grace = timedelta(seconds=self.settings.grace_seconds)
         decision = decide(_finding(seen, grant), first.at, second, at, grace)
         if decision.revoke:
-            self._revoke(grant, begun)
+            begun = self._revoke(grant, begun)
         # An earlier try, or another execution, may have revoked what is listed still.
         if decision.revoke or begun.tries > 1:
-            self._restore(subject, begun, first, listed)
-        if not decision.revoke and not begun.revoked:
+            begun = self._restore(subject, begun, first, listed)
+        if not begun.revoked:
             kept = KeptGrant(grantId=noted.grant_id, keyArn=noted.key_arn, reason=decision.reason)
-            self.revocations.end(noted, first.look_id, kept, gone=False)
+            self.revocations.end(noted, first.look_id, kept, gone=False, taken=begun.tries > 1)
             return
-        if _of_id(self.looking.grants([noted.key_arn])[1], noted.grant_id):
+        if not begun.vanished and _of_id(self.looking.grants([noted.key_arn])[1], noted.grant_id):
             raise NotYetEffective(f"{noted.grant_id} was revoked and is still listed")
         self._end_removed(noted, first, decision.evidence)
 
-    def _revoke(self, grant: Grant, noted: Revocation) -> None:
+    def _revoke(self, grant: Grant, noted: Revocation) -> Revocation:
         try:
             with aws_errors():
                 self.looking.revoke(grant)
@@ -164,19 +186,31 @@ class Cleaning:
             self.revocations.take_back(noted)
             raise
         self.revocations.confirm(noted)
+        return replace(noted, revoked=True)
 
-    def _restore(self, subject: Subject, noted: Revocation, first: Look, listed: Mapping[str, str | None]) -> None:
-        """Sets an owner again that came back while its grant was revoked, which KMS cannot exclude; that makes a new grant."""
+    def _restore(
+        self, subject: Subject, noted: Revocation, first: Look, listed: Mapping[str, str | None] | None = None
+    ) -> Revocation:
+        """Sets an owner again that lives without the grant that was revoked, which KMS cannot exclude; that makes a new grant.
+
+        Raises NotYetEffective until that is listed, since KMS may answer with the one that is going.
+        """
         owner = self.looking.owner(subject, listed)
-        if not owner.exists or owner.secret_arn is None:
-            return
-        secret = self.looking.secret(subject, owner.secret_arn)
-        _, grants = self.looking.grants([noted.key_arn])
-        needs = secret.exists and secret.admits and secret.key_arn == noted.key_arn
-        names = (subject.owner.grant_name, secret.arn or owner.secret_arn, subject.owner.resource_arn)
-        if needs and not any(serves(grant, *names) for grant in grants if grant.grant_id != noted.grant_id):
-            self.revocations.note_restoring(noted, first.look_id)
-            self.looking.set_again(subject)
+        secrets = self.looking.secrets(subject, owner.secret_arn)
+        at, grants = self.looking.grants([noted.key_arn])
+        if not noted.vanished and _of_id(grants, noted.grant_id) is None:
+            self.revocations.note_vanished(noted)
+            noted = replace(noted, vanished=True)
+        if is_served(subject.owner, Sight(at, owner, secrets, _without(noted, grants)), noted.key_arn) is not False:
+            return noted
+        self.revocations.note_restoring(noted, first.look_id)
+        self.looking.set_again(subject)
+        at, grants = self.looking.grants([noted.key_arn])
+        served = is_served(subject.owner, Sight(at, owner, secrets, _without(noted, grants)), noted.key_arn)
+        # Of a revocation whose answer was lost nobody knows whether the grant is going at all.
+        if not served and (noted.vanished or noted.revoked):
+            raise NotYetEffective(f"{subject.owner.resource_arn} was set again and has no grant yet")
+        return noted
 
     def _end_removed(self, noted: Revocation, first: Look, evidence: tuple[str, ...]) -> None:
         """The grant is gone: by whom, as far as it can be told, counting what other executions did meanwhile."""
@@ -190,7 +224,7 @@ class Cleaning:
             evidence=evidence,
             removedAt=datetime.now(UTC),
         )
-        self.revocations.end(noted, first.look_id, removed, gone=True)
+        self.revocations.end(noted, first.look_id, removed, gone=True, taken=removed.removed_by != "service")
 
     def _forget_former_keys(self, subject: Subject, access_id: str) -> None:
         record = self.registry.access(access_id)
@@ -217,6 +251,11 @@ def ended_by(look: Look, revocations: Revocations) -> CleanedUp:
 
 def _of_id(grants: Iterable[Grant], grant_id: str) -> Grant | None:
     return next((grant for grant in grants if grant.grant_id == grant_id), None)
+
+
+def _without(noted: Revocation, grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """These grants without the one that is going."""
+    return tuple(grant for grant in grants if noted.vanished or grant.grant_id != noted.grant_id)
 
 
 def _found(finding: Finding) -> FoundGrant:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -13,16 +13,29 @@ from latchkey.documents import Document
 from latchkey.settings import settings
 from latchkey.table import ConditionFailed, Table, now_text
 
+# KMS lists a revoked grant for up to five minutes, by another clock than ours:
+# https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
+LISTED_STILL = timedelta(minutes=10)
+
 
 @dataclass(frozen=True)
 class Revocation:
-    """A grant that may have to go. `tries` counts the times that any execution set out to revoke it."""
+    """A grant that may have to go. `tries` counts the times that any execution set out to revoke it.
+
+    `vanished`: it was listed no longer, so that one of its id is another. `ended_at` is None while it is open.
+    """
 
     access_id: str
     grant_id: str
     key_arn: str
     tries: int = 0
     revoked: bool = False
+    vanished: bool = False
+    ended_at: datetime | None = None
+
+    def is_listed_no_longer(self, now: datetime) -> bool:
+        """Has it ended so long ago that KMS cannot list it still?"""
+        return self.ended_at is not None and now > self.ended_at + LISTED_STILL
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class Revocations:
         opens = {name: values[name] for name in (":access", ":grant", ":key", ":now", ":none")}
         item_id = f"{access_id} {grant_id}"
         if self._if_open(item_id, update, opens) is None:
-            update += " REMOVE endedAt, endedBy, gone, outcome, restoringAt"
+            update += " REMOVE endedAt, endedBy, gone, outcome, taken, restoringAt"
             with suppress(ConditionFailed):
                 self._table.update("grant", item_id, update, "endedAt < :seen OR (gone = :no AND endedBy <> :look)", values)
 
@@ -56,6 +69,16 @@ class Revocations:
         """The open ones of an access, or of all."""
         items = self._table.query("grant", f"{access_id} " if access_id else "")
         return [_revocation(item) for item in items if "endedAt" not in item]
+
+    def taken(self, access_id: str = "") -> list[Revocation]:
+        """Those of an access, or of all, that ended with a grant that Latchkey took, or may have taken."""
+        items = self._table.query("grant", f"{access_id} " if access_id else "")
+        return [_revocation(item) for item in items if item.get("taken")]
+
+    def settle(self, revocation: Revocation) -> None:
+        """Notes that the owner has another grant by now: whoever takes that, it is not Latchkey."""
+        with suppress(ConditionFailed):
+            self._table.update("grant", _id(revocation), "SET taken = :no", "taken = :yes", {":no": False, ":yes": True})
 
     def ended(self, access_id: str, look_id: str) -> Ended:
         """What one look of an access led to; that it set an owner again counts, whoever closed what that was for."""
@@ -81,17 +104,24 @@ class Revocations:
         """Notes, after the call, that Latchkey revoked."""
         self._if_open(_id(revocation), "SET revokedAt = :now", {":now": now_text()})
 
+    def note_vanished(self, revocation: Revocation) -> None:
+        """Notes that the grant is listed no longer, before a service may make one of the same id."""
+        self._if_open(_id(revocation), "SET vanishedAt = :now", {":now": now_text()})
+
     def note_restoring(self, revocation: Revocation, look_id: str) -> None:
         """Notes, before the call, that a look sets the owner again, also if another has closed the revocation meanwhile."""
         values = {":now": now_text(), ":look": {look_id}}
         self._table.update("grant", _id(revocation), "SET restoringAt = :now ADD restoredBy :look", None, values)
 
-    def end(self, revocation: Revocation, look_id: str, outcome: Document, *, gone: bool) -> None:
-        """Closes one: the grant is gone, or it is not to go. The outcome stays as evidence; the first one counts."""
+    def end(self, revocation: Revocation, look_id: str, outcome: Document, *, gone: bool, taken: bool) -> None:
+        """Closes one: the grant is gone, or it is not to go. The outcome stays as evidence; the first one counts.
+
+        `taken`: Latchkey took the grant, or may have.
+        """
         told = outcome.model_dump_json(by_alias=True)
-        values = {":now": now_text(), ":look": look_id, ":outcome": told, ":gone": gone}
-        update = "SET endedAt = :now, endedBy = :look, outcome = :outcome, gone = :gone"
-        self._if_open(_id(revocation), f"{update} REMOVE notedAt, tries, revokedAt, irrevocableAt", values)
+        values = {":now": now_text(), ":look": look_id, ":outcome": told, ":gone": gone, ":taken": taken}
+        update = "SET endedAt = :now, endedBy = :look, outcome = :outcome, gone = :gone, taken = :taken"
+        self._if_open(_id(revocation), f"{update} REMOVE notedAt, tries, revokedAt, vanishedAt, irrevocableAt", values)
 
     def mark_irrevocable(self, revocation: Revocation) -> None:
         """Notes that it could not be revoked: it stays open, so that the sweep tries again."""
@@ -120,4 +150,6 @@ def _revocation(item: dict[str, Any]) -> Revocation:
         key_arn=item["keyArn"],
         tries=int(item.get("tries", 0)),
         revoked="revokedAt" in item,
+        vanished="vanishedAt" in item or "endedAt" in item,
+        ended_at=datetime.fromisoformat(item["endedAt"]) if "endedAt" in item else None,
     )
