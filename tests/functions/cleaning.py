@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
+from moto.kms.models import KmsBackend
 
 from latchkey import aws
 from tests.functions.account import ACCOUNT, Account
@@ -18,9 +20,11 @@ type CleanUp = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def onboarded(run: Run, account: Account, **members: Any) -> Onboarding:
-    """An access as its request leaves it, with the grant that MediaTailor makes."""
+    """An access as its request leaves it, with the grant that MediaTailor makes, as it does at every update."""
     made = Onboarding(run, account, **members).go("record_access")
-    account.grant(made.key, f"MediaTailor-SourceLocation-{ACCOUNT}-{made.request['resource']['sourceLocation']}", made.secret)
+    name = f"MediaTailor-SourceLocation-{ACCOUNT}-{made.request['resource']['sourceLocation']}"
+    account.mediatailor.at_update = lambda: account.grant(made.key, name, made.secret)
+    account.mediatailor.at_update()
     return made
 
 
@@ -78,3 +82,19 @@ def refuse(operation: str, code: str = "AccessDeniedException", status: int = 40
 def crash() -> None:
     """An act: the answer, or the question, is lost."""
     raise ConnectionClosedError(endpoint_url="https://kms.us-east-1.amazonaws.com")
+
+
+def puts(account: Account) -> int:
+    return [method for method, _ in account.mediatailor.writes].count("PUT")
+
+
+class Lag:
+    """KMS lists a revoked grant until it is settled: https://docs.aws.amazon.com/kms/latest/developerguide/programming-grants.html"""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._revoke: Any = KmsBackend.revoke_grant
+        self._revoked: list[tuple[Any, ...]] = []
+        monkeypatch.setattr(KmsBackend, "revoke_grant", lambda *call: self._revoked.append(call))
+
+    def settle(self) -> None:
+        self._revoke(*self._revoked[0])

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -29,6 +30,7 @@ class MediaTailor:
         self.alerts: list[str] = []
         self.writes: list[tuple[str, dict[str, Any]]] = []
         self.missing_status = 404
+        self.at_update: Callable[[], object] = lambda: None
 
     def attach(self, client: Any) -> None:
         """Answers every request of the client before it is sent."""
@@ -66,6 +68,8 @@ class MediaTailor:
             return 200, {}
         given = json.loads(body)
         self.writes.append((method, given))
+        if method == "PUT":
+            self.at_update()
         return 200, self._put(name, given)
 
     def _put(self, name: str, members: dict[str, Any]) -> dict[str, Any]:

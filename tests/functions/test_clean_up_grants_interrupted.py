@@ -1,10 +1,8 @@
-"""clean_up_grants: reads that fail, calls that are refused or lost, owners that come back, and executions at once."""
+"""clean_up_grants: reads that fail, calls that are refused or lost, and owners that come back."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from moto.kms.models import KmsBackend
 
 from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
 from latchkey.revocations import revocations
@@ -14,6 +12,7 @@ from tests.functions.cleaning import (
     ACCESS,
     GRANT,
     CleanUp,
+    Lag,
     Look,
     at_call,
     come_back,
@@ -22,6 +21,7 @@ from tests.functions.cleaning import (
     first_look,
     grants,
     onboarded,
+    puts,
     refuse,
     second_look,
 )
@@ -118,10 +118,6 @@ def test_a_clean_up_that_crashed_is_finished_by_a_retry(
     assert (grants(account, access.key), revocations().open()) == ([], [])
 
 
-def puts(account: Account) -> int:
-    return [method for method, _ in account.mediatailor.writes].count("PUT")
-
-
 def test_an_owner_that_comes_back_in_the_moment_of_the_revocation_is_set_again(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
@@ -151,18 +147,6 @@ def test_an_owner_that_came_back_is_set_again_by_a_retry_and_told(
     cleaned = clean_up(first)
 
     assert (cleaned["restored"], puts(account)) == (True, before + 1)
-
-
-class Lag:
-    """KMS lists a revoked grant until it is settled: https://docs.aws.amazon.com/kms/latest/developerguide/programming-grants.html"""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._revoke: Any = KmsBackend.revoke_grant
-        self._revoked: list[tuple[Any, ...]] = []
-        monkeypatch.setattr(KmsBackend, "revoke_grant", lambda *call: self._revoked.append(call))
-
-    def settle(self) -> None:
-        self._revoke(*self._revoked[0])
 
 
 @pytest.fixture
@@ -263,40 +247,3 @@ def test_one_refused_grant_does_not_hold_up_another(
 
     # The retry tells the one that ended before it as well.
     assert len(clean_up(first)["removed"]) == 2
-
-
-def test_of_two_executions_at_once_one_tells_the_removal(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
-) -> None:
-    delete_location(account)
-    first, second = look(), look()
-    others: list[dict[str, Any]] = []
-    at_call("mediatailor", "ListSourceLocations", lambda: others.append(clean_up(second)))
-
-    cleaned = clean_up(first)
-
-    assert [removed["removedBy"] for removed in others[0]["removed"]] == ["latchkey"]
-    assert cleaned["removed"] == []
-
-
-def test_a_late_execution_does_not_tell_the_removal_again(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
-) -> None:
-    delete_location(account)
-    first, second = look(), look()
-    assert [removed["removedBy"] for removed in clean_up(first)["removed"]] == ["latchkey"]
-
-    assert clean_up(second) == {"removed": [], "kept": [], "restored": False}
-
-
-def test_an_execution_that_finds_the_grant_gone_while_another_revokes_does_not_name_the_service(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
-) -> None:
-    delete_location(account)
-    first, second = look(), look()
-    others: list[dict[str, Any]] = []
-    at_call("kms", "RevokeGrant", lambda: others.append(clean_up(second)), when="after-call")
-
-    clean_up(first)
-
-    assert [removed["removedBy"] for removed in others[0]["removed"]] == ["either"]

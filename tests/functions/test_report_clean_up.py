@@ -219,7 +219,7 @@ def test_what_could_not_be_revoked_is_told_marked_and_left_open(run: Run, accoun
         revocations().note(ACCESS, grant, access.key, "look-1", datetime.now(UTC))
     gone, stays = revocations().open(ACCESS)
     outcome = RemovedGrant.model_validate_json(json.dumps(removed(access)))
-    revocations().end(gone, "look-1", outcome, gone=True)
+    revocations().end(gone, "look-1", outcome, gone=True, taken=True)
     failure = caught("AccessDenied", "RevokeGrant answered AccessDeniedException (400)")
 
     answer = run("report_clean_up", report(look=first, observed=observed("gone"), caught=failure))

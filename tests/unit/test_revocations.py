@@ -9,7 +9,7 @@ import pytest
 
 from latchkey.cleaning import KeptGrant, RemovedGrant
 from latchkey.registry import Registry
-from latchkey.revocations import Revocation, Revocations
+from latchkey.revocations import Ended, Revocation, Revocations
 from latchkey.table import Table
 from tests.unit.samples import KEY_ARN
 
@@ -49,7 +49,8 @@ def test_an_access_whose_name_begins_alike_has_its_own(revocations: Revocations,
 
 
 def test_tries_are_counted_and_taken_back_and_a_revocation_stays_known(revocations: Revocations, noted: Revocation) -> None:
-    assert [revocations.begin(noted), revocations.begin(noted)] == [True, True]
+    begun = [revocations.begin(noted), revocations.begin(noted)]
+    assert [one.tries for one in begun if one] == [1, 2]
     revocations.take_back(noted)
     assert revocations.read(noted) == Revocation(ACCESS, "g-1", KEY_ARN, tries=1)
 
@@ -60,30 +61,49 @@ def test_tries_are_counted_and_taken_back_and_a_revocation_stays_known(revocatio
 
 
 def test_the_first_end_counts(revocations: Revocations, noted: Revocation) -> None:
-    revocations.end(noted, "look-1", GONE, gone=True)
-    revocations.end(noted, "look-2", KEPT, gone=False)
+    revocations.end(noted, "look-1", GONE, gone=True, taken=True)
+    revocations.end(noted, "look-2", KEPT, gone=False, taken=False)
 
-    assert [ended.outcome for ended in revocations.ended(ACCESS, "look-1")] == [GONE.model_dump_json(by_alias=True)]
-    assert revocations.ended(ACCESS, "look-2") == []
+    assert revocations.ended(ACCESS, "look-1") == Ended((GONE.model_dump_json(by_alias=True),), restored=False)
+    assert revocations.ended(ACCESS, "look-2") == Ended((), restored=False)
     assert revocations.open() == []
 
 
 def test_nothing_is_done_about_what_ended(revocations: Revocations, noted: Revocation) -> None:
-    revocations.end(noted, "look-1", GONE, gone=True)
+    revocations.end(noted, "look-1", GONE, gone=True, taken=True)
 
-    assert revocations.begin(noted) is False
-    for note in (revocations.take_back, revocations.confirm, revocations.note_restoring, revocations.mark_irrevocable):
+    assert revocations.begin(noted) is None
+    for note in (revocations.take_back, revocations.confirm, revocations.mark_irrevocable):
         note(noted)
 
-    assert revocations.read(noted) == noted
-    assert [ended.restored for ended in revocations.ended(ACCESS, "look-1")] == [False]
+    assert revocations.read(noted).revoked is False
 
 
 def test_an_owner_that_was_set_again_is_told_at_the_end(revocations: Revocations, noted: Revocation) -> None:
-    revocations.note_restoring(noted)
-    revocations.end(noted, "look-1", GONE, gone=True)
+    revocations.note_restoring(noted, "look-1")
+    revocations.end(noted, "look-1", GONE, gone=True, taken=True)
 
-    assert [ended.restored for ended in revocations.ended(ACCESS, "look-1")] == [True]
+    assert revocations.ended(ACCESS, "look-1").restored is True
+
+
+def test_an_owner_that_was_set_again_is_told_after_a_retry_and_by_whoever_ends_it(
+    revocations: Revocations, noted: Revocation
+) -> None:
+    revocations.note_restoring(noted, "look-1")
+    revocations.note(ACCESS, "g-1", KEY_ARN, "look-1", NOW)
+    revocations.end(noted, "look-2", GONE, gone=True, taken=True)
+
+    assert [revocations.ended(ACCESS, look).restored for look in ("look-1", "look-2", "look-3")] == [True, True, False]
+
+
+def test_an_owner_that_was_set_again_is_told_though_another_look_closed_the_revocation(
+    revocations: Revocations, noted: Revocation
+) -> None:
+    revocations.end(noted, "look-2", GONE, gone=True, taken=True)
+    revocations.note_restoring(noted, "look-1")
+    revocations.note(ACCESS, "g-1", KEY_ARN, "look-3", LATER)
+
+    assert [revocations.ended(ACCESS, look).restored for look in ("look-1", "look-3")] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -101,13 +121,13 @@ def test_what_ended_is_opened_again_by_what_was_seen_since(
     revocations: Revocations, noted: Revocation, gone: bool, look: str, seen: datetime, opens: bool
 ) -> None:
     revocations.begin(noted)
-    revocations.note_restoring(noted)
-    revocations.end(noted, "look-1", GONE if gone else KEPT, gone=gone)
+    revocations.note_restoring(noted, "look-1")
+    revocations.end(noted, "look-1", GONE if gone else KEPT, gone=gone, taken=gone)
 
     revocations.note(ACCESS, "g-1", KEY_ARN, look, seen)
 
     assert revocations.open() == ([noted] if opens else [])
-    assert len(revocations.ended(ACCESS, "look-1")) == (0 if opens else 1)
+    assert len(revocations.ended(ACCESS, "look-1").outcomes) == (0 if opens else 1)
 
 
 def test_what_could_not_be_revoked_stays_open(revocations: Revocations, noted: Revocation) -> None:

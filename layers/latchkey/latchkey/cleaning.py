@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from latchkey.accesses import Subject, subject_of
 from latchkey.aws import aws_errors
 from latchkey.documents import Document
 from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
-from latchkey.grants import Finding, Grant, Sight, Verdict, decide, is_another_secret, judge, serves
+from latchkey.grants import Finding, Grant, Sight, Verdict, decide, is_another_secret, is_served, judge
 from latchkey.looking import Looking
 from latchkey.registry import Registry
 from latchkey.revocations import Revocation, Revocations
@@ -35,7 +36,8 @@ class FoundGrant(Document):
 class Look(Document):
     """The first look. `orphaned`: some grant may have to go; `lookId` marks what ends by it in the registry.
 
-    Of the `unreadable` keys nothing is known.
+    `deprived`: the owner lives without the grant that Latchkey took before the owner could be seen. Of the `unreadable` keys
+    nothing is known.
     """
 
     look_id: str = Field(default_factory=lambda: uuid4().hex)
@@ -45,6 +47,7 @@ class Look(Document):
     owner_evidence: str
     grants: tuple[FoundGrant, ...]
     orphaned: bool
+    deprived: bool = False
     grace_seconds: int
     unreadable: tuple[str, ...] = ()
 
@@ -86,9 +89,11 @@ class Cleaning:
     looking: Looking
 
     def look(self, access_id: str, keys: Iterable[str] = ()) -> Look:
-        """The first look at every grant of an access, on the keys the registry knows and on others; changes nothing."""
+        """The first look at every grant of an access, on the keys the registry knows and on others; changes no grant."""
         subject = subject_of(access_id, self.settings.place)
-        sight = self.looking.look(subject, {*self.registry.grant_keys(access_id), *keys})
+        taken = self.revocations.taken(access_id)
+        known = self.registry.grant_keys(access_id) | {one.key_arn for one in taken}
+        sight = self.looking.look(subject, known.union(keys))
         named = [grant for grant in sight.grants if grant.name == subject.owner.grant_name]
         findings = [judge(grant, subject.owner, sight, self.settings.place) for grant in named]
         orphaned = any(finding.verdict == "orphaned" for finding in findings) or bool(self.revocations.open(access_id))
@@ -99,6 +104,7 @@ class Cleaning:
             grants=tuple(_found(finding) for finding in findings),
             ownerEvidence=sight.owner.evidence,
             orphaned=orphaned,
+            deprived=self._is_deprived(subject, sight, taken),
             graceSeconds=self.settings.grace_seconds,
             unreadable=tuple(sorted(sight.unreadable)),
         )
@@ -112,18 +118,32 @@ class Cleaning:
         for grant in first.grants:
             if grant.verdict == "orphaned":
                 self.revocations.note(first.access_id, grant.grant_id, grant.key_arn, first.look_id, first.at)
-        failures = [self._failure(subject, first, noted) for noted in self.revocations.open(first.access_id)]
+        opened = self.revocations.open(first.access_id)
+        failures = [self._failure(partial(self._treat, subject, first, noted)) for noted in opened]
+        if first.deprived:
+            taken = self.revocations.taken(first.access_id)
+            failures += [self._failure(partial(self._restore, subject, one, first)) for one in taken]
         self._forget_former_keys(subject, first.access_id)
         # A refusal is retried less often than what only takes its time.
         for failure in sorted(filter(None, failures), key=lambda failure: isinstance(failure, AccessDenied)):
             raise failure
         return ended_by(first, self.revocations)
 
-    def _failure(self, subject: Subject, first: Look, noted: Revocation) -> LatchkeyError | None:
+    def _is_deprived(self, subject: Subject, sight: Sight, taken: Iterable[Revocation]) -> bool:
+        """Does the owner live without the grant that Latchkey took? Once it is served again, others may take its grant."""
+        deprived = False
+        for one in taken:
+            served = is_served(subject.owner, sight, one.key_arn)
+            deprived = deprived or served is False
+            if served and one.is_listed_no_longer(sight.at):
+                self.revocations.settle(one)
+        return deprived
+
+    def _failure(self, treat: Callable[[], object]) -> LatchkeyError | None:
         """Treats one grant; returns what went wrong."""
         try:
             with aws_errors():
-                self._treat(subject, first, noted)
+                treat()
         except LatchkeyError as error:
             return error
         return None
@@ -133,15 +153,16 @@ class Cleaning:
         # What takes long is read first: between the list of grants and the revocation stands one read of the owner.
         listed = self.looking.listed(subject.system)
         secrets = self.looking.secrets(subject, listed.get(subject.name))
-        if not self.revocations.begin(noted):
+        begun = self.revocations.begin(noted)
+        if begun is None:
             return
         at, grants = self.looking.grants([noted.key_arn])
-        grant = _of_id(grants, noted.grant_id)
+        grant = None if begun.vanished else _of_id(grants, noted.grant_id)
         seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
         if grant is None:
-            if noted.tries > 0:
-                self._restore(subject, noted, listed, seen)
-            self._end_removed(noted, first, seen.evidence if seen else ())
+            if begun.tries > 1:
+                begun = self._restore(subject, begun, first, listed)
+            self._end_removed(begun, first, seen.evidence if seen else ())
             return
         beside = self.looking.grants_beside(subject, secrets, grants)
         owner = self.looking.owner(subject, listed)
@@ -150,19 +171,19 @@ class Cleaning:
         grace = timedelta(seconds=self.settings.grace_seconds)
         decision = decide(_finding(seen, grant), first.at, second, at, grace)
         if decision.revoke:
-            self._revoke(grant, noted)
-        # An earlier try may have revoked what is listed still.
-        if decision.revoke or noted.tries > 0:
-            self._restore(subject, noted, listed, seen)
-        if not decision.revoke and not noted.revoked:
+            begun = self._revoke(grant, begun)
+        # An earlier try, or another execution, may have revoked what is listed still.
+        if decision.revoke or begun.tries > 1:
+            begun = self._restore(subject, begun, first, listed)
+        if not begun.revoked:
             kept = KeptGrant(grantId=noted.grant_id, keyArn=noted.key_arn, reason=decision.reason)
-            self.revocations.end(noted, first.look_id, kept, gone=False)
+            self.revocations.end(noted, first.look_id, kept, gone=False, taken=begun.tries > 1)
             return
-        if _of_id(self.looking.grants([noted.key_arn])[1], noted.grant_id):
+        if not begun.vanished and _of_id(self.looking.grants([noted.key_arn])[1], noted.grant_id):
             raise NotYetEffective(f"{noted.grant_id} was revoked and is still listed")
         self._end_removed(noted, first, decision.evidence)
 
-    def _revoke(self, grant: Grant, noted: Revocation) -> None:
+    def _revoke(self, grant: Grant, noted: Revocation) -> Revocation:
         try:
             with aws_errors():
                 self.looking.revoke(grant)
@@ -170,26 +191,35 @@ class Cleaning:
             self.revocations.take_back(noted)
             raise
         self.revocations.confirm(noted)
+        return replace(noted, revoked=True)
 
-    def _restore(self, subject: Subject, noted: Revocation, listed: Mapping[str, str | None], seen: FoundGrant | None) -> None:
-        """Sets an owner again that came back while its grant was revoked, which KMS cannot exclude; that makes a new grant.
+    def _restore(
+        self, subject: Subject, noted: Revocation, first: Look, listed: Mapping[str, str | None] | None = None
+    ) -> Revocation:
+        """Sets an owner again that lives without the grant that was revoked, which KMS cannot exclude; that makes a new grant.
 
-        One that names a secret nobody may read cannot have needed the grant if that was for another.
+        Raises NotYetEffective until that is listed, since KMS may answer with the one that is going.
         """
         owner = self.looking.owner(subject, listed)
-        if not owner.exists or owner.secret_arn is None:
-            return
-        secret = self.looking.secrets(subject, owner.secret_arn).get(owner.secret_arn)
-        if secret is None:
-            if seen and is_another_secret(seen.secret_arn, owner.secret_arn):
-                return
-            raise AccessDenied(f"{owner.secret_arn} may not be read, so that nobody knows whether its grant is needed")
-        _, grants = self.looking.grants([noted.key_arn])
-        needs = secret.exists and secret.admits and secret.key_arn == noted.key_arn
-        names = (subject.owner.grant_name, secret.arn or owner.secret_arn, subject.owner.resource_arn)
-        if needs and not any(serves(grant, *names) for grant in grants if grant.grant_id != noted.grant_id):
-            self.revocations.note_restoring(noted)
-            self.looking.set_again(subject)
+        secrets = self.looking.secrets(subject, owner.secret_arn)
+        seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
+        unread = owner.secret_arn if owner.secret_arn not in secrets else None
+        if unread and not (seen and is_another_secret(seen.secret_arn, unread)):
+            raise AccessDenied(f"{unread} may not be read, so that nobody knows whether its grant is needed")
+        at, grants = self.looking.grants([noted.key_arn])
+        if not noted.vanished and _of_id(grants, noted.grant_id) is None:
+            self.revocations.note_vanished(noted)
+            noted = replace(noted, vanished=True)
+        if is_served(subject.owner, Sight(at, owner, secrets, _without(noted, grants)), noted.key_arn) is not False:
+            return noted
+        self.revocations.note_restoring(noted, first.look_id)
+        self.looking.set_again(subject)
+        at, grants = self.looking.grants([noted.key_arn])
+        served = is_served(subject.owner, Sight(at, owner, secrets, _without(noted, grants)), noted.key_arn)
+        # Of a revocation whose answer was lost nobody knows whether the grant is going at all.
+        if not served and (noted.vanished or noted.revoked):
+            raise NotYetEffective(f"{subject.owner.resource_arn} was set again and has no grant yet")
+        return noted
 
     def _end_removed(self, noted: Revocation, first: Look, evidence: tuple[str, ...]) -> None:
         """The grant is gone: by whom, as far as it can be told, counting what other executions did meanwhile."""
@@ -203,7 +233,7 @@ class Cleaning:
             evidence=evidence,
             removedAt=datetime.now(UTC),
         )
-        self.revocations.end(noted, first.look_id, removed, gone=True)
+        self.revocations.end(noted, first.look_id, removed, gone=True, taken=removed.removed_by != "service")
 
     def _forget_former_keys(self, subject: Subject, access_id: str) -> None:
         record = self.registry.access(access_id)
@@ -220,16 +250,21 @@ _OUTCOME: TypeAdapter[RemovedGrant | KeptGrant] = TypeAdapter(RemovedGrant | Kep
 def ended_by(look: Look, revocations: Revocations) -> CleanedUp:
     """What became of the grants of a look, as far as its execution came."""
     ended = revocations.ended(look.access_id, look.look_id)
-    outcomes = [_OUTCOME.validate_json(one.outcome) for one in ended]
+    outcomes = [_OUTCOME.validate_json(outcome) for outcome in ended.outcomes]
     return CleanedUp(
         removed=tuple(outcome for outcome in outcomes if isinstance(outcome, RemovedGrant)),
         kept=tuple(outcome for outcome in outcomes if isinstance(outcome, KeptGrant)),
-        restored=any(one.restored for one in ended),
+        restored=ended.restored,
     )
 
 
 def _of_id(grants: Iterable[Grant], grant_id: str) -> Grant | None:
     return next((grant for grant in grants if grant.grant_id == grant_id), None)
+
+
+def _without(noted: Revocation, grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """These grants without the one that is going."""
+    return tuple(grant for grant in grants if noted.vanished or grant.grant_id != noted.grant_id)
 
 
 def _found(finding: Finding) -> FoundGrant:

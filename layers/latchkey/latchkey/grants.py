@@ -229,6 +229,16 @@ def _judge_secret(grant: Grant, owner: Owner, sight: Sight, secret: SecretSight,
     return "suspect", f"its secret is under another key, {why}"
 
 
+def is_served(owner: Owner, sight: Sight, key_arn: str) -> bool | None:
+    """Does a grant serve the owner? None unless it lives and names a secret under this key that admits the service."""
+    named = sight.owner.secret_arn
+    secret = sight.secrets.get(named) if named else None
+    if named is None or secret is None or not secret.exists or not secret.admits or secret.key_arn != key_arn:
+        return None
+    names = (owner.grant_name, secret.arn or named, owner.resource_arn)
+    return any(grant.key_arn == key_arn and serves(grant, *names) for grant in sight.grants)
+
+
 def decide(first: Finding | None, first_at: datetime, second: Finding, second_at: datetime, grace: timedelta) -> Decision:
     """Revokes only what two looks a grace period apart found orphaned, and what was there before the first of them.
 

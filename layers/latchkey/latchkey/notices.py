@@ -127,7 +127,7 @@ def _notices(
         "executionArn": report.execution_arn,
     }
     removed, cleaned = _removed(report, record), report.cleaned or CleanedUp()
-    if removed or irrevocable:
+    if removed or irrevocable or cleaned.restored:
         failure = Failure(name=report.caught.error, message=report.caught.message) if report.caught else None
         own = {"removed": removed, "kept": cleaned.kept, "restored": cleaned.restored, "failure": failure}
         own |= {"exposureSeconds": _exposure(report)} | ({"status": "irrevocable"} if irrevocable else {})

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from latchkey.accesses import subject_of
 from latchkey.documents import Document
+from latchkey.grants import serves
 from latchkey.looking import Looking
 from latchkey.ownership import Owned, Ownership, read_ownership
 from latchkey.registry import KnownAccess, Registry
-from latchkey.revocations import Revocations
+from latchkey.revocations import Revocation, Revocations
 from latchkey.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,9 +58,11 @@ class Sweep:
         The executions are named by the event, so that one delivered twice starts nothing twice.
         """
         known = [*self.registry.accesses()]
-        keys = self.registry.referred_keys().union(*(access.grant_keys for access in known))
+        taken = self.revocations.taken()
+        keys = self.registry.referred_keys().union(*(access.grant_keys for access in known), {one.key_arn for one in taken})
         ownership = read_ownership(keys, self.looking, self.settings.place)
         cleaning = {access_id: set[str]() for access_id in self._told_by_registry(known, ownership)}
+        cleaning |= {one.access_id: set[str]() for one in taken if self._is_unsettled(one, ownership)}
         for owned in ownership.grants:
             if owned.access_id and (owned.classed == "orphaned" or _is_undecided(owned, keys)):
                 cleaning.setdefault(owned.access_id, set()).add(owned.grant.key_arn)
@@ -92,6 +95,16 @@ class Sweep:
             state = "gone" if subject.name not in names else "there" if names[subject.name] == record.secret_arn else "detached"
             if state not in ("there", record.status):
                 yield access.access_id
+
+    def _is_unsettled(self, taken: Revocation, ownership: Ownership) -> bool:
+        """Does a resource send a token, whose grant Latchkey took and who may lack one, or have one that is to be noted?"""
+        subject = subject_of(taken.access_id, self.settings.place)
+        secret = ownership.listed.get(subject.system.name, {}).get(subject.name)
+        if secret is None:
+            return False
+        names = (subject.owner.grant_name, secret, subject.owner.resource_arn)
+        on_key = (owned.grant for owned in ownership.grants if owned.grant.key_arn == taken.key_arn)
+        return taken.is_listed_no_longer(datetime.now(UTC)) or not any(serves(grant, *names) for grant in on_key)
 
     def _start(self, machine: str, occasion: str, asked: Mapping[str, Any]) -> None:
         text = json.dumps(asked, sort_keys=True)

@@ -67,18 +67,20 @@ class Table:
         condition: str | None,
         values: Mapping[str, Any],
         names: Mapping[str, str] | None = None,
-    ) -> None:
-        """Makes or changes an item; raises ConditionFailed."""
+    ) -> dict[str, Any]:
+        """Makes or changes an item and gives what it is now; raises ConditionFailed."""
         conditional: Any = {"ConditionExpression": condition} if condition else {}
         conditional |= {"ExpressionAttributeNames": names} if names else {}
         with _conditions():
-            self._dynamodb.update_item(
+            answer = self._dynamodb.update_item(
                 TableName=self._name,
                 Key=_item({"kind": kind, "id": item_id}),
                 UpdateExpression=update,
                 ExpressionAttributeValues=_item(values),
+                ReturnValues="ALL_NEW",
                 **conditional,
             )
+        return _plain(answer["Attributes"])
 
     def delete(self, kind: str, item_id: str, condition: str | None = None, values: Mapping[str, Any] | None = None) -> None:
         """Deletes an item, if there is one; raises ConditionFailed."""

@@ -79,7 +79,7 @@ class SourceLocations(Configuration):
 
     service = "mediatailor"
     renewal = "UpdateSourceLocation"
-    hints = frozenset(["DeleteSourceLocation", "UpdateSourceLocation"])
+    hints = frozenset(["CreateSourceLocation", "DeleteSourceLocation", "UpdateSourceLocation"])
     named_by = "SourceLocationName"
 
     def wanted(self, resource: SourceLocation, secret_arn: str) -> dict[str, str]:

@@ -1,0 +1,282 @@
+"""clean_up_grants: executions at once, and owners that come back while their grants are revoked."""
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey import revocations as revoking
+from latchkey.errors import NotYetEffective, TransientAwsError
+from latchkey.looking import Looking
+from latchkey.registry import registry
+from latchkey.revocations import revocations
+from latchkey.settings import settings
+from latchkey.sweeping import Sweep
+from tests.functions.account import Account
+from tests.functions.asking import Run
+from tests.functions.cleaning import (
+    ACCESS,
+    CleanUp,
+    Lag,
+    Look,
+    at_call,
+    come_back,
+    crash,
+    delete_location,
+    first_look,
+    grants,
+    onboarded,
+    puts,
+    second_look,
+)
+from tests.functions.test_undo_onboarding import Onboarding
+
+
+class Machines:
+    """Step Functions' part in a sweep: what was started."""
+
+    class exceptions:
+        class ExecutionAlreadyExists(Exception): ...
+
+    def __init__(self) -> None:
+        self.accesses: list[str] = []
+
+    def start_execution(self, **asked: str) -> None:
+        self.accesses.append(json.loads(asked["input"])["accessId"])
+
+
+def swept() -> list[str]:
+    """The accesses for which a sweep starts a clean-up."""
+    machines: Any = Machines()
+    looking = Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
+    Sweep(settings(), registry(), revocations(), looking, machines, "clean-up", "end-request")("event-1")
+    accesses: list[str] = machines.accesses
+    return accesses
+
+
+@pytest.fixture(autouse=True)
+def no_grace(stack: Callable[..., None]) -> None:
+    stack(GRACE_SECONDS="0", ALLOWED_ORIGIN_HOSTS="*")
+
+
+@pytest.fixture
+def access(run: Run, account: Account) -> Onboarding:
+    return onboarded(run, account)
+
+
+@pytest.fixture
+def look(run: Run) -> Look:
+    return lambda *keys: first_look(run, *keys)
+
+
+@pytest.fixture
+def clean_up(run: Run) -> CleanUp:
+    return lambda first: second_look(run, first)
+
+
+@pytest.fixture
+def lag(monkeypatch: pytest.MonkeyPatch) -> Lag:
+    return Lag(monkeypatch)
+
+
+def test_of_two_executions_at_once_one_tells_the_removal(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first, second = look(), look()
+    others: list[dict[str, Any]] = []
+    at_call("mediatailor", "ListSourceLocations", lambda: others.append(clean_up(second)))
+
+    cleaned = clean_up(first)
+
+    assert [removed["removedBy"] for removed in others[0]["removed"]] == ["latchkey"]
+    assert cleaned["removed"] == []
+
+
+def test_a_late_execution_does_not_tell_the_removal_again(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first, second = look(), look()
+    assert [removed["removedBy"] for removed in clean_up(first)["removed"]] == ["latchkey"]
+
+    assert clean_up(second) == {"removed": [], "kept": [], "restored": False}
+
+
+def test_an_execution_that_finds_the_grant_gone_while_another_revokes_does_not_name_the_service(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first, second = look(), look()
+    others: list[dict[str, Any]] = []
+    at_call("kms", "RevokeGrant", lambda: others.append(clean_up(second)), when="after-call")
+
+    clean_up(first)
+
+    assert [removed["removedBy"] for removed in others[0]["removed"]] == ["either"]
+
+
+def test_an_owner_is_set_again_by_an_execution_that_began_beside_one_that_crashed(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    """The other had read what is open before the revocation."""
+    delete_location(account)
+    first, second = look(), look()
+    before = puts(account)
+
+    def revoke_and_crash() -> None:
+        at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+        at_call("mediatailor", "DescribeSourceLocation", crash, 2)
+        with pytest.raises(TransientAwsError):
+            clean_up(first)
+
+    at_call("mediatailor", "ListSourceLocations", revoke_and_crash)
+
+    cleaned = clean_up(second)
+
+    assert (cleaned["restored"], puts(account), revocations().open()) == (True, before + 1, [])
+
+
+def test_an_owner_that_was_set_again_is_told_by_the_retry_that_finds_it_served(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+) -> None:
+    delete_location(account)
+    first, before = look(), puts(account)
+    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    with pytest.raises(NotYetEffective):
+        clean_up(first)
+    lag.settle()
+
+    cleaned = clean_up(first)
+
+    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+
+
+def test_an_owner_that_is_set_again_after_another_closed_the_revocation_is_told(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first, second, before = look(), look(), puts(account)
+    reached, go = threading.Event(), threading.Event()
+    told: list[dict[str, Any]] = []
+    other = threading.Thread(target=lambda: told.append(clean_up(second)))
+
+    def wait_in_the_other() -> None:
+        reached.set()
+        assert go.wait(20)
+
+    def let_the_other_end() -> None:
+        go.set()
+        other.join(20)
+        come_back(account, access)
+
+    at_call("mediatailor", "ListSourceLocations", wait_in_the_other)
+    at_call("kms", "RevokeGrant", let_the_other_end, when="after-call")
+    other.start()
+    assert reached.wait(20)
+
+    cleaned = clean_up(first)
+
+    assert [one["restored"] for one in told] == [False]
+    assert (cleaned["restored"], cleaned["removed"], puts(account)) == (True, [], before + 1)
+
+
+def make_again(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+    """MediaTailor got the id of the grant that went, and showed the location after the last look at it."""
+    delete_location(account)
+    assert [removed["removedBy"] for removed in clean_up(look())["removed"]] == ["latchkey"]
+    come_back(account, access)
+
+
+def test_an_owner_that_was_being_made_while_its_grant_was_revoked_is_set_again(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    make_again(account, access, look, clean_up)
+    before = puts(account)
+
+    first = look()
+    cleaned = clean_up(first)
+
+    assert (first["orphaned"], first["deprived"], cleaned["restored"], puts(account)) == (False, True, True, before + 1)
+    assert look()["deprived"] is False
+    assert (clean_up(first), puts(account)) == (cleaned, before + 1)
+
+
+def test_an_owner_that_was_set_again_waits_for_a_grant_that_serves(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    make_again(account, access, look, clean_up)
+    first, serve = look(), account.mediatailor.at_update
+    account.mediatailor.at_update = lambda: None
+    with pytest.raises(NotYetEffective, match="was set again and has no grant yet"):
+        clean_up(first)
+
+    account.mediatailor.at_update = serve
+
+    assert clean_up(first)["restored"] is True
+
+
+def test_a_revocation_stays_open_until_its_owner_has_another_grant(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    delete_location(account)
+    first, serve = look(), account.mediatailor.at_update
+    account.mediatailor.at_update = lambda: None
+    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    with pytest.raises(NotYetEffective, match="was set again and has no grant yet"):
+        clean_up(first)
+    assert len(revocations().open()) == 1
+
+    account.mediatailor.at_update = serve
+    cleaned = clean_up(first)
+
+    assert (len(cleaned["removed"]), cleaned["restored"], revocations().open()) == (1, True, [])
+
+
+@pytest.mark.parametrize("noted", [False, True], ids=["never noted", "noted as orphaned"])
+def test_a_grant_that_somebody_else_took_is_not_given_back(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, noted: bool
+) -> None:
+    [grant] = grants(account, access.key)
+    if noted:
+        delete_location(account)
+    first = look()
+    account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
+    clean_up(first)
+    come_back(account, access)
+
+    assert look()["deprived"] is False
+
+
+def test_what_takes_the_grant_of_an_owner_that_was_long_served_is_not_latchkey(
+    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    make_again(account, access, look, clean_up)
+    clean_up(look())
+    monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
+    look()
+
+    [grant] = grants(account, access.key)
+    account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
+
+    assert look()["deprived"] is False
+
+
+def test_the_sweep_finds_an_owner_whose_grant_latchkey_took(
+    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    make_again(account, access, look, clean_up)
+    assert swept() == [ACCESS]
+
+    clean_up(look())
+    assert swept() == []
+
+    # It is looked at once more, when KMS cannot list the former grant any longer.
+    monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
+    assert swept() == [ACCESS]
+    look()
+    assert swept() == []
