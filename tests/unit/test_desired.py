@@ -64,6 +64,21 @@ def test_the_origin_is_known_by_its_host_alone() -> None:
     assert desired({"resource.baseUrl": "https://Origin.Example.com:8443/vod"}).origin_host == "origin.example.com"
 
 
+@pytest.mark.parametrize(
+    ("changes", "arn", "is_it"),
+    [
+        ({}, SECRET_ARN, True),
+        ({}, SECRET_ARN[:-6] + "QwErTy", True),
+        ({}, SECRET_ARN.replace("sports", "news"), False),
+        ({}, EXISTING_ARN, False),
+        ({}, None, False),
+        (EXISTING, EXISTING_ARN, True),
+    ],
+)
+def test_its_secret_is_known_by_its_name_whatever_the_suffix(changes: dict[str, Any], arn: str | None, is_it: bool) -> None:
+    assert desired(changes).is_secret(arn) is is_it
+
+
 def test_a_resource_of_one_access_carries_its_id_and_a_shared_one_does_not() -> None:
     wanted = desired(FULL)
     assert wanted.tags(shared=True) == {"team": "sports", "latchkey:managed-by": "latchkey", "latchkey:request": "request-1"}

@@ -18,6 +18,7 @@ from latchkey.grants import (
     SecretSight,
     Sight,
     decide,
+    is_by_secret,
     is_served,
     judge,
     kind_of,
@@ -417,3 +418,12 @@ def test_an_owner_that_could_read_is_served_by_a_grant_or_not(
     sight = Sight(CREATED, OwnerSight(True, named, ""), {SECRET_ARN: secret}, grants)
 
     assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN) is served
+
+
+@pytest.mark.parametrize("secret", [replace(SECRET, exists=False), replace(SECRET, admits=False)], ids=["gone", "shut"])
+def test_what_a_secret_took_away_is_told_from_what_an_owner_did(secret: SecretSight) -> None:
+    by_secret = judge(GRANT, OWNER, replace(LIVES, secrets={SECRET_ARN: secret}), PLACE)
+    by_owner = judge(GRANT, OWNER, GONE, PLACE)
+
+    assert (by_secret.verdict, is_by_secret(by_secret.reason)) == ("orphaned", True)
+    assert (by_owner.verdict, is_by_secret(by_owner.reason)) == ("orphaned", False)

@@ -61,6 +61,14 @@ class Aws:
             told = {"ResourcePolicy": json.dumps(policy)} if policy else {}
             self._stubs["secretsmanager"].add_response("get_resource_policy", told, {"SecretId": asked})
 
+    def versions(self, *keys: str) -> None:
+        """The versions of the secret: the current one under these keys, and one before it."""
+        listed = [
+            {"VersionId": "1" * 32, "VersionStages": ["AWSPREVIOUS"], "KmsKeyIds": ["alias/former"]},
+            {"VersionId": "2" * 32, "VersionStages": ["AWSCURRENT"]} | ({"KmsKeyIds": [*keys]} if keys else {}),
+        ]
+        self._stubs["secretsmanager"].add_response("list_secret_version_ids", {"Versions": listed}, {"SecretId": SECRET_ARN})
+
     def alias(self, alias: str) -> None:
         self._stubs["kms"].add_response(
             "describe_key",
@@ -101,6 +109,7 @@ def test_a_look_holds_grants_owner_and_secret(aws: Aws) -> None:
     aws.grants(KEY_ARN, _grant())
     aws.location(SECRET_ARN)
     aws.secret()
+    aws.versions(KEY_ARN)
 
     sight = aws.looking.look(SUBJECT, [KEY_ARN])
 
@@ -124,6 +133,7 @@ def test_the_key_that_the_secret_came_under_is_listed_as_well(aws: Aws) -> None:
     aws.grants(KEY_ARN, _grant())
     aws.location(SECRET_ARN)
     aws.secret(KmsKeyId=OTHER_KEY)
+    aws.versions(OTHER_KEY, KEY_ARN)
     aws.grants(OTHER_KEY, _grant() | {"GrantId": "g-2"})
 
     sight = aws.looking.look(SUBJECT, [KEY_ARN])
@@ -131,11 +141,27 @@ def test_the_key_that_the_secret_came_under_is_listed_as_well(aws: Aws) -> None:
     assert [(grant.grant_id, grant.key_arn) for grant in sight.grants] == [("g-1", KEY_ARN), ("g-2", OTHER_KEY)]
 
 
+@pytest.mark.parametrize(("keys", "opens"), [((KEY_ARN,), KEY_ARN), ((OTHER_KEY, KEY_ARN), OTHER_KEY), ((), OTHER_KEY)])
+def test_a_secret_is_under_the_key_that_opens_its_current_version(aws: Aws, keys: tuple[str, ...], opens: str) -> None:
+    """The key that the secret tells is that of its next version, if whoever moved it could not decrypt this one."""
+    aws.secret(KmsKeyId=OTHER_KEY)
+    aws.versions(*keys)
+
+    assert aws.looking.secrets(SUBJECT, SECRET_ARN)[SECRET_ARN].key_arn == opens
+
+
+def test_a_secret_that_is_gone_is_not_asked_for_its_versions(aws: Aws) -> None:
+    aws.secret(DeletedDate=0)
+
+    assert not aws.looking.secrets(SUBJECT, SECRET_ARN)[SECRET_ARN].exists
+
+
 def test_the_key_of_another_secret_is_not_asked_for(aws: Aws) -> None:
     """It may be one of another account, which would not answer."""
     aws.grants(KEY_ARN, _grant(EXISTING_ARN))
     aws.location(SECRET_ARN)
     aws.secret(KmsKeyId=OTHER_KEY)
+    aws.versions(OTHER_KEY)
 
     assert len(aws.looking.look(SUBJECT, [KEY_ARN]).grants) == 1
 

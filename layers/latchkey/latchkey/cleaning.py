@@ -15,7 +15,7 @@ from latchkey.accesses import Subject, subject_of
 from latchkey.aws import aws_errors
 from latchkey.documents import Document
 from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
-from latchkey.grants import Finding, Grant, Sight, Verdict, decide, is_another_secret, is_served, judge
+from latchkey.grants import Finding, Grant, Sight, Verdict, decide, is_another_secret, is_by_secret, is_served, judge
 from latchkey.looking import Looking
 from latchkey.registry import Registry
 from latchkey.revocations import Revocation, Revocations
@@ -233,7 +233,9 @@ class Cleaning:
             evidence=evidence,
             removedAt=datetime.now(UTC),
         )
-        self.revocations.end(noted, first.look_id, removed, gone=True, taken=removed.removed_by != "service")
+        # What a secret's owner took away is for that owner to give back.
+        taken = removed.removed_by != "service" and not is_by_secret(removed.reason)
+        self.revocations.end(noted, first.look_id, removed, gone=True, taken=taken)
 
     def _forget_former_keys(self, subject: Subject, access_id: str) -> None:
         record = self.registry.access(access_id)

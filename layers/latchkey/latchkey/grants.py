@@ -212,6 +212,11 @@ def is_another_secret(bound: str | None, named: str) -> bool:
     return bound is not None and ":secret:" in named and named not in (bound, without_suffix(bound))
 
 
+def is_by_secret(reason: str) -> bool:
+    """Was a grant orphaned by its secret, which was taken away from a living owner, rather than by the owner?"""
+    return reason.startswith("its secret ")
+
+
 def _judge_secret(grant: Grant, owner: Owner, sight: Sight, secret: SecretSight, arn: str) -> tuple[Verdict, str]:
     """`arn` is the secret's own: a source location may name it without the suffix, a grant never does."""
     if grant.secret_arn not in (None, arn):

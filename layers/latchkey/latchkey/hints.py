@@ -45,14 +45,14 @@ class Source:
     """One event source: the operations that are hints, where its records name what they are about, and who that is to us.
 
     `places` are tried in order, whatever the case of their members: the first that holds a text decides. `items` turns it
-    into ids of the registry's items, of accesses or of resources. `heeds_us`: whether what our own roles do is a hint, too.
+    into ids of the registry's items, of accesses or of resources. `heeds_us`: operations that are hints from us, too.
     """
 
     operations: frozenset[str]
     places: tuple[tuple[str, str], ...]
     kind: Literal["accesses", "resources"]
     items: Callable[[str, Place], Iterable[str]]
-    heeds_us: bool = False
+    heeds_us: frozenset[str] = frozenset()
 
 
 class _Record(BaseModel):
@@ -156,8 +156,8 @@ SOURCES: Final[Mapping[str, Source]] = {
         places=tuple((holder, system.configuration.named_by.lower()) for holder in ("request_parameters", "response_elements")),
         kind="accesses",
         items=partial(_access, system),
-        # An undo deletes or restores a resource and leaves its grants to the clean-up.
-        heeds_us=True,
+        # An undo deletes or restores a resource and leaves its grants to the clean-up; what we make we prove ourselves.
+        heeds_us=frozenset(name for name in system.configuration.hints if not name.startswith("Create")),
     )
     for system in SYSTEMS.values()
     if system.configuration
@@ -173,7 +173,7 @@ def read_hint(event: object, place: Place, own_roles: Collection[str]) -> Concer
     source = SOURCES.get(record.event_source)
     if source is None or record.event_name not in source.operations or record.error_code is not None:
         return None
-    if not source.heeds_us and _issuer(record.user_identity) in own_roles:
+    if record.event_name not in source.heeds_us and _issuer(record.user_identity) in own_roles:
         return None
     text = next(_texts(record, source.places), "")
     if not _NAME.fullmatch(text):
