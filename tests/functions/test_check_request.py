@@ -80,7 +80,8 @@ def test_a_secret_that_is_being_removed_is_waited_for(run: Run, account: Account
 
 
 def test_checking_twice_changes_nothing_more(run: Run, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latchkey.registry.time.time", lambda now=time.time(): now)
+    now = time.time()
+    monkeypatch.setattr("latchkey.registry.time.time", lambda: now)
     first = run("check_request", to_check(onboarding()))
     before = account.picture()
 
