@@ -85,7 +85,7 @@ def test_an_event_that_comes_twice_starts_one_clean_up(onboarding: Onboarding, c
     onboarding.mediatailor.delete_source_location(SourceLocationName=name)
 
     first = clean_ups.events(access(name))
-    until(lambda: _started(onboarding.aws) == 4, "both copies of this event, and both of the last")
+    until(lambda: _started(onboarding.aws) == 6, "both copies of this event, and both of the two last")
     assert (first, len(clean_ups.of(access(name)))) == (["DeleteSourceLocation"], 1)
 
 
