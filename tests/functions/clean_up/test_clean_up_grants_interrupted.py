@@ -1,13 +1,10 @@
 """clean_up_grants: reads that fail, calls that are refused or lost, and owners that come back."""
 
-from collections.abc import Callable
-
 import pytest
 
 from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
 from latchkey.revocations import revocations
 from tests.functions.account import Account
-from tests.functions.asking import Run
 from tests.functions.cleaning import (
     ACCESS,
     GRANT,
@@ -18,34 +15,11 @@ from tests.functions.cleaning import (
     come_back,
     crash,
     delete_location,
-    first_look,
     grants,
-    onboarded,
     puts,
     refuse,
-    second_look,
 )
 from tests.functions.test_undo_onboarding import Onboarding
-
-
-@pytest.fixture(autouse=True)
-def no_grace(stack: Callable[..., None]) -> None:
-    stack(GRACE_SECONDS="0", ALLOWED_ORIGIN_HOSTS="*")
-
-
-@pytest.fixture
-def access(run: Run, account: Account) -> Onboarding:
-    return onboarded(run, account)
-
-
-@pytest.fixture
-def look(run: Run) -> Look:
-    return lambda *keys: first_look(run, *keys)
-
-
-@pytest.fixture
-def clean_up(run: Run) -> CleanUp:
-    return lambda first: second_look(run, first)
 
 
 @pytest.mark.parametrize("operation", ["ListSourceLocations", "DescribeSourceLocation"])

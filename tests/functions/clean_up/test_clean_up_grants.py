@@ -19,35 +19,13 @@ from tests.functions.cleaning import (
     by_token,
     come_back,
     delete_location,
-    first_look,
     grants,
     onboarded,
     refuse,
-    second_look,
 )
 from tests.functions.test_undo_onboarding import Onboarding
 
 READING = {"Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}, "Action": "secretsmanager:GetSecretValue"}
-
-
-@pytest.fixture(autouse=True)
-def no_grace(stack: Callable[..., None]) -> None:
-    stack(GRACE_SECONDS="0", ALLOWED_ORIGIN_HOSTS="*")
-
-
-@pytest.fixture
-def access(run: Run, account: Account) -> Onboarding:
-    return onboarded(run, account)
-
-
-@pytest.fixture
-def look(run: Run) -> Look:
-    return lambda *keys: first_look(run, *keys)
-
-
-@pytest.fixture
-def clean_up(run: Run) -> CleanUp:
-    return lambda first: second_look(run, first)
 
 
 def told(first: dict[str, Any]) -> list[tuple[str, str]]:

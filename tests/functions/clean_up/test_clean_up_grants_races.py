@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +16,6 @@ from latchkey.revocations import revocations
 from latchkey.settings import settings
 from latchkey.sweeping import Sweep
 from tests.functions.account import Account
-from tests.functions.asking import Run
 from tests.functions.cleaning import (
     ACCESS,
     CleanUp,
@@ -27,11 +25,8 @@ from tests.functions.cleaning import (
     come_back,
     crash,
     delete_location,
-    first_look,
     grants,
-    onboarded,
     puts,
-    second_look,
 )
 from tests.functions.test_undo_onboarding import Onboarding
 
@@ -56,26 +51,6 @@ def swept() -> list[str]:
     Sweep(settings(), registry(), revocations(), looking, machines, "clean-up", "end-request")("event-1")
     accesses: list[str] = machines.accesses
     return accesses
-
-
-@pytest.fixture(autouse=True)
-def no_grace(stack: Callable[..., None]) -> None:
-    stack(GRACE_SECONDS="0", ALLOWED_ORIGIN_HOSTS="*")
-
-
-@pytest.fixture
-def access(run: Run, account: Account) -> Onboarding:
-    return onboarded(run, account)
-
-
-@pytest.fixture
-def look(run: Run) -> Look:
-    return lambda *keys: first_look(run, *keys)
-
-
-@pytest.fixture
-def clean_up(run: Run) -> CleanUp:
-    return lambda first: second_look(run, first)
 
 
 @pytest.fixture
