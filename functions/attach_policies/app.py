@@ -1,4 +1,4 @@
-"""Attaches what lets the service read: our statements in the key policy and in the secret's resource policy."""
+"""Attaches what lets the service read: our statements in both policies, and the role of a service that assumes one."""
 
 from latchkey import aws
 from latchkey.desired import desire
@@ -11,15 +11,16 @@ from latchkey.steps import step
 
 
 class AttachPoliciesInput(Document):
-    """The request, its key and the ARN of its secret."""
+    """The request, its key and the ARN of its secret, if it has one."""
 
     request: AnyOnboarding
     key: Ensured
-    secret_arn: str
+    secret_arn: str | None
 
 
 @step(AttachPoliciesInput)
 def lambda_handler(event: AttachPoliciesInput) -> Ensured:
-    """Merges our statements into both policies, losing no foreign one, then has an adopted secret under the key."""
+    """Merges our statements into both policies, losing none of others, has the secret under the key, and makes the role."""
     desired = desire(event.request, settings())
-    return ensure_policies(desired, event.key, event.secret_arn, aws.kms_once(), aws.secretsmanager_once(), registry())
+    clients = (aws.kms_once(), aws.secretsmanager_once(), aws.iam())
+    return ensure_policies(desired, event.key, event.secret_arn, *clients, registry())

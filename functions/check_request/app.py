@@ -1,7 +1,8 @@
 """Checks a request against what exists and what the stack allows."""
 
 from latchkey import aws
-from latchkey.preconditions import Checked, CheckRequestInput, Look, check_request
+from latchkey.checking import Checked, CheckRequestInput, check_request
+from latchkey.preconditions import Look
 from latchkey.registry import registry
 from latchkey.settings import settings
 from latchkey.steps import step

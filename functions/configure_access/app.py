@@ -22,4 +22,4 @@ class ConfigureAccessInput(Document):
 def lambda_handler(event: ConfigureAccessInput) -> Ensured:
     """Creates or updates the resource, keeping its other settings; the service makes its grant with this role's permission."""
     desired = desire(event.request, settings())
-    return ensure_configured(desired, event.key, event.secret_arn, aws.kms(), aws.client_of, registry())
+    return ensure_configured(desired, event.key, event.secret_arn, aws.kms(), aws.iam(), aws.client_of, registry())

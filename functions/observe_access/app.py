@@ -17,4 +17,5 @@ class ObserveAccessInput(Document):
 @step(ObserveAccessInput)
 def lambda_handler(event: ObserveAccessInput) -> Observation:
     """Changes nothing."""
-    return observe_state(event.access_id, settings(), registry(), aws.kms(), aws.secretsmanager(), aws.client_of)
+    clients = (aws.kms(), aws.secretsmanager(), aws.iam(), aws.client_of)
+    return observe_state(event.access_id, settings(), registry(), *clients)

@@ -11,16 +11,17 @@ from latchkey.validation import Validated, validate_access
 
 
 class ValidateAccessInput(Document):
-    """The request and the ARNs of its key and secret."""
+    """The request and the ARNs of its key and secret; `confirms` says that its owner has configured the resource."""
 
     request: AnyOnboarding
     key_arn: str
-    secret_arn: str
+    secret_arn: str | None
+    confirms: bool = False
 
 
 @step(ValidateAccessInput)
 def lambda_handler(event: ValidateAccessInput) -> Validated:
     """Changes nothing; raises PolicyOverwritten, NotYetEffective or AccessNotEffective with the failed checks."""
     desired = desire(event.request, settings())
-    clients = (registry(), aws.kms(), aws.secretsmanager(), aws.client_of)
-    return validate_access(desired, event.key_arn, event.secret_arn, *clients)
+    clients = (registry(), aws.kms(), aws.secretsmanager(), aws.iam(), aws.client_of)
+    return validate_access(desired, event.key_arn, event.secret_arn, *clients, confirms=event.confirms)

@@ -33,6 +33,10 @@ _ONCE = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 
 # https://docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html
 SETTLING = timedelta(minutes=6)
 
+# A new role is usually known within seconds, and some services take half a minute to assume it:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+ROLE_SETTLING = timedelta(minutes=1)
+
 # The one table: the first row whose codes or statuses fit decides.
 _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]], ...] = (
     (
@@ -171,21 +175,22 @@ def aws_errors() -> Iterator[None]:
 
 
 @contextmanager
-def settling(since: datetime | None) -> Iterator[None]:
+def settling(since: datetime | None, period: timedelta = SETTLING, unready: frozenset[str] = frozenset()) -> Iterator[None]:
     """Within it, what AWS refuses or does not know counts as not yet effective while what was made at `since` may settle.
 
+    `unready` are further error codes that may mean no more than that.
     https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency
     """
     try:
         yield
     except (ClientError, BotoCoreError) as error:
         told = translate(error)
-        unknown = isinstance(error, ClientError) and (is_missing(error) or code_of(error) in _NOT_READY)
-        if is_settling(since) and (unknown or isinstance(told, AccessDenied)):
+        unknown = isinstance(error, ClientError) and (is_missing(error) or code_of(error) in _NOT_READY | unready)
+        if is_settling(since, period) and (unknown or isinstance(told, AccessDenied)):
             raise NotYetEffective(str(told)) from None
         raise told from None
 
 
-def is_settling(since: datetime | None) -> bool:
+def is_settling(since: datetime | None, period: timedelta = SETTLING) -> bool:
     """May what was made or tagged at this time still be unknown somewhere?"""
-    return since is not None and datetime.now(UTC) - since < SETTLING
+    return since is not None and datetime.now(UTC) - since < period

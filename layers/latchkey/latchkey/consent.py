@@ -53,7 +53,8 @@ class Withdrawal:
 
 def withdrawals(record: AccessRecord, kms: KMSClient, secretsmanager: SecretsManagerClient) -> Iterator[Withdrawal]:
     """What a recorded access uses without its owner's consent by now, with what Latchkey put there."""
-    key, secret = find_key(kms, record.key_arn), find_secret(secretsmanager, record.secret_arn)
+    key = find_key(kms, record.key_arn)
+    secret = find_secret(secretsmanager, record.secret_arn) if record.secret_arn else None
     if key is not None and not is_ours_or_consented(key.tags):
         yield Withdrawal("key", key.arn, _own_sids(key_policy(kms, key.arn)))
     if secret is not None and not is_ours_or_consented(secret.tags):

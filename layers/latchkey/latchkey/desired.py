@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from latchkey import policies
 from latchkey.policies import Statement
 from latchkey.requests import OnboardingRequest
+from latchkey.roles import ReaderRole
 from latchkey.settings import Place, Settings
 from latchkey.systems import SYSTEMS
-from latchkey.systems.system import Resource, System
+from latchkey.systems.system import Reading, Resource, SecretShape, System
+
+if TYPE_CHECKING:
+    from latchkey.systems.adobe_experience_platform import PartnerStatement
 
 MANAGED_BY = "latchkey:managed-by"
 REQUEST = "latchkey:request"
@@ -33,6 +37,7 @@ class Desired:
     place: Place
     configure_role_arn: str
     create_key_role_arn: str
+    reader_boundary_arn: str
 
     @property
     def access_id(self) -> str:
@@ -51,13 +56,16 @@ class Desired:
     def alias(self) -> str | None:
         """The alias by which the key is found or made; None if the request names the key by its ARN."""
         key = self.request.key
-        return None if key.arn else key.alias or f"alias/latchkey/{self.system.name}"
+        own = f"/{self.resource.name}" if self.system.key_is_exclusive else ""
+        return None if key.arn else key.alias or f"alias/latchkey/{self.system.name}{own}"
 
     @property
     def secret_name(self) -> str:
         if self.existing_secret_arn:
             return self.existing_secret_arn.split(":", 6)[6][: -len("-abcdef")]
-        return self.request.secret.name or f"latchkey/{self.system.name}/{self.resource.name}/token"
+        # What a resource may be called beyond what a secret may.
+        name = self.resource.name.replace(" ", "-")
+        return self.request.secret.name or f"latchkey/{self.system.name}/{name}/token"
 
     @property
     def existing_secret_arn(self) -> str | None:
@@ -80,6 +88,20 @@ class Desired:
         return urlsplit(getattr(self.resource, "base_url", "")).hostname
 
     @property
+    def reads_secret(self) -> bool:
+        return self.system.secret is not None
+
+    @cached_property
+    def secret_shape(self) -> SecretShape | None:
+        """The form of the secret's value, or None if the system reads none."""
+        return self.system.secret(self.resource) if self.system.secret else None
+
+    @property
+    def hands_off(self) -> bool:
+        """Is the last step, to configure the resource, left to its owner?"""
+        return not self.resource.configure
+
+    @property
     def needs_secret(self) -> bool:
         """Is there a secret to be made, rather than none or one that exists?"""
         return self.system.secret is not None and self.existing_secret_arn is None
@@ -95,19 +117,30 @@ class Desired:
         return (self.configure_role_arn, *self.request.management_roles)
 
     @property
-    def grant_name(self) -> str:
-        return self.system.reader.grant_name(self.place, self.resource.name)
+    def grant_name(self) -> str | None:
+        """The name of the grant that the service makes for this resource, or None if it makes none."""
+        granted = self.system.granted
+        return granted[0].grant_name(self.place, self.resource.name) if granted else None
+
+    @property
+    def partner_statements(self) -> tuple[PartnerStatement, ...]:
+        """What a partner asks for in the key policy, if the resource is a partner's."""
+        statements: tuple[PartnerStatement, ...] = getattr(self.resource, "partner_statements", ())
+        return statements
+
+    def role(self, key_arn: str, secret_arn: str) -> ReaderRole | None:
+        """The role through which the service reads, or None if it needs none."""
+        return self.system.reader.role(self, key_arn, secret_arn)
+
+    def reading(self, key_arn: str, secret_arn: str) -> Reading:
+        """What the resource is pointed at."""
+        role = self.role(key_arn, secret_arn)
+        return Reading(secret_arn, role.arn(self.place) if role else None)
 
     @cached_property
     def key_statements(self) -> tuple[Statement, ...]:
         """Our statements in the key policy: one for each purpose, with a list of principals."""
-        reader = self.system.reader
-        readers = (*self.managers, *self.request.secret.origin_readers)
-        return (
-            policies.grant_creation(f"{_title(reader.service)}Management", self.managers, reader.via_service(self.place)),
-            policies.decryption(readers, [self.secret_arn_pattern], self.place),
-            *self._powers.values(),
-        )
+        return (*self.system.reader.key_statements(self), *self._powers.values())
 
     @property
     def _powers(self) -> dict[str, Statement]:
@@ -140,13 +173,9 @@ class Desired:
 
     def secret_statements(self, secret_arn: str) -> tuple[Statement, ...]:
         """Our statements in the secret's resource policy."""
-        reader = self.system.reader
-        statements = [policies.service_reading(f"{_title(reader.service)}Reading", reader.principal, secret_arn)]
-        if self.request.management_roles:
-            statements.append(policies.management_reading(self.request.management_roles, secret_arn))
-        if self.request.secret.origin_readers:
-            statements.append(policies.role_reading(self.request.secret.origin_readers, secret_arn))
-        return tuple(statements)
+        readers = self.request.secret.origin_readers
+        own = self.system.reader.secret_statements(self, secret_arn)
+        return (*own, policies.role_reading(readers, secret_arn)) if readers else own
 
     def made(self, tags: Mapping[str, str]) -> bool:
         """Do a resource's tags say that this request made it?"""
@@ -159,8 +188,5 @@ class Desired:
 
 
 def desire(request: OnboardingRequest[Any], settings: Settings) -> Desired:
-    return Desired(request, settings.place, settings.configure_role_arn, settings.create_key_role_arn)
-
-
-def _title(service: str) -> str:
-    return service[0].upper() + service[1:]
+    roles = (settings.configure_role_arn, settings.create_key_role_arn)
+    return Desired(request, settings.place, *roles, settings.reader_boundary_arn)

@@ -9,7 +9,9 @@ from latchkey import policies
 from latchkey.accesses import Status
 from latchkey.desired import CONSENT, MANAGED_BY, Desired
 from latchkey.grants import serves
-from latchkey.observed import ObservedAccess
+from latchkey.observed import ObservedAccess, ObservedSecret
+from latchkey.roles import POLICY_NAME
+from latchkey.systems.readers import ServicePrincipal
 
 CONFIGURED = "resource is configured"
 
@@ -30,20 +32,20 @@ class Check:
     revokes: bool = False
 
 
-def check_access(desired: Desired, observed: ObservedAccess) -> tuple[Check, ...]:
-    """Every check of one access, passed or not, in the order in which a person would look."""
-    return (
-        *_key(desired, observed),
-        *_secret(desired, observed),
-        *_resource(desired, observed),
-        *_grants(desired, observed),
-    )
+def check_access(desired: Desired, observed: ObservedAccess, *, handed_off: bool = False) -> tuple[Check, ...]:
+    """Every check of one access, passed or not, in the order in which a person would look.
+
+    While it is `handed_off`, nothing is known of its resource.
+    """
+    read = (*_secret(desired, observed, observed.secret), *_role(desired, observed, observed.secret)) if observed.secret else ()
+    use = (*_resource(desired, observed), *_grants(desired, observed)) if not handed_off else ()
+    return (*_key(desired, observed), *read, *use)
 
 
-def state_of(desired: Desired, observed: ObservedAccess) -> tuple[Status, tuple[Check, ...]]:
+def state_of(desired: Desired, observed: ObservedAccess, *, handed_off: bool = False) -> tuple[Status, tuple[Check, ...]]:
     """The state that an access is in by what is true, and the failed checks that make it so."""
-    checks = check_access(desired, observed)
-    if desired.system.configuration is not None:
+    checks = check_access(desired, observed, handed_off=handed_off)
+    if desired.system.configuration is not None and observed.secret is not None and not handed_off:
         unmet = tuple(check for check in checks if check.name == CONFIGURED and not check.passed)
         if observed.configured is None:
             return "gone", unmet
@@ -51,7 +53,7 @@ def state_of(desired: Desired, observed: ObservedAccess) -> tuple[Status, tuple[
         if observed.configured.secret_arn not in (observed.secret.arn, observed.secret.arn[: -len("-abcdef")]):
             return "detached", unmet
     lost = tuple(check for check in checks if check.revokes and not check.passed)
-    return ("revoked" if lost else "active"), lost
+    return ("revoked" if lost else "handed-off" if handed_off else "active"), lost
 
 
 def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
@@ -69,28 +71,43 @@ def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     yield Check("key policy admits the roles", not missing, told, overwritten=True, revokes=True)
 
 
-def _secret(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
-    secret, policy = observed.secret, observed.secret_policy
-    principal = desired.system.reader.principal
+def _secret(desired: Desired, observed: ObservedAccess, secret: ObservedSecret) -> Iterator[Check]:
+    policy, reader = observed.secret_policy, desired.system.reader
     missing = policies.missing_from(policy, desired.secret_statements(secret.arn))
-    admitted = policies.admits_service(policy, principal, "secretsmanager:GetSecretValue", secret.arn)
     yield Check("secret is under the key", secret.kms_key_id == observed.key.arn, f"{secret.arn} under {secret.kms_key_id}")
     yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn, revokes=True)
     told = f"missing: {', '.join(missing) or 'nothing'}"
     # The policy of a secret in deletion is not read, and nothing is attached to it.
     yield Check("secret policy holds our statements", not missing, told, overwritten=not secret.is_being_deleted)
-    told = f"{principal} may {'' if admitted else 'not '}read {secret.arn}"
-    yield Check("secret policy admits the reader", admitted, told, revokes=True)
+    if isinstance(reader, ServicePrincipal):
+        admitted = policies.admits_service(policy, reader.principal, "secretsmanager:GetSecretValue", secret.arn)
+        told = f"{reader.principal} may {'' if admitted else 'not '}read {secret.arn}"
+        yield Check("secret policy admits the reader", admitted, told, revokes=True)
     public = policies.is_public(policy)
     told = "admits everyone" if public else "admits nobody without a condition or a name"
     yield Check("secret policy is not public", not public, told)
 
 
+def _role(desired: Desired, observed: ObservedAccess, secret: ObservedSecret) -> Iterator[Check]:
+    wanted, role = desired.role(observed.key.arn, secret.arn), observed.role
+    if wanted is None:
+        return
+    if role is None:
+        yield Check("role exists", False, f"{wanted.arn(desired.place)} does not exist", revokes=True)
+        return
+    yield Check("role trusts the service", role.trust == wanted.trust, role.arn, revokes=True)
+    told = f"boundary {role.boundary_arn}, beside {POLICY_NAME}: {', '.join(role.others) or 'nothing'}"
+    narrow = role.policy == wanted.policy and not role.others and role.boundary_arn == desired.reader_boundary_arn
+    yield Check("role reads this secret and nothing else", narrow, told)
+    told = f"refused by IAM's simulation: {', '.join(observed.refused) or 'nothing'}"
+    yield Check("role may read the secret", not observed.refused, told, settles=True, revokes=True)
+
+
 def _resource(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     configured, configuration = observed.configured, desired.system.configuration
-    if configuration is None:
+    if configuration is None or observed.secret is None:
         return
-    wanted = configuration.wanted(desired.resource, observed.secret.arn)
+    wanted = configuration.wanted(desired.resource, desired.reading(observed.key.arn, observed.secret.arn))
     wrong = sorted(name for name, value in wanted.items() if not configured or configured.settings.get(name) != value)
     evidence = f"{configured.arn}: {', '.join(wrong) + ' differ' if wrong else 'as asked'}" if configured else "does not exist"
     yield Check(CONFIGURED, not wrong, evidence)
@@ -98,7 +115,10 @@ def _resource(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
 
 
 def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
-    name, secret_arn, resource_arn = desired.grant_name, observed.secret.arn, desired.resource.arn(desired.place)
+    name, resource_arn = desired.grant_name, desired.resource.arn(desired.place)
+    if name is None or resource_arn is None or observed.secret is None:
+        return
+    secret_arn = observed.secret.arn
     live = [grant for grant in observed.grants if serves(grant, name, secret_arn, resource_arn)]
     told = f"{name}: {live[0].grant_id} on {observed.key.arn}" if live else f"{name}: none for {secret_arn}"
     stale = [f"{grant.grant_id} on {grant.key_arn}" for grant in observed.former_grants if grant.name == name]

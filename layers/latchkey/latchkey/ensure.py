@@ -10,16 +10,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from latchkey import policies, tokens
-from latchkey.aws import ClientOf, is_settling, settling
+from latchkey.aws import ROLE_SETTLING, ClientOf, is_settling, settling
 from latchkey.desired import ACCESS, MANAGED_BY, NOT_FOR_A_SHARED_KEY, Desired
 from latchkey.documents import Document
+from latchkey.ensure_role import ensure_role
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.grants import list_grants, serves
 from latchkey.observed import ObservedKey, find_key, find_key_by_tags, find_secret, key_policy, observed_key, secret_policy
 from latchkey.registry import NotedKey, Registry
 from latchkey.requests import parse_onboarding
+from latchkey.systems.system import CreatingConfiguration, Reading
 
 if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
@@ -164,19 +167,22 @@ def _version_id(request_id: str) -> str:
 def ensure_policies(
     desired: Desired,
     key: Ensured,
-    secret_arn: str,
+    secret_arn: str | None,
     kms: KMSClient,
     secretsmanager: SecretsManagerClient,
+    iam: IAMClient,
     registry: Registry,
 ) -> Ensured:
     """Puts our statements into the key policy and the secret's policy, then has the secret under the key.
 
-    In this order, so that no present reader of an adopted secret loses it on the way.
+    In this order, so that no present reader of an adopted secret loses it on the way. Without a secret it is the key alone.
+    At last the role of a service that assumes one: it would be of no use before.
     """
-    secret = find_secret(secretsmanager, secret_arn)
-    if secret is None:
+    secret = find_secret(secretsmanager, secret_arn) if secret_arn else None
+    if secret is None and secret_arn:
         raise Conflict(f"{secret_arn} has gone since the request was checked")
-    key_statements = desired.key_statements_beside(secret.arn, under_default_key=secret.kms_key_id is None)
+    from_default_key = secret is not None and secret.kms_key_id is None
+    key_statements = desired.key_statements_beside(secret.arn if secret else "", under_default_key=from_default_key)
     with settling(key.created):
         _refuse_power_over_others(desired, key, kms, registry)
         changed = _merge_into(
@@ -187,6 +193,8 @@ def ensure_policies(
             read=lambda: key_policy(kms, key.arn),
             write=lambda text: kms.put_key_policy(KeyId=key.arn, PolicyName="default", Policy=text),
         )
+        if secret is None:
+            return Ensured(arn=key.arn, changed=changed)
         changed |= _merge_into(
             f"policy of {secret.arn}",
             desired.secret_statements(secret.arn),
@@ -200,6 +208,9 @@ def ensure_policies(
         if secret.kms_key_id != key.arn:
             secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
             changed = True
+    role = desired.role(key.arn, secret.arn)
+    if role is not None:
+        changed |= ensure_role(desired, role, iam)
     return Ensured(arn=secret.arn, changed=changed)
 
 
@@ -242,7 +253,7 @@ def _others(desired: Desired, resource: str, registry: Registry) -> list[Desired
 
 
 def ensure_configured(
-    desired: Desired, key: Ensured, secret_arn: str, kms: KMSClient, client_of: ClientOf, registry: Registry
+    desired: Desired, key: Ensured, secret_arn: str, kms: KMSClient, iam: IAMClient, client_of: ClientOf, registry: Registry
 ) -> Ensured:
     """Points the resource at the secret, unless it is and its service holds the grant on this key already.
 
@@ -251,15 +262,30 @@ def ensure_configured(
     configuration, resource = desired.system.configuration, desired.resource
     if configuration is None:
         raise Conflict(f"{desired.system.name} has no resource that an API configures")
-    arn, client = resource.arn(desired.place), client_of(configuration.service)
-    present = configuration.read(client, resource.name)
-    as_wanted = present is not None and present.settings == configuration.wanted(resource, secret_arn)
-    if as_wanted and any(serves(grant, desired.grant_name, secret_arn, arn) for grant in list_grants(kms, key.arn).grants):
+    client, reading = client_of(configuration.service), desired.reading(key.arn, secret_arn)
+    present = configuration.read(client, resource)
+    as_wanted = present is not None and present.settings == configuration.wanted(resource, reading)
+    arn = present.arn if present else resource.arn(desired.place) or desired.access_id
+    if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, kms):
         return Ensured(arn=arn, changed=False)
-    registry.note_former(desired.access_id, present.whole if present else None, key.arn)
-    with settling(key.created):
+    registry.note_former(desired.access_id, present.whole if present else None, key.arn if desired.grant_name else None)
+    role_made = _role_made(reading, iam)
+    with settling(role_made, ROLE_SETTLING, configuration.unready) if role_made else settling(key.created):
         if present is not None:
-            configuration.update(client, resource, secret_arn, present)
-        elif not configuration.create(client, resource, secret_arn, desired.tags()):
+            configuration.update(client, resource, reading, present)
+        elif not isinstance(configuration, CreatingConfiguration):
+            raise Conflict(f"{desired.access_id} has gone since the request was checked")
+        elif not configuration.create(client, resource, reading, desired.tags()):
             raise TransientAwsError(f"{arn} has just been made")
     return Ensured(arn=arn, changed=True)
+
+
+def _is_granted(desired: Desired, key_arn: str, secret_arn: str, resource_arn: str, kms: KMSClient) -> bool:
+    """Does the service hold the grant it needs, if it needs one?"""
+    name = desired.grant_name
+    return name is None or any(serves(grant, name, secret_arn, resource_arn) for grant in list_grants(kms, key_arn).grants)
+
+
+def _role_made(reading: Reading, iam: IAMClient) -> datetime | None:
+    """When the role was made by which the service reads, if it does so by a role."""
+    return iam.get_role(RoleName=reading.role_arn.rsplit("/", 1)[1])["Role"]["CreateDate"] if reading.role_arn else None

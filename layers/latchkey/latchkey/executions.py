@@ -28,6 +28,7 @@ class ExecutionInput(Document):
     system: str | None = None
     access_id: str | None = None
     request: AnyOnboarding | None = None
+    confirms: bool = False
     problems: tuple[dict[str, str], ...] = ()
 
 
@@ -50,6 +51,7 @@ class EndedExecution(Document):
     system: str | None
     access_id: str | None
     request: dict[str, Any] | None
+    confirms: bool
     key_arn: str | None
     secret_arn: str | None
     caught: CaughtError
@@ -79,6 +81,7 @@ def read_execution(execution_arn: str, stepfunctions: SFNClient, registry: Regis
         system=asked.system,
         accessId=asked.access_id,
         request=asked.request.wire if asked.request else None,
+        confirms=asked.confirms,
         keyArn=recorded.key_arn if recorded else None,
         secretArn=recorded.secret_arn if recorded else None,
         caught=CaughtError(Error=ExecutionEnded.__name__, Cause=cause),

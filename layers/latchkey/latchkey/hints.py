@@ -151,16 +151,17 @@ SOURCES: Final[Mapping[str, Source]] = {
         items=_key,
     ),
 } | {
-    f"{system.configuration.service}.amazonaws.com": Source(
-        operations=system.configuration.hints,
-        places=tuple((holder, system.configuration.named_by.lower()) for holder in ("request_parameters", "response_elements")),
+    f"{configuration.service}.amazonaws.com": Source(
+        operations=configuration.hints,
+        places=tuple((holder, configuration.named_by.lower()) for holder in ("request_parameters", "response_elements")),
         kind="accesses",
         items=partial(_access, system),
         # An undo deletes or restores a resource and leaves its grants to the clean-up; what we make we prove ourselves.
-        heeds_us=frozenset(name for name in system.configuration.hints if not name.startswith("Create")),
+        heeds_us=frozenset(name for name in configuration.hints if not name.startswith("Create")),
     )
     for system in SYSTEMS.values()
-    if system.configuration
+    if system.granted
+    for _, configuration in [system.granted]
 }
 
 

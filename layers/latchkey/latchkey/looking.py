@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
-    from latchkey.systems.system import Configuration, System
+    from latchkey.systems.system import System
 
 
 # So a version under aws/secretsmanager tells its key.
@@ -96,17 +96,19 @@ class Looking:
 
     def listed(self, system: System) -> Mapping[str, str | None]:
         """Every resource of a system with the secret it names; complete, or it raises."""
-        configuration, client = self._configuration(system)
-        return configuration.secrets_by_name(client)
+        if system.granted is None:
+            raise TypeError(f"{system.name} has no resource that makes grants")
+        _, configuration = system.granted
+        return configuration.secrets_by_name(self.client_of(configuration.service))
 
     def owner(self, subject: Subject, listed: Mapping[str, str | None] | None = None) -> OwnerSight:
         """Whether the resource exists; that it does not counts only if a complete list lacks it as well.
 
         `listed` is such a list from just before, so that one read suffices now.
         """
-        configuration, client = self._configuration(subject.system)
+        configuration, client = subject.configuration, self.client_of(subject.configuration.service)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        found = configuration.read(client, subject.name)
+        found = configuration.read_named(client, subject.name)
         if found is not None:
             told = f"names {found.secret_arn}" if found.secret_arn else "sends no token"
             return OwnerSight(True, found.secret_arn, f"{at}: {found.arn} exists and {told}")
@@ -124,7 +126,7 @@ class Looking:
             told = f"{at}: {arn} {'is being deleted' if secret else 'does not exist'}"
             return SecretSight(False, False, None, told, arn=secret.arn if secret else None)
         policy = secret_policy(self.secretsmanager, arn)
-        service = subject.system.reader.service
+        service = subject.reader.service
         statements = tuple(policies.statements_for_service(policy, service, "secretsmanager:GetSecretValue", secret.arn))
         told = f"{at}: {secret.arn} exists, {', '.join(statements) or 'no Allow'} of its policy could admit {service}"
         return SecretSight(True, bool(statements), self._key_arn(secret.kms_key_id), told, statements, secret.arn)
@@ -153,16 +155,10 @@ class Looking:
 
     def set_again(self, subject: Subject) -> None:
         """Sets a resource to what it is set to, by which its service makes its grant again."""
-        configuration, client = self._configuration(subject.system)
-        found = configuration.read(client, subject.name)
+        configuration, client = subject.configuration, self.client_of(subject.configuration.service)
+        found = configuration.read_named(client, subject.name)
         if found is not None:
             configuration.restore(client, found.whole)
-
-    def _configuration(self, system: System) -> tuple[Configuration, Any]:
-        configuration = system.configuration
-        if configuration is None:
-            raise TypeError(f"{system.name} has no resource that makes grants")
-        return configuration, self.client_of(configuration.service)
 
     def _key_arn(self, key_id: str | None) -> str | None:
         """A secret tells its key as it was associated: by ARN, id or alias."""

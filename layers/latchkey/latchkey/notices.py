@@ -101,7 +101,7 @@ def report_clean_up(
     notices = [*_notices(report, record, registry.lost(report.access_id), irrevocable=bool(irrevocable))]
     for kind, notice in notices:
         detail = notice.model_dump_json(by_alias=True, exclude_none=True)
-        arns = [record.key_arn, record.secret_arn, record.resource_arn] if record else []
+        arns = [arn for arn in (record.key_arn, record.secret_arn, record.resource_arn) if arn] if record else []
         publish(events, bus, kind, detail, arns)
     observed = report.observed
     if record and observed and observed.status and _is_news(record, observed, registry.lost(report.access_id)):

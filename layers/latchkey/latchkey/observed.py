@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
@@ -14,8 +14,12 @@ from latchkey.desired import REQUEST
 from latchkey.errors import AccessNotEffective
 from latchkey.grants import Grant, list_grants
 from latchkey.policies import Document
+from latchkey.roles import POLICY_NAME
+from latchkey.simulation import refused_actions
+from latchkey.systems.readers import AssumedRole
 
 if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_kms.type_defs import KeyMetadataTypeDef
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
@@ -56,18 +60,36 @@ class ObservedSecret:
 
 
 @dataclass(frozen=True)
+class ObservedRole:
+    """A role as IAM tells it; `policy` is our inline policy, `others` are the names of all its other policies."""
+
+    arn: str
+    created: datetime
+    trust: Document
+    policy: Document | None
+    boundary_arn: str | None
+    others: tuple[str, ...]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
 class ObservedAccess:
-    """All that the checks of one access compare with what should be true."""
+    """All that the checks of one access compare with what should be true.
+
+    `refused` are the actions that the reader's role needs and its identity policies do not allow, as IAM simulates them.
+    """
 
     key: ObservedKey
     key_policy: Document
     rotates: bool
-    secret: ObservedSecret
+    secret: ObservedSecret | None
     secret_policy: Document | None
     configured: Configured | None
     alerts: tuple[str, ...]
     grants: tuple[Grant, ...]
     former_grants: tuple[Grant, ...] = ()
+    role: ObservedRole | None = None
+    refused: tuple[str, ...] = ()
 
 
 def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
@@ -137,31 +159,72 @@ def secret_policy(secretsmanager: SecretsManagerClient, secret_arn: str) -> Docu
     return json.loads(policy) if policy else None
 
 
+def find_role(iam: IAMClient, name: str) -> ObservedRole | None:
+    """The role of a name with its policies, or None if there is none. boto3 decodes the documents."""
+    try:
+        found = iam.get_role(RoleName=name)["Role"]
+        pages = iam.get_paginator("list_role_policies").paginate(RoleName=name)
+        inline = [policy for page in pages for policy in page["PolicyNames"]]
+        attached = iam.get_paginator("list_attached_role_policies").paginate(RoleName=name)
+        others = [policy["PolicyArn"] for page in attached for policy in page.get("AttachedPolicies", [])]
+        policy = iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME)["PolicyDocument"] if POLICY_NAME in inline else None
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    return ObservedRole(
+        arn=found["Arn"],
+        created=found["CreateDate"],
+        trust=cast("Document", found.get("AssumeRolePolicyDocument", {})),
+        policy=cast("Document | None", policy),
+        boundary_arn=found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+        others=(*(name for name in inline if name != POLICY_NAME), *others),
+        tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+    )
+
+
 def observe_access(
     desired: Desired,
     key_arn: str,
-    secret_arn: str,
+    secret_arn: str | None,
     former_key_arn: str | None,
     *,
     kms: KMSClient,
     secretsmanager: SecretsManagerClient,
+    iam: IAMClient,
     client_of: ClientOf,
 ) -> ObservedAccess:
     """Everything about one access, each thing read once. Raises AccessNotEffective if the key or the secret is gone."""
-    key, secret = find_key(kms, key_arn), find_secret(secretsmanager, secret_arn)
-    if key is None or secret is None:
+    key, secret = find_key(kms, key_arn), find_secret(secretsmanager, secret_arn) if secret_arn else None
+    if key is None or (secret is None and secret_arn):
         raise AccessNotEffective(f"{key_arn if key is None else secret_arn} does not exist")
     configuration = desired.system.configuration
     client = client_of(configuration.service) if configuration else None
-    configured = configuration.read(client, desired.resource.name) if configuration else None
+    configured = configuration.read(client, desired.resource) if configuration else None
+    wanted = desired.role(key_arn, secret_arn) if secret_arn else None
+    role = find_role(iam, wanted.name) if wanted else None
     return ObservedAccess(
         key=key,
         key_policy=key_policy(kms, key_arn),
         rotates=kms.get_key_rotation_status(KeyId=key_arn)["KeyRotationEnabled"],
         secret=secret,
-        secret_policy=None if secret.is_being_deleted else secret_policy(secretsmanager, secret_arn),
+        secret_policy=secret_policy(secretsmanager, secret.arn) if secret and not secret.is_being_deleted else None,
         configured=configured,
         alerts=configuration.alerts(client, configured.arn) if configuration and configured else (),
         grants=list_grants(kms, key_arn).grants,
         former_grants=list_grants(kms, former_key_arn).grants if former_key_arn and former_key_arn != key_arn else (),
+        role=role,
+        refused=tuple(_refused(iam, role, desired, key_arn, secret_arn)) if role and secret_arn else (),
     )
+
+
+def _refused(iam: IAMClient, role: ObservedRole, desired: Desired, key_arn: str, secret_arn: str) -> list[str]:
+    """What the role needs and may not: reading the secret, and decrypting it through Secrets Manager alone."""
+    reader = desired.system.reader
+    actions = reader.secret_actions if isinstance(reader, AssumedRole) else ()
+    context = {
+        "kms:ViaService": f"secretsmanager.{desired.place.region}.amazonaws.com",
+        "kms:EncryptionContext:SecretARN": secret_arn,
+    }
+    refused = refused_actions(iam, role.arn, actions, secret_arn)
+    return refused + refused_actions(iam, role.arn, ("kms:Decrypt",), key_arn, context)

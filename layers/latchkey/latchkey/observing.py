@@ -17,6 +17,7 @@ from latchkey.requests import parse_onboarding
 from latchkey.settings import Settings
 
 if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
@@ -41,6 +42,7 @@ def observe_state(
     registry: Registry,
     kms: KMSClient,
     secretsmanager: SecretsManagerClient,
+    iam: IAMClient,
     client_of: ClientOf,
 ) -> Observation:
     """Reads everything an access consists of; changes nothing."""
@@ -49,18 +51,28 @@ def observe_state(
         return Observation(accessId=access_id, status=None)
     desired = desire(parse_onboarding(wanted), settings)
     configuration = desired.system.configuration
+    # One that was revoked before its owner confirmed comes back as what it was.
+    handed_off = record.reached == "handed-off"
     status: Status
     lost: tuple[Check, ...]
     try:
         observed = observe_access(
-            desired, record.key_arn, record.secret_arn, None, kms=kms, secretsmanager=secretsmanager, client_of=client_of
+            desired,
+            record.key_arn,
+            record.secret_arn,
+            None,
+            kms=kms,
+            secretsmanager=secretsmanager,
+            iam=iam,
+            client_of=client_of,
         )
     except AccessNotEffective as error:
         status, lost = "revoked", (Check("key and secret exist", False, str(error)),)
-        if configuration and configuration.read(client_of(configuration.service), desired.resource.name) is None:
+        missing = configuration and configuration.read(client_of(configuration.service), desired.resource) is None
+        if missing and not handed_off:
             status, lost = "gone", (Check(CONFIGURED, False, "does not exist"),)
     else:
-        status, lost = state_of(desired, observed)
+        status, lost = state_of(desired, observed, handed_off=handed_off)
     # Nobody but the next request takes up again what was given up.
     if status == "active" and registry.is_given_up(access_id):
         status = "unmanaged"
@@ -70,7 +82,7 @@ def observe_state(
         status=status,
         version=record.version,
         lost=tuple(CheckResult(name=check.name, passed=False, evidence=check.evidence) for check in lost),
-        proposal=f"{configuration.renewal} with unchanged settings makes the service create its grant again"
-        if only_the_grant and configuration
+        proposal=f"{desired.system.granted[1].renewal} with unchanged settings makes the service create its grant again"
+        if only_the_grant and desired.system.granted
         else None,
     )

@@ -12,12 +12,13 @@ from latchkey import errors
 from latchkey.documents import Document
 from latchkey.errors import TransientAwsError
 from latchkey.registry import Registry
+from latchkey.systems.system import Handoff
 
 if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
 
 SOURCE = "latchkey"
-DetailType = Literal["Access Onboarded", "Request Rejected", "Request Failed"]
+DetailType = Literal["Access Onboarded", "Access Handed Off", "Request Rejected", "Request Failed"]
 
 
 class CheckResult(Document):
@@ -47,6 +48,7 @@ class Resources(Document):
 
     key_arn: str | None = None
     secret_arn: str | None = None
+    role_arn: str | None = None
     resource_arn: str | None = None
     grant_id: str | None = None
 
@@ -59,7 +61,7 @@ class Outcome(Document):
     outcome_id: str
     access_id: str | None = None
     system: str | None = None
-    status: Literal["active", "unchanged", "rejected", "failed"]
+    status: Literal["active", "handed-off", "unchanged", "rejected", "failed"]
     changed: bool
     checks: tuple[CheckResult, ...] = ()
     resources: Resources = Resources()
@@ -70,12 +72,30 @@ class Outcome(Document):
 
 
 class AccessOnboarded(Outcome):
-    """The access works: every check passed. `unchanged` says that it did so before the request."""
+    """The access works: every check passed. `unchanged` says that it did so before the request.
+
+    `effectDelaySeconds` is how long the service may go on with what it read before.
+    """
 
     access_id: str
     system: str
     status: Literal["active", "unchanged"]
     checks: tuple[CheckResult, ...]
+    effect_delay_seconds: int | None = None
+
+
+class AccessHandedOff(Outcome):
+    """All is made but what a person, or a template of its owner, must set: `handoff` says what.
+
+    A `Handoff Confirmed` with the access id ends it; every check but those of the resource has passed.
+    """
+
+    access_id: str
+    system: str
+    status: Literal["handed-off", "unchanged"]
+    checks: tuple[CheckResult, ...]
+    handoff: Handoff
+    effect_delay_seconds: int | None = None
 
 
 class RequestRejected(Outcome):
@@ -98,6 +118,7 @@ class RequestFailed(Outcome):
 
 OUTCOMES: dict[DetailType, type[Outcome]] = {
     "Access Onboarded": AccessOnboarded,
+    "Access Handed Off": AccessHandedOff,
     "Request Rejected": RequestRejected,
     "Request Failed": RequestFailed,
 }
@@ -153,6 +174,8 @@ class Report(Document):
     changed: bool = False
     checks: tuple[CheckResult, ...] = ()
     resources: Resources = Resources()
+    handoff: Handoff | None = None
+    effect_delay_seconds: int | None = None
     caught: CaughtError | None = None
     undone: tuple[str, ...] = ()
     whole: bool = False
@@ -173,8 +196,15 @@ def outcome_of(report: Report) -> Outcome:
         failure = {"name": report.caught.error, "message": report.caught.message}
         own = {"status": "failed", "changed": report.changed, "failure": failure, "undone": report.undone}
     else:
-        status = "active" if report.changed else "unchanged"
-        own = {"status": status, "changed": report.changed, "checks": report.checks, "resources": report.resources}
+        reached = "handed-off" if report.handoff else "active"
+        own = {
+            "status": reached if report.changed else "unchanged",
+            "changed": report.changed,
+            "checks": report.checks,
+            "resources": report.resources,
+            "effectDelaySeconds": report.effect_delay_seconds,
+            **({"handoff": report.handoff} if report.handoff else {}),
+        }
     return OUTCOMES[report.detail_type].model_validate(common | own)
 
 

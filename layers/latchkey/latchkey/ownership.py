@@ -52,7 +52,7 @@ class Ownership:
 def read_ownership(keys: Iterable[str], looking: Looking, place: Place) -> Ownership:
     """Reads everything once, pages to their end: grants by key, resources by system, each secret that a resource names."""
     found = looking.readable_grants(keys)
-    listed = {name: dict(looking.listed(system)) for name, system in SYSTEMS.items() if system.configuration}
+    listed = {name: dict(looking.listed(system)) for name, system in SYSTEMS.items() if system.granted}
     secrets: dict[str, Mapping[str, SecretSight]] = {}
     owned = tuple(_owned(found, listed, secrets, looking, place))
     return Ownership(owned, listed, found.unreadable | {arn for arn, seen in secrets.items() if not seen})
@@ -67,7 +67,7 @@ def _owned(
 ) -> Iterator[Owned]:
     """`secrets` is what was seen of each, which is filled: nothing of one that is unreadable."""
     for grant in found.grants:
-        named = [(system, system.reader.resource_of(place, grant.name)) for system in SYSTEMS.values() if system.name in listed]
+        named = [(system, system.granted[0].resource_of(place, grant.name)) for system in SYSTEMS.values() if system.granted]
         system, name = next(((system, name) for system, name in named if name), (None, None))
         if system is None or name is None:
             yield Owned(grant, _by_grantee(grant, place), "no service that Latchkey knows names its grants so")

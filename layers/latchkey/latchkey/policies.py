@@ -133,6 +133,16 @@ def default_key_rule(secret_arns: Sequence[str], place: Place) -> Statement:
     }
 
 
+def partner_use(principal: str, actions: Sequence[str]) -> Statement:
+    """What a partner's account asks for, under a Sid of our own: the partner's may be that of the owner's root statement.
+
+    https://experienceleague.adobe.com/en/docs/experience-platform/landing/governance-privacy-security/customer-managed-keys/aws/ui-set-up
+    """
+    account = principal.split(":")[4]
+    condition = {"StringEquals": {"aws:PrincipalAccount": account}}
+    return _allow(f"Partner{account}", [principal], sorted(actions), condition)
+
+
 def service_reading(purpose: str, principal: str, secret_arn: str) -> Statement:
     """Admits a service principal to the value of one secret.
 
@@ -370,10 +380,16 @@ def _could_be_service(statement: Statement, service: str) -> bool:
 
 def is_public(document: Document | None) -> bool:
     """Does an Allow admit everyone, or everyone but a few, without a condition?"""
-    return any(
-        s.get("Effect") == "Allow" and not s.get("Condition") and ("NotPrincipal" in s or _is_everyone(s))
-        for s in _statements(document or {})
-    )
+    return bool(public_statements(document))
+
+
+def public_statements(document: Document | None) -> list[str]:
+    """The Allows that admit everyone, or everyone but a few, without a condition: Sids, or places where there are none."""
+    return [
+        s.get("Sid", f"statement {at}")
+        for at, s in enumerate(_statements(document or {}))
+        if s.get("Effect") == "Allow" and not s.get("Condition") and ("NotPrincipal" in s or _is_everyone(s))
+    ]
 
 
 def _names_service(statement: Statement, principal: str) -> bool:

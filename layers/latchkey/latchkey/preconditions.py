@@ -11,20 +11,26 @@ from botocore.exceptions import ClientError
 
 from latchkey import bounds, policies
 from latchkey.aws import ClientOf, is_missing, regions, translate
-from latchkey.consent import is_ours, is_ours_or_consented, secret_rules, withdrawals
-from latchkey.desired import ACCESS, CONSENT, NOT_FOR_A_SHARED_KEY, Desired, desire
-from latchkey.documents import Document
-from latchkey.errors import AccessDenied, Conflict, InvalidRequest, Problem
-from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_secret, key_policy, secret_policy
+from latchkey.consent import is_ours, is_ours_or_consented, secret_rules
+from latchkey.desired import ACCESS, CONSENT, MANAGED_BY, NOT_FOR_A_SHARED_KEY, OURS, Desired
+from latchkey.errors import AccessDenied, Problem
+from latchkey.grants import list_grants
+from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_role, find_secret, key_policy, secret_policy
 from latchkey.registry import Registry
-from latchkey.requests import AnyOnboarding
 from latchkey.settings import Settings
+from latchkey.simulation import denied_actions, refused_actions
+from latchkey.systems import SYSTEMS
+from latchkey.systems.system import CreatingConfiguration
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
 
     from latchkey.tokens import ClientOfRegion
+
+
+# What a user of a key does with it, and what nothing but its own policies could forbid.
+_USE = ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey")
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,10 @@ class Look:
 
     def problems(self, desired: Desired) -> Iterator[Problem]:
         """Everything that speaks against a request, in no particular order; each thing is looked at once."""
-        secret = self._find_secret(desired)
+        secret = self._find_secret(desired) if desired.reads_secret else None
         yield from self._principals(desired)
+        yield from self._partners(desired)
+        yield from self._role(desired)
         try:
             key = self._find_key(desired)
             yield from self._key(desired, key, secret)
@@ -50,7 +58,8 @@ class Look:
                 raise
             key = None
             yield self._hidden_key(desired)
-        yield from self._existing_secret(desired, secret) if desired.existing_secret_arn else self._new_secret(desired, secret)
+        if desired.reads_secret:
+            yield from self._secret(desired, secret)
         if secret is not None:
             yield from self._key_move(desired, key, secret)
             yield from self._known_host(desired, secret)
@@ -72,6 +81,22 @@ class Look:
         is_here = arn is None or arn.startswith(desired.place.arn("secretsmanager", "secret:"))
         return find_secret(self.secretsmanager(desired.place.region), arn or desired.secret_name) if is_here else None
 
+    def _secret(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
+        return self._existing_secret(desired, secret) if desired.existing_secret_arn else self._new_secret(desired, secret)
+
+    def _partners(self, desired: Desired) -> Iterator[Problem]:
+        """Another account gets the key only if the stack's owner named it: whoever may put events must not choose it."""
+        for at, statement in enumerate(desired.partner_statements):
+            if statement.account not in self.settings.allowed_partner_accounts:
+                rule = "is of an account that the stack's parameter AllowedPartnerAccounts does not list"
+                yield Problem(f"resource.partnerStatements.{at}.Principal.AWS", rule)
+
+    def _role(self, desired: Desired) -> Iterator[Problem]:
+        role = desired.role("", "")
+        found = find_role(self.iam, role.name) if role else None
+        if found is not None and found.tags.get(ACCESS) != desired.access_id:
+            yield Problem("resource", f"{found.arn}, the role of this access, exists and is not Latchkey's: remove it")
+
     def _principals(self, desired: Desired) -> Iterator[Problem]:
         request = desired.request
         named = {
@@ -82,7 +107,7 @@ class Look:
         }
         for place, arns in named.items():
             for at, arn in enumerate(arns):
-                rule = self._principal_problem(arn)
+                rule = self._principal_problem(arn) or self._stranger(desired, arn) or self._powerless(desired, place, arn)
                 if rule:
                     yield Problem(f"{place}.{at}", rule)
 
@@ -102,6 +127,21 @@ class Look:
             raise
         return None if found["Arn"] == arn else "does not exist under this path"
 
+    def _stranger(self, desired: Desired, arn: str) -> str | None:
+        """Beside the partner's own statements no other account may use an exclusive key."""
+        own = arn.split(":")[4] == self.settings.place.account
+        return None if own or not desired.system.key_is_exclusive else f"must be of account {self.settings.place.account}"
+
+    def _powerless(self, desired: Desired, place: str, arn: str) -> str | None:
+        """Why the key policy alone will not let a user of the key use it: a Deny or a boundary in its own policies.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
+        """
+        if place != "key.users" or not desired.system.key_is_exclusive:
+            return None
+        denied = denied_actions(self.iam, arn, _USE, "*")
+        return f"may not use the key by its own policies: {', '.join(denied)} denied" if denied else None
+
     def _key(self, desired: Desired, key: ObservedKey | None, secret: ObservedSecret | None) -> Iterator[Problem]:
         arn = desired.request.key.arn
         place = "key.arn" if arn else "key.alias"
@@ -111,6 +151,21 @@ class Look:
             yield Problem(place, f"must be a key of account {desired.place.account} in {desired.place.region}")
         elif arn:
             yield Problem(place, "does not exist")
+        elif desired.system.key_is_exclusive:
+            yield from self._creator(desired)
+
+    def _creator(self, desired: Desired) -> Iterator[Problem]:
+        """May the function that makes keys make this one? A key for a partner is refused before it is half made."""
+        role, place = self.settings.create_key_role_arn, desired.place
+        asked = {f"aws:RequestTag/{MANAGED_BY}": OURS}
+        made = {f"aws:ResourceTag/{MANAGED_BY}": OURS}
+        refused = refused_actions(self.iam, role, ("kms:CreateKey", "kms:TagResource"), "*", asked)
+        some_key = place.arn("kms", "key/00000000-0000-0000-0000-000000000000")
+        refused += refused_actions(
+            self.iam, role, ("kms:CreateAlias", "kms:DescribeKey", "kms:EnableKeyRotation"), some_key, made
+        )
+        if refused:
+            yield Problem("key", f"cannot be made: the policies of {role} do not allow {', '.join(refused)}")
 
     def _key_rules(self, desired: Desired, key: ObservedKey, secret: ObservedSecret | None, place: str) -> Iterator[Problem]:
         if not key.customer_managed:
@@ -129,12 +184,26 @@ class Look:
         policy = key_policy(self.kms, key.arn)
         if not policies.delegates_to_iam(policy, desired.place):
             yield Problem(place, _not_delegating(desired))
+        yield from self._exclusive(desired, key, place)
         under_default_key = secret is not None and secret.kms_key_id is None
         wanted = desired.key_statements_beside(secret.arn if secret else "", under_default_key=under_default_key)
         if policies.missing_from(policy, wanted):
             yield from (Problem(place, rule) for rule in _dead_principals(policy))
         if not is_ours(key.tags) or self.registry.others(key.arn, desired.access_id):
             yield from (Problem(at, NOT_FOR_A_SHARED_KEY) for at in desired.powers_missing_from(policy))
+
+    def _exclusive(self, desired: Desired, key: ObservedKey, place: str) -> Iterator[Problem]:
+        """A key given to a partner serves one access and no other, and a key that served others never becomes one."""
+        others = self.registry.others(key.arn, desired.access_id)
+        exclusive = sorted(other for other in others if SYSTEMS[other.split("/", 1)[0]].key_is_exclusive)
+        if exclusive:
+            yield Problem(place, f"serves {', '.join(exclusive)} and nothing else: choose another alias")
+        elif desired.system.key_is_exclusive and others:
+            yield Problem(place, f"serves {', '.join(sorted(others))}, and a key of {desired.system.name} serves nothing else")
+        elif desired.system.key_is_exclusive and not others and self.registry.access(desired.access_id) is None:
+            granted = len(list_grants(self.kms, key.arn).grants)
+            if granted:
+                yield Problem(place, f"has {granted} grants, and a key of {desired.system.name} serves nothing else")
 
     def _existing_secret(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
         place, arn = "secret.value.existing.secretArn", desired.existing_secret_arn or ""
@@ -208,12 +277,30 @@ class Look:
         secret = find_secret(self.secretsmanager(region), source.secret_arn)
         yield from (Problem(place, rule) for rule in secret_rules(secret, "import"))
 
+    def _other_key(self, desired: Desired) -> Iterator[Problem]:
+        """The key of what is encrypted for good stays: https://experienceleague.adobe.com/en/docs/experience-platform/landing/governance-privacy-security/customer-managed-keys/aws/ui-set-up"""
+        record = self.registry.access(desired.access_id) if desired.system.key_is_exclusive else None
+        if record is None:
+            return
+        key = self._find_key(desired)
+        if key is None or key.arn != record.key_arn:
+            place = "key.arn" if desired.request.key.arn else "key.alias"
+            yield Problem(place, f"is another key than {record.key_arn}, which {desired.access_id} has and keeps")
+
     def _resource(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
+        yield from (Problem(f"resource.{at}", rule) for at, rule in desired.resource.misplaced(desired.place).items())
+        yield from self._other_key(desired)
         scheme = urlsplit(getattr(desired.resource, "base_url", "")).scheme
         if scheme == "http" and not self.settings.allow_http_origins:
             yield Problem("resource.baseUrl", "must be https, since the token goes with every manifest request")
         configuration = desired.system.configuration
-        present = configuration.read(self.client_of(configuration.service), desired.resource.name) if configuration else None
+        if configuration is None or desired.hands_off or desired.resource.misplaced(desired.place):
+            return
+        present = configuration.read(self.client_of(configuration.service), desired.resource)
+        if present is None and not isinstance(configuration, CreatingConfiguration):
+            yield Problem("resource", "does not exist, and Latchkey makes none: make it first, or set configure to false")
+        if present is not None:
+            yield from (Problem("resource", rule) for rule in configuration.refusals(desired.resource, present))
         request = desired.request.secret
         base_url = getattr(desired.resource, "base_url", None)
         foreign = present is not None and not is_ours_or_consented(dict(present.tags))
@@ -235,66 +322,3 @@ def _not_delegating(desired: Desired) -> str:
 def _dead_principals(policy: policies.Document) -> Iterator[str]:
     if dead := policies.deleted_principals(policy):
         yield f"its policy names principals that were deleted, so AWS takes no change of it: remove {', '.join(dead)}"
-
-
-class CheckRequestInput(Document):
-    """The input of an execution, with what the look at the values found."""
-
-    request_id: str
-    content_hash: str
-    execution_arn: str
-    system: str | None = None
-    access_id: str | None = None
-    request: AnyOnboarding | None = None
-    problems: tuple[Problem, ...] = ()
-    findings: tuple[Problem, ...] = ()
-    unreadable: bool = False
-
-
-class Checked(Document):
-    """Facts on which the state machine branches."""
-
-    access_id: str
-    needs_secret: bool
-    has_resource: bool
-    secret_arn: str | None
-
-
-def check_request(event: CheckRequestInput, look: Look) -> Checked:
-    """Claims the request id and the access, then raises InvalidRequest with every problem; at last refers to the secret."""
-    problems, registry = {*event.problems, *event.findings}, look.registry
-    try:
-        registry.claim_request(event.request_id, event.content_hash, event.execution_arn)
-    except Conflict as error:
-        raise InvalidRequest({*problems, Problem("requestId", str(error))}) from None
-    if event.request is None:
-        raise InvalidRequest(problems)
-    desired = desire(event.request, look.settings)
-    registry.begin_access(desired.access_id, event.request.wire, event.execution_arn)
-    registry.await_removal(desired.secret_resource)
-    problems.update(look.problems(desired))
-    if event.unreadable and desired.request.secret.value.source_arn and not problems:
-        rule = "the secret's value cannot be read, so its form is unknown: its key must let IAM decide on kms:Decrypt"
-        problems.add(Problem("secret.value", rule))
-    if problems:
-        raise InvalidRequest({*problems, *_unmanaged(desired, look)})
-    registry.refer(desired.secret_resource, desired.access_id)
-    return Checked(
-        accessId=desired.access_id,
-        needsSecret=desired.needs_secret,
-        hasResource=desired.system.configuration is not None,
-        secretArn=desired.existing_secret_arn,
-    )
-
-
-def _unmanaged(desired: Desired, look: Look) -> Iterator[Problem]:
-    """Gives up an access whose owner withdrew consent: nothing of it is changed any more, and what is left there is told."""
-    record = look.registry.access(desired.access_id)
-    if record is None:
-        return
-    withdrawn = [*withdrawals(record, look.kms, look.secretsmanager(desired.place.region))]
-    if withdrawn:
-        look.registry.give_up(record, [str(withdrawal) for withdrawal in withdrawn])
-    for withdrawal in withdrawn:
-        rule = f"its owner withdrew consent, so {desired.access_id} is no longer managed; left on {withdrawal}"
-        yield Problem(withdrawal.kind, rule)

@@ -7,18 +7,22 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from latchkey.documents import Document
-from latchkey.errors import InvalidRequest
+from latchkey.errors import InvalidRequest, Problem
 from latchkey.registry import Registry
-from latchkey.requests import is_request_id, parse_onboarding
+from latchkey.requests import NOTHING_HANDED_OFF, HandoffConfirmed, is_request_id, parse_confirmation, parse_onboarding
 from latchkey.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
+
+
+ONBOARDING_REQUESTED = "Onboarding Requested"
+HANDOFF_CONFIRMED = "Handoff Confirmed"
 
 
 class RequestEvent(BaseModel):
@@ -27,6 +31,7 @@ class RequestEvent(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: str
+    detail_type: Annotated[str, Field(alias="detail-type")] = ONBOARDING_REQUESTED
     detail: Any
 
 
@@ -37,8 +42,11 @@ class Received(Document):
     execution_name: str
 
 
-def execution_input(event: RequestEvent) -> dict[str, Any]:
-    """The input of the execution: the clean request, or the problems of one that cannot be read without their values."""
+def execution_input(event: RequestEvent, registry: Registry) -> dict[str, Any]:
+    """The input of the execution: the clean request, or the problems of one that cannot be read without their values.
+
+    A confirmation becomes the request that the access last fulfilled, under the confirmation's own id.
+    """
     detail = event.detail if isinstance(event.detail, Mapping) else {}
     request_id = detail["requestId"] if is_request_id(detail.get("requestId")) else event.id
     try:
@@ -48,13 +56,22 @@ def execution_input(event: RequestEvent) -> dict[str, Any]:
         return {"requestId": request_id, "contentHash": _hash(event.id), "problems": [problem]}
     if isinstance(detail.get("system"), str) and detail["system"] in SYSTEMS:
         known["system"] = detail["system"]
+    asked = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
     try:
-        request = parse_onboarding(
-            {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
-        )
+        if event.detail_type == HANDOFF_CONFIRMED:
+            return known | _confirmed(parse_confirmation(asked), registry)
+        request = parse_onboarding(asked)
     except InvalidRequest as error:
         return known | {"problems": [asdict(problem) for problem in error.problems]}
     return known | {"accessId": request.access_id, "request": request.wire}
+
+
+def _confirmed(confirmation: HandoffConfirmed, registry: Registry) -> dict[str, Any]:
+    wanted = registry.wanted_before(confirmation.access_id)
+    if wanted is None:
+        raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
+    request = wanted | {"requestId": confirmation.request_id}
+    return {"accessId": confirmation.access_id, "system": wanted["system"], "request": request, "confirms": True}
 
 
 def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNClient, state_machine_arn: str) -> Received:
@@ -63,7 +80,7 @@ def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNC
     Step Functions keeps a name for 90 days, the registry keeps the outcome.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
-    content = execution_input(event)
+    content = execution_input(event, registry)
     request_id, content_hash = content["requestId"], content["contentHash"]
     name = f"{_hash(request_id)[:32]}-{content_hash[:32]}"
     if not registry.has_outcome(request_id, content_hash):

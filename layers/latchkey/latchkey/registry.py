@@ -26,7 +26,7 @@ STALE_SECONDS = 2 * 3600
 
 _KEY_ARN = re.compile(r"arn:[^:]+:kms:[^:]+:[^:]+:key/")
 
-_RECORD = ("system", "status", "requestId", "keyArn", "secretArn", "resourceArn", "version")
+_RECORD = ("system", "status", "reached", "requestId", "keyArn", "secretArn", "resourceArn", "version")
 
 
 @dataclass(frozen=True)
@@ -175,13 +175,16 @@ class Registry:
             with suppress(ConditionFailed):  # another's unfinished undo needs the rest
                 self._table.update("access", access_id, "REMOVE running, runningSince, pending", mine, {":me": execution_arn})
 
-    def note_former(self, access_id: str, former: Mapping[str, Any] | None, key_arn: str) -> None:
+    def note_former(self, access_id: str, former: Mapping[str, Any] | None, grant_key_arn: str | None) -> None:
         """Notes what the resource was set to before this request touched it (None: it was not there); only the first counts.
 
-        From now on the service may hold a grant on the key.
+        From now on the service may hold a grant on the key, if its service makes grants.
         """
-        values = {":former": json.dumps(former), ":keys": {key_arn}}
-        self._table.update("access", access_id, "SET former = if_not_exists(former, :former) ADD grantKeys :keys", None, values)
+        values: dict[str, Any] = {":former": json.dumps(former)}
+        update = "SET former = if_not_exists(former, :former)"
+        if grant_key_arn:
+            update, values[":keys"] = f"{update} ADD grantKeys :keys", {grant_key_arn}
+        self._table.update("access", access_id, update, None, values)
 
     def grant_keys(self, access_id: str) -> frozenset[str]:
         """Every key on which the access's service may hold a grant, former ones included."""
@@ -216,7 +219,8 @@ class Registry:
         saved = replace(record, version=record.version + 1)
         item = self._table.get("access", record.access_id)
         previous = {name: str(item[name]) for name in (*_RECORD, "wanted") if name in item}
-        names = {f"#{name}": name for name in (*_wire(saved), "left", "lost")}
+        gone = [name for name in (*_RECORD, "left", "lost") if name not in _wire(saved)]
+        names = {f"#{name}": name for name in (*_wire(saved), *gone)}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": now_text()}
         values |= {":wanted": json.dumps(wanted), ":previous": json.dumps(previous)}
         values[":keys"] = _grant_keys(item) | {saved.key_arn}
@@ -226,7 +230,7 @@ class Registry:
             self._table.update(
                 "access",
                 saved.access_id,
-                f"SET {settings} REMOVE #left, #lost, unfinished ADD grantKeys :keys",
+                f"SET {settings} REMOVE {', '.join(f'#{name}' for name in gone)}, unfinished ADD grantKeys :keys",
                 "attribute_not_exists(version) OR version = :read",
                 values,
                 names,
@@ -423,19 +427,22 @@ def _access(item: Mapping[str, Any]) -> AccessRecord:
         status=item["status"],
         request_id=item["requestId"],
         key_arn=item["keyArn"],
-        secret_arn=item["secretArn"],
-        resource_arn=item["resourceArn"],
+        secret_arn=item.get("secretArn"),
+        resource_arn=item.get("resourceArn"),
+        reached=item.get("reached", "active"),
         version=int(item["version"]),
     )
 
 
 def _wire(record: AccessRecord) -> dict[str, Any]:
-    return {
+    wire = {
         "system": record.system,
         "status": record.status,
         "requestId": record.request_id,
         "keyArn": record.key_arn,
         "secretArn": record.secret_arn,
         "resourceArn": record.resource_arn,
+        "reached": record.reached,
         "version": record.version,
     }
+    return {name: value for name, value in wire.items() if value is not None}

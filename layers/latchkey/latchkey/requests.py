@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from latchkey.documents import Document, JsonKey, KeyArn, PrincipalArn, RoleArn, SecretArn
 from latchkey.errors import InvalidRequest, Problem
 from latchkey.systems import SYSTEMS
-from latchkey.systems.system import Resource, System
+from latchkey.systems.system import Resource, SecretShape, System
 
 NO_TOKEN_HERE = (
     "a token has no place in a request: import it with copyFrom or adopt its secret with existing; "
@@ -54,6 +54,8 @@ _RULES = {
 # A JSON array becomes a tuple, which is no looseness; what it holds stays strict.
 Several = Field(strict=False, max_length=50)
 
+NOTHING_HANDED_OFF = "nothing is recorded of this access: onboard it first"
+
 _REQUEST_ID = r"^[A-Za-z0-9._:-]{1,128}$"
 RequestId = Annotated[str, StringConstraints(pattern=_REQUEST_ID)]
 
@@ -77,11 +79,14 @@ def _not_reserved(value: str) -> str:
     return value
 
 
-def _within_the_system(value: int, info: ValidationInfo) -> int:
-    system: System | None = (info.context or {}).get("system")
-    if system and system.secret and not system.secret.minimum <= value <= system.secret.maximum:
-        bounds = {"low": system.secret.minimum, "high": system.secret.maximum}
-        raise PydanticCustomError("length", "must be between {low} and {high}", bounds)
+def _within_the_system(value: int | None, info: ValidationInfo) -> int | None:
+    shape: SecretShape | None = (info.context or {}).get("shape")
+    if value is None or shape is None:
+        return value
+    low, high = shape.generated
+    if not low <= value <= high:
+        rule = "must be {low}" if low == high else "must be between {low} and {high}"
+        raise PydanticCustomError("length", rule, {"low": low, "high": high})
     return value
 
 
@@ -100,9 +105,9 @@ TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{0,25
 
 
 class Generate(Document):
-    """A token made in the memory of one function; `length` in characters, within the system's bounds."""
+    """A token made in the memory of one function; `length` in characters, within the system's bounds; it has a usual one."""
 
-    length: Annotated[int, AfterValidator(_within_the_system)] = 40
+    length: Annotated[int | None, AfterValidator(_within_the_system)] = None
 
 
 class CopyFrom(Document):
@@ -193,6 +198,18 @@ class OnboardingRequest[R: Resource](Document):
     management_roles: Annotated[tuple[RoleArn, ...], Several] = ()
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_own_tags)] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _asks_for_what_the_system_knows(self) -> Self:
+        system = SYSTEMS.get(self.system)
+        if system is None:
+            return self
+        if system.secret is None and "secret" in self.model_fields_set:
+            raise PydanticCustomError("system", "must leave out secret: {system} reads none", {"system": system.name})
+        if not system.reader.knows_managers and self.management_roles:
+            rule = "must leave out managementRoles: whoever configures {system} needs nothing of key and secret"
+            raise PydanticCustomError("system", rule, {"system": system.name})
+        return self
+
     @property
     def wire(self) -> dict[str, Any]:
         """The request as it was sent."""
@@ -202,6 +219,14 @@ class OnboardingRequest[R: Resource](Document):
     def access_id(self) -> str:
         """`<system>/<kind>/<name>`: the unit of request, of record and of repair."""
         return f"{self.system}/{self.resource.kind}/{self.resource.name}"
+
+
+class HandoffConfirmed(Document):
+    """The detail of a `Handoff Confirmed` event: the owner of a resource says that it is set as an outcome asked."""
+
+    version: Literal["1"] = "1"
+    request_id: RequestId
+    access_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 ._/-]{1,1024}$")]
 
 
 class _UnknownSystem(OnboardingRequest[Any]):
@@ -217,6 +242,15 @@ ONBOARDING: Mapping[str, type[OnboardingRequest[Any]]] = {
 }
 
 
+def parse_confirmation(detail: object) -> HandoffConfirmed:
+    """The request in the detail of an event. Raises InvalidRequest as `parse_onboarding` does."""
+    try:
+        return HandoffConfirmed.model_validate(detail)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise InvalidRequest(_problem(HandoffConfirmed, item) for item in details) from None
+
+
 def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
     """The request in the detail of an event. Raises InvalidRequest with every problem, none of which repeats a value."""
     if not isinstance(detail, Mapping):
@@ -230,14 +264,23 @@ def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
         problems.add(Problem("system", rule))
         # A placeholder that the model accepts, so that only the other errors are added.
         detail = {**detail, "system": ""}
+    shape = _shape(system, detail.get("resource")) if system else None
     try:
-        request = model.model_validate(detail, context={"system": system})
+        request = model.model_validate(detail, context={"shape": shape})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         raise InvalidRequest(problems | {_problem(model, item) for item in details}) from None
     if problems:
         raise InvalidRequest(problems)
     return request
+
+
+def _shape(system: System, resource: object) -> SecretShape | None:
+    """The shape of the secret for the resource that is asked for, or None if that is no resource."""
+    try:
+        return system.secret(system.resource.model_validate(resource)) if system.secret else None
+    except ValidationError:
+        return None
 
 
 def _problem(model: type[Document], error: ErrorDetails) -> Problem:

@@ -35,6 +35,7 @@ class Settings(BaseModel):
     allowed_partner_accounts: tuple[str, ...]
     configure_role_arn: str
     create_key_role_arn: str
+    reader_boundary_arn: str
     grace_seconds: int
     onboard_state_machine_arn: str = ""
     clean_up_state_machine_arn: str = ""
@@ -57,6 +58,7 @@ def settings() -> Settings:
         allowed_origin_hosts=_list(env["ALLOWED_ORIGIN_HOSTS"]),
         configure_role_arn=env["CONFIGURE_ROLE_ARN"],
         create_key_role_arn=env["CREATE_KEY_ROLE_ARN"],
+        reader_boundary_arn=env["READER_BOUNDARY_ARN"],
         grace_seconds=int(env["GRACE_SECONDS"]),
         onboard_state_machine_arn=env.get("ONBOARD_STATE_MACHINE_ARN", ""),
         clean_up_state_machine_arn=env.get("CLEAN_UP_STATE_MACHINE_ARN", ""),

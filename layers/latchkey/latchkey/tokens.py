@@ -1,10 +1,8 @@
-"""The only module that holds a token: it makes, copies and judges values, and lets none of them out in what it raises."""
+"""Makes, copies and judges secrets' values, and lets none of them out in what it raises; else only forms sees a token."""
 
 from __future__ import annotations
 
 import json
-import secrets
-import string
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 type ClientOfRegion = Callable[[str], SecretsManagerClient]
-
-_ALPHABET = string.ascii_letters + string.digits
 
 # Absent, being deleted, without consent, or under a key that is off: the look at the secret itself tells which.
 _UNREADABLE = {
@@ -41,11 +37,11 @@ class Findings(Document):
 
 
 def generated_value(desired: Desired) -> str:
-    """A new secret's value: letters and digits, as many as the request asks for, from the system's randomness."""
-    generate = desired.request.secret.value.generate
+    """A new secret's value, in the system's form and of the length the request asks for."""
+    generate, shape = desired.request.secret.value.generate, _shape(desired)
     if generate is None:
         raise Conflict("the secret to be used has gone since the request was checked")
-    return compose(desired, "".join(secrets.choice(_ALPHABET) for _ in range(generate.length)))
+    return compose(desired, shape.form.make(generate.length or shape.usual_length))
 
 
 def copied_token(desired: Desired, client_of_region: ClientOfRegion) -> str | None:
@@ -55,15 +51,18 @@ def copied_token(desired: Desired, client_of_region: ClientOfRegion) -> str | No
         return None
     text = read_value(client_of_region(_region(source.secret_arn)), source.secret_arn)
     token = _member(text, source.key) if source.key else text
-    rule = _rule_broken(_shape(desired), token, "copyFrom.key")
+    rule = _rule_broken(_shape(desired), token, "that copyFrom.key names")
     if rule or token is None:
         raise InvalidRequest([Problem("secret.value.copyFrom", rule or "")])
     return token
 
 
 def compose(desired: Desired, token: str, present: str = "{}") -> str:
-    """The secret's value: the present JSON object with the member the system looks up set to the token."""
-    return json.dumps(json.loads(present) | {_shape(desired).member(desired.resource): token})
+    """The secret's value: the token alone, or the present JSON object with the member the system looks up set to the token."""
+    shape = _shape(desired)
+    if shape.member is None:
+        return token
+    return json.dumps(({} if shape.exclusive else json.loads(present)) | {shape.member: token})
 
 
 def check_value(desired: Desired, client_of_region: ClientOfRegion) -> Findings:
@@ -71,23 +70,17 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> Findings:
 
     A value that cannot be read gives no problem here: why it cannot is told by the look at the secret itself.
     """
-    shape = desired.system.secret
+    shape = desired.secret_shape
     if shape is None:
         return Findings(findings=())
     request = desired.request.secret.value
-    member = shape.member(desired.resource)
-    key: str | None
+    place, secret, key, exclusive = "secret.name", desired.secret_name, shape.member, shape.exclusive
+    named_by = "that resource.secretKey names" if hasattr(desired.resource, "secret_key") else f"{shape.member}"
     if request.copy_from is not None:
-        place, secret, key, named_by = (
-            "secret.value.copyFrom",
-            request.copy_from.secret_arn,
-            request.copy_from.key,
-            "copyFrom.key",
-        )
+        place, secret, key, exclusive = "secret.value.copyFrom", request.copy_from.secret_arn, request.copy_from.key, False
+        named_by = "that copyFrom.key names"
     elif request.existing is not None:
-        place, secret, key, named_by = "secret.value.existing", request.existing.secret_arn, member, "resource.secretKey"
-    else:
-        place, secret, key, named_by = "secret.name", desired.secret_name, member, "resource.secretKey"
+        place, secret = "secret.value.existing", request.existing.secret_arn
     region = _region(secret) if request.source_arn else desired.place.region
     try:
         text = read_value(client_of_region(region), secret)
@@ -96,6 +89,8 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> Findings:
             raise
         return Findings(findings=(), unreadable=True)
     rule = _rule_broken(shape, _member(text, key) if key else text, named_by)
+    if rule is None and exclusive and len(json.loads(text)) > 1:
+        rule = f"the secret must hold the member {shape.member} and no other"
     return Findings(findings=(Problem(place, rule),) if rule else ())
 
 
@@ -105,9 +100,9 @@ def read_value(secretsmanager: SecretsManagerClient, secret: str) -> str:
 
 
 def _shape(desired: Desired) -> SecretShape:
-    if desired.system.secret is None:
+    if desired.secret_shape is None:
         raise Conflict(f"{desired.system.name} reads no secret")
-    return desired.system.secret
+    return desired.secret_shape
 
 
 def _member(text: str, key: str) -> str | None:
@@ -123,10 +118,11 @@ def _member(text: str, key: str) -> str | None:
 def _rule_broken(shape: SecretShape, token: str | None, named_by: str) -> str | None:
     """The name of the member is not repeated: a hurried sender may have put the token there."""
     if token is None:
-        return f"the secret must be a JSON object with the text member that {named_by} names"
+        return f"the secret must be a JSON object with the text member {named_by}"
     if not shape.minimum <= len(token) <= shape.maximum:
-        return f"the token must be {shape.minimum} to {shape.maximum} characters long"
-    return None
+        several = f"{shape.minimum} to {shape.maximum}" if shape.minimum < shape.maximum else str(shape.minimum)
+        return f"the token must be {several} characters long"
+    return None if shape.form.holds(token) else f"the token {shape.form.rule}"
 
 
 def _region(secret_arn: str) -> str:

@@ -9,18 +9,29 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from latchkey import policies
+from latchkey import ensure_role, policies
 from latchkey.accesses import AccessRecord
 from latchkey.aws import ClientOf, is_missing
-from latchkey.desired import Desired, desire
+from latchkey.desired import ACCESS, Desired, desire
 from latchkey.documents import Document
-from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_key_by_tags, find_secret, key_policy, secret_policy
+from latchkey.observed import (
+    ObservedKey,
+    ObservedSecret,
+    find_key,
+    find_key_by_tags,
+    find_role,
+    find_secret,
+    key_policy,
+    secret_policy,
+)
 from latchkey.policies import Statement
 from latchkey.registry import NotedKey, Registry
 from latchkey.requests import parse_onboarding
 from latchkey.settings import Settings
+from latchkey.systems.system import CreatingConfiguration
 
 if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
@@ -44,6 +55,7 @@ class Undo:
     registry: Registry
     kms: KMSClient
     secretsmanager: SecretsManagerClient
+    iam: IAMClient
     client_of: ClientOf
 
     def __call__(self, desired: Desired, execution_arn: str) -> Undone:
@@ -58,7 +70,9 @@ class Undo:
         self.registry.restore_access(desired.access_id, desired.request.request_id)
         record = self.registry.access(desired.access_id)
         self._resource(desired)
-        self._secret(desired, record)
+        if desired.reads_secret:
+            self._role(desired, record)
+            self._secret(desired, record)
         self._key(desired, record)
         return Undone(undone=self.registry.undone(desired.access_id))
 
@@ -68,16 +82,32 @@ class Undo:
         if not touched or configuration is None:
             return
         client = self.client_of(configuration.service)
-        present = configuration.read(client, desired.resource.name)
+        present = configuration.read(client, desired.resource)
         # What names another secret by now somebody else has set since.
         if present is None or present.whole == former or not desired.is_secret(present.secret_arn):
             return
         if former is not None:
             self._tell(desired, f"{present.arn} has its former settings")
             configuration.restore(client, former)
-        elif desired.made(present.tags):
+        elif isinstance(configuration, CreatingConfiguration) and desired.made(present.tags):
             self._tell(desired, f"{present.arn} is deleted")
             configuration.delete(client, desired.resource)
+
+    def _role(self, desired: Desired, record: AccessRecord | None) -> None:
+        """The role belongs to this access alone: it goes, or is again what the access had before."""
+        wanted = desired.role("", "")
+        role = find_role(self.iam, wanted.name) if wanted else None
+        if wanted is None or role is None or role.tags.get(ACCESS) != desired.access_id:
+            return
+        before = self.registry.wanted_before(desired.access_id)
+        if record is not None and record.secret_arn and before is not None:
+            former = desire(parse_onboarding(before), self.settings).role(record.key_arn, record.secret_arn)
+            if former and not ensure_role.is_as_wanted(role, former, desired.reader_boundary_arn):
+                self._tell(desired, f"{role.arn} is as it was")
+                ensure_role.mend_role(role, former, self.iam, desired.reader_boundary_arn)
+        elif desired.made(role.tags):
+            self._tell(desired, f"{role.arn} is deleted")
+            ensure_role.delete_role(wanted.name, self.iam)
 
     def _secret(self, desired: Desired, record: AccessRecord | None) -> None:
         secret = find_secret(self.secretsmanager, desired.existing_secret_arn or desired.secret_name)
@@ -130,6 +160,8 @@ class Undo:
 
     def _holds_secret(self, desired: Desired, key: ObservedKey) -> bool:
         """Is a secret that this request did not make under the key by now? The move stays, so the key must."""
+        if not desired.reads_secret:
+            return False
         secret = find_secret(self.secretsmanager, desired.existing_secret_arn or desired.secret_name)
         return secret is not None and not secret.is_being_deleted and secret.kms_key_id == key.arn
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from latchkey.accesses import AccessRecord
 from latchkey.aws import ClientOf
@@ -12,51 +12,80 @@ from latchkey.documents import Document
 from latchkey.drift import check_access
 from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten
 from latchkey.grants import serves
-from latchkey.observed import observe_access
+from latchkey.observed import ObservedAccess, observe_access
 from latchkey.outcomes import CheckResult, Resources
 from latchkey.registry import Registry
+from latchkey.systems.system import Handoff, Reading
 
 if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
 class Validated(Document):
-    """Every check, all passed, and what serves the access."""
+    """Every check, all passed, what serves the access, and what is left to its owner, if anything is."""
 
+    detail_type: Literal["Access Onboarded", "Access Handed Off"]
+    status: Literal["active", "handed-off"]
     checks: tuple[CheckResult, ...]
     resources: Resources
+    handoff: Handoff | None = None
+    effect_delay_seconds: int | None = None
 
 
 def validate_access(
     desired: Desired,
     key_arn: str,
-    secret_arn: str,
+    secret_arn: str | None,
     registry: Registry,
     kms: KMSClient,
     secretsmanager: SecretsManagerClient,
+    iam: IAMClient,
     client_of: ClientOf,
+    *,
+    confirms: bool = False,
 ) -> Validated:
-    """Raises with the failed checks what may mend them: PolicyOverwritten, NotYetEffective, or else AccessNotEffective."""
+    """Raises with the failed checks what may mend them: PolicyOverwritten, NotYetEffective, or else AccessNotEffective.
+
+    Of a resource that its owner configures nothing is known until the owner `confirms` it.
+    """
     former = registry.access(desired.access_id)
     former_key_arn = former.key_arn if former else None
     observed = observe_access(
-        desired, key_arn, secret_arn, former_key_arn, kms=kms, secretsmanager=secretsmanager, client_of=client_of
+        desired, key_arn, secret_arn, former_key_arn, kms=kms, secretsmanager=secretsmanager, iam=iam, client_of=client_of
     )
-    checks = check_access(desired, observed)
+    hands_off = desired.hands_off and not confirms
+    checks = check_access(desired, observed, handed_off=hands_off)
     failed = [check for check in checks if not check.passed]
     if failed:
         told = json.dumps({"failed": [{"check": check.name, "evidence": check.evidence} for check in failed]})
         if any(check.overwritten for check in failed):
             raise PolicyOverwritten(told)
         raise NotYetEffective(told) if all(check.settles for check in failed) else AccessNotEffective(told)
-    resource_arn = desired.resource.arn(desired.place)
-    grant = next((g for g in observed.grants if serves(g, desired.grant_name, secret_arn, resource_arn)), None)
+    stays = former is not None and former.reached == "active" and (former.key_arn, former.secret_arn) == (key_arn, secret_arn)
+    reading = desired.reading(key_arn, secret_arn) if secret_arn else None
     return Validated(
+        detailType="Access Handed Off" if hands_off else "Access Onboarded",
+        status="handed-off" if hands_off and not stays else "active",
         checks=tuple(CheckResult(name=check.name, passed=check.passed, evidence=check.evidence) for check in checks),
-        resources=Resources(
-            keyArn=key_arn, secretArn=secret_arn, resourceArn=resource_arn, grantId=grant.grant_id if grant else None
-        ),
+        resources=_resources(desired, observed, key_arn, reading),
+        handoff=desired.system.handoff(desired.resource, reading, key_arn, desired.place) if hands_off else None,
+        effectDelaySeconds=desired.system.effect_delay_seconds,
+    )
+
+
+def _resources(desired: Desired, observed: ObservedAccess, key_arn: str, reading: Reading | None) -> Resources:
+    resource_arn = desired.resource.arn(desired.place) or (observed.configured.arn if observed.configured else None)
+    name = desired.grant_name
+    grants = observed.grants if name and reading and resource_arn else ()
+    serving = (g.grant_id for g in grants if serves(g, name or "", reading.secret_arn if reading else "", resource_arn or ""))
+    return Resources(
+        keyArn=key_arn,
+        secretArn=reading.secret_arn if reading else None,
+        roleArn=reading.role_arn if reading else None,
+        resourceArn=resource_arn,
+        grantId=next(serving, None),
     )
 
 
@@ -67,20 +96,23 @@ class Recorded(Document):
     version: int
 
 
-def record_access(desired: Desired, key_arn: str, secret_arn: str, registry: Registry) -> Recorded:
-    """Records a validated access as active, unless this request has done so."""
+def record_access(
+    desired: Desired, resources: Resources, status: Literal["active", "handed-off"], registry: Registry
+) -> Recorded:
+    """Records a validated access, unless this request has done so."""
     found = registry.access(desired.access_id)
     wanted = AccessRecord(
         access_id=desired.access_id,
         system=desired.system.name,
-        status="active",
+        status=status,
+        reached=status,
         request_id=desired.request.request_id,
-        key_arn=key_arn,
-        secret_arn=secret_arn,
-        resource_arn=desired.resource.arn(desired.place),
+        key_arn=resources.key_arn or "",
+        secret_arn=resources.secret_arn,
+        resource_arn=resources.resource_arn,
         version=found.version if found else 0,
     )
-    if desired.origin_host:
-        registry.add_origin_host(secret_arn, desired.origin_host)
+    if desired.origin_host and resources.secret_arn:
+        registry.add_origin_host(resources.secret_arn, desired.origin_host)
     saved = found if found == wanted else registry.save_access(wanted, desired.request.wire)
     return Recorded(accessId=saved.access_id, version=saved.version)

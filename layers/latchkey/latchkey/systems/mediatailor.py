@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
@@ -16,7 +15,16 @@ from latchkey.aws import status_of
 from latchkey.documents import JsonKey
 from latchkey.settings import Place
 from latchkey.systems.readers import ServicePrincipal
-from latchkey.systems.system import Configuration, Configured, Resource, SecretShape, System
+from latchkey.systems.system import (
+    Configured,
+    CreatingConfiguration,
+    GrantedConfiguration,
+    Handoff,
+    Reading,
+    Resource,
+    SecretShape,
+    System,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_mediatailor.client import MediaTailorClient
@@ -63,7 +71,6 @@ class SourceLocation(Resource):
     base_url: Annotated[str, Field(max_length=2048), AfterValidator(_base_url)]
     header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$"), AfterValidator(_header)]
     secret_key: JsonKey
-    configure: Literal[True] = True
 
     @property
     def name(self) -> str:
@@ -74,7 +81,7 @@ class SourceLocation(Resource):
         return place.arn("mediatailor", f"sourceLocation/{name}")
 
 
-class SourceLocations(Configuration):
+class SourceLocations(CreatingConfiguration, GrantedConfiguration):
     """Source locations over MediaTailor's API, whose update is a PUT of the whole object and whose errors have no names."""
 
     service = "mediatailor"
@@ -82,16 +89,19 @@ class SourceLocations(Configuration):
     hints = frozenset(["CreateSourceLocation", "DeleteSourceLocation", "UpdateSourceLocation"])
     named_by = "SourceLocationName"
 
-    def wanted(self, resource: SourceLocation, secret_arn: str) -> dict[str, str]:
+    def wanted(self, resource: SourceLocation, reading: Reading) -> dict[str, str]:
         return {
             "accessType": _BY_SECRET,
             "baseUrl": resource.base_url,
             "header": resource.header,
-            "secretArn": secret_arn,
+            "secretArn": reading.secret_arn,
             "secretKey": resource.secret_key,
         }
 
-    def read(self, client: MediaTailorClient, name: str) -> Configured | None:
+    def arn_of(self, name: str, place: Place) -> str:
+        return SourceLocation.arn_of(name, place)
+
+    def read_named(self, client: MediaTailorClient, name: str) -> Configured | None:
         found = _describe(client, name)
         if found is None:
             return None
@@ -116,9 +126,9 @@ class SourceLocations(Configuration):
     def secrets_by_name(self, client: MediaTailorClient) -> dict[str, str | None]:
         return {item["SourceLocationName"]: _secret_arn(item) for item in _list(client)}
 
-    def create(self, client: MediaTailorClient, resource: SourceLocation, secret_arn: str, tags: Mapping[str, str]) -> bool:
+    def create(self, client: MediaTailorClient, resource: SourceLocation, reading: Reading, tags: Mapping[str, str]) -> bool:
         try:
-            client.create_source_location(**_settings(resource, secret_arn), Tags=tags)
+            client.create_source_location(**_settings(resource, reading), Tags=tags)
         except ClientError:
             # After a lost answer botocore asks again and hears that the location exists.
             if _describe(client, resource.name) is None:
@@ -126,8 +136,8 @@ class SourceLocations(Configuration):
             return False
         return True
 
-    def update(self, client: MediaTailorClient, resource: SourceLocation, secret_arn: str, present: Configured) -> None:
-        client.update_source_location(**_settings(resource, secret_arn), **present.kept)
+    def update(self, client: MediaTailorClient, resource: SourceLocation, reading: Reading, present: Configured) -> None:
+        client.update_source_location(**_settings(resource, reading), **present.kept)
 
     def restore(self, client: MediaTailorClient, whole: Mapping[str, Any]) -> None:
         client.update_source_location(**whole)
@@ -140,7 +150,7 @@ class SourceLocations(Configuration):
         return tuple(sorted({alert["AlertCode"] for page in pages for alert in page.get("Items", [])}))
 
 
-def _settings(resource: SourceLocation, secret_arn: str) -> Any:
+def _settings(resource: SourceLocation, reading: Reading) -> Any:
     return {
         "SourceLocationName": resource.name,
         "HttpConfiguration": {"BaseUrl": resource.base_url},
@@ -148,7 +158,7 @@ def _settings(resource: SourceLocation, secret_arn: str) -> Any:
             "AccessType": _BY_SECRET,
             "SecretsManagerAccessTokenConfiguration": {
                 "HeaderName": resource.header,
-                "SecretArn": secret_arn,
+                "SecretArn": reading.secret_arn,
                 "SecretStringKey": resource.secret_key,
             },
         },
@@ -182,14 +192,29 @@ def _describe(client: MediaTailorClient, name: str) -> DescribeSourceLocationRes
         return None
 
 
+def _handoff(resource: SourceLocation, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:
+    reading = reading or Reading("")
+    settings = _settings(resource, reading)
+    token = settings["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+    return Handoff(
+        values={"SourceLocationName": resource.name, "BaseUrl": resource.base_url, "AccessType": _BY_SECRET, **token},
+        steps=(
+            "Set the access configuration of the source location with a role that the request names in managementRoles: "
+            "MediaTailor makes its grant with that role's permissions.",
+        ),
+        cloudFormation={"SourceLocation": {"Type": "AWS::MediaTailor::SourceLocation", "Properties": settings}},
+    )
+
+
 MEDIATAILOR = System(
     name="mediatailor",
     resource=SourceLocation,
     reader=ServicePrincipal(service="mediatailor", grant_name_pattern="MediaTailor-SourceLocation-{account}-{name}"),
     # The value must be between 8 and 128 characters long:
     # https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-token-how-to-create-secret.html
-    secret=SecretShape(member=attrgetter("secret_key"), minimum=8, maximum=128),
+    secret=lambda location: SecretShape(8, 128, member=location.secret_key),
     configuration=SourceLocations(),
+    handoff=_handoff,
     documents=(
         "https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-overview.html",
         "https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-configuring.html",

@@ -1,0 +1,99 @@
+"""Checks a request: claims its id and its access, then gathers every problem before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from latchkey.consent import withdrawals
+from latchkey.desired import Desired, desire
+from latchkey.documents import Document
+from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.preconditions import Look
+from latchkey.requests import NOTHING_HANDED_OFF, AnyOnboarding
+
+
+class CheckRequestInput(Document):
+    """The input of an execution, with what the look at the values found; `confirms` a hand-off, as its owner says."""
+
+    request_id: str
+    content_hash: str
+    execution_arn: str
+    system: str | None = None
+    access_id: str | None = None
+    request: AnyOnboarding | None = None
+    confirms: bool = False
+    problems: tuple[Problem, ...] = ()
+    findings: tuple[Problem, ...] = ()
+    unreadable: bool = False
+
+
+class Checked(Document):
+    """Facts on which the state machine branches. `keyArn` is known, and `changed` true, where a hand-off is confirmed."""
+
+    access_id: str
+    confirms: bool = False
+    changed: bool = False
+    needs_secret: bool
+    has_resource: bool
+    key_arn: str | None = None
+    secret_arn: str | None
+
+
+def check_request(event: CheckRequestInput, look: Look) -> Checked:
+    """Claims the request id and the access, then raises InvalidRequest with every problem; at last refers to the secret."""
+    problems, registry = {*event.problems, *event.findings}, look.registry
+    try:
+        registry.claim_request(event.request_id, event.content_hash, event.execution_arn)
+    except Conflict as error:
+        raise InvalidRequest({*problems, Problem("requestId", str(error))}) from None
+    if event.request is None:
+        raise InvalidRequest(problems)
+    desired = desire(event.request, look.settings)
+    registry.begin_access(desired.access_id, event.request.wire, event.execution_arn)
+    if event.confirms:
+        return _handed_off(desired, look)
+    if desired.reads_secret:
+        registry.await_removal(desired.secret_resource)
+    problems.update(look.problems(desired))
+    if event.unreadable and desired.request.secret.value.source_arn and not problems:
+        rule = "the secret's value cannot be read, so its form is unknown: its key must let IAM decide on kms:Decrypt"
+        problems.add(Problem("secret.value", rule))
+    if problems:
+        raise InvalidRequest({*problems, *_unmanaged(desired, look)})
+    if desired.reads_secret:
+        registry.refer(desired.secret_resource, desired.access_id)
+    return Checked(
+        accessId=desired.access_id,
+        needsSecret=desired.needs_secret,
+        hasResource=desired.system.configuration is not None and not desired.hands_off,
+        secretArn=desired.existing_secret_arn,
+    )
+
+
+def _handed_off(desired: Desired, look: Look) -> Checked:
+    """What is recorded of an access that its owner says to have finished; nothing is made, so nothing else is asked."""
+    record = look.registry.access(desired.access_id)
+    if record is None:
+        raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
+    return Checked(
+        accessId=desired.access_id,
+        confirms=True,
+        changed=record.status != "active",
+        needsSecret=False,
+        hasResource=False,
+        keyArn=record.key_arn,
+        secretArn=record.secret_arn,
+    )
+
+
+def _unmanaged(desired: Desired, look: Look) -> Iterator[Problem]:
+    """Gives up an access whose owner withdrew consent: nothing of it is changed any more, and what is left there is told."""
+    record = look.registry.access(desired.access_id)
+    if record is None:
+        return
+    withdrawn = [*withdrawals(record, look.kms, look.secretsmanager(desired.place.region))]
+    if withdrawn:
+        look.registry.give_up(record, [str(withdrawal) for withdrawal in withdrawn])
+    for withdrawal in withdrawn:
+        rule = f"its owner withdrew consent, so {desired.access_id} is no longer managed; left on {withdrawal}"
+        yield Problem(withdrawal.kind, rule)
