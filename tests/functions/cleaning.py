@@ -98,3 +98,6 @@ class Lag:
 
     def settle(self) -> None:
         self._revoke(*self._revoked[0])
+
+    def settle_last(self) -> None:
+        self._revoke(*self._revoked[-1])

@@ -10,7 +10,7 @@ import pytest
 from latchkey.cleaning import RemovedGrant
 from latchkey.errors import TransientAwsError
 from latchkey.registry import registry
-from latchkey.revocations import revocations
+from latchkey.revocations import Revocation, revocations
 from tests.contract.test_schemas import validator
 from tests.functions.account import Account
 from tests.functions.asking import Run
@@ -216,7 +216,7 @@ def test_what_could_not_be_revoked_is_told_marked_and_left_open(run: Run, accoun
     """One of two grants went before the other was refused."""
     first = look(access, found(access, "orphaned"))
     for grant in ("g-1", "g-2"):
-        revocations().note(ACCESS, grant, access.key, "look-1", datetime.now(UTC))
+        revocations().note(Revocation(ACCESS, grant, access.key, "it is absent"), "look-1", datetime.now(UTC))
     gone, stays = revocations().open(ACCESS)
     outcome = RemovedGrant.model_validate_json(json.dumps(removed(access)))
     revocations().end(gone, "look-1", outcome, gone=True, taken=True)

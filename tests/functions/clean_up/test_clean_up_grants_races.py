@@ -233,7 +233,7 @@ def test_what_takes_the_grant_of_an_owner_that_was_long_served_is_not_latchkey(
     make_again(account, access, look, clean_up)
     clean_up(look())
     monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
-    look()
+    clean_up(look())
 
     [grant] = grants(account, access.key)
     account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
@@ -253,5 +253,18 @@ def test_the_sweep_finds_an_owner_whose_grant_latchkey_took(
     # It is looked at once more, when KMS cannot list the former grant any longer.
     monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
     assert swept() == [ACCESS]
-    look()
+    clean_up(look())
     assert swept() == []
+
+
+def test_a_look_changes_nothing_about_what_latchkey_took(
+    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    make_again(account, access, look, clean_up)
+    clean_up(look())
+    monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
+    before = account.picture()
+
+    assert len(look()["settled"]) == 1
+
+    assert account.picture() == before
