@@ -248,7 +248,7 @@ REVOKES = {
 }
 
 
-def state(change: Change) -> tuple[str, list[str]]:
+def state(change: Change) -> tuple[str | None, list[str]]:
     status, lost = state_of(WANTED, change(SOUND))
     return status, [one.name for one in lost]
 
@@ -288,3 +288,21 @@ def test_the_state_of_a_system_without_an_api_is_told_by_its_key_secret_and_gran
     monkeypatch.setattr(desired_module, "SYSTEMS", {"mediatailor": handed_off})
     assert state(lambda access: replace(access, configured=None)) == ("active", [])
     assert state(lambda access: replace(access, configured=None, grants=())) == ("revoked", ["grant is there"])
+
+
+PERSON = replace(GRANT, grant_id="g-7", grantee=PLACE.arn("iam", "role/Person", region=""))
+
+
+@pytest.mark.parametrize("grantee", [PERSON.grantee, "AROADBQP57FF2AEXAMPLE", "mediatailor.eu-west-3.amazonaws.com"])
+def test_nothing_is_told_of_an_access_whose_only_grant_is_of_an_odd_grantee(grantee: str) -> None:
+    odd = replace(PERSON, grantee=grantee)
+    [told] = [one for one in check(replace(SOUND, grants=(odd,))) if not one.passed]
+
+    assert told.evidence.endswith(f"none for {SECRET_ARN}; not known whose: g-7 on {KEY_ARN}")
+    assert state(lambda access: replace(access, grants=(odd,))) == (None, ["grant is there"])
+
+
+def test_an_odd_grantee_hides_no_other_loss() -> None:
+    change = key(state="Disabled")
+    assert state(lambda access: change(replace(access, grants=(PERSON,)))) == ("revoked", ["key is enabled", "grant is there"])
+    assert state(lambda access: replace(access, grants=(PERSON, GRANT))) == ("active", [])

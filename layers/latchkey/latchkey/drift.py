@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from latchkey import policies
 from latchkey.accesses import Status
 from latchkey.desired import CONSENT, MANAGED_BY, Desired
-from latchkey.grants import serves
+from latchkey.grants import Grant, resembles, serves
 from latchkey.observed import ObservedAccess
 
 CONFIGURED = "resource is configured"
@@ -19,7 +19,7 @@ class Check:
     """One thing that must hold; the evidence names what was seen.
 
     `settles` is true if waiting may mend a failure, `overwritten` if attaching the policies again does, `revokes` if without it
-    the service cannot read, or could not be given its grant again.
+    the service cannot read, or could not be given its grant again. `unclear`: that it failed does not prove that.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Check:
     settles: bool = False
     overwritten: bool = False
     revokes: bool = False
+    unclear: bool = False
 
 
 def check_access(desired: Desired, observed: ObservedAccess) -> tuple[Check, ...]:
@@ -40,8 +41,8 @@ def check_access(desired: Desired, observed: ObservedAccess) -> tuple[Check, ...
     )
 
 
-def state_of(desired: Desired, observed: ObservedAccess) -> tuple[Status, tuple[Check, ...]]:
-    """The state that an access is in by what is true, and the failed checks that make it so."""
+def state_of(desired: Desired, observed: ObservedAccess) -> tuple[Status | None, tuple[Check, ...]]:
+    """The state that an access is in by what is true, None if that cannot be told, and the failed checks that make it so."""
     checks = check_access(desired, observed)
     if desired.system.configuration is not None:
         unmet = tuple(check for check in checks if check.name == CONFIGURED and not check.passed)
@@ -51,6 +52,8 @@ def state_of(desired: Desired, observed: ObservedAccess) -> tuple[Status, tuple[
         if observed.configured.secret_arn not in (observed.secret.arn, observed.secret.arn[: -len("-abcdef")]):
             return "detached", unmet
     lost = tuple(check for check in checks if check.revokes and not check.passed)
+    if lost and all(check.unclear for check in lost):
+        return None, lost
     return ("revoked" if lost else "active"), lost
 
 
@@ -99,9 +102,15 @@ def _resource(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
 
 def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     name, secret_arn, resource_arn = desired.grant_name, observed.secret.arn, desired.resource.arn(desired.place)
-    live = [grant for grant in observed.grants if serves(grant, name, secret_arn, resource_arn)]
-    told = f"{name}: {live[0].grant_id} on {observed.key.arn}" if live else f"{name}: none for {secret_arn}"
-    stale = [f"{grant.grant_id} on {grant.key_arn}" for grant in observed.former_grants if grant.name == name]
+    alike = [grant for grant in observed.grants if resembles(grant, name, secret_arn, resource_arn)]
+    live = [grant for grant in alike if serves(grant, name, secret_arn, resource_arn)]
+    odd = f"; not known whose: {_told(alike)}" if alike else ""
+    told = f"{name}: {_told(live[:1])}" if live else f"{name}: none for {secret_arn}{odd}"
+    stale = [grant for grant in observed.former_grants if grant.name == name]
     # A grant that outlives the move to this key is the clean-up's work: told here, and no failure of this access.
-    left = f"; left to clean-up: {', '.join(stale)}" if stale else ""
-    yield Check("grant is there", bool(live), told + left, settles=True, revokes=True)
+    left = f"; left to clean-up: {_told(stale)}" if stale else ""
+    yield Check("grant is there", bool(live), told + left, settles=True, revokes=True, unclear=bool(alike))
+
+
+def _told(grants: Sequence[Grant]) -> str:
+    return ", ".join(f"{grant.grant_id} on {grant.key_arn}" for grant in grants)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class Observation(Document):
-    """The state of an access and the failed checks that make it so; `status` is None where none is recorded, or a request runs.
+    """The state of an access and the failed checks that make it so; `status` is None where none is recorded, a request runs,
+    or it cannot be told.
 
     `version` is that of the record when it was observed; `proposal` is what would give the access back, if one call of its
     owner would.
@@ -49,7 +50,7 @@ def observe_state(
         return Observation(accessId=access_id, status=None)
     desired = desire(parse_onboarding(wanted), settings)
     configuration = desired.system.configuration
-    status: Status
+    status: Status | None
     lost: tuple[Check, ...]
     try:
         observed = observe_access(
