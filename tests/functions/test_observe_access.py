@@ -8,7 +8,7 @@ import pytest
 from latchkey.registry import registry
 from tests.functions.account import Account
 from tests.functions.asking import EXECUTION, Run
-from tests.functions.cleaning import ACCESS, GRANT, by_token, delete_location, grants, onboarded
+from tests.functions.cleaning import ACCESS, GRANT, at_call, by_token, delete_location, grants, onboarded, refuse
 from tests.functions.test_undo_onboarding import Onboarding
 
 NAME = "sports-origin"
@@ -91,6 +91,34 @@ def test_an_access_is_revoked_by_what_the_service_cannot_do_without(
     act(account, access)
 
     assert observe() == ("revoked", lost)
+
+
+def move_secret(account: Account, access: Onboarding) -> str:
+    """A person takes the secret to a key of their own, and the grant on the former one is gone."""
+    theirs = account.key()
+    account.secretsmanager.update_secret(SecretId=access.secret, KmsKeyId=theirs)
+    revoke(account, access)
+    return theirs
+
+
+def test_a_secret_that_a_person_moved_to_another_key_revokes_nothing(
+    account: Account, access: Onboarding, observe: Observe
+) -> None:
+    theirs = move_secret(account, access)
+    assert observe() == (None, ["grant is there"])
+
+    account.grant(theirs, GRANT, access.secret)
+    assert observe() == ("active", [])
+
+
+def test_nothing_is_told_of_a_secret_under_a_key_whose_grants_may_not_be_read(
+    account: Account, access: Onboarding, observe: Observe
+) -> None:
+    theirs = move_secret(account, access)
+    account.grant(theirs, GRANT, access.secret)
+    at_call("kms", "ListGrants", refuse("ListGrants"), 2)
+
+    assert observe() == (None, ["grant is there"])
 
 
 def test_what_one_call_of_the_owner_could_give_back_is_proposed(run: Run, account: Account, access: Onboarding) -> None:

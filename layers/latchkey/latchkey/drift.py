@@ -52,15 +52,26 @@ def state_of(desired: Desired, observed: ObservedAccess) -> tuple[Status | None,
         if observed.configured.secret_arn not in (observed.secret.arn, observed.secret.arn[: -len("-abcdef")]):
             return "detached", unmet
     lost = tuple(check for check in checks if check.revokes and not check.passed)
-    if lost and all(check.unclear for check in lost):
-        return None, lost
-    return ("revoked" if lost else "active"), lost
+    if not all(check.unclear for check in lost):
+        return "revoked", lost
+    return (None if lost or (_is_moved(observed) and not _moved_grants(desired, observed)) else "active"), lost
+
+
+def _is_moved(observed: ObservedAccess) -> bool:
+    """Did somebody take the secret to another key? Then what is true of this one revokes nothing."""
+    return observed.key.arn not in observed.secret_keys
+
+
+def _moved_grants(desired: Desired, observed: ObservedAccess) -> list[Grant]:
+    """The grants by which the resource reads under the key that the secret is under now."""
+    names = (desired.grant_name, observed.secret.arn, desired.resource.arn(desired.place))
+    return [grant for grant in observed.moved_grants or () if serves(grant, *names)]
 
 
 def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
-    key = observed.key
+    key, moved = observed.key, _is_moved(observed)
     owner = f"{MANAGED_BY}={key.tags.get(MANAGED_BY)}, {CONSENT}={key.tags.get(CONSENT)}"
-    yield Check("key is enabled", key.state == "Enabled", f"{key.arn} is {key.state}", revokes=True)
+    yield Check("key is enabled", key.state == "Enabled", f"{key.arn} is {key.state}", revokes=not moved)
     yield Check("key is symmetric", key.encrypts_symmetrically, f"{key.spec}, {key.usage}")
     yield Check("key is in this Region", key.arn.startswith(desired.place.arn("kms", "key/")), key.arn)
     yield Check("key is managed or consented to", MANAGED_BY in key.tags or key.tags.get(CONSENT) == "adopt", owner)
@@ -69,7 +80,7 @@ def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     yield Check("key rotates", observed.rotates or adopted, f"rotation is {'on' if observed.rotates else 'off'}")
     missing = policies.missing_from(observed.key_policy, desired.key_statements)
     told = f"missing: {', '.join(missing) or 'nothing'}"
-    yield Check("key policy admits the roles", not missing, told, overwritten=True, revokes=True)
+    yield Check("key policy admits the roles", not missing, told, overwritten=True, revokes=not moved)
 
 
 def _secret(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
@@ -77,7 +88,8 @@ def _secret(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     principal = desired.system.reader.principal
     missing = policies.missing_from(policy, desired.secret_statements(secret.arn))
     admitted = policies.admits_service(policy, principal, "secretsmanager:GetSecretValue", secret.arn)
-    yield Check("secret is under the key", secret.kms_key_id == observed.key.arn, f"{secret.arn} under {secret.kms_key_id}")
+    told = f"{secret.arn} under {secret.kms_key_id}, its current version under {', '.join(observed.secret_keys)}"
+    yield Check("secret is under the key", secret.kms_key_id == observed.key.arn and not _is_moved(observed), told)
     yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn, revokes=True)
     told = f"missing: {', '.join(missing) or 'nothing'}"
     # The policy of a secret in deletion is not read, and nothing is attached to it.
@@ -104,12 +116,14 @@ def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     name, secret_arn, resource_arn = desired.grant_name, observed.secret.arn, desired.resource.arn(desired.place)
     alike = [grant for grant in observed.grants if resembles(grant, name, secret_arn, resource_arn)]
     live = [grant for grant in alike if serves(grant, name, secret_arn, resource_arn)]
-    odd = f"; not known whose: {_told(alike)}" if alike else ""
-    told = f"{name}: {_told(live[:1])}" if live else f"{name}: none for {secret_arn}{odd}"
+    moved = _moved_grants(desired, observed)
+    other = f"; where its secret is now: {_told(moved)}" if moved else f"; not known whose: {_told(alike)}" if alike else ""
+    told = f"{name}: {_told(live[:1])}" if live else f"{name}: none for {secret_arn}{other}"
     stale = [grant for grant in observed.former_grants if grant.name == name]
     # A grant that outlives the move to this key is the clean-up's work: told here, and no failure of this access.
     left = f"; left to clean-up: {_told(stale)}" if stale else ""
-    yield Check("grant is there", bool(live), told + left, settles=True, revokes=True, unclear=bool(alike))
+    unclear = bool(alike) or _is_moved(observed)
+    yield Check("grant is there", bool(live), told + left, settles=True, revokes=not moved, unclear=unclear)
 
 
 def _told(grants: Sequence[Grant]) -> str:
