@@ -76,6 +76,29 @@ def test_what_needs_a_clean_up_is_started_once_for_each_event(run: Run, account:
     assert (sweep(run), len(machine())) == (told, 1)
 
 
+def test_a_location_that_names_its_secret_without_the_suffix_is_none_to_be_cleaned_up(
+    run: Run, account: Account, machine: Machine
+) -> None:
+    access = onboarded(run, account)
+    account.mediatailor.add(NAME, by_token(access.secret[: -len("-abcdef")]))
+
+    assert sweep(run)["cleaning"] == []
+
+
+def test_a_location_that_is_served_and_names_its_secret_without_the_suffix_lacks_no_grant(
+    run: Run, account: Account, machine: Machine
+) -> None:
+    access = onboarded(run, account)
+    delete_location(account)
+    second_look(run, first_look(run))
+    account.mediatailor.add(NAME, by_token(access.secret[: -len("-abcdef")]))
+    assert sweep(run)["cleaning"] == [ACCESS]
+
+    account.mediatailor.at_update()
+
+    assert sweep(run, "event-2")["cleaning"] == []
+
+
 def test_a_key_that_cannot_be_read_holds_up_no_other(run: Run, account: Account, machine: Machine) -> None:
     access, unreadable = onboarded(run, account), account.key(tags=ADOPT)
     know(account, OTHER_ACCESS, unreadable)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from latchkey import policies
 from latchkey.accesses import Status
 from latchkey.desired import CONSENT, MANAGED_BY, Desired
-from latchkey.grants import Grant, resembles, serves
+from latchkey.grants import Grant, names_secret, resembles, serves
 from latchkey.observed import ObservedAccess
 
 CONFIGURED = "resource is configured"
@@ -48,8 +48,7 @@ def state_of(desired: Desired, observed: ObservedAccess) -> tuple[Status | None,
         unmet = tuple(check for check in checks if check.name == CONFIGURED and not check.passed)
         if observed.configured is None:
             return "gone", unmet
-        # A resource may name its secret without the suffix.
-        if observed.configured.secret_arn not in (observed.secret.arn, observed.secret.arn[: -len("-abcdef")]):
+        if not names_secret(observed.configured.secret_arn, observed.secret.arn):
             return "detached", unmet
     lost = tuple(check for check in checks if check.revokes and not check.passed)
     if not all(check.unclear for check in lost):

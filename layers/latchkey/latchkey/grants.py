@@ -220,9 +220,14 @@ def _judge_bound(grant: Grant, owner: Owner, sight: Sight) -> Finding:
     return Finding(grant, verdict, reason, (sight.owner.evidence, secret.evidence))
 
 
+def names_secret(named: str | None, arn: str) -> bool:
+    """Does a source location that names this name the secret of an ARN? It may leave out the suffix."""
+    return named in (arn, without_suffix(arn))
+
+
 def is_another_secret(bound: str | None, named: str) -> bool:
-    """Is the ARN that a source location names that of another secret than a grant's? It may lack the suffix."""
-    return bound is not None and ":secret:" in named and named not in (bound, without_suffix(bound))
+    """Is the ARN that a source location names that of another secret than a grant's?"""
+    return bound is not None and ":secret:" in named and not names_secret(named, bound)
 
 
 def is_by_secret(reason: str) -> bool:

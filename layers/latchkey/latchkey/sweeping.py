@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from latchkey.accesses import subject_of
 from latchkey.documents import Document
-from latchkey.grants import serves
+from latchkey.grants import names_secret, serves
 from latchkey.looking import Looking
 from latchkey.ownership import Owned, Ownership, read_ownership
 from latchkey.registry import KnownAccess, Registry
@@ -92,7 +92,8 @@ class Sweep:
                 continue
             subject = subject_of(access.access_id, self.settings.place)
             names = ownership.listed.get(record.system, {})
-            state = "gone" if subject.name not in names else "there" if names[subject.name] == record.secret_arn else "detached"
+            is_there = names_secret(names.get(subject.name), record.secret_arn)
+            state = "gone" if subject.name not in names else "there" if is_there else "detached"
             if state not in ("there", record.status):
                 yield access.access_id
 
@@ -102,9 +103,12 @@ class Sweep:
         secret = ownership.listed.get(subject.system.name, {}).get(subject.name)
         if secret is None:
             return False
-        names = (subject.owner.grant_name, secret, subject.owner.resource_arn)
-        on_key = (owned.grant for owned in ownership.grants if owned.grant.key_arn == taken.key_arn)
-        return taken.is_listed_no_longer(datetime.now(UTC)) or not any(serves(grant, *names) for grant in on_key)
+        owner, on_key = subject.owner, (owned.grant for owned in ownership.grants if owned.grant.key_arn == taken.key_arn)
+        arns = ((grant, grant.secret_arn or secret) for grant in on_key)
+        served = any(
+            names_secret(secret, arn) and serves(grant, owner.grant_name, arn, owner.resource_arn) for grant, arn in arns
+        )
+        return taken.is_listed_no_longer(datetime.now(UTC)) or not served
 
     def _start(self, machine: str, occasion: str, asked: Mapping[str, Any]) -> None:
         text = json.dumps(asked, sort_keys=True)
