@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from latchkey.registry import registry
+from latchkey.states import states
 from tests.functions.account import Account
 from tests.functions.asking import EXECUTION, Run
 from tests.functions.cleaning import ACCESS, GRANT, at_call, by_token, delete_location, grants, onboarded, refuse
@@ -121,6 +122,14 @@ def test_nothing_is_told_of_a_secret_under_a_key_whose_grants_may_not_be_read(
     assert observe() == (None, ["grant is there"])
 
 
+def test_only_a_missing_grant_may_settle(run: Run, account: Account, access: Onboarding) -> None:
+    revoke(account, access)
+    assert run("observe_access", {"accessId": ACCESS})["unsettled"] is True
+
+    disable(account, access)
+    assert run("observe_access", {"accessId": ACCESS})["unsettled"] is False
+
+
 def test_what_one_call_of_the_owner_could_give_back_is_proposed(run: Run, account: Account, access: Onboarding) -> None:
     revoke(account, access)
     proposal = run("observe_access", {"accessId": ACCESS})["proposal"]
@@ -159,7 +168,7 @@ def test_what_an_owner_gave_up_stays_so_whatever_comes_and_goes(account: Account
     account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
     given_up = registry().access(ACCESS)
     assert given_up
-    registry().set_state(given_up, "revoked", ["grant is there"])
+    states().record(given_up, "revoked", ["grant is there"])
     assert observe() == ("revoked", ["grant is there"])
 
     account.grant(access.key, GRANT, access.secret)

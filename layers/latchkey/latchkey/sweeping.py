@@ -84,9 +84,11 @@ class Sweep:
         )
 
     def _told_by_registry(self, known: Iterable[KnownAccess], ownership: Ownership) -> Iterator[str]:
-        """Accesses whose revocations are open, and those whose resource went or reads another secret by now."""
+        """Accesses with open revocations or untold changes, and those whose resource went or reads another secret by now."""
         yield from {revocation.access_id for revocation in self.revocations.open()}
         for access in known:
+            if access.untold:
+                yield access.access_id
             record = access.record
             if record is None or access.is_running:
                 continue
