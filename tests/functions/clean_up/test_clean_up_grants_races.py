@@ -15,6 +15,7 @@ from latchkey.registry import registry
 from latchkey.revocations import revocations
 from latchkey.settings import settings
 from latchkey.sweeping import Sweep
+from latchkey.turns import turns
 from tests.functions.account import Account
 from tests.functions.cleaning import (
     ACCESS,
@@ -48,7 +49,7 @@ def swept() -> list[str]:
     """The accesses for which a sweep starts a clean-up."""
     machines: Any = Machines()
     looking = Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
-    Sweep(settings(), registry(), revocations(), looking, machines, "clean-up", "end-request")("event-1")
+    Sweep(settings(), registry(), revocations(), turns(), looking, machines, "clean-up", "end-request")("event-1")
     accesses: list[str] = machines.accesses
     return accesses
 
