@@ -7,13 +7,14 @@ from latchkey.notices import CleanUpReport, Told, report_clean_up
 from latchkey.registry import registry
 from latchkey.revocations import revocations
 from latchkey.settings import settings
+from latchkey.states import states
 from latchkey.steps import metrics, step
 
 
 @step(CleanUpReport)
 def lambda_handler(event: CleanUpReport) -> Told:
     """Publishes what the clean-up changed on the request bus; the metrics feed the alarms."""
-    told = report_clean_up(event, registry(), revocations(), aws.events(), settings().request_bus)
+    told = report_clean_up(event, registry(), states(), revocations(), aws.events(), settings().request_bus)
     metrics.add_metric(name="GrantIrrevocable", unit=MetricUnit.Count, value=told.irrevocable)
     metrics.add_metric(name="OwnerRestored", unit=MetricUnit.Count, value=int(told.restored))
     if told.exposure_seconds is not None:

@@ -10,6 +10,7 @@ from latchkey.revocations import revocations
 from latchkey.settings import settings
 from latchkey.steps import metrics, step
 from latchkey.sweeping import Sweep, Swept
+from latchkey.turns import turns
 
 
 class SweepGrantsInput(BaseModel):
@@ -22,9 +23,11 @@ class SweepGrantsInput(BaseModel):
 
 @step(SweepGrantsInput)
 def lambda_handler(event: SweepGrantsInput) -> Swept:
-    """Starts a clean-up for each access whose grants may be orphaned; changes nothing itself. The metric feeds an alarm."""
+    """Starts a clean-up for each access whose grants may be orphaned; takes a turn for that. The metric feeds an alarm."""
     known, looking = settings(), Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
     machines = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn)
-    swept = Sweep(known, registry(), revocations(), looking, aws.stepfunctions(), *machines)(event.id)
-    metrics.add_metric(name="Unreadable", unit=MetricUnit.Count, value=swept.unreadable)
+    sweep = Sweep(known, registry(), revocations(), turns(), looking, aws.stepfunctions(), *machines)
+    swept = sweep(event.id)
+    if not swept.another_sweeps:
+        metrics.add_metric(name="Unreadable", unit=MetricUnit.Count, value=swept.unreadable)
     return swept

@@ -69,6 +69,17 @@ def at_call(service: str, operation: str, act: Callable[[], object], number: int
     client.meta.events.register_first(f"{when}.{client.meta.service_model.service_id.hyphenize()}.{operation}", count)
 
 
+def tell_keys_of_versions(*keys: str) -> None:
+    """Every version of a secret is encrypted under these keys."""
+    client: Any = aws.secretsmanager()
+
+    def tell(parsed: dict[str, Any], **_: Any) -> None:
+        for version in parsed["Versions"]:
+            version["KmsKeyIds"] = [*keys]
+
+    client.meta.events.register_first("after-call.secrets-manager.ListSecretVersionIds", tell)
+
+
 def refuse(operation: str, code: str = "AccessDeniedException", status: int = 400) -> Callable[[], None]:
     """An act: the call is answered with an error."""
 
@@ -98,3 +109,6 @@ class Lag:
 
     def settle(self) -> None:
         self._revoke(*self._revoked[0])
+
+    def settle_last(self) -> None:
+        self._revoke(*self._revoked[-1])

@@ -14,7 +14,9 @@ from latchkey import aws, table
 from latchkey.registry import registry
 from latchkey.revocations import revocations
 from latchkey.settings import settings
+from latchkey.states import states
 from latchkey.steps import logger
+from latchkey.turns import turns
 from tests.contract.artefacts import FUNCTIONS, actions, logical_id
 from tests.functions.account import Account
 from tests.functions.asking import Run
@@ -46,7 +48,7 @@ def _dated_grant(grant: Grant) -> dict[str, Any]:
 
 
 def _forget() -> None:
-    for cached in (aws._client, settings, registry, revocations):
+    for cached in (aws._client, settings, registry, revocations, states, turns):
         cached.cache_clear()
 
 

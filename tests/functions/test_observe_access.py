@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from latchkey.registry import registry
+from latchkey.states import states
 from tests.functions.account import Account
 from tests.functions.asking import EXECUTION, Run
-from tests.functions.cleaning import ACCESS, GRANT, by_token, delete_location, grants, onboarded
+from tests.functions.cleaning import ACCESS, GRANT, at_call, by_token, delete_location, grants, onboarded, refuse
 from tests.functions.test_undo_onboarding import Onboarding
 
 NAME = "sports-origin"
@@ -93,6 +94,42 @@ def test_an_access_is_revoked_by_what_the_service_cannot_do_without(
     assert observe() == ("revoked", lost)
 
 
+def move_secret(account: Account, access: Onboarding) -> str:
+    """A person takes the secret to a key of their own, and the grant on the former one is gone."""
+    theirs = account.key()
+    account.secretsmanager.update_secret(SecretId=access.secret, KmsKeyId=theirs)
+    revoke(account, access)
+    return theirs
+
+
+def test_a_secret_that_a_person_moved_to_another_key_revokes_nothing(
+    account: Account, access: Onboarding, observe: Observe
+) -> None:
+    theirs = move_secret(account, access)
+    assert observe() == (None, ["grant is there"])
+
+    account.grant(theirs, GRANT, access.secret)
+    assert observe() == ("active", [])
+
+
+def test_nothing_is_told_of_a_secret_under_a_key_whose_grants_may_not_be_read(
+    account: Account, access: Onboarding, observe: Observe
+) -> None:
+    theirs = move_secret(account, access)
+    account.grant(theirs, GRANT, access.secret)
+    at_call("kms", "ListGrants", refuse("ListGrants"), 2)
+
+    assert observe() == (None, ["grant is there"])
+
+
+def test_only_a_missing_grant_may_settle(run: Run, account: Account, access: Onboarding) -> None:
+    revoke(account, access)
+    assert run("observe_access", {"accessId": ACCESS})["unsettled"] is True
+
+    disable(account, access)
+    assert run("observe_access", {"accessId": ACCESS})["unsettled"] is False
+
+
 def test_what_one_call_of_the_owner_could_give_back_is_proposed(run: Run, account: Account, access: Onboarding) -> None:
     revoke(account, access)
     proposal = run("observe_access", {"accessId": ACCESS})["proposal"]
@@ -131,7 +168,7 @@ def test_what_an_owner_gave_up_stays_so_whatever_comes_and_goes(account: Account
     account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
     given_up = registry().access(ACCESS)
     assert given_up
-    registry().set_state(given_up, "revoked", ["grant is there"])
+    states().record(given_up, "revoked", ["grant is there"])
     assert observe() == ("revoked", ["grant is there"])
 
     account.grant(access.key, GRANT, access.secret)

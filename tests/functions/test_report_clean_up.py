@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from latchkey import states as recording
 from latchkey.cleaning import RemovedGrant
 from latchkey.errors import TransientAwsError
 from latchkey.registry import registry
-from latchkey.revocations import revocations
+from latchkey.revocations import Revocation, revocations
+from latchkey.states import states
 from tests.contract.test_schemas import validator
-from tests.functions.account import Account
+from tests.functions.account import TABLE, Account, client
 from tests.functions.asking import Run
 from tests.functions.cleaning import ACCESS, at_call, onboarded, refuse
 from tests.functions.test_report_outcome import caught
@@ -84,6 +86,11 @@ def published(account: Account) -> dict[str, dict[str, Any]]:
     return told
 
 
+def untold() -> list[Any]:
+    """What is written as a change and not yet published."""
+    return [one for item in client("dynamodb").scan(TableName=TABLE)["Items"] for one in item.get("untold", {}).get("SS", [])]
+
+
 def status() -> str:
     record = registry().access(ACCESS)
     assert record
@@ -143,7 +150,7 @@ def test_an_access_that_changes_is_told_and_recorded(run: Run, account: Account,
     told = published(account)
     assert [*told] == ["Access Revoked"]
     assert (told["Access Revoked"]["lost"], told["Access Revoked"]["proposal"]) == (LOST, "enable it")
-    assert (status(), registry().lost(ACCESS)) == ("revoked", ("key is enabled",))
+    assert (status(), states().lost(ACCESS)) == ("revoked", ("key is enabled",))
 
     run("report_clean_up", report(observed=observed("active")))
     assert [*published(account)] == ["Access Restored"]
@@ -182,11 +189,58 @@ def test_a_report_that_was_not_published_is_published_by_a_retry(run: Run, accou
     at_call("events", "PutEvents", refuse("PutEvents", "InternalException", 500))
     with pytest.raises(TransientAwsError):
         run("report_clean_up", event)
-    assert status() == "active"
+    assert (published(account), status()) == ({}, "revoked")
 
     run("report_clean_up", event)
 
     assert ([*published(account)], status()) == (["Access Revoked"], "revoked")
+    assert untold() == []
+
+
+def test_of_two_reports_at_once_one_tells_the_change(run: Run, account: Account, access: Onboarding) -> None:
+    event, others = report(observed=observed("revoked", LOST)), f"{EXECUTION}-2"
+    at_call("dynamodb", "GetItem", lambda: run("report_clean_up", event | {"executionArn": others}), when="after-call")
+
+    run("report_clean_up", event)
+
+    assert [told["detail"]["executionArn"] for told in account.published()] == [others]
+
+
+def test_of_two_reports_at_once_one_tells_that_the_service_retired_the_grant(
+    run: Run, account: Account, access: Onboarding
+) -> None:
+    event, others = report(look=look(access), observed=observed("gone")), f"{EXECUTION}-2"
+    at_call("dynamodb", "GetItem", lambda: run("report_clean_up", event | {"executionArn": others}), when="after-call")
+
+    run("report_clean_up", event)
+
+    assert [told["detail"]["executionArn"] for told in account.published()] == [others]
+
+
+def test_a_change_whose_report_died_is_told_by_a_later_one(
+    monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, access: Onboarding
+) -> None:
+    event = report(observed=observed("revoked", LOST))
+    at_call("events", "PutEvents", refuse("PutEvents", "InternalException", 500))
+    with pytest.raises(TransientAwsError):
+        run("report_clean_up", event)
+    other = report(executionArn=f"{EXECUTION}-2", observed=observed("active"))
+    run("report_clean_up", other)
+    assert [*published(account)] == ["Access Restored"]  # the first may be about to be tried again
+
+    monkeypatch.setattr(recording, "TELLING", timedelta(seconds=-5))
+    run("report_clean_up", other | {"observed": observed("active")})
+
+    told = account.published()
+    assert [(event["detail-type"], event["detail"]["executionArn"]) for event in told] == [("Access Revoked", EXECUTION)]
+    assert untold() == []
+
+
+def test_that_the_service_retired_a_grant_is_told_with_the_state(run: Run, account: Account, access: Onboarding) -> None:
+    """Nothing was observed, so nothing is recorded: another report tells it."""
+    run("report_clean_up", report(look=look(access)))
+
+    assert (published(account), status()) == ({}, "active")
 
 
 def test_what_was_seen_before_a_request_recorded_the_access_anew_is_not_told(
@@ -216,7 +270,7 @@ def test_what_could_not_be_revoked_is_told_marked_and_left_open(run: Run, accoun
     """One of two grants went before the other was refused."""
     first = look(access, found(access, "orphaned"))
     for grant in ("g-1", "g-2"):
-        revocations().note(ACCESS, grant, access.key, "look-1", datetime.now(UTC))
+        revocations().note(Revocation(ACCESS, grant, access.key, "it is absent"), "look-1", datetime.now(UTC))
     gone, stays = revocations().open(ACCESS)
     outcome = RemovedGrant.model_validate_json(json.dumps(removed(access)))
     revocations().end(gone, "look-1", outcome, gone=True, taken=True)

@@ -1,7 +1,9 @@
 """sweep_grants: what no event told is found on every key, and what cannot be read holds up nothing else."""
 
 import json
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from latchkey import aws
 from latchkey.errors import AccessDenied, TransientAwsError
 from latchkey.registry import registry
 from latchkey.revocations import revocations
+from latchkey.states import Change, states
+from latchkey.turns import TURN_SECONDS, Turns
 from tests.functions.account import ACCOUNT, ADOPT, TABLE, Account
 from tests.functions.asking import NAME, Run, existing
 from tests.functions.cleaning import (
@@ -71,9 +75,110 @@ def test_what_needs_a_clean_up_is_started_once_for_each_event(run: Run, account:
     delete_location(account)
     told = sweep(run)
 
-    assert told == {"accesses": 1, "keys": 1, "grants": 1, "unreadable": 0, "cleaning": [ACCESS], "ending": []}
+    assert told == {
+        "accesses": 1,
+        "keys": 1,
+        "grants": 1,
+        "unreadable": 0,
+        "cleaning": [ACCESS],
+        "ending": [],
+        "anotherSweeps": False,
+    }
     assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key]}]
     assert (sweep(run), len(machine())) == (told, 1)
+
+
+def test_a_change_that_nobody_told_is_left_to_a_report(run: Run, account: Account, machine: Machine) -> None:
+    onboarded(run, account)
+    record = registry().access(ACCESS)
+    assert record
+    change = Change(kind="Access Revoked", detail="{}", executionArn="execution", at=datetime.now(UTC))
+    states().record(record, "revoked", [], change)
+    assert sweep(run)["cleaning"] == [ACCESS]
+
+    states().note_told(ACCESS, change)
+
+    assert sweep(run)["cleaning"] == []
+
+
+def test_of_two_sweeps_at_once_the_second_ends_and_changes_nothing(run: Run, account: Account, machine: Machine) -> None:
+    onboarded(run, account)
+    delete_location(account)
+    seen: list[Any] = []
+
+    def sweep_again() -> None:
+        before = (account.picture(), machine())
+        seen.append(sweep(run, "event-2"))
+        assert (account.picture(), machine()) == before
+
+    at_call("kms", "ListGrants", sweep_again)
+
+    told = sweep(run)
+
+    assert [(one["cleaning"], one["keys"], one["anotherSweeps"]) for one in seen] == [([], 0, True)]
+    assert (told["cleaning"], told["anotherSweeps"]) == ([ACCESS], False)
+
+
+def test_a_sweep_that_crashed_is_made_by_its_retry_and_after_its_lease_by_any(
+    monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: Machine
+) -> None:
+    onboarded(run, account)
+    monkeypatch.setattr(Turns, "end", lambda *_: None)
+    assert sweep(run)["anotherSweeps"] is False
+    assert [sweep(run, event)["anotherSweeps"] for event in ("event-2", "event-1")] == [True, False]
+
+    now = time.time()
+    monkeypatch.setattr("latchkey.turns.time.time", lambda: now + TURN_SECONDS + 1)
+
+    assert sweep(run, "event-2")["anotherSweeps"] is False
+
+
+def test_a_sweep_that_fails_gives_its_turn_back(run: Run, account: Account, machine: Machine) -> None:
+    onboarded(run, account)
+    at_call("kms", "ListGrants", refuse("ListGrants", "KMSInternalException", 500))
+    with pytest.raises(TransientAwsError):
+        sweep(run)
+
+    assert sweep(run, "event-2")["anotherSweeps"] is False
+
+
+def test_requests_within_the_grace_period_start_the_same_executions(
+    run: Run, account: Account, machine: Machine, stack: Callable[..., None]
+) -> None:
+    stack(GRACE_SECONDS="600")
+    onboarded(run, account)
+    delete_location(account)
+    for number in range(3):
+        assert sweep(run, f"event-{number}")["cleaning"] == [ACCESS]
+    assert len(machine()) == 1
+
+    stack(GRACE_SECONDS="0")
+
+    sweep(run, "event-9")
+    assert len(machine()) == 2
+
+
+def test_a_location_that_names_its_secret_without_the_suffix_is_none_to_be_cleaned_up(
+    run: Run, account: Account, machine: Machine
+) -> None:
+    access = onboarded(run, account)
+    account.mediatailor.add(NAME, by_token(access.secret[: -len("-abcdef")]))
+
+    assert sweep(run)["cleaning"] == []
+
+
+def test_a_location_that_is_served_and_names_its_secret_without_the_suffix_lacks_no_grant(
+    run: Run, account: Account, machine: Machine
+) -> None:
+    access = onboarded(run, account)
+    delete_location(account)
+    second_look(run, first_look(run))
+    account.mediatailor.add(NAME, by_token(access.secret[: -len("-abcdef")]))
+    assert sweep(run)["cleaning"] == [ACCESS]
+
+    account.mediatailor.at_update()
+
+    assert sweep(run, "event-2")["cleaning"] == []
 
 
 def test_a_key_that_cannot_be_read_holds_up_no_other(run: Run, account: Account, machine: Machine) -> None:

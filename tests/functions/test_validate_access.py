@@ -10,6 +10,7 @@ from latchkey.errors import AccessNotEffective, LatchkeyError, NotYetEffective, 
 from latchkey.requests import parse_onboarding
 from tests.functions.account import ACCOUNT, REGION, Account
 from tests.functions.asking import NAME, SECRET_KEY, SECRET_NAME, Run, onboarding
+from tests.functions.cleaning import tell_keys_of_versions
 
 GRANT = f"MediaTailor-SourceLocation-{ACCOUNT}-{NAME}"
 LOCATION = f"arn:aws:mediatailor:{REGION}:{ACCOUNT}:sourceLocation/{NAME}"
@@ -50,6 +51,13 @@ def test_an_access_that_works_passes_every_check(run: Run, account: Account, eve
     }
     assert [check["name"] for check in validated["checks"] if not check["passed"]] == []
     assert {"key rotates", "secret policy admits the reader", "grant is there"} <= {c["name"] for c in validated["checks"]}
+
+
+def test_an_access_whose_current_version_is_under_its_key_passes(run: Run, account: Account, event: dict[str, Any]) -> None:
+    granted(account, event)
+    tell_keys_of_versions("alias/another", event["keyArn"])
+
+    assert [check["name"] for check in run("validate_access", event)["checks"] if not check["passed"]] == []
 
 
 def test_validating_twice_changes_nothing(run: Run, account: Account, event: dict[str, Any]) -> None:
@@ -124,10 +132,16 @@ def _delete_location(account: Account, event: dict[str, Any]) -> None:
     del account.mediatailor.locations[NAME]
 
 
+def _leave_current_version(account: Account, event: dict[str, Any]) -> None:
+    """Somebody moved the secret to the key who could not decrypt its versions; moto tells no keys of these."""
+    tell_keys_of_versions("DefaultEncryptionKey")
+
+
 FLAWS: list[tuple[Callable[[Account, dict[str, Any]], None], set[str]]] = [
     (_disable_key, {"key is enabled"}),
     (_stop_rotation, {"key rotates"}),
     (_move_secret, {"secret is under the key"}),
+    (_leave_current_version, {"secret is under the key"}),
     (_admit_everyone, {"secret policy is not public"}),
     (_deny_everyone, {"secret policy admits the reader"}),
     (_configure_otherwise, {"resource is configured"}),

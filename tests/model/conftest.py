@@ -10,6 +10,8 @@ from latchkey import aws
 from latchkey.registry import registry
 from latchkey.revocations import revocations
 from latchkey.settings import settings
+from latchkey.states import states
+from latchkey.turns import turns
 from local_aws.assumptions import CURRENT
 from local_aws.embedded import ACCOUNT
 from tests.functions.invoking import ENVIRONMENT
@@ -21,7 +23,7 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "P
 
 
 def _forget() -> None:
-    caches: list[Any] = [aws._session, aws._client, settings, registry, revocations]
+    caches: list[Any] = [aws._session, aws._client, settings, registry, revocations, states, turns]
     for cached in caches:
         cached.cache_clear()
 

@@ -63,6 +63,7 @@ class World:
         self.oracle = Oracle(wire)
         self.kms, self.secrets, self.mediatailor = (wire.client(name) for name in ("kms", "secretsmanager", "mediatailor"))
         self._number = 0
+        self._sweeps = 0
         _create_table(wire.client("dynamodb"))
         self.keys = {name: str(self.kms.create_key()["KeyMetadata"]["Arn"]) for name in ("k0", "k1")}
         self.arns = {name: self._secret(name, self.keys[key]) for name, key in SECRETS.items()}
@@ -169,10 +170,10 @@ class World:
         return cleaned
 
     def sweep(self, between: tuple[Between, ...] = ()) -> list[dict[str, Any]]:
-        """The inputs of the executions that a sweep starts."""
-        self._number += 1
+        """The inputs of the executions that a sweep starts; Lambda tries an event again until its sweep came to an end."""
         self.wire.started.clear()
-        self._invoke("sweep_grants", {"id": f"sweep-{self._number}"}, "sweep", between)
+        if self._invoke("sweep_grants", {"id": f"sweep-{self._sweeps}"}, "sweep", between) is not None:
+            self._sweeps += 1
         return [json.loads(json.loads(text)["input"]) for text in self.wire.started]
 
     def execute(self, name: str, between: tuple[Between, ...] = ()) -> None:

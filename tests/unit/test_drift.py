@@ -65,6 +65,7 @@ SOUND = ObservedAccess(
         owning_service=None,
         tags={},
     ),
+    secret_keys=(KEY_ARN,),
     secret_policy=policies.new_document(WANTED.secret_statements(SECRET_ARN)),
     configured=Configured(RESOURCE_ARN, settings_of(SECRET_ARN), SECRET_ARN, kept={}, whole={}, tags={}),
     alerts=(),
@@ -94,6 +95,15 @@ def key(**members: Any) -> Change:
 
 def secret(**members: Any) -> Change:
     return lambda access: replace(access, secret=replace(access.secret, **members))
+
+
+def opened_by(*keys: str) -> Change:
+    """These keys encrypt the current version of the secret."""
+    return lambda access: replace(access, secret_keys=keys)
+
+
+def moved_to(key_arn: str) -> Grant:
+    return replace(GRANT, grant_id="g-5", key_arn=key_arn)
 
 
 def statement(**members: Any) -> Change:
@@ -132,7 +142,7 @@ FAILURES: dict[str, tuple[Change, str, str]] = {
     "asymmetric key": (key(spec="RSA_2048"), "key is symmetric", "RSA_2048, ENCRYPT_DECRYPT"),
     "key for signatures": (key(usage="GENERATE_VERIFY_MAC"), "key is symmetric", "GENERATE_VERIFY_MAC"),
     "key of another Region": (
-        lambda access: secret(kms_key_id=OTHER_REGION_KEY)(key(arn=OTHER_REGION_KEY)(access)),
+        lambda access: secret(kms_key_id=OTHER_REGION_KEY)(key(arn=OTHER_REGION_KEY)(opened_by(OTHER_REGION_KEY)(access))),
         "key is in this Region",
         OTHER_REGION_KEY,
     ),
@@ -146,6 +156,11 @@ FAILURES: dict[str, tuple[Change, str, str]] = {
     ),
     "secret under another key": (secret(kms_key_id=FORMER_KEY), "secret is under the key", f"{SECRET_ARN} under {FORMER_KEY}"),
     "secret under the default key": (secret(kms_key_id=None), "secret is under the key", "under None"),
+    "current version under another key": (
+        lambda access: replace(opened_by(FORMER_KEY)(access), moved_grants=(moved_to(FORMER_KEY),)),
+        "secret is under the key",
+        f"under {KEY_ARN}, its current version under {FORMER_KEY}",
+    ),
     "dying secret": (secret(is_being_deleted=True), "secret is not being deleted", SECRET_ARN),
     "no statement for the roles": (
         without("LatchkeyManagementRoles"),
@@ -248,7 +263,7 @@ REVOKES = {
 }
 
 
-def state(change: Change) -> tuple[str, list[str]]:
+def state(change: Change) -> tuple[str | None, list[str]]:
     status, lost = state_of(WANTED, change(SOUND))
     return status, [one.name for one in lost]
 
@@ -288,3 +303,44 @@ def test_the_state_of_a_system_without_an_api_is_told_by_its_key_secret_and_gran
     monkeypatch.setattr(desired_module, "SYSTEMS", {"mediatailor": handed_off})
     assert state(lambda access: replace(access, configured=None)) == ("active", [])
     assert state(lambda access: replace(access, configured=None, grants=())) == ("revoked", ["grant is there"])
+
+
+PERSON = replace(GRANT, grant_id="g-7", grantee=PLACE.arn("iam", "role/Person", region=""))
+
+
+@pytest.mark.parametrize("grantee", [PERSON.grantee, "AROADBQP57FF2AEXAMPLE", "mediatailor.eu-west-3.amazonaws.com"])
+def test_nothing_is_told_of_an_access_whose_only_grant_is_of_an_odd_grantee(grantee: str) -> None:
+    odd = replace(PERSON, grantee=grantee)
+    [told] = [one for one in check(replace(SOUND, grants=(odd,))) if not one.passed]
+
+    assert told.evidence.endswith(f"none for {SECRET_ARN}; not known whose: g-7 on {KEY_ARN}")
+    assert state(lambda access: replace(access, grants=(odd,))) == (None, ["grant is there"])
+
+
+def test_an_odd_grantee_hides_no_other_loss() -> None:
+    change = key(state="Disabled")
+    assert state(lambda access: change(replace(access, grants=(PERSON,)))) == ("revoked", ["key is enabled", "grant is there"])
+    assert state(lambda access: replace(access, grants=(PERSON, GRANT))) == ("active", [])
+
+
+def test_a_current_version_under_two_keys_is_under_the_one() -> None:
+    assert all(one.passed for one in check(opened_by(FORMER_KEY, KEY_ARN)(SOUND)))
+
+
+def test_the_loss_of_a_key_that_the_secret_left_is_none() -> None:
+    gone = replace(opened_by(FORMER_KEY)(key(state="Disabled")(SOUND)), grants=(), moved_grants=(moved_to(FORMER_KEY),))
+    [told] = [one for one in check(gone) if one.name == "grant is there"]
+
+    assert told.evidence.endswith(f"none for {SECRET_ARN}; where its secret is now: g-5 on {FORMER_KEY}")
+    assert state(lambda _: gone) == ("active", [])
+    assert state(lambda _: statement(Effect="Deny")(gone)) == ("revoked", ["secret policy admits the reader"])
+
+
+@pytest.mark.parametrize("grants", [(), None, (replace(moved_to(FORMER_KEY), secret_arn=EXISTING_ARN),)])
+@pytest.mark.parametrize("left", [(), (GRANT,)])
+def test_nothing_is_told_of_a_secret_under_a_key_with_no_grant_that_is_seen(
+    grants: tuple[Grant, ...] | None, left: tuple[Grant, ...]
+) -> None:
+    moved = replace(opened_by(FORMER_KEY)(SOUND), grants=left, moved_grants=grants)
+
+    assert state(lambda _: moved) == (None, [] if left else ["grant is there"])

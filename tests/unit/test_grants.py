@@ -294,16 +294,34 @@ VERDICTS: dict[str, tuple[Grant, Sight, str, str]] = {
     "of a longer name": (replace(GRANT, name=f"{NAME}-2"), GONE, "foreign", "it has another name"),
     "of a shorter name": (replace(GRANT, name=NAME[:-1]), GONE, "foreign", "it has another name"),
     "of another case": (replace(GRANT, name=NAME.upper()), GONE, "foreign", "it has another name"),
-    "of a person": (replace(GRANT, grantee=role("Backup")), GONE, "foreign", "it is of a person"),
-    "of an account": (replace(GRANT, grantee=ACCOUNT), GONE, "foreign", "it is of a person"),
+    "of a person": (replace(GRANT, grantee=role("Backup")), GONE, "suspect", "it is of a person"),
+    "of an account": (replace(NEWER, grantee=ACCOUNT), GONE, "suspect", "it is of a person"),
     "of another account": (
         replace(GRANT, grantee=role("Backup").replace(ACCOUNT, "444455556666")),
-        GONE,
-        "foreign",
+        LIVES,
+        "suspect",
         "it is of another account",
     ),
-    "of a deleted role": (replace(GRANT, grantee="AROADBQP57FF2AEXAMPLE"), GONE, "foreign", "it is of a deleted principal"),
-    "of a deleted user": (replace(GRANT, grantee="AIDADBQP57FF2AEXAMPLE"), GONE, "foreign", "it is of a deleted principal"),
+    "of a deleted role": (replace(GRANT, grantee="AROADBQP57FF2AEXAMPLE"), GONE, "suspect", "it is of a deleted principal"),
+    "of a deleted user": (replace(GRANT, grantee="AIDADBQP57FF2AEXAMPLE"), LIVES, "suspect", "it is of a deleted principal"),
+    "of a person, bound to nothing": (
+        replace(GRANT, grantee=role("Backup"), secret_arn=None),
+        GONE,
+        "foreign",
+        "it is of a person",
+    ),
+    "of a person, bound to another location": (
+        replace(NEWER, grantee=role("Backup"), source_arn=f"{RESOURCE_ARN}-2"),
+        GONE,
+        "foreign",
+        "it is of a person",
+    ),
+    "secret under another key with a grant to nobody": (
+        GRANT,
+        moved(replace(GRANT, grantee=None)),
+        "suspect",
+        "which has no grant yet",
+    ),
 }
 
 

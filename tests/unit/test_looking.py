@@ -141,8 +141,17 @@ def test_the_key_that_the_secret_came_under_is_listed_as_well(aws: Aws) -> None:
     assert [(grant.grant_id, grant.key_arn) for grant in sight.grants] == [("g-1", KEY_ARN), ("g-2", OTHER_KEY)]
 
 
-@pytest.mark.parametrize(("keys", "opens"), [((KEY_ARN,), KEY_ARN), ((OTHER_KEY, KEY_ARN), OTHER_KEY), ((), OTHER_KEY)])
-def test_a_secret_is_under_the_key_that_opens_its_current_version(aws: Aws, keys: tuple[str, ...], opens: str) -> None:
+@pytest.mark.parametrize(
+    ("keys", "opens"),
+    [
+        ((KEY_ARN,), KEY_ARN),
+        ((OTHER_KEY, KEY_ARN), OTHER_KEY),
+        ((KEY_ARN, OTHER_KEY), OTHER_KEY),
+        ((), OTHER_KEY),
+        (("DefaultEncryptionKey",), None),
+    ],
+)
+def test_a_secret_is_under_the_key_that_opens_its_current_version(aws: Aws, keys: tuple[str, ...], opens: str | None) -> None:
     """The key that the secret tells is that of its next version, if whoever moved it could not decrypt this one."""
     aws.secret(KmsKeyId=OTHER_KEY)
     aws.versions(*keys)
@@ -234,6 +243,7 @@ def test_a_look_tells_the_keys_that_it_could_not_read(aws: Aws) -> None:
 def test_a_secret_named_without_its_suffix_is_known_by_its_own_arn(aws: Aws) -> None:
     short = SECRET_ARN[: -len("-AbCdEf")]
     aws.secret(asked=short)
+    aws.versions()
 
     secret = aws.looking.secret(SUBJECT, short)
 
@@ -243,6 +253,7 @@ def test_a_secret_named_without_its_suffix_is_known_by_its_own_arn(aws: Aws) -> 
 @pytest.mark.parametrize(("policy", "admits"), [(POLICY, True), (None, False), ({"Statement": []}, False)])
 def test_a_secret_admits_by_its_policy(aws: Aws, policy: dict[str, Any] | None, admits: bool) -> None:
     aws.secret(policy=policy)
+    aws.versions(KEY_ARN)
 
     assert aws.looking.secret(SUBJECT, SECRET_ARN).admits is admits
 
@@ -259,10 +270,12 @@ def test_a_secret_that_is_being_deleted_or_absent_does_not_exist(aws: Aws) -> No
 
 def test_the_key_of_a_secret_is_told_by_its_arn(aws: Aws) -> None:
     aws.secret(KmsKeyId="alias/sports")
+    aws.versions()
     aws.alias("alias/sports")
     assert aws.looking.secret(SUBJECT, SECRET_ARN).key_arn == KEY_ARN
 
     aws.secret(KmsKeyId="alias/lost")
+    aws.versions()
     aws.fail("kms", "describe_key", "NotFoundException")
     assert aws.looking.secret(SUBJECT, SECRET_ARN).key_arn == "alias/lost"
 

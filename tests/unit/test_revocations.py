@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -14,6 +15,7 @@ from latchkey.table import Table
 from tests.unit.samples import KEY_ARN
 
 ACCESS = "mediatailor/sourceLocation/sports"
+NOTED = Revocation(ACCESS, "g-1", KEY_ARN, "it is absent")
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(hours=1)
 KEPT = KeptGrant(grantId="g-1", keyArn=KEY_ARN, reason="it is back")
@@ -28,21 +30,21 @@ def revocations(registry: Registry) -> Revocations:
 
 @pytest.fixture
 def noted(revocations: Revocations) -> Revocation:
-    revocations.note(ACCESS, "g-1", KEY_ARN, "look-1", NOW)
+    revocations.note(NOTED, "look-1", NOW)
     [made] = revocations.open(ACCESS)
     return made
 
 
 def test_what_is_noted_is_open(revocations: Revocations, noted: Revocation) -> None:
-    assert noted == Revocation(ACCESS, "g-1", KEY_ARN)
+    assert noted == NOTED
 
-    revocations.note(ACCESS, "g-1", KEY_ARN, "look-2", NOW)
+    revocations.note(replace(NOTED, reason="its secret is absent"), "look-2", NOW)
 
     assert revocations.open() == [noted]
 
 
 def test_an_access_whose_name_begins_alike_has_its_own(revocations: Revocations, noted: Revocation) -> None:
-    revocations.note(f"{ACCESS}-2", "g-1", KEY_ARN, "look-1", NOW)
+    revocations.note(replace(NOTED, access_id=f"{ACCESS}-2"), "look-1", NOW)
 
     assert revocations.open(ACCESS) == [noted]
     assert [one.access_id for one in revocations.open()] == [ACCESS, f"{ACCESS}-2"]
@@ -52,12 +54,12 @@ def test_tries_are_counted_and_taken_back_and_a_revocation_stays_known(revocatio
     begun = [revocations.begin(noted), revocations.begin(noted)]
     assert [one.tries for one in begun if one] == [1, 2]
     revocations.take_back(noted)
-    assert revocations.read(noted) == Revocation(ACCESS, "g-1", KEY_ARN, tries=1)
+    assert revocations.read(noted) == replace(NOTED, tries=1)
 
     revocations.confirm(noted)
-    revocations.note(ACCESS, "g-1", KEY_ARN, "look-2", LATER)
+    revocations.note(NOTED, "look-2", LATER)
 
-    assert revocations.read(noted) == Revocation(ACCESS, "g-1", KEY_ARN, tries=1, revoked=True)
+    assert revocations.read(noted) == replace(NOTED, tries=1, revoked=True)
 
 
 def test_the_first_end_counts(revocations: Revocations, noted: Revocation) -> None:
@@ -90,7 +92,7 @@ def test_an_owner_that_was_set_again_is_told_after_a_retry_and_by_whoever_ends_i
     revocations: Revocations, noted: Revocation
 ) -> None:
     revocations.note_restoring(noted, "look-1")
-    revocations.note(ACCESS, "g-1", KEY_ARN, "look-1", NOW)
+    revocations.note(NOTED, "look-1", NOW)
     revocations.end(noted, "look-2", GONE, gone=True, taken=True)
 
     assert [revocations.ended(ACCESS, look).restored for look in ("look-1", "look-2", "look-3")] == [True, True, False]
@@ -101,7 +103,7 @@ def test_an_owner_that_was_set_again_is_told_though_another_look_closed_the_revo
 ) -> None:
     revocations.end(noted, "look-2", GONE, gone=True, taken=True)
     revocations.note_restoring(noted, "look-1")
-    revocations.note(ACCESS, "g-1", KEY_ARN, "look-3", LATER)
+    revocations.note(NOTED, "look-3", LATER)
 
     assert [revocations.ended(ACCESS, look).restored for look in ("look-1", "look-3")] == [True, False]
 
@@ -124,9 +126,10 @@ def test_what_ended_is_opened_again_by_what_was_seen_since(
     revocations.note_restoring(noted, "look-1")
     revocations.end(noted, "look-1", GONE if gone else KEPT, gone=gone, taken=gone)
 
-    revocations.note(ACCESS, "g-1", KEY_ARN, look, seen)
+    again = replace(NOTED, reason="its secret is absent or being deleted")
+    revocations.note(again, look, seen)
 
-    assert revocations.open() == ([noted] if opens else [])
+    assert revocations.open() == ([again] if opens else [])
     assert len(revocations.ended(ACCESS, "look-1").outcomes) == (0 if opens else 1)
 
 

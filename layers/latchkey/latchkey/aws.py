@@ -151,6 +151,11 @@ def is_missing(error: ClientError) -> bool:
     return code_of(error) in {"NotFoundException", "ResourceNotFoundException", "NoSuchEntity"} or status_of(error) == 404
 
 
+def is_refused(error: ClientError) -> bool:
+    """Is it for an owner to say otherwise? What is throttled or fails may be done soon."""
+    return isinstance(translate(error), AccessDenied)
+
+
 def translate(error: ClientError | BotoCoreError) -> LatchkeyError:
     """What AWS or botocore answered, as one of ours; the message names operation and code, never an input."""
     if isinstance(error, ParamValidationError):

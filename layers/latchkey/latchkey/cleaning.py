@@ -15,7 +15,7 @@ from latchkey.accesses import Subject, subject_of
 from latchkey.aws import aws_errors
 from latchkey.documents import Document
 from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
-from latchkey.grants import Finding, Grant, Sight, Verdict, decide, is_another_secret, is_by_secret, is_served, judge
+from latchkey.grants import Decision, Finding, Grant, Sight, Verdict, decide, is_another_secret, is_by_secret, is_served, judge
 from latchkey.looking import Looking
 from latchkey.registry import Registry
 from latchkey.revocations import Revocation, Revocations
@@ -36,8 +36,8 @@ class FoundGrant(Document):
 class Look(Document):
     """The first look. `orphaned`: some grant may have to go; `lookId` marks what ends by it in the registry.
 
-    `deprived`: the owner lives without the grant that Latchkey took before the owner could be seen. Of the `unreadable` keys
-    nothing is known.
+    `deprived`: the owner lives without the grant that Latchkey took before the owner could be seen. `settled`: grants that it
+    took, and instead of which the owner has had another for long. Of the `unreadable` keys nothing is known.
     """
 
     look_id: str = Field(default_factory=lambda: uuid4().hex)
@@ -48,8 +48,13 @@ class Look(Document):
     grants: tuple[FoundGrant, ...]
     orphaned: bool
     deprived: bool = False
+    settled: tuple[str, ...] = ()
     grace_seconds: int
     unreadable: tuple[str, ...] = ()
+
+    def grant(self, grant_id: str) -> FoundGrant | None:
+        """What the look says of a grant, if it saw that."""
+        return next((seen for seen in self.grants if seen.grant_id == grant_id), None)
 
 
 class RemovedGrant(Document):
@@ -89,22 +94,23 @@ class Cleaning:
     looking: Looking
 
     def look(self, access_id: str, keys: Iterable[str] = ()) -> Look:
-        """The first look at every grant of an access, on the keys the registry knows and on others; changes no grant."""
+        """The first look at every grant of an access, on the keys the registry knows and on others; changes nothing."""
         subject = subject_of(access_id, self.settings.place)
-        taken = self.revocations.taken(access_id)
-        known = self.registry.grant_keys(access_id) | {one.key_arn for one in taken}
+        opened, taken = self.revocations.open(access_id), self.revocations.taken(access_id)
+        known = self.registry.grant_keys(access_id) | {one.key_arn for one in (*opened, *taken)}
         sight = self.looking.look(subject, known.union(keys))
         named = [grant for grant in sight.grants if grant.name == subject.owner.grant_name]
         findings = [judge(grant, subject.owner, sight, self.settings.place) for grant in named]
-        orphaned = any(finding.verdict == "orphaned" for finding in findings) or bool(self.revocations.open(access_id))
+        served = {one: is_served(subject.owner, sight, one.key_arn) for one in taken}
         return Look(
             accessId=access_id,
             at=sight.at,
             ownerExists=sight.owner.exists,
             grants=tuple(_found(finding) for finding in findings),
             ownerEvidence=sight.owner.evidence,
-            orphaned=orphaned,
-            deprived=self._is_deprived(subject, sight, taken),
+            orphaned=bool(opened) or any(finding.verdict == "orphaned" for finding in findings),
+            deprived=False in served.values(),
+            settled=tuple(one.grant_id for one in taken if served[one] and one.is_listed_no_longer(sight.at)),
             graceSeconds=self.settings.grace_seconds,
             unreadable=tuple(sorted(sight.unreadable)),
         )
@@ -117,27 +123,21 @@ class Cleaning:
         subject = subject_of(first.access_id, self.settings.place)
         for grant in first.grants:
             if grant.verdict == "orphaned":
-                self.revocations.note(first.access_id, grant.grant_id, grant.key_arn, first.look_id, first.at)
+                noted = Revocation(first.access_id, grant.grant_id, grant.key_arn, grant.reason)
+                self.revocations.note(noted, first.look_id, first.at)
         opened = self.revocations.open(first.access_id)
         failures = [self._failure(partial(self._treat, subject, first, noted)) for noted in opened]
+        taken = self.revocations.taken(first.access_id)
+        for one in taken:
+            if one.grant_id in first.settled and one.is_listed_no_longer(first.at):
+                self.revocations.settle(one)
         if first.deprived:
-            taken = self.revocations.taken(first.access_id)
             failures += [self._failure(partial(self._restore, subject, one, first)) for one in taken]
         self._forget_former_keys(subject, first.access_id)
         # A refusal is retried less often than what only takes its time.
         for failure in sorted(filter(None, failures), key=lambda failure: isinstance(failure, AccessDenied)):
             raise failure
         return ended_by(first, self.revocations)
-
-    def _is_deprived(self, subject: Subject, sight: Sight, taken: Iterable[Revocation]) -> bool:
-        """Does the owner live without the grant that Latchkey took? Once it is served again, others may take its grant."""
-        deprived = False
-        for one in taken:
-            served = is_served(subject.owner, sight, one.key_arn)
-            deprived = deprived or served is False
-            if served and one.is_listed_no_longer(sight.at):
-                self.revocations.settle(one)
-        return deprived
 
     def _failure(self, treat: Callable[[], object]) -> LatchkeyError | None:
         """Treats one grant; returns what went wrong."""
@@ -158,30 +158,43 @@ class Cleaning:
             return
         at, grants = self.looking.grants([noted.key_arn])
         grant = None if begun.vanished else _of_id(grants, noted.grant_id)
-        seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
         if grant is None:
             if begun.tries > 1:
                 begun = self._restore(subject, begun, first, listed)
+            seen = first.grant(noted.grant_id)
             self._end_removed(begun, first, seen.evidence if seen else ())
             return
         beside = self.looking.grants_beside(subject, secrets, grants)
-        owner = self.looking.owner(subject, listed)
-        sight = Sight(at, owner, secrets, grants + beside.grants, beside.unreadable)
+        sight = Sight(at, self.looking.owner(subject, listed), secrets, grants + beside.grants, beside.unreadable)
+        self._carry_out(subject, first, begun, grant, self._decide(subject, first, grant, sight), listed)
+
+    def _decide(self, subject: Subject, first: Look, grant: Grant, sight: Sight) -> Decision:
         second = judge(grant, subject.owner, sight, self.settings.place)
         grace = timedelta(seconds=self.settings.grace_seconds)
-        decision = decide(_finding(seen, grant), first.at, second, at, grace)
+        return decide(_finding(first.grant(grant.grant_id), grant), first.at, second, sight.at, grace)
+
+    def _carry_out(
+        self,
+        subject: Subject,
+        first: Look,
+        begun: Revocation,
+        grant: Grant,
+        decision: Decision,
+        listed: Mapping[str, str | None],
+    ) -> None:
+        """Revokes a grant or keeps it. Raises NotYetEffective while it is listed though it was revoked."""
         if decision.revoke:
             begun = self._revoke(grant, begun)
         # An earlier try, or another execution, may have revoked what is listed still.
         if decision.revoke or begun.tries > 1:
             begun = self._restore(subject, begun, first, listed)
         if not begun.revoked:
-            kept = KeptGrant(grantId=noted.grant_id, keyArn=noted.key_arn, reason=decision.reason)
-            self.revocations.end(noted, first.look_id, kept, gone=False, taken=begun.tries > 1)
+            kept = KeptGrant(grantId=begun.grant_id, keyArn=begun.key_arn, reason=decision.reason)
+            self.revocations.end(begun, first.look_id, kept, gone=False, taken=_is_taken(begun))
             return
-        if not begun.vanished and _of_id(self.looking.grants([noted.key_arn])[1], noted.grant_id):
-            raise NotYetEffective(f"{noted.grant_id} was revoked and is still listed")
-        self._end_removed(noted, first, decision.evidence)
+        if not begun.vanished and _of_id(self.looking.grants([begun.key_arn])[1], begun.grant_id):
+            raise NotYetEffective(f"{begun.grant_id} was revoked and is still listed")
+        self._end_removed(begun, first, decision.evidence)
 
     def _revoke(self, grant: Grant, noted: Revocation) -> Revocation:
         try:
@@ -202,7 +215,7 @@ class Cleaning:
         """
         owner = self.looking.owner(subject, listed)
         secrets = self.looking.secrets(subject, owner.secret_arn)
-        seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
+        seen = first.grant(noted.grant_id)
         unread = owner.secret_arn if owner.secret_arn not in secrets else None
         if unread and not (seen and is_another_secret(seen.secret_arn, unread)):
             raise AccessDenied(f"{unread} may not be read, so that nobody knows whether its grant is needed")
@@ -224,18 +237,15 @@ class Cleaning:
     def _end_removed(self, noted: Revocation, first: Look, evidence: tuple[str, ...]) -> None:
         """The grant is gone: by whom, as far as it can be told, counting what other executions did meanwhile."""
         now = self.revocations.read(noted)
-        seen = next((seen for seen in first.grants if seen.grant_id == noted.grant_id), None)
         removed = RemovedGrant(
             grantId=noted.grant_id,
             keyArn=noted.key_arn,
             removedBy="latchkey" if now.revoked else "either" if now.tries > 1 else "service",
-            reason=seen.reason if seen else "it had been noted as orphaned",
+            reason=noted.reason,
             evidence=evidence,
             removedAt=datetime.now(UTC),
         )
-        # What a secret's owner took away is for that owner to give back.
-        taken = removed.removed_by != "service" and not is_by_secret(removed.reason)
-        self.revocations.end(noted, first.look_id, removed, gone=True, taken=taken)
+        self.revocations.end(noted, first.look_id, removed, gone=True, taken=_is_taken(now))
 
     def _forget_former_keys(self, subject: Subject, access_id: str) -> None:
         record = self.registry.access(access_id)
@@ -258,6 +268,11 @@ def ended_by(look: Look, revocations: Revocations) -> CleanedUp:
         kept=tuple(outcome for outcome in outcomes if isinstance(outcome, KeptGrant)),
         restored=ended.restored,
     )
+
+
+def _is_taken(noted: Revocation) -> bool:
+    """Did Latchkey take the grant, or may it have? What a secret's owner took away is for that owner to give back."""
+    return (noted.revoked or noted.tries > 1) and not is_by_secret(noted.reason)
 
 
 def _of_id(grants: Iterable[Grant], grant_id: str) -> Grant | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from latchkey import policies
 from latchkey.accesses import Status
 from latchkey.desired import CONSENT, MANAGED_BY, Desired
-from latchkey.grants import serves
+from latchkey.grants import Grant, names_secret, resembles, serves
 from latchkey.observed import ObservedAccess, ObservedSecret
 from latchkey.roles import POLICY_NAME
 from latchkey.systems.readers import ServicePrincipal
@@ -21,7 +21,7 @@ class Check:
     """One thing that must hold; the evidence names what was seen.
 
     `settles` is true if waiting may mend a failure, `overwritten` if attaching the policies again does, `revokes` if without it
-    the service cannot read, or could not be given its grant again.
+    the service cannot read, or could not be given its grant again. `unclear`: that it failed does not prove that.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Check:
     settles: bool = False
     overwritten: bool = False
     revokes: bool = False
+    unclear: bool = False
 
 
 def check_access(desired: Desired, observed: ObservedAccess, *, handed_off: bool = False) -> tuple[Check, ...]:
@@ -42,24 +43,43 @@ def check_access(desired: Desired, observed: ObservedAccess, *, handed_off: bool
     return (*_key(desired, observed), *read, *use)
 
 
-def state_of(desired: Desired, observed: ObservedAccess, *, handed_off: bool = False) -> tuple[Status, tuple[Check, ...]]:
-    """The state that an access is in by what is true, and the failed checks that make it so."""
+def state_of(
+    desired: Desired, observed: ObservedAccess, *, handed_off: bool = False
+) -> tuple[Status | None, tuple[Check, ...]]:
+    """The state that an access is in by what is true, None if that cannot be told, and the failed checks that make it so."""
     checks = check_access(desired, observed, handed_off=handed_off)
     if desired.system.configuration is not None and observed.secret is not None and not handed_off:
         unmet = tuple(check for check in checks if check.name == CONFIGURED and not check.passed)
         if observed.configured is None:
             return "gone", unmet
-        # A resource may name its secret without the suffix.
-        if observed.configured.secret_arn not in (observed.secret.arn, observed.secret.arn[: -len("-abcdef")]):
+        if not names_secret(observed.configured.secret_arn, observed.secret.arn):
             return "detached", unmet
     lost = tuple(check for check in checks if check.revokes and not check.passed)
-    return ("revoked" if lost else "handed-off" if handed_off else "active"), lost
+    if not all(check.unclear for check in lost):
+        return "revoked", lost
+    if lost or (_is_moved(observed) and desired.grant_name and not _moved_grants(desired, observed)):
+        return None, lost
+    return "handed-off" if handed_off else "active", lost
+
+
+def _is_moved(observed: ObservedAccess) -> bool:
+    """Did somebody take the secret to another key? Then what is true of this one revokes nothing."""
+    return observed.secret is not None and observed.key.arn not in observed.secret_keys
+
+
+def _moved_grants(desired: Desired, observed: ObservedAccess) -> list[Grant]:
+    """The grants by which the resource reads under the key that the secret is under now."""
+    name, resource_arn = desired.grant_name, desired.resource.arn(desired.place)
+    if name is None or resource_arn is None or observed.secret is None:
+        return []
+    names = (name, observed.secret.arn, resource_arn)
+    return [grant for grant in observed.moved_grants or () if serves(grant, *names)]
 
 
 def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
-    key = observed.key
+    key, moved = observed.key, _is_moved(observed)
     owner = f"{MANAGED_BY}={key.tags.get(MANAGED_BY)}, {CONSENT}={key.tags.get(CONSENT)}"
-    yield Check("key is enabled", key.state == "Enabled", f"{key.arn} is {key.state}", revokes=True)
+    yield Check("key is enabled", key.state == "Enabled", f"{key.arn} is {key.state}", revokes=not moved)
     yield Check("key is symmetric", key.encrypts_symmetrically, f"{key.spec}, {key.usage}")
     yield Check("key is in this Region", key.arn.startswith(desired.place.arn("kms", "key/")), key.arn)
     yield Check("key is managed or consented to", MANAGED_BY in key.tags or key.tags.get(CONSENT) == "adopt", owner)
@@ -68,13 +88,14 @@ def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     yield Check("key rotates", observed.rotates or adopted, f"rotation is {'on' if observed.rotates else 'off'}")
     missing = policies.missing_from(observed.key_policy, desired.key_statements)
     told = f"missing: {', '.join(missing) or 'nothing'}"
-    yield Check("key policy admits the roles", not missing, told, overwritten=True, revokes=True)
+    yield Check("key policy admits the roles", not missing, told, overwritten=True, revokes=not moved)
 
 
 def _secret(desired: Desired, observed: ObservedAccess, secret: ObservedSecret) -> Iterator[Check]:
     policy, reader = observed.secret_policy, desired.system.reader
     missing = policies.missing_from(policy, desired.secret_statements(secret.arn))
-    yield Check("secret is under the key", secret.kms_key_id == observed.key.arn, f"{secret.arn} under {secret.kms_key_id}")
+    told = f"{secret.arn} under {secret.kms_key_id}, its current version under {', '.join(observed.secret_keys)}"
+    yield Check("secret is under the key", secret.kms_key_id == observed.key.arn and not _is_moved(observed), told)
     yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn, revokes=True)
     told = f"missing: {', '.join(missing) or 'nothing'}"
     # The policy of a secret in deletion is not read, and nothing is attached to it.
@@ -119,9 +140,17 @@ def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     if name is None or resource_arn is None or observed.secret is None:
         return
     secret_arn = observed.secret.arn
-    live = [grant for grant in observed.grants if serves(grant, name, secret_arn, resource_arn)]
-    told = f"{name}: {live[0].grant_id} on {observed.key.arn}" if live else f"{name}: none for {secret_arn}"
-    stale = [f"{grant.grant_id} on {grant.key_arn}" for grant in observed.former_grants if grant.name == name]
+    alike = [grant for grant in observed.grants if resembles(grant, name, secret_arn, resource_arn)]
+    live = [grant for grant in alike if serves(grant, name, secret_arn, resource_arn)]
+    moved = _moved_grants(desired, observed)
+    other = f"; where its secret is now: {_told(moved)}" if moved else f"; not known whose: {_told(alike)}" if alike else ""
+    told = f"{name}: {_told(live[:1])}" if live else f"{name}: none for {secret_arn}{other}"
+    stale = [grant for grant in observed.former_grants if grant.name == name]
     # A grant that outlives the move to this key is the clean-up's work: told here, and no failure of this access.
-    left = f"; left to clean-up: {', '.join(stale)}" if stale else ""
-    yield Check("grant is there", bool(live), told + left, settles=True, revokes=True)
+    left = f"; left to clean-up: {_told(stale)}" if stale else ""
+    unclear = bool(alike) or _is_moved(observed)
+    yield Check("grant is there", bool(live), told + left, settles=True, revokes=not moved, unclear=unclear)
+
+
+def _told(grants: Sequence[Grant]) -> str:
+    return ", ".join(f"{grant.grant_id} on {grant.key_arn}" for grant in grants)

@@ -76,10 +76,19 @@ def serves(grant: Grant, name: str, secret_arn: str, resource_arn: str) -> bool:
 
     A person may make a grant that differs in its grantee alone, and so may the service in another Region.
     """
-    bound = grant.secret_arn == secret_arn or grant.source_arn == resource_arn
-    is_a_service = grant.grantee is None or grant.grantee.endswith(".amazonaws.com")
+    is_a_service = grant.grantee is None or _is_of_service(grant)
     is_here = _region_of(grant) in (None, resource_arn.split(":")[3])
-    return grant.name == name and is_a_service and is_here and bound and "Decrypt" in grant.operations
+    return is_a_service and is_here and resembles(grant, name, secret_arn, resource_arn)
+
+
+def resembles(grant: Grant, name: str, secret_arn: str, resource_arn: str) -> bool:
+    """Is it such a grant but for its grantee? Then nobody can tell whether the resource reads by it."""
+    bound = grant.secret_arn == secret_arn or grant.source_arn == resource_arn
+    return grant.name == name and bound and "Decrypt" in grant.operations
+
+
+def _is_of_service(grant: Grant) -> bool:
+    return grant.grantee is not None and grant.grantee.endswith(".amazonaws.com")
 
 
 def _region_of(grant: Grant) -> str | None:
@@ -165,9 +174,9 @@ def kind_of(grant: Grant, place: Place) -> Kind:
 
     https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
     """
-    grantee = grant.grantee or ""
-    if grantee.endswith(".amazonaws.com"):
+    if _is_of_service(grant):
         return "of a service"
+    grantee = grant.grantee or ""
     if _DELETED.fullmatch(grantee):
         return "of a deleted principal"
     account = grantee.split(":")[4] if grantee.count(":") >= 5 else grantee
@@ -177,12 +186,16 @@ def kind_of(grant: Grant, place: Place) -> Kind:
 
 
 def judge(grant: Grant, owner: Owner, sight: Sight, place: Place) -> Finding:
-    """What one look says of a grant. A name alone proves nothing: people may choose it, and `a` is a prefix of `a-b`."""
+    """What one look says of a grant. A name alone proves nothing: people may choose it, and `a` is a prefix of `a-b`.
+
+    One that is bound as the service's would be is kept and reported, whoever its grantee is.
+    """
     if grant.name != owner.grant_name:
         return Finding(grant, "foreign", "it has another name")
     kind = kind_of(grant, place)
     if kind != "of a service":
-        return Finding(grant, "foreign" if kind != "of nobody known" else "suspect", f"it is {kind}")
+        is_bound = grant.secret_arn is not None or grant.source_arn == owner.resource_arn
+        return Finding(grant, "suspect" if is_bound or kind == "of nobody known" else "foreign", f"it is {kind}")
     if _region_of(grant) not in (None, place.region):
         return Finding(grant, "suspect", f"it is of a service in {_region_of(grant)}")
     if grant.source_arn is not None and grant.source_arn != owner.resource_arn:
@@ -207,9 +220,14 @@ def _judge_bound(grant: Grant, owner: Owner, sight: Sight) -> Finding:
     return Finding(grant, verdict, reason, (sight.owner.evidence, secret.evidence))
 
 
+def names_secret(named: str | None, arn: str) -> bool:
+    """Does a source location that names this name the secret of an ARN? It may leave out the suffix."""
+    return named in (arn, without_suffix(arn))
+
+
 def is_another_secret(bound: str | None, named: str) -> bool:
-    """Is the ARN that a source location names that of another secret than a grant's? It may lack the suffix."""
-    return bound is not None and ":secret:" in named and named not in (bound, without_suffix(bound))
+    """Is the ARN that a source location names that of another secret than a grant's?"""
+    return bound is not None and ":secret:" in named and not names_secret(named, bound)
 
 
 def is_by_secret(reason: str) -> bool:
@@ -227,7 +245,7 @@ def _judge_secret(grant: Grant, owner: Owner, sight: Sight, secret: SecretSight,
         return "orphaned", "its secret admits the service no longer"
     if secret.key_arn == grant.key_arn:
         return "in use", "its source location lives and its secret admits the service"
-    there = [other for other in sight.grants if other.key_arn == secret.key_arn]
+    there = [other for other in sight.grants if other.key_arn == secret.key_arn and _is_of_service(other)]
     if any(serves(other, owner.grant_name, arn, owner.resource_arn) for other in there):
         return "orphaned", "its secret is under another key, which has a grant of its own"
     why = "whose grants could not be read" if secret.key_arn in sight.unreadable else "which has no grant yet"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,20 +11,16 @@ from botocore.exceptions import ClientError
 
 from latchkey import policies
 from latchkey.accesses import Subject
-from latchkey.aws import ClientOf, code_of, is_missing, translate
+from latchkey.aws import ClientOf, code_of, is_missing, is_refused
 from latchkey.errors import AccessDenied, TransientAwsError
 from latchkey.grants import Grant, OwnerSight, SecretSight, Sight, list_grants
-from latchkey.observed import find_key, find_secret, secret_policy
+from latchkey.observed import DEFAULT_KEY, current_keys, find_secret, secret_policy
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
     from latchkey.systems.system import System
-
-
-# So a version under aws/secretsmanager tells its key.
-_DEFAULT_KEY = "DefaultEncryptionKey"
 
 
 @dataclass(frozen=True)
@@ -57,9 +53,9 @@ class Looking:
         if named is None:
             return {}
         try:
-            return {named: self._opened(self.secret(subject, named))}
+            return {named: self.secret(subject, named)}
         except ClientError as error:
-            if not _is_refused(error):
+            if not is_refused(error):
                 raise
             return {}
 
@@ -87,7 +83,7 @@ class Looking:
             try:
                 listings.append(list_grants(self.kms, key))
             except ClientError as error:
-                if _is_refused(error):
+                if is_refused(error):
                     unreadable.add(key)
                 elif not is_missing(error):
                     raise
@@ -129,21 +125,8 @@ class Looking:
         service = subject.reader.service
         statements = tuple(policies.statements_for_service(policy, service, "secretsmanager:GetSecretValue", secret.arn))
         told = f"{at}: {secret.arn} exists, {', '.join(statements) or 'no Allow'} of its policy could admit {service}"
-        return SecretSight(True, bool(statements), self._key_arn(secret.kms_key_id), told, statements, secret.arn)
-
-    def _opened(self, secret: SecretSight) -> SecretSight:
-        """The sight with the key that opens the current version, which is not always the secret's.
-
-        Versions follow a secret to another key only if whoever moved it could decrypt them.
-        https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
-        """
-        if not secret.exists or secret.arn is None:
-            return secret
-        # Versions without a label are left out, and there are at most twenty labels: one page.
-        versions = self.secretsmanager.list_secret_version_ids(SecretId=secret.arn).get("Versions", [])
-        current = [version for version in versions if "AWSCURRENT" in version.get("VersionStages", [])]
-        keys = [self._key_arn(key) for version in current for key in version.get("KmsKeyIds", [])]
-        return secret if not keys or secret.key_arn in keys else replace(secret, key_arn=keys[0])
+        key = current_keys(secret, self.kms, self.secretsmanager)[0]
+        return SecretSight(True, bool(statements), None if key == DEFAULT_KEY else key, told, statements, secret.arn)
 
     def revoke(self, grant: Grant) -> None:
         """Revokes a grant; one that has gone meanwhile is revoked."""
@@ -159,15 +142,3 @@ class Looking:
         found = configuration.read_named(client, subject.name)
         if found is not None:
             configuration.restore(client, found.whole)
-
-    def _key_arn(self, key_id: str | None) -> str | None:
-        """A secret tells its key as it was associated: by ARN, id or alias."""
-        if key_id is None or ":key/" in key_id or key_id == _DEFAULT_KEY:
-            return key_id
-        key = find_key(self.kms, key_id)
-        return key.arn if key else key_id
-
-
-def _is_refused(error: ClientError) -> bool:
-    """Is it for the owner to say otherwise? What is throttled or fails may be read soon."""
-    return isinstance(translate(error), AccessDenied)

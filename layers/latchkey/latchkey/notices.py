@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 from latchkey.accesses import AccessRecord
 from latchkey.cleaning import CleanedUp, KeptGrant, Look, RemovedGrant, ended_by
@@ -15,6 +15,7 @@ from latchkey.observing import Observation
 from latchkey.outcomes import CaughtError, CheckResult, Failure, publish
 from latchkey.registry import Registry
 from latchkey.revocations import Revocations
+from latchkey.states import Change, States
 
 if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
@@ -60,8 +61,10 @@ class AccessRestored(Notice):
     status: Literal["active"]
 
 
+_CLEANED_UP = "Grants Cleaned Up"
+
 NOTICES: dict[str, type[Notice]] = {
-    "Grants Cleaned Up": GrantsCleanedUp,
+    _CLEANED_UP: GrantsCleanedUp,
     "Access Revoked": AccessRevoked,
     "Access Restored": AccessRestored,
 }
@@ -89,81 +92,107 @@ class Told(Document):
 
 
 def report_clean_up(
-    report: CleanUpReport, registry: Registry, revocations: Revocations, events: EventBridgeClient, bus: str
+    report: CleanUpReport, registry: Registry, states: States, revocations: Revocations, events: EventBridgeClient, bus: str
 ) -> Told:
-    """Records the state of the access and publishes what changed; a retry publishes the same events again."""
+    """Records the state of the access and publishes what changed; a retry publishes the same events again.
+
+    A change is told by whoever recorded it, or by a later report if that died.
+    """
     if report.caught and report.look:
         report = report.model_copy(update={"cleaned": ended_by(report.look, revocations)})
     record = registry.access(report.access_id)
     irrevocable = revocations.open(report.access_id) if report.caught else []
     for revocation in irrevocable:
         revocations.mark_irrevocable(revocation)
-    notices = [*_notices(report, record, registry.lost(report.access_id), irrevocable=bool(irrevocable))]
-    for kind, notice in notices:
-        detail = notice.model_dump_json(by_alias=True, exclude_none=True)
-        arns = [arn for arn in (record.key_arn, record.secret_arn, record.resource_arn) if arn] if record else []
-        publish(events, bus, kind, detail, arns)
-    observed = report.observed
-    if record and observed and observed.status and _is_news(record, observed, registry.lost(report.access_id)):
-        registry.set_state(record, observed.status, [check.name for check in observed.lost])
+    now = datetime.now(UTC)
+    if record and report.observed:
+        _record_state(report, report.observed, record, states, now)
+    arns = [arn for arn in (record.key_arn, record.secret_arn, record.resource_arn) if arn] if record else []
+    told = []
+    if cleaned := _cleaned(report, record, irrevocable=bool(irrevocable)):
+        publish(events, bus, _CLEANED_UP, _detail(cleaned), arns)
+        told.append(_CLEANED_UP)
+    for change in states.untold(report.access_id):
+        if change.is_for(report.execution_arn, now):
+            publish(events, bus, change.kind, change.detail, arns)
+            states.note_told(report.access_id, change)
+            told.append(change.kind)
     return Told(
-        told=tuple(kind for kind, _ in notices),
+        told=tuple(told),
         irrevocable=len(irrevocable),
         restored=bool(report.cleaned and report.cleaned.restored),
         exposureSeconds=_exposure(report),
     )
 
 
-def _notices(
-    report: CleanUpReport, record: AccessRecord | None, lost: tuple[str, ...], *, irrevocable: bool
-) -> Iterator[tuple[str, Notice]]:
+def _record_state(report: CleanUpReport, observed: Observation, record: AccessRecord, states: States, now: datetime) -> None:
+    """Records the state with the event that tells it, if it has changed and nobody recorded another since it was observed."""
+    lost = tuple(check.name for check in observed.lost)
+    changed = (record.status, states.lost(record.access_id)) != (observed.status, lost)
+    if not observed.status or not changed or observed.version != record.version:
+        return
+    notice = _changed(report, observed, record)
+    change = notice and Change(kind=notice[0], detail=_detail(notice[1]), executionArn=report.execution_arn, at=now)
+    states.record(record, observed.status, lost, change)
+
+
+def _changed(report: CleanUpReport, observed: Observation, record: AccessRecord) -> tuple[str, Notice] | None:
+    """The event that tells a new state, if one does."""
+    if observed.status in ("revoked", "detached"):
+        own = {"lost": observed.lost, "proposal": observed.proposal}
+        return "Access Revoked", AccessRevoked.model_validate(_common(report, record, "Access Revoked") | own)
+    if observed.status == "active":
+        return "Access Restored", AccessRestored.model_validate(_common(report, record, "Access Restored"))
+    if observed.status == "gone" and (retired := _retired(report, record)):
+        what = {"removed": (retired,), "kept": (), "restored": False}
+        return _CLEANED_UP, GrantsCleanedUp.model_validate(_common(report, record, "retired") | what)
+    return None
+
+
+def _cleaned(report: CleanUpReport, record: AccessRecord | None, *, irrevocable: bool) -> GrantsCleanedUp | None:
+    """What the clean-up did, or could not do."""
+    cleaned = report.cleaned or CleanedUp()
+    if not (cleaned.removed or irrevocable or cleaned.restored):
+        return None
+    failure = Failure(name=report.caught.error, message=report.caught.message) if report.caught else None
+    own = {"removed": cleaned.removed, "kept": cleaned.kept, "restored": cleaned.restored, "failure": failure}
+    own |= {"exposureSeconds": _exposure(report)} | ({"status": "irrevocable"} if irrevocable else {})
+    return GrantsCleanedUp.model_validate(_common(report, record, _CLEANED_UP) | own)
+
+
+def _common(report: CleanUpReport, record: AccessRecord | None, told: str) -> dict[str, Any]:
+    """The members of every event; `told` is what tells it from the others of its execution."""
     observed = report.observed
-    status = (observed.status if observed else None) or (record.status if record else "gone")
-    common = {
+    text = json.dumps([report.execution_arn, told])
+    return {
+        "outcomeId": hashlib.sha256(text.encode()).hexdigest()[:32],
         "accessId": report.access_id,
         "system": report.access_id.split("/")[0],
-        "status": status,
+        "status": (observed.status if observed else None) or (record.status if record else "gone"),
         "hint": report.hint,
         "executionArn": report.execution_arn,
     }
-    removed, cleaned = _removed(report, record), report.cleaned or CleanedUp()
-    if removed or irrevocable or cleaned.restored:
-        failure = Failure(name=report.caught.error, message=report.caught.message) if report.caught else None
-        own = {"removed": removed, "kept": cleaned.kept, "restored": cleaned.restored, "failure": failure}
-        own |= {"exposureSeconds": _exposure(report)} | ({"status": "irrevocable"} if irrevocable else {})
-        yield "Grants Cleaned Up", GrantsCleanedUp.model_validate(common | own | _id(report, "Grants Cleaned Up"))
-    if record is None or observed is None or observed.status is None or not _is_news(record, observed, lost):
-        return
-    if observed.status in ("revoked", "detached"):
-        own = {"lost": observed.lost, "proposal": observed.proposal}
-        yield "Access Revoked", AccessRevoked.model_validate(common | own | _id(report, "Access Revoked"))
-    elif observed.status == "active":
-        yield "Access Restored", AccessRestored.model_validate(common | _id(report, "Access Restored"))
 
 
-def _is_news(record: AccessRecord, observed: Observation, lost: tuple[str, ...]) -> bool:
-    """Has the state changed, and has nobody recorded another since it was observed?"""
-    changed = (record.status, lost) != (observed.status, tuple(check.name for check in observed.lost))
-    return changed and observed.version == record.version
-
-
-def _removed(report: CleanUpReport, record: AccessRecord | None) -> tuple[RemovedGrant, ...]:
-    """What is gone, the grant included that the service retired before anybody looked."""
-    removed, look = (report.cleaned.removed if report.cleaned else ()), report.look
-    if removed or look is None or look.owner_exists or record is None or record.status == "gone":
-        return removed
-    if look.unreadable or any(grant.verdict != "foreign" for grant in look.grants):
-        return ()
-    return (
-        RemovedGrant(
-            grantId=None,
-            keyArn=record.key_arn,
-            removedBy="service",
-            reason="its source location is absent",
-            evidence=(look.owner_evidence,),
-            removedAt=look.at,
-        ),
+def _retired(report: CleanUpReport, record: AccessRecord) -> RemovedGrant | None:
+    """The grant that the service retired before anybody looked, if it did."""
+    look = report.look
+    if look is None or look.owner_exists or look.unreadable or (report.cleaned and report.cleaned.removed):
+        return None
+    if any(grant.verdict != "foreign" for grant in look.grants):
+        return None
+    return RemovedGrant(
+        grantId=None,
+        keyArn=record.key_arn,
+        removedBy="service",
+        reason="its source location is absent",
+        evidence=(look.owner_evidence,),
+        removedAt=look.at,
     )
+
+
+def _detail(notice: Notice) -> str:
+    return notice.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def _exposure(report: CleanUpReport) -> float | None:
@@ -173,8 +202,3 @@ def _exposure(report: CleanUpReport) -> float | None:
     ]
     since = report.hint.event_time if report.hint else (report.look.at if report.look else None)
     return max((max(ended) - since).total_seconds(), 0.0) if ended and since else None
-
-
-def _id(report: CleanUpReport, kind: str) -> dict[str, str]:
-    text = json.dumps([report.execution_arn, kind])
-    return {"outcomeId": hashlib.sha256(text.encode()).hexdigest()[:32]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
-from latchkey.aws import ClientOf, is_missing
+from latchkey.aws import ClientOf, is_missing, is_refused
 from latchkey.desired import REQUEST
 from latchkey.errors import AccessNotEffective
 from latchkey.grants import Grant, list_grants
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
     from latchkey.desired import Desired
     from latchkey.systems.system import Configured
+
+
+# So a version under aws/secretsmanager tells its key.
+DEFAULT_KEY = "DefaultEncryptionKey"
 
 
 @dataclass(frozen=True)
@@ -76,18 +80,22 @@ class ObservedRole:
 class ObservedAccess:
     """All that the checks of one access compare with what should be true.
 
-    `refused` are the actions that the reader's role needs and its identity policies do not allow, as IAM simulates them.
+    `secret_keys` encrypt the current version of the secret; the grants of those, if the access's key is none of them, are
+    `moved_grants`, None if they may not be read. `refused` are the actions that the reader's role needs and its identity
+    policies do not allow, as IAM simulates them.
     """
 
     key: ObservedKey
     key_policy: Document
     rotates: bool
     secret: ObservedSecret | None
+    secret_keys: tuple[str, ...]
     secret_policy: Document | None
     configured: Configured | None
     alerts: tuple[str, ...]
     grants: tuple[Grant, ...]
     former_grants: tuple[Grant, ...] = ()
+    moved_grants: tuple[Grant, ...] | None = ()
     role: ObservedRole | None = None
     refused: tuple[str, ...] = ()
 
@@ -153,6 +161,28 @@ def find_secret(secretsmanager: SecretsManagerClient, secret: str) -> ObservedSe
     )
 
 
+def current_keys(secret: ObservedSecret, kms: KMSClient, secretsmanager: SecretsManagerClient) -> tuple[str, ...]:
+    """The keys that encrypt the current version, by ARN, the secret's first if it is one; alone that, if none is told.
+
+    Versions follow a secret to another key only if whoever moved it could decrypt them.
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
+    """
+    # Versions without a label are left out, and there are at most twenty labels: one page.
+    versions = secretsmanager.list_secret_version_ids(SecretId=secret.arn).get("Versions", [])
+    current = [version for version in versions if "AWSCURRENT" in version.get("VersionStages", [])]
+    own = _key_arn(kms, secret.kms_key_id or DEFAULT_KEY)
+    told = [_key_arn(kms, key) for version in current for key in version.get("KmsKeyIds", [])]
+    return tuple(sorted(told, key=lambda key: key != own)) or (own,)
+
+
+def _key_arn(kms: KMSClient, key_id: str) -> str:
+    """A secret and its versions tell a key as it was associated: by ARN, id or alias; the default key by a name."""
+    if ":key/" in key_id or key_id == DEFAULT_KEY:
+        return key_id
+    key = find_key(kms, key_id)
+    return key.arn if key else key_id
+
+
 def secret_policy(secretsmanager: SecretsManagerClient, secret_arn: str) -> Document | None:
     """The secret's resource policy, or None if it has none."""
     policy = secretsmanager.get_resource_policy(SecretId=secret_arn).get("ResourcePolicy")
@@ -203,19 +233,27 @@ def observe_access(
     configured = configuration.read(client, desired.resource) if configuration else None
     wanted = desired.role(key_arn, secret_arn) if secret_arn else None
     role = find_role(iam, wanted.name) if wanted else None
+    under = _keys_of(secret, kms, secretsmanager) if secret else (key_arn,)
     return ObservedAccess(
         key=key,
         key_policy=key_policy(kms, key_arn),
         rotates=kms.get_key_rotation_status(KeyId=key_arn)["KeyRotationEnabled"],
         secret=secret,
+        secret_keys=under,
         secret_policy=secret_policy(secretsmanager, secret.arn) if secret and not secret.is_being_deleted else None,
         configured=configured,
         alerts=configuration.alerts(client, configured.arn) if configuration and configured else (),
         grants=list_grants(kms, key_arn).grants,
         former_grants=list_grants(kms, former_key_arn).grants if former_key_arn and former_key_arn != key_arn else (),
+        moved_grants=_grants_of_moved(under, kms) if key_arn not in under else (),
         role=role,
         refused=tuple(_refused(iam, role, desired, key_arn, secret_arn)) if role and secret_arn else (),
     )
+
+
+def _keys_of(secret: ObservedSecret, kms: KMSClient, secretsmanager: SecretsManagerClient) -> tuple[str, ...]:
+    """The keys of the current version; a secret in deletion tells only its own."""
+    return (secret.kms_key_id or DEFAULT_KEY,) if secret.is_being_deleted else current_keys(secret, kms, secretsmanager)
 
 
 def _refused(iam: IAMClient, role: ObservedRole, desired: Desired, key_arn: str, secret_arn: str) -> list[str]:
@@ -228,3 +266,15 @@ def _refused(iam: IAMClient, role: ObservedRole, desired: Desired, key_arn: str,
     }
     refused = refused_actions(iam, role.arn, actions, secret_arn)
     return refused + refused_actions(iam, role.arn, ("kms:Decrypt",), key_arn, context)
+
+
+def _grants_of_moved(keys: tuple[str, ...], kms: KMSClient) -> tuple[Grant, ...] | None:
+    """The grants of the keys that a person moved the secret to; None if their owner lets nobody list them."""
+    try:
+        return tuple(grant for key in keys if key != DEFAULT_KEY for grant in list_grants(kms, key).grants)
+    except ClientError as error:
+        if is_missing(error):
+            return ()
+        if is_refused(error):
+            return None
+        raise

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 
 
 class Observation(Document):
-    """The state of an access and the failed checks that make it so; `status` is None where none is recorded, or a request runs.
+    """The state of an access and the failed checks that make it so; `status` is None where none is recorded, a request runs,
+    or it cannot be told.
 
-    `version` is that of the record when it was observed; `proposal` is what would give the access back, if one call of its
-    owner would.
+    `unsettled`: nothing but a list of grants says that it is revoked, and that may lag. `version` is that of the record when it
+    was observed; `proposal` is what would give the access back, if one call of its owner would.
     """
 
     access_id: str
     status: Status | None
+    unsettled: bool = False
     version: int = 0
     lost: tuple[CheckResult, ...] = ()
     proposal: str | None = None
@@ -53,7 +55,7 @@ def observe_state(
     configuration = desired.system.configuration
     # One that was revoked before its owner confirmed comes back as what it was.
     handed_off = record.reached == "handed-off"
-    status: Status
+    status: Status | None
     lost: tuple[Check, ...]
     try:
         observed = observe_access(
@@ -80,6 +82,7 @@ def observe_state(
     return Observation(
         accessId=access_id,
         status=status,
+        unsettled=status == "revoked" and all(check.settles for check in lost),
         version=record.version,
         lost=tuple(CheckResult(name=check.name, passed=False, evidence=check.evidence) for check in lost),
         proposal=f"{desired.system.granted[1].renewal} with unchanged settings makes the service create its grant again"

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from latchkey import aws
-from latchkey.accesses import AccessRecord, Status
+from latchkey.accesses import AccessRecord
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.settings import settings
 from latchkey.table import ConditionFailed, Table, now_text
@@ -42,7 +42,7 @@ class NotedKey:
 class KnownAccess:
     """An access with every key on which its service may hold a grant; `record` is None if it was never onboarded.
 
-    `unfinished` is the execution whose undo left something.
+    `unfinished` is the execution whose undo left something; `untold`: a change of its state may not have been published.
     """
 
     access_id: str
@@ -50,6 +50,7 @@ class KnownAccess:
     grant_keys: frozenset[str]
     is_running: bool
     unfinished: str | None
+    untold: bool
 
 
 class Registry:
@@ -106,7 +107,8 @@ class Registry:
         """Every access that was ever begun."""
         for item in self._table.query("access"):
             record = _access(item) if "version" in item else None
-            yield KnownAccess(item["id"], record, _grant_keys(item), _is_running(item), item.get("unfinished"))
+            facts = (_grant_keys(item), _is_running(item), item.get("unfinished"), bool(item.get("untold")))
+            yield KnownAccess(item["id"], record, *facts)
 
     def keys(self) -> frozenset[str]:
         """Every key on which a service may hold a grant."""
@@ -268,26 +270,6 @@ class Registry:
     def is_given_up(self, access_id: str) -> bool:
         """Has an owner withdrawn consent since the last request?"""
         return "left" in self._table.get("access", access_id)
-
-    def lost(self, access_id: str) -> tuple[str, ...]:
-        """The checks that failed when the state of an access was last observed."""
-        return tuple(self._table.get("access", access_id).get("lost", ()))
-
-    def set_state(self, record: AccessRecord, status: Status, lost: Sequence[str]) -> None:
-        """Writes the observed state of an access over the version it was read with, as `save_access` does."""
-        values: dict[str, Any] = {":read": record.version, ":next": record.version + 1, ":now": now_text()}
-        values |= {":status": status, ":lost": [*lost]}
-        try:
-            self._table.update(
-                "access",
-                record.access_id,
-                "SET #status = :status, lost = :lost, version = :next, updatedAt = :now",
-                "version = :read",
-                values,
-                {"#status": "status"},
-            )
-        except ConditionFailed:
-            raise TransientAwsError("the access was written by somebody else meanwhile") from None
 
     def give_up(self, record: AccessRecord, left: Sequence[str]) -> None:
         """Marks an access as unmanaged and notes what is left of it; one that was written since is left to its writer."""

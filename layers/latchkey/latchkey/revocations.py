@@ -20,7 +20,7 @@ LISTED_STILL = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Revocation:
-    """A grant that may have to go. `tries` counts the times that any execution set out to revoke it.
+    """A grant that may have to go, and why by the look that noted it. `tries` counts the times that any execution set out to.
 
     `vanished`: it was listed no longer, so that one of its id is another. `ended_at` is None while it is open.
     """
@@ -28,6 +28,7 @@ class Revocation:
     access_id: str
     grant_id: str
     key_arn: str
+    reason: str
     tries: int = 0
     revoked: bool = False
     vanished: bool = False
@@ -52,16 +53,24 @@ class Revocations:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def note(self, access_id: str, grant_id: str, key_arn: str, look_id: str, seen: datetime) -> None:
-        """Opens one, before anything is done about the grant, unless this look closed it, or it is gone since it was seen."""
-        values = {":access": access_id, ":grant": grant_id, ":key": key_arn, ":now": now_text(), ":none": 0}
-        values |= {":seen": seen.astimezone(UTC).isoformat(timespec="milliseconds"), ":look": look_id, ":no": False}
+    def note(self, noted: Revocation, look_id: str, seen: datetime) -> None:
+        """Opens one, before anything is done about the grant, unless this look closed it, or it is gone since it was seen.
+
+        While it is open, the first reason counts: what Latchkey may have taken for that one it may have to give back.
+        """
+        opens: dict[str, Any] = {
+            ":access": noted.access_id,
+            ":grant": noted.grant_id,
+            ":key": noted.key_arn,
+            ":reason": noted.reason,
+        }
+        opens |= {":now": now_text(), ":none": 0}
         update = "SET accessId = :access, grantId = :grant, keyArn = :key, notedAt = if_not_exists(notedAt, :now)"
-        update += ", tries = if_not_exists(tries, :none)"
-        opens = {name: values[name] for name in (":access", ":grant", ":key", ":now", ":none")}
-        item_id = f"{access_id} {grant_id}"
-        if self._if_open(item_id, update, opens) is None:
-            update += " REMOVE endedAt, endedBy, gone, outcome, taken, restoringAt"
+        update += ", tries = if_not_exists(tries, :none), reason = "
+        item_id = _id(noted)
+        if self._if_open(item_id, f"{update}if_not_exists(reason, :reason)", opens) is None:
+            values = opens | {":seen": seen.astimezone(UTC).isoformat(timespec="milliseconds"), ":look": look_id, ":no": False}
+            update += ":reason REMOVE endedAt, endedBy, gone, outcome, taken, restoringAt"
             with suppress(ConditionFailed):
                 self._table.update("grant", item_id, update, "endedAt < :seen OR (gone = :no AND endedBy <> :look)", values)
 
@@ -148,6 +157,7 @@ def _revocation(item: dict[str, Any]) -> Revocation:
         access_id=item["accessId"],
         grant_id=item["grantId"],
         key_arn=item["keyArn"],
+        reason=item["reason"],
         tries=int(item.get("tries", 0)),
         revoked="revokedAt" in item,
         vanished="vanishedAt" in item or "endedAt" in item,

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from latchkey.accesses import subject_of
 from latchkey.documents import Document
-from latchkey.grants import serves
+from latchkey.errors import LatchkeyError
+from latchkey.grants import names_secret, serves
 from latchkey.looking import Looking
 from latchkey.ownership import Owned, Ownership, read_ownership
 from latchkey.registry import KnownAccess, Registry
 from latchkey.revocations import Revocation, Revocations
 from latchkey.settings import Settings
+from latchkey.steps import logger
+from latchkey.turns import Turns
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
@@ -27,14 +30,18 @@ UNANSWERED = timedelta(hours=2)
 
 
 class Swept(Document):
-    """What a sweep read, how many keys and secrets it could not read, and for what it started executions."""
+    """What a sweep read, how many keys and secrets it could not read, and for what it started executions.
 
-    accesses: int
-    keys: int
-    grants: int
-    unreadable: int
-    cleaning: tuple[str, ...]
-    ending: tuple[str, ...]
+    Nothing of this if another sweeps at the time.
+    """
+
+    accesses: int = 0
+    keys: int = 0
+    grants: int = 0
+    unreadable: int = 0
+    cleaning: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
+    another_sweeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,15 +54,29 @@ class Sweep:
     settings: Settings
     registry: Registry
     revocations: Revocations
+    turns: Turns
     looking: Looking
     stepfunctions: SFNClient
     clean_up_machine_arn: str
     end_request_machine_arn: str
 
     def __call__(self, event_id: str) -> Swept:
+        """Sweeps, unless another does: whoever asks again and again starts neither sweeps side by side nor more executions."""
+        occasion = self.turns.begin(event_id, self.settings.grace_seconds)
+        if occasion is None:
+            logger.info("another sweep is under way")
+            return Swept(anotherSweeps=True)
+        try:
+            return self._sweep(occasion)
+        finally:
+            # What cannot be given back ends by time.
+            with suppress(LatchkeyError):
+                self.turns.end(event_id)
+
+    def _sweep(self, occasion: str) -> Swept:
         """Starts a clean-up for each access that needs one, and an end for each request without an outcome or a whole undo.
 
-        The executions are named by the event, so that one delivered twice starts nothing twice.
+        The executions are named by the occasion, so that an event delivered twice starts nothing twice.
         """
         known = [*self.registry.accesses()]
         taken = self.revocations.taken()
@@ -70,7 +91,7 @@ class Sweep:
         ending = [*self.registry.unanswered(datetime.now(UTC) - UNANSWERED), *unfinished]
         for access_id, on_keys in sorted(cleaning.items()):
             asked = {"accessId": access_id, "keys": sorted(on_keys)}
-            self._start(self.clean_up_machine_arn, event_id, asked)
+            self._start(self.clean_up_machine_arn, occasion, asked)
         today = datetime.now(UTC).date().isoformat()
         for execution_arn in ending:  # once a day, since that may take most of one
             self._start(self.end_request_machine_arn, today, {"executionArn": execution_arn})
@@ -84,15 +105,18 @@ class Sweep:
         )
 
     def _told_by_registry(self, known: Iterable[KnownAccess], ownership: Ownership) -> Iterator[str]:
-        """Accesses whose revocations are open, and those whose resource went or reads another secret by now."""
+        """Accesses with open revocations or untold changes, and those whose resource went or reads another secret by now."""
         yield from {revocation.access_id for revocation in self.revocations.open()}
         for access in known:
+            if access.untold:
+                yield access.access_id
             record = access.record
             if record is None or access.is_running:
                 continue
             subject = subject_of(access.access_id, self.settings.place)
             names = ownership.listed.get(record.system, {})
-            state = "gone" if subject.name not in names else "there" if names[subject.name] == record.secret_arn else "detached"
+            is_there = names_secret(names.get(subject.name), record.secret_arn)
+            state = "gone" if subject.name not in names else "there" if is_there else "detached"
             if state not in ("there", record.status):
                 yield access.access_id
 
@@ -102,9 +126,12 @@ class Sweep:
         secret = ownership.listed.get(subject.system.name, {}).get(subject.name)
         if secret is None:
             return False
-        names = (subject.owner.grant_name, secret, subject.owner.resource_arn)
-        on_key = (owned.grant for owned in ownership.grants if owned.grant.key_arn == taken.key_arn)
-        return taken.is_listed_no_longer(datetime.now(UTC)) or not any(serves(grant, *names) for grant in on_key)
+        owner, on_key = subject.owner, (owned.grant for owned in ownership.grants if owned.grant.key_arn == taken.key_arn)
+        arns = ((grant, grant.secret_arn or secret) for grant in on_key)
+        served = any(
+            names_secret(secret, arn) and serves(grant, owner.grant_name, arn, owner.resource_arn) for grant, arn in arns
+        )
+        return taken.is_listed_no_longer(datetime.now(UTC)) or not served
 
     def _start(self, machine: str, occasion: str, asked: Mapping[str, Any]) -> None:
         text = json.dumps(asked, sort_keys=True)

@@ -1,5 +1,7 @@
 """clean_up_grants: reads that fail, calls that are refused or lost, and owners that come back."""
 
+import json
+
 import pytest
 
 from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
@@ -221,3 +223,69 @@ def test_one_refused_grant_does_not_hold_up_another(
 
     # The retry tells the one that ended before it as well.
     assert len(clean_up(first)["removed"]) == 2
+
+
+def drop_policy(account: Account, access: Onboarding) -> str:
+    """The owner of the secret admits the service no longer; gives the policy that did."""
+    policy: str = account.secretsmanager.get_resource_policy(SecretId=access.secret)["ResourcePolicy"]
+    account.secretsmanager.delete_resource_policy(SecretId=access.secret)
+    return policy
+
+
+def admit_again(account: Account, access: Onboarding, policy: str) -> None:
+    account.secretsmanager.put_resource_policy(SecretId=access.secret, ResourcePolicy=json.dumps(json.loads(policy)))
+
+
+def test_what_a_secret_took_away_is_not_given_back_though_the_revocation_was_another_executions(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    policy = drop_policy(account, access)
+    first = look()
+    at_call("kms", "RevokeGrant", crash, when="after-call")
+    with pytest.raises(TransientAwsError):
+        clean_up(first)
+
+    [removed] = clean_up(look())["removed"]
+
+    admit_again(account, access, policy)
+    assert (removed["removedBy"], removed["reason"]) == ("either", "its secret admits the service no longer")
+    assert look()["deprived"] is False
+
+
+def test_what_a_secret_took_away_is_not_given_back_though_the_grant_was_kept(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+) -> None:
+    """The answer of RevokeGrant was lost, the grant is listed still, and the secret admits the service again."""
+    policy = drop_policy(account, access)
+    first = look()
+    at_call("kms", "RevokeGrant", crash, when="after-call")
+    with pytest.raises(TransientAwsError):
+        clean_up(first)
+    admit_again(account, access, policy)
+    cleaned = clean_up(first)
+    assert (len(cleaned["kept"]), cleaned["removed"]) == (1, [])
+
+    lag.settle()
+    for grant in grants(account, access.key):
+        account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
+        lag.settle_last()
+
+    assert (grants(account, access.key), look()["deprived"]) == ([], False)
+
+
+def test_a_grant_that_could_not_be_revoked_goes_from_a_key_that_the_registry_does_not_know(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    """Another hint names no keys."""
+    unknown = account.key()
+    account.kms.revoke_grant(KeyId=access.key, GrantId=grants(account, access.key)[0])
+    account.grant(unknown, GRANT, access.secret)
+    delete_location(account)
+    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    with pytest.raises(AccessDenied):
+        clean_up(look(unknown))
+
+    cleaned = clean_up(look())
+
+    assert [removed["removedBy"] for removed in cleaned["removed"]] == ["latchkey"]
+    assert grants(account, unknown) == []

@@ -15,6 +15,7 @@ from latchkey.registry import registry
 from latchkey.revocations import revocations
 from latchkey.settings import settings
 from latchkey.sweeping import Sweep
+from latchkey.turns import turns
 from tests.functions.account import Account
 from tests.functions.cleaning import (
     ACCESS,
@@ -48,7 +49,7 @@ def swept() -> list[str]:
     """The accesses for which a sweep starts a clean-up."""
     machines: Any = Machines()
     looking = Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
-    Sweep(settings(), registry(), revocations(), looking, machines, "clean-up", "end-request")("event-1")
+    Sweep(settings(), registry(), revocations(), turns(), looking, machines, "clean-up", "end-request")("event-1")
     accesses: list[str] = machines.accesses
     return accesses
 
@@ -233,7 +234,7 @@ def test_what_takes_the_grant_of_an_owner_that_was_long_served_is_not_latchkey(
     make_again(account, access, look, clean_up)
     clean_up(look())
     monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
-    look()
+    clean_up(look())
 
     [grant] = grants(account, access.key)
     account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
@@ -253,5 +254,18 @@ def test_the_sweep_finds_an_owner_whose_grant_latchkey_took(
     # It is looked at once more, when KMS cannot list the former grant any longer.
     monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
     assert swept() == [ACCESS]
-    look()
+    clean_up(look())
     assert swept() == []
+
+
+def test_a_look_changes_nothing_about_what_latchkey_took(
+    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    make_again(account, access, look, clean_up)
+    clean_up(look())
+    monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
+    before = account.picture()
+
+    assert len(look()["settled"]) == 1
+
+    assert account.picture() == before
