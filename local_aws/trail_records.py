@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/kms/latest/developerguide/understanding-kms-entries.html
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html
 https://docs.aws.amazon.com/mediatailor/latest/ug/logging-using-cloudtrail.html
+https://docs.aws.amazon.com/mediapackage/latest/userguide/logging-using-cloudtrail.html
 """
 
 import json
@@ -21,7 +22,9 @@ from local_aws.calls import Call, Shape, match_route, service_model
 from local_aws.rest_json import Response
 from local_aws.trail import Record, base_record, key_arn_of, key_resource, user_identity
 
-RECORDED = ("kms", "secretsmanager", "mediatailor", "iam")
+_MEDIA = ("mediatailor", "mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect")
+RECORDED = ("kms", "secretsmanager", "iam", *_MEDIA)
+_PASCAL_ON_THE_WIRE = ("mediatailor", "mediapackagev2")
 # KMS counts its cryptographic operations as reads.
 _READS = re.compile(
     "(Get|List|Describe|BatchGet|Simulate|Validate|Verify|Sign|Encrypt|Decrypt|ReEncrypt|GenerateDataKey|GenerateMac"
@@ -130,7 +133,7 @@ def _secretsmanager(asked: Mapping[str, Any], answered: Mapping[str, Any]) -> di
 
 
 def _member_case(service: str) -> str:
-    return CURRENT.value.trail_member_case if service == "mediatailor" else "camel"
+    return CURRENT.value.trail_member_case if service in _PASCAL_ON_THE_WIRE else "camel"
 
 
 def _written(shape: Shape, value: Any, case: str) -> Any:
