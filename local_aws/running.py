@@ -19,6 +19,7 @@ from local_aws.account import ACCOUNT, REGION, furnish
 from local_aws.control import STACK, Control
 from local_aws.faults import track_connections
 from local_aws.invocations import follow_invocations
+from local_aws.mediaconnect import MediaConnect
 from local_aws.mediapackage import MediaPackage
 from local_aws.mediapackage_vod import MediaPackageVod
 from local_aws.mediapackagev2 import MediaPackageV2
@@ -69,6 +70,7 @@ def readers_through_roles(secrets: RoleSecrets, origin: Origin) -> list[Service]
         Service("mediapackage", MediaPackage(secrets, origin), mediapackage.REFUSAL),
         Service("mediapackage-vod", MediaPackageVod(secrets, origin), mediapackage.REFUSAL),
         Service("mediapackagev2", MediaPackageV2(secrets, origin), mediapackagev2.REFUSAL),
+        Service("mediaconnect", MediaConnect(secrets)),
     ]
 
 
