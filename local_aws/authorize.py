@@ -228,7 +228,8 @@ def _service_context(account: str | None, resource: str, context: Mapping[str, s
     if account is not None:
         keys |= {"kms:calleraccount": account, "aws:principalisawsservice": "false"}
     tags = tag_store.resource_tags(resource) or {}
-    keys |= {f"aws:resourcetag/{name.lower()}": value for name, value in tags.items()}
+    owners = ("aws", resource.split(":")[2]) if tags else ()
+    keys |= {f"{owner}:resourcetag/{name.lower()}": value for owner in owners for name, value in tags.items()}
     keys |= {name.lower(): value for name, value in context.items()}
     pairs = [name.removeprefix(_CONTEXT_PREFIX) for name in keys if name.startswith(_CONTEXT_PREFIX)]
     return keys | ({"kms:encryptioncontextkeys": pairs} if pairs else {})

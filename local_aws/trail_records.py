@@ -140,7 +140,7 @@ def _written(shape: Shape, value: Any, case: str) -> Any:
     """Members, named as in the model or on the wire, as CloudTrail writes them; sensitive and binary ones are left out."""
     if shape.type_name == "structure" and isinstance(value, dict):
         wires = {member.serialization.get("name", n): n for n, member in shape.members.items()}
-        named = {wires.get(n, n): v for n, v in value.items() if v is not None}
+        named = {str(wires.get(n, n)): v for n, v in value.items() if v is not None}
         known = {n: v for n, v in named.items() if n in shape.members}
         kept = {n: v for n, v in known.items() if _may_log(n, shape.members[n])}
         return {_name(n, shape.members[n], case): _written(shape.members[n], v, case) for n, v in kept.items()}
