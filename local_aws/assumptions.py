@@ -40,6 +40,7 @@ class Assumptions(_Switches):
     omitted_on_put: Literal["keep", "clear"] = "keep"
     sources_first: bool = True
     empty_pages: bool = False
+    cdn_auth_delay_seconds: float = Field(default=0, ge=0)
     trail: Trail = Trail()
 
 

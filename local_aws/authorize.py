@@ -117,6 +117,20 @@ def service_allows(service: str, action: str, resource: str, context: Mapping[st
     return grant_allows(service, action, resource, context)
 
 
+def anyone_may(action: str, resource: str, policy: str, context: Mapping[str, str]) -> bool:
+    """Whether the resource's `policy` lets an unsigned request do `action`."""
+    ctx = evaluator.EvalContext(
+        principal_arn="anonymous",
+        principal_type="Anonymous",
+        principal_account="",
+        action=action,
+        resource_arn=resource,
+        region=resource.split(":")[3],
+        service_context={name.lower(): value for name, value in context.items()},
+    )
+    return bool(evaluator.evaluate_resource_policy(policy, ctx).decision == "Allow")
+
+
 def grant_allows(grantee: str, action: str, key_arn: str, context: Mapping[str, str]) -> bool:
     """Whether a grant on `key_arn` lets `grantee` (principal ARN or service principal) do the KMS `action`.
 
@@ -214,7 +228,8 @@ def _service_context(account: str | None, resource: str, context: Mapping[str, s
     if account is not None:
         keys |= {"kms:calleraccount": account, "aws:principalisawsservice": "false"}
     tags = tag_store.resource_tags(resource) or {}
-    keys |= {f"aws:resourcetag/{name.lower()}": value for name, value in tags.items()}
+    owners = ("aws", resource.split(":")[2]) if tags else ()
+    keys |= {f"{owner}:resourcetag/{name.lower()}": value for owner in owners for name, value in tags.items()}
     keys |= {name.lower(): value for name, value in context.items()}
     pairs = [name.removeprefix(_CONTEXT_PREFIX) for name in keys if name.startswith(_CONTEXT_PREFIX)]
     return keys | ({"kms:encryptioncontextkeys": pairs} if pairs else {})

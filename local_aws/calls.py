@@ -45,7 +45,10 @@ class Calls:
         self.counts: Counter[tuple[str, str, str]] = Counter()
 
     def add(self, principal: str, call: Call) -> None:
-        self.counts[principal, call.service, call.operation] += 1
+        self.count(principal, call.service, call.operation)
+
+    def count(self, principal: str, service: str, operation: str) -> None:
+        self.counts[principal, service, operation] += 1
 
     def report(self) -> list[dict[str, Any]]:
         names = ("principal", "service", "operation", "count")

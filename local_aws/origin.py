@@ -1,13 +1,13 @@
 """A small HTTP origin that serves a manifest only with the access token of its source location.
 
-It stands for an operator who has put the secret's value into the origin's configuration.
+It stands for an operator who has put the secret's value into the origin's configuration, and for the endpoints of MediaPackage.
 """
 
 import hashlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from ministack.core.responses import request_scope
@@ -26,11 +26,22 @@ segment-0.ts
 Seen = dict[str, Any]
 
 
+class Endpoint(Protocol):
+    """Serves one path and all below it, perhaps only with a header."""
+
+    @property
+    def header(self) -> str: ...
+
+    def status(self, sent: str | None) -> int:
+        """The status of a request that came with this value in the header."""
+
+
 class Origin:
-    """Serves the live source locations of `locations` whose base URL names this origin's port."""
+    """Serves the live source locations of `locations` whose base URL names this origin's port, and `endpoints` by path."""
 
     def __init__(self, locations: SourceLocations, host: str) -> None:
         self.requests: list[Seen] = []
+        self.endpoints: dict[str, Endpoint] = {}
         self._locations = locations
         origin = self
 
@@ -57,6 +68,20 @@ class Origin:
         """The status for a request; it is recorded with a hash of the token, never the token."""
         path = urlsplit(target).path
         lower = {name.lower(): value for name, value in headers.items()}
+        endpoint = self._endpoint(path)
+        if endpoint is None:
+            status, seen = self._status_of_location(path, lower)
+        else:
+            sent = lower.get(endpoint.header.lower())
+            status, seen = endpoint.status(sent), (endpoint.header, sent) if sent is not None else None
+        digest = hashlib.sha256(seen[1].encode()).hexdigest() if seen else None
+        self.requests.append({"path": path, "status": status, "header": seen[0] if seen else None, "valueSha256": digest})
+        return status
+
+    def _endpoint(self, path: str) -> Endpoint | None:
+        return next((found for base, found in list(self.endpoints.items()) if path.startswith(base + "/")), None)
+
+    def _status_of_location(self, path: str, lower: dict[str, str]) -> tuple[int, tuple[str, str] | None]:
         status, seen = 404, None
         for location in self._serving(path):
             token = location.token
@@ -68,9 +93,7 @@ class Origin:
             status = 200 if sent is not None and sent in _tokens(location) else 403
             if status == 200:
                 break
-        digest = hashlib.sha256(seen[1].encode()).hexdigest() if seen else None
-        self.requests.append({"path": path, "status": status, "header": seen[0] if seen else None, "valueSha256": digest})
-        return status
+        return status, seen
 
     def _serving(self, path: str) -> list[SourceLocation]:
         """The locations with the most specific base URL."""

@@ -8,15 +8,15 @@ from local_aws.assumptions import CURRENT
 from local_aws.rest_json import BadRequest, Request
 
 
-def page_of(request: Request, items: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """One page of `items` in order of their names; a token remembers the last name, so deletions skip nothing."""
+def page_of(request: Request, items: list[tuple[str, dict[str, Any]]], member: str = "Items") -> dict[str, Any]:
+    """One page of `items` in order of their names, as `member`; a token remembers the last name, so deletions skip nothing."""
     after, number = _position(request.get("NextToken"))
     left = [item for item in items if item[0] > after]
     size = request.get("MaxResults", 100)
     if CURRENT.value.empty_pages:  # every other page is empty, the others hold at most one
         size = number % 2
     page = left[:size]
-    output: dict[str, Any] = {"Items": [item for _, item in page]}
+    output: dict[str, Any] = {member: [item for _, item in page]}
     if len(left) > size:
         position = {"after": page[-1][0] if page else after, "number": number + 1}
         output["NextToken"] = base64.urlsafe_b64encode(json.dumps(position).encode()).decode()

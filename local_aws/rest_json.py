@@ -4,10 +4,11 @@ https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html
 """
 
 import base64
+import contextlib
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -22,16 +23,18 @@ Response = tuple[int, dict[str, str], bytes]
 
 
 class ServiceError(Exception):
-    """An error as the service answers it; `code` goes to x-amzn-ErrorType, the message into `Message`."""
+    """An error as the service answers it; `code` goes to x-amzn-ErrorType, the message and `members` into the body."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, **members: str) -> None:
         super().__init__(message)
-        self.code, self.status = code, status
+        self.code, self.status, self.members = code, status, members
 
 
 class BadRequest(ServiceError):
-    def __init__(self, message: str) -> None:
-        super().__init__("BadRequestException", message)
+    """A request that cannot be served; every service has its own code and status for it."""
+
+    def __init__(self, message: str, **members: str) -> None:
+        super().__init__("BadRequestException", message, 400, **members)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Request:
 
 def error_response(error: ServiceError) -> Response:
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.code}
-    return error.status, headers, json.dumps({"Message": str(error)}).encode()
+    return error.status, headers, json.dumps({"Message": str(error)} | error.members).encode()
 
 
 class Model(Protocol):
@@ -63,10 +66,11 @@ class Model(Protocol):
 
 
 class Service:
-    """Serves `model` under botocore's name of the service."""
+    """Serves `model` under botocore's name of the service; `refusal` is the code and status of its bad requests."""
 
-    def __init__(self, name: str, model: Model) -> None:
+    def __init__(self, name: str, model: Model, refusal: tuple[str, int] = ("BadRequestException", 400)) -> None:
         self.name, self.model, self.api = name, model, service_model(name)
+        self._refusal = refusal
 
     @property
     def operations(self) -> list[str]:
@@ -80,18 +84,28 @@ class Service:
         operation, path = found
         if not hasattr(self.model, _snake(operation.name)):
             raise ServiceError("NotImplemented", f"local_aws does not model {self.name} {operation.name}", 501)
-        return Request(operation.name, _parse_members(operation, path, call), caller, call.region)
+        with self._own_refusals():
+            return Request(operation.name, _parse_members(operation, path, call), caller, call.region)
 
     async def answer(self, request: Request) -> Response:
         """Runs the operation and writes its output; raises ServiceError."""
         operation = self.api.operation_model(request.operation)
-        output = getattr(self.model, _snake(request.operation))(request)
-        if inspect.isawaitable(output):
-            output = await output
+        with self._own_refusals():
+            output = getattr(self.model, _snake(request.operation))(request)
+            if inspect.isawaitable(output):
+                output = await output
         body, headers = b"", {"Content-Type": "application/json"}
         if operation.output_shape is not None:
             body = json.dumps(serialise(operation.output_shape, output or {})).encode()
         return operation.http.get("responseCode", 200), headers, body
+
+    @contextlib.contextmanager
+    def _own_refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except BadRequest as error:
+            code, status = self._refusal
+            raise ServiceError(code, str(error), status, **error.members) from None
 
 
 def _snake(operation: str) -> str:

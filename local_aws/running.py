@@ -14,13 +14,19 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.core import lambda_runtime
 
-from local_aws import gaps
+from local_aws import gaps, mediapackage, mediapackagev2
 from local_aws.account import ACCOUNT, REGION, furnish
 from local_aws.control import STACK, Control
 from local_aws.faults import track_connections
 from local_aws.invocations import follow_invocations
+from local_aws.mediaconnect import MediaConnect
+from local_aws.mediapackage import MediaPackage
+from local_aws.mediapackage_vod import MediaPackageVod
+from local_aws.mediapackagev2 import MediaPackageV2
 from local_aws.mediatailor import MediaTailor
 from local_aws.origin import Origin
+from local_aws.rest_json import Service
+from local_aws.role_secrets import RoleSecrets
 from local_aws.server import Router
 
 _REPOSITORY = Path(__file__).parent.parent
@@ -36,8 +42,10 @@ async def run(listener: socket.socket, host: str, endpoint: str, *, deploy: bool
     track_connections()
     follow_invocations()
     mediatailor = MediaTailor()
-    control = Control(Origin(mediatailor.locations, host), ACCOUNT, REGION)
-    server = asyncio.create_task(serve(Router(control, mediatailor), _config(listener), shutdown_trigger=ended.wait))
+    origin = Origin(mediatailor.locations, host)
+    control = Control(origin, ACCOUNT, REGION)
+    router = Router(control, mediatailor, *readers_through_roles(RoleSecrets(endpoint, control.calls), origin))
+    server = asyncio.create_task(serve(router, _config(listener), shutdown_trigger=ended.wait))
     start = asyncio.create_task(_start(control, endpoint, exports, deploy=deploy))
     stop = asyncio.create_task(ended.wait())
     await asyncio.wait((server, start, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -54,6 +62,16 @@ async def run(listener: socket.socket, host: str, endpoint: str, *, deploy: bool
     with contextlib.suppress(Exception):
         await asyncio.wait_for(server, 2)
     return 1 if failures else 0
+
+
+def readers_through_roles(secrets: RoleSecrets, origin: Origin) -> list[Service]:
+    """The services whose models read secrets through roles that they are passed."""
+    return [
+        Service("mediapackage", MediaPackage(secrets, origin), mediapackage.REFUSAL),
+        Service("mediapackage-vod", MediaPackageVod(secrets, origin), mediapackage.REFUSAL),
+        Service("mediapackagev2", MediaPackageV2(secrets, origin), mediapackagev2.REFUSAL),
+        Service("mediaconnect", MediaConnect(secrets)),
+    ]
 
 
 def _config(listener: socket.socket) -> Config:

@@ -24,11 +24,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class Router:
-    """An ASGI application in front of MiniStack; adding a model is one entry in `models`."""
+    """An ASGI application in front of MiniStack; adding a model is one more service."""
 
-    def __init__(self, control: Control, mediatailor: MediaTailor, inner: App = ministack_app.app) -> None:
+    def __init__(self, control: Control, mediatailor: MediaTailor, *others: Service, inner: App = ministack_app.app) -> None:
         self._control, self._inner = control, inner
-        self.models = {"mediatailor": Service("mediatailor", mediatailor)}
+        self.models = {service.name: service for service in (Service("mediatailor", mediatailor), *others)}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -111,7 +111,7 @@ async def _strikes(strike: Strike, call: Call, invocation: Invocation | None, sc
 
 def _authorize(service: Service, request: Request) -> None:
     """The caller's own policies, with the condition keys that the service's authorization page lists."""
-    asked = request.get("Tags") or {}
+    asked = request.get("Tags") or request.get("FlowTags") or {}
     common: dict[str, Any] = {"aws:ViaAWSService": "false"}
     common |= {f"aws:RequestTag/{key}": value for key, value in asked.items()}
     if keys := list(asked) or request.get("TagKeys"):

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/kms/latest/developerguide/understanding-kms-entries.html
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html
 https://docs.aws.amazon.com/mediatailor/latest/ug/logging-using-cloudtrail.html
+https://docs.aws.amazon.com/mediapackage/latest/userguide/logging-using-cloudtrail.html
 """
 
 import json
@@ -21,7 +22,9 @@ from local_aws.calls import Call, Shape, match_route, service_model
 from local_aws.rest_json import Response
 from local_aws.trail import Record, base_record, key_arn_of, key_resource, user_identity
 
-RECORDED = ("kms", "secretsmanager", "mediatailor", "iam")
+_MEDIA = ("mediatailor", "mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect")
+RECORDED = ("kms", "secretsmanager", "iam", *_MEDIA)
+_PASCAL_ON_THE_WIRE = ("mediatailor", "mediapackagev2")
 # KMS counts its cryptographic operations as reads.
 _READS = re.compile(
     "(Get|List|Describe|BatchGet|Simulate|Validate|Verify|Sign|Encrypt|Decrypt|ReEncrypt|GenerateDataKey|GenerateMac"
@@ -130,13 +133,15 @@ def _secretsmanager(asked: Mapping[str, Any], answered: Mapping[str, Any]) -> di
 
 
 def _member_case(service: str) -> str:
-    return CURRENT.value.trail_member_case if service == "mediatailor" else "camel"
+    return CURRENT.value.trail_member_case if service in _PASCAL_ON_THE_WIRE else "camel"
 
 
 def _written(shape: Shape, value: Any, case: str) -> Any:
-    """Members as CloudTrail writes them; sensitive and binary ones are left out, keys of maps stay."""
+    """Members, named as in the model or on the wire, as CloudTrail writes them; sensitive and binary ones are left out."""
     if shape.type_name == "structure" and isinstance(value, dict):
-        known = {n: v for n, v in value.items() if n in shape.members and v is not None}
+        wires = {member.serialization.get("name", n): n for n, member in shape.members.items()}
+        named = {str(wires.get(n, n)): v for n, v in value.items() if v is not None}
+        known = {n: v for n, v in named.items() if n in shape.members}
         kept = {n: v for n, v in known.items() if _may_log(n, shape.members[n])}
         return {_name(n, shape.members[n], case): _written(shape.members[n], v, case) for n, v in kept.items()}
     if shape.type_name == "list" and isinstance(value, list):

@@ -14,6 +14,7 @@ from local_aws.gaps import (
     resource_policies,
     secret_keys,
     secrets,
+    simulation,
     step_functions,
 )
 
@@ -23,6 +24,7 @@ def apply() -> None:
     for service in (
         conditions,
         iam,
+        simulation,
         keys,
         key_policies,
         grants,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
+from ministack.core.responses import get_account_id
 from ministack.services import dynamodb, eventbridge, iam, kms
 from ministack.services import tagging as tag_store
 
@@ -124,6 +125,8 @@ def _iam_keys(params: Any) -> Iterator[tuple[str, Any]]:
 def _resource_arn(original: Around, service: str, *args: Any, **kwargs: Any) -> str:
     """ministack 1.5.33: alias operations are checked on `*`, and a key named by its alias on the alias."""
     arn: str = original(service, *args, **kwargs)
+    if service == "iam":
+        return _iam_arn(args[4]) or arn
     if service != "kms":
         return arn
     if ":alias/" in arn:
@@ -132,6 +135,16 @@ def _resource_arn(original: Around, service: str, *args: Any, **kwargs: Any) -> 
     body, region, account = args[3], args[5], args[6]
     name = iam_actions._safe_json_field(body, "AliasName")
     return f"arn:aws:kms:{region}:{account}:{name}" if name and arn == "*" else arn
+
+
+def _iam_arn(params: Any) -> str:
+    """ministack 1.5.33: simulations are checked on `*`, and roles without their paths."""
+    if source := iam._p(params, "PolicySourceArn"):
+        return str(source)
+    name, path = iam._p(params, "RoleName"), iam._p(params, "Path") or "/"
+    if role := iam._roles.get(name):
+        return str(role["Arn"])
+    return f"arn:aws:iam::{get_account_id()}:role{path}{name}" if name else ""
 
 
 def _enforce(

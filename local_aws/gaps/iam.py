@@ -1,17 +1,13 @@
-"""IAM: boundaries set by CloudFormation, ContextEntries in simulations, and principals that are remembered by id."""
+"""IAM: boundaries set by CloudFormation, and principals that are remembered by id."""
 
-import contextvars
 import json
 from typing import Any
 
-from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id
 from ministack.services import iam, kms, secretsmanager
 from ministack.services.cloudformation import provisioners
 
-from local_aws.gaps.patching import Around, wrap, wrap_item
-
-_entries: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("context_entries", default=None)
+from local_aws.gaps.patching import Around, wrap_item
 
 
 def apply() -> None:
@@ -20,8 +16,6 @@ def apply() -> None:
     wrap_item(role, "update", _update_role)
     wrap_item(role, "delete", _delete_role_of_stack)
     wrap_item(iam._IAM_HANDLERS, "DeleteRole", _delete_role)
-    wrap_item(iam._IAM_HANDLERS, "SimulatePrincipalPolicy", _simulate)
-    wrap(iam_evaluator, "evaluate", _evaluate)
 
 
 def _create_role(original: Around, logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
@@ -66,31 +60,3 @@ def _forget_principal(arn: str, unique_id: str) -> None:
             secretsmanager._resource_policies._data[place] = policy.replace(arn, unique_id)
     for role in iam._roles.values():
         role["AssumeRolePolicyDocument"] = role["AssumeRolePolicyDocument"].replace(arn, unique_id)
-
-
-def _simulate(original: Around, params: Any) -> Any:
-    """ministack 1.5.33: SimulatePrincipalPolicy leaves ContextEntries and the boundary out."""
-    found: dict[str, Any] = {}
-    index = 1
-    while name := iam._p(params, f"ContextEntries.member.{index}.ContextKeyName"):
-        prefix = f"ContextEntries.member.{index}.ContextKeyValues.member."
-        values: list[str] = []
-        while value := iam._p(params, f"{prefix}{len(values) + 1}"):
-            values.append(value)
-        found[name.lower()] = values[0] if len(values) == 1 else values
-        index += 1
-    token = _entries.set(found)
-    try:
-        return original(params)
-    finally:
-        _entries.reset(token)
-
-
-def _evaluate(original: Around, ctx: Any, policies: Any, *limits: Any) -> Any:
-    """Within a simulation, evaluates with the entries given and within the boundary of the simulated role."""
-    given = _entries.get()
-    if given is not None:
-        ctx.service_context |= given
-        name = ctx.principal_arn.rsplit("/", 1)[-1]
-        limits = (*limits, *iam_evaluator._permissions_boundary(iam._roles, name, ctx.principal_account))
-    return original(ctx, policies, *limits)

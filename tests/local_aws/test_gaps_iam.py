@@ -7,6 +7,8 @@ import pytest
 
 from local_aws.embedded import ACCOUNT, Embedded
 from tests.local_aws.gap_account import ROOT, Account, allow, deny, policy, refused, trust
+from tests.local_aws.role_reader import RoleReader, failure, identifier
+from tests.local_aws.test_mediapackage import Target, authorization
 
 
 @pytest.fixture
@@ -100,23 +102,33 @@ def test_the_policy_of_a_bus_counts_for_every_entry(account: Account) -> None:
     assert trusted.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
 
 
-def test_a_simulation_heeds_context_entries_and_the_boundary(account: Account) -> None:
-    via = {"StringEquals": {"kms:ViaService": "mediatailor.us-east-1.amazonaws.com"}}
-    role = account.role(allow("kms:CreateGrant", **via), allow("sqs:*"), boundary=managed(account, allow("kms:*")))
-    entry = {
-        "ContextKeyName": "kms:ViaService",
-        "ContextKeyValues": ["mediatailor.us-east-1.amazonaws.com"],
-        "ContextKeyType": "string",
-    }
+def test_a_boundary_limits_the_role_that_a_service_assumes(account: Account) -> None:
+    reader = RoleReader(account, "mediapackage.amazonaws.com", identifier("MediaPackageCDNIdentifier", "12345678"))
+    target = Target(account, "mediapackage-vod")
+    bound = managed(account, allow(["secretsmanager:*", "kms:*"]), deny("secretsmanager:GetSecretValue"))
+    account.client("iam").put_role_permissions_boundary(RoleName=reader.role_name, PermissionsBoundary=bound)
+    assert failure(target.create, **authorization(reader))[1] == 422
+    account.client("iam").delete_role_permissions_boundary(RoleName=reader.role_name)
+    target.create(**authorization(reader))
 
-    def simulate(action: str, *entries: dict[str, Any]) -> str:
-        request = {"PolicySourceArn": role.arn, "ActionNames": [action], "ContextEntries": list(entries)}
-        results = account.client("iam").simulate_principal_policy(**request)["EvaluationResults"]
-        return str(results[0]["EvalDecision"])
 
-    assert simulate("kms:CreateGrant") == "implicitDeny"
-    assert simulate("kms:CreateGrant", entry) == "allowed"
-    assert simulate("sqs:SendMessage") == "implicitDeny"
+def test_passing_a_role_can_depend_on_its_tags(account: Account) -> None:
+    reader = RoleReader(account, "mediapackage.amazonaws.com", identifier("MediaPackageCDNIdentifier", "12345678"))
+    passing = allow("iam:PassRole", StringEquals={"iam:ResourceTag/team": "sports", "aws:ResourceTag/team": "sports"})
+    caller = account.role(allow("mediapackage-vod:*"), passing).client("mediapackage-vod")
+    target = Target(account, "mediapackage-vod")
+    assert failure(target.create, client=caller, **authorization(reader))[1] == 403
+    account.client("iam").tag_role(RoleName=reader.role_name, Tags=[{"Key": "team", "Value": "sports"}])
+    target.create(caller, **authorization(reader))
+
+
+def test_a_role_is_known_by_its_path(account: Account) -> None:
+    path, name = "/latchkey/", account.unique("role")
+    iam = account.role(allow("iam:*", f"arn:aws:iam::{ACCOUNT}:role{path}*")).client("iam")
+    iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trust({"AWS": ROOT}))
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(allow("kms:*")))
+    other = {"RoleName": account.role().name, "PolicyName": "own", "PolicyDocument": policy(allow("kms:*"))}
+    assert refused(iam.put_role_policy, **other) == "AccessDenied"
 
 
 def test_leading_keys_bound_a_role_to_the_items_of_one_partition(account: Account) -> None:

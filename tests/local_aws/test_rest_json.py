@@ -12,11 +12,16 @@ from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
 from local_aws.authorize import Caller
-from local_aws.calls import Call, Shape, call_of, service_model
+from local_aws.calls import Call, Calls, Shape, call_of, service_model
 from local_aws.mediatailor import MediaTailor
+from local_aws.origin import Origin
 from local_aws.rest_json import Response, Service, ServiceError, serialise
+from local_aws.role_secrets import RoleSecrets
+from local_aws.running import readers_through_roles
+from local_aws.source_locations import SourceLocations
 
-SERVICES = [Service("mediatailor", MediaTailor())]
+ORIGIN, SECRETS = Origin(SourceLocations(), "127.0.0.1"), RoleSecrets("http://localhost", Calls())
+SERVICES = [Service("mediatailor", MediaTailor()), *readers_through_roles(SECRETS, ORIGIN)]
 OPERATIONS = [(service, name) for service in SERVICES for name in service.operations]
 CALLER = Caller("arn:aws:iam::000000000000:root", "000000000000", "test")
 SCOPE = "AWS4-HMAC-SHA256 Credential=test/20261122/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=0"
@@ -26,15 +31,19 @@ def sample(shape: Shape, name: str = "x") -> Any:
     """A value with every member; names hold what must be encoded in a URL."""
     match shape.type_name:
         case "structure":
-            return {member: sample(of, member) for member, of in shape.members.items()}
+            members = {member: sample(of, member) for member, of in shape.members.items()}
+            return dict(list(members.items())[:1]) if shape.is_tagged_union else members
         case "list":
             return [sample(shape.member, name)]
         case "map":
             return {"team one/two": sample(shape.value, name)}
         case "string":
-            return shape.enum[0] if shape.enum else f"{name} a/b"
+            text = f"{name} a/b".ljust(shape.metadata.get("min", 0), ".")
+            return shape.enum[0] if shape.enum else text[: shape.metadata.get("max")]
         case "integer" | "long":
-            return 7
+            return min(max(7, shape.metadata.get("min", 7)), shape.metadata.get("max", 7_000))
+        case "float" | "double":
+            return 0.5
         case "boolean":
             return True
         case "timestamp":
@@ -61,7 +70,7 @@ def wire_call(service: Service, operation: OperationModel, members: dict[str, An
     return call
 
 
-@pytest.mark.parametrize(("service", "name"), OPERATIONS, ids=[name for _, name in OPERATIONS])
+@pytest.mark.parametrize(("service", "name"), OPERATIONS, ids=[f"{of.name}-{name}" for of, name in OPERATIONS])
 def test_request_and_response_survive_botocore(service: Service, name: str) -> None:
     operation: Any = service_model(service.name).operation_model(name)
     members = sample(operation.input_shape)
@@ -102,6 +111,24 @@ def test_a_wrong_body_is_a_bad_request(body: bytes, reason: str) -> None:
     with pytest.raises(ServiceError, match=reason) as caught:
         service.parse(call, CALLER)
     assert (caught.value.code, caught.value.status) == ("BadRequestException", 400)
+
+
+@pytest.mark.parametrize(
+    ("service", "code", "status"),
+    [
+        ("mediapackage", "UnprocessableEntityException", 422),
+        ("mediapackage-vod", "UnprocessableEntityException", 422),
+        ("mediapackagev2", "ValidationException", 400),
+        ("mediaconnect", "BadRequestException", 400),
+    ],
+)
+def test_every_service_has_its_own_name_for_a_bad_request(service: str, code: str, status: int) -> None:
+    served = next(found for found in SERVICES if found.name == service)
+    path = {"mediapackage": "/channels", "mediapackage-vod": "/packaging_groups", "mediaconnect": "/v1/flows"}
+    call = Call(service, "?", "us-east-1", "test", "rest-json", "POST", path.get(service, "/channelGroup"), {}, {}, b"{")
+    with pytest.raises(ServiceError, match="not JSON") as caught:
+        served.parse(call, CALLER)
+    assert (caught.value.code, caught.value.status) == (code, status)
 
 
 @pytest.mark.parametrize(

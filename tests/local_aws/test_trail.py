@@ -198,3 +198,46 @@ def test_nobody_else_may_publish_as_aws(local: Embedded) -> None:
     entry = {"Source": "aws.mediatailor", "DetailType": "AWS API Call via CloudTrail", "Detail": "{}"}
     answer = local.client("events").put_events(Entries=[entry])
     assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
+
+
+def test_what_is_done_to_endpoints_and_flows_is_recorded(bus: Bus, access: Access) -> None:
+    package, name = bus.local.client("mediapackage"), {"Id": access.name}
+    package.create_channel(**name)
+    package.create_origin_endpoint(**name, ChannelId=access.name)
+    package.update_origin_endpoint(**name, Description="live")
+    bus.local.client("mediapackage-vod").create_packaging_group(**name)
+    flow = {"Name": access.name, "Source": {"Name": "camera", "Protocol": "zixi-push"}}
+    arn = bus.local.client("mediaconnect").create_flow(**flow)["Flow"]["FlowArn"]
+    updated = bus.wait("UpdateOriginEndpoint")["detail"]
+    assert updated["eventSource"] == "mediapackage.amazonaws.com"
+    assert updated["requestParameters"] == {"id": access.name, "description": "live"}
+    assert updated["responseElements"]["channelId"] == access.name
+    assert bus.wait("CreatePackagingGroup")["source"] == "aws.mediapackage-vod"
+    made = bus.wait("CreateFlow")["detail"]
+    assert made["requestParameters"]["source"] == {"name": "camera", "protocol": "zixi-push"}
+    assert made["responseElements"]["flow"]["flowArn"] == arn
+
+
+@pytest.mark.parametrize(("case", "member"), [("pascal", "ChannelGroupName"), ("camel", "channelGroupName")])
+def test_mediapackage_v2_records_in_either_member_case(bus: Bus, access: Access, case: str, member: str) -> None:
+    bus.local.control("PUT", "assumptions", {"trailMemberCase": case})
+    bus.local.client("mediapackagev2").create_channel_group(ChannelGroupName=access.name)
+    made = bus.wait("CreateChannelGroup")["detail"]
+    assert made["eventSource"] == "mediapackagev2.amazonaws.com"
+    assert made["requestParameters"][member] == made["responseElements"][member] == access.name
+
+
+def test_a_refused_configuration_is_recorded_with_its_error(bus: Bus, access: Access) -> None:
+    package, name = bus.local.client("mediapackage"), {"Id": access.name}
+    package.create_channel(**name)
+    role = "arn:aws:iam::000000000000:role/absent"
+    with pytest.raises(ClientError):
+        package.create_origin_endpoint(
+            **name,
+            ChannelId=access.name,
+            Authorization={"CdnIdentifierSecret": access.secret, "SecretsRoleArn": role},
+        )
+    record = bus.wait("CreateOriginEndpoint")["detail"]
+    assert record["errorCode"] == "UnprocessableEntityException"
+    assert record["requestParameters"]["authorization"] == {"cdnIdentifierSecret": access.secret, "secretsRoleArn": role}
+    assert record["responseElements"] is None

@@ -1,0 +1,193 @@
+"""A model of AWS Elemental MediaPackage v1's channels and origin endpoints, with CDN authorization.
+
+https://docs.aws.amazon.com/mediapackage/latest/apireference/
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselementalmediapackage.html
+"""
+
+import asyncio
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from local_aws.assumptions import CURRENT
+from local_aws.cdn_authorization import V1, CdnAuthorization
+from local_aws.origin import Origin
+from local_aws.pages import page_of
+from local_aws.resources import Check, Output, Resource, Resources, Tagging, arn_of
+from local_aws.rest_json import BadRequest, Request, ServiceError
+from local_aws.role_secrets import RoleSecrets, UnreadableError
+
+REFUSAL = ("UnprocessableEntityException", 422)
+_PACKAGES = {"HlsPackage": "m3u8", "DashPackage": "mpd", "MssPackage": "ism/Manifest"}
+_DEFAULTS: dict[str, Any] = {
+    "Description": "",
+    "ManifestName": "index",
+    "Origination": "ALLOW",
+    "StartoverWindowSeconds": 0,
+    "TimeDelaySeconds": 0,
+    "Whitelist": [],
+}
+
+
+@dataclass
+class Endpoint(Resource):
+    """An origin endpoint or a packaging group; `authorization` goes with the settings' Authorization."""
+
+    authorization: CdnAuthorization | None = None
+    header = V1.header
+
+    @property
+    def path(self) -> str:
+        return f"/out/v1/{uuid.uuid5(uuid.NAMESPACE_URL, self.arn).hex}"
+
+    def status(self, sent: str | None) -> int:
+        """https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html"""
+        if self.authorization is None:
+            return 200 if sent is None else 404
+        return 200 if self.authorization.admits(sent) else 403
+
+
+class MediaPackage:
+    def __init__(self, secrets: RoleSecrets, origin: Origin) -> None:
+        self._secrets, self._origin = secrets, origin
+        self._channels, self._endpoints = Resources[Resource](), Resources[Endpoint]()
+        self._tagging = Tagging(self._tags_of)
+        self.tag_resource, self.untag_resource = self._tagging.tag_resource, self._tagging.untag_resource
+        self.list_tags_for_resource = self._tagging.list_tags_for_resource
+
+    def checks_of(self, request: Request) -> list[Check]:
+        if request.get("ResourceArn"):
+            return self._tagging.checks_of_tagging(request)
+        kind = "channels" if "Channel" in request.operation else "origin_endpoints"
+        verb = re.match("Create|List", request.operation)
+        if verb:
+            own: list[Check] = [(request.operation, "*", {})]
+            tagged: list[Check] = [("TagResource", arn_of(request, "mediapackage", f"{kind}/{uuid.uuid4().hex}"), {})]
+            return own + (tagged if request.get("Tags") else [])
+        store: Resources[Any] = self._channels if kind == "channels" else self._endpoints
+        found = store.named(request, request["Id"])
+        arn = found.arn if found else arn_of(request, "mediapackage", f"{kind}/{request['Id']}")
+        return [(request.operation, arn, found.tags if found else {})]
+
+    def create_channel(self, request: Request) -> Output:
+        if self._channels.named(request, request["Id"]):
+            raise BadRequest(f"The channel {request['Id']} exists already.")
+        arn = arn_of(request, "mediapackage", f"channels/{uuid.uuid4().hex}")
+        settings = {"Description": request.get("Description", "")}
+        return _described(self._channels.put(Resource(arn, request["Id"], settings, dict(request.get("Tags", {})))))
+
+    def describe_channel(self, request: Request) -> Output:
+        return _described(self._channel(request, request["Id"]))
+
+    def update_channel(self, request: Request) -> Output:
+        channel = self._channel(request, request["Id"])
+        channel.settings = put(channel.settings, {"Description": request.get("Description")})
+        return _described(channel)
+
+    def list_channels(self, request: Request) -> Output:
+        found = self._channels.of(request)
+        return page_of(request, [(channel.name, _described(channel)) for channel in found], "Channels")
+
+    def delete_channel(self, request: Request) -> Output:
+        channel = self._channel(request, request["Id"])
+        if any(endpoint.settings["ChannelId"] == channel.name for endpoint in self._endpoints.of(request)):
+            raise BadRequest(f"The channel {channel.name} still has origin endpoints.")
+        self._channels.remove(channel)
+        return {}
+
+    async def create_origin_endpoint(self, request: Request) -> Output:
+        self._channel(request, request["ChannelId"])
+        if self._endpoints.named(request, request["Id"]):
+            raise BadRequest(f"The origin endpoint {request['Id']} exists already.")
+        arn = arn_of(request, "mediapackage", f"origin_endpoints/{uuid.uuid4().hex}")
+        endpoint = Endpoint(arn, request["Id"], _settings(request), dict(request.get("Tags", {})))
+        endpoint.authorization = await authorization_of(self._secrets, request, endpoint.arn, V1.service)
+        self._origin.endpoints[endpoint.path] = self._endpoints.put(endpoint)
+        return self._described_endpoint(endpoint)
+
+    async def update_origin_endpoint(self, request: Request) -> Output:
+        endpoint = self._endpoint(request)
+        authorization = await authorization_of(self._secrets, request, endpoint.arn, V1.service)
+        channel = {"ChannelId": endpoint.settings["ChannelId"]}
+        endpoint.settings = put(endpoint.settings, _settings(request)) | channel
+        endpoint.authorization = kept_authorization(endpoint, authorization)
+        return self._described_endpoint(endpoint)
+
+    def describe_origin_endpoint(self, request: Request) -> Output:
+        return self._described_endpoint(self._endpoint(request))
+
+    def list_origin_endpoints(self, request: Request) -> Output:
+        channel = request.get("ChannelId")
+        found = [e for e in self._endpoints.of(request) if channel in (None, e.settings["ChannelId"])]
+        return page_of(request, [(e.name, self._described_endpoint(e)) for e in found], "OriginEndpoints")
+
+    def delete_origin_endpoint(self, request: Request) -> Output:
+        endpoint = self._endpoint(request)
+        self._endpoints.remove(endpoint)
+        del self._origin.endpoints[endpoint.path]
+        return {}
+
+    def _channel(self, request: Request, name: str) -> Resource:
+        return existing(self._channels.named(request, name), f"The channel {name}")
+
+    def _endpoint(self, request: Request) -> Endpoint:
+        return existing(self._endpoints.named(request, request["Id"]), f"The origin endpoint {request['Id']}")
+
+    def _tags_of(self, arn: str) -> dict[str, str]:
+        return existing(self._channels.get(arn) or self._endpoints.get(arn), f"The resource {arn}").tags
+
+    def _described_endpoint(self, endpoint: Endpoint) -> Output:
+        """The URL is of the one package that an endpoint has; a CMAF package has one for each of its manifests."""
+        base, settings = self._origin.url + endpoint.path, _DEFAULTS | endpoint.settings
+        extension = next((_PACKAGES[name] for name in settings if name in _PACKAGES), "m3u8")
+        described = _described(endpoint) | settings | {"Url": f"{base}/{settings['ManifestName']}.{extension}"}
+        if cmaf := settings.get("CmafPackage"):
+            manifests = [
+                manifest | {"Url": f"{base}/{manifest['Id']}/{manifest.get('ManifestName', 'index')}.m3u8"}
+                for manifest in cmaf.get("HlsManifests", [])
+            ]
+            described["CmafPackage"] = cmaf | {"HlsManifests": manifests}
+        return described
+
+
+async def authorization_of(secrets: RoleSecrets, request: Request, owner_arn: str, passed_to: str) -> CdnAuthorization | None:
+    """The authorization that the request asks for, with its secret read; raises ServiceError."""
+    asked = request.get("Authorization")
+    if asked is None:
+        return None
+    if not secrets.may_pass(request.caller, asked["SecretsRoleArn"], passed_to):
+        message = f"User: {request.caller.arn} is not authorized to perform: iam:PassRole on {asked['SecretsRoleArn']}"
+        raise ServiceError("ForbiddenException", message, 403)
+    made = CdnAuthorization(V1, owner_arn, [asked["CdnIdentifierSecret"]], asked["SecretsRoleArn"], secrets)
+    try:
+        await asyncio.to_thread(made.establish)
+    except UnreadableError as error:
+        raise BadRequest(str(error)) from None
+    return made
+
+
+def kept_authorization(endpoint: Endpoint, asked: CdnAuthorization | None) -> CdnAuthorization | None:
+    """What a PUT leaves in force, after the settings say whether there is an authorization."""
+    return (asked or endpoint.authorization) if endpoint.settings.get("Authorization") else None
+
+
+def put(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The settings after a PUT; what it does to members that it omits is not documented."""
+    kept = settings if CURRENT.value.omitted_on_put == "keep" else {}
+    return kept | {name: value for name, value in given.items() if value is not None}
+
+
+def existing[R: Resource](found: R | None, what: str) -> R:
+    if found is None:
+        raise ServiceError("NotFoundException", f"{what} does not exist.", 404)
+    return found
+
+
+def _settings(request: Request) -> dict[str, Any]:
+    return {name: value for name, value in request.members.items() if name not in ("Id", "Tags")}
+
+
+def _described(resource: Resource) -> Output:
+    times = {"CreatedAt": resource.created.isoformat(timespec="seconds")}
+    return resource.settings | times | {"Arn": resource.arn, "Id": resource.name, "Tags": resource.tags}

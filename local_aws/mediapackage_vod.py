@@ -1,0 +1,88 @@
+"""A model of AWS Elemental MediaPackage VOD's packaging groups, whose one setting is CDN authorization.
+
+https://docs.aws.amazon.com/mediapackage-vod/latest/apireference/
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselementalmediapackagevod.html
+"""
+
+from local_aws.mediapackage import Endpoint, authorization_of, existing, kept_authorization, put
+from local_aws.origin import Origin
+from local_aws.pages import page_of
+from local_aws.resources import Check, Output, Resources, Tagging, arn_of
+from local_aws.rest_json import BadRequest, Request
+from local_aws.role_secrets import RoleSecrets
+
+# The role trusts mediapackage.amazonaws.com all the same.
+_PASSED_TO = "mediapackage-vod.amazonaws.com"
+
+
+class MediaPackageVod:
+    def __init__(self, secrets: RoleSecrets, origin: Origin) -> None:
+        self._secrets, self._origin = secrets, origin
+        self._groups = Resources[Endpoint]()
+        self._tagging = Tagging(self._tags_of)
+        self.tag_resource, self.untag_resource = self._tagging.tag_resource, self._tagging.untag_resource
+        self.list_tags_for_resource = self._tagging.list_tags_for_resource
+
+    def checks_of(self, request: Request) -> list[Check]:
+        if request.get("ResourceArn"):
+            return self._tagging.checks_of_tagging(request)
+        if request.operation == "ListPackagingGroups":
+            return [(request.operation, "*", {})]
+        arn = _arn(request)
+        if request.operation == "CreatePackagingGroup":
+            own: list[Check] = [(request.operation, "*", {})]
+            return own + ([("TagResource", arn, {})] if request.get("Tags") else [])
+        group = self._groups.get(arn)
+        return [(request.operation, arn, group.tags if group else {})]
+
+    async def create_packaging_group(self, request: Request) -> Output:
+        arn = _arn(request)
+        if self._groups.get(arn):
+            raise BadRequest(f"The packaging group {request['Id']} exists already.")
+        settings = {name: request[name] for name in ("Authorization", "EgressAccessLogs") if request.get(name)}
+        group = Endpoint(arn, request["Id"], settings, dict(request.get("Tags", {})))
+        group.authorization = await authorization_of(self._secrets, request, arn, _PASSED_TO)
+        self._origin.endpoints[group.path] = self._groups.put(group)
+        return self._described(group)
+
+    async def update_packaging_group(self, request: Request) -> Output:
+        group = self._group(request)
+        authorization = await authorization_of(self._secrets, request, group.arn, _PASSED_TO)
+        own = {name: value for name, value in group.settings.items() if name == "EgressAccessLogs"}
+        group.settings = put(group.settings, {"Authorization": request.get("Authorization")}) | own
+        group.authorization = kept_authorization(group, authorization)
+        return self._described(group)
+
+    def describe_packaging_group(self, request: Request) -> Output:
+        return self._described(self._group(request))
+
+    def list_packaging_groups(self, request: Request) -> Output:
+        found = self._groups.of(request)
+        return page_of(request, [(group.name, self._described(group)) for group in found], "PackagingGroups")
+
+    def delete_packaging_group(self, request: Request) -> Output:
+        group = self._group(request)
+        self._groups.remove(group)
+        del self._origin.endpoints[group.path]
+        return {}
+
+    def _group(self, request: Request) -> Endpoint:
+        return existing(self._groups.get(_arn(request)), f"The packaging group {request['Id']}")
+
+    def _tags_of(self, arn: str) -> dict[str, str]:
+        return existing(self._groups.get(arn), f"The resource {arn}").tags
+
+    def _described(self, group: Endpoint) -> Output:
+        """Assets are not modelled: every path under the domain name is one."""
+        return group.settings | {
+            "Arn": group.arn,
+            "Id": group.name,
+            "ApproximateAssetCount": 0,
+            "CreatedAt": group.created.isoformat(timespec="seconds"),
+            "DomainName": self._origin.url + group.path,
+            "Tags": group.tags,
+        }
+
+
+def _arn(request: Request) -> str:
+    return arn_of(request, "mediapackage-vod", f"packaging-groups/{request['Id']}")

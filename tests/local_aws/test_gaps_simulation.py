@@ -1,0 +1,128 @@
+"""SimulatePrincipalPolicy decides as the role's requests would be decided, with the context that is given."""
+
+import json
+from typing import Any
+
+import pytest
+
+from local_aws.embedded import ACCOUNT, Embedded
+from tests.local_aws.gap_account import ROOT, Account, Role, allow, deny, policy, refused, trust
+
+PREFLIGHT = [
+    f"kms:{name}"
+    for name in (
+        "CreateKey", "CreateAlias", "TagResource", "PutKeyPolicy", "DescribeKey", "EnableKeyRotation",
+        "Encrypt", "Decrypt", "GenerateDataKey", "CreateGrant",
+    )
+]  # fmt: skip
+KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+
+
+@pytest.fixture
+def account(local: Embedded) -> Account:
+    return Account(local)
+
+
+def managed(account: Account, *statements: dict[str, Any]) -> str:
+    made = account.client("iam").create_policy(PolicyName=account.unique("policy"), PolicyDocument=policy(*statements))
+    return str(made["Policy"]["Arn"])
+
+
+def entry(key: str, *values: str, kind: str = "string") -> dict[str, Any]:
+    return {"ContextKeyName": key, "ContextKeyValues": list(values), "ContextKeyType": kind}
+
+
+def simulate(role: Role, *actions: str, **members: Any) -> list[dict[str, Any]]:
+    request = {"PolicySourceArn": role.arn, "ActionNames": list(actions)} | members
+    found = role.account.client("iam").get_paginator("simulate_principal_policy").paginate(**request)
+    return [result for page in found for result in page["EvaluationResults"]]
+
+
+def decisions(role: Role, *actions: str, **members: Any) -> dict[str, str]:
+    return {result["EvalActionName"]: result["EvalDecision"] for result in simulate(role, *actions, **members)}
+
+
+def test_every_action_of_a_preflight_has_its_decision(account: Account) -> None:
+    role = account.role(allow(["kms:Create*", "kms:DescribeKey"]), deny("kms:CreateGrant"))
+    found = decisions(role, *PREFLIGHT)
+    assert list(found) == PREFLIGHT
+    allowed = {action for action, decision in found.items() if decision == "allowed"}
+    assert allowed == {"kms:CreateKey", "kms:CreateAlias", "kms:DescribeKey"}
+    assert found["kms:CreateGrant"] == "explicitDeny"
+    assert found["kms:Decrypt"] == "implicitDeny"
+
+
+def test_attached_policies_count_as_inline_ones_do(account: Account) -> None:
+    role = account.role()
+    attach = account.client("iam").attach_role_policy
+    attach(RoleName=role.name, PolicyArn=managed(account, allow("kms:*"), deny("kms:Decrypt")))
+    assert decisions(role, "kms:Encrypt", "kms:Decrypt") == {"kms:Encrypt": "allowed", "kms:Decrypt": "explicitDeny"}
+
+
+def test_a_boundary_limits_and_says_so(account: Account) -> None:
+    boundary = managed(account, allow("kms:*"), deny("kms:PutKeyPolicy"))
+    role = account.role(allow(["kms:*", "sqs:*"]), boundary=boundary)
+    found = {
+        result["EvalActionName"]: result for result in simulate(role, "kms:CreateKey", "sqs:SendMessage", "kms:PutKeyPolicy")
+    }
+    assert [result["EvalDecision"] for result in found.values()] == ["allowed", "implicitDeny", "explicitDeny"]
+    details = [result["PermissionsBoundaryDecisionDetail"]["AllowedByPermissionsBoundary"] for result in found.values()]
+    assert details == [True, False, False]
+    assert "PermissionsBoundaryDecisionDetail" not in simulate(account.role(allow("kms:*")), "kms:CreateKey")[0]
+
+
+def test_context_entries_decide_conditions_and_missing_ones_are_told(account: Account) -> None:
+    tagged = {"StringEquals": {"aws:RequestTag/team": "sports"}, "Bool": {"kms:BypassPolicyLockoutSafetyCheck": "false"}}
+    role = account.role(allow("kms:CreateKey", **tagged))
+    given = [entry("aws:RequestTag/team", "sports"), entry("kms:BypassPolicyLockoutSafetyCheck", "false", kind="boolean")]
+    assert decisions(role, "kms:CreateKey", ContextEntries=given) == {"kms:CreateKey": "allowed"}
+    (partly,) = simulate(role, "kms:CreateKey", ContextEntries=given[:1])
+    assert partly["EvalDecision"] == "implicitDeny"
+    assert partly["MissingContextValues"] == ["kms:BypassPolicyLockoutSafetyCheck"]
+    assert decisions(role, "kms:CreateKey", ContextEntries=[entry("aws:RequestTag/team", "news"), given[1]]) == {
+        "kms:CreateKey": "implicitDeny"
+    }
+
+
+def test_an_entry_may_have_many_values(account: Account) -> None:
+    operations = {"ForAllValues:StringEquals": {"kms:GrantOperations": ["Decrypt", "DescribeKey"]}}
+    role = account.role(allow("kms:CreateGrant", **operations))
+    for values, decision in ((["Decrypt", "DescribeKey"], "allowed"), (["Decrypt", "Encrypt"], "implicitDeny")):
+        given = [entry("kms:GrantOperations", *values, kind="stringList")]
+        assert decisions(role, "kms:CreateGrant", ContextEntries=given) == {"kms:CreateGrant": decision}
+
+
+def test_every_resource_is_tried(account: Account) -> None:
+    other = KEY.replace("11111111", "99999999")
+    results = simulate(account.role(allow("kms:Decrypt", KEY)), "kms:Decrypt", ResourceArns=[KEY, other])
+    assert [(result["EvalResourceName"], result["EvalDecision"]) for result in results] == [
+        (KEY, "allowed"),
+        (other, "implicitDeny"),
+    ]
+
+
+def test_a_role_with_a_path_has_its_policies(account: Account) -> None:
+    iam, name = account.client("iam"), account.unique("role")
+    arn = iam.create_role(RoleName=name, Path="/adobe/", AssumeRolePolicyDocument=trust({"AWS": ROOT}))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(allow("kms:CreateKey")))
+    assert decisions(Role(account, name, arn), "kms:CreateKey") == {"kms:CreateKey": "allowed"}
+
+
+def test_a_role_that_is_not_there_is_an_error(account: Account) -> None:
+    request = {"PolicySourceArn": f"arn:aws:iam::{ACCOUNT}:role/absent", "ActionNames": ["kms:CreateKey"]}
+    assert refused(account.client("iam").simulate_principal_policy, **request) == "NoSuchEntity"
+
+
+def test_a_function_may_simulate_the_roles_it_may(account: Account) -> None:
+    role = account.role(allow("kms:*"))
+    iam = account.role(allow("iam:SimulatePrincipalPolicy", role.arn)).client("iam")
+    found = iam.simulate_principal_policy(PolicySourceArn=role.arn, ActionNames=["kms:CreateKey"])
+    assert found["EvaluationResults"][0]["EvalDecision"] == "allowed"
+    other = {"PolicySourceArn": account.role().arn, "ActionNames": ["kms:CreateKey"]}
+    assert refused(iam.simulate_principal_policy, **other) == "AccessDenied"
+
+
+def test_policies_in_a_request_count_beside_the_roles_own(account: Account) -> None:
+    role, document = account.role(allow("kms:CreateKey")), json.loads(policy(deny("kms:CreateKey")))
+    given = {"PolicyInputList": [json.dumps(document)]}
+    assert decisions(role, "kms:CreateKey", **given) == {"kms:CreateKey": "explicitDeny"}

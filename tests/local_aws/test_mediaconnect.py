@@ -1,0 +1,279 @@
+"""MediaConnect reads keys and passwords as plaintext through the role it is passed, and keeps what an update omits."""
+
+from typing import Any
+
+import pytest
+
+from local_aws.embedded import ACCOUNT, Embedded
+from tests.local_aws.gap_account import Account, allow
+from tests.local_aws.role_reader import RoleReader, failure, trust_from
+
+SERVICE = "mediaconnect.amazonaws.com"
+KEY, PASSWORD = "0123456789abcdefABCDEF0123456789", "Pass-word-1234"
+REFUSED, PASSING = ("BadRequestException", 400), {"iam:PassedToService": SERVICE}
+
+
+@pytest.fixture
+def account(local: Embedded) -> Account:
+    return Account(local)
+
+
+@pytest.fixture
+def reader(account: Account) -> RoleReader:
+    return RoleReader(account, SERVICE, KEY)
+
+
+def encryption(reader: RoleReader, algorithm: str = "aes128", **changes: str) -> dict[str, str]:
+    return {"Algorithm": algorithm, "KeyType": "static-key", "RoleArn": reader.role, "SecretArn": reader.secret} | changes
+
+
+def password(reader: RoleReader) -> dict[str, str]:
+    return {"KeyType": "srt-password", "RoleArn": reader.role, "SecretArn": reader.secret}
+
+
+def zixi(name: str = "camera", **members: Any) -> dict[str, Any]:
+    return {"Name": name, "Protocol": "zixi-push", "WhitelistCidr": "10.0.0.0/16"} | members
+
+
+def create(account: Account, client: Any = None, **members: Any) -> Any:
+    sources = members.pop("Sources", [zixi()])
+    request = {"Name": account.unique("flow"), "Sources": sources} | members
+    return (client or account.client("mediaconnect")).create_flow(**request)["Flow"]
+
+
+def test_a_flow_is_described_with_its_parts(account: Account, reader: RoleReader) -> None:
+    flow = create(
+        account,
+        Sources=[zixi(Decryption=encryption(reader))],
+        Outputs=[{"Name": "screen", "Protocol": "zixi-pull", "RemoteId": "a", "Encryption": encryption(reader)}],
+        Entitlements=[{"Name": "partner", "Subscribers": ["111122223333"], "Encryption": encryption(reader)}],
+    )
+    client = account.client("mediaconnect")
+    found = client.describe_flow(FlowArn=flow["FlowArn"])["Flow"]
+    assert found == flow
+    assert found["Source"] == found["Sources"][0]
+    assert found["Source"]["Decryption"] == found["Outputs"][0]["Encryption"] == encryption(reader)
+    assert found["Outputs"][0]["Transport"] == {"Protocol": "zixi-pull", "RemoteId": "a"}
+    assert found["Entitlements"][0]["Subscribers"] == ["111122223333"]
+    assert found["Status"] == "STANDBY"
+    kinds = [found["FlowArn"], found["Source"]["SourceArn"], found["Outputs"][0]["OutputArn"]]
+    assert [arn.split(":")[5] for arn in kinds] == ["flow", "source", "output"]
+    assert found["Entitlements"][0]["EntitlementArn"].split(":")[6] == found["FlowArn"].split(":")[6]
+    listed = client.get_paginator("list_flows").paginate(PaginationConfig={"PageSize": 1}).build_full_result()["Flows"]
+    assert (flow["FlowArn"], "OWNED") in [(item["FlowArn"], item["SourceType"]) for item in listed]
+    assert KEY not in account.local.log()
+
+
+def test_the_service_assumes_the_role_and_the_role_reads(account: Account, reader: RoleReader) -> None:
+    account.local.control("DELETE", "calls")
+    create(account, Sources=[zixi(Decryption=encryption(reader))])
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role"
+    assert reader.reads() == {
+        (SERVICE, "AssumeRole"): 1,
+        (session, "DescribeSecret"): 1,
+        (session, "GetSecretValue"): 1,
+    }
+
+
+@pytest.mark.parametrize("missing", ["describe", "get", "decrypt"])
+def test_a_role_that_cannot_read_is_refused(account: Account, reader: RoleReader, missing: str) -> None:
+    reader.permit_all_but(missing)
+    sources = [zixi(Decryption=encryption(reader))]
+    assert failure(create, account=account, Sources=sources)[:2] == REFUSED
+    reader.permit("describe", "get", "decrypt")
+    create(account, Sources=sources)
+
+
+def test_the_trust_can_ask_for_account_and_flow(account: Account, reader: RoleReader) -> None:
+    sources = [zixi(Decryption=encryption(reader))]
+    reader.trust(trust_from(SERVICE, "111122223333"))
+    assert failure(create, account=account, Sources=sources)[:2] == REFUSED
+    of_flows = trust_from(SERVICE, ACCOUNT).replace(
+        '{"StringEquals"', f'{{"ArnLike": {{"aws:SourceArn": "arn:aws:mediaconnect:*:{ACCOUNT}:flow:*:*"}}, "StringEquals"'
+    )
+    reader.trust(of_flows)
+    create(account, Sources=sources)
+    reader.trust(of_flows.replace(":flow:", ":routerInput:"))
+    assert failure(create, account=account, Sources=sources)[:2] == REFUSED
+
+
+@pytest.mark.parametrize(("algorithm", "digits"), [("aes128", 32), ("aes192", 48), ("aes256", 64)])
+def test_a_static_key_has_the_digits_of_its_algorithm(account: Account, algorithm: str, digits: int) -> None:
+    flow = create(account)["FlowArn"]
+    add = account.client("mediaconnect").add_flow_sources
+    for value, is_fit in (
+        ("a" * digits, True),
+        ("a" * (digits - 1), False),
+        ("a" * (digits + 1), False),
+        ("g" * digits, False),
+    ):
+        reader = RoleReader(account, SERVICE, value)
+        source = zixi(account.unique("source"), Decryption=encryption(reader, algorithm))
+        if is_fit:
+            add(FlowArn=flow, Sources=[source])
+        else:
+            assert failure(add, FlowArn=flow, Sources=[source])[:2] == REFUSED
+
+
+@pytest.mark.parametrize(
+    ("value", "is_fit"),
+    [
+        (PASSWORD, True),
+        ("Abcdefgh12", True),
+        ("abcdefgh-1", True),
+        ("Ab-456789", False),
+        ("A1" + "b" * 78, True),
+        ("A1" + "b" * 79, False),
+        ("abcdefgh12", False),
+        ("Abcdefgh1 2", False),
+        ('{"password": "Pass-word-1234"}', False),
+    ],
+)
+def test_an_srt_password_is_long_and_mixed_enough(account: Account, value: str, is_fit: bool) -> None:
+    output = {"Protocol": "srt-caller", "Destination": "10.0.0.1", "Port": 9000}
+    output |= {"Encryption": password(RoleReader(account, SERVICE, value))}
+    flow = create(account)["FlowArn"]
+    add = account.client("mediaconnect").add_flow_outputs
+    if is_fit:
+        assert add(FlowArn=flow, Outputs=[output])["Outputs"][0]["Encryption"] == output["Encryption"]
+    else:
+        assert failure(add, FlowArn=flow, Outputs=[output])[:2] == REFUSED
+
+
+def test_a_key_type_goes_with_its_protocols(account: Account, reader: RoleReader) -> None:
+    secret = RoleReader(account, SERVICE, PASSWORD)
+    for sources in (
+        [zixi(Protocol="srt-listener", Decryption=encryption(reader))],
+        [zixi(Decryption=password(secret))],
+        [zixi(Protocol="rtp", Decryption=encryption(reader))],
+    ):
+        assert failure(create, account=account, Sources=sources)[:2] == REFUSED
+    create(account, Sources=[zixi(Protocol="srt-listener", Decryption=password(secret))])
+
+
+def test_an_encryption_must_be_whole_and_its_secret_here(account: Account, reader: RoleReader) -> None:
+    whole = encryption(reader)
+    wrong = [{k: v for k, v in whole.items() if k != missing} for missing in ("Algorithm", "SecretArn")]
+    wrong += [
+        whole | {"SecretArn": whole["SecretArn"].replace(old, new)}
+        for old, new in (("us-east", "eu-west"), (ACCOUNT, "1" * 12))
+    ]
+    wrong += [whole | {"RoleArn": reader.role + "s"}, whole | {"SecretArn": whole["SecretArn"] + "s"}]
+    for decryption in wrong:
+        assert failure(create, account=account, Sources=[zixi(Decryption=decryption)])[:2] == REFUSED
+    create(account, Sources=[zixi(Decryption={k: v for k, v in whole.items() if k != "KeyType"})])
+
+
+def test_speke_reads_no_secret(account: Account, reader: RoleReader) -> None:
+    account.local.control("DELETE", "calls")
+    decryption = {"KeyType": "speke", "RoleArn": reader.role, "Url": "https://keys.example.com", "Region": "us-east-1"}
+    create(account, Sources=[zixi(Decryption=decryption)])
+    assert reader.reads() == {}
+
+
+def test_the_caller_must_be_allowed_to_pass_the_role(account: Account, reader: RoleReader) -> None:
+    sources = [zixi(Decryption=encryption(reader))]
+    every, other = allow("mediaconnect:*"), {"StringEquals": {"iam:PassedToService": "mediapackage.amazonaws.com"}}
+    for statements in ([every], [every, allow("iam:PassRole", reader.role, **other)]):
+        caller = account.role(*statements).client("mediaconnect")
+        assert failure(create, account=account, client=caller, Sources=sources)[:2] == ("ForbiddenException", 403)
+    passing = allow("iam:PassRole", reader.role, StringEquals=PASSING)
+    create(account, account.role(every, passing).client("mediaconnect"), Sources=sources)
+
+
+def test_updates_keep_what_they_omit(account: Account, reader: RoleReader) -> None:
+    client, other = account.client("mediaconnect"), RoleReader(account, SERVICE, "f" * 64)
+    account.assume(omittedOnPut="clear")
+    flow = create(account, Sources=[zixi(Decryption=encryption(reader), MaxLatency=500)])
+    named = {"FlowArn": flow["FlowArn"], "SourceArn": flow["Source"]["SourceArn"]}
+    found = client.update_flow_source(**named, Description="main camera")["Source"]
+    assert (found["Decryption"], found["Transport"]) == (encryption(reader), flow["Source"]["Transport"])
+    assert failure(client.update_flow_source, **named, Decryption={"Algorithm": "aes256"})[:2] == REFUSED
+    changes = {"Algorithm": "aes256", "SecretArn": other.secret, "RoleArn": other.role}
+    found = client.update_flow_source(**named, Decryption=changes)["Source"]
+    assert found["Decryption"] == encryption(other, "aes256")
+    assert found["Description"] == "main camera"
+    assert client.describe_flow(FlowArn=flow["FlowArn"])["Flow"]["Source"] == found
+
+
+def test_outputs_and_entitlements_are_updated_alike(account: Account, reader: RoleReader) -> None:
+    client, flow = account.client("mediaconnect"), create(account)
+    named = {"FlowArn": flow["FlowArn"]}
+    output = client.add_flow_outputs(**named, Outputs=[{"Name": "screen", "Protocol": "zixi-pull"}])["Outputs"][0]
+    granted = client.grant_flow_entitlements(**named, Entitlements=[{"Name": "partner", "Subscribers": ["111122223333"]}])
+    entitlement = granted["Entitlements"][0]
+    arns = {"OutputArn": output["OutputArn"]}, {"EntitlementArn": entitlement["EntitlementArn"]}
+    for update, arn in ((client.update_flow_output, arns[0]), (client.update_flow_entitlement, arns[1])):
+        reader.permit("describe")
+        assert failure(update, **named, **arn, Encryption=encryption(reader))[:2] == REFUSED
+        reader.permit("describe", "get", "decrypt")
+        update(**named, **arn, Encryption=encryption(reader))
+    found = client.describe_flow(**named)["Flow"]
+    assert found["Outputs"] == [output | {"Encryption": encryption(reader)}]
+    assert found["Entitlements"] == [entitlement | {"Encryption": encryption(reader)}]
+    client.remove_flow_output(**named, **arns[0])
+    client.revoke_flow_entitlement(**named, **arns[1])
+    client.remove_flow_source(**named, SourceArn=flow["Source"]["SourceArn"])
+    found = client.describe_flow(**named)["Flow"]
+    assert found["Outputs"] == found["Entitlements"] == found["Sources"] == []
+
+
+def test_a_flow_is_started_stopped_and_then_deleted(account: Account) -> None:
+    client, named = account.client("mediaconnect"), {"FlowArn": create(account)["FlowArn"]}
+    assert client.start_flow(**named)["Status"] == "STARTING"
+    assert client.describe_flow(**named)["Flow"]["Status"] == "ACTIVE"
+    assert failure(client.delete_flow, **named)[:2] == REFUSED
+    client.stop_flow(**named)
+    client.delete_flow(**named)
+    assert failure(client.describe_flow, **named)[:2] == ("NotFoundException", 404)
+
+
+def test_names_are_unique_and_a_flow_has_a_source(account: Account) -> None:
+    flow = create(account)
+    assert failure(create, account=account, Name=flow["Name"])[:2] == REFUSED
+    assert failure(create, account=account, Sources=[])[:2] == REFUSED
+    add = account.client("mediaconnect").add_flow_sources
+    assert failure(add, FlowArn=flow["FlowArn"], Sources=[zixi()])[:2] == REFUSED
+    assert failure(add, FlowArn=flow["FlowArn"] + "s", Sources=[zixi("other")])[1] == 404
+
+
+def test_the_caller_needs_the_flow_and_the_part(account: Account) -> None:
+    flow = create(account)
+    arns = {"FlowArn": flow["FlowArn"], "SourceArn": flow["Source"]["SourceArn"]}
+    for statements in ([arns["FlowArn"]], [arns["SourceArn"]]):
+        caller = account.role(*(allow("mediaconnect:UpdateFlowSource", arn) for arn in statements)).client("mediaconnect")
+        assert failure(caller.update_flow_source, **arns, Description="a")[:2] == ("AccessDeniedException", 403)
+    caller = account.role(*(allow("mediaconnect:UpdateFlowSource", arn) for arn in arns.values())).client("mediaconnect")
+    caller.update_flow_source(**arns, Description="a")
+
+
+def test_creating_a_flow_with_parts_needs_what_adding_them_needs(account: Account) -> None:
+    needed = [allow(f"mediaconnect:{name}") for name in ("CreateFlow", "AddFlowSources", "AddFlowOutputs", "TagResource")]
+    outputs = [{"Name": "screen", "Protocol": "zixi-pull", "OutputTags": {"team": "sports"}}]
+    for missing in range(len(needed)):
+        caller = account.role(*needed[:missing], *needed[missing + 1 :]).client("mediaconnect")
+        assert failure(create, account=account, client=caller, Outputs=outputs)[1] == 403
+    create(account, account.role(*needed).client("mediaconnect"), Outputs=outputs)
+
+
+def test_the_tags_of_flow_and_part_can_decide(account: Account) -> None:
+    client, tags = account.client("mediaconnect"), {"team": "sports"}
+    flow = create(account, FlowTags=tags)
+    source = flow["Source"]["SourceArn"]
+    tagged = allow("mediaconnect:*", StringEquals={"aws:ResourceTag/team": "sports"})
+    update = account.role(tagged).client("mediaconnect").update_flow_source
+    members = {"FlowArn": flow["FlowArn"], "SourceArn": source, "Description": "a"}
+    assert failure(update, **members)[1] == 403
+    client.tag_resource(ResourceArn=source, Tags=tags)
+    update(**members)
+    assert client.list_tags_for_resource(ResourceArn=flow["FlowArn"])["Tags"] == tags
+    client.untag_resource(ResourceArn=flow["FlowArn"], TagKeys=["team"])
+    assert failure(update, **members)[1] == 403
+
+
+def test_the_tags_of_a_request_can_be_demanded(account: Account) -> None:
+    demanded = {"StringEquals": {"aws:RequestTag/team": "sports"}}
+    statements = [allow("mediaconnect:CreateFlow", **demanded), allow(["mediaconnect:Add*", "mediaconnect:TagResource"])]
+    caller = account.role(*statements).client("mediaconnect")
+    assert failure(create, account=account, client=caller)[1] == 403
+    create(account, caller, FlowTags={"team": "sports"})
