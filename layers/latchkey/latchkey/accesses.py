@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,6 +56,12 @@ def access_id_of(system: System, name: str) -> str:
 def has_grants(access_id: str) -> bool:
     """Does the service of an access make grants? Raises KeyError if the id is of no system that Latchkey knows."""
     return SYSTEMS[access_id.split("/", 1)[0]].granted is not None
+
+
+def is_exclusive(access_ids: Iterable[str]) -> bool:
+    """Does a key that serves these accesses belong to a partner's data, so that nobody touches it or its grants?"""
+    systems = (SYSTEMS.get(access_id.split("/", 1)[0]) for access_id in access_ids)
+    return any(system is not None and system.key_is_exclusive for system in systems)
 
 
 def subject_of(access_id: str, place: Place) -> Subject:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from pydantic import Field, TypeAdapter
 
-from latchkey.accesses import Subject, subject_of
+from latchkey.accesses import Subject, has_grants, subject_of
 from latchkey.aws import aws_errors
 from latchkey.documents import Document
 from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
@@ -43,10 +43,10 @@ class Look(Document):
     look_id: str = Field(default_factory=lambda: uuid4().hex)
     access_id: str
     at: datetime
-    owner_exists: bool
-    owner_evidence: str
-    grants: tuple[FoundGrant, ...]
-    orphaned: bool
+    owner_exists: bool = False
+    owner_evidence: str = "its service makes no grants"
+    grants: tuple[FoundGrant, ...] = ()
+    orphaned: bool = False
     deprived: bool = False
     settled: tuple[str, ...] = ()
     grace_seconds: int
@@ -95,10 +95,13 @@ class Cleaning:
 
     def look(self, access_id: str, keys: Iterable[str] = ()) -> Look:
         """The first look at every grant of an access, on the keys the registry knows and on others; changes nothing."""
+        if not has_grants(access_id):
+            return Look(accessId=access_id, at=datetime.now(UTC), graceSeconds=self.settings.grace_seconds)
         subject = subject_of(access_id, self.settings.place)
         opened, taken = self.revocations.open(access_id), self.revocations.taken(access_id)
         known = self.registry.grant_keys(access_id) | {one.key_arn for one in (*opened, *taken)}
-        sight = self.looking.look(subject, known.union(keys))
+        looked_at = known.union(keys)
+        sight = self.looking.look(subject, looked_at - self.registry.are_exclusive(looked_at))
         named = [grant for grant in sight.grants if grant.name == subject.owner.grant_name]
         findings = [judge(grant, subject.owner, sight, self.settings.place) for grant in named]
         served = {one: is_served(subject.owner, sight, one.key_arn) for one in taken}

@@ -247,7 +247,7 @@ def observe_access(
         former_grants=list_grants(kms, former_key_arn).grants if former_key_arn and former_key_arn != key_arn else (),
         moved_grants=_grants_of_moved(under, kms) if key_arn not in under else (),
         role=role,
-        refused=tuple(_refused(iam, role, desired, key_arn, secret_arn)) if role and secret_arn else (),
+        refused=tuple(_refused(iam, role, desired, under, secret_arn)) if role and secret_arn else (),
     )
 
 
@@ -256,8 +256,8 @@ def _keys_of(secret: ObservedSecret, kms: KMSClient, secretsmanager: SecretsMana
     return (secret.kms_key_id or DEFAULT_KEY,) if secret.is_being_deleted else current_keys(secret, kms, secretsmanager)
 
 
-def _refused(iam: IAMClient, role: ObservedRole, desired: Desired, key_arn: str, secret_arn: str) -> list[str]:
-    """What the role needs and may not: reading the secret, and decrypting it through Secrets Manager alone."""
+def _refused(iam: IAMClient, role: ObservedRole, desired: Desired, keys: tuple[str, ...], secret_arn: str) -> list[str]:
+    """What the role needs and may not: reading the secret, and decrypting it through Secrets Manager with one of its keys."""
     reader = desired.system.reader
     actions = reader.secret_actions if isinstance(reader, AssumedRole) else ()
     context = {
@@ -265,7 +265,9 @@ def _refused(iam: IAMClient, role: ObservedRole, desired: Desired, key_arn: str,
         "kms:EncryptionContext:SecretARN": secret_arn,
     }
     refused = refused_actions(iam, role.arn, actions, secret_arn)
-    return refused + refused_actions(iam, role.arn, ("kms:Decrypt",), key_arn, context)
+    # The default key admits whoever may read the secret.
+    decrypting = [refused_actions(iam, role.arn, ("kms:Decrypt",), key, context) for key in keys if key != DEFAULT_KEY]
+    return refused + min(decrypting, key=len, default=[])
 
 
 def _grants_of_moved(keys: tuple[str, ...], kms: KMSClient) -> tuple[Grant, ...] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from latchkey import aws
-from latchkey.accesses import AccessRecord
+from latchkey.accesses import AccessRecord, is_exclusive
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.settings import settings
 from latchkey.table import ConditionFailed, Table, now_text
@@ -112,11 +112,16 @@ class Registry:
 
     def keys(self) -> frozenset[str]:
         """Every key on which a service may hold a grant."""
-        return self.referred_keys().union(*(access.grant_keys for access in self.accesses()))
+        return frozenset(self.referred_keys()).union(*(access.grant_keys for access in self.accesses()))
 
-    def referred_keys(self) -> frozenset[str]:
-        """Every key that an access referred to: others than the accesses we know may be under it as well."""
-        return frozenset(item["id"] for item in self._table.query("resource") if _KEY_ARN.match(item["id"]))
+    def referred_keys(self) -> dict[str, frozenset[str]]:
+        """Every key that an access referred to, with those that do now: others than these may be under it as well."""
+        items = (item for item in self._table.query("resource") if _KEY_ARN.match(item["id"]))
+        return {item["id"]: frozenset(item.get("accesses", ())) for item in items}
+
+    def are_exclusive(self, keys: Iterable[str]) -> frozenset[str]:
+        """Those of the keys that serve an access whose key nobody touches."""
+        return frozenset(key for key in keys if is_exclusive(self._table.get("resource", key).get("accesses", ())))
 
     def unanswered(self, before: datetime) -> Iterator[str]:
         """The executions of the requests that were received before some time and have no outcome."""

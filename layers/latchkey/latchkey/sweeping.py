@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from latchkey.accesses import subject_of
+from latchkey.accesses import AccessRecord, has_grants, is_exclusive, subject_of
 from latchkey.documents import Document
 from latchkey.errors import LatchkeyError
 from latchkey.grants import names_secret, serves
 from latchkey.looking import Looking
+from latchkey.observed import find_key
 from latchkey.ownership import Owned, Ownership, read_ownership
 from latchkey.registry import KnownAccess, Registry
 from latchkey.revocations import Revocation, Revocations
@@ -80,7 +81,9 @@ class Sweep:
         """
         known = [*self.registry.accesses()]
         taken = self.revocations.taken()
-        keys = self.registry.referred_keys().union(*(access.grant_keys for access in known), {one.key_arn for one in taken})
+        referred = self.registry.referred_keys()
+        exclusive = {key for key, accesses in referred.items() if is_exclusive(accesses)}
+        keys = frozenset(referred).union(*(access.grant_keys for access in known), {one.key_arn for one in taken}) - exclusive
         ownership = read_ownership(keys, self.looking, self.settings.place)
         cleaning = {access_id: set[str]() for access_id in self._told_by_registry(known, ownership)}
         cleaning |= {one.access_id: set[str]() for one in taken if self._is_unsettled(one, ownership)}
@@ -113,12 +116,21 @@ class Sweep:
             record = access.record
             if record is None or access.is_running:
                 continue
+            if not has_grants(access.access_id):
+                if is_exclusive([access.access_id]) and self._has_changed(record):
+                    yield access.access_id
+                continue
             subject = subject_of(access.access_id, self.settings.place)
             names = ownership.listed.get(record.system, {})
-            is_there = names_secret(names.get(subject.name), record.secret_arn)
+            is_there = names_secret(names.get(subject.name), record.secret_arn or "")
             state = "gone" if subject.name not in names else "there" if is_there else "detached"
             if state not in ("there", record.status):
                 yield access.access_id
+
+    def _has_changed(self, record: AccessRecord) -> bool:
+        """Is the key of an exclusive access off though recorded as usable, or on again?"""
+        key = find_key(self.looking.kms, record.key_arn)
+        return (key is not None and key.state == "Enabled") == (record.status == "revoked")
 
     def _is_unsettled(self, taken: Revocation, ownership: Ownership) -> bool:
         """Does a resource send a token, whose grant Latchkey took and who may lack one, or have one that is to be noted?"""
