@@ -50,7 +50,7 @@ def test_a_sample_is_of_the_embedded_account_and_region(function: str) -> None:
 
 
 def test_all_samples_are_of_one_request() -> None:
-    first = execution_input(RequestEvent(**SAMPLES["receive_request"]))
+    first = execution_input(RequestEvent(**SAMPLES["receive_request"]), lambda _: None)
 
     assert {"request", "contentHash"} <= set(first)
     for function, sample in SAMPLES.items():

@@ -26,6 +26,7 @@ SETTINGS = Settings(
     allowed_partner_accounts=(),
     configure_role_arn=CONFIGURE_ROLE,
     create_key_role_arn=CREATE_KEY_ROLE,
+    reader_boundary_arn=f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",
     grace_seconds=600,
 )
 KEY_ARN = PLACE.arn("kms", "key/1234abcd-12ab-34cd-56ef-1234567890ab")

@@ -15,7 +15,7 @@ from latchkey.drift import Check, check_access, state_of
 from latchkey.grants import Grant
 from latchkey.observed import ObservedAccess, ObservedKey, ObservedSecret
 from latchkey.systems import SYSTEMS
-from latchkey.systems.system import Configured
+from latchkey.systems.system import Configured, Reading
 from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, PLACE, SECRET_ARN, desired
 
 WANTED = desired(FULL)
@@ -30,7 +30,7 @@ Change = Callable[[ObservedAccess], ObservedAccess]
 def settings_of(secret_arn: str) -> dict[str, str]:
     configuration = WANTED.system.configuration
     assert configuration is not None
-    return configuration.wanted(WANTED.resource, secret_arn)
+    return configuration.wanted(WANTED.resource, Reading(secret_arn))
 
 
 GRANT = Grant(
@@ -251,7 +251,9 @@ def test_a_system_without_an_api_for_its_resource_has_no_checks_of_it(monkeypatc
     handed_off = replace(SYSTEMS["mediatailor"], configuration=None)
     monkeypatch.setattr(desired_module, "SYSTEMS", {"mediatailor": handed_off})
     names = [one.name for one in check(replace(SOUND, configured=None))]
-    assert names == [name for name in CHECKS if name not in {"resource is configured", "service raises no alert"}]
+    assert names == [
+        name for name in CHECKS if name not in {"resource is configured", "service raises no alert", "grant is there"}
+    ]
 
 
 REVOKES = {
@@ -296,13 +298,6 @@ def test_a_resource_may_name_its_secret_without_the_suffix() -> None:
 @pytest.mark.parametrize("setting", ["header", "baseUrl", "secretKey"])
 def test_an_access_with_other_settings_is_not_revoked_by_them(setting: str) -> None:
     assert state(configured(setting)) == ("active", [])
-
-
-def test_the_state_of_a_system_without_an_api_is_told_by_its_key_secret_and_grants(monkeypatch: pytest.MonkeyPatch) -> None:
-    handed_off = replace(SYSTEMS["mediatailor"], configuration=None)
-    monkeypatch.setattr(desired_module, "SYSTEMS", {"mediatailor": handed_off})
-    assert state(lambda access: replace(access, configured=None)) == ("active", [])
-    assert state(lambda access: replace(access, configured=None, grants=())) == ("revoked", ["grant is there"])
 
 
 PERSON = replace(GRANT, grant_id="g-7", grantee=PLACE.arn("iam", "role/Person", region=""))

@@ -80,7 +80,7 @@ def put(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 def problems(request: Any) -> list[str]:
     """The places of the problems of a request that must be refused, after a look at what enters the execution."""
-    content = execution_input(RequestEvent(id="event-1", detail=request))
+    content = execution_input(RequestEvent(id="event-1", detail=request), lambda _: None)
     assert "request" not in content
     assert MARKER not in json.dumps(content)
     return [problem["place"] for problem in content["problems"]]
@@ -136,7 +136,7 @@ _JSON = st.recursive(
 @settings(deadline=None, database=None, max_examples=400)
 @given(document=_JSON, path=st.none() | st.sampled_from(sorted(PLACES)))
 def test_any_json_anywhere_is_a_request_or_its_problems(document: Any, path: tuple[str, ...] | None) -> None:
-    content = execution_input(RequestEvent(id="event-1", detail=put(path, document) if path else document))
+    content = execution_input(RequestEvent(id="event-1", detail=put(path, document) if path else document), lambda _: None)
 
     assert ("request" in content) != ("problems" in content)
     assert content.get("problems") != []

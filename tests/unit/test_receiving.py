@@ -21,7 +21,7 @@ EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
 
 
 def received(request: Any) -> dict[str, Any]:
-    return execution_input(RequestEvent(id=EVENT_ID, detail=request))
+    return execution_input(RequestEvent(id=EVENT_ID, detail=request), lambda _: None)
 
 
 def test_a_sound_request_enters_clean_and_complete() -> None:
@@ -185,7 +185,7 @@ def start(request: Any, registry: Registry) -> str:
     """The name of the execution that carries exactly the input of the request."""
     stepfunctions = boto3.client("stepfunctions")
     event = RequestEvent(id=EVENT_ID, detail=request)
-    content = execution_input(event)
+    content = execution_input(event, lambda _: None)
     with Stubber(stepfunctions) as stubber:
         # The stub compares the name with what is asked afterwards, so that the answer is the real one.
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, None)

@@ -23,7 +23,8 @@ def test_the_smallest_request_has_the_documented_defaults() -> None:
     request = parse_onboarding(detail())
     assert request.access_id == "mediatailor/sourceLocation/sports-origin"
     assert request.secret.value.generate is not None
-    assert request.secret.value.generate.length == 40
+    assert request.secret.value.generate.length is None
+    assert request.resource.configure
     assert request.secret.value.source_arn is None
     assert (request.key.alias, request.key.arn, request.key.rotation_days, request.key.allow_deletion) == (
         None,
@@ -123,7 +124,6 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "source location with a line break": ({"resource.sourceLocation": "sports\n"}, "resource.sourceLocation", "pattern"),
     "empty source location": ({"resource.sourceLocation": ""}, "resource.sourceLocation", "pattern"),
     "long source location": ({"resource.sourceLocation": "s" * 129}, "resource.sourceLocation", "pattern"),
-    "configured elsewhere": ({"resource.configure": False}, "resource.configure", "must be"),
     "header x-amz-": ({"resource.header": "x-amz-token"}, "resource.header", RESERVED_HEADER),
     "header X-Amzn-": ({"resource.header": "X-Amzn-Token"}, "resource.header", RESERVED_HEADER),
     "header with a line break": ({"resource.header": "X-A\r\nX-B: 1"}, "resource.header", PATTERN),
@@ -253,7 +253,6 @@ def test_every_error_of_a_request_is_told_at_once() -> None:
             "resource.baseUrl": "ftp://origin.example.com",
             "resource.header": "x-amz-token",
             "resource.secretKey": MISSING,
-            "secret.value.generate.length": 7,
             "key.alias": "alias/aws/kms",
             "managementRoles": ["nobody", role("Somebody"), "nobody else"],
             "tags": {"aws:team": "a"},
@@ -268,10 +267,16 @@ def test_every_error_of_a_request_is_told_at_once() -> None:
         "resource.header",
         "resource.secretKey",
         "resource.sourceLocation",
-        "secret.value.generate.length",
         "tags",
         "version",
     ]
+
+
+def test_a_length_that_the_resource_does_not_allow_is_told_beside_other_errors() -> None:
+    wrong = detail({"secret.value.generate.length": 7, "key.alias": "alias/aws/kms"})
+    places = dict(problems(wrong))
+    assert places["secret.value.generate.length"] == "must be between 8 and 128"
+    assert "key.alias" in places
 
 
 def test_an_unknown_system_does_not_hide_the_other_errors() -> None:

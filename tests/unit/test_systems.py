@@ -7,7 +7,6 @@ import json
 import string
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Any
 
 import boto3
@@ -20,7 +19,8 @@ from latchkey.requests import ONBOARDING
 from latchkey.settings import Place
 from latchkey.systems import SYSTEMS
 from latchkey.systems.mediatailor import SourceLocation, SourceLocations
-from latchkey.systems.system import Configuration, Resource, SecretShape, System
+from latchkey.systems.readers import ServicePrincipal
+from latchkey.systems.system import GrantedConfiguration, Reading, Resource, SecretShape, System
 from tests.unit.samples import ACCOUNT, PLACE, SECRET_ARN
 
 SOURCE_LOCATION_ARN = PLACE.arn("mediatailor", "sourceLocation/sports-origin")
@@ -53,10 +53,14 @@ def test_a_record_of_facts_cannot_be_changed(system: System) -> None:
         SYSTEMS["other"] = system  # type: ignore[index]
 
 
-def test_a_grant_name_is_one_that_kms_accepts(system: System) -> None:
-    name = system.reader.grant_name(PLACE, "a_b-C9")
+GRANTED = [system.granted for system in SYSTEMS.values() if system.granted]
+
+
+@pytest.mark.parametrize("reader", [reader for reader, _ in GRANTED])
+def test_a_grant_name_is_one_that_kms_accepts(reader: ServicePrincipal) -> None:
+    name = reader.grant_name(PLACE, "a_b-C9")
     assert set(name) <= {*string.ascii_letters, *string.digits, *":/_-"}
-    assert len(system.reader.grant_name(PLACE, "s" * 128)) <= 256
+    assert len(reader.grant_name(PLACE, "s" * 128)) <= 256
     assert ACCOUNT in name
 
 
@@ -71,8 +75,8 @@ def test_a_configuration_speaks_to_a_service_that_botocore_models(system: System
     assert system.configuration is None or system.configuration.service in boto3.session.Session().get_available_services()
 
 
-@pytest.mark.parametrize("configuration", [system.configuration for system in SYSTEMS.values() if system.configuration])
-def test_hints_are_operations_that_name_the_resource(configuration: Configuration) -> None:
+@pytest.mark.parametrize("configuration", [configuration for _, configuration in GRANTED])
+def test_hints_are_operations_that_name_the_resource(configuration: GrantedConfiguration) -> None:
     model: Any = Session().get_service_model(configuration.service)
 
     assert configuration.hints
@@ -83,11 +87,11 @@ def test_hints_are_operations_that_name_the_resource(configuration: Configuratio
 @pytest.mark.parametrize(("minimum", "maximum"), [(0, 8), (9, 8), (-1, 8)])
 def test_a_secret_without_room_for_a_token_is_no_shape(minimum: int, maximum: int) -> None:
     with pytest.raises(ValueError, match="0 < minimum <= maximum"):
-        SecretShape(member=attrgetter("secret_key"), minimum=minimum, maximum=maximum)
+        SecretShape(minimum, maximum)
 
 
 def test_mediatailor_reads_as_a_service_principal_of_its_documents() -> None:
-    reader = SYSTEMS["mediatailor"].reader
+    [(reader, _)] = GRANTED
     china = Place(partition="aws-cn", account=ACCOUNT, region="cn-north-1")
     assert reader.principal == "mediatailor.amazonaws.com"
     assert reader.via_service(PLACE) == "mediatailor.eu-west-1.amazonaws.com"
@@ -95,6 +99,7 @@ def test_mediatailor_reads_as_a_service_principal_of_its_documents() -> None:
     assert reader.grant_name(PLACE, "sports-origin") == f"MediaTailor-SourceLocation-{ACCOUNT}-sports-origin"
 
 
+READING = Reading(SECRET_ARN)
 RESOURCE = SourceLocation.model_validate(
     {
         "sourceLocation": "sports-origin",
@@ -148,15 +153,15 @@ def answers(mediatailor: Any) -> Iterator[Stubber]:
 
 def test_a_location_that_sends_our_token_shows_the_wanted_settings(mediatailor: Any, answers: Stubber) -> None:
     answers.add_response("describe_source_location", described(AccessConfiguration=BY_SECRET), NAMED)
-    found = SourceLocations().read(mediatailor, RESOURCE.name)
+    found = SourceLocations().read(mediatailor, RESOURCE)
     assert found is not None
     assert (found.arn, found.secret_arn) == (SOURCE_LOCATION_ARN, SECRET_ARN)
-    assert found.settings == SourceLocations().wanted(RESOURCE, SECRET_ARN)
+    assert found.settings == SourceLocations().wanted(RESOURCE, READING)
 
 
 def test_a_location_without_access_configuration_sends_no_token(mediatailor: Any, answers: Stubber) -> None:
     answers.add_response("describe_source_location", described(), NAMED)
-    found = SourceLocations().read(mediatailor, RESOURCE.name)
+    found = SourceLocations().read(mediatailor, RESOURCE)
     assert found is not None
     assert found.secret_arn is None
     assert found.settings["baseUrl"] == "https://origin.example.com/vod"
@@ -167,15 +172,15 @@ def test_a_location_that_signs_requests_sends_no_token_though_one_is_left_in_it(
     answers.add_response(
         "describe_source_location", described(AccessConfiguration=BY_SECRET | {"AccessType": "S3_SIGV4"}), NAMED
     )
-    found = SourceLocations().read(mediatailor, RESOURCE.name)
+    found = SourceLocations().read(mediatailor, RESOURCE)
     assert found is not None
     assert found.secret_arn is None
-    assert found.settings != SourceLocations().wanted(RESOURCE, SECRET_ARN)
+    assert found.settings != SourceLocations().wanted(RESOURCE, READING)
 
 
 def test_a_404_means_that_there_is_no_location(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("describe_source_location", "NotFound", http_status_code=404)
-    assert SourceLocations().read(mediatailor, RESOURCE.name) is None
+    assert SourceLocations().read(mediatailor, RESOURCE) is None
 
 
 def test_a_400_means_so_only_beside_a_whole_list_without_the_name(mediatailor: Any, answers: Stubber) -> None:
@@ -187,7 +192,7 @@ def test_a_400_means_so_only_beside_a_whole_list_without_the_name(mediatailor: A
     answers.add_response(
         "list_source_locations", {"Items": [_listed("sports-origin-2")]}, {"MaxResults": 100, "NextToken": "2"}
     )
-    assert SourceLocations().read(mediatailor, RESOURCE.name) is None
+    assert SourceLocations().read(mediatailor, RESOURCE) is None
 
 
 def test_a_400_for_a_location_on_a_later_page_is_an_error(mediatailor: Any, answers: Stubber) -> None:
@@ -195,32 +200,32 @@ def test_a_400_for_a_location_on_a_later_page_is_an_error(mediatailor: Any, answ
     answers.add_response("list_source_locations", {"Items": [], "NextToken": "1"}, {"MaxResults": 100})
     answers.add_response("list_source_locations", {"Items": [_listed("sports-origin")]}, {"MaxResults": 100, "NextToken": "1"})
     with pytest.raises(ClientError, match="BadRequestException"):
-        SourceLocations().read(mediatailor, RESOURCE.name)
+        SourceLocations().read(mediatailor, RESOURCE)
 
 
 @pytest.mark.parametrize("status", [403, 429, 500])
 def test_any_other_answer_is_not_taken_for_absence(mediatailor: Any, answers: Stubber, status: int) -> None:
     answers.add_client_error("describe_source_location", "Something", http_status_code=status)
     with pytest.raises(ClientError, match="Something"):
-        SourceLocations().read(mediatailor, RESOURCE.name)
+        SourceLocations().read(mediatailor, RESOURCE)
 
 
 def test_a_location_is_created_with_token_and_tags(mediatailor: Any, answers: Stubber) -> None:
     answers.add_response("create_source_location", described(), WANTED | {"Tags": {"team": "sports"}})
-    assert SourceLocations().create(mediatailor, RESOURCE, SECRET_ARN, {"team": "sports"})
+    assert SourceLocations().create(mediatailor, RESOURCE, READING, {"team": "sports"})
 
 
 def test_a_location_that_is_there_by_now_is_not_taken_for_made(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("create_source_location", "BadRequestException", http_status_code=400)
     answers.add_response("describe_source_location", described(), NAMED)
-    assert not SourceLocations().create(mediatailor, RESOURCE, SECRET_ARN, {})
+    assert not SourceLocations().create(mediatailor, RESOURCE, READING, {})
 
 
 def test_a_location_that_cannot_be_made_is_an_error(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("create_source_location", "BadRequestException", "of creating", http_status_code=400)
     answers.add_client_error("describe_source_location", "NotFound", http_status_code=404)
     with pytest.raises(ClientError, match="of creating"):
-        SourceLocations().create(mediatailor, RESOURCE, SECRET_ARN, {})
+        SourceLocations().create(mediatailor, RESOURCE, READING, {})
 
 
 @pytest.mark.parametrize(
@@ -237,9 +242,9 @@ def test_an_updated_location_keeps_its_other_settings(
 ) -> None:
     answers.add_response("describe_source_location", described(**present), NAMED)
     answers.add_response("update_source_location", described(), WANTED | kept)
-    found = SourceLocations().read(mediatailor, RESOURCE.name)
+    found = SourceLocations().read(mediatailor, RESOURCE)
     assert found is not None
-    SourceLocations().update(mediatailor, RESOURCE, SECRET_ARN, found)
+    SourceLocations().update(mediatailor, RESOURCE, READING, found)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +259,7 @@ def test_an_updated_location_keeps_its_other_settings(
 )
 def test_a_location_is_restored_to_all_that_it_was(mediatailor: Any, answers: Stubber, present: dict[str, Any]) -> None:
     answers.add_response("describe_source_location", described(Tags={"team": "sports"}, **present), NAMED)
-    before = SourceLocations().read(mediatailor, RESOURCE.name)
+    before = SourceLocations().read(mediatailor, RESOURCE)
     assert before is not None
     # The registry keeps it as JSON in between.
     noted = json.loads(json.dumps(before.whole))
@@ -267,7 +272,7 @@ def test_a_location_is_restored_to_all_that_it_was(mediatailor: Any, answers: St
 def test_a_location_shows_its_tags(mediatailor: Any, answers: Stubber) -> None:
     for tags in ({"latchkey:request": "request-1"}, None):
         answers.add_response("describe_source_location", described(**({"Tags": tags} if tags else {})), NAMED)
-        found = SourceLocations().read(mediatailor, RESOURCE.name)
+        found = SourceLocations().read(mediatailor, RESOURCE)
         assert found is not None
         assert found.tags == (tags or {})
 

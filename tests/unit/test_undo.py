@@ -27,7 +27,7 @@ def mediatailor() -> Any:
 def undo(registry: Registry, mediatailor: Any) -> Undo:
     kms = boto3.client("kms")
     kms.meta.events.register("provide-client-params.kms.ScheduleKeyDeletion", _by_id)
-    return Undo(SETTINGS, registry, kms, boto3.client("secretsmanager"), lambda _: mediatailor)
+    return Undo(SETTINGS, registry, kms, boto3.client("secretsmanager"), boto3.client("iam"), lambda _: mediatailor)
 
 
 def _by_id(params: dict[str, Any], **_: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ONBOARDING_REQUESTED = "Onboarding Requested"
 HANDOFF_CONFIRMED = "Handoff Confirmed"
 
+# The request that an access, by its id, last fulfilled.
+type WantedBefore = Callable[[str], dict[str, Any] | None]
+
 
 class RequestEvent(BaseModel):
     """An event as EventBridge delivers it; only what is used. The detail is anybody's and not to be trusted."""
@@ -42,7 +45,7 @@ class Received(Document):
     execution_name: str
 
 
-def execution_input(event: RequestEvent, registry: Registry) -> dict[str, Any]:
+def execution_input(event: RequestEvent, wanted_before: WantedBefore) -> dict[str, Any]:
     """The input of the execution: the clean request, or the problems of one that cannot be read without their values.
 
     A confirmation becomes the request that the access last fulfilled, under the confirmation's own id.
@@ -59,15 +62,15 @@ def execution_input(event: RequestEvent, registry: Registry) -> dict[str, Any]:
     asked = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
     try:
         if event.detail_type == HANDOFF_CONFIRMED:
-            return known | _confirmed(parse_confirmation(asked), registry)
+            return known | _confirmed(parse_confirmation(asked), wanted_before)
         request = parse_onboarding(asked)
     except InvalidRequest as error:
         return known | {"problems": [asdict(problem) for problem in error.problems]}
     return known | {"accessId": request.access_id, "request": request.wire}
 
 
-def _confirmed(confirmation: HandoffConfirmed, registry: Registry) -> dict[str, Any]:
-    wanted = registry.wanted_before(confirmation.access_id)
+def _confirmed(confirmation: HandoffConfirmed, wanted_before: WantedBefore) -> dict[str, Any]:
+    wanted = wanted_before(confirmation.access_id)
     if wanted is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
     request = wanted | {"requestId": confirmation.request_id}
@@ -80,7 +83,7 @@ def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNC
     Step Functions keeps a name for 90 days, the registry keeps the outcome.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
-    content = execution_input(event, registry)
+    content = execution_input(event, registry.wanted_before)
     request_id, content_hash = content["requestId"], content["contentHash"]
     name = f"{_hash(request_id)[:32]}-{content_hash[:32]}"
     if not registry.has_outcome(request_id, content_hash):
