@@ -1,0 +1,233 @@
+"""Consumer resources of every system that reads through a role, each made as its owner would, with the request for it."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local_aws.embedded import ACCOUNT, Embedded
+
+PARTNERS = ("111122223333", "767397686373", "730335345392", "891377157113")
+
+
+@dataclass
+class Consumer:
+    """A resource with what a request says of it, and the calls by which its owner looks at it.
+
+    `settings` gives all that its API tells of it; `reads` the secret and the role in that; `url` is where it plays, if it does.
+    """
+
+    system: str
+    name: str
+    resource: dict[str, Any]
+    settings: Callable[[], dict[str, Any]]
+    reads: Callable[[Mapping[str, Any]], tuple[str | None, str | None]]
+    header: str = ""
+    member: str = ""
+    url: Callable[[], str] = lambda: ""
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """A small request, with a key of its own."""
+        return {
+            "requestId": f"request-{uuid.uuid4().hex[:12]}",
+            "system": self.system,
+            "resource": dict(self.resource),
+            "key": {"alias": f"alias/latchkey/{self.name}"},
+        }
+
+    def token(self, value: str) -> str:
+        """The token in a secret's value."""
+        return str(json.loads(value)[self.member]) if self.member else value
+
+
+def fetch(url: str, header: str = "", value: str = "") -> int:
+    """The status with which a manifest is served."""
+    request = urllib.request.Request(url, headers={header: value} if header else {})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _unique(kind: str) -> str:
+    return f"{kind}-{uuid.uuid4().hex[:8]}"
+
+
+def _authorization(found: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    authorization = found.get("Authorization") or {}
+    return authorization.get("CdnIdentifierSecret"), authorization.get("SecretsRoleArn")
+
+
+def mediapackage(aws: Embedded) -> Consumer:
+    client, name, channel = aws.client("mediapackage"), _unique("endpoint"), _unique("channel")
+    client.create_channel(Id=channel)
+    client.create_origin_endpoint(
+        Id=name,
+        ChannelId=channel,
+        Description="Sports, live",
+        ManifestName="sports",
+        HlsPackage={"PlaylistWindowSeconds": 90, "SegmentDurationSeconds": 4},
+        StartoverWindowSeconds=3600,
+        TimeDelaySeconds=30,
+        Whitelist=["10.0.0.0/8"],
+        Tags={"team": "sports"},
+    )
+
+    def settings() -> dict[str, Any]:
+        return _plain(client.describe_origin_endpoint(Id=name))
+
+    return Consumer(
+        "mediapackage",
+        name,
+        {"originEndpoint": name},
+        settings,
+        _authorization,
+        "X-MediaPackage-CDNIdentifier",
+        "MediaPackageCDNIdentifier",
+        lambda: str(settings()["Url"]),
+    )
+
+
+def mediapackage_vod(aws: Embedded) -> Consumer:
+    client, name = aws.client("mediapackage-vod"), _unique("group")
+    client.create_packaging_group(Id=name, Tags={"team": "sports"})
+
+    def settings() -> dict[str, Any]:
+        return _plain(client.describe_packaging_group(Id=name))
+
+    return Consumer(
+        "mediapackage-vod",
+        name,
+        {"packagingGroup": name},
+        settings,
+        _authorization,
+        "X-MediaPackage-CDNIdentifier",
+        "MediaPackageCDNIdentifier",
+        lambda: str(settings()["DomainName"]) + "/asset/index.m3u8",
+    )
+
+
+def mediapackagev2(aws: Embedded) -> Consumer:
+    client = aws.client("mediapackagev2")
+    names = {
+        "ChannelGroupName": _unique("group"),
+        "ChannelName": _unique("channel"),
+        "OriginEndpointName": _unique("endpoint"),
+    }
+    group, channel = {"ChannelGroupName": names["ChannelGroupName"]}, {"ChannelName": names["ChannelName"]}
+    client.create_channel_group(**group)
+    client.create_channel(**group, **channel, InputType="HLS")
+    made = client.create_origin_endpoint(**names, ContainerType="TS", HlsManifests=[{"ManifestName": "index"}])
+    harvesting = {
+        "Sid": "Harvesting",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": "mediapackagev2:GetObject",
+        "Resource": made["Arn"],
+    }
+    client.put_origin_endpoint_policy(**names, Policy=json.dumps({"Version": "2012-10-17", "Statement": [harvesting]}))
+
+    def settings() -> dict[str, Any]:
+        found = _plain(client.get_origin_endpoint_policy(**names))
+        return found | {"Policy": json.loads(found["Policy"])}
+
+    def reads(found: Mapping[str, Any]) -> tuple[str | None, str | None]:
+        authorization = found.get("CdnAuthConfiguration") or {}
+        [secret] = authorization.get("CdnIdentifierSecretArns") or [None]
+        return secret, authorization.get("SecretsRoleArn")
+
+    resource = {
+        "channelGroup": names["ChannelGroupName"],
+        "channel": names["ChannelName"],
+        "originEndpoint": names["OriginEndpointName"],
+    }
+    header, member = "X-MediaPackageV2-CDNIdentifier", "MediaPackageV2CDNIdentifier"
+    url = str(made["HlsManifests"][0]["Url"])
+    return Consumer("mediapackagev2", names["OriginEndpointName"], resource, settings, reads, header, member, lambda: url)
+
+
+def mediaconnect(part: str, key_type: str = "static-key") -> Callable[[Embedded], Consumer]:
+    def make(aws: Embedded) -> Consumer:
+        client, name = aws.client("mediaconnect"), _unique("flow")
+        protocol = "zixi-push" if key_type == "static-key" else "srt-listener"
+        flow = client.create_flow(
+            Name=name,
+            Sources=[{"Name": "camera", "Protocol": protocol, "WhitelistCidr": "10.0.0.0/16", "Description": "stadium"}],
+            Outputs=[
+                {"Name": "screen", "Protocol": protocol, "Description": "master control", "CidrAllowList": ["10.0.0.0/16"]}
+            ],
+            Entitlements=[{"Name": "partner", "Subscribers": [PARTNERS[0]], "Description": "affiliate"}],
+        )["Flow"]
+        listed, encryption, own = {
+            "source": ("Sources", "Decryption", "camera"),
+            "output": ("Outputs", "Encryption", "screen"),
+            "entitlement": ("Entitlements", "Encryption", "partner"),
+        }[part]
+
+        def settings() -> dict[str, Any]:
+            found = client.describe_flow(FlowArn=flow["FlowArn"])["Flow"]
+            return next(one for one in found[listed] if one["Name"] == own)
+
+        def reads(found: Mapping[str, Any]) -> tuple[str | None, str | None]:
+            present = found.get(encryption) or {}
+            return present.get("SecretArn"), present.get("RoleArn")
+
+        resource = {"flowArn": flow["FlowArn"], part: own, "keyType": key_type}
+        if key_type == "static-key":
+            resource["algorithm"] = "aes256"
+        return Consumer("mediaconnect", name, resource, settings, reads)
+
+    return make
+
+
+CONSUMERS: Mapping[str, Callable[[Embedded], Consumer]] = {
+    "mediapackage": mediapackage,
+    "mediapackage-vod": mediapackage_vod,
+    "mediapackagev2": mediapackagev2,
+    "mediaconnect-source": mediaconnect("source"),
+    "mediaconnect-output": mediaconnect("output"),
+    "mediaconnect-entitlement": mediaconnect("entitlement"),
+    "mediaconnect-srt": mediaconnect("output", "srt-password"),
+}
+
+
+def _plain(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+
+
+def partner_statement(account: str, sid: str = "CJA Flow IAM User Permissions") -> dict[str, Any]:
+    """A statement as Adobe's page shows it."""
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": [
+            "kms:Decrypt",
+            "kms:Encrypt",
+            "kms:ReEncrypt*",
+            "kms:GenerateDataKey*",
+            "kms:DescribeKey",
+            "kms:CreateGrant",
+        ],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:PrincipalAccount": account}},
+    }
+
+
+def adobe_detail(**resource: Any) -> dict[str, Any]:
+    """A request for the key of an instance of its own; Adobe's first statement has the Sid of the owner's root statement."""
+    sids = ["Enable IAM User Permissions", "CJA Flow", "CJA Integrity", "CJA Oberon"]
+    statements = [partner_statement(account, sid) for account, sid in zip(PARTNERS, sids, strict=True)]
+    instance = {"instance": _unique("instance"), "instanceRegion": "us-east-1", "partnerStatements": statements}
+    return {
+        "requestId": f"request-{uuid.uuid4().hex[:12]}",
+        "system": "adobe-experience-platform",
+        "resource": instance | resource,
+    }
