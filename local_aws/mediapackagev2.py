@@ -88,8 +88,10 @@ class MediaPackageV2(Tagged):
         return _policy_of(node)
 
     def delete_origin_endpoint_policy(self, request: Request) -> Output:
-        node = self._node(request)
-        node.policy = node.cdn = node.authorization = None
+        """Succeeds for what is not there."""
+        *_, arn = _lineage(request)
+        if node := self._nodes.get(request, arn):
+            node.policy = node.cdn = node.authorization = None
         return {}
 
     async def _authorization_of(self, node: Node, request: Request) -> CdnAuthorization | None:
