@@ -12,7 +12,7 @@ from typing import Any
 from local_aws import mediaconnect_encryption
 from local_aws.calls import Shape, service_model
 from local_aws.pages import page_of
-from local_aws.resources import Check, Output, Resource, Resources, Tagging, arn_of
+from local_aws.resources import Check, Output, Resource, Resources, Tagged, arn_of
 from local_aws.rest_json import BadRequest, Request, ServiceError
 from local_aws.role_secrets import RoleSecrets
 
@@ -53,20 +53,17 @@ class Flow(Resource):
         return [part for part in self.parts.values() if _kind_of(part) == kind]
 
 
-class MediaConnect:
+class MediaConnect(Tagged):
     def __init__(self, secrets: RoleSecrets) -> None:
         self._secrets, self._flows = secrets, Resources[Flow]()
-        self._tagging = Tagging(self._tags_of)
-        self.tag_resource, self.untag_resource = self._tagging.tag_resource, self._tagging.untag_resource
-        self.list_tags_for_resource = self._tagging.list_tags_for_resource
 
     def checks_of(self, request: Request) -> list[Check]:
         operation = request.operation
         if operation in ("ListFlows", "ListTagsForResource"):
             return [(operation, "*", {})]
         if request.get("ResourceArn"):
-            return self._tagging.checks_of_tagging(request)
-        flow = self._flows.get(request.get("FlowArn", ""))
+            return self.checks_of_tagging(request)
+        flow = self._flows.get(request, request.get("FlowArn", ""))
         tags = flow.tags if flow else {}
         if operation == "CreateFlow":
             own = _arn(request, "flow", request["Name"])
@@ -204,7 +201,7 @@ class MediaConnect:
         return {"FlowArn": flow.arn, "Status": answer}
 
     def _flow(self, request: Request) -> Flow:
-        flow = self._flows.get(request["FlowArn"])
+        flow = self._flows.get(request, request["FlowArn"])
         if flow is None:
             raise _missing(request["FlowArn"])
         return flow
@@ -215,8 +212,8 @@ class MediaConnect:
             raise _missing(request[kind.arn])
         return part
 
-    def _tags_of(self, arn: str) -> dict[str, str]:
-        for flow in self._flows.everywhere():
+    def _tags_of(self, request: Request, arn: str) -> dict[str, str]:
+        for flow in self._flows.of(request):
             if arn == flow.arn:
                 return flow.tags
             if arn in flow.parts:

@@ -14,7 +14,7 @@ from local_aws.assumptions import CURRENT
 from local_aws.cdn_authorization import V1, CdnAuthorization
 from local_aws.origin import Origin
 from local_aws.pages import page_of
-from local_aws.resources import Check, Output, Resource, Resources, Tagging, arn_of
+from local_aws.resources import Check, Output, Resource, Resources, Tagged, arn_of
 from local_aws.rest_json import BadRequest, Request, ServiceError
 from local_aws.role_secrets import RoleSecrets, UnreadableError
 
@@ -48,17 +48,14 @@ class Endpoint(Resource):
         return 200 if self.authorization.admits(sent) else 403
 
 
-class MediaPackage:
+class MediaPackage(Tagged):
     def __init__(self, secrets: RoleSecrets, origin: Origin) -> None:
         self._secrets, self._origin = secrets, origin
         self._channels, self._endpoints = Resources[Resource](), Resources[Endpoint]()
-        self._tagging = Tagging(self._tags_of)
-        self.tag_resource, self.untag_resource = self._tagging.tag_resource, self._tagging.untag_resource
-        self.list_tags_for_resource = self._tagging.list_tags_for_resource
 
     def checks_of(self, request: Request) -> list[Check]:
         if request.get("ResourceArn"):
-            return self._tagging.checks_of_tagging(request)
+            return self.checks_of_tagging(request)
         kind = "channels" if "Channel" in request.operation else "origin_endpoints"
         verb = re.match("Create|List", request.operation)
         if verb:
@@ -134,8 +131,8 @@ class MediaPackage:
     def _endpoint(self, request: Request) -> Endpoint:
         return existing(self._endpoints.named(request, request["Id"]), f"The origin endpoint {request['Id']}")
 
-    def _tags_of(self, arn: str) -> dict[str, str]:
-        return existing(self._channels.get(arn) or self._endpoints.get(arn), f"The resource {arn}").tags
+    def _tags_of(self, request: Request, arn: str) -> dict[str, str]:
+        return existing(self._channels.get(request, arn) or self._endpoints.get(request, arn), f"The resource {arn}").tags
 
     def _described_endpoint(self, endpoint: Endpoint) -> Output:
         """The URL is of the one package that an endpoint has; a CMAF package has one for each of its manifests."""

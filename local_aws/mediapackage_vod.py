@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_awseleme
 from local_aws.mediapackage import Endpoint, authorization_of, existing, kept_authorization, put
 from local_aws.origin import Origin
 from local_aws.pages import page_of
-from local_aws.resources import Check, Output, Resources, Tagging, arn_of
+from local_aws.resources import Check, Output, Resources, Tagged, arn_of
 from local_aws.rest_json import BadRequest, Request
 from local_aws.role_secrets import RoleSecrets
 
@@ -15,29 +15,26 @@ from local_aws.role_secrets import RoleSecrets
 _PASSED_TO = "mediapackage-vod.amazonaws.com"
 
 
-class MediaPackageVod:
+class MediaPackageVod(Tagged):
     def __init__(self, secrets: RoleSecrets, origin: Origin) -> None:
         self._secrets, self._origin = secrets, origin
         self._groups = Resources[Endpoint]()
-        self._tagging = Tagging(self._tags_of)
-        self.tag_resource, self.untag_resource = self._tagging.tag_resource, self._tagging.untag_resource
-        self.list_tags_for_resource = self._tagging.list_tags_for_resource
 
     def checks_of(self, request: Request) -> list[Check]:
         if request.get("ResourceArn"):
-            return self._tagging.checks_of_tagging(request)
+            return self.checks_of_tagging(request)
         if request.operation == "ListPackagingGroups":
             return [(request.operation, "*", {})]
         arn = _arn(request)
         if request.operation == "CreatePackagingGroup":
             own: list[Check] = [(request.operation, "*", {})]
             return own + ([("TagResource", arn, {})] if request.get("Tags") else [])
-        group = self._groups.get(arn)
+        group = self._groups.get(request, arn)
         return [(request.operation, arn, group.tags if group else {})]
 
     async def create_packaging_group(self, request: Request) -> Output:
         arn = _arn(request)
-        if self._groups.get(arn):
+        if self._groups.get(request, arn):
             raise BadRequest(f"The packaging group {request['Id']} exists already.")
         settings = {name: request[name] for name in ("Authorization", "EgressAccessLogs") if request.get(name)}
         group = Endpoint(arn, request["Id"], settings, dict(request.get("Tags", {})))
@@ -67,10 +64,10 @@ class MediaPackageVod:
         return {}
 
     def _group(self, request: Request) -> Endpoint:
-        return existing(self._groups.get(_arn(request)), f"The packaging group {request['Id']}")
+        return existing(self._groups.get(request, _arn(request)), f"The packaging group {request['Id']}")
 
-    def _tags_of(self, arn: str) -> dict[str, str]:
-        return existing(self._groups.get(arn), f"The resource {arn}").tags
+    def _tags_of(self, request: Request, arn: str) -> dict[str, str]:
+        return existing(self._groups.get(request, arn), f"The resource {arn}").tags
 
     def _described(self, group: Endpoint) -> Output:
         """Assets are not modelled: every path under the domain name is one."""

@@ -17,7 +17,7 @@ from local_aws.cdn_authorization import V2, CdnAuthorization
 from local_aws.clock import now
 from local_aws.origin import Origin
 from local_aws.pages import page_of
-from local_aws.resources import Check, Output, Resource, Resources, Tagging, arn_of
+from local_aws.resources import Check, Output, Resource, Resources, Tagged, arn_of
 from local_aws.rest_json import BadRequest, Request, ServiceError
 from local_aws.role_secrets import RoleSecrets, UnreadableError
 
@@ -52,13 +52,10 @@ class Node(Resource):
         return 200 if authorize.anyone_may("mediapackagev2:GetObject", self.arn, policy, context) else 403
 
 
-class MediaPackageV2:
+class MediaPackageV2(Tagged):
     def __init__(self, secrets: RoleSecrets, origin: Origin) -> None:
         self._secrets, self._origin = secrets, origin
         self._nodes = Resources[Node]()
-        self._tagging = Tagging(self._tags_of)
-        self.tag_resource, self.untag_resource = self._tagging.tag_resource, self._tagging.untag_resource
-        self.list_tags_for_resource = self._tagging.list_tags_for_resource
         self.create_channel_group = self.create_channel = self.create_origin_endpoint = self._create
         self.get_channel_group = self.get_channel = self.get_origin_endpoint = self._get
         self.update_channel_group = self.update_channel = self.update_origin_endpoint = self._update
@@ -68,51 +65,56 @@ class MediaPackageV2:
     def checks_of(self, request: Request) -> list[Check]:
         """An operation on a resource is one on its channel and channel group too."""
         if request.get("ResourceArn"):
-            return self._tagging.checks_of_tagging(request)
+            return self.checks_of_tagging(request)
         arns = list(_lineage(request))
-        nodes = [(arn, self._nodes.get(arn)) for arn in arns]
+        nodes = [(arn, self._nodes.get(request, arn)) for arn in arns]
         checks: list[Check] = [(request.operation, arn, node.tags if node else {}) for arn, node in nodes]
         if request.get("Tags"):
             checks.append(("TagResource", arns[-1], {}))
         return checks or [(request.operation, "*", {})]
 
-    def put_origin_endpoint_policy(self, request: Request) -> Any:
-        return self._put_policy(self._node(request), request)
+    async def put_origin_endpoint_policy(self, request: Request) -> Output:
+        """Replaces policy and configuration."""
+        node = self._node(request)
+        _check_policy(request["Policy"], node.arn)
+        authorization = await self._authorization_of(node, request)
+        node.policy, node.cdn, node.authorization = request["Policy"], request.get("CdnAuthConfiguration"), authorization
+        return _policy_of(node)
 
     def get_origin_endpoint_policy(self, request: Request) -> Output:
         node = self._node(request)
         if node.policy is None:
             raise _missing(3, f"{node.arn} has no policy.")
-        return _names(node) | {"Policy": node.policy, "CdnAuthConfiguration": node.cdn}
+        return _policy_of(node)
 
     def delete_origin_endpoint_policy(self, request: Request) -> Output:
-        node = self._node(request)
-        node.policy = node.cdn = node.authorization = None
+        """Succeeds for what is not there."""
+        *_, arn = _lineage(request)
+        if node := self._nodes.get(request, arn):
+            node.policy = node.cdn = node.authorization = None
         return {}
 
-    async def _put_policy(self, node: Node, request: Request) -> Output:
-        """Replaces policy and configuration."""
-        _check_policy(request["Policy"], node.arn)
-        asked, made = request.get("CdnAuthConfiguration"), None
-        if asked:
-            role = asked["SecretsRoleArn"]
-            if not self._secrets.may_pass(request.caller, role, V2.service):
-                message = f"User: {request.caller.arn} is not authorized to perform: iam:PassRole on resource: {role}"
-                raise ServiceError("AccessDeniedException", message, 403)
-            made = CdnAuthorization(V2, node.arn, asked["CdnIdentifierSecretArns"], role, self._secrets)
-            try:
-                await asyncio.to_thread(made.establish)
-            except UnreadableError as error:
-                raise BadRequest(str(error), ValidationExceptionType=error.reason) from None
-        node.policy, node.cdn, node.authorization = request["Policy"], asked, made
-        return _names(node) | {"Policy": node.policy, "CdnAuthConfiguration": asked}
+    async def _authorization_of(self, node: Node, request: Request) -> CdnAuthorization | None:
+        asked = request.get("CdnAuthConfiguration")
+        if asked is None:
+            return None
+        role = asked["SecretsRoleArn"]
+        if not self._secrets.may_pass(request.caller, role, V2.service):
+            message = f"User: {request.caller.arn} is not authorized to perform: iam:PassRole on resource: {role}"
+            raise ServiceError("AccessDeniedException", message, 403)
+        made = CdnAuthorization(V2, node.arn, asked["CdnIdentifierSecretArns"], role, self._secrets)
+        try:
+            await asyncio.to_thread(made.establish)
+        except UnreadableError as error:
+            raise BadRequest(str(error), ValidationExceptionType=error.reason) from None
+        return made
 
     def _create(self, request: Request) -> Output:
         *above, arn = _lineage(request)
         for level, ancestor in enumerate(above, 1):
-            if self._nodes.get(ancestor) is None:
+            if self._nodes.get(request, ancestor) is None:
                 raise _missing(level, f"{ancestor} does not exist.")
-        if self._nodes.get(arn):
+        if self._nodes.get(request, arn):
             raise _conflict("RESOURCE_ALREADY_EXISTS", f"{arn} exists already.")
         names = tuple(request[member] for member in _LEVELS if member in request.members)
         node = Node(arn, names[-1], _settings(request), dict(request.get("Tags", {})), names=names, etag=uuid.uuid4().hex)
@@ -137,7 +139,7 @@ class MediaPackageV2:
     def _delete(self, request: Request) -> Output:
         """Succeeds for what is not there."""
         *_, arn = _lineage(request)
-        node = self._nodes.get(arn)
+        node = self._nodes.get(request, arn)
         if node is None:
             return {}
         if any(other.names[:-1] == node.names for other in self._nodes.of(request)):
@@ -155,16 +157,16 @@ class MediaPackageV2:
 
     def _node(self, request: Request) -> Node:
         *above, arn = _lineage(request)
-        return self._existing(arn, len(above) + 1)
+        return self._existing(request, arn, len(above) + 1)
 
-    def _existing(self, arn: str, level: int) -> Node:
-        node = self._nodes.get(arn)
+    def _existing(self, request: Request, arn: str, level: int) -> Node:
+        node = self._nodes.get(request, arn)
         if node is None:
             raise _missing(level, f"{arn} does not exist.")
         return node
 
-    def _tags_of(self, arn: str) -> dict[str, str]:
-        return self._existing(arn, arn.count("/") // 2 + 1).tags
+    def _tags_of(self, request: Request, arn: str) -> dict[str, str]:
+        return self._existing(request, arn, arn.count("/") // 2 + 1).tags
 
     def _described(self, node: Node) -> Output:
         """Manifests have the URLs that the origin serves."""
@@ -190,6 +192,10 @@ def _lineage(request: Request) -> Iterator[str]:
 
 def _names(node: Node) -> dict[str, str]:
     return dict(zip(_LEVELS, node.names, strict=False))
+
+
+def _policy_of(node: Node) -> Output:
+    return _names(node) | {"Policy": node.policy, "CdnAuthConfiguration": node.cdn}
 
 
 def _settings(request: Request) -> dict[str, Any]:

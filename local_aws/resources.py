@@ -1,6 +1,6 @@
 """What the models of MediaPackage and MediaConnect remember: resources by ARN, with settings and tags."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -37,11 +37,8 @@ class Resources[R: Resource]:
     def remove(self, resource: R) -> None:
         del self._all[resource.arn]
 
-    def get(self, arn: str) -> R | None:
-        return self._all.get(arn)
-
-    def everywhere(self) -> list[R]:
-        return list(self._all.values())
+    def get(self, request: Request, arn: str) -> R | None:
+        return next((found for found in self.of(request) if found.arn == arn), None)
 
     def of(self, request: Request) -> list[R]:
         """Those of the caller's account and Region, in order of their names."""
@@ -52,29 +49,30 @@ class Resources[R: Resource]:
         return next((found for found in self.of(request) if found.name == name), None)
 
 
-class Tagging:
-    """TagResource, UntagResource and ListTagsForResource of a service, whose `tags_of` raises for unknown ARNs."""
+class Tagged(ABC):
+    """TagResource, UntagResource and ListTagsForResource of a service."""
 
-    def __init__(self, tags_of: Callable[[str], dict[str, str]]) -> None:
-        self._tags_of = tags_of
+    @abstractmethod
+    def _tags_of(self, request: Request, arn: str) -> dict[str, str]:
+        """The tags that the resource has; raises ServiceError if there is none."""
 
     def tag_resource(self, request: Request) -> Output:
-        self._tags_of(request["ResourceArn"]).update(request["Tags"])
+        self._tags_of(request, request["ResourceArn"]).update(request["Tags"])
         return {}
 
     def untag_resource(self, request: Request) -> Output:
-        tags = self._tags_of(request["ResourceArn"])
+        tags = self._tags_of(request, request["ResourceArn"])
         for key in request["TagKeys"]:
             tags.pop(key, None)
         return {}
 
     def list_tags_for_resource(self, request: Request) -> Output:
-        return {"Tags": self._tags_of(request["ResourceArn"])}
+        return {"Tags": self._tags_of(request, request["ResourceArn"])}
 
     def checks_of_tagging(self, request: Request) -> list[Check]:
         arn = request["ResourceArn"]
         try:
-            return [(request.operation, arn, self._tags_of(arn))]
+            return [(request.operation, arn, self._tags_of(request, arn))]
         except ServiceError:
             return [(request.operation, arn, {})]
 

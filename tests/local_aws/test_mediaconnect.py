@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import boto3
 import pytest
 
 from local_aws.embedded import ACCOUNT, Embedded
@@ -228,6 +229,15 @@ def test_a_flow_is_started_stopped_and_then_deleted(account: Account) -> None:
     assert failure(client.describe_flow, **named)[:2] == ("NotFoundException", 404)
 
 
+def test_another_account_finds_neither_flow_nor_tags(account: Account) -> None:
+    flow = create(account)["FlowArn"]
+    stranger: Any = boto3.Session("111122223333", "test", region_name="us-east-1")
+    client = stranger.client("mediaconnect", endpoint_url=account.local.url)
+    assert failure(client.describe_flow, FlowArn=flow)[1] == 404
+    assert failure(client.list_tags_for_resource, ResourceArn=flow)[1] == 404
+    assert client.list_flows()["Flows"] == []
+
+
 def test_names_are_unique_and_a_flow_has_a_source(account: Account) -> None:
     flow = create(account)
     assert failure(create, account=account, Name=flow["Name"])[:2] == REFUSED
@@ -277,3 +287,37 @@ def test_the_tags_of_a_request_can_be_demanded(account: Account) -> None:
     caller = account.role(*statements).client("mediaconnect")
     assert failure(create, account=account, client=caller)[1] == 403
     create(account, caller, FlowTags={"team": "sports"})
+
+
+def test_a_source_by_entitlement_is_decrypted_without_a_protocol(account: Account, reader: RoleReader) -> None:
+    partner = create(account, Entitlements=[{"Name": "partner", "Subscribers": [ACCOUNT]}])
+    entitlement = partner["Entitlements"][0]["EntitlementArn"]
+    flow = create(account, Sources=[{"Name": "camera", "EntitlementArn": entitlement, "Decryption": encryption(reader)}])
+    assert flow["Source"]["EntitlementArn"] == entitlement
+    listed = account.client("mediaconnect").list_flows()["Flows"]
+    assert [item["SourceType"] for item in listed if item["FlowArn"] == flow["FlowArn"]] == ["ENTITLED"]
+    other = RoleReader(account, SERVICE, PASSWORD)
+    named = {"FlowArn": flow["FlowArn"], "SourceArn": flow["Source"]["SourceArn"]}
+    update = account.client("mediaconnect").update_flow_source
+    assert failure(update, **named, Decryption=password(other))[:2] == REFUSED
+
+
+def test_deleting_a_flow_needs_what_removing_its_parts_needs(account: Account) -> None:
+    flow = create(account, Entitlements=[{"Name": "partner", "Subscribers": [ACCOUNT]}])["FlowArn"]
+    needed = [allow(f"mediaconnect:{name}") for name in ("DeleteFlow", "RemoveFlowSource", "RevokeFlowEntitlement")]
+    for missing in range(len(needed)):
+        caller = account.role(*needed[:missing], *needed[missing + 1 :]).client("mediaconnect")
+        assert failure(caller.delete_flow, FlowArn=flow)[:2] == ("AccessDeniedException", 403)
+    account.role(*needed).client("mediaconnect").delete_flow(FlowArn=flow)
+
+
+def test_an_entitlement_is_updated_on_the_flow_and_granted_on_both(account: Account) -> None:
+    flow = create(account)["FlowArn"]
+    granting, partners = allow("mediaconnect:GrantFlowEntitlements", flow), [{"Name": "partner", "Subscribers": [ACCOUNT]}]
+    caller = account.role(granting).client("mediaconnect")
+    assert failure(caller.grant_flow_entitlements, FlowArn=flow, Entitlements=partners)[1] == 403
+    entitlements = flow.replace(":flow:", ":entitlement:").rpartition(":")[0].rpartition(":")[0] + ":*:partner"
+    caller = account.role(granting, allow("mediaconnect:GrantFlowEntitlements", entitlements)).client("mediaconnect")
+    arn = caller.grant_flow_entitlements(FlowArn=flow, Entitlements=partners)["Entitlements"][0]["EntitlementArn"]
+    caller = account.role(allow("mediaconnect:UpdateFlowEntitlement", flow)).client("mediaconnect")
+    caller.update_flow_entitlement(FlowArn=flow, EntitlementArn=arn, Description="a")

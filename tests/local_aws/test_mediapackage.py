@@ -1,10 +1,12 @@
 """MediaPackage v1 and VOD read the secret through the role they are passed, and admit only who sends its value."""
 
+import json
 from typing import Any
 
 import pytest
 
 from local_aws.embedded import ACCOUNT, Embedded
+from tests.local_aws.conftest import Access
 from tests.local_aws.gap_account import Account, allow, refused
 from tests.local_aws.role_reader import RoleReader, failure, fetch, identifier, trust_from
 
@@ -219,3 +221,19 @@ def test_creating_takes_no_resource_and_its_tags_need_a_permission(target: Targe
     caller = target.account.role(allow(f"{target.system}:{creating}")).client(target.system)
     assert failure(target.create, client=caller, Tags={"team": "sports"})[1] == 403
     target.create(caller)
+
+
+@pytest.mark.parametrize(("key", "alerts"), [(KEY, []), ("Other", ["UNAUTHORIZED"])])
+def test_mediatailor_reaches_an_endpoint_with_the_value_of_the_same_secret(
+    account: Account, reader: RoleReader, key: str, alerts: list[str]
+) -> None:
+    """https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-token-integrating-emp-cdn-auth.html"""
+    target, secrets = Target(account, "mediapackage"), account.client("secretsmanager")
+    target.create(**authorization(reader))
+    access = Access(account.local, account.unique("sports"), reader.key, reader.secret)
+    secrets.put_secret_value(SecretId=reader.secret, SecretString=json.dumps({KEY: TOKEN, "Other": "something-else"}))
+    access.admit()
+    settings = access.settings(HeaderName=HEADER, SecretStringKey=key)
+    settings["HttpConfiguration"] = {"BaseUrl": target.url().rpartition("/")[0]}
+    account.client("mediatailor").create_source_location(**settings)
+    assert access.alerts(access.create_vod_source("/index.m3u8")["Arn"]) == alerts

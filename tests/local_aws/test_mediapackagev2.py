@@ -237,6 +237,7 @@ def test_every_level_is_listed_described_and_empty_before_it_goes(endpoint: Endp
     assert failure(client.delete_channel_group, **group)[:2] == ("ConflictException", 409)
     client.delete_origin_endpoint(**names)
     assert fetch(endpoint.url) == 404
+    client.delete_origin_endpoint_policy(**names)
     assert failure(client.get_origin_endpoint, **names)[:2] == ("ResourceNotFoundException", 404)
     client.delete_channel(**channel)
     client.delete_channel_group(**group)
