@@ -39,3 +39,13 @@ def test_a_persons_grant_of_the_same_name_is_not_taken_for_that_of_an_owner_who_
     assert cleaned is not None
     assert cleaned["restored"]
     assert world.oracle.windows == 1
+
+
+def test_the_grant_of_a_former_secret_goes_without_one_for_the_present_secret(wire: Wire) -> None:
+    world = World(wire, mediatailorRetires="never")
+    world.create("a", "s2")
+    world.onboard("a", "s1")
+    world.move("s1", "k1")
+    world.rest()
+    world.oracle.check()
+    assert world.keys_of_grants("a") == ["k0"]

@@ -19,6 +19,7 @@ from latchkey.grants import (
     Sight,
     decide,
     is_by_secret,
+    is_past,
     is_served,
     judge,
     kind_of,
@@ -435,7 +436,38 @@ def test_an_owner_that_could_read_is_served_by_a_grant_or_not(
 ) -> None:
     sight = Sight(CREATED, OwnerSight(True, named, ""), {SECRET_ARN: secret}, grants)
 
-    assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN) is served
+    assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN, SECRET_ARN) is served
+
+
+@pytest.mark.parametrize(
+    ("named", "secret", "bound", "past"),
+    [
+        (SECRET_ARN, LIVING, EXISTING_ARN, True),
+        (EXISTING_ARN, None, SECRET_ARN, True),
+        (SECRET_ARN.rpartition("-")[0], LIVING, SECRET_ARN, False),
+        ("the-name-alone", LIVING, EXISTING_ARN, True),
+        ("the-name-alone", None, EXISTING_ARN, False),
+        (SECRET_ARN, LIVING, None, False),
+        (None, None, SECRET_ARN, False),
+    ],
+    ids=[
+        "another secret",
+        "another secret that may not be read",
+        "its secret without the suffix",
+        "another secret by its name",
+        "some secret by its name",
+        "bound to its resource",
+        "no secret",
+    ],
+)
+def test_an_owner_that_names_another_secret_needs_no_grant_for_the_former(
+    named: str | None, secret: SecretSight | None, bound: str | None, past: bool
+) -> None:
+    secrets = {named: secret} if named and secret else {}
+    sight = Sight(CREATED, OwnerSight(True, named, ""), secrets, [])
+
+    assert is_past(bound, sight) is past
+    assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN, bound) is (None if past or not secret else False)
 
 
 @pytest.mark.parametrize("secret", [replace(SECRET, exists=False), replace(SECRET, admits=False)], ids=["gone", "shut"])
