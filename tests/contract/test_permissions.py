@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def operations(service: str) -> dict[str, str]:
 def called() -> frozenset[str]:
     """Every operation that the deployed code calls on a client, by method, by paginator or, in a system's facts, by name."""
     found = set()
-    for path, node in ((path, node) for path in sources() for node in ast.walk(tree(path))):
+    for path, node in _nodes():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get_paginator":
             receiver, name = ast.unparse(node.func.value), ast.literal_eval(node.args[0])
         elif isinstance(node, ast.Attribute):
@@ -87,6 +88,11 @@ def called() -> frozenset[str]:
             if name in operations(service):
                 found.add(f"{prefix}:{operations(service)[name]}")
     return frozenset(found)
+
+
+def _nodes() -> Iterator[tuple[Path, ast.AST]]:
+    for path in sources():
+        yield from ((path, node) for node in ast.walk(tree(path)))
 
 
 def _services(path: Path, client: str) -> list[tuple[str, str]]:
