@@ -63,6 +63,7 @@ def test_an_endpoint_without_authorization_reads_no_secret(mediapackage: Any, an
     found = read(mediapackage, answers)
     assert found.secret_arn is None
     assert found.tags == {}
+    assert found.whole == NAMED
     assert found.settings == OriginEndpoints().wanted(WANTED.resource, Reading("", None))
 
 

@@ -53,9 +53,9 @@ class CdnAuthorization(Configuration):
                 return None
             raise
         update = client.meta.method_to_api_mapping[self.set]
-        whole: dict[str, Any] = _taken(client.meta.service_model.operation_model(update).input_shape, found)
-        kept = {member: value for member, value in whole.items() if member not in {"Id", "Authorization"}}
-        present = whole.get("Authorization", {})
+        kept: dict[str, Any] = _taken(client.meta.service_model.operation_model(update).input_shape, found)
+        named, present = {"Id": kept.pop("Id")}, kept.pop("Authorization", {})
+        whole = named | kept | ({"Authorization": present} if present else {})
         secret, role = present.get("CdnIdentifierSecret"), present.get("SecretsRoleArn")
         settings = {"secretArn": secret or "", "roleArn": role or ""}
         return Configured(found["Arn"], settings, secret, kept, whole, found.get("Tags") or {})
