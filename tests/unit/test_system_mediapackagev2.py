@@ -125,6 +125,21 @@ def test_the_statements_of_others_stay_beside_the_gate(client: Any, answers: Stu
     EndpointPolicies().update(client, WANTED.resource, READING, found)
 
 
+OPENED: dict[str, dict[str, Any]] = {
+    "without its condition": {},
+    "turned round": {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "false"}},
+}
+
+
+@pytest.mark.parametrize("condition", OPENED.values(), ids=OPENED)
+def test_a_gate_that_somebody_opened_is_closed_again(client: Any, answers: Stubber, condition: dict[str, Any]) -> None:
+    found = read(client, answers, document(GATE | {"Condition": condition}, HARVESTING), AUTHORIZATION)
+    assert [*EndpointPolicies().refusals(WANTED.resource, found)] == []
+    after = {"Policy": json.dumps(document(GATE, HARVESTING)), "CdnAuthConfiguration": AUTHORIZATION}
+    answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
+    EndpointPolicies().update(client, WANTED.resource, READING, found)
+
+
 def test_an_endpoint_gets_the_policy_back_that_it_had(client: Any, answers: Stubber) -> None:
     former = AUTHORIZATION | {"SecretsRoleArn": role("Former")}
     found = read(client, answers, document(HARVESTING), former)
