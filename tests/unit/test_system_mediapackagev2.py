@@ -11,11 +11,12 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from latchkey.systems.mediapackagev2 import MEDIAPACKAGEV2, EndpointPolicies
+from latchkey.systems.mediapackagev2 import MEDIAPACKAGEV2, Endpoint, EndpointPolicies
 from latchkey.systems.system import Configured, Reading
-from tests.unit.samples import ACCOUNT, KEY_ARN, PLACE, SECRET_ARN, desired, role
+from tests.unit.samples import ACCOUNT, KEY_ARN, KINDS, PLACE, SECRET_ARN, desired, role
 
 WANTED = desired(kind="mediapackagev2")
+RESOURCE = Endpoint.model_validate(KINDS["mediapackagev2"]["resource"])
 READING = Reading(SECRET_ARN, role("latchkey-reader"))
 NAMED = {"ChannelGroupName": "sports", "ChannelName": "main", "OriginEndpointName": "hls"}
 ARN = PLACE.arn("mediapackagev2", "channelGroup/sports/channel/main/originEndpoint/hls")
@@ -73,7 +74,7 @@ def read(
     else:
         own = {"CdnAuthConfiguration": authorization} if authorization else {}
         answers.add_response("get_origin_endpoint_policy", NAMED | {"Policy": json.dumps(policy)} | own, NAMED)
-    found = EndpointPolicies().read(client, WANTED.resource)
+    found = EndpointPolicies().read(client, RESOURCE)
     assert found
     return found
 
@@ -81,7 +82,7 @@ def read(
 def test_an_endpoint_that_admits_only_with_our_secret_shows_the_wanted_settings(client: Any, answers: Stubber) -> None:
     found = read(client, answers, document(HARVESTING, GATE), AUTHORIZATION, Tags={"team": "sports"})
     assert (found.arn, found.secret_arn, found.tags) == (ARN, SECRET_ARN, {"team": "sports"})
-    assert found.settings == EndpointPolicies().wanted(WANTED.resource, READING)
+    assert found.settings == EndpointPolicies().wanted(RESOURCE, READING)
 
 
 @pytest.mark.parametrize(
@@ -98,12 +99,12 @@ def test_an_endpoint_that_reads_a_second_secret_is_not_as_wanted(client: Any, an
     second = SECRET_ARN.replace("sports", "news")
     found = read(client, answers, document(GATE), AUTHORIZATION | {"CdnIdentifierSecretArns": [SECRET_ARN, second]})
     assert found.settings["secretArn"] == f"{SECRET_ARN} {second}"
-    assert found.settings != EndpointPolicies().wanted(WANTED.resource, READING)
+    assert found.settings != EndpointPolicies().wanted(RESOURCE, READING)
 
 
 def test_an_endpoint_that_is_missing_is_none(client: Any, answers: Stubber) -> None:
     answers.add_client_error("get_origin_endpoint", "ResourceNotFoundException", http_status_code=404)
-    assert EndpointPolicies().read(client, WANTED.resource) is None
+    assert EndpointPolicies().read(client, RESOURCE) is None
 
 
 @pytest.mark.parametrize("operation", ["get_origin_endpoint", "get_origin_endpoint_policy"])
@@ -113,7 +114,7 @@ def test_any_other_answer_is_not_taken_for_absence(client: Any, answers: Stubber
         answers.add_response("get_origin_endpoint", told, NAMED)
     answers.add_client_error(operation, "AccessDeniedException", http_status_code=403)
     with pytest.raises(ClientError, match="AccessDeniedException"):
-        EndpointPolicies().read(client, WANTED.resource)
+        EndpointPolicies().read(client, RESOURCE)
 
 
 @pytest.mark.parametrize("before", [None, document(HARVESTING), document(GATE)], ids=["none", "foreign", "ours"])
@@ -122,7 +123,7 @@ def test_the_statements_of_others_stay_beside_the_gate(client: Any, answers: Stu
     foreign = [one for one in (before or document())["Statement"] if one != GATE]
     after = {"Policy": json.dumps(document(*foreign, GATE)), "CdnAuthConfiguration": AUTHORIZATION}
     answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
-    EndpointPolicies().update(client, WANTED.resource, READING, found)
+    EndpointPolicies().update(client, RESOURCE, READING, found)
 
 
 OPENED: dict[str, dict[str, Any]] = {
@@ -134,10 +135,10 @@ OPENED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("condition", OPENED.values(), ids=OPENED)
 def test_a_gate_that_somebody_opened_is_closed_again(client: Any, answers: Stubber, condition: dict[str, Any]) -> None:
     found = read(client, answers, document(GATE | {"Condition": condition}, HARVESTING), AUTHORIZATION)
-    assert [*EndpointPolicies().refusals(WANTED.resource, found)] == []
+    assert [*EndpointPolicies().refusals(RESOURCE, found)] == []
     after = {"Policy": json.dumps(document(GATE, HARVESTING)), "CdnAuthConfiguration": AUTHORIZATION}
     answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
-    EndpointPolicies().update(client, WANTED.resource, READING, found)
+    EndpointPolicies().update(client, RESOURCE, READING, found)
 
 
 def test_an_endpoint_gets_the_policy_back_that_it_had(client: Any, answers: Stubber) -> None:
@@ -161,17 +162,17 @@ def test_a_policy_that_admits_everyone_beside_the_gate_is_refused(
     client: Any, answers: Stubber, statement: dict[str, Any], named: str
 ) -> None:
     found = read(client, answers, document(HARVESTING, statement))
-    [rule] = EndpointPolicies().refusals(WANTED.resource, found)
+    [rule] = EndpointPolicies().refusals(RESOURCE, found)
     assert rule.endswith(f"narrow {named}")
 
 
 @pytest.mark.parametrize("policy", [None, document(HARVESTING, GATE)])
 def test_a_policy_of_named_principals_is_refused_nothing(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
-    assert [*EndpointPolicies().refusals(WANTED.resource, read(client, answers, policy))] == []
+    assert [*EndpointPolicies().refusals(RESOURCE, read(client, answers, policy))] == []
 
 
 def test_a_hand_off_holds_the_gate_for_the_endpoint() -> None:
-    told = MEDIAPACKAGEV2.handoff(WANTED.resource, READING, KEY_ARN, PLACE)
+    told = MEDIAPACKAGEV2.handoff(RESOURCE, READING, KEY_ARN, PLACE)
     assert told.values == NAMED | {"CdnIdentifierSecretArn": SECRET_ARN, "SecretsRoleArn": role("latchkey-reader")}
     assert told.cloud_formation
     properties = told.cloud_formation["EndpointPolicy"]["Properties"]
