@@ -17,6 +17,7 @@ from latchkey.settings import settings
 from latchkey.sweeping import Sweep
 from latchkey.turns import turns
 from tests.functions.account import Account
+from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import (
     ACCESS,
     CleanUp,
@@ -29,7 +30,6 @@ from tests.functions.cleaning import (
     grants,
     puts,
 )
-from tests.functions.test_undo_onboarding import Onboarding
 
 
 class Machines:
