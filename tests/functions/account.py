@@ -101,6 +101,13 @@ class Account:
         text: str = self.secretsmanager.get_secret_value(SecretId=secret)["SecretString"]
         return text
 
+    def add_resources(self) -> None:
+        """What sound requests name; only a source location is made where there is none."""
+        self.mediapackage.add("live-hls", f"arn:aws:mediapackage:{REGION}:{ACCOUNT}:origin_endpoints/1")
+        self.mediapackage_vod.add("films", f"arn:aws:mediapackage-vod:{REGION}:{ACCOUNT}:packaging-groups/films")
+        self.mediapackagev2.add("sports/one/hls")
+        self.mediaconnect.add("output", "studio", "zixi-push")
+
     def grant(self, key: str, name: str, secret: str) -> str:
         """A grant as MediaTailor makes it."""
         made = self.kms.create_grant(

@@ -56,9 +56,9 @@ def onboarding(system: str = "mediatailor", **members: Any) -> dict[str, Any]:
     return {"requestId": "request-1", "system": system, "resource": resource, **members}
 
 
-def role_name_of(system: str) -> str:
-    """The name of the role that an access of `onboarding(system)` has."""
-    role = desire(parse_onboarding(onboarding(system)), settings()).role("", "")
+def role_name_of(system: str, **members: Any) -> str:
+    """The name of the role that the access of an `onboarding` has."""
+    role = desire(parse_onboarding(onboarding(system, **members)), settings()).role("", "")
     assert role
     return role.name
 

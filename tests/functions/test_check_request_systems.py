@@ -21,10 +21,7 @@ SRT = {"algorithm": None, "keyType": "srt-password"}
 @pytest.fixture
 def resources(account: Account) -> None:
     """What the requests name."""
-    account.mediapackage.add("live-hls", f"arn:aws:mediapackage:{REGION}:{ACCOUNT}:origin_endpoints/1")
-    account.mediapackage_vod.add("films", f"arn:aws:mediapackage-vod:{REGION}:{ACCOUNT}:packaging-groups/films")
-    account.mediapackagev2.add(V2)
-    account.mediaconnect.add("output", "studio", "zixi-push")
+    account.add_resources()
 
 
 @pytest.mark.usefixtures("resources")
