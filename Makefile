@@ -22,7 +22,7 @@ test: .aws-sam/build/template.yaml ## the whole suite; the pure modules must be 
 	python -m pytest tests --ignore=tests/unit --ignore=tests/policies -n 2 --dist worksteal
 
 test-model: .venv/ready ## the grant clean-up in 50,000 steps of random histories
-	MODEL_STEPS=50000 python -m pytest tests/model/test_grant_clean_up.py -k no_history
+	MODEL_STEPS=50000 python -m pytest tests/model/test_grant_clean_up.py -k no_history --show-capture=no
 
 faults: .aws-sam/build/template.yaml ## every kind of failure at every AWS call of an onboarding, and a table of the outcomes
 	@rm -f .aws-sam/faults.tsv

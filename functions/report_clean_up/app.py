@@ -16,6 +16,7 @@ def lambda_handler(event: CleanUpReport) -> Told:
     """Publishes what the clean-up changed on the request bus; the metrics feed the alarms."""
     told = report_clean_up(event, registry(), states(), revocations(), aws.events(), settings().request_bus)
     metrics.add_metric(name="GrantIrrevocable", unit=MetricUnit.Count, value=told.irrevocable)
+    metrics.add_metric(name="AccessRevoked", unit=MetricUnit.Count, value=int("Access Revoked" in told.told))
     metrics.add_metric(name="OwnerRestored", unit=MetricUnit.Count, value=int(told.restored))
     if told.exposure_seconds is not None:
         metrics.add_metric(name="GrantExposure", unit=MetricUnit.Seconds, value=told.exposure_seconds)

@@ -38,6 +38,7 @@ class Oracle:
         self.wrong: list[str] = []
         self.debts: dict[str, str] = {}
         self.onto: set[tuple[str, str]] = set()
+        self._made: set[tuple[str, str, str]] = set()
         self.windows = 0
         self.revoked = 0
         self._since: dict[tuple[str, str], int] = {}
@@ -57,12 +58,16 @@ class Oracle:
             run.read["key"] = number
         elif call.operation in ("CreateSourceLocation", "UpdateSourceLocation") and run.onto:
             self.onto.add(run.onto)
+        elif call.operation == "UpdateSourceLocation":
+            self._judge_setting(call.raw_path.rpartition("/")[2], run)
         elif call.operation == "RevokeGrant":
             self._judge(json.loads(call.body)["GrantId"], run)
 
     def settle(self, _: Call) -> None:
         """After a call: since when each grant has stood as it does, and which owners have a grant again."""
-        now = {grant["GrantId"]: self.standing(grant) for grant in stored_grants()}
+        grants = stored_grants()
+        now = {grant["GrantId"]: self.standing(grant) for grant in grants}
+        self._made |= {(_name(grant), _context(grant), grant["KeyId"]) for grant in grants}
         for grant_id, standing in now.items():
             for part in ("owner", "secret", "key"):
                 held = grant_id in self._before and getattr(self._before[grant_id], part)
@@ -89,6 +94,13 @@ class Oracle:
                 self.windows += 1
                 self.debts[name] = run.ticket
 
+    def _judge_setting(self, name: str, run: Run) -> None:
+        """A clean-up sets an owner again only where a grant was that could serve what the owner names."""
+        location = self._location(name)
+        named = str((location.token or {}).get("SecretArn", "")) if location else ""
+        if location and not self._made & {(name, bound, _key_of(named)) for bound in (named, "")}:
+            self.wrong.append(f"{name} was set again for nothing by {run.ticket}")
+
     def check(self) -> None:
         if self.wrong:
             raise Wrong("; ".join(self.wrong))
@@ -97,15 +109,22 @@ class Oracle:
         """A clean-up came to its end: an owner that it took a grant from has one again."""
         self.wrong += [f"{name} was not set again by {owing}" for name, owing in self.debts.items() if owing == ticket]
 
-    def at_rest(self, known: set[str]) -> None:
-        """After a sweep of everything, with nothing under way: no orphan is left on a managed key, and nobody lacks a grant.
+    def orphans(self, known: set[str]) -> dict[str, str]:
+        """The orphaned grants on managed keys, by id.
 
         Managed are the keys that the registry knows, and those on which Latchkey itself had a grant made for a location.
         """
-        for grant in stored_grants():
-            is_managed = grant["KeyId"] in known or (_name(grant), grant["KeyId"]) in self.onto
-            if is_managed and grant["GranteePrincipal"] in SERVICES and not self.standing(grant).protected:
-                self.wrong.append(f"{grant['Name']} ({grant['GrantId'][:6]}) is orphaned on {grant['KeyId']}")
+        return {
+            grant["GrantId"]: f"{grant['Name']} ({grant['GrantId'][:6]}) is orphaned on {grant['KeyId']}"
+            for grant in stored_grants()
+            if (grant["KeyId"] in known or (_name(grant), grant["KeyId"]) in self.onto)
+            and grant["GranteePrincipal"] in SERVICES
+            and not self.standing(grant).protected
+        }
+
+    def at_rest(self, orphans: dict[str, str]) -> None:
+        """After a sweep of everything, with nothing under way: no orphan is left on a managed key, and nobody lacks a grant."""
+        self.wrong += orphans.values()
         self.wrong += [f"{name} lost its grant to {ticket}" for name, ticket in self.debts.items()]
 
     def standing(self, grant: dict[str, Any]) -> Standing:
@@ -137,11 +156,10 @@ class Oracle:
 
     def _bound(self, grant: dict[str, Any]) -> str:
         """The secret for which a grant was made; one that is bound to its location serves whatever secret that names."""
-        constraints = grant["Constraints"] or {}
-        if "EncryptionContextSubset" in constraints:
-            return str(constraints["EncryptionContextSubset"]["SecretARN"])
+        if secret := _context(grant):
+            return secret
         location = self._location(_name(grant))
-        is_bound = location is not None and constraints.get("SourceArn") == location.arn
+        is_bound = location is not None and (grant["Constraints"] or {}).get("SourceArn") == location.arn
         return str((location.token or {}).get("SecretArn", "")) if location and is_bound else ""
 
     def _location(self, name: str) -> SourceLocation | None:
@@ -151,6 +169,11 @@ class Oracle:
 
 def _name(grant: dict[str, Any]) -> str:
     return str(grant["Name"]).removeprefix(PREFIX)
+
+
+def _context(grant: dict[str, Any]) -> str:
+    """The secret in a grant's encryption context, if any."""
+    return str((grant["Constraints"] or {}).get("EncryptionContextSubset", {}).get("SecretARN", ""))
 
 
 def _key_of(secret_arn: str) -> str:

@@ -39,3 +39,33 @@ def test_a_persons_grant_of_the_same_name_is_not_taken_for_that_of_an_owner_who_
     assert cleaned is not None
     assert cleaned["restored"]
     assert world.oracle.windows == 1
+
+
+def test_the_grant_of_a_former_secret_goes_without_one_for_the_present_secret(wire: Wire) -> None:
+    world = World(wire, mediatailorRetires="never")
+    world.create("a", "s2")
+    world.onboard("a", "s1")
+    world.move("s1", "k1")
+    world.rest()
+    world.oracle.check()
+    assert world.keys_of_grants("a") == ["k0"]
+
+
+def test_what_a_grant_that_is_given_back_makes_an_orphan_goes_with_the_next_sweep(wire: Wire) -> None:
+    world = World(wire, mediatailorRetires="never")
+    world.onboard("a-b", "s2")
+    world.onboard("a", "s0")
+    world.wait(1)
+    world.delete("a")
+    looked = world.look("mediatailor/sourceLocation/a")
+    assert looked is not None
+    world.wait(GRACE)
+    back, crash = Act("create", ("a", "s0")), Act("crash")
+    world.clean_up(looked, (Between("RevokeGrant", back), Between("RevokeGrant", crash, after=True)))
+    world.move("s0", "k1")
+    world.update("a", "s0")
+    world.move("s0", "k0")
+    assert world.keys_of_grants("a") == ["k1"]
+    world.rest()
+    world.oracle.check()
+    assert world.keys_of_grants("a") == ["k0"]

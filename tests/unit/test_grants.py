@@ -19,7 +19,6 @@ from latchkey.grants import (
     Sight,
     decide,
     is_by_secret,
-    is_served,
     judge,
     kind_of,
     list_grants,
@@ -400,42 +399,6 @@ def test_anything_less_keeps_the_grant(first: Finding | None, second: Finding, s
 def test_a_grant_made_just_before_the_first_look_is_older() -> None:
     just_before = seen(STILL, created=FIRST - timedelta(seconds=1))
     assert decide(ORPHANED, FIRST, just_before, AGAIN, GRACE).revoke is True
-
-
-LIVING = SecretSight(True, True, KEY_ARN, "", arn=SECRET_ARN)
-
-
-@pytest.mark.parametrize(
-    ("named", "secret", "grants", "served"),
-    [
-        (SECRET_ARN, LIVING, [GRANT], True),
-        (SECRET_ARN, LIVING, [], False),
-        (SECRET_ARN, LIVING, [replace(GRANT, key_arn="another")], False),
-        (SECRET_ARN, replace(LIVING, arn=None), [GRANT], True),
-        (None, LIVING, [], None),
-        (EXISTING_ARN, LIVING, [], None),
-        (SECRET_ARN, replace(LIVING, exists=False), [], None),
-        (SECRET_ARN, replace(LIVING, admits=False), [], None),
-        (SECRET_ARN, replace(LIVING, key_arn="another"), [], None),
-    ],
-    ids=[
-        "by its grant",
-        "by none",
-        "by one on another key",
-        "by its grant for the name it sends",
-        "it sends no token",
-        "its secret was not looked at",
-        "no secret",
-        "not admitted",
-        "under another key",
-    ],
-)
-def test_an_owner_that_could_read_is_served_by_a_grant_or_not(
-    named: str | None, secret: SecretSight, grants: list[Grant], served: bool | None
-) -> None:
-    sight = Sight(CREATED, OwnerSight(True, named, ""), {SECRET_ARN: secret}, grants)
-
-    assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN) is served
 
 
 @pytest.mark.parametrize("secret", [replace(SECRET, exists=False), replace(SECRET, admits=False)], ids=["gone", "shut"])

@@ -12,10 +12,10 @@ from latchkey.cleaning import KeptGrant, RemovedGrant
 from latchkey.registry import Registry
 from latchkey.revocations import Ended, Revocation, Revocations
 from latchkey.table import Table
-from tests.unit.samples import KEY_ARN
+from tests.unit.samples import KEY_ARN, SECRET_ARN
 
 ACCESS = "mediatailor/sourceLocation/sports"
-NOTED = Revocation(ACCESS, "g-1", KEY_ARN, "it is absent")
+NOTED = Revocation(ACCESS, "g-1", KEY_ARN, "it is absent", SECRET_ARN)
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(hours=1)
 KEPT = KeptGrant(grantId="g-1", keyArn=KEY_ARN, reason="it is back")

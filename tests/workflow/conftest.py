@@ -162,3 +162,10 @@ def onboarding(aws: Embedded, outcomes: Outcomes) -> Iterator[Onboarding]:
 def assume(aws: Embedded) -> Any:
     """Sets assumptions of the embedded AWS for one test."""
     return lambda **values: aws.control("PUT", "assumptions", values)
+
+
+@pytest.fixture
+def hurried_onboarding(hurried: Embedded, hurried_outcomes: Outcomes) -> Iterator[Onboarding]:
+    yield Onboarding(hurried, hurried_outcomes)
+    for path in ("assumptions", "faults"):
+        hurried.control("DELETE", path)

@@ -32,6 +32,22 @@ class Consumer:
     url: Callable[[], str] = lambda: ""
 
     @property
+    def service(self) -> str:
+        """The principal that assumes the role: MediaPackage v1 has one for live and VOD."""
+        return "mediapackage" if self.system == "mediapackage-vod" else self.system
+
+    @property
+    def operation(self) -> str:
+        """The call that sets it."""
+        part = next((part for part in ("source", "output", "entitlement") if part in self.resource), "")
+        known = {
+            "mediapackage": "UpdateOriginEndpoint",
+            "mediapackage-vod": "UpdatePackagingGroup",
+            "mediapackagev2": "PutOriginEndpointPolicy",
+        }
+        return known.get(self.system, f"UpdateFlow{part.capitalize()}")
+
+    @property
     def detail(self) -> dict[str, Any]:
         """A small request, with a key of its own."""
         return {

@@ -15,7 +15,7 @@ from latchkey.accesses import Subject, has_grants, subject_of
 from latchkey.aws import aws_errors
 from latchkey.documents import Document
 from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
-from latchkey.grants import Decision, Finding, Grant, Sight, Verdict, decide, is_another_secret, is_by_secret, is_served, judge
+from latchkey.grants import Decision, Finding, Grant, Sight, Verdict, decide, is_by_secret, is_past, is_served, judge
 from latchkey.looking import Looking
 from latchkey.registry import Registry
 from latchkey.revocations import Revocation, Revocations
@@ -37,7 +37,8 @@ class Look(Document):
     """The first look. `orphaned`: some grant may have to go; `lookId` marks what ends by it in the registry.
 
     `deprived`: the owner lives without the grant that Latchkey took before the owner could be seen. `settled`: grants that it
-    took, and instead of which the owner has had another for long. Of the `unreadable` keys nothing is known.
+    took, and instead of which the owner has had another grant or another secret for long. Of the `unreadable` keys nothing is
+    known.
     """
 
     look_id: str = Field(default_factory=lambda: uuid4().hex)
@@ -104,7 +105,8 @@ class Cleaning:
         sight = self.looking.look(subject, looked_at - self.registry.are_exclusive(looked_at))
         named = [grant for grant in sight.grants if grant.name == subject.owner.grant_name]
         findings = [judge(grant, subject.owner, sight, self.settings.place) for grant in named]
-        served = {one: is_served(subject.owner, sight, one.key_arn) for one in taken}
+        served = {one: is_served(subject.owner, sight, one.key_arn, one.secret_arn) for one in taken}
+        over = [one for one in taken if served[one] or is_past(one.secret_arn, sight)]
         return Look(
             accessId=access_id,
             at=sight.at,
@@ -113,7 +115,7 @@ class Cleaning:
             ownerEvidence=sight.owner.evidence,
             orphaned=bool(opened) or any(finding.verdict == "orphaned" for finding in findings),
             deprived=False in served.values(),
-            settled=tuple(one.grant_id for one in taken if served[one] and one.is_listed_no_longer(sight.at)),
+            settled=tuple(one.grant_id for one in over if one.is_listed_no_longer(sight.at)),
             graceSeconds=self.settings.grace_seconds,
             unreadable=tuple(sorted(sight.unreadable)),
         )
@@ -126,7 +128,7 @@ class Cleaning:
         subject = subject_of(first.access_id, self.settings.place)
         for grant in first.grants:
             if grant.verdict == "orphaned":
-                noted = Revocation(first.access_id, grant.grant_id, grant.key_arn, grant.reason)
+                noted = Revocation(first.access_id, grant.grant_id, grant.key_arn, grant.reason, grant.secret_arn)
                 self.revocations.note(noted, first.look_id, first.at)
         opened = self.revocations.open(first.access_id)
         failures = [self._failure(partial(self._treat, subject, first, noted)) for noted in opened]
@@ -220,20 +222,20 @@ class Cleaning:
         """
         owner = self.looking.owner(subject, listed)
         secrets = self.looking.secrets(subject, owner.secret_arn)
-        seen = first.grant(noted.grant_id)
-        unread = owner.secret_arn if owner.secret_arn not in secrets else None
-        if unread and not (seen and is_another_secret(seen.secret_arn, unread)):
-            raise AccessDenied(f"{unread} may not be read, so that nobody knows whether its grant is needed")
         at, grants = self.looking.grants([noted.key_arn])
         if not noted.vanished and _of_id(grants, noted.grant_id) is None:
             self.revocations.note_vanished(noted)
             noted = replace(noted, vanished=True)
-        if is_served(subject.owner, Sight(at, owner, secrets, _without(noted, grants)), noted.key_arn) is not False:
+        sight = Sight(at, owner, secrets, _without(noted, grants))
+        if owner.secret_arn and not secrets and not is_past(noted.secret_arn, sight):
+            raise AccessDenied(f"{owner.secret_arn} may not be read, so that nobody knows whether its grant is needed")
+        if is_served(subject.owner, sight, noted.key_arn, noted.secret_arn) is not False:
             return noted
         self.revocations.note_restoring(noted, first.look_id)
         self.looking.set_again(subject)
         at, grants = self.looking.grants([noted.key_arn])
-        served = is_served(subject.owner, Sight(at, owner, secrets, _without(noted, grants)), noted.key_arn)
+        sight = replace(sight, at=at, grants=_without(noted, grants))
+        served = is_served(subject.owner, sight, noted.key_arn, noted.secret_arn)
         # Of a revocation whose answer was lost nobody knows whether the grant is going at all.
         if not served and (noted.vanished or noted.revoked):
             raise NotYetEffective(f"{subject.owner.resource_arn} was set again and has no grant yet")

@@ -230,6 +230,13 @@ def is_another_secret(bound: str | None, named: str) -> bool:
     return bound is not None and ":secret:" in named and not names_secret(named, bound)
 
 
+def is_past(bound: str | None, sight: Sight) -> bool:
+    """Does the owner name a secret by now that a grant bound to this one cannot be for?"""
+    named = sight.owner.secret_arn
+    secret = sight.secrets.get(named or "")
+    return named is not None and is_another_secret(bound, secret.arn if secret and secret.arn else named)
+
+
 def is_by_secret(reason: str) -> bool:
     """Was a grant orphaned by its secret, which was taken away from a living owner, rather than by the owner?"""
     return reason.startswith("its secret ")
@@ -252,11 +259,13 @@ def _judge_secret(grant: Grant, owner: Owner, sight: Sight, secret: SecretSight,
     return "suspect", f"its secret is under another key, {why}"
 
 
-def is_served(owner: Owner, sight: Sight, key_arn: str) -> bool | None:
-    """Does a grant serve the owner? None unless it lives and names a secret under this key that admits the service."""
+def is_served(owner: Owner, sight: Sight, key_arn: str, bound: str | None) -> bool | None:
+    """Has the owner a grant instead of one on this key that was bound to this secret, or to none? None if it needs none."""
     named = sight.owner.secret_arn
     secret = sight.secrets.get(named) if named else None
     if named is None or secret is None or not secret.exists or not secret.admits or secret.key_arn != key_arn:
+        return None
+    if is_past(bound, sight):
         return None
     names = (owner.grant_name, secret.arn or named, owner.resource_arn)
     return any(grant.key_arn == key_arn and serves(grant, *names) for grant in sight.grants)

@@ -22,13 +22,15 @@ LISTED_STILL = timedelta(minutes=10)
 class Revocation:
     """A grant that may have to go, and why by the look that noted it. `tries` counts the times that any execution set out to.
 
-    `vanished`: it was listed no longer, so that one of its id is another. `ended_at` is None while it is open.
+    `secret_arn`: what the grant is bound to, if it is not bound to its resource. `vanished`: it was listed no longer, so that
+    one of its id is another. `ended_at` is None while it is open.
     """
 
     access_id: str
     grant_id: str
     key_arn: str
     reason: str
+    secret_arn: str | None = None
     tries: int = 0
     revoked: bool = False
     vanished: bool = False
@@ -62,11 +64,12 @@ class Revocations:
             ":access": noted.access_id,
             ":grant": noted.grant_id,
             ":key": noted.key_arn,
+            ":secret": noted.secret_arn,
             ":reason": noted.reason,
         }
         opens |= {":now": now_text(), ":none": 0}
-        update = "SET accessId = :access, grantId = :grant, keyArn = :key, notedAt = if_not_exists(notedAt, :now)"
-        update += ", tries = if_not_exists(tries, :none), reason = "
+        update = "SET accessId = :access, grantId = :grant, keyArn = :key, secretArn = :secret"
+        update += ", notedAt = if_not_exists(notedAt, :now), tries = if_not_exists(tries, :none), reason = "
         item_id = _id(noted)
         if self._if_open(item_id, f"{update}if_not_exists(reason, :reason)", opens) is None:
             values = opens | {":seen": seen.astimezone(UTC).isoformat(timespec="milliseconds"), ":look": look_id, ":no": False}
@@ -158,6 +161,7 @@ def _revocation(item: dict[str, Any]) -> Revocation:
         grant_id=item["grantId"],
         key_arn=item["keyArn"],
         reason=item["reason"],
+        secret_arn=item["secretArn"],
         tries=int(item.get("tries", 0)),
         revoked="revokedAt" in item,
         vanished="vanishedAt" in item or "endedAt" in item,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from latchkey.accesses import AccessRecord, has_grants, is_exclusive, subject_of
 from latchkey.documents import Document
 from latchkey.errors import LatchkeyError
-from latchkey.grants import names_secret, serves
+from latchkey.grants import is_another_secret, names_secret, serves
 from latchkey.looking import Looking
 from latchkey.observed import find_key
 from latchkey.ownership import Owned, Ownership, read_ownership
@@ -140,12 +140,14 @@ class Sweep:
         secret = ownership.listed.get(subject.system.name, {}).get(subject.name)
         if secret is None:
             return False
+        if taken.is_listed_no_longer(datetime.now(UTC)):
+            return True
         owner, on_key = subject.owner, (owned.grant for owned in ownership.grants if owned.grant.key_arn == taken.key_arn)
         arns = ((grant, grant.secret_arn or secret) for grant in on_key)
         served = any(
             names_secret(secret, arn) and serves(grant, owner.grant_name, arn, owner.resource_arn) for grant, arn in arns
         )
-        return taken.is_listed_no_longer(datetime.now(UTC)) or not served
+        return not served and not is_another_secret(taken.secret_arn, secret)
 
     def _start(self, machine: str, occasion: str, asked: Mapping[str, Any]) -> None:
         text = json.dumps(asked, sort_keys=True)

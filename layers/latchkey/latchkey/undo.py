@@ -14,6 +14,7 @@ from latchkey.accesses import AccessRecord
 from latchkey.aws import ClientOf, is_missing
 from latchkey.desired import ACCESS, Desired, desire
 from latchkey.documents import Document
+from latchkey.errors import Conflict
 from latchkey.observed import (
     ObservedKey,
     ObservedSecret,
@@ -28,7 +29,7 @@ from latchkey.policies import Statement
 from latchkey.registry import NotedKey, Registry
 from latchkey.requests import parse_onboarding
 from latchkey.settings import Settings
-from latchkey.systems.system import CreatingConfiguration
+from latchkey.systems.system import Configured, CreatingConfiguration
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
@@ -89,9 +90,15 @@ class Undo:
         if former is not None:
             self._tell(desired, f"{present.arn} has its former settings")
             configuration.restore(client, former)
+            self._refuse_to_go_on(desired, former, configuration.read(client, desired.resource))
         elif isinstance(configuration, CreatingConfiguration) and desired.made(present.tags):
             self._tell(desired, f"{present.arn} is deleted")
             configuration.delete(client, desired.resource)
+
+    def _refuse_to_go_on(self, desired: Desired, former: object, restored: Configured | None) -> None:
+        """What cannot be set back reads the secret still, which must stay then, and its key and role too."""
+        if restored is not None and restored.whole != former and desired.is_secret(restored.secret_arn):
+            raise Conflict(f"{restored.arn} still reads the secret: no call of its service takes that away")
 
     def _role(self, desired: Desired, record: AccessRecord | None) -> None:
         """The role belongs to this access alone: it goes, or is again what the access had before."""

@@ -14,9 +14,11 @@ from latchkey.looking import Looking
 from latchkey.registry import registry
 from latchkey.revocations import revocations
 from latchkey.settings import settings
+from latchkey.states import states
 from latchkey.sweeping import Sweep
 from latchkey.turns import turns
 from tests.functions.account import Account
+from tests.functions.asking import NAME
 from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import (
     ACCESS,
@@ -24,6 +26,7 @@ from tests.functions.cleaning import (
     Lag,
     Look,
     at_call,
+    by_token,
     come_back,
     crash,
     delete_location,
@@ -256,6 +259,43 @@ def test_the_sweep_finds_an_owner_whose_grant_latchkey_took(
     assert swept() == [ACCESS]
     clean_up(look())
     assert swept() == []
+
+
+def name_another_secret(account: Account, access: Onboarding) -> None:
+    """The location names another secret under the same key, without the grant that MediaTailor makes for it."""
+    other = account.secret("another", "{}", key=access.key)
+    policy = account.secretsmanager.get_resource_policy(SecretId=access.secret)["ResourcePolicy"]
+    account.secretsmanager.put_resource_policy(SecretId=other, ResourcePolicy=policy.replace(access.secret, other))
+    account.mediatailor.add(NAME, by_token(other))
+
+
+def test_the_grant_of_a_former_secret_is_nothing_to_be_given_back(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    name_another_secret(account, access)
+    before = puts(account)
+
+    cleaned = clean_up(look())
+
+    assert [removed["reason"] for removed in cleaned["removed"]] == ["its source location names another secret"]
+    assert (cleaned["restored"], puts(account), grants(account, access.key)) == (False, before, [])
+
+
+def test_what_latchkey_took_is_settled_when_its_owner_has_long_named_another_secret(
+    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    make_again(account, access, look, clean_up)
+    name_another_secret(account, access)
+    record = registry().access(ACCESS)
+    assert record is not None
+    states().record(record, "detached", [])
+    assert (look()["deprived"], swept()) == (False, [])
+
+    monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
+    assert swept() == [ACCESS]
+    clean_up(look())
+
+    assert (swept(), revocations().taken()) == ([], [])
 
 
 def test_a_look_changes_nothing_about_what_latchkey_took(

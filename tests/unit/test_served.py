@@ -1,0 +1,75 @@
+"""Whether an owner has a grant, and whether it could need the one that went."""
+
+from dataclasses import replace
+
+import pytest
+
+from latchkey.grants import Grant, Owner, OwnerSight, SecretSight, Sight, is_past, is_served
+from tests.unit.samples import EXISTING_ARN, KEY_ARN, SECRET_ARN
+from tests.unit.test_grants import CREATED, GRANT, NAME, RESOURCE_ARN
+
+LIVING = SecretSight(True, True, KEY_ARN, "", arn=SECRET_ARN)
+
+
+@pytest.mark.parametrize(
+    ("named", "secret", "grants", "served"),
+    [
+        (SECRET_ARN, LIVING, [GRANT], True),
+        (SECRET_ARN, LIVING, [], False),
+        (SECRET_ARN, LIVING, [replace(GRANT, key_arn="another")], False),
+        (SECRET_ARN, replace(LIVING, arn=None), [GRANT], True),
+        (None, LIVING, [], None),
+        (EXISTING_ARN, LIVING, [], None),
+        (SECRET_ARN, replace(LIVING, exists=False), [], None),
+        (SECRET_ARN, replace(LIVING, admits=False), [], None),
+        (SECRET_ARN, replace(LIVING, key_arn="another"), [], None),
+    ],
+    ids=[
+        "by its grant",
+        "by none",
+        "by one on another key",
+        "by its grant for the name it sends",
+        "it sends no token",
+        "its secret was not looked at",
+        "no secret",
+        "not admitted",
+        "under another key",
+    ],
+)
+def test_an_owner_that_could_read_is_served_by_a_grant_or_not(
+    named: str | None, secret: SecretSight, grants: list[Grant], served: bool | None
+) -> None:
+    sight = Sight(CREATED, OwnerSight(True, named, ""), {SECRET_ARN: secret}, grants)
+
+    assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN, SECRET_ARN) is served
+
+
+@pytest.mark.parametrize(
+    ("named", "secret", "bound", "past"),
+    [
+        (SECRET_ARN, LIVING, EXISTING_ARN, True),
+        (EXISTING_ARN, None, SECRET_ARN, True),
+        (SECRET_ARN.rpartition("-")[0], LIVING, SECRET_ARN, False),
+        ("the-name-alone", LIVING, EXISTING_ARN, True),
+        ("the-name-alone", None, EXISTING_ARN, False),
+        (SECRET_ARN, LIVING, None, False),
+        (None, None, SECRET_ARN, False),
+    ],
+    ids=[
+        "another secret",
+        "another secret that may not be read",
+        "its secret without the suffix",
+        "another secret by its name",
+        "some secret by its name",
+        "bound to its resource",
+        "no secret",
+    ],
+)
+def test_an_owner_that_names_another_secret_needs_no_grant_for_the_former(
+    named: str | None, secret: SecretSight | None, bound: str | None, past: bool
+) -> None:
+    secrets = {named: secret} if named and secret else {}
+    sight = Sight(CREATED, OwnerSight(True, named, ""), secrets, [])
+
+    assert is_past(bound, sight) is past
+    assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN, bound) is (None if past or not secret else False)

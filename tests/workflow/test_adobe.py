@@ -1,0 +1,163 @@
+"""Adobe's key: made and shared as Adobe asks, handed off, guarded, and never touched again."""
+
+import json
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from local_aws.embedded import ACCOUNT, until
+from tests.workflow.conftest import MANAGER, Onboarding
+from tests.workflow.consumers import PARTNERS, adobe_detail, partner_statement
+from tests.workflow.striking import Detail
+
+PERSON = f"arn:aws:iam::{ACCOUNT}:role/Origin"
+
+
+def _hand_off(onboarding: Onboarding, detail: Detail) -> Detail:
+    event = onboarding.send(detail)
+    assert event["detail-type"] == "Access Handed Off", json.dumps(event["detail"], indent=2)
+    told: Detail = event["detail"]
+    return told
+
+
+def _confirm(onboarding: Onboarding, access_id: str) -> Detail:
+    request_id = f"confirm-{uuid.uuid4().hex[:12]}"
+    onboarding.put({"requestId": request_id, "accessId": access_id}, "Handoff Confirmed")
+    told: Detail = onboarding.outcomes.wait_for(request_id, 60)["detail"]
+    return told
+
+
+def test_the_owner_keeps_the_key_that_adobe_may_use(onboarding: Onboarding) -> None:
+    key = {"administrators": [PERSON], "users": [PERSON], "allowDeletion": True, "rotationDays": 180}
+    told = _hand_off(onboarding, adobe_detail() | {"key": key, "tags": {"team": "marketing"}})
+
+    arn = told["resources"]["keyArn"]
+    statements = {statement["Sid"]: statement for statement in onboarding.key_policy(arn)["Statement"]}
+    # Adobe's first statement bears the Sid of the owner's own.
+    assert statements["EnableIAMUserPermissions"]["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    assert {account: statements[f"LatchkeyPartner{account}"]["Condition"] for account in PARTNERS} == {
+        account: {"StringEquals": {"aws:PrincipalAccount": account}} for account in PARTNERS
+    }
+    assert {"LatchkeyAdministrators", "LatchkeyDeletion", "LatchkeyUsers"} <= statements.keys()
+    metadata = onboarding.kms.describe_key(KeyId=arn)["KeyMetadata"]
+    assert (metadata["KeySpec"], metadata["KeyUsage"], metadata["MultiRegion"]) == (
+        "SYMMETRIC_DEFAULT",
+        "ENCRYPT_DECRYPT",
+        False,
+    )
+    assert metadata["Description"]
+    assert onboarding.kms.get_key_rotation_status(KeyId=arn)["RotationPeriodInDays"] == 180
+    assert {"TagKey": "team", "TagValue": "marketing"} in onboarding.kms.list_resource_tags(KeyId=arn)["Tags"]
+    assert told["handoff"]["values"] == {"KMS key ARN": arn, "Region": "us-east-1"}
+    assert "secretArn" not in told["resources"]
+
+
+def test_a_person_confirms_what_adobe_shows(onboarding: Onboarding) -> None:
+    detail = adobe_detail()
+    told = _hand_off(onboarding, detail)
+
+    assert _confirm(onboarding, told["accessId"])["status"] == "active"
+    assert _confirm(onboarding, told["accessId"])["status"] == "unchanged"
+    again = _hand_off(onboarding, detail | {"requestId": f"again-{uuid.uuid4().hex[:8]}"})
+    assert (again["status"], again["changed"], again["resources"]) == ("unchanged", False, told["resources"])
+
+
+def _statements(change: Callable[[Detail], object]) -> Detail:
+    statement = partner_statement(PARTNERS[0])
+    change(statement)
+    return adobe_detail(partnerStatements=[statement])
+
+
+WRONG: dict[str, tuple[Detail, str]] = {
+    "a wildcard principal": (_statements(lambda s: s.update(Principal={"AWS": "*"})), "Principal.AWS"),
+    "every account": (_statements(lambda s: s.update(Principal="*")), "Principal"),
+    "an account that nobody allowed": (adobe_detail(partnerStatements=[partner_statement("210987654321")]), "Principal.AWS"),
+    "another action": (_statements(lambda s: s["Action"].append("kms:PutKeyPolicy")), "Action"),
+    "every action": (_statements(lambda s: s.update(Action=["kms:*"])), "Action"),
+    "a condition on another account": (
+        _statements(lambda s: s.update(Condition={"StringEquals": {"aws:PrincipalAccount": PARTNERS[1]}})),
+        "partnerStatements",
+    ),
+    "no condition": (_statements(lambda s: s.pop("Condition")), "Condition"),
+    "another Region": (adobe_detail(instanceRegion="eu-west-1"), "resource.instanceRegion"),
+    "a secret": (adobe_detail() | {"secret": {}}, "detail"),
+    "a user of another account": (
+        adobe_detail() | {"key": {"users": ["arn:aws:iam::111122223333:role/Theirs"]}},
+        "key.users.0",
+    ),
+}
+
+
+@pytest.mark.parametrize(("detail", "place"), WRONG.values(), ids=WRONG)
+def test_nothing_but_what_adobe_documents_is_put_into_a_policy(onboarding: Onboarding, detail: Detail, place: str) -> None:
+    before = onboarding.everything()
+
+    told = onboarding.reject(detail | {"requestId": f"wrong-{uuid.uuid4().hex[:8]}"})
+
+    assert any(place in named for named in told), told
+    assert onboarding.everything() == before
+
+
+def test_an_adobe_key_serves_nothing_else_and_an_instance_has_one(onboarding: Onboarding) -> None:
+    alias = f"alias/latchkey/adobe-{uuid.uuid4().hex[:8]}"
+    detail = adobe_detail() | {"key": {"alias": alias}}
+    told = _hand_off(onboarding, detail)
+    _confirm(onboarding, told["accessId"])
+    shared = onboarding.onboard(onboarding.detail())["resources"]["keyArn"]
+    before = onboarding.everything()
+
+    assert "nothing else" in onboarding.reject(onboarding.detail(key={"alias": alias}))["key.alias"]
+    assert "serves nothing else" in onboarding.reject(adobe_detail() | {"key": {"arn": shared}})["key.arn"]
+    other = adobe_detail(instance=detail["resource"]["instance"]) | {"key": {"alias": f"{alias}-2"}}
+    assert "has and keeps" in onboarding.reject(other)["key.alias"]
+    assert "nothing else" in onboarding.reject(adobe_detail() | {"key": {"alias": alias}})["key.alias"]
+    assert onboarding.everything() == before
+
+
+@pytest.mark.parametrize("told_by", ["the trail", "the sweep"])
+@pytest.mark.parametrize("taken", ["disabled", "scheduled for deletion"])
+def test_a_key_that_is_taken_from_adobe_is_told_and_left_alone(
+    onboarding: Onboarding, assume: Callable[..., None], taken: str, told_by: str
+) -> None:
+    told = _hand_off(onboarding, adobe_detail())
+    _confirm(onboarding, told["accessId"])
+    arn = told["resources"]["keyArn"]
+    name = f"MediaTailor-SourceLocation-{ACCOUNT}-nowhere"
+    grant = onboarding.kms.create_grant(
+        KeyId=arn, GranteePrincipal="mediatailor.amazonaws.com", Operations=["Decrypt"], Name=name
+    )["GrantId"]
+    policy = onboarding.key_policy(arn)
+    assume(trail={"lose": int(told_by == "the sweep")})
+
+    if taken == "disabled":
+        onboarding.kms.disable_key(KeyId=arn)
+    else:
+        onboarding.kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+    if told_by == "the sweep":
+        onboarding.put({}, "Reconciliation Requested")
+
+    def revoked() -> list[Detail]:
+        events = [event for event in onboarding.outcomes.all() if event["detail-type"] == "Access Revoked"]
+        return [event["detail"] for event in events if event["detail"]["accessId"] == told["accessId"]]
+
+    [notice] = until(revoked, "the notice") or []
+    assert [check["name"] for check in notice["lost"]] == ["key is enabled"]
+    assert onboarding.key_policy(arn) == policy
+    assert [one["GrantId"] for one in onboarding.grants(arn)] == [grant]
+    state = onboarding.kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
+    assert state == ("Disabled" if taken == "disabled" else "PendingDeletion")
+
+
+def test_a_user_whom_its_own_policies_forbid_the_key_is_refused(onboarding: Onboarding) -> None:
+    iam, name = onboarding.aws.client("iam"), f"Forbidden-{uuid.uuid4().hex[:8]}"
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}))[
+        "Role"
+    ]["Arn"]
+    deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "kms:Encrypt", "Resource": "*"}]}
+    iam.put_role_policy(RoleName=name, PolicyName="Deny", PolicyDocument=json.dumps(deny))
+
+    told = onboarding.reject(adobe_detail() | {"key": {"users": [arn]}})
+
+    assert told == {"key.users.0": "may not use the key by its own policies: kms:Encrypt denied"}
+    assert onboarding.reject(adobe_detail() | {"managementRoles": [MANAGER]})
