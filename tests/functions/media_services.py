@@ -15,6 +15,7 @@ type Settings = dict[str, Any]
 ACCOUNT: str = DEFAULT_ACCOUNT_ID
 FLOW = f"arn:aws:mediaconnect:us-east-1:{ACCOUNT}:flow:1-23aBC45dEF67hiJ8-12AbC34DE5fG:studio"
 MADE = datetime(2026, 11, 22, 8, tzinfo=UTC)
+CONSENT = {"latchkey:consent": "adopt"}
 
 
 class RefusedError(Exception):
@@ -51,7 +52,10 @@ def serve(client: Any, service: object) -> None:
 
 
 class _CdnAuthorized:
-    """Resources of MediaPackage v1 by their ids. An update replaces all but what only creation sets."""
+    """Resources of MediaPackage v1 by their ids. An update replaces all but what only creation sets.
+
+    As every resource here they carry their owner's consent, unless other tags are given.
+    """
 
     kept: frozenset[str]
 
@@ -61,7 +65,7 @@ class _CdnAuthorized:
         self.unready = 0
 
     def add(self, name: str, arn: str, **members: Any) -> None:
-        self.resources[name] = {"Id": name, "Arn": arn, **members}
+        self.resources[name] = {"Id": name, "Arn": arn, "Tags": CONSENT, **members}
 
     def _describe(self, name: str) -> Settings:
         if name not in self.resources:
@@ -109,11 +113,11 @@ class MediaPackageV2:
         self.endpoints: dict[str, Settings] = {}
         self.policies: dict[str, Settings] = {}
 
-    def add(self, name: str, **policy: Any) -> None:
+    def add(self, name: str, tags: Any = CONSENT, **policy: Any) -> None:
         names = dict(zip(("ChannelGroupName", "ChannelName", "OriginEndpointName"), name.split("/"), strict=True))
         group, channel, endpoint = name.split("/")
         arn = f"channelGroup/{group}/channel/{channel}/originEndpoint/{endpoint}"
-        settings = {"ContainerType": "TS", "Segment": {}, "CreatedAt": MADE, "ModifiedAt": MADE}
+        settings = {"ContainerType": "TS", "Segment": {}, "CreatedAt": MADE, "ModifiedAt": MADE, "Tags": tags}
         self.endpoints[name] = names | settings | {"Arn": f"arn:aws:mediapackagev2:us-east-1:{ACCOUNT}:{arn}"}
         if policy:
             self.policies[name] = names | policy
@@ -149,6 +153,7 @@ class MediaConnect:
 
     def __init__(self) -> None:
         self.flows: dict[str, Settings] = {}
+        self.tags: dict[str, dict[str, str]] = {FLOW: CONSENT}
         self.updates: list[Settings] = []
 
     def add(self, kind: str, name: str, protocol: str | None = None, **members: Any) -> str:
@@ -166,6 +171,9 @@ class MediaConnect:
         if FlowArn not in self.flows:
             raise RefusedError("NotFoundException", 404)
         return {"Flow": self.flows[FlowArn]}
+
+    def list_tags_for_resource(self, ResourceArn: str) -> Settings:
+        return {"Tags": self.tags[ResourceArn]}
 
     def update_flow_source(self, **members: Any) -> Settings:
         return self._update("Source", members)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.functions.account import ACCOUNT, OURS, REGION, Account
 from tests.functions.asking import Run, check, existing, onboarding, refusal, role_name_of, to_check
+from tests.functions.carrying_out import Onboarding
 from tests.functions.media_services import FLOW
 
 NOT_THERE = "does not exist, and Latchkey makes none: make it first, or set configure to false"
@@ -131,6 +132,70 @@ def test_a_role_that_has_the_name_and_is_not_of_this_access_is_refused(
     assert check(run, system=system) == {
         "resource": f"{taken}, the role of this access, exists and is not Latchkey's: remove it"
     }
+
+
+def _take_consent(account: Account) -> dict[str, str]:
+    """No owner consents; the ARN on which each would."""
+    account.mediapackage.resources["live-hls"]["Tags"] = {"owner": "somebody"}
+    account.mediapackage_vod.resources["films"]["Tags"] = {"latchkey:consent": "import"}
+    account.mediapackagev2.endpoints[V2]["Tags"] = {}
+    account.mediaconnect.tags[FLOW] = {}
+    return {
+        "mediapackage": account.mediapackage.resources["live-hls"]["Arn"],
+        "mediapackage-vod": account.mediapackage_vod.resources["films"]["Arn"],
+        "mediapackagev2": V2_ARN,
+        "mediaconnect": FLOW,
+    }
+
+
+@pytest.mark.usefixtures("resources")
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_a_resource_whose_owner_has_not_consented_is_refused(run: Run, account: Account, system: str) -> None:
+    arn = _take_consent(account)[system]
+
+    rule = f"is not Latchkey's: its owner consents by the tag latchkey:consent = adopt on {arn}"
+    assert check(run, system=system) == {"resource": rule}
+
+
+@pytest.mark.usefixtures("resources")
+@pytest.mark.parametrize("system", BY_ROLE)
+@pytest.mark.parametrize("until", ["configure_access", "record_access"])
+def test_a_resource_that_reads_the_secret_of_its_access_needs_no_consent_again(
+    run: Run, account: Account, system: str, until: str
+) -> None:
+    first = Onboarding(run, account, system=system).go(until)
+    first.end()
+    _take_consent(account)
+
+    assert Onboarding(run, account, system=system, requestId="request-2").go("check_request").checked["hasResource"] is True
+
+
+@pytest.mark.usefixtures("resources")
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_a_secret_of_another_access_needs_its_owners_consent(run: Run, account: Account, system: str) -> None:
+    first = Onboarding(run, account, system=system).go("create_secret")
+    first.end()
+    another = OURS | {"latchkey:access": f"{system}/kind/another"}
+    secret = account.secret(
+        "latchkey/another/token", account.value(first.secret), another, key=account.key(alias="alias/another")
+    )
+    members: dict[str, Any] = {"secret": existing(secret), "key": {"alias": "alias/another"}, "resource": {"configure": False}}
+
+    rule = f"its owner has not consented, which the tag latchkey:consent = adopt on {secret} would do"
+    request = to_check(onboarding(system, requestId="request-2", **members), contentHash="d" * 64, executionArn="arn:2")
+    assert refusal(run, "check_request", request) == {"secret.value.existing.secretArn": rule}
+    account.secretsmanager.tag_resource(SecretId=secret, Tags=[{"Key": "latchkey:consent", "Value": "adopt"}])
+    assert run("check_request", request)["secretArn"] == secret
+
+
+@pytest.mark.usefixtures("resources")
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_the_secret_of_the_access_itself_needs_no_consent(run: Run, account: Account, system: str) -> None:
+    first = Onboarding(run, account, system=system).go("record_access")
+
+    again = Onboarding(run, account, system=system, requestId="request-2", secret=existing(first.secret))
+
+    assert again.go("check_request").checked["secretArn"] == first.secret
 
 
 @pytest.mark.usefixtures("resources")

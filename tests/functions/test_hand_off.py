@@ -155,8 +155,8 @@ def test_what_is_set_as_told_is_confirmed_and_active(run: Run, account: Account,
     assert {item[member]["S"] for member in ("status", "reached")} == {"active"}
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_an_access_that_was_confirmed_stays_active_when_it_is_asked_for_again(run: Run, account: Account, system: str) -> None:
+def onboard(run: Run, account: Account, system: str) -> None:
+    """An access that its owner has set and confirmed."""
     access, handoff = hand_off(run, account, system)
     set_as_told(account, access, handoff)
     confirmation = confirmed(run, access)
@@ -164,11 +164,38 @@ def test_an_access_that_was_confirmed_stays_active_when_it_is_asked_for_again(ru
     run("record_access", {"request": confirmation.request, "resources": told["resources"], "status": told["status"]})
     confirmation.end()
 
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_an_access_that_was_confirmed_stays_active_when_it_is_asked_for_again(run: Run, account: Account, system: str) -> None:
+    onboard(run, account, system)
+
     again = made(run, account, system, requestId="request-3")
 
     assert run("validate_access", to_validate(again))["status"] == "active"
     again.end()
     assert confirmed(run, again).checked["changed"] is False
+
+
+@pytest.mark.parametrize("system", CONFIGURABLE)
+def test_an_access_whose_resource_has_gone_is_handed_off_once_more(run: Run, account: Account, system: str) -> None:
+    onboard(run, account, system)
+    for held in (account.mediatailor.locations, account.mediapackage.resources, account.mediapackage_vod.resources):
+        held.clear()
+    for held in (account.mediapackagev2.endpoints, account.mediaconnect.flows):
+        held.clear()
+
+    again = made(run, account, system, requestId="request-3")
+
+    assert run("validate_access", to_validate(again))["status"] == "handed-off"
+
+
+def test_an_access_that_is_to_have_another_base_url_is_handed_off_once_more(run: Run, account: Account) -> None:
+    onboard(run, account, "mediatailor")
+
+    resource = {"configure": False, "baseUrl": "https://other.example.com/vod"}
+    again = Onboarding(run, account, requestId="request-3", resource=resource).go("configure_access")
+
+    assert run("validate_access", to_validate(again))["status"] == "handed-off"
 
 
 def test_the_flaws_of_what_was_made_are_found_before_anything_is_handed_off(run: Run, account: Account) -> None:

@@ -80,8 +80,8 @@ def test_a_partner_s_key_has_an_alias_of_its_own_and_others_share_one() -> None:
 
 def test_a_name_that_no_secret_may_have_is_spelled_with_hyphens() -> None:
     wanted = desired({"resource.source": "main feed"}, "mediaconnect-source")
-    assert wanted.secret_name == "latchkey/mediaconnect/1-AbCdEf-0123456789ab/source/main-feed/token"
-    assert wanted.access_id == "mediaconnect/flow/1-AbCdEf-0123456789ab/source/main feed"
+    assert wanted.secret_name == "latchkey/mediaconnect/1-AbCdEf-0123456789ab/sports/source/main-feed/token"
+    assert wanted.access_id == "mediaconnect/flow/1-AbCdEf-0123456789ab/sports/source/main feed"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != PARTNER])

@@ -131,7 +131,7 @@ def test_a_length_for_a_resource_that_is_none_is_not_judged() -> None:
     ]
 
 
-CONFIRMATION = {"requestId": "request-2", "accessId": "mediaconnect/flow/1-AbCdEf-0123456789ab/source/main feed"}
+CONFIRMATION = {"requestId": "request-2", "accessId": "mediaconnect/flow/1-AbCdEf-0123456789ab/sports/source/main feed"}
 
 
 def test_a_confirmation_names_the_access() -> None:

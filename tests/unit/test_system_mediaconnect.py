@@ -69,7 +69,7 @@ def part_of(kind: str, encryption: dict[str, str] | None, protocol: str = "") ->
     """A part as its flow lists it; an entitlement speaks no protocol."""
     _, name_of_arn, member, _ = API[kind]
     transport = {"Transport": {"Protocol": protocol}} if protocol else {}
-    own = {"Name": part(kind).name.split("/")[2], name_of_arn: arn(kind)}
+    own = {"Name": part(kind).part[1], name_of_arn: arn(kind)}
     subscribers: dict[str, Any] = {"Subscribers": []} if "entitlement" in kind else {}
     return own | transport | subscribers | ({member: encryption} if encryption else {})
 
@@ -132,6 +132,24 @@ def test_a_part_of_no_flow_does_not_exist(client: Any, answers: Stubber) -> None
     assert FlowParts().read(client, part("mediaconnect-output")) is None
 
 
+def test_a_flow_of_another_name_under_the_same_id_does_not_exist(client: Any, answers: Stubber) -> None:
+    listed, *_ = API["mediaconnect-output"]
+    describe(answers, FlowArn=f"{FLOW_ARN}-another", **{listed: [part_of("mediaconnect-output", None)]})
+    assert FlowParts().read(client, part("mediaconnect-output")) is None
+
+
+def test_flows_of_one_id_and_two_names_make_two_accesses() -> None:
+    one, other = (desired({"resource.flowArn": arn}, "mediaconnect-output") for arn in (FLOW_ARN, f"{FLOW_ARN}-another"))
+    assert one.access_id != other.access_id
+    assert f"/{FLOW_ARN.split(':')[6]}/{FLOW_ARN.split(':')[7]}/output/" in one.access_id
+
+
+def test_the_owner_of_a_flow_consents_for_its_parts(client: Any, answers: Stubber) -> None:
+    found = read(client, answers, "mediaconnect-output", None)
+    answers.add_response("list_tags_for_resource", {"Tags": {"team": "sports"}}, {"ResourceArn": FLOW_ARN})
+    assert FlowParts().owned(client, found) == (FLOW_ARN, {"team": "sports"})
+
+
 @pytest.mark.parametrize("status", [400, 403, 429, 503])
 def test_any_other_answer_is_not_taken_for_absence(client: Any, answers: Stubber, status: int) -> None:
     answers.add_client_error("describe_flow", "Something", http_status_code=status)
@@ -156,7 +174,7 @@ def test_encryption_that_was_not_there_cannot_be_taken_away(client: Any, answers
     found = read(client, answers, kind, None)
     with pytest.raises(Conflict, match=f"{arn(kind)} was not encrypted before") as raised:
         FlowParts().restore(client, found.whole)
-    assert f"remove the {part(kind).name.split('/')[1]}" in str(raised.value)
+    assert f"remove the {part(kind).part[0]}" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +216,7 @@ def test_the_value_stands_alone_and_is_as_long_as_its_key(kind: str, bounds: tup
 @kinds
 def test_a_hand_off_tells_the_encryption_of_the_part(kind: str) -> None:
     wanted = desired(kind=kind)
-    _, kind_of_part, name = wanted.resource.name.split("/")
+    kind_of_part, name = part(kind).part
     told = MEDIACONNECT.handoff(wanted.resource, READING, KEY_ARN, PLACE)
     assert told.values == {"FlowArn": FLOW_ARN, kind_of_part: name} | ENCRYPTION[kind]
     properties = {"FlowArn": FLOW_ARN, "Name": name, API[kind][2]: ENCRYPTION[kind]}

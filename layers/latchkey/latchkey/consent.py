@@ -25,8 +25,8 @@ def is_ours_or_consented(tags: Mapping[str, str]) -> bool:
     return is_ours(tags) or tags.get(CONSENT) == "adopt"
 
 
-def secret_rules(secret: ObservedSecret | None, consent: Literal["adopt", "import"]) -> Iterator[str]:
-    """Why a secret that a request names may not be adopted, or not be copied."""
+def secret_rules(secret: ObservedSecret | None, consent: Literal["adopt", "import"], *, is_own: bool = False) -> Iterator[str]:
+    """Why a secret that a request names may not be adopted, or not be copied; one that `is_own` needs nobody's consent."""
     if secret is None:
         yield "does not exist"
         return
@@ -34,8 +34,7 @@ def secret_rules(secret: ObservedSecret | None, consent: Literal["adopt", "impor
         yield "is being deleted"
     if secret.owning_service:
         yield f"is managed by {secret.owning_service}, which alone may change it"
-    # A copy goes to another secret and from there to any host, so even our own secrets need their owner's consent to it.
-    if secret.tags.get(CONSENT) != consent and not (consent == "adopt" and is_ours(secret.tags)):
+    if not is_own and secret.tags.get(CONSENT) != consent:
         yield f"its owner has not consented, which the tag {CONSENT} = {consent} on {secret.arn} would do"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
@@ -20,7 +20,7 @@ from latchkey.registry import Registry
 from latchkey.settings import Settings
 from latchkey.simulation import denied_actions, refused_actions
 from latchkey.systems import SYSTEMS
-from latchkey.systems.system import CreatingConfiguration
+from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
@@ -210,7 +210,10 @@ class Look:
         if not arn.startswith(desired.place.arn("secretsmanager", "secret:")):
             yield Problem(place, f"must be a secret of account {desired.place.account} in {desired.place.region}")
             return
-        yield from (Problem(place, rule) for rule in secret_rules(secret, "adopt"))
+        # Our own go only to hosts that are known; where there is no host, a secret stays with its access.
+        own = secret is not None and is_ours(secret.tags)
+        own = own and (desired.origin_host is not None or _is_of(desired, secret))
+        yield from (Problem(place, rule) for rule in secret_rules(secret, "adopt", is_own=own))
         if secret is None or secret.is_being_deleted:
             return
         policy = secret_policy(self.secretsmanager(desired.place.region), arn)
@@ -252,7 +255,7 @@ class Look:
     def _known_host(self, desired: Desired, secret: ObservedSecret) -> Iterator[Problem]:
         """A token that exists goes only where it goes already, or where the stack's parameters let it go."""
         host = desired.origin_host
-        own = secret.tags.get(ACCESS) == desired.access_id and self.registry.access(desired.access_id) is None
+        own = _is_of(desired, secret) and self.registry.access(desired.access_id) is None
         if own:  # made for this access by a request that failed: it has never been sent anywhere
             return
         if host is None or bounds.allows_host(host, self.settings) or host in self.registry.origin_hosts(secret.arn):
@@ -275,6 +278,7 @@ class Look:
             yield Problem(place, "names a Region that does not exist")
             return
         secret = find_secret(self.secretsmanager(region), source.secret_arn)
+        # A copy goes to another secret and from there to any host, so even our own secrets need their owner's consent to it.
         yield from (Problem(place, rule) for rule in secret_rules(secret, "import"))
 
     def _other_key(self, desired: Desired) -> Iterator[Problem]:
@@ -287,6 +291,21 @@ class Look:
             place = "key.arn" if desired.request.key.arn else "key.alias"
             yield Problem(place, f"is another key than {record.key_arn}, which {desired.access_id} has and keeps")
 
+    def _unconsented(
+        self, desired: Desired, configuration: Configuration, client: Any, present: Configured, secret: ObservedSecret | None
+    ) -> Iterator[Problem]:
+        """What Latchkey never makes is set as its owner consents; one that reads its access's secret has been set before."""
+        if isinstance(configuration, CreatingConfiguration):
+            return
+        record = self.registry.access(desired.access_id)
+        recorded = record is not None and present.secret_arn == record.secret_arn
+        made = secret is not None and _is_of(desired, secret) and present.secret_arn == secret.arn
+        if recorded or made:
+            return
+        arn, tags = configuration.owned(client, present)
+        if tags.get(CONSENT) != "adopt":
+            yield Problem("resource", f"is not Latchkey's: its owner consents by the tag {CONSENT} = adopt on {arn}")
+
     def _resource(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
         yield from (Problem(f"resource.{at}", rule) for at, rule in desired.resource.misplaced(desired.place).items())
         yield from self._other_key(desired)
@@ -296,11 +315,13 @@ class Look:
         configuration = desired.system.configuration
         if configuration is None or desired.hands_off or desired.resource.misplaced(desired.place):
             return
-        present = configuration.read(self.client_of(configuration.service), desired.resource)
+        client = self.client_of(configuration.service)
+        present = configuration.read(client, desired.resource)
         if present is None and not isinstance(configuration, CreatingConfiguration):
             yield Problem("resource", "does not exist, and Latchkey makes none: make it first, or set configure to false")
         if present is not None:
             yield from (Problem("resource", rule) for rule in configuration.refusals(desired.resource, present))
+            yield from self._unconsented(desired, configuration, client, present, secret)
         request = desired.request.secret
         base_url = getattr(desired.resource, "base_url", None)
         foreign = present is not None and not is_ours_or_consented(dict(present.tags))
@@ -312,6 +333,11 @@ class Look:
         if secret is None or secret.arn != present.secret_arn:
             rule = "the resource sends a token already, and its origin does not know a new one: set replacesToken to true"
             yield Problem("secret.replacesToken", rule)
+
+
+def _is_of(desired: Desired, secret: ObservedSecret | None) -> bool:
+    """Was the secret made for this access?"""
+    return secret is not None and secret.tags.get(ACCESS) == desired.access_id
 
 
 def _not_delegating(desired: Desired) -> str:

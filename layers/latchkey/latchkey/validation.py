@@ -64,6 +64,7 @@ def validate_access(
             raise PolicyOverwritten(told)
         raise NotYetEffective(told) if all(check.settles for check in failed) else AccessNotEffective(told)
     stays = former is not None and former.reached == "active" and (former.key_arn, former.secret_arn) == (key_arn, secret_arn)
+    stays = stays and all(check.passed for check in check_access(desired, observed))
     reading = desired.reading(key_arn, secret_arn) if secret_arn else None
     return Validated(
         detailType="Access Handed Off" if hands_off else "Access Onboarded",

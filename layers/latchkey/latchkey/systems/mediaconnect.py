@@ -89,8 +89,8 @@ class FlowPart(Resource):
 
     @property
     def name(self) -> str:
-        kind, name = self.part
-        return f"{self.flow_arn.split(':')[6]}/{kind}/{name}"
+        *_, flow_id, flow_name = self.flow_arn.split(":")
+        return "/".join((flow_id, flow_name, *self.part))
 
     def misplaced(self, place: Place) -> dict[str, str]:
         here = self.flow_arn.startswith(place.arn("mediaconnect", "flow:"))
@@ -139,6 +139,10 @@ class FlowParts(Configuration):
             raise Conflict(f"{told} encryption away: remove the {whole['part']}, and the rest is taken back")
         _set(client, whole["part"], whole["names"], whole["encryption"])
 
+    def owned(self, client: MediaConnectClient, present: Configured) -> tuple[str, Mapping[str, str]]:
+        arn = present.kept["FlowArn"]
+        return arn, client.list_tags_for_resource(ResourceArn=arn).get("Tags", {})
+
     def refusals(self, resource: FlowPart, present: Configured) -> Iterator[str]:
         protocol, needed = present.kept["protocol"], _PROTOCOLS[resource.key_type]
         if protocol and not protocol.startswith(needed):
@@ -146,12 +150,14 @@ class FlowParts(Configuration):
 
 
 def _flow(client: MediaConnectClient, arn: str) -> FlowTypeDef | None:
+    """The flow of exactly this ARN, whose last part is a name."""
     try:
-        return client.describe_flow(FlowArn=arn)["Flow"]
+        flow = client.describe_flow(FlowArn=arn)["Flow"]
     except ClientError as error:
         if is_missing(error):
             return None
         raise
+    return flow if flow["FlowArn"] == arn else None
 
 
 def _listed(flow: Mapping[str, Any], part: _Part) -> list[dict[str, Any]]:

@@ -123,6 +123,10 @@ class Configuration(ABC):
         """The codes of what the service complains of about the resource now."""
         return ()
 
+    def owned(self, client: Any, present: Configured) -> tuple[str, Mapping[str, str]]:  # noqa: ARG002  most are tagged themselves
+        """What its owner consents on by a tag: the ARN of the resource, or of what it is part of, and the tags there."""
+        return present.arn, present.tags
+
     def refusals(self, resource: Any, present: Configured) -> Iterable[str]:  # noqa: ARG002  few resources cannot be set
         """Why the resource as it is can not be set to what is asked, one rule each."""
         return ()
