@@ -204,6 +204,18 @@ def test_a_location_that_was_there_has_its_former_settings(run: Run, account: Ac
     assert f"sourceLocation/{NAME} has its former settings" in " ".join(undone)
 
 
+def test_a_setting_of_a_location_that_somebody_changed_since_stays(run: Run, account: Account) -> None:
+    account.mediatailor.add(NAME, None, tags={"owner": "somebody"})
+    failed = Onboarding(run, account).go()
+    account.mediatailor.locations[NAME] |= SEGMENTS
+
+    failed.undo()
+
+    after = account.mediatailor.locations[NAME]
+    assert {member: after[member] for member in SEGMENTS} == SEGMENTS
+    assert not after.get("AccessConfiguration")
+
+
 def test_a_location_that_the_request_never_touched_is_left(run: Run, account: Account) -> None:
     account.mediatailor.add(NAME, tags={"latchkey:request": "request-1", "latchkey:managed-by": "latchkey"})
 

@@ -11,7 +11,7 @@ from latchkey import aws
 from latchkey.errors import Conflict, TransientAwsError
 from tests.functions.account import ADOPT, OURS, Account
 from tests.functions.asking import PARTNER, Run, existing, role_name_of
-from tests.functions.carrying_out import Onboarding, picture, references
+from tests.functions.carrying_out import Onboarding, picture, policy, references
 from tests.functions.cleaning import at_call, crash
 from tests.functions.media_services import FLOW
 
@@ -28,9 +28,11 @@ def there(account: Account, stack: Callable[..., None]) -> None:
     stack(ALLOWED_PARTNER_ACCOUNTS=PARTNER, ALLOWED_ORIGIN_HOSTS="*")
     account.add_resources()
     account.mediaconnect.flows[FLOW]["Outputs"][0]["Encryption"] = ENCRYPTED
-    account.mediapackage.resources["live-hls"] |= {"HlsPackage": {"PlaylistWindowSeconds": 60}, "Tags": {"owner": "somebody"}}
-    policy = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": []})}
-    account.mediapackagev2.add("sports/one/hls", **policy)
+    account.mediapackage.resources["live-hls"] |= {
+        "HlsPackage": {"PlaylistWindowSeconds": 60},
+        "Tags": ADOPT | {"owner": "somebody"},
+    }
+    account.mediapackagev2.add("sports/one/hls", Policy=policy())
 
 
 def request(system: str, **members: Any) -> dict[str, Any]:
@@ -63,6 +65,39 @@ def test_an_endpoint_that_had_no_policy_has_none_again(run: Run, account: Accoun
     Onboarding(run, account, **request("mediapackagev2")).go().undo()
 
     assert account.mediapackagev2.policies == {}
+
+
+V2 = "sports/one/hls"
+PLAYERS = {"Sid": "Players", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::1:root"}, "Action": "*", "Resource": "*"}
+
+
+@pytest.mark.parametrize("former", [[], [PLAYERS | {"Sid": "Former"}], None], ids=["empty", "foreign", "none"])
+def test_a_statement_that_a_person_added_since_stays_without_the_gate(
+    run: Run, account: Account, former: list[dict[str, Any]] | None
+) -> None:
+    account.mediapackagev2.policies.clear()
+    if former is not None:
+        account.mediapackagev2.add(V2, Policy=policy(*former))
+    failed = Onboarding(run, account, **request("mediapackagev2")).go()
+    held = account.mediapackagev2.policies[V2]
+    held["Policy"] = policy(*json.loads(held["Policy"])["Statement"], PLAYERS)
+
+    failed.undo()
+
+    left = account.mediapackagev2.policies[V2]
+    assert json.loads(left["Policy"])["Statement"] == [*(former or []), PLAYERS]
+    assert "CdnAuthConfiguration" not in left
+
+
+def test_a_setting_that_a_person_changed_since_stays(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account, **request("mediapackage")).go()
+    account.mediapackage.resources["live-hls"] |= {"HlsPackage": {"PlaylistWindowSeconds": 90}, "Description": "later"}
+
+    failed.undo()
+
+    left = account.mediapackage.resources["live-hls"]
+    assert (left["HlsPackage"], left["Description"]) == ({"PlaylistWindowSeconds": 90}, "later")
+    assert "Authorization" not in left
 
 
 def test_encryption_that_cannot_be_taken_away_is_told_and_the_rest_waits_for_its_owner(run: Run, account: Account) -> None:

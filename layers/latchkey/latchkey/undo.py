@@ -85,19 +85,22 @@ class Undo:
         client = self.client_of(configuration.service)
         present = configuration.read(client, desired.resource)
         # What names another secret by now somebody else has set since.
-        if present is None or present.whole == former or not desired.is_secret(present.secret_arn):
+        if present is None or not desired.is_secret(present.secret_arn):
             return
         if former is not None:
+            wanted = configuration.put_back(present.whole, former)
+            if present.whole == wanted:
+                return
             self._tell(desired, f"{present.arn} has its former settings")
-            configuration.restore(client, former)
-            self._refuse_to_go_on(desired, former, configuration.read(client, desired.resource))
+            configuration.restore(client, wanted)
+            self._refuse_to_go_on(desired, wanted, configuration.read(client, desired.resource))
         elif isinstance(configuration, CreatingConfiguration) and desired.made(present.tags):
             self._tell(desired, f"{present.arn} is deleted")
             configuration.delete(client, desired.resource)
 
-    def _refuse_to_go_on(self, desired: Desired, former: object, restored: Configured | None) -> None:
+    def _refuse_to_go_on(self, desired: Desired, wanted: object, restored: Configured | None) -> None:
         """What cannot be set back reads the secret still, which must stay then, and its key and role too."""
-        if restored is not None and restored.whole != former and desired.is_secret(restored.secret_arn):
+        if restored is not None and restored.whole != wanted and desired.is_secret(restored.secret_arn):
             raise Conflict(f"{restored.arn} still reads the secret: no call of its service takes that away")
 
     def _role(self, desired: Desired, record: AccessRecord | None) -> None:

@@ -37,6 +37,7 @@ class CdnAuthorization(Configuration):
     An update is taken to replace the whole, so all that it takes is sent, as its model in botocore says.
     """
 
+    ours = frozenset(["Authorization"])
     unready = frozenset(["UnprocessableEntityException"])
     # The method that describes one by its id, and the one that sets it.
     describe: ClassVar[str]

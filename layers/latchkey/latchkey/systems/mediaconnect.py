@@ -101,6 +101,7 @@ class FlowParts(Configuration):
     """Parts of flows over MediaConnect's API, whose updates keep what they leave out."""
 
     service = "mediaconnect"
+    ours = frozenset(["encryption"])
     unready = frozenset(["BadRequestException"])
 
     def wanted(self, resource: FlowPart, reading: Reading) -> dict[str, str]:

@@ -53,6 +53,7 @@ class EndpointPolicies(Configuration):
     """
 
     service = "mediapackagev2"
+    ours = frozenset(["CdnAuthConfiguration", "Policy"])
     unready = frozenset(["ValidationException"])
 
     def wanted(self, _resource: Endpoint, reading: Reading) -> dict[str, str]:
@@ -67,7 +68,7 @@ class EndpointPolicies(Configuration):
                 return None
             raise
         whole = _policy(client, names)
-        document = json.loads(whole["Policy"]) if whole.get("Policy") else None
+        document = _document(whole)
         authorization = whole.get("CdnAuthConfiguration", {})
         secrets = authorization.get("CdnIdentifierSecretArns", [])
         gate = _gate(endpoint["Arn"])
@@ -85,6 +86,12 @@ class EndpointPolicies(Configuration):
             Policy=json.dumps(policies.merge(present.kept["Policy"], [_gate(present.arn)])),
             CdnAuthConfiguration=_authorization(reading),
         )
+
+    def put_back(self, present: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
+        """Of the policy only our own statement is put back."""
+        back = super().put_back(present, former)
+        policy = policies.replace_own(_document(present), policies.own_statements(_document(former)))
+        return back | {"Policy": json.dumps(policy)} if policy["Statement"] or "Policy" in former else back
 
     def restore(self, client: Mediapackagev2Client, whole: Mapping[str, Any]) -> None:
         if whole.get("Policy"):
@@ -111,6 +118,10 @@ def _policy(client: Mediapackagev2Client, names: Any) -> dict[str, Any]:
         raise
     kept: dict[str, Any] = {member: found[member] for member in ("Policy", "CdnAuthConfiguration") if member in found}
     return kept
+
+
+def _document(whole: Mapping[str, Any]) -> policies.Document | None:
+    return json.loads(whole["Policy"]) if whole.get("Policy") else None
 
 
 def _gate(endpoint_arn: str) -> policies.Statement:

@@ -85,6 +85,7 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
     """Source locations over MediaTailor's API, whose update is a PUT of the whole object and whose errors have no names."""
 
     service = "mediatailor"
+    ours = frozenset(["AccessConfiguration", "HttpConfiguration"])
     renewal = "UpdateSourceLocation"
     hints = frozenset(["CreateSourceLocation", "DeleteSourceLocation", "UpdateSourceLocation"])
     named_by = "SourceLocationName"

@@ -97,10 +97,12 @@ class Configured:
 class Configuration(ABC):
     """How the consumer resources of one system are read and set; `client` is a boto3 client of `service`.
 
-    `unready` are the errors by which the service says that it cannot use a role, which may be too new to be known everywhere.
+    `ours` are the members of `Configured.whole` that Latchkey sets; `unready` the errors by which the service says that it
+    cannot use a role, which may be too new to be known everywhere.
     """
 
     service: ClassVar[str]
+    ours: ClassVar[frozenset[str]]
     unready: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
@@ -118,6 +120,11 @@ class Configuration(ABC):
     @abstractmethod
     def restore(self, client: Any, whole: Mapping[str, Any]) -> None:
         """Sets the resource back to `whole` of an earlier `Configured`; raises Conflict where no call does that."""
+
+    def put_back(self, present: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
+        """`present` with what Latchkey sets as it was in `former`, both the `whole` of a `Configured`: all else stays."""
+        others = {member: value for member, value in present.items() if member not in self.ours}
+        return others | {member: value for member, value in former.items() if member in self.ours}
 
     def alerts(self, client: Any, resource_arn: str) -> tuple[str, ...]:  # noqa: ARG002  few services tell
         """The codes of what the service complains of about the resource now."""
