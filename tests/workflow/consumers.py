@@ -13,6 +13,7 @@ from typing import Any
 from local_aws.embedded import ACCOUNT, Embedded
 from tests.workflow.conftest import Onboarding
 
+CONSENT = {"latchkey:consent": "adopt"}
 PARTNERS = ("111122223333", "767397686373", "730335345392", "891377157113")
 
 
@@ -82,7 +83,7 @@ def _authorization(found: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return authorization.get("CdnIdentifierSecret"), authorization.get("SecretsRoleArn")
 
 
-def mediapackage(aws: Embedded) -> Consumer:
+def mediapackage(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer:
     client, name, channel = aws.client("mediapackage"), _unique("endpoint"), _unique("channel")
     client.create_channel(Id=channel)
     client.create_origin_endpoint(
@@ -94,7 +95,7 @@ def mediapackage(aws: Embedded) -> Consumer:
         StartoverWindowSeconds=3600,
         TimeDelaySeconds=30,
         Whitelist=["10.0.0.0/8"],
-        Tags={"team": "sports"},
+        Tags={"team": "sports", **tags},
     )
 
     def settings() -> dict[str, Any]:
@@ -112,9 +113,9 @@ def mediapackage(aws: Embedded) -> Consumer:
     )
 
 
-def mediapackage_vod(aws: Embedded) -> Consumer:
+def mediapackage_vod(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer:
     client, name = aws.client("mediapackage-vod"), _unique("group")
-    client.create_packaging_group(Id=name, Tags={"team": "sports"})
+    client.create_packaging_group(Id=name, Tags={"team": "sports", **tags})
 
     def settings() -> dict[str, Any]:
         return _plain(client.describe_packaging_group(Id=name))
@@ -131,7 +132,7 @@ def mediapackage_vod(aws: Embedded) -> Consumer:
     )
 
 
-def mediapackagev2(aws: Embedded) -> Consumer:
+def mediapackagev2(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer:
     client = aws.client("mediapackagev2")
     names = {
         "ChannelGroupName": _unique("group"),
@@ -141,7 +142,8 @@ def mediapackagev2(aws: Embedded) -> Consumer:
     group, channel = {"ChannelGroupName": names["ChannelGroupName"]}, {"ChannelName": names["ChannelName"]}
     client.create_channel_group(**group)
     client.create_channel(**group, **channel, InputType="HLS")
-    made = client.create_origin_endpoint(**names, ContainerType="TS", HlsManifests=[{"ManifestName": "index"}])
+    manifests = [{"ManifestName": "index"}]
+    made = client.create_origin_endpoint(**names, ContainerType="TS", HlsManifests=manifests, Tags=tags)
     harvesting = {
         "Sid": "Harvesting",
         "Effect": "Allow",
@@ -170,12 +172,13 @@ def mediapackagev2(aws: Embedded) -> Consumer:
     return Consumer("mediapackagev2", names["OriginEndpointName"], resource, settings, reads, header, member, lambda: url)
 
 
-def mediaconnect(part: str, key_type: str = "static-key") -> Callable[[Embedded], Consumer]:
-    def make(aws: Embedded) -> Consumer:
+def mediaconnect(part: str, key_type: str = "static-key") -> Callable[..., Consumer]:
+    def make(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer:
         client, name = aws.client("mediaconnect"), _unique("flow")
         protocol = "zixi-push" if key_type == "static-key" else "srt-listener"
         flow = client.create_flow(
             Name=name,
+            FlowTags=tags,
             Sources=[{"Name": "camera", "Protocol": protocol, "WhitelistCidr": "10.0.0.0/16", "Description": "stadium"}],
             Outputs=[
                 {"Name": "screen", "Protocol": protocol, "Description": "master control", "CidrAllowList": ["10.0.0.0/16"]}
@@ -204,7 +207,7 @@ def mediaconnect(part: str, key_type: str = "static-key") -> Callable[[Embedded]
     return make
 
 
-CONSUMERS: Mapping[str, Callable[[Embedded], Consumer]] = {
+CONSUMERS: Mapping[str, Callable[..., Consumer]] = {
     "mediapackage": mediapackage,
     "mediapackage-vod": mediapackage_vod,
     "mediapackagev2": mediapackagev2,

@@ -122,6 +122,7 @@ def test_three_requests_at_once_make_one_role_and_one_secret(onboarding: Onboard
 def test_two_resources_share_a_secret_through_roles_of_their_own(onboarding: Onboarding, aws: Embedded) -> None:
     one, other = CONSUMERS["mediapackage"](aws), CONSUMERS["mediapackage-vod"](aws)
     made = onboarding.onboard(one.detail)["resources"]
+    onboarding.secretsmanager.tag_resource(SecretId=made["secretArn"], Tags=[{"Key": "latchkey:consent", "Value": "adopt"}])
     shared = {"key": {"alias": one.detail["key"]["alias"]}, "secret": {"value": {"existing": {"secretArn": made["secretArn"]}}}}
     both = onboarding.onboard(other.detail | shared)["resources"]
 
@@ -130,6 +131,17 @@ def test_two_resources_share_a_secret_through_roles_of_their_own(onboarding: Onb
     assert both["roleArn"] != made["roleArn"]
     token = one.token(onboarding.secretsmanager.get_secret_value(SecretId=made["secretArn"])["SecretString"])
     assert [fetch(consumer.url(), consumer.header, token) for consumer in (one, other)] == [200, 200]
+
+
+@pytest.mark.parametrize("name", ["mediapackagev2", "mediaconnect-output"])
+def test_a_resource_whose_owner_has_not_consented_stays_as_it_is(onboarding: Onboarding, aws: Embedded, name: str) -> None:
+    consumer = CONSUMERS[name](aws, {})
+    before = consumer.settings()
+
+    rules = onboarding.reject(consumer.detail)
+
+    assert "its owner consents by the tag latchkey:consent = adopt on arn:aws:media" in rules["resource"]
+    assert consumer.settings() == before
 
 
 def test_the_key_of_a_source_is_imported_into_each_region_from_one_original(onboarding: Onboarding, aws: Embedded) -> None:
