@@ -15,10 +15,11 @@ class UndoOnboardingInput(Document):
 
     request: AnyOnboarding
     execution_arn: str
+    confirms: bool = False
 
 
 @step(UndoOnboardingInput)
 def lambda_handler(event: UndoOnboardingInput) -> Undone:
     """Restores the resource, removes the secret, the key and our statements as far as they are this request's alone."""
     undo = Undo(settings(), registry(), aws.kms(), aws.secretsmanager(), aws.iam(), aws.client_of)
-    return undo(desire(event.request, settings()), event.execution_arn)
+    return undo(desire(event.request, settings()), event.execution_arn, confirms=event.confirms)

@@ -20,6 +20,7 @@ SETTINGS = Settings(
     access_table="accesses",
     request_bus="requests",
     secret_prefix="latchkey/",
+    adopted_secret_prefix="MediaPackage",
     allow_http_origins=False,
     trusted_principal_patterns=(),
     allowed_origin_hosts=(),
