@@ -1,12 +1,15 @@
 """An AWS account of moto for one test: what a request may find there, and a picture of everything that is in it."""
 
+import copy
 import json
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import boto3
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from tests.functions.media_services import MediaConnect, MediaPackage, MediaPackageV2, MediaPackageVod, Simulator, serve
 from tests.functions.media_tailor import MediaTailor
 
 ACCOUNT: str = DEFAULT_ACCOUNT_ID
@@ -29,13 +32,25 @@ def client(service: str, region: str = REGION) -> Any:
 
 
 class Account:
-    """What stands in the account; `mediatailor` is our own stand-in at the wire."""
+    """What stands in the account; the media services and IAM's simulator are our own stand-ins."""
 
     def __init__(self) -> None:
         self.kms = client("kms")
         self.secretsmanager = client("secretsmanager")
         self.dynamodb = client("dynamodb")
+        self.iam = client("iam")
         self.mediatailor = MediaTailor(ACCOUNT)
+        self.mediapackage, self.mediapackage_vod = MediaPackage(), MediaPackageVod()
+        self.mediapackagev2, self.mediaconnect, self.simulator = MediaPackageV2(), MediaConnect(), Simulator()
+
+    def serve(self, client_of: Callable[[str], Any]) -> None:
+        """The functions' clients find the stand-ins."""
+        self.mediatailor.attach(client_of("mediatailor"))
+        serve(client_of("mediapackage"), self.mediapackage)
+        serve(client_of("mediapackage-vod"), self.mediapackage_vod)
+        serve(client_of("mediapackagev2"), self.mediapackagev2)
+        serve(client_of("mediaconnect"), self.mediaconnect)
+        serve(client_of("iam"), self.simulator)
 
     def build(self) -> None:
         """The registry's table as the template makes it."""
@@ -56,8 +71,9 @@ class Account:
         events.put_rule(Name="all", EventBusName=BUS, EventPattern=json.dumps({"account": [ACCOUNT]}))
         events.put_targets(Rule="all", EventBusName=BUS, Targets=[{"Id": "queue", "Arn": arn}])
 
-    def role(self, name: str, path: str = "/") -> str:
-        made = client("iam").create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=TRUST)
+    def role(self, name: str, path: str = "/", tags: dict[str, str] | None = None) -> str:
+        given = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+        made = self.iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=TRUST, Tags=given)
         arn: str = made["Role"]["Arn"]
         return arn
 
@@ -84,6 +100,13 @@ class Account:
     def value(self, secret: str) -> str:
         text: str = self.secretsmanager.get_secret_value(SecretId=secret)["SecretString"]
         return text
+
+    def add_resources(self) -> None:
+        """What sound requests name; only a source location is made where there is none."""
+        self.mediapackage.add("live-hls", f"arn:aws:mediapackage:{REGION}:{ACCOUNT}:origin_endpoints/1")
+        self.mediapackage_vod.add("films", f"arn:aws:mediapackage-vod:{REGION}:{ACCOUNT}:packaging-groups/films")
+        self.mediapackagev2.add("sports/one/hls")
+        self.mediaconnect.add("output", "studio", "zixi-push")
 
     def grant(self, key: str, name: str, secret: str) -> str:
         """A grant as MediaTailor makes it."""
@@ -117,6 +140,29 @@ class Account:
             "secrets": {secret: self._secret(secret, values) for secret in secrets},
             "table": sorted(self.dynamodb.scan(TableName=TABLE)["Items"], key=json.dumps),
             "locations": json.loads(json.dumps(self.mediatailor.locations)),
+            "resources": self.resources(),
+            "roles": {role["RoleName"]: self.role_as_it_is(role["RoleName"]) for role in self.iam.list_roles()["Roles"]},
+        }
+
+    def resources(self) -> dict[str, Any]:
+        """What the media services beside MediaTailor are set to."""
+        held = {
+            "endpoints": self.mediapackage.resources,
+            "groups": self.mediapackage_vod.resources,
+            "policies": self.mediapackagev2.policies,
+            "flows": self.mediaconnect.flows,
+        }
+        return copy.deepcopy(held)
+
+    def role_as_it_is(self, name: str) -> dict[str, Any]:
+        """A role's trust, inline policies, boundary and tags."""
+        role = self.iam.get_role(RoleName=name)["Role"]
+        inline = self.iam.list_role_policies(RoleName=name)["PolicyNames"]
+        return {
+            "trust": role["AssumeRolePolicyDocument"],
+            "policies": {one: self.iam.get_role_policy(RoleName=name, PolicyName=one)["PolicyDocument"] for one in inline},
+            "boundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+            "tags": {tag["Key"]: tag["Value"] for tag in role.get("Tags", [])},
         }
 
     def _key(self, key: str) -> dict[str, Any]:

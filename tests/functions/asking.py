@@ -5,32 +5,68 @@ from typing import Any
 
 import pytest
 
+from latchkey.desired import desire
 from latchkey.errors import InvalidRequest
+from latchkey.requests import parse_onboarding
+from latchkey.settings import settings
 from tests.functions.account import ACCOUNT, REGION
+from tests.functions.media_services import FLOW
 
 EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:onboard-access:one"
 NAME, SECRET_NAME = "sports-origin", "latchkey/mediatailor/sports-origin/token"
 HEADER, SECRET_KEY = "X-Origin-Token", "MyAccessTokenIdentifier"
+PARTNER = "111122223333"
 
 type Run = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
-def onboarding(**members: Any) -> dict[str, Any]:
-    """A sound request of the source location `sports-origin`; `resource` is merged into it, every other member replaces."""
-    resource = {
+def partner(account: str) -> dict[str, Any]:
+    """A statement as the page of an instance of Adobe Experience Platform shows it."""
+    actions = ["Decrypt", "Encrypt", "ReEncrypt*", "GenerateDataKey*", "DescribeKey", "CreateGrant"]
+    return {
+        "Sid": "Enable IAM User Permissions",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": [f"kms:{action}" for action in actions],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:PrincipalAccount": account}},
+    }
+
+
+# A resource of each system.
+RESOURCES: dict[str, dict[str, Any]] = {
+    "mediatailor": {
         "sourceLocation": NAME,
         "baseUrl": "https://origin.example.com/vod",
         "header": HEADER,
         "secretKey": SECRET_KEY,
-    }
-    resource |= members.pop("resource", {})
-    return {"requestId": "request-1", "system": "mediatailor", "resource": resource, **members}
+    },
+    "mediapackage": {"originEndpoint": "live-hls"},
+    "mediapackage-vod": {"packagingGroup": "films"},
+    "mediapackagev2": {"channelGroup": "sports", "channel": "one", "originEndpoint": "hls"},
+    "mediaconnect": {"flowArn": FLOW, "output": "studio", "algorithm": "aes256"},
+    "adobe-experience-platform": {"instanceRegion": REGION, "partnerStatements": [partner(PARTNER)]},
+}
+
+
+def onboarding(system: str = "mediatailor", **members: Any) -> dict[str, Any]:
+    """A sound request of a system's resource; `resource` is merged into it, None takes away; other members replace."""
+    resource = RESOURCES[system] | members.pop("resource", {})
+    resource = {name: value for name, value in resource.items() if value is not None}
+    return {"requestId": "request-1", "system": system, "resource": resource, **members}
+
+
+def role_name_of(system: str, **members: Any) -> str:
+    """The name of the role that the access of an `onboarding` has."""
+    role = desire(parse_onboarding(onboarding(system, **members)), settings()).role("", "")
+    assert role
+    return role.name
 
 
 def to_check(request: dict[str, Any], **members: Any) -> dict[str, Any]:
     """The input of check_request."""
-    known = {"requestId": request["requestId"], "contentHash": "c" * 64, "executionArn": EXECUTION, "system": "mediatailor"}
-    return known | {"request": request} | members
+    known = {"requestId": request["requestId"], "contentHash": "c" * 64, "executionArn": EXECUTION}
+    return known | {"system": request["system"], "request": request} | members
 
 
 def existing(secret: str, **members: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from moto.kms.models import KmsBackend
 from latchkey import aws
 from tests.functions.account import ACCOUNT, Account
 from tests.functions.asking import HEADER, NAME, SECRET_KEY, Run
-from tests.functions.test_undo_onboarding import Onboarding
+from tests.functions.carrying_out import Onboarding
 
 ACCESS = f"mediatailor/sourceLocation/{NAME}"
 GRANT = f"MediaTailor-SourceLocation-{ACCOUNT}-{NAME}"

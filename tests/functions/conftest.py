@@ -66,7 +66,7 @@ def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[
     with mock_aws():
         made = Account()
         made.build()
-        made.mediatailor.attach(aws.client_of("mediatailor"))
+        made.serve(aws.client_of)
         yield made
     _forget()
 

@@ -20,7 +20,7 @@ ENVIRONMENT = {
     "AWS_REGION": REGION,
     "CLEAN_UP_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:clean-up-grants",
     "CONFIGURE_ROLE_ARN": CONFIGURE_ROLE,
-    "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("configure_access", "create_key"),
+    "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CreateKey"),
     "READER_BOUNDARY_ARN": f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",
     "GRACE_SECONDS": "600",
     "ONBOARD_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:onboard-access",

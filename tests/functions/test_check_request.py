@@ -24,8 +24,11 @@ def sends(secret: str) -> dict[str, object]:
 def test_a_sound_request_gives_the_facts_the_machine_branches_on(run: Run) -> None:
     assert run("check_request", to_check(onboarding())) == {
         "accessId": "mediatailor/sourceLocation/sports-origin",
+        "confirms": False,
+        "changed": False,
         "needsSecret": True,
         "hasResource": True,
+        "keyArn": None,
         "secretArn": None,
     }
 

@@ -148,7 +148,8 @@ def test_an_existing_secret_goes_to_no_new_host(run: Run, account: Account, stac
 
 def record(run: Run, account: Account, secret_arn: str, **members: Any) -> None:
     """An access that was onboarded before."""
-    event = {"request": onboarding(**members), "keyArn": account.key(), "secretArn": secret_arn}
+    resources = {"keyArn": account.key(), "secretArn": secret_arn}
+    event = {"request": onboarding(**members), "resources": resources, "status": "active"}
     run("record_access", event)
 
 

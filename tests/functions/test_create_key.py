@@ -76,7 +76,7 @@ def test_creating_twice_makes_one_key_and_frees_its_lease(run: Run, account: Acc
 
 
 def test_a_second_access_shares_the_key_of_its_alias(run: Run, account: Account) -> None:
-    shared = {"key": {"alias": "alias/latchkey/sports"}}
+    shared: dict[str, Any] = {"key": {"alias": "alias/latchkey/sports"}}
     first = run("create_key", {"request": onboarding(**shared)})
 
     second = run(

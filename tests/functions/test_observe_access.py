@@ -9,8 +9,8 @@ from latchkey.registry import registry
 from latchkey.states import states
 from tests.functions.account import Account
 from tests.functions.asking import EXECUTION, Run
+from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import ACCESS, GRANT, at_call, by_token, delete_location, grants, onboarded, refuse
-from tests.functions.test_undo_onboarding import Onboarding
 
 NAME = "sports-origin"
 

@@ -16,9 +16,9 @@ from latchkey.states import states
 from tests.contract.test_schemas import validator
 from tests.functions.account import TABLE, Account, client
 from tests.functions.asking import Run
+from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import ACCESS, at_call, onboarded, refuse
 from tests.functions.test_report_outcome import caught
-from tests.functions.test_undo_onboarding import Onboarding
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:clean-up-grants:one"
 HINT = {"eventId": "e-1", "eventName": "DeleteSourceLocation", "eventTime": "2026-11-22T10:00:00Z"}

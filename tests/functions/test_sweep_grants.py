@@ -16,6 +16,7 @@ from latchkey.states import Change, states
 from latchkey.turns import TURN_SECONDS, Turns
 from tests.functions.account import ACCOUNT, ADOPT, TABLE, Account
 from tests.functions.asking import NAME, Run, existing
+from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import (
     ACCESS,
     GRANT,
@@ -29,7 +30,7 @@ from tests.functions.cleaning import (
     second_look,
 )
 from tests.functions.machine import Machine
-from tests.functions.test_undo_onboarding import VALUE, Onboarding
+from tests.functions.test_undo_onboarding import VALUE
 
 OTHER_ACCESS = "mediatailor/sourceLocation/theirs"
 FOREIGN_SECRET = "arn:aws:secretsmanager:us-east-1:444455556666:secret:theirs-abcdef"

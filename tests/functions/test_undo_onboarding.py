@@ -9,7 +9,8 @@ import pytest
 from latchkey import aws
 from latchkey.errors import NotYetEffective, TransientAwsError
 from tests.functions.account import ACCOUNT, ADOPT, ROOT, TABLE, Account
-from tests.functions.asking import EXECUTION, HEADER, NAME, SECRET_KEY, SECRET_NAME, Run, existing, onboarding, to_check
+from tests.functions.asking import HEADER, NAME, SECRET_KEY, SECRET_NAME, Run, existing
+from tests.functions.carrying_out import Onboarding, key_statements, picture, policy, references, secret_statements
 
 ALIAS = "alias/latchkey/mediatailor"
 VALUE = json.dumps({SECRET_KEY: "a" * 20})
@@ -22,110 +23,6 @@ OTHER = {"sourceLocation": "news-origin"}
 @pytest.fixture(autouse=True)
 def any_host(stack: Callable[..., None]) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="*")
-
-
-def policy(*statements: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [*statements]})
-
-
-class Onboarding:
-    """One request, carried out as far as `until`, and its undo."""
-
-    def __init__(self, run: Run, account: Account, **members: Any) -> None:
-        self.run, self.account = run, account
-        self.request = onboarding(**members)
-        # As the state machine does: an execution has its request's name.
-        self.execution = f"{EXECUTION}-{self.request['requestId']}"
-        self.key, self.secret = "", ""
-
-    def go(self, until: str = "configure_access") -> "Onboarding":
-        steps = (self.check_request, self.create_key, self.create_secret, self.attach_policies, self.configure_access)
-        for step in (*steps, self.record_access):
-            step()
-            if step.__name__ == until:
-                break
-        return self
-
-    def check_request(self) -> None:
-        digest = self.request["requestId"].ljust(64, "-")
-        self.checked = self.run("check_request", to_check(self.request, contentHash=digest, executionArn=self.execution))
-
-    def create_key(self) -> None:
-        self.key = self.run("create_key", {"request": self.request})["arn"]
-
-    def create_secret(self) -> None:
-        event = {"request": self.request, "key": {"arn": self.key, "changed": False}}
-        self.secret = self.checked["secretArn"] or self.run("create_secret", event)["arn"]
-
-    def attach_policies(self) -> None:
-        self.run("attach_policies", self._made)
-
-    def configure_access(self) -> None:
-        self.run("configure_access", self._made)
-
-    def record_access(self) -> None:
-        self.run("record_access", {"request": self.request, "keyArn": self.key, "secretArn": self.secret})
-        self.end()
-
-    def end(self) -> None:
-        """What report_outcome does with the access."""
-        self.account.dynamodb.update_item(
-            TableName=TABLE,
-            Key={"kind": {"S": "access"}, "id": {"S": self.checked["accessId"]}},
-            UpdateExpression="REMOVE running, runningSince, pending, former",
-        )
-
-    @property
-    def _made(self) -> dict[str, Any]:
-        return {"request": self.request, "key": {"arn": self.key, "changed": False}, "secretArn": self.secret}
-
-    @property
-    def undoing(self) -> dict[str, Any]:
-        return {"request": self.request, "executionArn": self.execution}
-
-    def undo(self) -> list[str]:
-        """Undoes it, and once more, which must change nothing and tell the same."""
-        undone: list[str] = self.run("undo_onboarding", self.undoing)["undone"]
-        before = picture(self.account)
-        assert self.run("undo_onboarding", self.undoing) == {"undone": undone}
-        assert picture(self.account) == before
-        return undone
-
-
-def picture(account: Account) -> dict[str, Any]:
-    """What is in the account; of a key that is being deleted only that."""
-    keys = {
-        key["KeyArn"]: account.kms.describe_key(KeyId=key["KeyArn"])["KeyMetadata"] for key in account.kms.list_keys()["Keys"]
-    }
-    policies = {arn: key_statements(account, arn) for arn, key in keys.items() if key["KeyState"] == "Enabled"}
-    secrets = {
-        secret["ARN"]: account._secret(secret["ARN"], True) for secret in account.secretsmanager.list_secrets()["SecretList"]
-    }
-    names = [alias["AliasName"] for alias in account.kms.list_aliases()["Aliases"]]
-    return {
-        "keys": {arn: key["KeyState"] for arn, key in keys.items()},
-        "policies": policies,
-        "aliases": [name for name in names if not name.startswith("alias/aws/")],
-        "secrets": secrets,
-        # An item that has no more than its key says nothing.
-        "table": sorted((item for item in account.dynamodb.scan(TableName=TABLE)["Items"] if len(item) > 2), key=json.dumps),
-        "locations": json.loads(json.dumps(account.mediatailor.locations)),
-    }
-
-
-def key_statements(account: Account, key: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(account.kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])["Statement"]
-    return found
-
-
-def secret_statements(account: Account, secret: str) -> list[dict[str, Any]]:
-    text = account.secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
-    found: list[dict[str, Any]] = json.loads(text)["Statement"] if text else []
-    return found
-
-
-def references(account: Account) -> dict[str, list[str]]:
-    return {item["id"]["S"]: item["accesses"]["SS"] for item in account.items("resource") if "accesses" in item}
 
 
 STEPS = ["create_key", "create_secret", "attach_policies", "configure_access"]

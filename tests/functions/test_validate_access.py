@@ -46,6 +46,7 @@ def test_an_access_that_works_passes_every_check(run: Run, account: Account, eve
     assert validated["resources"] == {
         "keyArn": event["keyArn"],
         "secretArn": event["secretArn"],
+        "roleArn": None,
         "resourceArn": LOCATION,
         "grantId": grant,
     }
@@ -203,10 +204,18 @@ def test_a_secret_that_is_gone_is_not_effective(run: Run, account: Account, even
         run("validate_access", event)
 
 
+@pytest.fixture
+def proven(run: Run, account: Account, event: dict[str, Any]) -> dict[str, Any]:
+    """The input of record_access after a validation."""
+    granted(account, event)
+    validated = run("validate_access", event)
+    return {"request": event["request"], "resources": validated["resources"], "status": validated["status"]}
+
+
 def test_a_valid_access_is_recorded_with_what_it_wants_and_where_its_token_goes(
-    run: Run, account: Account, event: dict[str, Any]
+    run: Run, account: Account, event: dict[str, Any], proven: dict[str, Any]
 ) -> None:
-    recorded = run("record_access", event)
+    recorded = run("record_access", proven)
 
     assert recorded == {"accessId": f"mediatailor/sourceLocation/{NAME}", "version": 1}
     [item] = account.items("access")
@@ -215,24 +224,25 @@ def test_a_valid_access_is_recorded_with_what_it_wants_and_where_its_token_goes(
         event["secretArn"],
         LOCATION,
     }
-    assert (item["status"]["S"], item["requestId"]["S"]) == ("active", "request-1")
+    assert {item[member]["S"] for member in ("status", "reached")} == {"active"}
+    assert item["requestId"]["S"] == "request-1"
     assert parse_onboarding(json.loads(item["wanted"]["S"])) == parse_onboarding(event["request"])
     hosts = {noted["id"]["S"]: noted["hosts"]["SS"] for noted in account.items("resource") if "hosts" in noted}
     assert hosts == {event["secretArn"]: ["origin.example.com"]}
 
 
-def test_recording_twice_changes_nothing(run: Run, account: Account, event: dict[str, Any]) -> None:
-    first = run("record_access", event)
+def test_recording_twice_changes_nothing(run: Run, account: Account, proven: dict[str, Any]) -> None:
+    first = run("record_access", proven)
     before = account.picture()
 
-    assert run("record_access", event) == first
+    assert run("record_access", proven) == first
     assert account.picture() == before
 
 
-def test_another_request_for_the_same_access_is_its_next_version(run: Run, account: Account, event: dict[str, Any]) -> None:
-    run("record_access", event)
+def test_another_request_for_the_same_access_is_its_next_version(run: Run, proven: dict[str, Any]) -> None:
+    run("record_access", proven)
 
-    assert run("record_access", event | {"request": onboarding(requestId="request-2")})["version"] == 2
+    assert run("record_access", proven | {"request": onboarding(requestId="request-2")})["version"] == 2
 
 
 def test_a_member_that_the_token_form_does_not_name_is_told_as_differing(

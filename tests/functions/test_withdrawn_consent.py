@@ -9,7 +9,7 @@ import pytest
 from latchkey.registry import registry
 from tests.functions.account import ADOPT, Account
 from tests.functions.asking import EXECUTION, SECRET_KEY, Run, check, existing
-from tests.functions.test_undo_onboarding import Onboarding
+from tests.functions.carrying_out import Onboarding
 
 ACCESS = "mediatailor/sourceLocation/sports-origin"
 

@@ -155,6 +155,9 @@ class Cleaning:
 
     def _treat(self, subject: Subject, first: Look, noted: Revocation) -> None:
         """One grant is removed or kept, and its owner set again if that came back meanwhile."""
+        if self.registry.are_exclusive([noted.key_arn]):  # since the first look
+            self._end_kept(noted, first, "its key serves a partner, whose grants nobody touches")
+            return
         # What takes long is read first: between the list of grants and the revocation stands one read of the owner.
         listed = self.looking.listed(subject.system)
         secrets = self.looking.secrets(subject, listed.get(subject.name))
@@ -194,8 +197,7 @@ class Cleaning:
         if decision.revoke or begun.tries > 1:
             begun = self._restore(subject, begun, first, listed)
         if not begun.revoked:
-            kept = KeptGrant(grantId=begun.grant_id, keyArn=begun.key_arn, reason=decision.reason)
-            self.revocations.end(begun, first.look_id, kept, gone=False, taken=_is_taken(begun))
+            self._end_kept(begun, first, decision.reason)
             return
         if not begun.vanished and _of_id(self.looking.grants([begun.key_arn])[1], begun.grant_id):
             raise NotYetEffective(f"{begun.grant_id} was revoked and is still listed")
@@ -238,6 +240,10 @@ class Cleaning:
         if not served and (noted.vanished or noted.revoked):
             raise NotYetEffective(f"{subject.owner.resource_arn} was set again and has no grant yet")
         return noted
+
+    def _end_kept(self, noted: Revocation, first: Look, reason: str) -> None:
+        kept = KeptGrant(grantId=noted.grant_id, keyArn=noted.key_arn, reason=reason)
+        self.revocations.end(noted, first.look_id, kept, gone=False, taken=_is_taken(noted))
 
     def _end_removed(self, noted: Revocation, first: Look, evidence: tuple[str, ...]) -> None:
         """The grant is gone: by whom, as far as it can be told, counting what other executions did meanwhile."""

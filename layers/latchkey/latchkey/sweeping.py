@@ -120,6 +120,8 @@ class Sweep:
                 if is_exclusive([access.access_id]) and self._has_changed(record):
                     yield access.access_id
                 continue
+            if record.reached == "handed-off":  # its owner has yet to say that the resource is set
+                continue
             subject = subject_of(access.access_id, self.settings.place)
             names = ownership.listed.get(record.system, {})
             is_there = names_secret(names.get(subject.name), record.secret_arn or "")

@@ -6,8 +6,8 @@ import pytest
 
 from tests.functions.account import Account
 from tests.functions.asking import Run
+from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import CleanUp, Look, first_look, onboarded, second_look
-from tests.functions.test_undo_onboarding import Onboarding
 
 
 @pytest.fixture(autouse=True)

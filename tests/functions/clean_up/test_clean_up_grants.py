@@ -10,6 +10,7 @@ from latchkey.registry import registry
 from latchkey.revocations import revocations
 from tests.functions.account import ACCOUNT, Account
 from tests.functions.asking import EXECUTION, NAME, Run, existing
+from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import (
     ACCESS,
     GRANT,
@@ -23,7 +24,6 @@ from tests.functions.cleaning import (
     onboarded,
     refuse,
 )
-from tests.functions.test_undo_onboarding import Onboarding
 
 READING = {"Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}, "Action": "secretsmanager:GetSecretValue"}
 

@@ -7,6 +7,7 @@ import pytest
 from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
 from latchkey.revocations import revocations
 from tests.functions.account import Account
+from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import (
     ACCESS,
     GRANT,
@@ -21,7 +22,6 @@ from tests.functions.cleaning import (
     puts,
     refuse,
 )
-from tests.functions.test_undo_onboarding import Onboarding
 
 
 @pytest.mark.parametrize("operation", ["ListSourceLocations", "DescribeSourceLocation"])

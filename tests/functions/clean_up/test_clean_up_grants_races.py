@@ -19,6 +19,7 @@ from latchkey.sweeping import Sweep
 from latchkey.turns import turns
 from tests.functions.account import Account
 from tests.functions.asking import NAME
+from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import (
     ACCESS,
     CleanUp,
@@ -32,7 +33,6 @@ from tests.functions.cleaning import (
     grants,
     puts,
 )
-from tests.functions.test_undo_onboarding import Onboarding
 
 
 class Machines:

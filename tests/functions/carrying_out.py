@@ -1,0 +1,118 @@
+"""A request carried out step by step, as the state machine does, its undo, and what both leave in the account."""
+
+import json
+from typing import Any
+
+from tests.functions.account import TABLE, Account
+from tests.functions.asking import EXECUTION, Run, onboarding, to_check
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [*statements]})
+
+
+class Onboarding:
+    """One request, carried out as far as `until`, and its undo."""
+
+    def __init__(self, run: Run, account: Account, **members: Any) -> None:
+        self.run, self.account = run, account
+        self.request = onboarding(**members)
+        # As the state machine does: an execution has its request's name.
+        self.execution = f"{EXECUTION}-{self.request['requestId']}"
+        self.key, self.secret, self.resource = "", "", ""
+
+    def go(self, until: str = "configure_access") -> "Onboarding":
+        steps = (self.check_request, self.create_key, self.create_secret, self.attach_policies, self.configure_access)
+        for step in (*steps, self.record_access):
+            step()
+            if step.__name__ == until:
+                break
+        return self
+
+    def check_request(self) -> None:
+        digest = self.request["requestId"].ljust(64, "-")
+        self.checked = self.run("check_request", to_check(self.request, contentHash=digest, executionArn=self.execution))
+
+    def create_key(self) -> None:
+        self.key = self.run("create_key", {"request": self.request})["arn"]
+
+    def create_secret(self) -> None:
+        self.secret = self.checked["secretArn"] or ""
+        if self.checked["needsSecret"]:
+            event = {"request": self.request, "key": {"arn": self.key, "changed": False}}
+            self.secret = self.run("create_secret", event)["arn"]
+
+    def attach_policies(self) -> None:
+        self.run("attach_policies", self._made)
+
+    def configure_access(self) -> None:
+        if self.checked["hasResource"]:
+            self.resource = self.run("configure_access", self._made)["arn"]
+
+    def record_access(self) -> None:
+        resources = {"keyArn": self.key, "secretArn": self.secret or None, "resourceArn": self.resource or None}
+        status = "active" if self.checked["hasResource"] else "handed-off"
+        self.run("record_access", {"request": self.request, "resources": resources, "status": status})
+        self.end()
+
+    def end(self) -> None:
+        """What report_outcome does with the access."""
+        self.account.dynamodb.update_item(
+            TableName=TABLE,
+            Key={"kind": {"S": "access"}, "id": {"S": self.checked["accessId"]}},
+            UpdateExpression="REMOVE running, runningSince, pending, former",
+        )
+
+    @property
+    def _made(self) -> dict[str, Any]:
+        return {"request": self.request, "key": {"arn": self.key, "changed": False}, "secretArn": self.secret or None}
+
+    @property
+    def undoing(self) -> dict[str, Any]:
+        return {"request": self.request, "executionArn": self.execution}
+
+    def undo(self) -> list[str]:
+        """Undoes it, and once more, which must change nothing and tell the same."""
+        undone: list[str] = self.run("undo_onboarding", self.undoing)["undone"]
+        before = picture(self.account)
+        assert self.run("undo_onboarding", self.undoing) == {"undone": undone}
+        assert picture(self.account) == before
+        return undone
+
+
+def picture(account: Account) -> dict[str, Any]:
+    """What is in the account; of a key that is being deleted only that."""
+    keys = {
+        key["KeyArn"]: account.kms.describe_key(KeyId=key["KeyArn"])["KeyMetadata"] for key in account.kms.list_keys()["Keys"]
+    }
+    policies = {arn: key_statements(account, arn) for arn, key in keys.items() if key["KeyState"] == "Enabled"}
+    secrets = {
+        secret["ARN"]: account._secret(secret["ARN"], True) for secret in account.secretsmanager.list_secrets()["SecretList"]
+    }
+    names = [alias["AliasName"] for alias in account.kms.list_aliases()["Aliases"]]
+    return {
+        "keys": {arn: key["KeyState"] for arn, key in keys.items()},
+        "policies": policies,
+        "aliases": [name for name in names if not name.startswith("alias/aws/")],
+        "secrets": secrets,
+        # An item that has no more than its key says nothing.
+        "table": sorted((item for item in account.dynamodb.scan(TableName=TABLE)["Items"] if len(item) > 2), key=json.dumps),
+        "locations": json.loads(json.dumps(account.mediatailor.locations)),
+        "resources": account.resources(),
+        "roles": {role["RoleName"]: account.role_as_it_is(role["RoleName"]) for role in account.iam.list_roles()["Roles"]},
+    }
+
+
+def key_statements(account: Account, key: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(account.kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])["Statement"]
+    return found
+
+
+def secret_statements(account: Account, secret: str) -> list[dict[str, Any]]:
+    text = account.secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
+    found: list[dict[str, Any]] = json.loads(text)["Statement"] if text else []
+    return found
+
+
+def references(account: Account) -> dict[str, list[str]]:
+    return {item["id"]["S"]: item["accesses"]["SS"] for item in account.items("resource") if "accesses" in item}

@@ -1,0 +1,90 @@
+"""clean_up_grants: a partner's key and its grants are not touched, whoever names them and whenever."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey.registry import registry
+from latchkey.revocations import Revocation, revocations
+from tests.functions.account import Account
+from tests.functions.asking import PARTNER, Run
+from tests.functions.carrying_out import Onboarding
+from tests.functions.cleaning import GRANT, CleanUp, Look, delete_location, grants
+
+PARTNERS = "adobe-experience-platform/instance/us-east-1"
+
+
+@pytest.fixture
+def partners(run: Run, account: Account, access: Onboarding, stack: Callable[..., None]) -> Onboarding:
+    """An access of Adobe's, on whose key lies a grant that looks like a location's orphan."""
+    stack(GRACE_SECONDS="0", ALLOWED_PARTNER_ACCOUNTS=PARTNER)
+    made = Onboarding(run, account, requestId="request-2", system="adobe-experience-platform").go("record_access")
+    account.grant(made.key, GRANT, access.secret)
+    delete_location(account)
+    return made
+
+
+def calls() -> list[str]:
+    """What is asked of KMS from now on."""
+    called: list[str] = []
+    aws.kms().meta.events.register("before-call.kms", lambda model, **_: called.append(model.name))
+    return called
+
+
+def test_a_key_that_is_named_is_not_looked_at(access: Onboarding, partners: Onboarding, look: Look) -> None:
+    first = look(partners.key, access.key)
+
+    assert {grant["keyArn"] for grant in first["grants"]} == {access.key}
+
+
+def test_both_looks_leave_the_partners_grant(
+    account: Account, access: Onboarding, partners: Onboarding, look: Look, clean_up: CleanUp
+) -> None:
+    before = account.picture()["keys"][partners.key]
+
+    cleaned = [clean_up(first) for first in (look(partners.key), look(partners.key))]
+
+    assert [len(one["removed"]) for one in cleaned] == [1, 0]
+    assert grants(account, access.key) == []
+    assert account.picture()["keys"][partners.key] == before
+
+
+@pytest.mark.parametrize("when", ["before the second look", "after it was noted"])
+def test_a_grant_on_a_key_that_has_become_a_partners_is_kept(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, when: str
+) -> None:
+    [grant] = grants(account, access.key)
+    delete_location(account)
+    first = look()
+    if when == "after it was noted":
+        note(first)
+    registry().refer(access.key, PARTNERS)
+
+    cleaned = clean_up(first)
+
+    assert cleaned["removed"] == []
+    assert [(kept["grantId"], kept["reason"]) for kept in cleaned["kept"]] == [
+        (grant, "its key serves a partner, whose grants nobody touches")
+    ]
+    assert grants(account, access.key) == [grant]
+    assert clean_up(first) == cleaned
+
+
+def note(first: dict[str, Any]) -> None:
+    """A try that crashed has noted what it was about to revoke."""
+    [found] = first["grants"]
+    noted = Revocation(first["accessId"], found["grantId"], found["keyArn"], found["reason"])
+    revocations().note(noted, first["lookId"], datetime.fromisoformat(first["at"]))
+
+
+def test_an_access_of_a_partner_has_no_grants_of_ours(run: Run, account: Account, partners: Onboarding) -> None:
+    before, called = account.picture(), calls()
+
+    first = run("clean_up_grants", {"accessId": PARTNERS, "keys": [partners.key]})
+
+    assert (first["grants"], first["orphaned"], first["deprived"], first["settled"]) == ([], False, False, [])
+    assert called == []
+    assert account.picture() == before

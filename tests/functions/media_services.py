@@ -1,0 +1,210 @@
+"""MediaPackage, MediaConnect and IAM's simulator, which moto lacks or has in part: answers a client's calls by operation."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from botocore import xform_name
+from botocore.model import OperationModel
+from botocore.validate import ParamValidator
+from moto.core import DEFAULT_ACCOUNT_ID
+
+type Settings = dict[str, Any]
+
+ACCOUNT: str = DEFAULT_ACCOUNT_ID
+FLOW = f"arn:aws:mediaconnect:us-east-1:{ACCOUNT}:flow:1-23aBC45dEF67hiJ8-12AbC34DE5fG:studio"
+MADE = datetime(2026, 11, 22, 8, tzinfo=UTC)
+
+
+class RefusedError(Exception):
+    """A service's answer that is none."""
+
+    def __init__(self, code: str, status: int) -> None:
+        self.code, self.status = code, status
+
+
+def serve(client: Any, service: object) -> None:
+    """A method of the service answers the operation of its name, in the form of botocore's model; all others are moto's."""
+
+    def keep(params: Settings, context: Settings, **_: Any) -> None:
+        context["asked"] = params
+
+    def answer(model: OperationModel, context: Settings, **_: Any) -> tuple[Any, Settings] | None:
+        operation: Callable[..., Settings] | None = getattr(service, xform_name(model.name), None)
+        if operation is None:
+            return None
+        try:
+            given = operation(**context["asked"])
+        except RefusedError as error:
+            told = {"Error": {"Code": error.code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": error.status}}
+            return SimpleNamespace(status_code=error.status), told
+        assert model.output_shape
+        problems = ParamValidator().validate(given, model.output_shape)
+        assert not problems.has_errors(), problems.generate_report()
+        return SimpleNamespace(status_code=200), given | {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+    name = client.meta.service_model.service_id.hyphenize()
+    client.meta.events.register(f"before-parameter-build.{name}", keep)
+    # After the test that notes every call, which this one ends.
+    client.meta.events.register_last(f"before-call.{name}", answer)
+
+
+class _CdnAuthorized:
+    """Resources of MediaPackage v1 by their ids. An update replaces all but what only creation sets."""
+
+    kept: frozenset[str]
+
+    def __init__(self) -> None:
+        self.resources: dict[str, Settings] = {}
+        self.updates: list[Settings] = []
+        self.unready = 0
+
+    def add(self, name: str, arn: str, **members: Any) -> None:
+        self.resources[name] = {"Id": name, "Arn": arn, **members}
+
+    def _describe(self, name: str) -> Settings:
+        if name not in self.resources:
+            raise RefusedError("NotFoundException", 404)
+        return self.resources[name]
+
+    def _update(self, name: str, members: Settings) -> Settings:
+        present = self._describe(name)
+        if self.unready:
+            self.unready -= 1
+            raise RefusedError("UnprocessableEntityException", 422)
+        self.updates.append({"Id": name, **members})
+        self.resources[name] = {key: value for key, value in present.items() if key in self.kept} | members
+        return self.resources[name]
+
+
+class MediaPackage(_CdnAuthorized):
+    """Live origin endpoints."""
+
+    kept = frozenset(["Id", "Arn", "ChannelId", "CreatedAt", "Url", "Tags"])
+
+    def describe_origin_endpoint(self, Id: str) -> Settings:
+        return self._describe(Id)
+
+    def update_origin_endpoint(self, Id: str, **members: Any) -> Settings:
+        return self._update(Id, members)
+
+
+class MediaPackageVod(_CdnAuthorized):
+    """Packaging groups, of which an update takes the authorization alone."""
+
+    kept = frozenset(["Id", "Arn", "ApproximateAssetCount", "CreatedAt", "DomainName", "EgressAccessLogs", "Tags"])
+
+    def describe_packaging_group(self, Id: str) -> Settings:
+        return self._describe(Id)
+
+    def update_packaging_group(self, Id: str, **members: Any) -> Settings:
+        return self._update(Id, members)
+
+
+class MediaPackageV2:
+    """Origin endpoints by their three names; `policies` hold what PutOriginEndpointPolicy took."""
+
+    def __init__(self) -> None:
+        self.endpoints: dict[str, Settings] = {}
+        self.policies: dict[str, Settings] = {}
+
+    def add(self, name: str, **policy: Any) -> None:
+        names = dict(zip(("ChannelGroupName", "ChannelName", "OriginEndpointName"), name.split("/"), strict=True))
+        group, channel, endpoint = name.split("/")
+        arn = f"channelGroup/{group}/channel/{channel}/originEndpoint/{endpoint}"
+        settings = {"ContainerType": "TS", "Segment": {}, "CreatedAt": MADE, "ModifiedAt": MADE}
+        self.endpoints[name] = names | settings | {"Arn": f"arn:aws:mediapackagev2:us-east-1:{ACCOUNT}:{arn}"}
+        if policy:
+            self.policies[name] = names | policy
+
+    def get_origin_endpoint(self, **names: str) -> Settings:
+        return self._of(self.endpoints, names)
+
+    def get_origin_endpoint_policy(self, **names: str) -> Settings:
+        return self._of(self.policies, names)
+
+    def put_origin_endpoint_policy(self, **members: Any) -> Settings:
+        names = self.get_origin_endpoint(**members)
+        name = _joined(names)
+        self.policies[name] = members
+        return {}
+
+    def delete_origin_endpoint_policy(self, **names: str) -> Settings:
+        del self.policies[_joined(names)]
+        return {}
+
+    def _of(self, held: dict[str, Settings], names: Settings) -> Settings:
+        if _joined(names) not in held:
+            raise RefusedError("ResourceNotFoundException", 404)
+        return held[_joined(names)]
+
+
+def _joined(names: Settings) -> str:
+    return "/".join(names[member] for member in ("ChannelGroupName", "ChannelName", "OriginEndpointName"))
+
+
+class MediaConnect:
+    """One flow; an update keeps what it leaves out."""
+
+    def __init__(self) -> None:
+        self.flows: dict[str, Settings] = {}
+        self.updates: list[Settings] = []
+
+    def add(self, kind: str, name: str, protocol: str | None = None, **members: Any) -> str:
+        """A source, output or entitlement of the flow."""
+        arn = FLOW.replace(":flow:", f":{kind}:")
+        part = {"Name": name, f"{kind.capitalize()}Arn": arn, **members}
+        part |= {"Transport": {"Protocol": protocol}} if protocol else {}
+        part |= {"Subscribers": [ACCOUNT]} if kind == "entitlement" else {}
+        flow = self.flows.setdefault(FLOW, self._flow())
+        flow["Source"] = part if kind == "source" else flow["Source"]
+        flow[f"{kind.capitalize()}s"].append(part)
+        return arn
+
+    def describe_flow(self, FlowArn: str) -> Settings:
+        if FlowArn not in self.flows:
+            raise RefusedError("NotFoundException", 404)
+        return {"Flow": self.flows[FlowArn]}
+
+    def update_flow_source(self, **members: Any) -> Settings:
+        return self._update("Source", members)
+
+    def update_flow_output(self, **members: Any) -> Settings:
+        return self._update("Output", members)
+
+    def update_flow_entitlement(self, **members: Any) -> Settings:
+        return self._update("Entitlement", members)
+
+    def _update(self, kind: str, members: Settings) -> Settings:
+        self.updates.append(members)
+        parts = self.flows[members["FlowArn"]][f"{kind}s"]
+        part = next(part for part in parts if part[f"{kind}Arn"] == members[f"{kind}Arn"])
+        part |= {name: value for name, value in members.items() if name not in ("FlowArn", f"{kind}Arn")}
+        return {"FlowArn": members["FlowArn"], kind: part}
+
+    def _flow(self) -> Settings:
+        source = {"Name": "camera", "SourceArn": FLOW.replace(":flow:", ":source:")}
+        lists: Settings = {"Entitlements": [], "Outputs": [], "Sources": []}
+        described = {"AvailabilityZone": "us-east-1a", "FlowArn": FLOW, "Name": "studio", "Status": "STANDBY"}
+        return described | {"Source": source} | lists
+
+
+class Simulator:
+    """IAM's simulator of identity policies: all is allowed but what is named here. `asked` are its questions."""
+
+    def __init__(self) -> None:
+        self.refused: set[str] = set()
+        self.denied: set[str] = set()
+        self.beyond_boundary: set[str] = set()
+        self.asked: list[Settings] = []
+
+    def simulate_principal_policy(self, **asked: Any) -> Settings:
+        self.asked.append(asked)
+        return {"EvaluationResults": [self._result(action) for action in asked["ActionNames"]], "IsTruncated": False}
+
+    def _result(self, action: str) -> Settings:
+        bounded = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": action not in self.beyond_boundary}}
+        refused = action in self.refused | self.beyond_boundary
+        decision = "explicitDeny" if action in self.denied else "implicitDeny" if refused else "allowed"
+        return {"EvalActionName": action, "EvalDecision": decision} | bounded

@@ -1,0 +1,215 @@
+"""attach_policies: the role of a service that assumes one is made, mended and finished, and nobody else's is touched."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey.errors import Conflict, TransientAwsError
+from latchkey.roles import POLICY_NAME
+from tests.functions.account import ACCOUNT, OURS, REGION, Account
+from tests.functions.asking import PARTNER, Run, onboarding
+from tests.functions.cleaning import at_call, crash
+from tests.functions.invoking import ENVIRONMENT
+
+BOUNDARY = ENVIRONMENT["READER_BOUNDARY_ARN"]
+ACCESS = "mediapackage/originEndpoint/live-hls"
+FOREIGN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+SYSTEMS = ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"]
+
+
+@pytest.fixture
+def event(account: Account) -> dict[str, Any]:
+    """The input for an access of MediaPackage, all but its role made."""
+    return to_attach(account, "mediapackage")
+
+
+def to_attach(account: Account, system: str) -> dict[str, Any]:
+    key = account.key()
+    secret = account.secret(f"latchkey/{system}/token", "{}", OURS, key=key)
+    return {"request": onboarding(system), "key": {"arn": key, "changed": False}, "secretArn": secret}
+
+
+def the_role(account: Account) -> tuple[str, dict[str, Any]]:
+    """The one role there is, and how it is."""
+    [name] = [role["RoleName"] for role in account.iam.list_roles()["Roles"]]
+    return name, account.role_as_it_is(name)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_service_alone_may_assume_a_bounded_role_that_reads_one_secret(run: Run, account: Account, system: str) -> None:
+    event = to_attach(account, system)
+
+    assert run("attach_policies", event)["changed"] is True
+
+    name, role = the_role(account)
+    service = "mediapackage" if system == "mediapackage-vod" else system
+    [trust] = role["trust"]["Statement"]
+    assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    assert list(role["policies"]) == [POLICY_NAME]
+    reading, decrypting, *_ = role["policies"][POLICY_NAME]["Statement"]
+    assert (reading["Resource"], decrypting["Resource"]) == (event["secretArn"], event["key"]["arn"])
+    assert decrypting["Action"] == "kms:Decrypt"
+    assert decrypting["Condition"]["StringEquals"] == {
+        "kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com",
+        "kms:EncryptionContext:SecretARN": event["secretArn"],
+    }
+    assert role["boundary"] == BOUNDARY
+    assert role["tags"]["latchkey:managed-by"] == "latchkey"
+    assert role["tags"]["latchkey:request"] == "request-1"
+    assert role["tags"]["latchkey:access"].startswith(f"{system}/")
+    assert name.startswith(f"latchkey-{REGION}-{system}-")
+    assert (len(name) <= 64, name != "MediaConnectAccessRole") == (True, True)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_attaching_twice_makes_one_role(run: Run, account: Account, system: str) -> None:
+    event = to_attach(account, system)
+    first = run("attach_policies", event)
+    before = account.picture()
+
+    assert run("attach_policies", event) == first, "a retry tells what its request made"
+    assert run("attach_policies", event | {"request": onboarding(system, requestId="request-2")}) == first | {"changed": False}
+    assert account.picture() == before
+
+
+def test_each_access_has_a_role_of_its_own(run: Run, account: Account, event: dict[str, Any]) -> None:
+    run("attach_policies", event)
+    run("attach_policies", event | {"request": onboarding("mediapackage", resource={"originEndpoint": "live-dash"})})
+
+    assert len(account.iam.list_roles()["Roles"]) == 2
+
+
+def _trust_another(account: Account, name: str) -> None:
+    account.iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(TRUST))
+
+
+def _widen(account: Account, name: str) -> None:
+    account.iam.put_role_policy(RoleName=name, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(FOREIGN))
+
+
+def _lose_policy(account: Account, name: str) -> None:
+    account.iam.delete_role_policy(RoleName=name, PolicyName=POLICY_NAME)
+
+
+def _lose_boundary(account: Account, name: str) -> None:
+    account.iam.delete_role_permissions_boundary(RoleName=name)
+
+
+@pytest.mark.parametrize("act", [_trust_another, _widen, _lose_policy, _lose_boundary])
+def test_a_role_that_differs_is_mended(
+    run: Run, account: Account, event: dict[str, Any], act: Callable[[Account, str], None]
+) -> None:
+    run("attach_policies", event)
+    name, before = the_role(account)
+    act(account, name)
+    assert the_role(account) != (name, before)
+
+    again = event | {"request": onboarding("mediapackage", requestId="request-2")}
+
+    assert run("attach_policies", again)["changed"] is True
+    assert the_role(account) == (name, before)
+    assert run("attach_policies", again)["changed"] is False
+
+
+def test_a_role_follows_its_access_to_another_secret(run: Run, account: Account, event: dict[str, Any]) -> None:
+    run("attach_policies", event)
+    other = account.secret("latchkey/another", "{}", OURS, key=event["key"]["arn"])
+
+    assert run("attach_policies", event | {"secretArn": other})["changed"] is True
+
+    _, role = the_role(account)
+    assert other in json.dumps(role["policies"])
+    assert event["secretArn"] not in json.dumps(role["policies"])
+
+
+def test_an_inline_policy_of_somebody_else_stays(run: Run, account: Account, event: dict[str, Any]) -> None:
+    run("attach_policies", event)
+    name, before = the_role(account)
+    account.iam.put_role_policy(RoleName=name, PolicyName="Theirs", PolicyDocument=json.dumps(FOREIGN))
+    _widen(account, name)
+
+    run("attach_policies", event)
+
+    assert the_role(account)[1]["policies"] == {**before["policies"], "Theirs": FOREIGN}
+
+
+@pytest.mark.parametrize("tags", [{}, OURS | {"latchkey:access": "mediapackage/originEndpoint/another"}])
+def test_a_role_of_another_access_is_a_conflict_and_stays(
+    run: Run, account: Account, event: dict[str, Any], tags: dict[str, str]
+) -> None:
+    run("attach_policies", event)
+    name, _ = the_role(account)
+    account.iam.untag_role(RoleName=name, TagKeys=["latchkey:access", "latchkey:managed-by"])
+    account.iam.tag_role(RoleName=name, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    _trust_another(account, name)
+    before = account.picture()
+
+    with pytest.raises(Conflict, match="has been made for another access since the request was checked"):
+        run("attach_policies", event)
+
+    assert account.picture() == before
+
+
+@pytest.mark.parametrize(
+    ("operation", "when"), [("CreateRole", "after-call"), ("PutRolePolicy", "before-call"), ("PutRolePolicy", "after-call")]
+)
+def test_a_role_that_a_crashed_try_began_is_finished(
+    run: Run, account: Account, event: dict[str, Any], operation: str, when: str
+) -> None:
+    at_call("iam", operation, crash, when=when)
+    with pytest.raises(TransientAwsError):
+        run("attach_policies", event)
+
+    assert run("attach_policies", event)["changed"] is True
+
+    _, role = the_role(account)
+    assert list(role["policies"]) == [POLICY_NAME]
+    assert (role["boundary"], role["tags"]["latchkey:access"]) == (BOUNDARY, ACCESS)
+
+
+def test_a_role_that_another_run_has_just_made_is_looked_at_again(run: Run, account: Account, event: dict[str, Any]) -> None:
+    run("attach_policies", event)
+    name, before = the_role(account)
+    _lose_policy(account, name)
+    account.iam.delete_role(RoleName=name)
+    tags = [{"Key": key, "Value": value} for key, value in before["tags"].items()]
+    made = {"RoleName": name, "AssumeRolePolicyDocument": json.dumps(before["trust"]), "Tags": tags}
+    at_call("iam", "CreateRole", lambda: account.iam.create_role(**made))
+
+    with pytest.raises(TransientAwsError, match="has just been made"):
+        run("attach_policies", event)
+
+    assert run("attach_policies", event)["changed"] is True
+    assert the_role(account) == (name, before)
+
+
+def test_key_and_secret_say_nothing_of_a_service_that_assumes_a_role(run: Run, account: Account, event: dict[str, Any]) -> None:
+    before = account.picture()
+
+    run("attach_policies", event)
+
+    after = account.picture()
+    assert {part for part in before if after[part] != before[part]} == {"roles"}
+
+
+def test_the_key_of_a_partner_admits_the_accounts_and_no_role_is_made(run: Run, account: Account) -> None:
+    key = account.key()
+    request = onboarding("adobe-experience-platform")
+    event = {"request": request, "key": {"arn": key, "changed": True}, "secretArn": None}
+
+    assert run("attach_policies", event) == {"arn": key, "changed": True, "created": None}
+    before = account.picture()
+
+    assert run("attach_policies", event)["changed"] is False
+    assert account.picture() == before
+    assert account.iam.list_roles()["Roles"] == []
+    statements = json.loads(before["keys"][key]["policy"])["Statement"]
+    admitted = [s["Principal"]["AWS"] for s in statements if s["Sid"].startswith("LatchkeyPartner")]
+    assert admitted == [[f"arn:aws:iam::{PARTNER}:root"]]

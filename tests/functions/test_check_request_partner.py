@@ -1,0 +1,233 @@
+"""check_request: a key for Adobe Experience Platform goes to named accounts alone, serves one instance, and can be made."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.functions.account import ACCOUNT, ADOPT, REGION, Account
+from tests.functions.asking import EXECUTION, PARTNER, Run, check, onboarding, partner, refusal, to_check
+from tests.functions.carrying_out import Onboarding
+from tests.functions.invoking import ENVIRONMENT
+
+ADOBE = "adobe-experience-platform"
+ACCESS = f"{ADOBE}/instance/{REGION}"
+ALIAS = f"alias/latchkey/{ADOBE}/{REGION}"
+OTHER_PARTNER = "444455556666"
+CREATING = ["kms:CreateKey", "kms:TagResource", "kms:CreateAlias", "kms:DescribeKey", "kms:EnableKeyRotation"]
+
+
+@pytest.fixture(autouse=True)
+def allowed(stack: Callable[..., None]) -> None:
+    stack(ALLOWED_PARTNER_ACCOUNTS=PARTNER, ALLOWED_ORIGIN_HOSTS="*")
+
+
+def adobe(**members: Any) -> dict[str, Any]:
+    return to_check(onboarding(ADOBE, **members))
+
+
+def test_a_sound_request_needs_a_key_alone_and_twice_changes_nothing(run: Run, account: Account) -> None:
+    checked = run("check_request", adobe())
+    before = account.picture()
+
+    assert checked == {
+        "accessId": ACCESS,
+        "confirms": False,
+        "changed": False,
+        "needsSecret": False,
+        "hasResource": False,
+        "keyArn": None,
+        "secretArn": None,
+    }
+    assert run("check_request", adobe()) == checked
+    after = account.picture()
+    assert {part for part in before if after[part] != before[part]} <= {"table"}
+    assert account.items("resource") == []
+
+
+def test_an_account_that_the_stack_does_not_list_is_refused(run: Run) -> None:
+    statements = [partner(OTHER_PARTNER), partner(PARTNER)]
+
+    assert check(run, system=ADOBE, resource={"partnerStatements": statements}) == {
+        "resource.partnerStatements.0.Principal.AWS": (
+            "is of an account that the stack's parameter AllowedPartnerAccounts does not list"
+        )
+    }
+
+
+def test_an_instance_elsewhere_is_refused(run: Run) -> None:
+    assert check(run, system=ADOBE, resource={"instanceRegion": "eu-west-1"}) == {
+        "resource.instanceRegion": f"must be this stack's Region, {REGION}, in which the key is made"
+    }
+
+
+@pytest.mark.parametrize("action", CREATING)
+def test_a_key_that_could_not_be_made_whole_is_refused_before_it_is_begun(run: Run, account: Account, action: str) -> None:
+    account.simulator.refused = {action}
+    role = ENVIRONMENT["CREATE_KEY_ROLE_ARN"]
+
+    assert check(run, system=ADOBE) == {"key": f"cannot be made: the policies of {role} do not allow {action}"}
+
+
+def test_the_role_that_makes_keys_is_asked_for_with_the_tags_it_sets(run: Run, account: Account) -> None:
+    run("check_request", adobe())
+
+    contexts = [
+        (asked["PolicySourceArn"], {entry["ContextKeyName"]: entry["ContextKeyValues"] for entry in asked["ContextEntries"]})
+        for asked in account.simulator.asked
+    ]
+    role = ENVIRONMENT["CREATE_KEY_ROLE_ARN"]
+    assert contexts == [
+        (role, {"aws:RequestTag/latchkey:managed-by": ["latchkey"]}),
+        (role, {"aws:ResourceTag/latchkey:managed-by": ["latchkey"]}),
+    ]
+
+
+def test_a_key_that_is_there_need_not_be_made(run: Run, account: Account) -> None:
+    account.key(alias=ALIAS)
+    account.simulator.refused = set(CREATING)
+
+    assert run("check_request", adobe())["accessId"] == ACCESS
+
+
+@pytest.mark.parametrize("member", ["users", "administrators"])
+def test_a_principal_of_another_account_has_no_place_beside_the_partners(
+    run: Run, stack: Callable[..., None], member: str
+) -> None:
+    stack(TRUSTED_PRINCIPAL_PATTERNS=f"arn:aws:iam::{PARTNER}:role/*")
+
+    told = check(run, system=ADOBE, key={member: [f"arn:aws:iam::{PARTNER}:role/Reader"]})
+
+    assert told == {f"key.{member}.0": f"must be of account {ACCOUNT}"}
+
+
+@pytest.mark.parametrize("by", ["denied", "beyond_boundary"])
+def test_a_user_whose_own_policies_forbid_the_use_is_refused(run: Run, account: Account, by: str) -> None:
+    user = account.role("Users", "/media/")
+    setattr(account.simulator, by, {"kms:GenerateDataKey"})
+
+    told = check(run, system=ADOBE, key={"users": [user]})
+
+    # Both questions are answered alike, and no creation asks for this action.
+    assert told == {"key.users.0": "may not use the key by its own policies: kms:GenerateDataKey denied"}
+
+
+def test_a_user_whose_own_policies_say_nothing_is_admitted_by_the_key(run: Run, account: Account) -> None:
+    user = account.role("Users", "/media/")
+    account.simulator.refused = {"kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"}
+
+    assert run("check_request", adobe(key={"users": [user]}))["accessId"] == ACCESS
+
+
+def test_a_secret_and_managers_have_no_place(run: Run) -> None:
+    assert check(run, system=ADOBE, secret={"value": {"generate": {}}}) == {
+        "detail": f"must leave out secret: {ADOBE} reads none"
+    }
+    told = check(run, system=ADOBE, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Management"])
+    assert told == {"detail": f"must leave out managementRoles: whoever configures {ADOBE} needs nothing of key and secret"}
+
+
+def shared(run: Run, account: Account, **members: Any) -> Onboarding:
+    """An access of MediaTailor under the alias that the instance asks for."""
+    return Onboarding(run, account, key={"alias": ALIAS}, **members).go("record_access")
+
+
+def test_a_key_that_serves_others_never_becomes_a_partners(run: Run, account: Account) -> None:
+    shared(run, account)
+
+    assert refusal(run, "check_request", adobe(requestId="request-2")) == {
+        "key.alias": f"serves mediatailor/sourceLocation/sports-origin, and a key of {ADOBE} serves nothing else"
+    }
+
+
+def test_a_key_with_grants_never_becomes_a_partners(run: Run, account: Account) -> None:
+    key = account.key(tags=ADOPT)
+    account.grant(key, "theirs", "a secret")
+
+    assert check(run, system=ADOBE, key={"arn": key}) == {"key.arn": f"has 1 grants, and a key of {ADOBE} serves nothing else"}
+
+
+def handed_off(run: Run, account: Account, **members: Any) -> Onboarding:
+    """An access of Adobe's as its request leaves it."""
+    return Onboarding(run, account, system=ADOBE, **members).go("record_access")
+
+
+@pytest.mark.parametrize("by", ["alias", "arn"])
+def test_the_key_of_a_partner_serves_no_other_access(run: Run, account: Account, by: str) -> None:
+    access = handed_off(run, account)
+    key = {"alias": ALIAS} if by == "alias" else {"arn": access.key}
+    before = account.picture()
+
+    told = check(run, requestId="request-2", key=key)
+
+    assert told == {f"key.{by}": f"serves {ACCESS} and nothing else: choose another alias"}
+    after = account.picture()
+    assert {part for part in before if after[part] != before[part]} == {"table"}
+
+
+def test_a_second_instance_does_not_get_the_key_of_the_first(run: Run, account: Account) -> None:
+    handed_off(run, account)
+
+    told = check(run, system=ADOBE, requestId="request-2", resource={"instance": "second"}, key={"alias": ALIAS})
+
+    assert told == {"key.alias": f"serves {ACCESS} and nothing else: choose another alias"}
+
+
+@pytest.mark.parametrize("by", ["alias", "arn"])
+def test_an_instance_keeps_the_key_it_has(run: Run, account: Account, by: str) -> None:
+    access = handed_off(run, account)
+    key = {"alias": "alias/another"} if by == "alias" else {"arn": account.key(tags=ADOPT)}
+
+    told = check(run, system=ADOBE, requestId="request-2", key=key)
+
+    assert told == {f"key.{by}": f"is another key than {access.key}, which {ACCESS} has and keeps"}
+
+
+def test_an_instance_may_ask_again_for_the_key_it_has_whatever_grants_its_partner_made(run: Run, account: Account) -> None:
+    access = handed_off(run, account)
+    account.grant(access.key, "of Adobe", "a secret")
+
+    assert run("check_request", adobe(requestId="request-2"))["accessId"] == ACCESS
+
+
+@pytest.mark.parametrize("change", ["wildcard", "other action", "no condition", "other condition", "twice"])
+def test_a_statement_that_is_not_as_adobe_shows_it_is_refused(run: Run, change: str) -> None:
+    statement = partner(PARTNER)
+    statements = {
+        "wildcard": [statement | {"Principal": {"AWS": "*"}}],
+        "other action": [statement | {"Action": [*statement["Action"], "kms:PutKeyPolicy"]}],
+        "no condition": [{name: value for name, value in statement.items() if name != "Condition"}],
+        "other condition": [statement | {"Condition": {"StringEquals": {"aws:PrincipalAccount": OTHER_PARTNER}}}],
+        "twice": [statement, statement],
+    }[change]
+
+    told = check(run, system=ADOBE, resource={"partnerStatements": statements})
+
+    assert told
+    assert all(place.startswith("resource.partnerStatements") for place in told)
+    assert OTHER_PARTNER not in json.dumps(told)
+
+
+def test_a_confirmation_tells_what_is_recorded_and_asks_nothing_again(run: Run, account: Account) -> None:
+    access = handed_off(run, account)
+    account.simulator.refused = set(CREATING)
+    event = adobe(requestId="request-2", key={"alias": "alias/another"}) | {"confirms": True, "executionArn": f"{EXECUTION}-2"}
+    checked = run("check_request", event)
+
+    assert checked == {
+        "accessId": ACCESS,
+        "confirms": True,
+        "changed": True,
+        "needsSecret": False,
+        "hasResource": False,
+        "keyArn": access.key,
+        "secretArn": None,
+    }
+    assert run("check_request", event) == checked
+
+
+def test_a_confirmation_of_nothing_is_refused(run: Run) -> None:
+    assert refusal(run, "check_request", adobe() | {"confirms": True}) == {
+        "accessId": "nothing is recorded of this access: onboard it first"
+    }

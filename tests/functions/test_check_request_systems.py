@@ -1,0 +1,173 @@
+"""check_request: what speaks against an access of MediaPackage or MediaConnect, whose resources must be there and fit."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.functions.account import ACCOUNT, OURS, REGION, Account
+from tests.functions.asking import Run, check, existing, onboarding, refusal, role_name_of, to_check
+from tests.functions.media_services import FLOW
+
+NOT_THERE = "does not exist, and Latchkey makes none: make it first, or set configure to false"
+V2 = "sports/one/hls"
+V2_ARN = f"arn:aws:mediapackagev2:{REGION}:{ACCOUNT}:channelGroup/sports/channel/one/originEndpoint/hls"
+ANYBODY = {"Effect": "Allow", "Principal": "*", "Action": "mediapackagev2:GetObject", "Resource": V2_ARN}
+BY_ROLE = ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"]
+SRT = {"algorithm": None, "keyType": "srt-password"}
+
+
+@pytest.fixture
+def resources(account: Account) -> None:
+    """What the requests name."""
+    account.add_resources()
+
+
+@pytest.mark.usefixtures("resources")
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_a_resource_that_is_there_passes_and_once_more_changes_nothing(run: Run, account: Account, system: str) -> None:
+    checked = run("check_request", to_check(onboarding(system)))
+    before = account.picture()
+
+    assert (checked["needsSecret"], checked["hasResource"], checked["secretArn"]) == (True, True, None)
+    assert run("check_request", to_check(onboarding(system))) == checked
+    after = account.picture()
+    assert {part for part in before if after[part] != before[part]} <= {"table"}
+
+
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_a_resource_that_is_not_there_is_not_made(run: Run, system: str) -> None:
+    assert check(run, system=system) == {"resource": NOT_THERE}
+
+
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_a_resource_that_its_owner_configures_is_not_looked_at(run: Run, system: str) -> None:
+    checked = run("check_request", to_check(onboarding(system, resource={"configure": False})))
+
+    assert (checked["needsSecret"], checked["hasResource"]) == (True, False)
+
+
+def test_a_policy_that_is_not_there_yet_is_no_missing_endpoint(run: Run, account: Account) -> None:
+    account.mediapackagev2.add(V2)
+
+    assert run("check_request", to_check(onboarding("mediapackagev2")))["hasResource"] is True
+
+
+@pytest.mark.parametrize("statement", [ANYBODY, ANYBODY | {"Principal": {"AWS": "*"}, "Sid": "Players"}])
+def test_an_endpoint_that_is_open_to_everyone_is_refused(run: Run, account: Account, statement: dict[str, Any]) -> None:
+    account.mediapackagev2.add(V2, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+    rule = "its policy admits everyone without the header, so that it would protect nothing: narrow"
+    assert check(run, system="mediapackagev2") == {"resource": f"{rule} {statement.get('Sid', 'statement 0')}"}
+
+
+def test_an_endpoint_that_admits_a_cdn_by_name_may_be_gated(run: Run, account: Account) -> None:
+    named = ANYBODY | {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/Cdn"}}
+    account.mediapackagev2.add(V2, Policy=json.dumps({"Version": "2012-10-17", "Statement": [named]}))
+
+    assert run("check_request", to_check(onboarding("mediapackagev2")))["hasResource"] is True
+
+
+@pytest.mark.usefixtures("resources")
+@pytest.mark.parametrize(("former", "latter"), [(ACCOUNT, "444455556666"), (REGION, "eu-west-1")], ids=["account", "Region"])
+def test_a_flow_of_another_account_or_region_is_refused_without_a_look(run: Run, former: str, latter: str) -> None:
+    assert check(run, system="mediaconnect", resource={"flowArn": FLOW.replace(former, latter)}) == {
+        "resource.flowArn": f"must be a flow of account {ACCOUNT} in {REGION}"
+    }
+
+
+@pytest.mark.usefixtures("resources")
+@pytest.mark.parametrize("resource", [{"output": "another"}, {"output": None, "source": "studio"}])
+def test_a_part_that_the_flow_does_not_have_is_not_made(run: Run, resource: dict[str, Any]) -> None:
+    assert check(run, system="mediaconnect", resource=resource) == {"resource": NOT_THERE}
+
+
+@pytest.mark.parametrize(
+    ("kind", "protocol", "key", "needed"),
+    [
+        ("output", "srt-listener", {}, "encrypts with static-key only what speaks zixi"),
+        ("output", "rtp", {}, "encrypts with static-key only what speaks zixi"),
+        ("source", "zixi-pull", SRT, "encrypts with srt-password only what speaks srt"),
+        ("source", "rtp-fec", SRT, "encrypts with srt-password only what speaks srt"),
+    ],
+)
+def test_a_protocol_that_does_not_take_the_kind_of_key_is_refused(
+    run: Run, account: Account, kind: str, protocol: str, key: dict[str, Any], needed: str
+) -> None:
+    account.mediaconnect.add(kind, "studio", protocol)
+
+    told = check(run, system="mediaconnect", resource={"output": None, kind: "studio", **key})
+
+    assert told == {"resource": f"it speaks {protocol}, and MediaConnect {needed}"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "protocol", "key"),
+    [
+        ("output", "zixi-pull", {}),
+        ("source", "srt-caller", SRT),
+        ("output", "srt-listener", SRT),
+        ("entitlement", None, {}),
+    ],
+)
+def test_a_protocol_that_takes_the_kind_of_key_passes(
+    run: Run, account: Account, kind: str, protocol: str | None, key: dict[str, Any]
+) -> None:
+    account.mediaconnect.add(kind, "studio", protocol)
+    request = onboarding("mediaconnect", resource={"output": None, kind: "studio", **key})
+
+    assert run("check_request", to_check(request))["hasResource"] is True
+
+
+@pytest.mark.usefixtures("resources")
+@pytest.mark.parametrize("tags", [{}, OURS | {"latchkey:access": "mediapackage/originEndpoint/another"}])
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_a_role_that_has_the_name_and_is_not_of_this_access_is_refused(
+    run: Run, account: Account, system: str, tags: dict[str, str]
+) -> None:
+    taken = account.role(role_name_of(system), tags=tags)
+
+    assert check(run, system=system) == {
+        "resource": f"{taken}, the role of this access, exists and is not Latchkey's: remove it"
+    }
+
+
+@pytest.mark.usefixtures("resources")
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_roles_that_configure_the_resource_have_no_place_where_the_policies_need_not_know_them(run: Run, system: str) -> None:
+    told = check(run, system=system, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Management"])
+
+    [(place, rule)] = told.items()
+    assert place == "detail"
+    assert rule == f"must leave out managementRoles: whoever configures {system} needs nothing of key and secret"
+
+
+@pytest.mark.usefixtures("resources")
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_a_secret_of_another_account_or_region_is_refused(run: Run, system: str) -> None:
+    for region, account in ((REGION, "444455556666"), ("eu-west-1", ACCOUNT)):
+        secret = f"arn:aws:secretsmanager:{region}:{account}:secret:theirs-AbCdEf"
+        request = onboarding(system, requestId=f"request-{region}", secret=existing(secret))
+
+        assert refusal(run, "check_request", to_check(request)) == {
+            "secret.value.existing.secretArn": f"must be a secret of account {ACCOUNT} in {REGION}"
+        }
+
+
+@pytest.mark.usefixtures("resources")
+def test_a_resource_that_is_encrypted_gets_a_new_key_only_if_asked(
+    run: Run, account: Account, stack: Callable[..., None]
+) -> None:
+    theirs = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:theirs-AbCdEf"
+    [part] = account.mediaconnect.flows[FLOW]["Outputs"]
+    part["Encryption"] = {
+        "KeyType": "static-key",
+        "Algorithm": "aes256",
+        "RoleArn": "arn:aws:iam::1:role/r",
+        "SecretArn": theirs,
+    }
+
+    assert list(check(run, system="mediaconnect")) == ["secret.replacesToken"]
+    asked = onboarding("mediaconnect", requestId="request-2", secret={"replacesToken": True})
+    assert run("check_request", to_check(asked))["hasResource"] is True

@@ -1,0 +1,218 @@
+"""configure_access: resources of MediaPackage and MediaConnect read the secret through the role and keep all else."""
+
+import copy
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey.errors import Conflict, LatchkeyError, NotYetEffective
+from tests.functions.account import ACCOUNT, OURS, REGION, Account, client
+from tests.functions.asking import Run, onboarding, role_name_of
+from tests.functions.cleaning import at_call, refuse
+from tests.functions.media_services import FLOW
+
+V2 = "sports/one/hls"
+V2_ARN = f"arn:aws:mediapackagev2:{REGION}:{ACCOUNT}:channelGroup/sports/channel/one/originEndpoint/hls"
+ENDPOINT = f"arn:aws:mediapackage:{REGION}:{ACCOUNT}:origin_endpoints/1"
+SRT = {"algorithm": None, "keyType": "srt-password"}
+# Every setting of an origin endpoint that an update takes.
+SETTINGS: dict[str, Any] = {
+    "CmafPackage": {"SegmentPrefix": "cmaf"},
+    "DashPackage": {"ManifestWindowSeconds": 60},
+    "Description": "the evening's match",
+    "HlsPackage": {"PlaylistWindowSeconds": 60, "UseAudioRenditionGroup": True},
+    "ManifestName": "index",
+    "MssPackage": {"SegmentDurationSeconds": 2},
+    "Origination": "ALLOW",
+    "StartoverWindowSeconds": 86400,
+    "TimeDelaySeconds": 10,
+    "Whitelist": ["198.51.100.0/24"],
+}
+NAMED = {
+    "Sid": "Cdn",
+    "Effect": "Allow",
+    "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/Cdn"},
+    "Action": "mediapackagev2:GetObject",
+    "Resource": V2_ARN,
+}
+
+
+def to_configure(account: Account, system: str, **members: Any) -> dict[str, Any]:
+    """The input, with the role that attach_policies makes."""
+    key = account.key()
+    secret = account.secret(f"latchkey/{system}/token", "{}", OURS, key=key)
+    account.role(role_name_of(system, **members))
+    return {"request": onboarding(system, **members), "key": {"arn": key, "changed": False}, "secretArn": secret}
+
+
+def role_of(system: str, **members: Any) -> str:
+    return f"arn:aws:iam::{ACCOUNT}:role/{role_name_of(system, **members)}"
+
+
+def roles_are_old() -> None:
+    """They were made long ago, as IAM tells it."""
+
+    def tell(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["Role"]["CreateDate"] = datetime(2020, 1, 1, tzinfo=UTC)
+
+    aws.iam().meta.events.register_first("after-call.iam.GetRole", tell)
+
+
+def configure_twice(run: Run, account: Account, event: dict[str, Any]) -> dict[str, Any]:
+    """The answer; a second run finds all done."""
+    first = run("configure_access", event)
+    before = account.picture()
+    assert run("configure_access", event) == first | {"changed": False}
+    assert account.picture() == before
+    assert first["changed"] is True
+    return first
+
+
+def test_an_origin_endpoint_keeps_every_other_setting(run: Run, account: Account) -> None:
+    account.mediapackage.add("live-hls", ENDPOINT, ChannelId="one", Url="https://x", Tags={"owner": "somebody"}, **SETTINGS)
+    event = to_configure(account, "mediapackage")
+
+    assert configure_twice(run, account, event)["arn"] == ENDPOINT
+
+    authorization = {"CdnIdentifierSecret": event["secretArn"], "SecretsRoleArn": role_of("mediapackage")}
+    assert account.mediapackage.updates == [{"Id": "live-hls", "Authorization": authorization, **SETTINGS}]
+    assert account.mediapackage.resources["live-hls"] == {
+        "Id": "live-hls",
+        "Arn": ENDPOINT,
+        "ChannelId": "one",
+        "Url": "https://x",
+        "Tags": {"owner": "somebody"},
+        "Authorization": authorization,
+        **SETTINGS,
+    }
+
+
+def test_every_setting_that_an_update_takes_is_kept() -> None:
+    """What an endpoint may lose is what botocore's model of the update has."""
+    taken = client("mediapackage").meta.service_model.operation_model("UpdateOriginEndpoint").input_shape.members
+
+    assert set(SETTINGS) == set(taken) - {"Id", "Authorization"}
+
+
+def test_an_origin_endpoint_without_other_settings_is_sent_none(run: Run, account: Account) -> None:
+    account.mediapackage.add("live-hls", ENDPOINT)
+
+    configure_twice(run, account, to_configure(account, "mediapackage"))
+
+    assert [set(update) for update in account.mediapackage.updates] == [{"Id", "Authorization"}]
+
+
+def test_a_packaging_group_is_sent_its_authorization(run: Run, account: Account) -> None:
+    arn = f"arn:aws:mediapackage-vod:{REGION}:{ACCOUNT}:packaging-groups/films"
+    account.mediapackage_vod.add("films", arn, EgressAccessLogs={"LogGroupName": "logs"})
+    event = to_configure(account, "mediapackage-vod")
+
+    assert configure_twice(run, account, event)["arn"] == arn
+
+    authorization = {"CdnIdentifierSecret": event["secretArn"], "SecretsRoleArn": role_of("mediapackage-vod")}
+    group = account.mediapackage_vod.resources["films"]
+    assert (group["Authorization"], group["EgressAccessLogs"]) == (authorization, {"LogGroupName": "logs"})
+
+
+@pytest.mark.parametrize("present", [[], [NAMED], [NAMED, NAMED | {"Sid": "Second"}, {**NAMED, "Effect": "Deny"}]])
+def test_an_endpoint_policy_keeps_its_statements_beside_the_gate(
+    run: Run, account: Account, present: list[dict[str, Any]]
+) -> None:
+    policy = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": present})} if present else {}
+    account.mediapackagev2.add(V2, **policy)
+    event = to_configure(account, "mediapackagev2")
+
+    assert configure_twice(run, account, event)["arn"] == V2_ARN
+
+    held = account.mediapackagev2.policies[V2]
+    [*kept, gate] = json.loads(held["Policy"])["Statement"]
+    assert kept == present
+    assert gate == {
+        "Sid": "LatchkeyCdnAuthorization",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "mediapackagev2:GetObject",
+        "Resource": V2_ARN,
+        "Condition": {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "true"}},
+    }
+    assert held["CdnAuthConfiguration"] == {
+        "CdnIdentifierSecretArns": [event["secretArn"]],
+        "SecretsRoleArn": role_of("mediapackagev2"),
+    }
+
+
+def test_an_endpoint_whose_gate_was_taken_away_gets_it_again(run: Run, account: Account) -> None:
+    account.mediapackagev2.add(V2)
+    event = to_configure(account, "mediapackagev2")
+    run("configure_access", event)
+    before = copy.deepcopy(account.mediapackagev2.policies)
+    account.mediapackagev2.policies[V2]["Policy"] = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+    assert run("configure_access", event)["changed"] is True
+    assert account.mediapackagev2.policies == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "protocol", "member"),
+    [("source", "zixi-push", "Decryption"), ("output", "zixi-pull", "Encryption"), ("entitlement", None, "Encryption")],
+)
+def test_a_part_of_a_flow_is_sent_its_key_and_nothing_else(
+    run: Run, account: Account, kind: str, protocol: str | None, member: str
+) -> None:
+    arn = account.mediaconnect.add(kind, "studio", protocol, Description="as it was")
+    account.mediaconnect.add(kind, "another", protocol)
+    resource = {"output": None, kind: "studio"}
+    event = to_configure(account, "mediaconnect", resource=resource)
+
+    assert configure_twice(run, account, event)["arn"] == arn
+
+    role = role_of("mediaconnect", resource=resource)
+    encryption = {"KeyType": "static-key", "Algorithm": "aes256", "SecretArn": event["secretArn"], "RoleArn": role}
+    assert account.mediaconnect.updates == [{"FlowArn": FLOW, f"{kind.capitalize()}Arn": arn, member: encryption}]
+
+
+def test_an_srt_password_has_no_algorithm(run: Run, account: Account) -> None:
+    account.mediaconnect.add("output", "studio", "srt-listener")
+
+    configure_twice(run, account, to_configure(account, "mediaconnect", resource=SRT))
+
+    [update] = account.mediaconnect.updates
+    assert (update["Encryption"]["KeyType"], "Algorithm" in update["Encryption"]) == ("srt-password", False)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "system", "code", "status"),
+    [
+        ("mediapackage", "UpdateOriginEndpoint", "mediapackage", "UnprocessableEntityException", 422),
+        ("mediapackage-vod", "UpdatePackagingGroup", "mediapackage-vod", "UnprocessableEntityException", 422),
+        ("mediapackagev2", "PutOriginEndpointPolicy", "mediapackagev2", "ValidationException", 400),
+        ("mediaconnect", "UpdateFlowOutput", "mediaconnect", "BadRequestException", 400),
+        ("mediaconnect", "UpdateFlowOutput", "mediaconnect", "ForbiddenException", 403),
+    ],
+)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_role_that_a_service_cannot_use_is_waited_for_while_it_is_new(
+    run: Run, account: Account, service: str, operation: str, system: str, code: str, status: int, is_new: bool
+) -> None:
+    account.add_resources()
+    event = to_configure(account, system)
+    if not is_new:
+        roles_are_old()
+    at_call(service, operation, refuse(operation, code, status))
+
+    with pytest.raises(LatchkeyError) as caught:
+        run("configure_access", event)
+
+    assert (type(caught.value) is NotYetEffective) is is_new
+    assert run("configure_access", event)["changed"] is True
+
+
+@pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
+def test_a_resource_that_went_meanwhile_is_a_conflict(run: Run, account: Account, system: str) -> None:
+    event = to_configure(account, system)
+
+    with pytest.raises(Conflict, match="has gone since the request was checked"):
+        run("configure_access", event)

@@ -1,0 +1,179 @@
+"""What an owner sets with a template or by hand: all else is made and proven, handed off, and confirmed when it is set."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey.errors import AccessNotEffective, LatchkeyError
+from tests.functions.account import ACCOUNT, Account
+from tests.functions.asking import NAME, PARTNER, Run, role_name_of, to_check
+from tests.functions.carrying_out import Onboarding, picture
+from tests.functions.media_services import FLOW
+
+SYSTEMS = ["mediatailor", "mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect", "adobe-experience-platform"]
+# Those whose resource an API can look at.
+CONFIGURABLE = SYSTEMS[:-1]
+OF_THE_RESOURCE = {"resource is configured", "service raises no alert", "grant is there"}
+DELAYS = {"mediapackage": 600, "mediapackage-vod": 600, "mediapackagev2": 300}
+
+
+@pytest.fixture(autouse=True)
+def allowed(account: Account, stack: Callable[..., None]) -> None:
+    stack(ALLOWED_PARTNER_ACCOUNTS=PARTNER, ALLOWED_ORIGIN_HOSTS="*")
+    account.add_resources()
+
+
+def made(run: Run, account: Account, system: str, **members: Any) -> Onboarding:
+    """All but the resource's settings."""
+    return Onboarding(run, account, system=system, resource={"configure": False}, **members).go("configure_access")
+
+
+def to_validate(access: Onboarding, **members: Any) -> dict[str, Any]:
+    return {"request": access.request, "keyArn": access.key, "secretArn": access.secret or None, **members}
+
+
+def hand_off(run: Run, account: Account, system: str) -> tuple[Onboarding, dict[str, Any]]:
+    """An access whose owner has not set the resource, and what the owner was told."""
+    access = made(run, account, system)
+    told = run("validate_access", to_validate(access))
+    access.record_access()
+    return access, told["handoff"]
+
+
+def set_as_told(account: Account, access: Onboarding, handoff: dict[str, Any]) -> None:
+    """The owner does what the piece of a template says."""
+    [[properties]] = [[piece["Properties"]] for piece in (handoff["cloudFormation"] or {"": {"Properties": {}}}).values()]
+    system = access.request["system"]
+    if system == "mediatailor":
+        account.mediatailor.add(NAME, properties["AccessConfiguration"])
+        account.grant(access.key, f"MediaTailor-SourceLocation-{ACCOUNT}-{NAME}", access.secret)
+    elif system == "mediapackage":
+        account.mediapackage.resources["live-hls"]["Authorization"] = properties["Authorization"]
+    elif system == "mediapackage-vod":
+        account.mediapackage_vod.resources["films"]["Authorization"] = properties["Authorization"]
+    elif system == "mediapackagev2":
+        policy = {"Policy": json.dumps(properties["Policy"]), "CdnAuthConfiguration": properties["CdnAuthConfiguration"]}
+        account.mediapackagev2.add("sports/one/hls", **policy)
+    elif system == "mediaconnect":
+        account.mediaconnect.flows[FLOW]["Outputs"][0]["Encryption"] = properties["Encryption"]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_all_but_the_resource_is_proven_and_the_owner_is_told_the_rest(run: Run, account: Account, system: str) -> None:
+    access = made(run, account, system)
+    before = account.picture()
+
+    told = run("validate_access", to_validate(access))
+
+    assert (told["detailType"], told["status"], told["effectDelaySeconds"]) == (
+        "Access Handed Off",
+        "handed-off",
+        DELAYS.get(system),
+    )
+    names = {check["name"] for check in told["checks"]}
+    assert {"key is enabled", "key policy admits the roles"} <= names
+    assert not names & OF_THE_RESOURCE
+    assert [check["name"] for check in told["checks"] if not check["passed"]] == []
+    values = json.dumps(told["handoff"]["values"])
+    assert (access.secret or access.key) in values
+    if told["resources"]["roleArn"]:
+        assert told["resources"]["roleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{role_name_of(system)}"
+        assert told["resources"]["roleArn"] in values
+    assert told["handoff"]["steps"]
+    assert run("validate_access", to_validate(access)) == told
+    assert account.picture() == before
+
+
+@pytest.mark.parametrize("system", [system for system in SYSTEMS if system != "adobe-experience-platform"])
+def test_the_owner_is_not_told_the_token(run: Run, account: Account, system: str) -> None:
+    access = made(run, account, system)
+    value = account.value(access.secret)
+    token = next(iter(json.loads(value).values())) if value.startswith("{") else value
+
+    assert token not in json.dumps(run("validate_access", to_validate(access)))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_handed_off_access_is_recorded_as_such_and_twice_is_once(run: Run, account: Account, system: str) -> None:
+    access, _ = hand_off(run, account, system)
+    [item] = account.items("access")
+    assert {item[member]["S"] for member in ("status", "reached")} == {"handed-off"}
+    assert item["keyArn"]["S"] == access.key
+    assert ("secretArn" in item) is bool(access.secret)
+    before = account.picture()
+
+    resources = {"keyArn": access.key, "secretArn": access.secret or None}
+    run("record_access", {"request": access.request, "resources": resources, "status": "handed-off"})
+
+    assert account.picture() == before
+
+
+@pytest.mark.parametrize("system", CONFIGURABLE)
+def test_what_is_confirmed_too_early_fails_and_takes_nothing_back(run: Run, account: Account, system: str) -> None:
+    access, _ = hand_off(run, account, system)
+    confirmation = confirmed(run, access)
+    before = picture(account)
+
+    with pytest.raises(LatchkeyError) as caught:
+        run("validate_access", to_validate(confirmation, confirms=True))
+
+    failed = {check["check"] for check in json.loads(str(caught.value))["failed"]}
+    assert type(caught.value) is AccessNotEffective
+    assert "resource is configured" in failed
+    assert failed <= OF_THE_RESOURCE
+    assert confirmation.undo() == []
+    assert picture(account) == before
+
+
+def confirmed(run: Run, access: Onboarding) -> Onboarding:
+    """The request that a confirmation becomes, checked."""
+    members = {name: value for name, value in access.request.items() if name != "requestId"}
+    again = Onboarding(run, access.account, requestId="request-2", **members)
+    event = to_check(again.request, executionArn=again.execution, confirms=True)
+    again.checked = run("check_request", event)
+    assert run("check_request", event) == again.checked
+    again.key, again.secret = again.checked["keyArn"], again.checked["secretArn"] or ""
+    return again
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_what_is_set_as_told_is_confirmed_and_active(run: Run, account: Account, system: str) -> None:
+    access, handoff = hand_off(run, account, system)
+    set_as_told(account, access, handoff)
+
+    confirmation = confirmed(run, access)
+    assert (confirmation.checked["changed"], confirmation.key, confirmation.secret) == (True, access.key, access.secret)
+    told = run("validate_access", to_validate(confirmation, confirms=True))
+
+    assert (told["detailType"], told["status"], told["handoff"]) == ("Access Onboarded", "active", None)
+    assert (OF_THE_RESOURCE & {check["name"] for check in told["checks"]} != set()) is (system in CONFIGURABLE)
+    event = {"request": confirmation.request, "resources": told["resources"], "status": told["status"]}
+    assert run("record_access", event) == run("record_access", event)
+    [item] = account.items("access")
+    assert {item[member]["S"] for member in ("status", "reached")} == {"active"}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_an_access_that_was_confirmed_stays_active_when_it_is_asked_for_again(run: Run, account: Account, system: str) -> None:
+    access, handoff = hand_off(run, account, system)
+    set_as_told(account, access, handoff)
+    confirmation = confirmed(run, access)
+    told = run("validate_access", to_validate(confirmation, confirms=True))
+    run("record_access", {"request": confirmation.request, "resources": told["resources"], "status": told["status"]})
+    confirmation.end()
+
+    again = made(run, account, system, requestId="request-3")
+
+    assert run("validate_access", to_validate(again))["status"] == "active"
+    again.end()
+    assert confirmed(run, again).checked["changed"] is False
+
+
+def test_the_flaws_of_what_was_made_are_found_before_anything_is_handed_off(run: Run, account: Account) -> None:
+    access = made(run, account, "mediapackage")
+    account.iam.delete_role_policy(RoleName=role_name_of("mediapackage"), PolicyName="ReadOneSecret")
+
+    with pytest.raises(AccessNotEffective, match="role reads this secret and nothing else"):
+        run("validate_access", to_validate(access))

@@ -1,0 +1,166 @@
+"""observe_access: what is true of an access that a role reads, that was handed off, or that is a partner's."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey.registry import registry
+from tests.functions.account import ACCOUNT, ROOT, Account
+from tests.functions.asking import PARTNER, Run, role_name_of
+from tests.functions.carrying_out import Onboarding
+
+ADOBE = "adobe-experience-platform"
+WHOLE = {"Sid": "Whole", "Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+ROLE = "mediapackage"
+
+
+@pytest.fixture(autouse=True)
+def there(account: Account, stack: Callable[..., None]) -> None:
+    stack(ALLOWED_PARTNER_ACCOUNTS=PARTNER, ALLOWED_ORIGIN_HOSTS="*")
+    account.add_resources()
+
+
+def observe(run: Run, access: Onboarding) -> tuple[str | None, list[str]]:
+    """The status and the lost checks; observing changes nothing."""
+    account, event = access.account, {"accessId": access.checked["accessId"]}
+    before = account.picture()
+    told = run("observe_access", event)
+    assert run("observe_access", event) == told
+    assert account.picture() == before
+    return told["status"], [check["name"] for check in told["lost"]]
+
+
+def recorded(run: Run, account: Account, system: str, *, configure: bool = True) -> Onboarding:
+    resource = {} if configure else {"configure": False}
+    return Onboarding(run, account, system=system, resource=resource).go("record_access")
+
+
+def _delete_role(account: Account, name: str) -> None:
+    account.iam.delete_role_policy(RoleName=name, PolicyName="ReadOneSecret")
+    account.iam.delete_role(RoleName=name)
+
+
+def _trust_another(account: Account, name: str) -> None:
+    account.iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(TRUST))
+
+
+def _refuse_decrypting(account: Account, _name: str) -> None:
+    account.simulator.refused = {"kms:Decrypt"}
+
+
+def _deny_reading(account: Account, _name: str) -> None:
+    account.simulator.denied = {"secretsmanager:GetSecretValue"}
+
+
+@pytest.mark.parametrize(
+    ("act", "lost"),
+    [
+        (_delete_role, ["role exists"]),
+        (_trust_another, ["role trusts the service"]),
+        (_refuse_decrypting, ["role may read the secret"]),
+        (_deny_reading, ["role may read the secret"]),
+    ],
+)
+@pytest.mark.parametrize("configure", [True, False])
+def test_an_access_is_revoked_when_its_role_cannot_read(
+    run: Run, account: Account, configure: bool, act: Callable[[Account, str], None], lost: list[str]
+) -> None:
+    access = recorded(run, account, ROLE, configure=configure)
+    assert observe(run, access) == ("active" if configure else "handed-off", [])
+
+    act(account, role_name_of(ROLE))
+
+    assert observe(run, access) == ("revoked", lost)
+
+
+def test_what_the_role_may_is_asked_as_its_service_asks(run: Run, account: Account) -> None:
+    access = recorded(run, account, ROLE)
+    account.simulator.asked.clear()
+
+    observe(run, access)
+
+    asked = {
+        (action, *question["ResourceArns"]): {e["ContextKeyName"]: e["ContextKeyValues"] for e in question["ContextEntries"]}
+        for question in account.simulator.asked
+        for action in question["ActionNames"]
+    }
+    assert {question["PolicySourceArn"] for question in account.simulator.asked} == {
+        f"arn:aws:iam::{ACCOUNT}:role/{role_name_of(ROLE)}"
+    }
+    assert ("secretsmanager:GetSecretValue", access.secret) in asked
+    assert asked["kms:Decrypt", access.key] == {
+        "kms:ViaService": ["secretsmanager.us-east-1.amazonaws.com"],
+        "kms:EncryptionContext:SecretARN": [access.secret],
+    }
+
+
+@pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
+def test_a_resource_that_is_gone_is_told_so_unless_it_is_its_owners_to_make(run: Run, account: Account, system: str) -> None:
+    active = recorded(run, account, system)
+    assert observe(run, active) == ("active", [])
+
+    for held in (account.mediapackage.resources, account.mediapackage_vod.resources, account.mediaconnect.flows):
+        held.clear()
+    account.mediapackagev2.endpoints.clear()
+
+    assert observe(run, active) == ("gone", ["resource is configured"])
+    handed_off = Onboarding(run, account, requestId="request-2", system=system, resource={"configure": False})
+    assert observe(run, handed_off.go("record_access")) == ("handed-off", [])
+
+
+def test_a_resource_that_reads_another_secret_is_detached(run: Run, account: Account) -> None:
+    access = recorded(run, account, ROLE)
+    account.mediapackage.resources["live-hls"]["Authorization"]["CdnIdentifierSecret"] = account.secret("theirs/token", "{}")
+
+    assert observe(run, access) == ("detached", ["resource is configured"])
+
+
+def _disable(account: Account, key: str) -> None:
+    account.kms.disable_key(KeyId=key.rpartition("/")[2])
+
+
+def _schedule(account: Account, key: str) -> None:
+    account.kms.schedule_key_deletion(KeyId=key.rpartition("/")[2])
+
+
+def _strip(account: Account, key: str) -> None:
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [WHOLE]})
+    account.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("act", "lost"),
+    [(_disable, "key is enabled"), (_schedule, "key is enabled"), (_strip, "key policy admits the roles")],
+)
+@pytest.mark.parametrize("status", ["handed-off", "active"])
+def test_a_partner_loses_the_access_with_its_key(
+    run: Run, account: Account, status: Any, act: Callable[[Account, str], None], lost: str
+) -> None:
+    access = recorded(run, account, ADOBE)
+    if status == "active":
+        resources = {"keyArn": access.key}
+        run("record_access", {"request": access.request | {"requestId": "request-2"}, "resources": resources, "status": status})
+    assert observe(run, access) == (status, [])
+
+    act(account, access.key)
+
+    assert observe(run, access) == ("revoked", [lost])
+    assert run("observe_access", {"accessId": access.checked["accessId"]})["unsettled"] is False
+
+
+def test_a_key_that_is_enabled_again_brings_the_partners_access_back_as_what_it_was(run: Run, account: Account) -> None:
+    access = recorded(run, account, ADOBE)
+    _disable(account, access.key)
+    observe(run, access)
+    account.kms.enable_key(KeyId=access.key.rpartition("/")[2])
+
+    assert observe(run, access) == ("handed-off", [])
+    record = registry().access(access.checked["accessId"])
+    assert record
+    assert record.reached == "handed-off"

@@ -1,0 +1,137 @@
+"""sweep_grants: accesses whose services make no grants, that wait for their owner, or whose key is a partner's."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey.registry import registry
+from latchkey.states import Change, states
+from tests.functions.account import Account
+from tests.functions.asking import PARTNER, Run
+from tests.functions.carrying_out import Onboarding
+from tests.functions.cleaning import ACCESS, GRANT, delete_location, grants, onboarded
+from tests.functions.machine import Machine
+
+ADOBE = "adobe-experience-platform"
+PARTNERS = f"{ADOBE}/instance/us-east-1"
+
+
+@pytest.fixture(autouse=True)
+def there(account: Account, stack: Callable[..., None]) -> None:
+    stack(GRACE_SECONDS="0", ALLOWED_PARTNER_ACCOUNTS=PARTNER, ALLOWED_ORIGIN_HOSTS="*")
+    account.add_resources()
+
+
+@pytest.fixture
+def machine(account: Account) -> Machine:
+    Machine("end-request")
+    return Machine("clean-up-grants")
+
+
+def sweep(run: Run, event_id: str) -> dict[str, Any]:
+    """One sweep, and the same event once more, which starts and changes nothing."""
+    told = run("sweep_grants", {"id": event_id})
+    assert run("sweep_grants", {"id": event_id}) == told
+    return told
+
+
+def looked_at(run: Run, event_id: str) -> set[str]:
+    """The keys whose grants a sweep lists."""
+    keys: set[str] = set()
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        keys.add(params["KeyId"])
+
+    events = aws.kms().meta.events
+    events.register("before-parameter-build.kms.ListGrants", note)
+    sweep(run, event_id)
+    events.unregister("before-parameter-build.kms.ListGrants", note)
+    return keys
+
+
+@pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
+@pytest.mark.parametrize("configure", [True, False])
+def test_an_access_of_a_service_without_grants_needs_no_clean_up(
+    run: Run, account: Account, machine: Machine, system: str, configure: bool
+) -> None:
+    Onboarding(run, account, system=system, resource={} if configure else {"configure": False}).go("record_access")
+
+    told = sweep(run, "event-1")
+
+    assert (told["accesses"], told["cleaning"], told["ending"], told["unreadable"]) == (1, [], [], 0)
+    assert machine() == {}
+
+
+def test_a_location_that_its_owner_has_not_made_yet_needs_no_clean_up(run: Run, account: Account, machine: Machine) -> None:
+    Onboarding(run, account, resource={"configure": False}).go("record_access")
+    assert sweep(run, "event-1")["cleaning"] == []
+
+    account.mediatailor.add("sports-origin")
+    assert sweep(run, "event-2")["cleaning"] == []
+    assert machine() == {}
+
+
+def test_the_orphan_of_a_handed_off_location_is_cleaned_up(run: Run, account: Account, machine: Machine) -> None:
+    access = Onboarding(run, account, resource={"configure": False}).go("record_access")
+    account.grant(access.key, GRANT, access.secret)
+
+    assert sweep(run, "event-1")["cleaning"] == [ACCESS]
+    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key]}]
+
+
+def test_the_grants_on_a_partners_key_are_not_even_listed(run: Run, account: Account, machine: Machine) -> None:
+    partners = Onboarding(run, account, system=ADOBE).go("record_access")
+    ours = onboarded(run, account, requestId="request-2")
+    account.grant(partners.key, GRANT, ours.secret)
+    delete_location(account)
+
+    assert looked_at(run, "event-1") == {ours.key}
+    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [ours.key]}]
+    assert len(grants(account, partners.key)) == 1
+
+
+def _disable(account: Account, key: str) -> None:
+    account.kms.disable_key(KeyId=key.rpartition("/")[2])
+
+
+def _schedule(account: Account, key: str) -> None:
+    account.kms.schedule_key_deletion(KeyId=key.rpartition("/")[2])
+
+
+@pytest.mark.parametrize("act", [_disable, _schedule])
+def test_a_partners_key_that_is_off_is_told_once_though_no_event_came(
+    run: Run, account: Account, machine: Machine, act: Callable[[Account, str], None]
+) -> None:
+    access = Onboarding(run, account, system=ADOBE).go("record_access")
+    assert sweep(run, "event-1")["cleaning"] == []
+
+    act(account, access.key)
+    before = account.picture()
+    assert sweep(run, "event-2")["cleaning"] == [PARTNERS]
+    assert [*machine().values()] == [{"accessId": PARTNERS, "keys": []}]
+    assert account.picture()["keys"] == before["keys"]
+
+    record(account, "revoked")
+    assert sweep(run, "event-3")["cleaning"] == []
+
+
+def record(account: Account, status: Any) -> None:
+    """The clean-up's report tells the state."""
+    found = registry().access(PARTNERS)
+    assert found
+    change = Change(kind="Access Revoked", detail="{}", executionArn="execution", at=datetime.now(UTC))
+    states().record(found, status, [], change)
+    states().note_told(PARTNERS, change)
+
+
+def test_a_partners_key_that_is_on_again_is_told_as_well(run: Run, account: Account, machine: Machine) -> None:
+    access = Onboarding(run, account, system=ADOBE).go("record_access")
+    _disable(account, access.key)
+    record(account, "revoked")
+    account.kms.enable_key(KeyId=access.key.rpartition("/")[2])
+
+    assert sweep(run, "event-1")["cleaning"] == [PARTNERS]
+    assert len(machine()) == 1

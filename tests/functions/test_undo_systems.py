@@ -1,0 +1,185 @@
+"""undo_onboarding: role, resource and key of the systems beside MediaTailor are gone or as they were, and twice is once."""
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from latchkey.errors import Conflict, TransientAwsError
+from tests.functions.account import ADOPT, OURS, Account
+from tests.functions.asking import PARTNER, Run, existing, role_name_of
+from tests.functions.carrying_out import Onboarding, picture, references
+from tests.functions.cleaning import at_call, crash
+from tests.functions.media_services import FLOW
+
+BY_ROLE = ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"]
+ADOBE = "adobe-experience-platform"
+STEPS = ["create_key", "create_secret", "attach_policies", "configure_access"]
+ENCRYPTED = {"KeyType": "static-key", "Algorithm": "aes128", "RoleArn": "arn:former:role", "SecretArn": "arn:former:secret"}
+REPLACING = {"value": {"generate": {}}, "replacesToken": True}
+
+
+@pytest.fixture(autouse=True)
+def there(account: Account, stack: Callable[..., None]) -> None:
+    """Every resource, one of them encrypted by somebody else."""
+    stack(ALLOWED_PARTNER_ACCOUNTS=PARTNER, ALLOWED_ORIGIN_HOSTS="*")
+    account.add_resources()
+    account.mediaconnect.flows[FLOW]["Outputs"][0]["Encryption"] = ENCRYPTED
+    account.mediapackage.resources["live-hls"] |= {"HlsPackage": {"PlaylistWindowSeconds": 60}, "Tags": {"owner": "somebody"}}
+    policy = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": []})}
+    account.mediapackagev2.add("sports/one/hls", **policy)
+
+
+def request(system: str, **members: Any) -> dict[str, Any]:
+    return {"system": system, "secret": REPLACING, **members}
+
+
+@pytest.mark.parametrize("until", STEPS)
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_everything_the_request_made_goes_and_the_resource_is_as_it_was(
+    run: Run, account: Account, system: str, until: str
+) -> None:
+    before = account.resources()
+    failed = Onboarding(run, account, **request(system)).go(until)
+
+    undone = failed.undo()
+
+    after = picture(account)
+    assert after["keys"] == {failed.key: "PendingDeletion"}
+    assert (after["aliases"], after["secrets"], after["roles"]) == ([], {}, {})
+    assert after["resources"] == before
+    at = STEPS.index(until)
+    assert len(undone) == 1 + (at >= 1) + (at >= 2) + (at >= 3)
+    assert (f"role/{role_name_of(system)} is deleted" in " ".join(undone)) is (at >= 2)
+    assert references(account) == {}
+
+
+def test_an_endpoint_that_had_no_policy_has_none_again(run: Run, account: Account) -> None:
+    account.mediapackagev2.policies.clear()
+
+    Onboarding(run, account, **request("mediapackagev2")).go().undo()
+
+    assert account.mediapackagev2.policies == {}
+
+
+def test_encryption_that_cannot_be_taken_away_is_told_and_the_rest_waits_for_its_owner(run: Run, account: Account) -> None:
+    del account.mediaconnect.flows[FLOW]["Outputs"][0]["Encryption"]
+    failed = Onboarding(run, account, **request("mediaconnect")).go()
+    before = picture(account)
+
+    for _ in range(2):
+        with pytest.raises(Conflict, match="no call of MediaConnect takes encryption away: remove the output"):
+            run("undo_onboarding", failed.undoing)
+    after = picture(account)
+    assert {part for part in before if after[part] != before[part]} <= {"table"}
+
+    account.mediaconnect.flows[FLOW]["Outputs"].clear()
+    failed.undo()
+    assert (picture(account)["roles"], picture(account)["secrets"]) == ({}, {})
+
+
+@pytest.mark.parametrize("system", BY_ROLE)
+def test_an_active_access_whose_next_request_fails_is_as_it_was(run: Run, account: Account, system: str) -> None:
+    first = Onboarding(run, account, **request(system)).go("record_access")
+    value = account.value(first.secret)
+    other = account.secret("theirs/token", value, ADOPT, key=first.key)
+    before = picture(account)
+
+    failed = Onboarding(run, account, requestId="request-2", system=system, secret=existing(other, replacesToken=True)).go()
+    assert other in json.dumps(account.role_as_it_is(role_name_of(system)))
+    undone = failed.undo()
+
+    after = picture(account)
+    for part in ("keys", "policies", "aliases", "secrets", "resources", "roles"):
+        assert after[part] == before[part], part
+    assert f"role/{role_name_of(system)} is as it was" in " ".join(undone)
+
+
+def test_a_role_of_another_access_under_the_name_is_left(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account, **request("mediapackage")).go("create_secret")
+    account.role(role_name_of("mediapackage"), tags=OURS | {"latchkey:access": "mediapackage/originEndpoint/another"})
+
+    failed.undo()
+
+    assert list(picture(account)["roles"]) == [role_name_of("mediapackage")]
+
+
+@pytest.mark.parametrize(
+    ("operation", "when"),
+    [
+        ("DeleteRolePolicy", "before-call"),
+        ("DeleteRolePolicy", "after-call"),
+        ("DeleteRole", "before-call"),
+        ("DeleteRole", "after-call"),
+    ],
+)
+def test_an_undo_that_breaks_off_at_the_role_is_finished_by_its_retry(
+    run: Run, account: Account, operation: str, when: str
+) -> None:
+    failed = Onboarding(run, account, **request("mediapackage")).go()
+    at_call("iam", operation, crash, when=when)
+    with pytest.raises(TransientAwsError):
+        run("undo_onboarding", failed.undoing)
+
+    undone = failed.undo()
+
+    after = picture(account)
+    assert (after["keys"], after["secrets"], after["roles"]) == ({failed.key: "PendingDeletion"}, {}, {})
+    assert f"role/{role_name_of('mediapackage')} is deleted" in " ".join(undone)
+
+
+def test_a_late_undo_leaves_what_somebody_set_since(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account, **request("mediapackage")).go()
+    theirs = {"CdnIdentifierSecret": "arn:theirs", "SecretsRoleArn": "arn:role"}
+    account.mediapackage.resources["live-hls"]["Authorization"] = theirs
+
+    failed.undo()
+
+    assert account.mediapackage.resources["live-hls"]["Authorization"] == theirs
+
+
+def test_what_a_hand_off_made_goes_too_and_its_resource_is_not_looked_at(run: Run, account: Account) -> None:
+    before = copy.deepcopy(account.mediapackage.resources)
+    failed = Onboarding(run, account, **request("mediapackage", resource={"configure": False})).go("configure_access")
+
+    failed.undo()
+
+    assert (picture(account)["roles"], picture(account)["secrets"]) == ({}, {})
+    assert account.mediapackage.resources == before
+
+
+@pytest.mark.parametrize("until", ["create_key", "attach_policies"])
+def test_the_key_of_a_partner_that_was_never_handed_off_goes(run: Run, account: Account, until: str) -> None:
+    failed = Onboarding(run, account, system=ADOBE).go(until)
+
+    assert failed.undo() == [f"{failed.key} is scheduled for deletion in 7 days"]
+    assert picture(account)["keys"] == {failed.key: "PendingDeletion"}
+    assert references(account) == {}
+
+
+def test_the_key_that_a_partner_has_stays_with_its_statements(run: Run, account: Account) -> None:
+    user = account.role("Users", "/media/")
+    first = Onboarding(run, account, system=ADOBE).go("record_access")
+    before = picture(account)
+
+    failed = Onboarding(run, account, requestId="request-2", system=ADOBE, key={"users": [user]}).go("attach_policies")
+    assert picture(account)["policies"] != before["policies"]
+    failed.undo()
+
+    after = picture(account)
+    for part in ("keys", "policies", "aliases", "roles"):
+        assert after[part] == before[part], part
+    assert references(account)[first.key] == [first.checked["accessId"]]
+
+
+def test_an_undo_asks_for_nothing_that_a_partners_key_cannot_do_without(run: Run, account: Account) -> None:
+    Onboarding(run, account, system=ADOBE).go("record_access")
+    called: list[str] = []
+    aws.kms().meta.events.register("before-call.kms", lambda model, **_: called.append(model.name))
+
+    Onboarding(run, account, requestId="request-2", system=ADOBE).go("attach_policies").undo()
+
+    assert not set(called) & {"ScheduleKeyDeletion", "DisableKey", "RevokeGrant", "RetireGrant", "DeleteAlias"}
