@@ -10,8 +10,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 
+from latchkey.systems import SYSTEMS
+
 ROOT = Path(__file__).parents[2]
 LAYER = ROOT / "layers/latchkey/latchkey"
+# Each system's own file.
+OF_SYSTEMS = {name: LAYER / "systems" / f"{name.replace('-', '_')}.py" for name in SYSTEMS}
 TEMPLATE_TEXT = (ROOT / "template.yaml").read_text()
 MACHINE_TEXTS = {path.name.removesuffix(".asl.json"): path.read_text() for path in sorted(ROOT.glob("statemachine/*.asl.json"))}
 

@@ -12,6 +12,7 @@ from latchkey.outcomes import AccessOnboarded, CheckResult, Resources
 from latchkey.requests import parse_onboarding
 from latchkey.systems import SYSTEMS
 from tests.contract.artefacts import ROOT, TEMPLATE
+from tests.contract.sent import ONBOARDINGS
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "local_aws/README.md"]
@@ -38,7 +39,8 @@ def quoted(text: str) -> list[str]:
 
 
 REQUEST, OUTCOME = map(json.loads, blocks(section("One request"), "json"))
-[SENT] = [json.loads(entry["Detail"]) for entry in json.loads((ROOT / "events/requests/onboard-mediatailor.json").read_text())]
+SENT = ONBOARDINGS["onboard-mediatailor"]
+SAMPLE = re.compile(r"\((events/requests/[^)]+)\)")
 
 
 def members(node: Any, path: str = "") -> Iterator[str]:
@@ -80,13 +82,11 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
     assert [link for link in relative if not (document.parent / link).exists()] == []
 
 
-def test_every_system_has_its_row_with_its_sample() -> None:
-    table = {quoted(name)[0]: sample for name, sample, *_ in rows("System")}
+def test_every_system_has_its_rows_with_its_samples() -> None:
+    linked = [(quoted(name)[0], Path(path).stem) for name, cell, *_ in rows("System") for path in SAMPLE.findall(cell)]
 
-    assert set(table) == set(SYSTEMS)
-    for system, cell in table.items():
-        [path] = re.findall(r"\((events/requests/[^)]+)\)", cell)
-        assert {json.loads(entry["Detail"])["system"] for entry in json.loads((ROOT / path).read_text())} == {system}
+    assert {system for system, _ in linked} == set(SYSTEMS)
+    assert sorted(linked) == sorted((detail["system"], name) for name, detail in ONBOARDINGS.items())
 
 
 def test_the_parameters_told_are_those_of_the_template_with_their_defaults() -> None:

@@ -1,13 +1,14 @@
 """How the deployed code is built: handlers are one call, systems are facts, rules touch nothing, the environment is typed."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 from latchkey.steps import tracer
 from latchkey.systems import SYSTEMS
-from tests.contract.artefacts import FUNCTIONS, GLOBALS, LAYER, ROOT, sources, tree
+from tests.contract.artefacts import FUNCTIONS, GLOBALS, LAYER, OF_SYSTEMS, ROOT, sources, tree
 
 HANDLERS = sorted(ROOT.glob("functions/*/app.py"))
 handlers = pytest.mark.parametrize("path", HANDLERS, ids=lambda path: path.parent.name)
@@ -73,10 +74,14 @@ def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> bool:
 
 
 @files
-def test_a_systems_name_stands_in_its_own_file_alone(path: Path) -> None:
-    named = {name for name in SYSTEMS for text in _texts(tree(path)) if name in text.lower()}
+def test_a_systems_name_stands_where_its_facts_are(path: Path) -> None:
+    """In its own file, and in one that it takes its facts from; links may hold it as well."""
+    texts = [text.lower() for text in _texts(tree(path)) if "://" not in text]
+    named = {name for name in SYSTEMS for text in texts if re.search(rf"(?<![\w:-]){name}(?![\w-])", text)}
+    owners = {name for name, file in OF_SYSTEMS.items() if path == file or f"latchkey.systems.{path.stem}" in imported(file)}
 
-    assert named == ({path.stem} if path.parent == LAYER / "systems" and path.stem in SYSTEMS else set())
+    assert named <= (owners if path.parent == LAYER / "systems" else set())
+    assert {name for name, file in OF_SYSTEMS.items() if path == file} <= named
 
 
 @files

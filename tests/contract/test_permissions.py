@@ -2,17 +2,19 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from botocore import xform_name
 from botocore.session import Session
 
-from tests.contract.artefacts import FUNCTIONS, TEMPLATE_TEXT, actions, listed, sources, statements, tree
+from latchkey.systems import SYSTEMS
+from tests.contract.artefacts import FUNCTIONS, LAYER, OF_SYSTEMS, TEMPLATE_TEXT, actions, listed, sources, statements, tree
 
 # The names of clients in the package (the convention: a client is called after its service), and what IAM calls the service.
 CLIENTS = {
-    "client": ("mediatailor", "mediatailor"),
     "dynamodb": ("dynamodb", "dynamodb"),
     "events": ("events", "events"),
     "iam": ("iam", "iam"),
@@ -20,7 +22,10 @@ CLIENTS = {
     "secretsmanager": ("secretsmanager", "secretsmanager"),
     "stepfunctions": ("stepfunctions", "states"),
 }
+# A `client` is of one of these, whose names are IAM's as well.
+CONFIGURED = {file: SYSTEMS[name].configuration for name, file in OF_SYSTEMS.items()}
 # What a service does in the name of its caller, so that no line of ours calls it.
+PASSED = {"iam:GetRole": "the look whether the role may be passed", "iam:PassRole": "an update that names the reader's role"}
 IN_OUR_NAME = {
     "CreateKeyFunction": {"kms:TagResource": "CreateKey with tags"},
     "CreateSecretFunction": {
@@ -32,8 +37,10 @@ IN_OUR_NAME = {
         "kms:Decrypt": "UpdateSecret, from the former key",
         "kms:Encrypt": "UpdateSecret",
         "kms:GenerateDataKey": "UpdateSecret, to the new key",
+        "iam:TagRole": "CreateRole with tags",
     },
-    "ConfigureAccessFunction": {
+    "ConfigureAccessFunction": PASSED
+    | {
         "mediatailor:TagResource": "CreateSourceLocation with tags",
         "secretsmanager:DescribeSecret": "MediaTailor's look at the secret",
         "secretsmanager:GetSecretValue": "MediaTailor's look at the secret",
@@ -48,7 +55,8 @@ IN_OUR_NAME = {
         "sqs:GetQueueAttributes": "the mapping of its queue",
         "sqs:ReceiveMessage": "the mapping of its queue",
     },
-    "UndoOnboardingFunction": {
+    "UndoOnboardingFunction": PASSED
+    | {
         "secretsmanager:GetSecretValue": "MediaTailor's look at the secret that the location had before",
         "kms:CreateGrant": "MediaTailor's grant on the key of that secret",
         "kms:Decrypt": "GetSecretValue on behalf of MediaTailor",
@@ -65,19 +73,34 @@ def operations(service: str) -> dict[str, str]:
 
 @cache
 def called() -> frozenset[str]:
-    """Every operation that the deployed code calls on a client, by method or by paginator."""
+    """Every operation that the deployed code calls on a client, by method, by paginator or, in a system's facts, by name."""
     found = set()
-    for node in (node for path in sources() for node in ast.walk(tree(path))):
+    for path, node in _nodes():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get_paginator":
-            receiver, name = node.func.value, ast.literal_eval(node.args[0])
+            receiver, name = ast.unparse(node.func.value), ast.literal_eval(node.args[0])
         elif isinstance(node, ast.Attribute):
-            receiver, name = node.value, node.attr
+            receiver, name = ast.unparse(node.value), node.attr
+        elif isinstance(node, ast.Constant) and path.parent == LAYER / "systems":
+            receiver, name = "client", node.value
         else:
             continue
-        service, prefix = CLIENTS.get(ast.unparse(receiver).rpartition(".")[2].strip("_"), ("", ""))
-        if service and name in operations(service):
-            found.add(f"{prefix}:{operations(service)[name]}")
+        for service, prefix in _services(path, receiver.rpartition(".")[2].strip("_")):
+            if name in operations(service):
+                found.add(f"{prefix}:{operations(service)[name]}")
     return frozenset(found)
+
+
+def _nodes() -> Iterator[tuple[Path, ast.AST]]:
+    for path in sources():
+        yield from ((path, node) for node in ast.walk(tree(path)))
+
+
+def _services(path: Path, client: str) -> list[tuple[str, str]]:
+    """What a client may be of, by its name in this file: in the file of a system, `client` is of the system's service."""
+    if client != "client":
+        return [CLIENTS[client]] if client in CLIENTS else []
+    configurations = [CONFIGURED[path]] if path in CONFIGURED else CONFIGURED.values()
+    return [(configuration.service, configuration.service) for configuration in configurations if configuration]
 
 
 def test_everything_the_package_calls_is_allowed_to_some_function() -> None:

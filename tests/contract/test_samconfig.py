@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract.artefacts import ROOT, TEMPLATE
+from tests.contract.sent import ONBOARDINGS
 
 TEXT = (ROOT / "samconfig.toml").read_text()
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
@@ -43,11 +44,19 @@ def test_overrides_are_parameters_of_the_template_and_allowed(name: str) -> None
         assert re.fullmatch(TEMPLATE["Parameters"][parameter].get("AllowedPattern", r"\d+"), value), parameter
 
 
-def test_no_account_is_named_but_the_embedded_one() -> None:
-    assert set(re.findall(r"\b\d{12}\b", TEXT)) == {LOCAL_ACCOUNT}
+def test_no_account_is_named_but_the_embedded_one_and_the_partners_of_its_sample() -> None:
+    [statements] = [
+        detail["resource"]["partnerStatements"] for detail in ONBOARDINGS.values() if "partnerStatements" in detail["resource"]
+    ]
+    partners = {statement["Condition"]["StringEquals"]["aws:PrincipalAccount"] for statement in statements}
+
+    assert set(overrides("local")["AllowedPartnerAccounts"].split(",")) == partners
+    assert set(re.findall(r"\b\d{12}\b", TEXT)) == {LOCAL_ACCOUNT} | partners
 
 
-@pytest.mark.parametrize("parameter", ["AllowHttpOrigins", "AllowedOriginHosts", "TrustedPrincipalPatterns"])
+@pytest.mark.parametrize(
+    "parameter", ["AllowHttpOrigins", "AllowedOriginHosts", "AllowedPartnerAccounts", "TrustedPrincipalPatterns"]
+)
 def test_only_the_embedded_aws_is_open(parameter: str) -> None:
     assert [name for name in ENVIRONMENTS if parameter in overrides(name)] == ["local"]
 

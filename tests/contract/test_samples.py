@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from latchkey.receiving import RequestEvent, execution_input
 from tests.contract.artefacts import FOLDERS, ROOT
+from tests.contract.sent import SENT
 from tests.functions.invoking import handler
 
 FOLDER = ROOT / "events/functions"
@@ -59,9 +60,9 @@ def test_all_samples_are_of_one_request() -> None:
 
 
 def test_the_sample_event_carries_the_sample_request() -> None:
-    [entry] = json.loads((ROOT / "events/requests/onboard-mediatailor.json").read_text())
+    entry = SENT["onboard-mediatailor"]
     event = SAMPLES["receive_request"]
 
     assert (event["source"], event["detail-type"]) == (entry["Source"], entry["DetailType"])
-    assert event["detail"] == json.loads(entry["Detail"])
+    assert event["detail"] == entry["Detail"]
     assert {"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"} == set(event)

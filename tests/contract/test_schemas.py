@@ -11,15 +11,14 @@ import pytest
 
 from latchkey.errors import InvalidRequest
 from latchkey.outcomes import CaughtError, CheckResult, Outcome, Report, Resources, outcome_of
+from latchkey.receiving import RequestEvent, execution_input
 from latchkey.requests import parse_onboarding
+from latchkey.systems.system import Handoff
 from tests.contract.artefacts import ROOT
 from tests.contract.schemas import schemas
+from tests.contract.sent import ONBOARDINGS, SENT, schema_of
 
 FOLDER = ROOT / "events/schemas"
-REQUESTS = sorted(ROOT.glob("events/requests/*.json"))
-[SAMPLE] = [
-    json.loads(entry["Detail"]) for entry in json.loads((ROOT / "events/requests/onboard-mediatailor.json").read_text())
-]
 KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:origin/token-AbCdEf"
 COMMON: dict[str, Any] = {
@@ -46,17 +45,24 @@ def test_no_schema_is_kept_that_no_model_has() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == set(schemas())
 
 
-@pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.stem)
-def test_a_sample_request_fits_its_schema_and_its_model(path: Path) -> None:
-    for entry in json.loads(path.read_text()):
-        detail = json.loads(entry["Detail"])
-        validator(path.stem).validate(detail)
-        assert parse_onboarding({"requestId": "event-id"} | detail).system == detail["system"]
+@pytest.mark.parametrize("entry", SENT.values(), ids=SENT)
+def test_a_sample_request_fits_its_schema_and_its_model(entry: dict[str, Any]) -> None:
+    event = RequestEvent.model_validate({"id": "event-id", "detail-type": entry["DetailType"], "detail": entry["Detail"]})
+
+    validator(schema_of(entry)).validate(entry["Detail"])
+    assert "request" in execution_input(event, lambda _: ONBOARDINGS["onboard-mediatailor-handed-off"])
 
 
-def _with(place: str, value: Any) -> dict[str, Any]:
-    """The sample with one member set, or left out by `...`."""
-    changed: dict[str, Any] = copy.deepcopy(SAMPLE)
+@pytest.mark.parametrize("entry", SENT.values(), ids=SENT)
+def test_a_sample_request_fits_no_other_schema(entry: dict[str, Any]) -> None:
+    requests = {schema_of(other) for other in SENT.values()}
+
+    assert {name for name in requests if validator(name).is_valid(entry["Detail"])} == {schema_of(entry)}
+
+
+def _with(place: str, value: Any, sample: str = "onboard-mediatailor") -> dict[str, Any]:
+    """A sample with one member set, or left out by `...`."""
+    changed: dict[str, Any] = copy.deepcopy(ONBOARDINGS[sample])
     *parents, last = place.split(".")
     node = changed
     for parent in parents:
@@ -119,6 +125,49 @@ def test_what_the_model_refuses_does_not_fit_the_schema(place: str, value: Any) 
     assert not validator("onboard-mediatailor").is_valid(detail)
 
 
+SOURCE, PASSWORD, PARTNER = (
+    "onboard-mediaconnect-source",
+    "onboard-mediaconnect-srt-password",
+    "onboard-adobe-experience-platform",
+)
+OF_SYSTEMS = {
+    "an algorithm's own length": (SOURCE, "secret.value", {"generate": {"length": 64}}, True),
+    "another algorithm's length": (SOURCE, "secret.value", {"generate": {"length": 32}}, False),
+    "a password of 80": (PASSWORD, "secret.value.generate.length", 80, True),
+    "a password of 81": (PASSWORD, "secret.value.generate.length", 81, False),
+    "two parts": (SOURCE, "resource.output", "distribution", False),
+    "no part": (SOURCE, "resource.source", ..., False),
+    "a static key without algorithm": (SOURCE, "resource.algorithm", ..., False),
+    "a password with algorithm": (PASSWORD, "resource.algorithm", "aes128", False),
+    "a password for an entitlement": ("onboard-mediaconnect-entitlement", "resource.keyType", "srt-password", False),
+    "no managers": (SOURCE, "managementRoles", [], True),
+    "managers whom the system does not know": (SOURCE, "managementRoles", ["arn:aws:iam::000000000000:role/A"], False),
+    "another length than a UUID has": ("onboard-mediapackage", "secret.value.generate.length", 40, False),
+    "a secret for a partner": (PARTNER, "secret", {}, False),
+    "no statement": (PARTNER, "resource.partnerStatements", [], False),
+    "a resource that no call can set": (PARTNER, "resource.configure", True, False),
+    "a resource handed off": ("onboard-mediapackagev2", "resource.configure", False, True),
+}
+
+
+@pytest.mark.parametrize(("sample", "place", "value", "taken"), OF_SYSTEMS.values(), ids=OF_SYSTEMS)
+def test_model_and_schema_of_every_system_take_the_same(sample: str, place: str, value: Any, taken: bool) -> None:
+    detail = _with(place, value, sample)
+    known = execution_input(RequestEvent(id="event-id", detail=detail), lambda _: None)
+
+    assert ("request" in known) is taken
+    assert validator(f"onboard-{detail['system']}").is_valid(detail) is taken
+
+
+@pytest.mark.parametrize("actions", [["kms:Decrypt"], ["kms:*"]])
+def test_a_partner_s_statement_with_other_actions_fits_neither_model_nor_schema(actions: list[str]) -> None:
+    detail = _with("tags", ..., PARTNER)
+    detail["resource"]["partnerStatements"][0]["Action"] = actions
+
+    assert "request" not in execution_input(RequestEvent(id="event-id", detail=detail), lambda _: None)
+    assert not validator(PARTNER).is_valid(detail)
+
+
 def _outcome(detail_type: Any, **members: Any) -> Outcome:
     return outcome_of(Report(detailType=detail_type, **COMMON, **members))
 
@@ -132,6 +181,16 @@ OUTCOMES = {
         changed=True,
         checks=(CheckResult(name="key is enabled", passed=True, evidence=KEY),),
         resources=Resources(keyArn=KEY, secretArn=SECRET),
+    ),
+    "access-handed-off": _outcome(
+        "Access Handed Off",
+        accessId="mediatailor/sourceLocation/sports-origin",
+        system="mediatailor",
+        changed=True,
+        checks=(CheckResult(name="key is enabled", passed=True, evidence=KEY),),
+        resources=Resources(keyArn=KEY, secretArn=SECRET),
+        handoff=Handoff(values={"SecretArn": SECRET}, steps=("Set it.",), cloudFormation={"SourceLocation": {"Type": "A"}}),
+        effectDelaySeconds=600,
     ),
     "request-rejected": _outcome(
         "Request Rejected",

@@ -187,7 +187,7 @@ def test_choices_are_questions(machine: str) -> None:
     choices = [name for name, state in states(machine).items() if state["Type"] == "Choice"]
 
     assert choices
-    assert all(re.fullmatch(r"[A-Z][a-z]+( [a-z]+)+\?", name) for name in choices)
+    assert all(re.fullmatch(r"[A-Z][a-z]+( [a-z-]+)+\?", name) for name in choices)
 
 
 @each_task

@@ -63,7 +63,8 @@ def test_a_secret_leaving_the_default_key_brings_that_key_s_rule(agrees: Agrees)
 def test_every_file_belongs_to_a_document() -> None:
     written = {f"new/{name}" for name in NEW_DOCUMENTS} | {"merged/key-default-key-rule"}
     written |= {f"merged/key-{name}" for name in KEY_POLICIES} | {f"merged/secret-{name}" for name in SECRET_POLICIES}
-    assert {str(path.relative_to(GOLDEN).with_suffix("")) for path in GOLDEN.rglob("*.json")} == written
+    found = [*GOLDEN.glob("new/*.json"), *GOLDEN.glob("merged/*.json")]
+    assert {str(path.relative_to(GOLDEN).with_suffix("")) for path in found} == written
 
 
 def statement(document: policies.Document, sid: str) -> policies.Statement:

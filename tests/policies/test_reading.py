@@ -180,6 +180,26 @@ def test_a_policy_that_is_not_there_is_not_public() -> None:
     assert not policies.is_public(None)
 
 
+def test_statements_that_admit_everyone_are_told_by_sid_or_by_place() -> None:
+    everyone = admission(Principal="*")
+    named = document(admission(Sid="One"), everyone | {"Sid": "Two"}, everyone, everyone | {"Effect": "Deny"})
+    assert policies.public_statements(named) == ["Two", "statement 2"]
+    assert policies.public_statements(None) == []
+
+
+def test_a_partner_is_admitted_as_its_page_asks_under_a_sid_of_its_own() -> None:
+    asked = policies.partner_use("arn:aws:iam::444455556666:root", ["kms:Encrypt", "kms:CreateGrant"])
+    assert asked == {
+        "Sid": "LatchkeyPartner444455556666",
+        "Effect": "Allow",
+        "Principal": {"AWS": ["arn:aws:iam::444455556666:root"]},
+        "Action": ["kms:CreateGrant", "kms:Encrypt"],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:PrincipalAccount": "444455556666"}},
+    }
+    assert not policies.is_public(document(asked))
+
+
 DELETED_ROLE, DELETED_USER = "AROAEXAMPLE1234567890", "AIDAEXAMPLE1234567890"
 
 

@@ -34,6 +34,75 @@ SECRET_ARN = PLACE.arn("secretsmanager", "secret:latchkey/mediatailor/sports-ori
 EXISTING_ARN = PLACE.arn("secretsmanager", "secret:origin/shared-QwErTy")
 EXECUTION_ARN = PLACE.arn("states", "execution:onboard-access:one")
 
+FLOW_ARN = PLACE.arn("mediaconnect", "flow:1-AbCdEf-0123456789ab:sports")
+PARTNERS = ("444455556666", "777788889999")
+
+
+def partner_statement(account: str, sid: str = "Enable IAM User Permissions") -> dict[str, Any]:
+    """As the partner's page shows it; the first of them has the Sid of a new key's own root statement."""
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": [
+            "kms:Decrypt",
+            "kms:Encrypt",
+            "kms:ReEncrypt*",
+            "kms:GenerateDataKey*",
+            "kms:DescribeKey",
+            "kms:CreateGrant",
+        ],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:PrincipalAccount": account}},
+    }
+
+
+# The smallest sound request of every system and kind, less its id.
+KINDS: Mapping[str, dict[str, Any]] = {
+    "mediatailor": {
+        "system": "mediatailor",
+        "resource": {
+            "sourceLocation": "sports-origin",
+            "baseUrl": "https://origin.example.com/vod",
+            "header": "X-Origin-Token",
+            "secretKey": "MyAccessTokenIdentifier",
+        },
+    },
+    "mediapackage": {"system": "mediapackage", "resource": {"originEndpoint": "sports-hls"}},
+    "mediapackage-vod": {"system": "mediapackage-vod", "resource": {"packagingGroup": "sports-vod"}},
+    "mediapackagev2": {
+        "system": "mediapackagev2",
+        "resource": {"channelGroup": "sports", "channel": "main", "originEndpoint": "hls"},
+    },
+    "mediaconnect-source": {
+        "system": "mediaconnect",
+        "resource": {"flowArn": FLOW_ARN, "source": "contribution", "algorithm": "aes256"},
+    },
+    "mediaconnect-output": {
+        "system": "mediaconnect",
+        "resource": {"flowArn": FLOW_ARN, "output": "distribution", "algorithm": "aes128"},
+    },
+    "mediaconnect-entitlement": {
+        "system": "mediaconnect",
+        "resource": {"flowArn": FLOW_ARN, "entitlement": "affiliate", "algorithm": "aes192"},
+    },
+    "mediaconnect-srt-password": {
+        "system": "mediaconnect",
+        "resource": {"flowArn": FLOW_ARN, "output": "studio", "keyType": "srt-password"},
+    },
+    "adobe-experience-platform": {
+        "system": "adobe-experience-platform",
+        "resource": {
+            "instanceRegion": REGION,
+            "partnerStatements": [
+                partner_statement(PARTNERS[0]),
+                partner_statement(PARTNERS[1], "CJA Flow IAM User Permissions"),
+            ],
+        },
+    },
+}
+READ_BY_ROLE = [name for name in KINDS if name.startswith(("mediapackage", "mediaconnect"))]
+
 # Stands for a token that somebody put into a request; no message, log or document may hold it.
 TOKEN = "not-a-real-token-4711"
 MISSING = object()
@@ -55,23 +124,14 @@ def user(name: str) -> str:
     return PLACE.arn("iam", f"user/{name}", region="")
 
 
-def detail(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def detail(changes: Mapping[str, Any] | None = None, kind: str = "mediatailor") -> dict[str, Any]:
     """The detail of a small sound request; `changes` sets members by their path, MISSING takes one away."""
-    made: dict[str, Any] = {
-        "requestId": "request-1",
-        "system": "mediatailor",
-        "resource": {
-            "sourceLocation": "sports-origin",
-            "baseUrl": "https://origin.example.com/vod",
-            "header": "X-Origin-Token",
-            "secretKey": "MyAccessTokenIdentifier",
-        },
-    }
+    made: dict[str, Any] = {"requestId": "request-1"} | copy.deepcopy(KINDS[kind])
     for path, value in (changes or {}).items():
         *parents, last = path.split(".")
-        node = made
+        node: Any = made
         for parent in parents:
-            node = node.setdefault(parent, {})
+            node = node[int(parent)] if isinstance(node, list) else node.setdefault(parent, {})
         if value is MISSING:
             del node[last]
         else:
@@ -79,9 +139,9 @@ def detail(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return made
 
 
-def desired(changes: Mapping[str, Any] | None = None) -> Desired:
-    """What the request `detail(changes)` wants."""
-    return desire(parse_onboarding(detail(changes)), SETTINGS)
+def desired(changes: Mapping[str, Any] | None = None, kind: str = "mediatailor") -> Desired:
+    """What the request `detail(changes, kind)` wants."""
+    return desire(parse_onboarding(detail(changes, kind)), SETTINGS)
 
 
 FULL: Mapping[str, Any] = {

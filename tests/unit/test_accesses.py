@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from latchkey.accesses import access_id_of, subject_of
+from latchkey.accesses import access_id_of, has_grants, is_exclusive, subject_of
 from latchkey.systems import SYSTEMS
 from tests.unit.samples import ACCOUNT, PLACE
 
@@ -38,4 +38,39 @@ def test_an_id_of_no_system_leads_nowhere() -> None:
     ],
 )
 def test_the_name_of_a_grant_leads_to_the_resource(grant_name: str | None, resource: str | None) -> None:
-    assert SYSTEMS["mediatailor"].reader.resource_of(PLACE, grant_name) == resource
+    granted = SYSTEMS["mediatailor"].granted
+    assert granted
+    assert granted[0].resource_of(PLACE, grant_name) == resource
+
+
+WITHOUT_GRANTS = [name for name, system in SYSTEMS.items() if not system.granted]
+
+
+def test_only_some_systems_make_grants() -> None:
+    assert has_grants("mediatailor/sourceLocation/sports")
+    assert not any(has_grants(f"{name}/kind/sports") for name in WITHOUT_GRANTS)
+    with pytest.raises(KeyError, match="mediatailer"):
+        has_grants("mediatailer/sourceLocation/sports")
+
+
+@pytest.mark.parametrize("system", WITHOUT_GRANTS)
+def test_an_access_of_a_system_without_grants_leads_to_none(system: str) -> None:
+    with pytest.raises(KeyError, match=system):
+        subject_of(f"{system}/kind/sports", PLACE)
+
+
+PARTNER = "adobe-experience-platform/instance/eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("access_ids", "exclusive"),
+    [
+        ((), False),
+        (("mediatailor/sourceLocation/sports", "mediaconnect/flow/1/source/a"), False),
+        ((PARTNER,), True),
+        (("mediatailor/sourceLocation/sports", PARTNER), True),
+        (("of-a-later-version/instance/a",), False),
+    ],
+)
+def test_a_key_belongs_to_a_partner_if_any_of_its_accesses_does(access_ids: tuple[str, ...], exclusive: bool) -> None:
+    assert is_exclusive(access_ids) is exclusive

@@ -19,7 +19,7 @@ from latchkey.systems.system import Configured, Reading
 from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, PLACE, SECRET_ARN, desired
 
 WANTED = desired(FULL)
-RESOURCE_ARN = WANTED.resource.arn(PLACE)
+RESOURCE_ARN = PLACE.arn("mediatailor", "sourceLocation/sports-origin")
 OTHER_REGION_KEY = KEY_ARN.replace("eu-west-1", "us-east-1")
 FORMER_KEY = f"{KEY_ARN}0"
 CREATED = datetime(2026, 11, 22, tzinfo=UTC)
@@ -94,7 +94,11 @@ def key(**members: Any) -> Change:
 
 
 def secret(**members: Any) -> Change:
-    return lambda access: replace(access, secret=replace(access.secret, **members))
+    def change(access: ObservedAccess) -> ObservedAccess:
+        assert access.secret
+        return replace(access, secret=replace(access.secret, **members))
+
+    return change
 
 
 def opened_by(*keys: str) -> Change:

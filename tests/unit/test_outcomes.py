@@ -17,6 +17,7 @@ from latchkey.errors import InvalidRequest, NotYetEffective, Problem, TransientA
 from latchkey.outcomes import OUTCOMES, CaughtError, Report, outcome_of, report_outcome
 from latchkey.registry import Registry
 from latchkey.requests import parse_onboarding
+from latchkey.systems.system import Handoff
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, SECRET_ARN, TOKEN, detail
 
 # The longest Cause that Step Functions keeps.
@@ -25,7 +26,7 @@ LONGEST_CAUSE = 32_768
 
 
 def report(detail_type: str, **members: Any) -> Report:
-    known = {
+    known: dict[str, Any] = {
         "detailType": detail_type,
         "requestId": "request-1",
         "contentHash": "0" * 64,
@@ -69,6 +70,33 @@ def test_an_onboarded_access_says_whether_anything_changed(changed: bool, status
         "checks": [{"name": "key is enabled", "passed": True, "evidence": "a key"}],
         "resources": {"keyArn": KEY_ARN, "secretArn": SECRET_ARN, "grantId": "g-1"},
     }
+
+
+HANDOFF = {"values": {"KMS key ARN": KEY_ARN}, "steps": ["Enter it."]}
+
+
+def handed_off(*, changed: bool = True) -> Report:
+    left = {"detail_type": "Access Handed Off", "handoff": Handoff.model_validate_json(json.dumps(HANDOFF))}
+    return onboarded(changed=changed).model_copy(update=left | {"effect_delay_seconds": 600})
+
+
+@pytest.mark.parametrize(("changed", "status"), [(True, "handed-off"), (False, "unchanged")])
+def test_a_hand_off_tells_what_is_left_to_the_owner(changed: bool, status: str) -> None:
+    told = said(handed_off(changed=changed))
+    assert (told["status"], told["changed"]) == (status, changed)
+    assert told["handoff"] == HANDOFF
+    assert told["effectDelaySeconds"] == 600
+
+
+def test_an_onboarded_access_has_nothing_left_and_tells_the_delay_of_its_service() -> None:
+    told = said(onboarded().model_copy(update={"effect_delay_seconds": 300}))
+    assert "handoff" not in told
+    assert told["effectDelaySeconds"] == 300
+
+
+def test_nothing_is_handed_off_without_telling_what() -> None:
+    with pytest.raises(ValidationError, match="handoff"):
+        outcome_of(handed_off().model_copy(update={"handoff": None}))
 
 
 def test_a_rejection_lists_every_problem_and_changed_nothing() -> None:
@@ -200,7 +228,7 @@ def test_an_access_is_not_onboarded_without_its_id() -> None:
         outcome_of(report("Access Onboarded"))
 
 
-@pytest.mark.parametrize("outcome", [onboarded(), report("Request Failed", caught=caught("Conflict"))])
+@pytest.mark.parametrize("outcome", [onboarded(), handed_off(), report("Request Failed", caught=caught("Conflict"))])
 def test_what_is_published_is_valid_by_its_own_model(outcome: Report) -> None:
     made = outcome_of(outcome)
     model = OUTCOMES[outcome.detail_type]

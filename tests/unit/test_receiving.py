@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from latchkey.receiving import RequestEvent, execution_input, receive_request
+from latchkey.receiving import HANDOFF_CONFIRMED, RequestEvent, execution_input, receive_request
 from latchkey.registry import Registry
-from latchkey.requests import parse_onboarding
+from latchkey.requests import NOTHING_HANDED_OFF, parse_onboarding
 from tests.unit.samples import EXECUTION_ARN, EXISTING_ARN, FULL, KEY_ARN, MISSING, PLACE, TOKEN, TOKEN_PLACES, detail, nested
 
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
@@ -166,6 +166,54 @@ def test_an_execution_that_does_not_start_is_an_error(registry: Registry) -> Non
         stubber.add_client_error("start_execution", "StateMachineDoesNotExist")
         with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
             receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, stepfunctions, STATE_MACHINE)
+
+
+HANDED_OFF = detail({"resource.configure": False})
+ACCESS_ID = "mediatailor/sourceLocation/sports-origin"
+
+
+def confirmed(request: Any, recorded: dict[str, Any] | None = HANDED_OFF) -> dict[str, Any]:
+    event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": HANDOFF_CONFIRMED, "detail": request})
+    return execution_input(event, {ACCESS_ID: recorded}.get)
+
+
+def test_a_confirmation_becomes_the_request_that_the_access_last_fulfilled() -> None:
+    content = confirmed({"requestId": "request-2", "accessId": ACCESS_ID})
+    assert content["request"] == HANDED_OFF | {"requestId": "request-2"}
+    known = {name: content[name] for name in ("requestId", "accessId", "system", "confirms")}
+    assert known == {"requestId": "request-2", "accessId": ACCESS_ID, "system": "mediatailor", "confirms": True}
+    assert set(content) == {*known, "contentHash", "request"}
+
+
+def test_a_confirmation_without_an_id_is_known_by_its_event() -> None:
+    content = confirmed({"accessId": ACCESS_ID})
+    assert content["requestId"] == content["request"]["requestId"] == EVENT_ID
+
+
+@pytest.mark.parametrize(
+    ("request_detail", "recorded"),
+    [({"accessId": ACCESS_ID}, None), ({"accessId": f"{ACCESS_ID}-2"}, HANDED_OFF)],
+    ids=["nothing recorded", "another access"],
+)
+def test_a_confirmation_of_what_is_not_recorded_enters_as_its_problem(
+    request_detail: dict[str, Any], recorded: dict[str, Any] | None
+) -> None:
+    content = confirmed(request_detail, recorded)
+    assert set(content) == {"requestId", "contentHash", "problems"}
+    assert content["problems"] == [{"place": "accessId", "rule": NOTHING_HANDED_OFF}]
+
+
+@pytest.mark.parametrize("bad", [{}, {"accessId": 7}, {"accessId": ACCESS_ID, "token": TOKEN}, [], None, TOKEN])
+def test_a_bad_confirmation_enters_as_its_problems_alone(bad: Any) -> None:
+    content = confirmed(bad)
+    assert content["problems"]
+    assert "request" not in content
+    assert TOKEN not in json.dumps(content)
+
+
+def test_an_onboarding_is_no_confirmation_though_its_access_is_handed_off() -> None:
+    assert confirmed(detail())["problems"]
+    assert "confirms" not in received(detail())
 
 
 def end(request: dict[str, Any], registry: Registry) -> None:

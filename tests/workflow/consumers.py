@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_aws.embedded import ACCOUNT, Embedded
+from tests.workflow.conftest import Onboarding
 
 PARTNERS = ("111122223333", "767397686373", "730335345392", "891377157113")
 
@@ -212,6 +213,26 @@ CONSUMERS: Mapping[str, Callable[[Embedded], Consumer]] = {
     "mediaconnect-entitlement": mediaconnect("entitlement"),
     "mediaconnect-srt": mediaconnect("output", "srt-password"),
 }
+
+
+def left(onboarding: Onboarding, consumer: Consumer) -> dict[str, bool]:
+    """Is anything usable left of what a request made for a consumer: its role, its secret, its key?"""
+    iam = onboarding.aws.client("iam")
+    names = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
+    readers = [name for name in names if name.startswith(f"latchkey-us-east-1-{consumer.system}-")]
+    secrets = onboarding.secretsmanager.get_paginator("list_secrets").paginate()
+    aliases = onboarding.kms.get_paginator("list_aliases").paginate()
+    described = [json.dumps(iam.list_role_tags(RoleName=name)["Tags"]) for name in readers]
+    own = {value for name, value in consumer.resource.items() if name in ("originEndpoint", "packagingGroup")}
+    own |= set(consumer.resource.get("flowArn", "").split(":")[6:7])
+    return {
+        "role": any(name in role for name in own for role in described),
+        "secret": any(name in secret["Name"] for name in own for page in secrets for secret in page["SecretList"]),
+        "key": any(alias["AliasName"] == consumer.detail["key"]["alias"] for page in aliases for alias in page["Aliases"]),
+    }
+
+
+NOTHING_LEFT = {"role": False, "secret": False, "key": False}
 
 
 def _plain(answer: Mapping[str, Any]) -> dict[str, Any]:

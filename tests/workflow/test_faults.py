@@ -12,6 +12,7 @@ import pytest
 from local_aws.embedded import Embedded
 from local_aws.outcomes import Outcomes
 from tests.workflow.conftest import MEMBER, ORIGIN
+from tests.workflow.consumers import CONSUMERS, NOTHING_LEFT, left
 from tests.workflow.striking import (
     ANY,
     BROKEN,
@@ -44,7 +45,8 @@ pytestmark = pytest.mark.timeout(900)  # for a busy machine; each takes about on
 @pytest.fixture
 def striking(hurried: Embedded, hurried_outcomes: Outcomes) -> Iterator[Striking]:
     yield Striking(hurried, hurried_outcomes)
-    hurried.control("DELETE", "faults")
+    for path in ("assumptions", "faults"):
+        hurried.control("DELETE", path)
 
 
 def _ends_once(striking: Striking, struck: Struck) -> None:
@@ -74,6 +76,38 @@ def test_what_a_failure_that_stays_has_made_is_undone_and_the_next_request_succe
             _is_told(struck)
             assert striking.left(struck.detail) == NOTHING, str(struck)
             assert striking.again(struck)["status"] == "active"
+
+
+class _Consumers:
+    """An endpoint of its own for each request, that reads through a role; what its owner set is to stay."""
+
+    def __init__(self, striking: Striking) -> None:
+        self._striking = striking
+        striking.aws.control("PUT", "assumptions", {"omittedOnPut": "clear"})
+
+    def next(self) -> Detail:
+        self.consumer = CONSUMERS["mediapackagev2"](self._striking.aws)
+        self.before = self.consumer.settings()
+        return self.consumer.detail
+
+
+@pytest.mark.parametrize("kinds", profile(FINAL, DENIED, FINAL_BEFORE, THROTTLED))
+def test_what_a_failure_that_stays_has_made_for_a_role_is_undone(striking: Striking, kinds: tuple[Kind, ...]) -> None:
+    consumers = _Consumers(striking)
+    for struck in striking.each_call(kinds, WORK, consumers.next, step=OF_OTHERS):
+        _ends_once(striking, struck)
+        if struck.outcome != "Access Onboarded":
+            _is_told(struck)
+            assert consumers.consumer.settings() == consumers.before, str(struck)
+            assert left(striking, consumers.consumer) == NOTHING_LEFT, str(struck)
+            assert striking.again(struck)["status"] == "active"
+
+
+@pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
+def test_a_failure_that_passes_is_ridden_out_for_a_role(striking: Striking, kinds: tuple[Kind, ...]) -> None:
+    for struck in striking.each_call(kinds, ANY, _Consumers(striking).next, step=OF_OTHERS):
+        _ends_once(striking, struck)
+        assert struck.outcome == "Access Onboarded", str(struck)
 
 
 @pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))

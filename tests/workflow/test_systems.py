@@ -9,7 +9,7 @@ import pytest
 
 from local_aws.embedded import ACCOUNT, Embedded
 from tests.workflow.conftest import Onboarding
-from tests.workflow.consumers import CONSUMERS, Consumer, fetch
+from tests.workflow.consumers import CONSUMERS, NOTHING_LEFT, Consumer, fetch, left
 from tests.workflow.striking import Detail
 
 FORMS: dict[str, Callable[[str], bool]] = {
@@ -245,8 +245,9 @@ def test_a_step_that_fails_is_undone_whole(hurried_onboarding: Onboarding, hurri
         return
     assert told["changed"] is False
     assert consumer.settings() == before
-    assert _left(hurried_onboarding, consumer, told) == {"role": False, "secret": False, "key": False}
+    assert left(hurried_onboarding, consumer) == NOTHING_LEFT
     assert hurried_onboarding.onboard(consumer.detail)["status"] == "active"
+    assert left(hurried_onboarding, consumer) == {"role": True, "secret": True, "key": True}
 
 
 @pytest.mark.parametrize("kind", ["mediapackage", "mediapackage-vod"])
@@ -281,21 +282,3 @@ def _stays(consumer: Consumer, told: Detail) -> None:
 @pytest.fixture(params=CONSUMERS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def _left(onboarding: Onboarding, consumer: Consumer, told: Detail) -> dict[str, bool]:
-    """Is anything usable left of a request's role, secret and key?"""
-    roles = onboarding.aws.client("iam").get_paginator("list_roles").paginate()
-    names = [role["RoleName"] for page in roles for role in page["Roles"]]
-    secret_names = [
-        s["Name"] for p in onboarding.secretsmanager.get_paginator("list_secrets").paginate() for s in p["SecretList"]
-    ]
-    aliases = [a["AliasName"] for p in onboarding.kms.get_paginator("list_aliases").paginate() for a in p["Aliases"]]
-    resource = told["accessId"].split("/", 2)[2]
-    return {
-        "role": any(
-            name.startswith(f"latchkey-us-east-1-{consumer.system}-{resource}"[:53].replace("/", "-")) for name in names
-        ),
-        "secret": any(resource in name for name in secret_names),
-        "key": consumer.detail["key"]["alias"] in aliases,
-    }

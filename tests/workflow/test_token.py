@@ -8,6 +8,7 @@ from typing import Any
 from local_aws.embedded import ACCOUNT, Embedded, until
 from tests.unit.samples import TOKEN, TOKEN_PLACES
 from tests.workflow.conftest import MEMBER, Onboarding
+from tests.workflow.consumers import CONSUMERS
 
 
 def _catch_all(aws: Embedded, bus: str) -> str:
@@ -126,6 +127,20 @@ def test_a_token_that_a_sender_puts_anywhere_stands_nowhere_else(onboarding: Onb
 
     assert {outcome["detail-type"] for outcome in outcomes} == {"Request Rejected"}
     assert _standing(onboarding, [TOKEN]) == []
+
+
+def test_a_token_of_any_system_stands_nowhere(onboarding: Onboarding) -> None:
+    _buses(onboarding)
+    tokens = []
+    for make in CONSUMERS.values():
+        consumer = make(onboarding.aws)
+        made = onboarding.onboard(consumer.detail)["resources"]
+        tokens.append(consumer.token(onboarding.secretsmanager.get_secret_value(SecretId=made["secretArn"])["SecretString"]))
+        tokens.append(f"{secrets.token_hex(16)}-wrong")
+        wrong = onboarding.new_secret(tokens[-1] * 8)
+        onboarding.reject(consumer.detail | {"secret": {"value": {"existing": {"secretArn": wrong}}}})
+
+    assert _standing(onboarding, tokens) == []
 
 
 def test_a_token_in_a_conflict_or_in_a_dead_letter_stands_nowhere_else(onboarding: Onboarding) -> None:

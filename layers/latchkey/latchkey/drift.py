@@ -57,7 +57,8 @@ def state_of(
     lost = tuple(check for check in checks if check.revokes and not check.passed)
     if not all(check.unclear for check in lost):
         return "revoked", lost
-    if lost or (_is_moved(observed) and desired.grant_name and not _moved_grants(desired, observed)):
+    names = _names(desired, observed)
+    if lost or (names and _is_moved(observed) and not _moved_grants(names, observed)):
         return None, lost
     return "handed-off" if handed_off else "active", lost
 
@@ -67,12 +68,16 @@ def _is_moved(observed: ObservedAccess) -> bool:
     return observed.secret is not None and observed.key.arn not in observed.secret_keys
 
 
-def _moved_grants(desired: Desired, observed: ObservedAccess) -> list[Grant]:
-    """The grants by which the resource reads under the key that the secret is under now."""
+def _names(desired: Desired, observed: ObservedAccess) -> tuple[str, str, str] | None:
+    """What a grant of the resource names: itself, the secret, the resource. None if there can be none."""
     name, resource_arn = desired.grant_name, desired.resource.arn(desired.place)
     if name is None or resource_arn is None or observed.secret is None:
-        return []
-    names = (name, observed.secret.arn, resource_arn)
+        return None
+    return name, observed.secret.arn, resource_arn
+
+
+def _moved_grants(names: tuple[str, str, str], observed: ObservedAccess) -> list[Grant]:
+    """The grants by which the resource reads under the key that the secret is under now."""
     return [grant for grant in observed.moved_grants or () if serves(grant, *names)]
 
 
@@ -136,13 +141,13 @@ def _resource(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
 
 
 def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
-    name, resource_arn = desired.grant_name, desired.resource.arn(desired.place)
-    if name is None or resource_arn is None or observed.secret is None:
+    names = _names(desired, observed)
+    if names is None:
         return
-    secret_arn = observed.secret.arn
-    alike = [grant for grant in observed.grants if resembles(grant, name, secret_arn, resource_arn)]
-    live = [grant for grant in alike if serves(grant, name, secret_arn, resource_arn)]
-    moved = _moved_grants(desired, observed)
+    name, secret_arn, _ = names
+    alike = [grant for grant in observed.grants if resembles(grant, *names)]
+    live = [grant for grant in alike if serves(grant, *names)]
+    moved = _moved_grants(names, observed)
     other = f"; where its secret is now: {_told(moved)}" if moved else f"; not known whose: {_told(alike)}" if alike else ""
     told = f"{name}: {_told(live[:1])}" if live else f"{name}: none for {secret_arn}{other}"
     stale = [grant for grant in observed.former_grants if grant.name == name]

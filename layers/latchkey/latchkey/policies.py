@@ -213,7 +213,8 @@ def merge(document: Document | None, own: Iterable[Statement]) -> Document:
 def _widen(present: Statement, wanted: Statement) -> Statement:
     """`wanted` with the principals and secrets that the present statement names beside it."""
     widened = copy.deepcopy(wanted)
-    for kind, names in _principals(present).items():
+    # Who admits everyone names nobody beside them.
+    for kind, names in _principals(present).items() if isinstance(wanted["Principal"], dict) else ():
         own = wanted["Principal"].get(kind)
         widened["Principal"][kind] = _union(names, own) if own else names
     for operator, keys in wanted.get("Condition", {}).items():

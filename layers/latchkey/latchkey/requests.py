@@ -299,7 +299,7 @@ def _problem(model: type[Document], error: ErrorDetails) -> Problem:
         return Problem(path, f"{_RULES['model_type']}; {NO_TOKEN_HERE}")
     rule = _RULES.get(error["type"], error["msg"])
     # Literals are told as JSON spells them.
-    return Problem(path, rule.format(**error.get("ctx", {})).replace("True", "true"))
+    return Problem(path, rule.format(**error.get("ctx", {})).replace("True", "true").replace("False", "false"))
 
 
 def _name(model: type[Document], part: str | int) -> str:
@@ -321,9 +321,9 @@ def _members(model: type[Document], parents: tuple[str | int, ...]) -> tuple[str
     schema = model.model_json_schema()
     node: dict[str, Any] = schema
     for part in parents:
-        node = node.get("properties", {}).get(part, {})
+        node = node["items"] if isinstance(part, int) else node["properties"][part]
         node = next((option for option in node.get("anyOf", []) if "$ref" in option), node)
-        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]] if "$ref" in node else node
     return tuple(node.get("properties", {}))
 
 

@@ -1,7 +1,4 @@
-"""What identity policies allow, as IAM's simulator tells it; it knows neither resource policies nor key policies.
-
-https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
-"""
+"""What identity policies allow, as IAM's simulator tells it; it knows neither resource policies nor key policies."""
 
 from __future__ import annotations
 
@@ -37,6 +34,7 @@ def _is_denied(told: EvaluationResultTypeDef) -> bool:
 def _simulate(
     iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str]
 ) -> Iterator[EvaluationResultTypeDef]:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html"""
     pages = iam.get_paginator("simulate_principal_policy").paginate(
         PolicySourceArn=principal,
         ActionNames=[*actions],

@@ -16,7 +16,7 @@ from latchkey.systems.system import Handoff, Reading, Resource, System
 _DOCUMENTS = "https://experienceleague.adobe.com/en/docs/experience-platform/landing/governance-privacy-security/customer-managed-keys/aws"
 
 # What Adobe's statements allow, and nothing else: <_DOCUMENTS>/ui-set-up
-_ACTIONS = (
+ACTIONS = (
     "kms:CreateGrant",
     "kms:Decrypt",
     "kms:DescribeKey",
@@ -27,8 +27,8 @@ _ACTIONS = (
 
 
 def _exactly_adobes(actions: tuple[str, ...]) -> tuple[str, ...]:
-    if sorted(set(actions)) != [*_ACTIONS]:
-        raise PydanticCustomError("actions", "must hold exactly {actions}", {"actions": ", ".join(_ACTIONS)})
+    if sorted(set(actions)) != [*ACTIONS]:
+        raise PydanticCustomError("actions", "must hold exactly {actions}", {"actions": ", ".join(ACTIONS)})
     return actions
 
 

@@ -32,14 +32,15 @@ EFFECT_DELAY_SECONDS = 600
 
 
 class CdnAuthorization(Configuration):
-    """Resources whose `Authorization` names secret and role. An update is taken to replace the whole, so all of it is sent."""
+    """Resources whose `Authorization` names secret and role.
+
+    An update is taken to replace the whole, so all that it takes is sent, as its model in botocore says.
+    """
 
     unready = frozenset(["UnprocessableEntityException"])
     # The method that describes one by its id, and the one that sets it.
     describe: ClassVar[str]
     set: ClassVar[str]
-    # What an update takes beside the id and the authorization.
-    others: ClassVar[tuple[str, ...]]
 
     def wanted(self, _resource: Resource, reading: Reading) -> dict[str, str]:
         return {"secretArn": reading.secret_arn, "roleArn": reading.role_arn or ""}
@@ -51,9 +52,10 @@ class CdnAuthorization(Configuration):
             if status_of(error) == 404:
                 return None
             raise
-        present = found.get("Authorization") or {}
-        kept = {member: found[member] for member in self.others if found.get(member) is not None}
-        whole = {"Id": resource.name} | kept | ({"Authorization": present} if present else {})
+        update = client.meta.method_to_api_mapping[self.set]
+        kept: dict[str, Any] = _taken(client.meta.service_model.operation_model(update).input_shape, found)
+        named, present = {"Id": kept.pop("Id")}, kept.pop("Authorization", {})
+        whole = named | kept | ({"Authorization": present} if present else {})
         secret, role = present.get("CdnIdentifierSecret"), present.get("SecretsRoleArn")
         settings = {"secretArn": secret or "", "roleArn": role or ""}
         return Configured(found["Arn"], settings, secret, kept, whole, found.get("Tags") or {})
@@ -63,6 +65,13 @@ class CdnAuthorization(Configuration):
 
     def restore(self, client: Any, whole: Mapping[str, Any]) -> None:
         getattr(client, self.set)(**whole)
+
+
+def _taken(shape: Any, value: Any) -> Any:
+    """What of an answer a call takes back: a description also tells what nobody sets, such as the URLs of manifests."""
+    if shape.type_name == "structure":
+        return {name: _taken(shape.members[name], told) for name, told in value.items() if name in shape.members}
+    return [_taken(shape.member, told) for told in value] if shape.type_name == "list" else value
 
 
 def authorization(reading: Reading) -> dict[str, str]:

@@ -50,7 +50,7 @@ _PARTS: Final = MappingProxyType(
     }
 )
 # Hexadecimal digits of a key: https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key-set-up.html
-_DIGITS: Final = MappingProxyType({"aes128": 32, "aes192": 48, "aes256": 64})
+DIGITS: Final = MappingProxyType({"aes128": 32, "aes192": 48, "aes256": 64})
 # What a part must speak for a kind of key to encrypt it; an entitlement speaks nothing.
 _PROTOCOLS: Final = MappingProxyType({"static-key": "zixi", "srt-password": "srt"})
 
@@ -174,7 +174,7 @@ def _secret(resource: FlowPart) -> SecretShape:
     """The value stands alone, as plain text."""
     if resource.algorithm is None:
         return SecretShape(10, 80, form=PASSWORD)
-    digits = _DIGITS[resource.algorithm]
+    digits = DIGITS[resource.algorithm]
     return SecretShape(digits, digits, form=HEXADECIMAL)
 
 

@@ -29,18 +29,6 @@ class OriginEndpoints(cdn_authorization.CdnAuthorization):
     service = "mediapackage"
     describe = "describe_origin_endpoint"
     set = "update_origin_endpoint"
-    others = (
-        "CmafPackage",
-        "DashPackage",
-        "Description",
-        "HlsPackage",
-        "ManifestName",
-        "MssPackage",
-        "Origination",
-        "StartoverWindowSeconds",
-        "TimeDelaySeconds",
-        "Whitelist",
-    )
 
 
 def _handoff(resource: OriginEndpoint, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:

@@ -29,7 +29,6 @@ class PackagingGroups(cdn_authorization.CdnAuthorization):
     service = "mediapackage-vod"
     describe = "describe_packaging_group"
     set = "update_packaging_group"
-    others = ()
 
 
 def _handoff(resource: PackagingGroup, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:

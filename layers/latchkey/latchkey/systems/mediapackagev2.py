@@ -127,7 +127,7 @@ def _gate(endpoint_arn: str) -> policies.Statement:
 
 def _open(document: policies.Document | None) -> list[str]:
     """The statements of others that admit everyone on no condition."""
-    return policies.public_statements(document)
+    return [named for named in policies.public_statements(document) if not named.startswith(policies.OWN_SID)]
 
 
 def _authorization(reading: Reading) -> Any:

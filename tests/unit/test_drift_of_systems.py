@@ -1,0 +1,198 @@
+"""The checks of accesses that are read through a role, handed off, or of a partner's key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from latchkey import policies
+from latchkey.desired import Desired
+from latchkey.drift import check_access, state_of
+from latchkey.observed import ObservedAccess, ObservedKey, ObservedRole, ObservedSecret
+from latchkey.systems.system import Configured
+from tests.unit.samples import KEY_ARN, KINDS, PLACE, READ_BY_ROLE, SECRET_ARN, SETTINGS, desired, role
+
+CREATED = datetime(2026, 11, 22, tzinfo=UTC)
+PARTNER = "adobe-experience-platform"
+KEY_CHECKS = [
+    "key is enabled",
+    "key is symmetric",
+    "key is in this Region",
+    "key is managed or consented to",
+    "key rotates",
+    "key policy admits the roles",
+]
+SECRET_CHECKS = [
+    "secret is under the key",
+    "secret is not being deleted",
+    "secret policy holds our statements",
+    "secret policy is not public",
+]
+ROLE_CHECKS = ["role trusts the service", "role reads this secret and nothing else", "role may read the secret"]
+RESOURCE_CHECKS = ["resource is configured", "service raises no alert"]
+
+Change = Callable[[ObservedAccess], ObservedAccess]
+
+
+def sound_role(wanted: Desired) -> ObservedRole | None:
+    found = wanted.role(KEY_ARN, SECRET_ARN)
+    if found is None:
+        return None
+    arn = found.arn(PLACE)
+    return ObservedRole(arn, CREATED, found.trust, found.policy, SETTINGS.reader_boundary_arn, (), {})
+
+
+def sound(kind: str) -> ObservedAccess:
+    """All that the kind wants, as AWS would tell it."""
+    wanted = desired(kind=kind)
+    configuration, reading = wanted.system.configuration, wanted.reading(KEY_ARN, SECRET_ARN)
+    settings = configuration.wanted(wanted.resource, reading) if configuration else {}
+    return ObservedAccess(
+        key=ObservedKey(
+            arn=KEY_ARN,
+            state="Enabled",
+            spec="SYMMETRIC_DEFAULT",
+            usage="ENCRYPT_DECRYPT",
+            origin="AWS_KMS",
+            multi_region=False,
+            customer_managed=True,
+            created=CREATED,
+            tags={"latchkey:managed-by": "latchkey"},
+        ),
+        key_policy=wanted.new_key_policy,
+        rotates=True,
+        secret=ObservedSecret(SECRET_ARN, wanted.secret_name, KEY_ARN, False, None, {}) if wanted.reads_secret else None,
+        secret_keys=(KEY_ARN,),
+        secret_policy=policies.merge(None, wanted.secret_statements(SECRET_ARN)) if wanted.reads_secret else None,
+        configured=Configured("arn:resource", settings, SECRET_ARN, {}, {}, {}) if configuration else None,
+        alerts=(),
+        grants=(),
+        role=sound_role(wanted),
+    )
+
+
+def role_with(**members: Any) -> Change:
+    def change(access: ObservedAccess) -> ObservedAccess:
+        assert access.role
+        return replace(access, role=replace(access.role, **members))
+
+    return change
+
+
+def failed(kind: str, observed: ObservedAccess, *, handed_off: bool = False) -> list[str]:
+    return [check.name for check in check_access(desired(kind=kind), observed, handed_off=handed_off) if not check.passed]
+
+
+@pytest.mark.parametrize("kind", READ_BY_ROLE)
+def test_an_access_by_role_passes_every_check_in_the_order_a_person_would_look(kind: str) -> None:
+    checks = check_access(desired(kind=kind), sound(kind))
+    assert [check.name for check in checks] == [*KEY_CHECKS, *SECRET_CHECKS, *ROLE_CHECKS, *RESOURCE_CHECKS]
+    assert all(check.passed and check.evidence for check in checks)
+    assert state_of(desired(kind=kind), sound(kind)) == ("active", ())
+
+
+OTHER_SECRET = {"Version": "2012-10-17", "Statement": []}
+FAILURES: dict[str, tuple[Change, str, str, bool, bool]] = {
+    "no role": (lambda access: replace(access, role=None), "role exists", "does not exist", False, True),
+    "a trust of others": (role_with(trust=OTHER_SECRET), "role trusts the service", ":role/latchkey-", False, True),
+    "another policy": (
+        role_with(policy=OTHER_SECRET),
+        "role reads this secret and nothing else",
+        "beside ReadOneSecret: nothing",
+        False,
+        False,
+    ),
+    "no policy": (role_with(policy=None), "role reads this secret and nothing else", "boundary", False, False),
+    "a second policy": (
+        role_with(others=("arn:aws:iam::aws:policy/SecretsManagerReadWrite",)),
+        "role reads this secret and nothing else",
+        "SecretsManagerReadWrite",
+        False,
+        False,
+    ),
+    "no boundary": (role_with(boundary_arn=None), "role reads this secret and nothing else", "boundary None", False, False),
+    "a refusal": (
+        lambda access: replace(access, refused=("kms:Decrypt",)),
+        "role may read the secret",
+        "refused by IAM's simulation: kms:Decrypt",
+        True,
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", READ_BY_ROLE)
+@pytest.mark.parametrize(("change", "name", "evidence", "settles", "revokes"), FAILURES.values(), ids=FAILURES)
+def test_a_check_of_the_role_fails_for_the_one_reason_it_is_for(
+    kind: str, change: Change, name: str, evidence: str, settles: bool, revokes: bool
+) -> None:
+    observed = change(sound(kind))
+    [told] = [check for check in check_access(desired(kind=kind), observed) if not check.passed]
+    assert told.name == name
+    assert evidence in told.evidence
+    assert (told.settles, told.overwritten, told.revokes) == (settles, False, revokes)
+    assert state_of(desired(kind=kind), observed)[0] == ("revoked" if revokes else "active")
+
+
+def test_every_check_of_a_role_can_fail() -> None:
+    assert {name for _, name, *_ in FAILURES.values()} == {*ROLE_CHECKS, "role exists"}
+
+
+@pytest.mark.parametrize("kind", READ_BY_ROLE)
+def test_a_resource_that_names_another_role_is_not_configured(kind: str) -> None:
+    observed = sound(kind)
+    assert observed.configured
+    other = replace(observed.configured, settings={**observed.configured.settings, "roleArn": role("Other")})
+    assert failed(kind, replace(observed, configured=other)) == ["resource is configured"]
+
+
+def test_a_partner_s_key_is_all_there_is_to_check() -> None:
+    checks = check_access(desired(kind=PARTNER), sound(PARTNER))
+    assert [check.name for check in checks] == KEY_CHECKS
+    assert state_of(desired(kind=PARTNER), sound(PARTNER), handed_off=True) == ("handed-off", ())
+    assert state_of(desired(kind=PARTNER), sound(PARTNER)) == ("active", ())
+
+
+@pytest.mark.parametrize("key_state", ["Disabled", "PendingDeletion"])
+def test_a_partner_s_key_that_is_taken_away_revokes_its_access(key_state: str) -> None:
+    observed = replace(sound(PARTNER), key=replace(sound(PARTNER).key, state=key_state))
+    status, [lost] = state_of(desired(kind=PARTNER), observed)
+    assert (status, lost.name) == ("revoked", "key is enabled")
+
+
+def test_a_partner_s_key_without_the_partner_s_statements_revokes_its_access() -> None:
+    observed = replace(sound(PARTNER), key_policy=policies.new_document([policies.delegation(PLACE)]))
+    status, [lost] = state_of(desired(kind=PARTNER), observed)
+    assert (status, lost.name) == ("revoked", "key policy admits the roles")
+    assert "LatchkeyPartner" in lost.evidence
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_asked_of_a_resource_that_its_owner_has_not_confirmed(kind: str) -> None:
+    unset = replace(sound(kind), configured=None, alerts=("NOT_PROCESSED",))
+    names = [check.name for check in check_access(desired(kind=kind), unset, handed_off=True)]
+    assert failed(kind, unset, handed_off=True) == []
+    assert {*RESOURCE_CHECKS, "grant is there"} & set(names) == set()
+    assert state_of(desired(kind=kind), unset, handed_off=True) == ("handed-off", ())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != PARTNER])
+def test_once_confirmed_the_resource_must_be_there(kind: str) -> None:
+    assert "resource is configured" in failed(kind, replace(sound(kind), configured=None))
+    assert state_of(desired(kind=kind), replace(sound(kind), configured=None))[0] == "gone"
+
+
+@pytest.mark.parametrize("kind", READ_BY_ROLE)
+def test_a_handed_off_access_is_revoked_by_what_the_service_cannot_do_without(kind: str) -> None:
+    lost = replace(sound(kind), configured=None, role=None)
+    assert state_of(desired(kind=kind), lost, handed_off=True)[0] == "revoked"
+
+
+@pytest.mark.parametrize("kind", READ_BY_ROLE)
+def test_a_secret_that_was_taken_to_another_key_is_told(kind: str) -> None:
+    moved = replace(sound(kind), secret_keys=(f"{KEY_ARN}-2",))
+    assert failed(kind, moved) == ["secret is under the key"]

@@ -1,0 +1,113 @@
+"""The roles through which services read: named within IAM's bounds, trusting one service, reading one secret."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from latchkey.roles import OPT_IN_REGIONS, reading, role_name, trust
+from latchkey.settings import Place
+from latchkey.systems import SYSTEMS
+from latchkey.systems.readers import AssumedRole
+from tests.unit.samples import ACCOUNT, KEY_ARN, PLACE, READ_BY_ROLE, REGION, SECRET_ARN, desired
+
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
+LONGEST = Place(partition="aws", account=ACCOUNT, region="ap-southeast-3")
+systems = st.sampled_from([name for name, system in SYSTEMS.items() if isinstance(system.reader, AssumedRole)])
+
+
+@settings(deadline=None, database=None)
+@given(systems, st.text(max_size=600), st.sampled_from([PLACE, LONGEST]))
+@example("mediapackagev2", "/".join(["a" * 256] * 3), LONGEST)
+@example("mediaconnect", "-" * 100, LONGEST)
+def test_every_resource_has_a_role_name_that_iam_takes(system: str, resource: str, place: Place) -> None:
+    name = role_name(system, resource, f"{system}/kind/{resource}", place)
+    assert ROLE_NAME.fullmatch(name)
+    assert name.startswith(f"latchkey-{place.region}-{system}")
+    # https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key-set-up.html
+    assert name != "MediaConnectAccessRole"
+
+
+@settings(deadline=None, database=None)
+@given(st.text(max_size=80), st.text(max_size=80))
+@example("a b", "a-b")
+@example("s" * 80, "s" * 79)
+def test_two_accesses_never_share_a_role_name(one: str, other: str) -> None:
+    assume(one != other)
+    names = {role_name("mediaconnect", name, f"mediaconnect/flow/{name}", PLACE) for name in (one, other)}
+    assert len(names) == 2
+
+
+def test_one_access_in_two_regions_has_two_roles_since_iam_knows_no_region() -> None:
+    one, other = (role_name("s", "a", "s/k/a", place) for place in (PLACE, LONGEST))
+    assert one != other
+    assert one[-10:] != other[-10:]
+
+
+@pytest.mark.parametrize("kind", READ_BY_ROLE)
+def test_a_reader_has_a_role_without_a_path(kind: str) -> None:
+    wanted = desired(kind=kind)
+    role = wanted.role(KEY_ARN, SECRET_ARN)
+    assert role
+    assert role.arn(PLACE) == f"arn:aws:iam::{ACCOUNT}:role/{role.name}"
+    assert wanted.reading(KEY_ARN, SECRET_ARN).role_arn == role.arn(PLACE)
+
+
+def test_one_service_is_trusted_for_resources_of_the_account_alone() -> None:
+    assert trust(["mediaconnect.amazonaws.com"], PLACE)["Statement"] == [
+        {
+            "Sid": "TheServiceForThisAccount",
+            "Effect": "Allow",
+            "Principal": {"Service": "mediaconnect.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+        }
+    ]
+
+
+@pytest.mark.parametrize("region", [REGION, *sorted(OPT_IN_REGIONS)])
+@pytest.mark.parametrize(
+    ("system", "regional"),
+    [("mediapackage", True), ("mediapackage-vod", True), ("mediapackagev2", True), ("mediaconnect", False)],
+)
+def test_a_service_is_trusted_by_its_region_s_name_as_well_where_that_is_an_opt_in_one(
+    system: str, regional: bool, region: str
+) -> None:
+    reader = SYSTEMS[system].reader
+    assert isinstance(reader, AssumedRole)
+    principals = reader.principals(Place(partition="aws", account=ACCOUNT, region=region))
+    own = [f"{reader.service}.amazonaws.com"]
+    assert [*principals] == own + ([f"{reader.service}.{region}.amazonaws.com"] if regional and region != REGION else [])
+    assert trust(principals, PLACE)["Statement"][0]["Principal"]["Service"] in (own[0], [*principals])
+
+
+def test_two_names_of_a_service_are_trusted_as_a_list() -> None:
+    [told] = trust(["a.amazonaws.com", "a.ap-east-1.amazonaws.com"], PLACE)["Statement"]
+    assert told["Principal"] == {"Service": ["a.amazonaws.com", "a.ap-east-1.amazonaws.com"]}
+
+
+def test_only_what_takes_no_resource_is_allowed_everywhere() -> None:
+    document = reading(["secretsmanager:GetSecretValue"], KEY_ARN, SECRET_ARN, PLACE, listing_actions=["secretsmanager:List"])
+    assert [(s["Action"], s["Resource"]) for s in document["Statement"]] == [
+        (["secretsmanager:GetSecretValue"], SECRET_ARN),
+        ("kms:Decrypt", KEY_ARN),
+        (["secretsmanager:List"], "*"),
+    ]
+
+
+@pytest.mark.parametrize("kind", READ_BY_ROLE)
+def test_a_role_opens_its_key_for_its_secret_alone(kind: str) -> None:
+    role = desired(kind=kind).role(KEY_ARN, SECRET_ARN)
+    assert role
+    [decrypting] = [s for s in role.policy["Statement"] if s["Action"] == "kms:Decrypt"]
+    assert decrypting["Resource"] == KEY_ARN
+    assert decrypting["Condition"] == {
+        "StringEquals": {
+            "kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com",
+            "kms:EncryptionContext:SecretARN": SECRET_ARN,
+        }
+    }

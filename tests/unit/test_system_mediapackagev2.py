@@ -1,0 +1,205 @@
+"""MediaPackage v2's endpoint policies: ours beside those of others, a gate that nothing leaves open, and the way back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from latchkey.systems.mediapackagev2 import MEDIAPACKAGEV2, Endpoint, EndpointPolicies
+from latchkey.systems.system import Configured, Reading
+from tests.unit.samples import ACCOUNT, KEY_ARN, KINDS, PLACE, SECRET_ARN, desired, role
+
+WANTED = desired(kind="mediapackagev2")
+RESOURCE = Endpoint.model_validate(KINDS["mediapackagev2"]["resource"])
+READING = Reading(SECRET_ARN, role("latchkey-reader"))
+NAMED = {"ChannelGroupName": "sports", "ChannelName": "main", "OriginEndpointName": "hls"}
+ARN = PLACE.arn("mediapackagev2", "channelGroup/sports/channel/main/originEndpoint/hls")
+AUTHORIZATION = {"CdnIdentifierSecretArns": [SECRET_ARN], "SecretsRoleArn": role("latchkey-reader")}
+GATE = {
+    "Sid": "LatchkeyCdnAuthorization",
+    "Effect": "Allow",
+    "Principal": "*",
+    "Action": "mediapackagev2:GetObject",
+    "Resource": ARN,
+    "Condition": {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "true"}},
+}
+HARVESTING = {
+    "Sid": "Harvesting",
+    "Effect": "Allow",
+    "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/Harvester"},
+    "Action": "mediapackagev2:HarvestObject",
+    "Resource": ARN,
+}
+EVERYONE = HARVESTING | {"Sid": "Everyone", "Principal": "*", "Action": "mediapackagev2:GetObject"}
+UNNAMED = {name: value for name, value in EVERYONE.items() if name != "Sid"}
+
+
+@pytest.fixture
+def client() -> Any:
+    return boto3.client("mediapackagev2")
+
+
+@pytest.fixture
+def answers(client: Any) -> Iterator[Stubber]:
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def document(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [*statements]}
+
+
+def read(
+    client: Any, answers: Stubber, policy: dict[str, Any] | None, authorization: dict[str, Any] | None = None, **members: Any
+) -> Configured:
+    told = {
+        "Arn": ARN,
+        **NAMED,
+        "ContainerType": "TS",
+        "CreatedAt": 0,
+        "ModifiedAt": 0,
+        "Segment": {},
+        **members,
+    }
+    answers.add_response("get_origin_endpoint", told, NAMED)
+    if policy is None:
+        answers.add_client_error("get_origin_endpoint_policy", "ResourceNotFoundException", http_status_code=404)
+    else:
+        own = {"CdnAuthConfiguration": authorization} if authorization else {}
+        answers.add_response("get_origin_endpoint_policy", NAMED | {"Policy": json.dumps(policy)} | own, NAMED)
+    found = EndpointPolicies().read(client, RESOURCE)
+    assert found
+    return found
+
+
+def test_an_endpoint_that_admits_only_with_our_secret_shows_the_wanted_settings(client: Any, answers: Stubber) -> None:
+    found = read(client, answers, document(HARVESTING, GATE), AUTHORIZATION, Tags={"team": "sports"})
+    assert (found.arn, found.secret_arn, found.tags) == (ARN, SECRET_ARN, {"team": "sports"})
+    assert found.settings == EndpointPolicies().wanted(RESOURCE, READING)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [None, document(), document(HARVESTING), document(GATE, EVERYONE), document(GATE | {"Condition": {}})],
+    ids=["no policy", "empty policy", "without the gate", "beside an open door", "a gate that is open"],
+)
+def test_an_endpoint_that_admits_others_is_not_as_wanted(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
+    found = read(client, answers, policy, AUTHORIZATION)
+    assert found.settings["admits"] == "others"
+
+
+def test_an_endpoint_that_reads_a_second_secret_is_not_as_wanted(client: Any, answers: Stubber) -> None:
+    second = SECRET_ARN.replace("sports", "news")
+    found = read(client, answers, document(GATE), AUTHORIZATION | {"CdnIdentifierSecretArns": [SECRET_ARN, second]})
+    assert found.settings["secretArn"] == f"{SECRET_ARN} {second}"
+    assert found.settings != EndpointPolicies().wanted(RESOURCE, READING)
+
+
+def test_an_endpoint_that_is_missing_is_none(client: Any, answers: Stubber) -> None:
+    answers.add_client_error("get_origin_endpoint", "ResourceNotFoundException", http_status_code=404)
+    assert EndpointPolicies().read(client, RESOURCE) is None
+
+
+@pytest.mark.parametrize("operation", ["get_origin_endpoint", "get_origin_endpoint_policy"])
+def test_any_other_answer_is_not_taken_for_absence(client: Any, answers: Stubber, operation: str) -> None:
+    if operation == "get_origin_endpoint_policy":
+        told = {"Arn": ARN, **NAMED, "ContainerType": "TS", "CreatedAt": 0, "ModifiedAt": 0, "Segment": {}}
+        answers.add_response("get_origin_endpoint", told, NAMED)
+    answers.add_client_error(operation, "AccessDeniedException", http_status_code=403)
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        EndpointPolicies().read(client, RESOURCE)
+
+
+@pytest.mark.parametrize("before", [None, document(HARVESTING), document(GATE)], ids=["none", "foreign", "ours"])
+def test_the_statements_of_others_stay_beside_the_gate(client: Any, answers: Stubber, before: dict[str, Any] | None) -> None:
+    found = read(client, answers, before)
+    foreign = [one for one in (before or document())["Statement"] if one != GATE]
+    after = {"Policy": json.dumps(document(*foreign, GATE)), "CdnAuthConfiguration": AUTHORIZATION}
+    answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
+    EndpointPolicies().update(client, RESOURCE, READING, found)
+
+
+OPENED: dict[str, dict[str, Any]] = {
+    "without its condition": {},
+    "turned round": {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "false"}},
+}
+
+
+@pytest.mark.parametrize("condition", OPENED.values(), ids=OPENED)
+def test_a_gate_that_somebody_opened_is_closed_again(client: Any, answers: Stubber, condition: dict[str, Any]) -> None:
+    found = read(client, answers, document(GATE | {"Condition": condition}, HARVESTING), AUTHORIZATION)
+    assert [*EndpointPolicies().refusals(RESOURCE, found)] == []
+    after = {"Policy": json.dumps(document(GATE, HARVESTING)), "CdnAuthConfiguration": AUTHORIZATION}
+    answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
+    EndpointPolicies().update(client, RESOURCE, READING, found)
+
+
+def test_an_endpoint_gets_the_policy_back_that_it_had(client: Any, answers: Stubber) -> None:
+    former = AUTHORIZATION | {"SecretsRoleArn": role("Former")}
+    found = read(client, answers, document(HARVESTING), former)
+    before = {"Policy": json.dumps(document(HARVESTING)), "CdnAuthConfiguration": former}
+    answers.add_response("put_origin_endpoint_policy", {}, NAMED | before)
+    EndpointPolicies().restore(client, json.loads(json.dumps(found.whole)))
+
+
+def test_an_endpoint_that_had_no_policy_has_none_again(client: Any, answers: Stubber) -> None:
+    found = read(client, answers, None)
+    answers.add_response("delete_origin_endpoint_policy", {}, NAMED)
+    EndpointPolicies().restore(client, json.loads(json.dumps(found.whole)))
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"), [(EVERYONE, "Everyone"), (UNNAMED, "statement 1")], ids=["with a Sid", "without"]
+)
+def test_a_policy_that_admits_everyone_beside_the_gate_is_refused(
+    client: Any, answers: Stubber, statement: dict[str, Any], named: str
+) -> None:
+    found = read(client, answers, document(HARVESTING, statement))
+    [rule] = EndpointPolicies().refusals(RESOURCE, found)
+    assert rule.endswith(f"narrow {named}")
+
+
+@pytest.mark.parametrize("policy", [None, document(HARVESTING, GATE)])
+def test_a_policy_of_named_principals_is_refused_nothing(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
+    assert [*EndpointPolicies().refusals(RESOURCE, read(client, answers, policy))] == []
+
+
+def test_a_hand_off_holds_the_gate_for_the_endpoint() -> None:
+    told = MEDIAPACKAGEV2.handoff(RESOURCE, READING, KEY_ARN, PLACE)
+    assert told.values == NAMED | {"CdnIdentifierSecretArn": SECRET_ARN, "SecretsRoleArn": role("latchkey-reader")}
+    assert told.cloud_formation
+    properties = told.cloud_formation["EndpointPolicy"]["Properties"]
+    assert properties == NAMED | {"Policy": document(GATE), "CdnAuthConfiguration": AUTHORIZATION}
+    assert any("X-MediaPackageV2-CDNIdentifier" in step for step in told.steps)
+
+
+def test_the_value_and_its_delay_are_those_of_the_documents() -> None:
+    shape = WANTED.secret_shape
+    assert shape
+    assert (shape.member, shape.exclusive) == ("MediaPackageV2CDNIdentifier", True)
+    assert (shape.minimum, shape.maximum, shape.generated) == (8, 256, (36, 36))
+    assert MEDIAPACKAGEV2.effect_delay_seconds == 300
+
+
+def test_the_role_describes_the_key_and_lists_values_of_the_one_secret() -> None:
+    reader = WANTED.role(KEY_ARN, SECRET_ARN)
+    assert reader
+    allowed = {
+        action
+        for s in reader.policy["Statement"]
+        for action in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])
+    }
+    assert allowed == {
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "secretsmanager:BatchGetSecretValue",
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:GetSecretValue",
+    }

@@ -1,0 +1,259 @@
+"""MediaTailor's facts, and its source locations read and set whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from latchkey.settings import Place
+from latchkey.systems.mediatailor import MEDIATAILOR, SourceLocation, SourceLocations
+from latchkey.systems.system import Reading
+from tests.unit.samples import ACCOUNT, KEY_ARN, KINDS, PLACE, SECRET_ARN, desired
+
+SOURCE_LOCATION_ARN = PLACE.arn("mediatailor", "sourceLocation/sports-origin")
+
+
+def test_mediatailor_reads_as_a_service_principal_of_its_documents() -> None:
+    assert MEDIATAILOR.granted
+    reader, _ = MEDIATAILOR.granted
+    china = Place(partition="aws-cn", account=ACCOUNT, region="cn-north-1")
+    assert reader.principal == "mediatailor.amazonaws.com"
+    assert reader.via_service(PLACE) == "mediatailor.eu-west-1.amazonaws.com"
+    assert reader.via_service(china) == "mediatailor.cn-north-1.amazonaws.com"
+    assert reader.grant_name(PLACE, "sports-origin") == f"MediaTailor-SourceLocation-{ACCOUNT}-sports-origin"
+
+
+READING = Reading(SECRET_ARN)
+RESOURCE = SourceLocation.model_validate(KINDS["mediatailor"]["resource"])
+BY_SECRET = {
+    "AccessType": "SECRETS_MANAGER_ACCESS_TOKEN",
+    "SecretsManagerAccessTokenConfiguration": {
+        "HeaderName": "X-Origin-Token",
+        "SecretArn": SECRET_ARN,
+        "SecretStringKey": "MyAccessTokenIdentifier",
+    },
+}
+NAMED = {"SourceLocationName": "sports-origin"}
+WANTED: dict[str, Any] = NAMED | {
+    "HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"},
+    "AccessConfiguration": BY_SECRET,
+}
+SEGMENTS: dict[str, Any] = {
+    "DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com"},
+    "SegmentDeliveryConfigurations": [{"Name": "second", "BaseUrl": "https://cdn2.example.com"}],
+}
+
+
+def described(**members: Any) -> dict[str, Any]:
+    """What MediaTailor answers to DescribeSourceLocation."""
+    moment = datetime(2026, 11, 22, tzinfo=UTC)
+    return {
+        "Arn": SOURCE_LOCATION_ARN,
+        "SourceLocationName": "sports-origin",
+        "CreationTime": moment,
+        "LastModifiedTime": moment,
+        "HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"},
+    } | members
+
+
+@pytest.fixture
+def mediatailor() -> Any:
+    return boto3.client("mediatailor")
+
+
+@pytest.fixture
+def answers(mediatailor: Any) -> Iterator[Stubber]:
+    with Stubber(mediatailor) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def test_a_location_that_sends_our_token_shows_the_wanted_settings(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_response("describe_source_location", described(AccessConfiguration=BY_SECRET), NAMED)
+    found = SourceLocations().read(mediatailor, RESOURCE)
+    assert found is not None
+    assert (found.arn, found.secret_arn) == (SOURCE_LOCATION_ARN, SECRET_ARN)
+    assert found.settings == SourceLocations().wanted(RESOURCE, READING)
+
+
+def test_a_location_without_access_configuration_sends_no_token(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_response("describe_source_location", described(), NAMED)
+    found = SourceLocations().read(mediatailor, RESOURCE)
+    assert found is not None
+    assert found.secret_arn is None
+    assert found.settings["baseUrl"] == "https://origin.example.com/vod"
+    assert found.settings["accessType"] == ""
+
+
+def test_a_location_that_signs_requests_sends_no_token_though_one_is_left_in_it(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_response(
+        "describe_source_location", described(AccessConfiguration=BY_SECRET | {"AccessType": "S3_SIGV4"}), NAMED
+    )
+    found = SourceLocations().read(mediatailor, RESOURCE)
+    assert found is not None
+    assert found.secret_arn is None
+    assert found.settings != SourceLocations().wanted(RESOURCE, READING)
+
+
+def test_a_404_means_that_there_is_no_location(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("describe_source_location", "NotFound", http_status_code=404)
+    assert SourceLocations().read(mediatailor, RESOURCE) is None
+
+
+def test_a_400_means_so_only_beside_a_whole_list_without_the_name(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("describe_source_location", "BadRequestException", http_status_code=400)
+    answers.add_response("list_source_locations", {"NextToken": "1"}, {"MaxResults": 100})
+    answers.add_response(
+        "list_source_locations", {"Items": [_listed("sports")], "NextToken": "2"}, {"MaxResults": 100, "NextToken": "1"}
+    )
+    answers.add_response(
+        "list_source_locations", {"Items": [_listed("sports-origin-2")]}, {"MaxResults": 100, "NextToken": "2"}
+    )
+    assert SourceLocations().read(mediatailor, RESOURCE) is None
+
+
+def test_a_400_for_a_location_on_a_later_page_is_an_error(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("describe_source_location", "BadRequestException", http_status_code=400)
+    answers.add_response("list_source_locations", {"Items": [], "NextToken": "1"}, {"MaxResults": 100})
+    answers.add_response("list_source_locations", {"Items": [_listed("sports-origin")]}, {"MaxResults": 100, "NextToken": "1"})
+    with pytest.raises(ClientError, match="BadRequestException"):
+        SourceLocations().read(mediatailor, RESOURCE)
+
+
+@pytest.mark.parametrize("status", [403, 429, 500])
+def test_any_other_answer_is_not_taken_for_absence(mediatailor: Any, answers: Stubber, status: int) -> None:
+    answers.add_client_error("describe_source_location", "Something", http_status_code=status)
+    with pytest.raises(ClientError, match="Something"):
+        SourceLocations().read(mediatailor, RESOURCE)
+
+
+def test_a_location_is_created_with_token_and_tags(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_response("create_source_location", described(), WANTED | {"Tags": {"team": "sports"}})
+    assert SourceLocations().create(mediatailor, RESOURCE, READING, {"team": "sports"})
+
+
+def test_a_location_that_is_there_by_now_is_not_taken_for_made(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("create_source_location", "BadRequestException", http_status_code=400)
+    answers.add_response("describe_source_location", described(), NAMED)
+    assert not SourceLocations().create(mediatailor, RESOURCE, READING, {})
+
+
+def test_a_location_that_cannot_be_made_is_an_error(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("create_source_location", "BadRequestException", "of creating", http_status_code=400)
+    answers.add_client_error("describe_source_location", "NotFound", http_status_code=404)
+    with pytest.raises(ClientError, match="of creating"):
+        SourceLocations().create(mediatailor, RESOURCE, READING, {})
+
+
+@pytest.mark.parametrize(
+    ("present", "kept"),
+    [
+        (SEGMENTS, SEGMENTS),
+        ({"SegmentDeliveryConfigurations": []}, {}),
+        ({"AccessConfiguration": {"AccessType": "S3_SIGV4"}}, {}),
+    ],
+    ids=["segment delivery", "nothing to keep", "another way of access"],
+)
+def test_an_updated_location_keeps_its_other_settings(
+    mediatailor: Any, answers: Stubber, present: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    answers.add_response("describe_source_location", described(**present), NAMED)
+    answers.add_response("update_source_location", described(), WANTED | kept)
+    found = SourceLocations().read(mediatailor, RESOURCE)
+    assert found is not None
+    SourceLocations().update(mediatailor, RESOURCE, READING, found)
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        {},
+        SEGMENTS,
+        {"AccessConfiguration": {"AccessType": "S3_SIGV4"}},
+        SEGMENTS | {"AccessConfiguration": BY_SECRET, "HttpConfiguration": {"BaseUrl": "http://former.example.com"}},
+    ],
+    ids=["plain", "segment delivery", "another way of access", "another secret and host"],
+)
+def test_a_location_is_restored_to_all_that_it_was(mediatailor: Any, answers: Stubber, present: dict[str, Any]) -> None:
+    answers.add_response("describe_source_location", described(Tags={"team": "sports"}, **present), NAMED)
+    before = SourceLocations().read(mediatailor, RESOURCE)
+    assert before is not None
+    # The registry keeps it as JSON in between.
+    noted = json.loads(json.dumps(before.whole))
+    assert noted == before.whole
+    http = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}}
+    answers.add_response("update_source_location", described(), {"AccessConfiguration": {}} | NAMED | http | present)
+    SourceLocations().restore(mediatailor, noted)
+
+
+def test_a_location_shows_its_tags(mediatailor: Any, answers: Stubber) -> None:
+    for tags in ({"latchkey:request": "request-1"}, None):
+        answers.add_response("describe_source_location", described(**({"Tags": tags} if tags else {})), NAMED)
+        found = SourceLocations().read(mediatailor, RESOURCE)
+        assert found is not None
+        assert found.tags == (tags or {})
+
+
+def test_a_location_is_deleted_by_its_name(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_response("delete_source_location", {}, NAMED)
+    SourceLocations().delete(mediatailor, RESOURCE)
+
+
+def test_a_location_that_something_was_put_into_is_not_deleted_silently(mediatailor: Any, answers: Stubber) -> None:
+    answers.add_client_error("delete_source_location", "BadRequestException", http_status_code=400)
+    with pytest.raises(ClientError, match="BadRequestException"):
+        SourceLocations().delete(mediatailor, RESOURCE)
+
+
+def test_alerts_of_all_pages_are_told_once_each(mediatailor: Any, answers: Stubber) -> None:
+    asked = {"ResourceArn": SOURCE_LOCATION_ARN}
+    answers.add_response("list_alerts", {"Items": [_alert("UNAUTHORIZED")], "NextToken": "1"}, asked)
+    answers.add_response("list_alerts", {"NextToken": "2"}, asked | {"NextToken": "1"})
+    both = [_alert("NOT_PROCESSED"), _alert("UNAUTHORIZED")]
+    answers.add_response("list_alerts", {"Items": both}, asked | {"NextToken": "2"})
+    assert SourceLocations().alerts(mediatailor, SOURCE_LOCATION_ARN) == ("NOT_PROCESSED", "UNAUTHORIZED")
+
+
+@pytest.mark.parametrize("reading", [READING, None])
+def test_a_hand_off_tells_what_the_location_needs(reading: Reading | None) -> None:
+    secret_arn = reading.secret_arn if reading else ""
+    told = MEDIATAILOR.handoff(RESOURCE, reading, KEY_ARN, PLACE)
+    assert told.values == {
+        "SourceLocationName": "sports-origin",
+        "BaseUrl": "https://origin.example.com/vod",
+        "AccessType": "SECRETS_MANAGER_ACCESS_TOKEN",
+        "HeaderName": "X-Origin-Token",
+        "SecretArn": secret_arn,
+        "SecretStringKey": "MyAccessTokenIdentifier",
+    }
+    assert "managementRoles" in told.steps[0]
+    assert told.cloud_formation
+    properties = told.cloud_formation["SourceLocation"]["Properties"]
+    assert properties["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]["SecretArn"] == secret_arn
+
+
+def test_the_member_of_the_secret_is_the_one_the_request_names() -> None:
+    shape = desired({"resource.secretKey": "MediaPackageCDNIdentifier"}).secret_shape
+    assert shape
+    assert (shape.member, shape.generated, shape.exclusive) == ("MediaPackageCDNIdentifier", (8, 128), False)
+
+
+def _listed(name: str) -> dict[str, Any]:
+    return {"Arn": f"arn:{name}", "SourceLocationName": name, "HttpConfiguration": {"BaseUrl": "https://a"}}
+
+
+def _alert(code: str) -> dict[str, Any]:
+    return {
+        "AlertCode": code,
+        "AlertMessage": "",
+        "LastModifiedTime": datetime(2026, 11, 22, tzinfo=UTC),
+        "RelatedResourceArns": [],
+        "ResourceArn": SOURCE_LOCATION_ARN,
+    }
