@@ -11,9 +11,9 @@ from latchkey.undo import Undo, Undone
 
 
 class UndoOnboardingInput(Document):
-    """The request that failed, and the execution that carried it out."""
+    """The request that failed, if one was understood, and the execution that carried it out."""
 
-    request: AnyOnboarding
+    request: AnyOnboarding | None
     execution_arn: str
     confirms: bool = False
 
@@ -21,5 +21,7 @@ class UndoOnboardingInput(Document):
 @step(UndoOnboardingInput)
 def lambda_handler(event: UndoOnboardingInput) -> Undone:
     """Restores the resource, removes the secret, the key and our statements as far as they are this request's alone."""
+    if event.request is None:
+        return Undone(undone=())
     undo = Undo(settings(), registry(), aws.kms(), aws.secretsmanager(), aws.iam(), aws.client_of)
     return undo(desire(event.request, settings()), event.execution_arn, confirms=event.confirms)

@@ -52,6 +52,12 @@ def test_any_other_error_is_undone_and_then_reported(name: str) -> None:
     assert caught["Assign"] == {"caught": "{% $states.errorOutput %}", "undone": [], "left": False}
 
 
+def test_an_undo_is_told_where_there_was_no_request() -> None:
+    told = TASKS["Undo onboarding"]["Arguments"]["request"]
+
+    assert told == TASKS["Report failure"]["Arguments"]["system"].replace("system", "request")
+
+
 def test_an_undo_that_fails_does_not_hide_the_failure() -> None:
     undo = TASKS["Undo onboarding"]
 

@@ -1,6 +1,7 @@
 """A recorded access with the service's grant, and what may happen to it between two calls of a function."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -67,6 +68,15 @@ def at_call(service: str, operation: str, act: Callable[[], object], number: int
 
     client = aws.client_of(service)
     client.meta.events.register_first(f"{when}.{client.meta.service_model.service_id.hyphenize()}.{operation}", count)
+
+
+def roles_are_old() -> None:
+    """They were made long ago, as IAM tells it."""
+
+    def tell(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["Role"]["CreateDate"] = datetime(2020, 1, 1, tzinfo=UTC)
+
+    aws.iam().meta.events.register_first("after-call.iam.GetRole", tell)
 
 
 def tell_keys_of_versions(*keys: str) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from latchkey.errors import Conflict, TransientAwsError
+from latchkey.errors import Conflict, LatchkeyError, NotYetEffective, TransientAwsError
 from latchkey.roles import POLICY_NAME
 from tests.functions.account import ACCOUNT, OURS, REGION, Account
 from tests.functions.asking import PARTNER, Run, onboarding
-from tests.functions.cleaning import at_call, crash
+from tests.functions.cleaning import at_call, crash, refuse, roles_are_old
 from tests.functions.invoking import ENVIRONMENT
 
 BOUNDARY = ENVIRONMENT["READER_BOUNDARY_ARN"]
@@ -172,6 +172,33 @@ def test_a_role_that_a_crashed_try_began_is_finished(
     _, role = the_role(account)
     assert list(role["policies"]) == [POLICY_NAME]
     assert (role["boundary"], role["tags"]["latchkey:access"]) == (BOUNDARY, ACCESS)
+
+
+@pytest.mark.parametrize("code", ["NoSuchEntity", "AccessDenied", "MalformedPolicyDocument"])
+def test_a_role_that_is_not_known_everywhere_yet_is_waited_for(
+    run: Run, account: Account, event: dict[str, Any], code: str
+) -> None:
+    at_call("iam", "PutRolePolicy", refuse("PutRolePolicy", code, 404 if code == "NoSuchEntity" else 400))
+    with pytest.raises(NotYetEffective):
+        run("attach_policies", event)
+
+    assert run("attach_policies", event)["changed"] is True
+    assert list(the_role(account)[1]["policies"]) == [POLICY_NAME]
+
+
+def test_a_role_that_was_made_long_ago_and_has_gone_is_not_waited_for(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
+    run("attach_policies", event)
+    name, _ = the_role(account)
+    _widen(account, name)
+    roles_are_old()
+    at_call("iam", "PutRolePolicy", refuse("PutRolePolicy", "NoSuchEntity", 404))
+
+    with pytest.raises(LatchkeyError) as caught:
+        run("attach_policies", event)
+
+    assert type(caught.value) is LatchkeyError
 
 
 def test_a_role_that_another_run_has_just_made_is_looked_at_again(run: Run, account: Account, event: dict[str, Any]) -> None:

@@ -2,16 +2,14 @@
 
 import copy
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from latchkey import aws
 from latchkey.errors import Conflict, LatchkeyError, NotYetEffective
 from tests.functions.account import ACCOUNT, OURS, REGION, Account, client
 from tests.functions.asking import Run, onboarding, role_name_of
-from tests.functions.cleaning import at_call, refuse
+from tests.functions.cleaning import at_call, refuse, roles_are_old
 from tests.functions.media_services import FLOW
 
 V2 = "sports/one/hls"
@@ -50,15 +48,6 @@ def to_configure(account: Account, system: str, **members: Any) -> dict[str, Any
 
 def role_of(system: str, **members: Any) -> str:
     return f"arn:aws:iam::{ACCOUNT}:role/{role_name_of(system, **members)}"
-
-
-def roles_are_old() -> None:
-    """They were made long ago, as IAM tells it."""
-
-    def tell(parsed: dict[str, Any], **_: Any) -> None:
-        parsed["Role"]["CreateDate"] = datetime(2020, 1, 1, tzinfo=UTC)
-
-    aws.iam().meta.events.register_first("after-call.iam.GetRole", tell)
 
 
 def configure_twice(run: Run, account: Account, event: dict[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,22 @@ def test_importing_twice_changes_nothing_and_a_new_value_makes_a_new_version(run
     assert json.loads(account.value(first["arn"])) == {SECRET_KEY: "d" * 20}
 
 
+@pytest.mark.parametrize("present", ["not-json-at-all", '["a-list"]', '"a-text"'], ids=["no JSON", "list", "text"])
+def test_an_import_over_a_value_that_is_no_object_is_a_conflict_that_tells_no_value(
+    run: Run, account: Account, present: str
+) -> None:
+    event = to_create(account, secret=copied(account.secret("origin/token", "c" * 20, IMPORT)))
+    made = run("create_secret", event)["arn"]
+    account.secretsmanager.put_secret_value(SecretId=made, SecretString=present)
+    before = account.picture()
+
+    with pytest.raises(Conflict) as caught:
+        run("create_secret", event)
+
+    assert str(caught.value) == f"the value of {SECRET_NAME} is no JSON object, in which the token could stand"
+    assert account.picture() == before
+
+
 @bad_values
 def test_an_import_with_a_bad_value_is_refused_and_nothing_made(run: Run, account: Account, value: str, rule: str) -> None:
     event = to_create(account, secret=copied(account.secret("origin/token", value, IMPORT), SECRET_KEY))

@@ -49,6 +49,13 @@ def test_a_request_that_made_nothing_leaves_no_reference(run: Run, account: Acco
     assert references(account) == {}
 
 
+def test_where_no_request_was_understood_nothing_is_undone(run: Run, account: Account) -> None:
+    before = account.picture()
+
+    assert run("undo_onboarding", {"request": None, "executionArn": "arn:execution"}) == {"undone": []}
+    assert account.picture() == before
+
+
 def test_after_an_undo_the_same_request_can_be_made_again(run: Run, account: Account) -> None:
     first = Onboarding(run, account).go()
     first.undo()

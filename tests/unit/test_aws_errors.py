@@ -47,6 +47,8 @@ def answer(code: str, status: int = 400, operation: str = "DescribeKey", message
         (answer("ConflictException", 409), Conflict),
         (answer("NoNameAtAll", 409), Conflict),
         (answer("MalformedPolicyDocumentException"), NotYetEffective),
+        (answer("MalformedPolicyDocument"), NotYetEffective),
+        (answer("ConcurrentModification", 409), TransientAwsError),
         (answer("NotFoundException", 404), LatchkeyError),
         (ClientError({}, "DescribeKey"), LatchkeyError),
         (EndpointConnectionError(endpoint_url="https://kms"), TransientAwsError),

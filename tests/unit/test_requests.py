@@ -226,6 +226,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "tag of Latchkey in another case": ({"tags": {"LatchKey:consent": "adopt"}}, "tags", "latchkey: or aws:"),
     "tag of AWS": ({"tags": {"aws:team": "a"}}, "tags", "must not begin with latchkey: or aws:"),
     "tag that sounds like a token": ({"tags": {"originPassword": "a"}}, "tags", NO_TOKEN_HERE),
+    "tags that differ by case alone": ({"tags": {"Team": "a", "team": "b"}}, "tags", "keys must differ by more than case"),
     "tag as number": ({"tags": {"year": 2026}}, "tags.year", TEXT),
     "long tag value": ({"tags": {"team": "v" * 257}}, "tags.team", PATTERN),
     "too many tags": ({"tags": {f"tag{n}": "" for n in range(41)}}, "tags", "at most 40"),

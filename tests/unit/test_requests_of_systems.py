@@ -39,6 +39,7 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     "the length of a UUID": ("mediapackage", {LENGTH: 36}),
     "no managers": ("mediapackagev2", {"managementRoles": []}),
     "an adopted secret": ("mediapackagev2", {"secret.value.existing.secretArn": EXISTING_ARN}),
+    "the longest name that fits a tag": ("mediapackage", {"resource.originEndpoint": "n" * 228}),
     "a hand-off": ("mediapackage-vod", {"resource.configure": False}),
     "several instances of a Region": ("adobe-experience-platform", {"resource.instance": "stage"}),
 }
@@ -57,6 +58,18 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "a password of 9": ("mediaconnect-srt-password", {LENGTH: 9}, LENGTH, "must be between 10 and 80"),
     "a password of 81": ("mediaconnect-srt-password", {LENGTH: 81}, LENGTH, "must be between 10 and 80"),
     "a UUID of 40": ("mediapackage", {LENGTH: 40}, LENGTH, "must be 36"),
+    "names too long together": (
+        "mediapackagev2",
+        {f"resource.{name}": "n" * 80 for name in ("channelGroup", "channel", "originEndpoint")},
+        "detail",
+        "must make an access id of at most 256 characters",
+    ),
+    "a name too long for its tag": (
+        "mediapackage",
+        {"resource.originEndpoint": "n" * 229},
+        "detail",
+        "must make an access id of at most 256 characters",
+    ),
     "two parts": ("mediaconnect-source", {"resource.output": "a"}, "resource", ONE_PART),
     "three parts": ("mediaconnect-source", {"resource.output": "a", "resource.entitlement": "b"}, "resource", ONE_PART),
     "no part": ("mediaconnect-source", {"resource.source": MISSING}, "resource", ONE_PART),

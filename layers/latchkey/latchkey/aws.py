@@ -43,6 +43,7 @@ _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]]
         TransientAwsError,
         frozenset(
             [
+                "ConcurrentModification",
                 "DependencyTimeoutException",
                 "InternalServiceError",
                 "KMSInternalException",
@@ -65,9 +66,9 @@ _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]]
         frozenset(["AccessDenied", "AccessDeniedException", "Forbidden", "ForbiddenException", "UnauthorizedOperation"]),
         lambda status: status == 403,
     ),
-    # The principals of our documents were looked up: one that is refused is too new to be known everywhere.
+    # The principals of our documents were looked up: one that KMS, or IAM, refuses is too new to be known everywhere.
     # https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html
-    (NotYetEffective, frozenset(["MalformedPolicyDocumentException"]), lambda _: False),
+    (NotYetEffective, frozenset(["MalformedPolicyDocument", "MalformedPolicyDocumentException"]), lambda _: False),
     (
         Conflict,
         frozenset(["AlreadyExistsException", "ConflictException", "ResourceExistsException", "ResourceInUseException"]),

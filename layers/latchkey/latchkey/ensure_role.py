@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from latchkey.aws import ROLE_SETTLING, settling
 from latchkey.desired import ACCESS, Desired
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.observed import ObservedRole, find_role
@@ -30,26 +31,28 @@ def ensure_role(desired: Desired, wanted: ReaderRole, iam: IAMClient) -> bool:
 
 def _create_role(desired: Desired, wanted: ReaderRole, iam: IAMClient, boundary_arn: str) -> None:
     try:
-        iam.create_role(
+        made = iam.create_role(
             RoleName=wanted.name,
             AssumeRolePolicyDocument=json.dumps(wanted.trust),
             Description=f"Latchkey: lets the service of {desired.access_id} read one secret"[:1000],
             PermissionsBoundary=boundary_arn,
             Tags=[{"Key": name, "Value": value} for name, value in desired.tags().items()],
-        )
+        )["Role"]
     except iam.exceptions.EntityAlreadyExistsException:
         raise TransientAwsError(f"the role {wanted.name} has just been made") from None
-    _put_policy(wanted, iam)
+    with settling(made["CreateDate"], ROLE_SETTLING):
+        _put_policy(wanted, iam)
 
 
 def mend_role(found: ObservedRole, wanted: ReaderRole, iam: IAMClient, boundary_arn: str) -> None:
     """Sets what differs; a role that a crashed try began is finished here as well."""
-    if found.trust != wanted.trust:
-        iam.update_assume_role_policy(RoleName=wanted.name, PolicyDocument=json.dumps(wanted.trust))
-    if found.boundary_arn != boundary_arn:
-        iam.put_role_permissions_boundary(RoleName=wanted.name, PermissionsBoundary=boundary_arn)
-    if found.policy != wanted.policy:
-        _put_policy(wanted, iam)
+    with settling(found.created, ROLE_SETTLING):
+        if found.trust != wanted.trust:
+            iam.update_assume_role_policy(RoleName=wanted.name, PolicyDocument=json.dumps(wanted.trust))
+        if found.boundary_arn != boundary_arn:
+            iam.put_role_permissions_boundary(RoleName=wanted.name, PermissionsBoundary=boundary_arn)
+        if found.policy != wanted.policy:
+            _put_policy(wanted, iam)
 
 
 def is_as_wanted(found: ObservedRole, wanted: ReaderRole, boundary_arn: str) -> bool:

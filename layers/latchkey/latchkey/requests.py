@@ -95,6 +95,9 @@ def _own_tags(value: dict[str, str]) -> dict[str, str]:
         raise PydanticCustomError("reserved", "keys must not begin with latchkey: or aws:")
     if any(_SOUNDS_SECRET.search(key) for key in value):
         raise PydanticCustomError("token", "{rule}", {"rule": NO_TOKEN_HERE})
+    if len({key.lower() for key in value}) < len(value):
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
+        raise PydanticCustomError("case", "keys must differ by more than case, which IAM ignores")
     return value
 
 
@@ -102,6 +105,9 @@ SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_+=.@-]{1,50
 AliasName = Annotated[str, StringConstraints(pattern=r"^alias/[A-Za-z0-9/_-]{1,250}$"), AfterValidator(_not_reserved)]
 TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")]
 TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{0,256}$")]
+
+# An access id is the value of a tag: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+_LONGEST_ACCESS_ID = 256
 
 
 class Generate(Document):
@@ -208,6 +214,9 @@ class OnboardingRequest[R: Resource](Document):
         if not system.reader.knows_managers and self.management_roles:
             rule = "must leave out managementRoles: whoever configures {system} needs nothing of key and secret"
             raise PydanticCustomError("system", rule, {"system": system.name})
+        if len(self.access_id) > _LONGEST_ACCESS_ID:
+            rule = "must make an access id of at most {longest} characters: <system>/<kind>/<names of the resource>"
+            raise PydanticCustomError("names", rule, {"longest": _LONGEST_ACCESS_ID})
         return self
 
     @property

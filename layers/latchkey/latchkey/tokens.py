@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
@@ -62,7 +62,10 @@ def compose(desired: Desired, token: str, present: str = "{}") -> str:
     shape = _shape(desired)
     if shape.member is None:
         return token
-    return json.dumps(({} if shape.exclusive else json.loads(present)) | {shape.member: token})
+    beside = {} if shape.exclusive else _object(present)
+    if beside is None:
+        raise Conflict(f"the value of {desired.secret_name} is no JSON object, in which the token could stand")
+    return json.dumps(beside | {shape.member: token})
 
 
 def check_value(desired: Desired, client_of_region: ClientOfRegion) -> Findings:
@@ -105,13 +108,18 @@ def _shape(desired: Desired) -> SecretShape:
     return desired.secret_shape
 
 
-def _member(text: str, key: str) -> str | None:
-    """The text member of a JSON object, or None if there is no such thing."""
+def _object(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text is, or None if it is none."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    member = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else None
+
+
+def _member(text: str, key: str) -> str | None:
+    """The text member of a JSON object, or None if there is no such thing."""
+    member = (_object(text) or {}).get(key)
     return member if isinstance(member, str) else None
 
 
