@@ -15,6 +15,7 @@ class UndoOnboardingInput(Document):
 
     request: AnyOnboarding | None
     execution_arn: str
+    confirms: bool = False
 
 
 @step(UndoOnboardingInput)
@@ -23,4 +24,4 @@ def lambda_handler(event: UndoOnboardingInput) -> Undone:
     if event.request is None:
         return Undone(undone=())
     undo = Undo(settings(), registry(), aws.kms(), aws.secretsmanager(), aws.iam(), aws.client_of)
-    return undo(desire(event.request, settings()), event.execution_arn)
+    return undo(desire(event.request, settings()), event.execution_arn, confirms=event.confirms)

@@ -12,6 +12,7 @@ from tests.functions.account import ACCOUNT, BUS, CONFIGURE_ROLE, OWN_ROLES, REG
 ENVIRONMENT = {
     "ACCESS_TABLE": TABLE,
     "ACCOUNT_ID": ACCOUNT,
+    "ADOPTED_SECRET_PREFIX": "MediaPackage",
     "ALLOWED_ORIGIN_HOSTS": "",
     "ALLOWED_PARTNER_ACCOUNTS": "",
     "ALLOW_HTTP_ORIGINS": "false",

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from latchkey import policies
 from latchkey.policies import Document, Statement
-from tests.policies.foreign import KEY_POLICIES, SECRET_POLICIES
 from tests.policies.test_merging import (
     ROLES,
     as_set,
     documents,
     is_foreign,
-    lists_of_one_as_text,
     properties,
     requests,
-    said,
     statements,
 )
 from tests.unit.samples import EXISTING_ARN, PLACE, SECRET_ARN, desired
@@ -29,22 +24,40 @@ from tests.unit.samples import EXISTING_ARN, PLACE, SECRET_ARN, desired
 STAYS = "LatchkeyFormerDefaultKey"
 
 
+def principals(statement: Statement) -> set[str]:
+    """Everybody whom a statement names."""
+    named = statement.get("Principal", {})
+    return set().union(*(as_set(names) for names in named.values())) if isinstance(named, dict) else as_set(named)
+
+
 @properties
 @given(documents(), requests())
-def test_exactly_these_statements_of_ours_are_left(before: Document | None, own: Sequence[Statement]) -> None:
-    after = policies.replace_own(before, own)
-    assert policies.own_statements(after) == list(own)
+def test_nothing_is_added_and_nothing_stays_that_nobody_wants(before: Document | None, own: Sequence[Statement]) -> None:
+    after, wanted = policies.retain(before, own), {statement["Sid"]: statement for statement in own}
     assert [s for s in statements(after) if is_foreign(s)] == [s for s in statements(before) if is_foreign(s)]
+    for left in policies.own_statements(after):
+        present = [s for s in policies.own_statements(before) if s["Sid"] == left["Sid"]]
+        assert any(principals(left) <= principals(s) and secrets_in(left) <= secrets_in(s) for s in present)
+        assert principals(left) <= principals(wanted[left["Sid"]])
+        assert secrets_in(left) <= secrets_in(wanted[left["Sid"]]) or not secrets_in(wanted[left["Sid"]])
     known = {"Statement": 0, "Version": "2012-10-17"}
     assert {**after, "Statement": 0} == ({**before, "Statement": 0} if before else known)
-    assert policies.replace_own(after, own) == after
+    assert policies.retain(after, own) == after
+
+
+@properties
+@given(documents(), requests())
+def test_what_is_there_and_wanted_stays(before: Document | None, own: Sequence[Statement]) -> None:
+    there = policies.merge(before, own)
+    assert policies.missing_from(policies.retain(there, own), own) == []
 
 
 @properties
 @given(documents(), requests())
 def test_a_document_given_is_not_rewritten_in_place(before: Document | None, own: Sequence[Statement]) -> None:
     copies = copy.deepcopy((before, own))
-    policies.replace_own(before, own, kept=(STAYS,))["Statement"].append({})
+    policies.retain(before, own, kept=(STAYS,))["Statement"].append({})
+    policies.retain(policies.merge(before, own), own)
     policies.union([own, own])
     assert (before, own) == copies
 
@@ -52,87 +65,38 @@ def test_a_document_given_is_not_rewritten_in_place(before: Document | None, own
 @properties
 @given(documents(), requests())
 def test_undoing_a_request_leaves_the_foreign_statements_alone(before: Document | None, own: Sequence[Statement]) -> None:
-    foreign = policies.replace_own(before, ())
-    assert policies.replace_own(policies.merge(before, own), ()) == foreign
+    foreign = policies.retain(before, ())
+    assert policies.retain(policies.merge(before, own), ()) == foreign
     assert policies.own_statements(foreign) == []
+
+
+def test_what_an_owner_took_out_is_not_given_back() -> None:
+    wanted = desired({"managementRoles": ROLES[:2]}).key_statements
+    assert policies.retain(policies.new_document([policies.delegation(PLACE)]), wanted) == policies.new_document(
+        [policies.delegation(PLACE)]
+    )
+    narrowed = policies.new_document(desired({"managementRoles": ROLES[:1]}).key_statements)
+    assert policies.retain(narrowed, wanted) == narrowed
+
+
+def test_a_statement_for_secrets_that_nobody_wants_any_more_goes() -> None:
+    there, other = (policies.decryption(ROLES[:1], [arn], PLACE) for arn in (SECRET_ARN, EXISTING_ARN))
+    assert policies.retain(policies.new_document([there]), [other])["Statement"] == []
+    without = {name: value for name, value in there.items() if name != "Condition"}
+    assert policies.retain(policies.new_document([without]), [other])["Statement"] == [without]
 
 
 def test_the_rule_of_the_default_key_stays_where_it_is_kept() -> None:
     rule = policies.default_key_rule([SECRET_ARN], PLACE)
     before = policies.new_document([policies.delegation(PLACE), rule, *desired().key_statements])
-    assert policies.replace_own(before, (), kept=(STAYS,)) == policies.new_document([policies.delegation(PLACE), rule])
-    assert policies.replace_own(before, ()) == policies.new_document([policies.delegation(PLACE)])
+    assert policies.retain(before, (), kept=(STAYS,)) == policies.new_document([policies.delegation(PLACE), rule])
+    assert policies.retain(before, ()) == policies.new_document([policies.delegation(PLACE)])
 
 
 def test_a_document_that_was_ours_alone_has_nothing_left() -> None:
     before = policies.new_document(desired().secret_statements(SECRET_ARN))
-    assert policies.replace_own(before, ())["Statement"] == []
-    assert policies.replace_own(None, ()) == policies.new_document(())
-
-
-@properties
-@given(documents(), st.booleans(), st.data())
-def test_order_and_lists_of_one_make_no_difference(before: Document | None, as_text: bool, data: st.DataObject) -> None:
-    other = data.draw(st.permutations(statements(before)))
-    other = [lists_of_one_as_text(s) for s in other] if as_text else other
-    assert policies.same_own(before, policies.new_document(other))
-    assert policies.same_own(policies.new_document(other), before or policies.new_document(()))
-
-
-@properties
-@given(documents(), requests(), requests())
-def test_two_documents_are_the_same_in_ours_only_if_they_say_the_same(
-    before: Document | None, first: Sequence[Statement], second: Sequence[Statement]
-) -> None:
-    one, other = policies.replace_own(before, first), policies.replace_own(before, second)
-    assert policies.same_own(one, other) == (said(one) == said(other))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"Principal": {"AWS": ROLES[:2]}},
-        {"Action": ["kms:Decrypt", "kms:Encrypt"]},
-        {"Resource": "arn:other"},
-        {"Condition": {}},
-        {"Sid": "LatchkeyOther"},
-        {"Effect": "Deny"},
-    ],
-    ids=str,
-)
-def test_a_statement_of_ours_that_says_something_else_is_not_the_same(change: dict[str, Any]) -> None:
-    own = policies.decryption(ROLES[:1], [SECRET_ARN], PLACE)
-    one, other = policies.new_document([own]), policies.new_document([own | change])
-    assert not policies.same_own(one, other)
-    assert not policies.same_own(other, one)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"Principal": "*"}, {"NotPrincipal": {"AWS": ROLES[0]}}, {"NotAction": "kms:Encrypt"}, {"NotResource": "arn:other"}],
-    ids=str,
-)
-def test_a_statement_of_ours_that_somebody_rewrote_in_another_form_is_not_the_same(change: dict[str, Any]) -> None:
-    own = policies.use(ROLES[:1])
-    replaced = {name.removeprefix("Not") for name in change}
-    rewritten = {name: value for name, value in own.items() if name not in replaced} | change
-    one, other = policies.new_document([rewritten]), policies.new_document([own])
-    assert not policies.same_own(one, other)
-    assert not policies.same_own(other, one)
-
-
-def test_one_statement_more_or_less_is_not_the_same() -> None:
-    both = policies.new_document(desired().key_statements)
-    assert not policies.same_own(policies.new_document(both["Statement"][:1]), both)
-    assert not policies.same_own(both, policies.new_document(both["Statement"][:1]))
-    assert not policies.same_own(None, both)
-
-
-@pytest.mark.parametrize("before", [*KEY_POLICIES.values(), *SECRET_POLICIES.values()], ids=[*KEY_POLICIES, *SECRET_POLICIES])
-def test_what_others_say_makes_no_difference(before: Document) -> None:
-    ours = policies.new_document(policies.own_statements(before))
-    assert policies.same_own(before, ours)
-    assert policies.same_own(ours, before)
+    assert policies.retain(before, ())["Statement"] == []
+    assert policies.retain(None, ()) == policies.new_document(())
 
 
 contributions = st.lists(requests(), max_size=4)
@@ -160,7 +124,7 @@ def secrets_in(statement: Statement) -> set[str]:
 def test_a_union_is_the_same_in_any_order_and_with_repeats(wanted: list[tuple[Statement, ...]], data: st.DataObject) -> None:
     again = data.draw(st.permutations([*wanted, *wanted]))
     one, other = (policies.new_document(policies.union(several)) for several in (wanted, again))
-    assert policies.same_own(one, other)
+    assert [policies.missing_from(*both) for both in ((one, other["Statement"]), (other, one["Statement"]))] == [[], []]
 
 
 def test_of_nothing_the_union_is_nothing() -> None:
@@ -171,8 +135,9 @@ def test_what_one_access_alone_wanted_goes_with_it_and_what_another_shares_stays
     going = desired({"managementRoles": ROLES[:2], "key.users": ROLES[:1], "secret.value.existing.secretArn": EXISTING_ARN})
     staying = desired({"resource.sourceLocation": "news-origin", "managementRoles": ROLES[1:3]})
     before = policies.merge(going.new_key_policy, staying.key_statements)
-    after = policies.replace_own(before, policies.union([staying.key_statements]), kept=("LatchkeyCreation",))
-    assert policies.same_own(after, staying.new_key_policy)
+    after = policies.retain(before, policies.union([staying.key_statements]), kept=("LatchkeyCreation",))
+    assert policies.missing_from(after, staying.new_key_policy["Statement"]) == []
+    assert policies.missing_from(staying.new_key_policy, after["Statement"]) == []
     assert after["Statement"][0] == policies.delegation(PLACE)
     assert ROLES[0] not in str(after)
     assert EXISTING_ARN not in str(after)

@@ -20,6 +20,7 @@ SETTINGS = Settings(
     access_table="accesses",
     request_bus="requests",
     secret_prefix="latchkey/",
+    adopted_secret_prefix="MediaPackage",
     allow_http_origins=False,
     trusted_principal_patterns=(),
     allowed_origin_hosts=(),
@@ -132,10 +133,11 @@ def detail(changes: Mapping[str, Any] | None = None, kind: str = "mediatailor") 
         node: Any = made
         for parent in parents:
             node = node[int(parent)] if isinstance(node, list) else node.setdefault(parent, {})
+        place = int(last) if isinstance(node, list) else last
         if value is MISSING:
-            del node[last]
+            del node[place]
         else:
-            node[last] = copy.deepcopy(value)
+            node[place] = copy.deepcopy(value)
     return made
 
 

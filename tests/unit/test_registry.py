@@ -352,43 +352,6 @@ def test_an_access_recorded_for_a_request_that_failed_is_as_before(registry: Reg
         assert registry.wanted_before(ACCESS) == WANTED
 
 
-WITHOUT_SECRET = replace(RECORD, secret_arn=None, resource_arn=None, status="handed-off", reached="handed-off")
-
-
-def test_an_access_without_a_secret_is_recorded_without_one(registry: Registry) -> None:
-    saved = registry.save_access(WITHOUT_SECRET, WANTED)
-    assert registry.access(ACCESS) == saved == replace(WITHOUT_SECRET, version=1)
-    assert {"secretArn", "resourceArn"} & set(item("access", ACCESS)) == set()
-
-
-@pytest.mark.parametrize(("first", "second"), [(RECORD, WITHOUT_SECRET), (WITHOUT_SECRET, RECORD)])
-def test_what_a_later_record_leaves_out_is_gone_and_comes_back_with_the_former(
-    registry: Registry, first: AccessRecord, second: AccessRecord
-) -> None:
-    before = registry.save_access(first, WANTED)
-    after = registry.save_access(replace(second, request_id="request-2", version=before.version), OTHER_WANTED)
-    assert registry.access(ACCESS) == after == replace(second, request_id="request-2", version=2)
-    registry.restore_access(ACCESS, "request-2")
-    assert registry.access(ACCESS) == replace(first, version=3)
-
-
-def test_what_the_last_request_reached_stays_whatever_is_observed(registry: Registry) -> None:
-    saved = registry.save_access(replace(RECORD, reached="handed-off", status="revoked"), WANTED)
-    registry.give_up(saved, ["a statement"])
-    found = registry.access(ACCESS)
-    assert found
-    assert (found.reached, found.status) == ("handed-off", "unmanaged")
-
-
-@pytest.mark.parametrize(
-    ("access_id", "exclusive"), [("adobe-experience-platform/instance/eu-west-1", True), (ACCESS, False), (None, False)]
-)
-def test_the_keys_of_partners_are_told_from_others(registry: Registry, access_id: str | None, exclusive: bool) -> None:
-    if access_id:
-        registry.refer(KEY_ARN, access_id)
-    assert registry.are_exclusive([KEY_ARN, f"{KEY_ARN}-2"]) == (frozenset({KEY_ARN}) if exclusive else frozenset())
-
-
 def test_a_recorded_access_that_has_ended_well_stays(registry: Registry) -> None:
     registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
     saved = registry.save_access(RECORD, WANTED)

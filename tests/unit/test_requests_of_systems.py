@@ -169,3 +169,26 @@ def test_a_bad_confirmation_is_told_with_its_place_and_without_its_values(
 @pytest.mark.parametrize("no_object", [None, "confirmed", 7, []])
 def test_a_confirmation_that_is_no_object_is_rejected(no_object: object) -> None:
     assert problems(no_object, parse_confirmation) == [("detail", "must be an object")]
+
+
+def leaves(node: Any, path: str = "resource") -> list[str]:
+    """The paths of all values in a resource."""
+    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [leaf for name, value in parts for leaf in leaves(value, f"{path}.{name}")] or [path]
+
+
+LEAVES = [(kind, path) for kind, sample in KINDS.items() for path in leaves(sample["resource"])]
+
+
+@pytest.mark.parametrize(("kind", "path"), LEAVES)
+def test_no_value_of_a_resource_is_repeated(kind: str, path: str) -> None:
+    told = str(problems(detail({path: f"{TOKEN}\n"}, kind)))
+    assert path.rsplit(".", 1)[0].split(".Action", maxsplit=1)[0] in told
+    assert TOKEN not in told
+
+
+@pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, path in LEAVES if not path[-1].isdigit()])
+def test_no_name_in_a_resource_is_repeated(kind: str, path: str) -> None:
+    told = str(problems(detail({f"{path.rsplit('.', 1)[0]}.{TOKEN}": 1}, kind)))
+    assert "<name>" in told
+    assert TOKEN not in told

@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "GRACE_SECONDS": "600",
     "CONFIGURE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/configure",
     "CREATE_KEY_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/create",
+    "ADOPTED_SECRET_PREFIX": "MediaPackage",
     "READER_BOUNDARY_ARN": "arn:aws-cn:iam::111122223333:policy/reader",
 }
 

@@ -222,7 +222,7 @@ def left(onboarding: Onboarding, consumer: Consumer) -> dict[str, bool]:
     """Is anything usable left of what a request made for a consumer: its role, its secret, its key?"""
     iam = onboarding.aws.client("iam")
     names = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
-    readers = [name for name in names if name.startswith(f"latchkey-us-east-1-{consumer.system}-")]
+    readers = [name for name in names if name.startswith(f"latchkey_us-east-1_{consumer.system}_")]
     secrets = onboarding.secretsmanager.get_paginator("list_secrets").paginate()
     aliases = onboarding.kms.get_paginator("list_aliases").paginate()
     described = [json.dumps(iam.list_role_tags(RoleName=name)["Tags"]) for name in readers]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, until
+from local_aws.embedded import ACCOUNT, Embedded, until
 from tests.workflow.conftest import MANAGER, Onboarding
 from tests.workflow.consumers import PARTNERS, adobe_detail, partner_statement
 from tests.workflow.striking import Detail
@@ -100,7 +100,7 @@ def test_nothing_but_what_adobe_documents_is_put_into_a_policy(onboarding: Onboa
 
 
 def test_an_adobe_key_serves_nothing_else_and_an_instance_has_one(onboarding: Onboarding) -> None:
-    alias = f"alias/latchkey/adobe-{uuid.uuid4().hex[:8]}"
+    alias = f"alias/latchkey/adobe-experience-platform/{uuid.uuid4().hex[:8]}"
     detail = adobe_detail() | {"key": {"alias": alias}}
     told = _hand_off(onboarding, detail)
     _confirm(onboarding, told["accessId"])
@@ -108,11 +108,49 @@ def test_an_adobe_key_serves_nothing_else_and_an_instance_has_one(onboarding: On
     before = onboarding.everything()
 
     assert "nothing else" in onboarding.reject(onboarding.detail(key={"alias": alias}))["key.alias"]
+    assert "kept for adobe" in onboarding.reject(onboarding.detail(key={"alias": f"{alias}-3"}))["key.alias"]
+    assert "nothing else" in onboarding.reject(onboarding.detail(key={"arn": told["resources"]["keyArn"]}))["key.arn"]
     assert "serves nothing else" in onboarding.reject(adobe_detail() | {"key": {"arn": shared}})["key.arn"]
+    theirs = adobe_detail() | {"key": {"arn": onboarding.new_key()}}
+    assert "must be a key that Latchkey makes" in onboarding.reject(theirs)["key.arn"]
+    assert (
+        "must begin with" in onboarding.reject(adobe_detail() | {"key": {"alias": "alias/latchkey/mediatailor"}})["key.alias"]
+    )
     other = adobe_detail(instance=detail["resource"]["instance"]) | {"key": {"alias": f"{alias}-2"}}
     assert "has and keeps" in onboarding.reject(other)["key.alias"]
     assert "nothing else" in onboarding.reject(adobe_detail() | {"key": {"alias": alias}})["key.alias"]
     assert onboarding.everything() == before
+
+
+def test_no_request_and_no_undo_takes_a_partner_from_a_live_key(onboarding: Onboarding, aws: Embedded) -> None:
+    detail = adobe_detail()
+    told = _hand_off(onboarding, detail)
+    _confirm(onboarding, told["accessId"])
+    arn = told["resources"]["keyArn"]
+    policy = onboarding.key_policy(arn)
+
+    fewer = adobe_detail(instance=detail["resource"]["instance"], partnerStatements=[partner_statement(PARTNERS[0])])
+    assert "nothing is taken from a partner" in onboarding.reject(fewer)["resource.partnerStatements"]
+    assert onboarding.key_policy(arn) == policy
+
+    failing = detail | {"requestId": f"failing-{uuid.uuid4().hex[:8]}"}
+    fault = {"service": "kms", "operation": "GetKeyRotationStatus", "error": "SomethingInvalid", "times": 100}
+    aws.control("POST", "faults", fault | {"request": failing["requestId"]})
+    assert onboarding.send(failing)["detail"]["status"] == "failed"
+    assert onboarding.key_policy(arn) == policy
+    assert onboarding.kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] == "Enabled"
+
+
+def test_what_an_owner_took_from_a_partner_no_confirmation_gives_back(onboarding: Onboarding) -> None:
+    told = _hand_off(onboarding, adobe_detail())
+    arn = told["resources"]["keyArn"]
+    policy = onboarding.key_policy(arn)
+    taken = [statement for statement in policy["Statement"] if "Partner" not in statement["Sid"]]
+    onboarding.kms.put_key_policy(KeyId=arn, PolicyName="default", Policy=json.dumps(policy | {"Statement": taken}))
+
+    assert _confirm(onboarding, told["accessId"])["status"] == "failed"
+
+    assert onboarding.key_policy(arn)["Statement"] == taken
 
 
 @pytest.mark.parametrize("told_by", ["the trail", "the sweep"])

@@ -11,8 +11,6 @@ def principal_rule(arn: str, settings: Settings) -> str | None:
     """Why a request may not name a principal, or None if it may."""
     if not any(fnmatchcase(arn, pattern) for pattern in settings.trusted_principal_patterns):
         return "is none of the principals that the stack's parameter TrustedPrincipalPatterns allows"
-    if arn.split(":")[4] not in (settings.place.account, *settings.allowed_partner_accounts):
-        return "is of an account that the stack's parameter AllowedPartnerAccounts does not list"
     return None
 
 

@@ -72,9 +72,12 @@ def check_request(event: CheckRequestInput, look: Look) -> Checked:
 
 def _handed_off(desired: Desired, look: Look) -> Checked:
     """What is recorded of an access that its owner says to have finished; nothing is made, so nothing else is asked."""
-    record = look.registry.access(desired.access_id)
-    if record is None:
+    record, wanted = look.registry.access(desired.access_id), look.registry.wanted_before(desired.access_id)
+    if record is None or wanted is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
+    # Between the event and this execution another request may have ended.
+    if {**wanted, "requestId": ""} != {**desired.request.wire, "requestId": ""}:
+        raise InvalidRequest([Problem("accessId", "has been changed by another request meanwhile: look, and confirm again")])
     return Checked(
         accessId=desired.access_id,
         confirms=True,

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from latchkey import policies, tokens
+from latchkey.accesses import is_exclusive
 from latchkey.aws import ROLE_SETTLING, ClientOf, is_settling, settling
 from latchkey.desired import ACCESS, MANAGED_BY, NOT_FOR_A_SHARED_KEY, Desired
 from latchkey.documents import Document
@@ -39,7 +40,7 @@ def ensure_key(desired: Desired, kms: KMSClient, registry: Registry) -> Ensured:
     """Finds the key by its ARN or alias, or makes it: symmetric, single-Region, with its policy and tags from birth."""
     if desired.alias is None:
         adopted = _existing_key(kms, desired.request.key.arn or "")
-        registry.refer(adopted.arn, desired.access_id)
+        _refer_alone(adopted.arn, desired, registry)
         return Ensured(arn=adopted.arn, changed=False, created=adopted.created)
     found = find_key(kms, desired.alias)
     if found is not None and _rotates(found, kms):
@@ -59,11 +60,20 @@ def ensure_key(desired: Desired, kms: KMSClient, registry: Registry) -> Ensured:
 
 def _refer(key: ObservedKey, desired: Desired, kms: KMSClient, registry: Registry) -> None:
     """Refers to the key of an alias and looks again: its removal may have come to its end between look and reference."""
-    registry.refer(key.arn, desired.access_id)
+    _refer_alone(key.arn, desired, registry)
     found = find_key(kms, desired.alias or "")
     if found is None or found.arn != key.arn or found.state != "Enabled":
         registry.release(key.arn, desired.access_id)
         raise TransientAwsError(f"{key.arn} has just been removed by another request")
+
+
+def _refer_alone(key_arn: str, desired: Desired, registry: Registry) -> None:
+    """Refers to a key and looks who else does: an exclusive access and another one may both have found it free before."""
+    registry.refer(key_arn, desired.access_id)
+    others = registry.others(key_arn, desired.access_id)
+    if others and (desired.system.key_is_exclusive or is_exclusive(others)):
+        registry.release(key_arn, desired.access_id)
+        raise Conflict(f"{key_arn} serves {', '.join(sorted(others))} since the request was checked, and nothing else")
 
 
 def _rotates(key: ObservedKey, kms: KMSClient) -> bool:
@@ -99,7 +109,7 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
         key = observed_key(made, desired.tags(shared=True))
     registry.note_key(alias, key.arn)
     # Before the alias, so that whoever is removing the key does not take the new alias for the one it deletes.
-    registry.refer(key.arn, desired.access_id)
+    _refer_alone(key.arn, desired, registry)
     try:
         with settling(key.created):
             kms.create_alias(AliasName=alias, TargetKeyId=key.arn)
@@ -210,6 +220,8 @@ def ensure_policies(
             changed = True
     role = desired.role(key.arn, secret.arn)
     if role is not None:
+        # So that nobody's role of this name is taken for ours.
+        registry.refer(role.arn(desired.place), desired.access_id)
         changed |= ensure_role(desired, role, iam)
     return Ensured(arn=secret.arn, changed=changed)
 

@@ -248,16 +248,40 @@ def _deleted_principals(statement: Statement) -> set[str]:
     return {name for names in _principals(statement).values() for name in _list(names) if _UNIQUE_ID.fullmatch(name)}
 
 
-def replace_own(document: Document | None, own: Iterable[Statement], *, kept: Sequence[str] = ()) -> Document:
-    """`document` with exactly these statements of ours, and those whose Sids are `kept`; foreign ones stay as they are."""
-    statements = [s for s in _statements(document or {}) if not is_own(s) or s.get("Sid") in kept]
-    return {**(document or new_document(())), "Statement": [*statements, *own]}
+def retain(document: Document | None, own: Iterable[Statement], *, kept: Sequence[str] = ()) -> Document:
+    """`document` with no more of ours than these statements say, beside those whose Sids are `kept`.
+
+    Adds nothing, since an owner may have taken it out; foreign statements stay as they are.
+    """
+    wanted = {statement["Sid"]: statement for statement in own}
+    narrowed = (
+        statement if not is_own(statement) or statement["Sid"] in kept else _narrowed(statement, wanted.get(statement["Sid"]))
+        for statement in _statements(document or {})
+    )
+    return {**(document or new_document(())), "Statement": [statement for statement in narrowed if statement]}
 
 
-def same_own(one: Document | None, other: Document) -> bool:
-    """Do two documents say the same in our statements, whatever their order and whether lists of one stand alone?"""
-    mine, theirs = own_statements(one), own_statements(other)
-    return len(mine) == len(theirs) and not missing_from(one, theirs) and not missing_from(other, mine)
+def _narrowed(present: Statement, wanted: Statement | None) -> Statement | None:
+    """The present statement without the principals and listed values that nobody wants; None if nothing of it is left."""
+    if wanted is None:
+        return None
+    names = _principals(wanted)
+    principals = {kind: _both(present_names, names.get(kind)) for kind, present_names in _principals(present).items()}
+    narrowed = copy.deepcopy(present) | {"Principal": {kind: left for kind, left in principals.items() if left}}
+    for operator, keys in wanted.get("Condition", {}).items():
+        for key, values in keys.items():
+            held = narrowed.get("Condition", {}).get(operator, {})
+            if isinstance(values, list) and key in held:
+                held[key] = _both(held[key], values)
+                if not held[key]:
+                    return None
+    return narrowed if narrowed["Principal"] else None
+
+
+def _both(present: Any, wanted: Any) -> Any:
+    """What two name; a single text that both name stays single."""
+    both = [name for name in _list(present) if name in _list(wanted)]
+    return present if both == _list(present) else both
 
 
 def union(contributions: Iterable[Iterable[Statement]]) -> list[Statement]:

@@ -12,11 +12,12 @@ from botocore.exceptions import ClientError
 from latchkey import bounds, policies
 from latchkey.aws import ClientOf, is_missing, regions, translate
 from latchkey.consent import is_ours, is_ours_or_consented, secret_rules
-from latchkey.desired import ACCESS, CONSENT, MANAGED_BY, NOT_FOR_A_SHARED_KEY, OURS, Desired
+from latchkey.desired import ACCESS, CONSENT, MANAGED_BY, NOT_FOR_A_SHARED_KEY, OURS, Desired, desire
 from latchkey.errors import AccessDenied, Problem
 from latchkey.grants import list_grants
 from latchkey.observed import ObservedKey, ObservedSecret, find_key, find_role, find_secret, key_policy, secret_policy
 from latchkey.registry import Registry
+from latchkey.requests import parse_onboarding
 from latchkey.settings import Settings
 from latchkey.simulation import denied_actions, refused_actions
 from latchkey.systems import SYSTEMS
@@ -49,6 +50,7 @@ class Look:
         secret = self._find_secret(desired) if desired.reads_secret else None
         yield from self._principals(desired)
         yield from self._partners(desired)
+        yield from self._alias(desired)
         yield from self._role(desired)
         try:
             key = self._find_key(desired)
@@ -65,6 +67,18 @@ class Look:
             yield from self._known_host(desired, secret)
         yield from self._source(desired)
         yield from self._resource(desired, secret)
+
+    def _alias(self, desired: Desired) -> Iterator[Problem]:
+        """The aliases of exclusive keys are kept apart, so that neither kind of request takes the other's."""
+        alias, exclusive = desired.alias or "", f"alias/latchkey/{desired.system.name}/"
+        if desired.alias and desired.system.key_is_exclusive and not alias.startswith(exclusive):
+            yield Problem("key.alias", f"must begin with {exclusive}")
+        kept = [name for name, system in SYSTEMS.items() if system.key_is_exclusive and name != desired.system.name]
+        yield from (
+            Problem("key.alias", f"must not begin with alias/latchkey/{name}, which is kept for {name}")
+            for name in kept
+            if alias.startswith(f"alias/latchkey/{name}")
+        )
 
     def _find_key(self, desired: Desired) -> ObservedKey | None:
         arn = desired.request.key.arn
@@ -87,14 +101,27 @@ class Look:
     def _partners(self, desired: Desired) -> Iterator[Problem]:
         """Another account gets the key only if the stack's owner named it: whoever may put events must not choose it."""
         for at, statement in enumerate(desired.partner_statements):
+            place = f"resource.partnerStatements.{at}.Principal.AWS"
             if statement.account not in self.settings.allowed_partner_accounts:
-                rule = "is of an account that the stack's parameter AllowedPartnerAccounts does not list"
-                yield Problem(f"resource.partnerStatements.{at}.Principal.AWS", rule)
+                yield Problem(place, "is of an account that the stack's parameter AllowedPartnerAccounts does not list")
+            if not statement.principal.arn.startswith(f"arn:{desired.place.partition}:"):
+                yield Problem(place, f"must be of the partition {desired.place.partition}")
+        before = self.registry.wanted_before(desired.access_id) if desired.partner_statements else None
+        if before is not None:
+            former = {one.account for one in desire(parse_onboarding(before), self.settings).partner_statements}
+            gone = former - {one.account for one in desired.partner_statements}
+            if gone:
+                rule = (
+                    f"lacks {', '.join(sorted(gone))}, which has the key already: nothing is taken from a partner by a request"
+                )
+                yield Problem("resource.partnerStatements", rule)
 
     def _role(self, desired: Desired) -> Iterator[Problem]:
         role = desired.role("", "")
         found = find_role(self.iam, role.name) if role else None
-        if found is not None and found.tags.get(ACCESS) != desired.access_id:
+        # A tag anybody can set, who may make roles; the reference is ours.
+        known = found is not None and self.registry.is_referred(found.arn, desired.access_id)
+        if found is not None and (not known or found.tags.get(ACCESS) != desired.access_id):
             yield Problem("resource", f"{found.arn}, the role of this access, exists and is not Latchkey's: remove it")
 
     def _principals(self, desired: Desired) -> Iterator[Problem]:
@@ -193,7 +220,12 @@ class Look:
             yield from (Problem(at, NOT_FOR_A_SHARED_KEY) for at in desired.powers_missing_from(policy))
 
     def _exclusive(self, desired: Desired, key: ObservedKey, place: str) -> Iterator[Problem]:
-        """A key given to a partner serves one access and no other, and a key that served others never becomes one."""
+        """A key given to a partner serves one access and no other, and a key that served others never becomes one.
+
+        Nor does one that somebody else made: consent to change a key is none to share it.
+        """
+        if desired.system.key_is_exclusive and not is_ours(key.tags):
+            yield Problem(place, f"must be a key that Latchkey makes: leave out {place}, or choose another alias")
         others = self.registry.others(key.arn, desired.access_id)
         exclusive = sorted(other for other in others if SYSTEMS[other.split("/", 1)[0]].key_is_exclusive)
         if exclusive:
@@ -216,9 +248,17 @@ class Look:
         yield from (Problem(place, rule) for rule in secret_rules(secret, "adopt", is_own=own))
         if secret is None or secret.is_being_deleted:
             return
+        yield from self._role_bounds(desired)
         policy = secret_policy(self.secretsmanager(desired.place.region), arn)
         if policies.missing_from(policy, desired.secret_statements(arn)):
             yield from (Problem(place, rule) for rule in _dead_principals(policy or {}))
+
+    def _role_bounds(self, desired: Desired) -> Iterator[Problem]:
+        """The boundary of the roles goes by names: by a tag, whoever takes that away would stop what is on air."""
+        prefixes = (self.settings.secret_prefix, self.settings.adopted_secret_prefix)
+        if desired.role("", "") and not desired.secret_name.startswith(prefixes):
+            rule = f"must begin with {' or '.join(prefixes)}, the stack's SecretPrefix and AdoptedSecretPrefix"
+            yield Problem("secret.value.existing.secretArn", f"its name {rule}, for a role to read it")
 
     def _new_secret(self, desired: Desired, found: ObservedSecret | None) -> Iterator[Problem]:
         if not desired.secret_name.startswith(self.settings.secret_prefix):

@@ -304,6 +304,10 @@ class Registry:
         except ConditionFailed:
             raise NotYetEffective(f"{resource} is being removed by another request") from None
 
+    def is_referred(self, resource: str, access_id: str) -> bool:
+        """Has an access said that it uses a resource?"""
+        return access_id in self._table.get("resource", resource).get("accesses", ())
+
     def await_removal(self, resource: str) -> None:
         """Raises NotYetEffective while a key or secret is being removed."""
         if "removing" in self._table.get("resource", resource):

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from latchkey.policies import VERSION, Document
 from latchkey.settings import Place
 
-# Roles are made under names that begin so; IAM bounds the functions to it.
-ROLE_PREFIX = "latchkey-"
+# Roles are made under names that begin so, with the Region after it; IAM bounds the functions to that. No stack can bear a name
+# with an underscore, so that no role of a stack begins so.
+ROLE_PREFIX = "latchkey_"
 # The one inline policy of such a role.
 POLICY_NAME = "ReadOneSecret"
 
@@ -59,8 +60,8 @@ def role_name(system: str, resource: str, access_id: str, place: Place) -> str:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
     unique = hashlib.sha256(f"{place.region} {access_id}".encode()).hexdigest()[:10]
-    readable = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{ROLE_PREFIX}{place.region}-{system}-{resource}")
-    return f"{readable[:53].rstrip('-')}-{unique}"
+    readable = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{ROLE_PREFIX}{place.region}_{system}_{resource}")
+    return f"{readable[:53].rstrip('-')}_{unique}"
 
 
 def trust(principals: Sequence[str], place: Place) -> Document:

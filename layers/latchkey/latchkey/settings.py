@@ -29,6 +29,7 @@ class Settings(BaseModel):
     access_table: str
     request_bus: str
     secret_prefix: str
+    adopted_secret_prefix: str
     allow_http_origins: bool
     trusted_principal_patterns: tuple[str, ...]
     allowed_origin_hosts: tuple[str, ...]
@@ -52,6 +53,7 @@ def settings() -> Settings:
         access_table=env["ACCESS_TABLE"],
         request_bus=env["REQUEST_BUS"],
         secret_prefix=env["SECRET_PREFIX"],
+        adopted_secret_prefix=env["ADOPTED_SECRET_PREFIX"],
         allow_http_origins=env["ALLOW_HTTP_ORIGINS"] == "true",
         trusted_principal_patterns=_list(env["TRUSTED_PRINCIPAL_PATTERNS"]),
         allowed_partner_accounts=_list(env["ALLOWED_PARTNER_ACCOUNTS"]),

@@ -59,22 +59,30 @@ class Undo:
     iam: IAMClient
     client_of: ClientOf
 
-    def __call__(self, desired: Desired, execution_arn: str) -> Undone:
+    def __call__(self, desired: Desired, execution_arn: str, *, confirms: bool = False) -> Undone:
         """Takes the request back: first the use, then the secret, then the key. Grants are left to their clean-up.
 
         A request that never got its access has made nothing, and what is noted there is another's. An undo that could not
-        be finished before is taken up again, unless a request has the access since.
+        be finished before is taken up again, unless a request has the access since. One that only `confirms` a hand-off has
+        made nothing but its record.
         """
         access_id = desired.access_id
         if not self.registry.has_access(access_id, execution_arn) and not self.registry.take_up(access_id, execution_arn):
             return Undone(undone=())
-        self.registry.restore_access(desired.access_id, desired.request.request_id)
-        record = self.registry.access(desired.access_id)
+        recorded = self.registry.access(access_id)
+        self.registry.restore_access(access_id, desired.request.request_id)
+        if confirms:
+            return Undone(undone=())
+        record, key = self.registry.access(access_id), self._find_key(desired)
         self._resource(desired)
         if desired.reads_secret:
-            self._role(desired, record)
-            self._secret(desired, record)
-        self._key(desired, record)
+            secret = find_secret(self.secretsmanager, desired.existing_secret_arn or desired.secret_name)
+            self._role(desired, record, key, secret)
+            self._secret(desired, record, secret)
+        if key is not None and desired.system.key_is_exclusive and recorded is not None:
+            self._leave(desired, key)
+        elif key is not None:
+            self._key(desired, record, key)
         return Undone(undone=self.registry.undone(desired.access_id))
 
     def _resource(self, desired: Desired) -> None:
@@ -103,24 +111,26 @@ class Undo:
         if restored is not None and restored.whole != wanted and desired.is_secret(restored.secret_arn):
             raise Conflict(f"{restored.arn} still reads the secret: no call of its service takes that away")
 
-    def _role(self, desired: Desired, record: AccessRecord | None) -> None:
-        """The role belongs to this access alone: it goes, or is again what the access had before."""
-        wanted = desired.role("", "")
+    def _role(
+        self, desired: Desired, record: AccessRecord | None, key: ObservedKey | None, secret: ObservedSecret | None
+    ) -> None:
+        """The role belongs to this access alone: it goes, or may again what it might before this request changed that."""
+        wanted = desired.role(key.arn if key else "", secret.arn if secret else "")
         role = find_role(self.iam, wanted.name) if wanted else None
         if wanted is None or role is None or role.tags.get(ACCESS) != desired.access_id:
             return
         before = self.registry.wanted_before(desired.access_id)
         if record is not None and record.secret_arn and before is not None:
             former = desire(parse_onboarding(before), self.settings).role(record.key_arn, record.secret_arn)
-            if former and not ensure_role.is_as_wanted(role, former, desired.reader_boundary_arn):
+            if former and former.policy != wanted.policy == role.policy:
                 self._tell(desired, f"{role.arn} is as it was")
                 ensure_role.mend_role(role, former, self.iam, desired.reader_boundary_arn)
         elif desired.made(role.tags):
             self._tell(desired, f"{role.arn} is deleted")
             ensure_role.delete_role(wanted.name, self.iam)
+            self.registry.forget(role.arn)
 
-    def _secret(self, desired: Desired, record: AccessRecord | None) -> None:
-        secret = find_secret(self.secretsmanager, desired.existing_secret_arn or desired.secret_name)
+    def _secret(self, desired: Desired, record: AccessRecord | None, secret: ObservedSecret | None) -> None:
         if secret is None or secret.is_being_deleted:
             # An earlier try of this undo may have deleted it and not come to say so.
             self.registry.forget_closed(desired.secret_resource)
@@ -140,13 +150,22 @@ class Undo:
         if not in_use:
             self.registry.release(desired.secret_resource, desired.access_id)
 
-    def _key(self, desired: Desired, record: AccessRecord | None) -> None:
+    def _find_key(self, desired: Desired) -> ObservedKey | None:
         alias = desired.alias
         noted = self.registry.key_noted_for(alias) if alias else None
-        name = desired.request.key.arn or alias or ""
-        key = find_key(self.kms, name) or (self._begun_key(desired, noted) if noted else None)
-        if key is None:
-            return
+        found = find_key(self.kms, desired.request.key.arn or alias or "")
+        return found or (self._begun_key(desired, noted) if noted else None)
+
+    def _leave(self, desired: Desired, key: ObservedKey) -> None:
+        """A partner's data depends on the key: nothing is taken from it, and what a request added to it is told."""
+        before = self.registry.wanted_before(desired.access_id)
+        former = desire(parse_onboarding(before), self.settings).key_statements if before else ()
+        known = policies.new_document((policies.creation(desired.create_key_role_arn), *former))
+        if policies.missing_from(known, policies.own_statements(key_policy(self.kms, key.arn))):
+            raise Conflict(f"{key.arn} keeps what this request gave: nothing is taken from a partner's key by itself")
+
+    def _key(self, desired: Desired, record: AccessRecord | None, key: ObservedKey) -> None:
+        alias = desired.alias
         if key.state == "PendingDeletion":
             self.registry.forget_closed(key.arn)
             return
@@ -190,8 +209,8 @@ class Undo:
     def _rewrite_key_policy(self, desired: Desired, key: ObservedKey, own: Sequence[Statement]) -> None:
         with self.registry.lease(f"policy of {key.arn}"):
             present = key_policy(self.kms, key.arn)
-            rewritten = policies.replace_own(present, own, kept=_STAYS)
-            if policies.same_own(present, rewritten):
+            rewritten = policies.retain(present, own, kept=_STAYS)
+            if rewritten == present:
                 return
             self._tell(desired, f"the policy of {key.arn} is without this request's statements")
             self.kms.put_key_policy(KeyId=key.arn, PolicyName="default", Policy=json.dumps(rewritten))
@@ -199,8 +218,8 @@ class Undo:
     def _rewrite_secret_policy(self, desired: Desired, secret: ObservedSecret, own: Sequence[Statement]) -> None:
         with self.registry.lease(f"policy of {secret.arn}"):
             present = secret_policy(self.secretsmanager, secret.arn)
-            rewritten = policies.replace_own(present, own)
-            if policies.same_own(present, rewritten):
+            rewritten = policies.retain(present, own)
+            if present is None or rewritten == present:
                 return
             self._tell(desired, f"the policy of {secret.arn} is without this request's statements")
             if rewritten["Statement"]:

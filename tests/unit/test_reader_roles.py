@@ -27,7 +27,7 @@ systems = st.sampled_from([name for name, system in SYSTEMS.items() if isinstanc
 def test_every_resource_has_a_role_name_that_iam_takes(system: str, resource: str, place: Place) -> None:
     name = role_name(system, resource, f"{system}/kind/{resource}", place)
     assert ROLE_NAME.fullmatch(name)
-    assert name.startswith(f"latchkey-{place.region}-{system}")
+    assert name.startswith(f"latchkey_{place.region}_{system}")
     # https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key-set-up.html
     assert name != "MediaConnectAccessRole"
 

@@ -1,0 +1,110 @@
+"""receive_request: a confirmation becomes the request that its access last fulfilled, under an id of its own."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey.requests import parse_onboarding
+from tests.functions.account import Account
+from tests.functions.asking import PARTNER, Run, onboarding
+from tests.functions.carrying_out import Onboarding
+from tests.functions.machine import Machine
+
+EVENT_ID = "7bf73129-1428-4cd3-a780-95db273d1602"
+ACCESS = "mediapackage/originEndpoint/live-hls"
+SYSTEMS = ["mediatailor", "mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect", "adobe-experience-platform"]
+
+
+@pytest.fixture(autouse=True)
+def allowed(stack: Callable[..., None]) -> None:
+    stack(ALLOWED_PARTNER_ACCOUNTS=PARTNER, ALLOWED_ORIGIN_HOSTS="*")
+
+
+@pytest.fixture
+def machine(account: Account) -> Machine:
+    return Machine("onboard-access")
+
+
+def confirmation(detail: Any) -> dict[str, Any]:
+    return {"id": EVENT_ID, "detail-type": "Handoff Confirmed", "source": "latchkey.requests", "detail": detail}
+
+
+def handed_off(run: Run, account: Account, system: str, **members: Any) -> Onboarding:
+    return Onboarding(run, account, system=system, resource={"configure": False}, **members).go("record_access")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_it_starts_one_execution_of_what_was_handed_off(run: Run, account: Account, machine: Machine, system: str) -> None:
+    access = handed_off(run, account, system, tags={"team": "sports"})
+    event = confirmation({"accessId": access.checked["accessId"]})
+    before = account.picture()
+
+    received = run("receive_request", event)
+
+    [(name, content)] = machine().items()
+    assert received == {"requestId": EVENT_ID, "executionName": name}
+    assert set(content) == {"requestId", "contentHash", "system", "accessId", "request", "confirms"}
+    assert (content["system"], content["accessId"], content["confirms"]) == (system, access.checked["accessId"], True)
+    assert parse_onboarding(content["request"]) == parse_onboarding(access.request | {"requestId": EVENT_ID})
+    assert run("receive_request", event) == received
+    assert len(machine()) == 1
+    assert account.picture() == before
+
+
+def test_its_execution_is_what_check_request_takes(run: Run, account: Account, machine: Machine) -> None:
+    access = handed_off(run, account, "mediapackage")
+    run("receive_request", confirmation({"accessId": ACCESS, "requestId": "request-2"}))
+    [content] = machine().values()
+
+    checked = run("check_request", content | {"executionArn": f"{access.execution}-2"})
+
+    assert (checked["confirms"], checked["changed"], checked["keyArn"]) == (True, True, access.key)
+
+
+def test_a_second_confirmation_is_a_request_of_its_own(run: Run, account: Account, machine: Machine) -> None:
+    handed_off(run, account, "mediapackage")
+
+    for request_id in ("request-2", "request-3"):
+        run("receive_request", confirmation({"accessId": ACCESS, "requestId": request_id}))
+
+    assert {content["request"]["requestId"] for content in machine().values()} == {"request-2", "request-3"}
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_of_an_access_that_is_not_recorded_there_is_nothing_to_confirm(
+    run: Run, account: Account, machine: Machine, begun: bool
+) -> None:
+    if begun:
+        Onboarding(run, account, system="mediapackage", resource={"configure": False}).go("attach_policies")
+
+    run("receive_request", confirmation({"accessId": ACCESS}))
+
+    [content] = machine().values()
+    assert content["problems"] == [{"place": "accessId", "rule": "nothing is recorded of this access: onboard it first"}]
+    assert "request" not in content
+
+
+@pytest.mark.parametrize(
+    ("detail", "places"),
+    [
+        ({}, {"accessId"}),
+        ([], {"detail"}),
+        ("canary", {"detail"}),
+        (None, {"detail"}),
+        ({"accessId": 5}, {"accessId"}),
+        ({"accessId": "canary!"}, {"accessId"}),
+        ({"accessId": ACCESS, "token": "canary"}, {"token"}),
+        (onboarding("mediapackage", secret={"value": "canary"}), {"accessId", "<name>", "secret", "system"}),
+    ],
+)
+def test_what_is_no_confirmation_is_answered_without_its_values(
+    run: Run, machine: Machine, detail: Any, places: set[str]
+) -> None:
+    run("receive_request", confirmation(detail))
+
+    [content] = machine().values()
+    assert {problem["place"] for problem in content["problems"]} == places
+    assert "request" not in content
+    assert "canary" not in json.dumps(content)
