@@ -88,9 +88,10 @@ class EndpointPolicies(Configuration):
         )
 
     def put_back(self, present: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
-        """Of the policy only our own statement is put back."""
+        """Of the policy only the gate goes, unless it was there before."""
         back = super().put_back(present, former)
-        policy = policies.replace_own(_document(present), policies.own_statements(_document(former)))
+        before = [statement["Sid"] for statement in policies.own_statements(_document(former))]
+        policy = policies.retain(_document(present), (), kept=before)
         return back | {"Policy": json.dumps(policy)} if policy["Statement"] or "Policy" in former else back
 
     def restore(self, client: Mediapackagev2Client, whole: Mapping[str, Any]) -> None:
