@@ -191,14 +191,6 @@ def test_a_role_of_another_account_is_a_matter_of_the_parameters_alone(run: Run,
     assert run("check_request", to_check(onboarding(managementRoles=["arn:aws:iam::111122223333:role/Origin"])))
 
 
-def test_a_role_of_an_account_that_is_no_partner_is_refused(run: Run, stack: Callable[..., None]) -> None:
-    stack(TRUSTED_PRINCIPAL_PATTERNS="arn:aws:iam::111122223333:role/*", ALLOWED_PARTNER_ACCOUNTS="444455556666")
-
-    told = check(run, managementRoles=["arn:aws:iam::111122223333:role/Origin"])
-
-    assert told == {"managementRoles.0": "is of an account that the stack's parameter AllowedPartnerAccounts does not list"}
-
-
 def test_an_http_origin_is_refused_unless_the_stack_allows_it(run: Run, stack: Callable[..., None]) -> None:
     http = {"baseUrl": "http://origin.example.com/vod"}
     assert check(run, resource=http) == {

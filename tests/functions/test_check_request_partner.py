@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.functions.account import ACCOUNT, ADOPT, REGION, Account
+from tests.functions.account import ACCOUNT, ADOPT, OURS, REGION, Account
 from tests.functions.asking import EXECUTION, PARTNER, Run, check, onboarding, partner, refusal, to_check
 from tests.functions.carrying_out import Onboarding
 from tests.functions.invoking import ENVIRONMENT
@@ -129,8 +129,9 @@ def test_a_secret_and_managers_have_no_place(run: Run) -> None:
 
 
 def shared(run: Run, account: Account, **members: Any) -> Onboarding:
-    """An access of MediaTailor under the alias that the instance asks for."""
-    return Onboarding(run, account, key={"alias": ALIAS}, **members).go("record_access")
+    """An access of MediaTailor that came under the key of the instance's alias by its ARN."""
+    key = account.key(alias=ALIAS, tags=OURS)
+    return Onboarding(run, account, key={"arn": key}, **members).go("record_access")
 
 
 def test_a_key_that_serves_others_never_becomes_a_partners(run: Run, account: Account) -> None:
@@ -142,10 +143,39 @@ def test_a_key_that_serves_others_never_becomes_a_partners(run: Run, account: Ac
 
 
 def test_a_key_with_grants_never_becomes_a_partners(run: Run, account: Account) -> None:
-    key = account.key(tags=ADOPT)
-    account.grant(key, "theirs", "a secret")
+    account.grant(account.key(alias=ALIAS, tags=OURS), "theirs", "a secret")
 
-    assert check(run, system=ADOBE, key={"arn": key}) == {"key.arn": f"has 1 grants, and a key of {ADOBE} serves nothing else"}
+    assert check(run, system=ADOBE) == {"key.alias": f"has 1 grants, and a key of {ADOBE} serves nothing else"}
+
+
+def test_a_key_that_somebody_else_made_never_becomes_a_partners(run: Run, account: Account) -> None:
+    told = check(run, system=ADOBE, key={"arn": account.key(tags=ADOPT)})
+
+    assert told == {"key.arn": "must be a key that Latchkey makes: leave out key.arn, or choose another alias"}
+
+
+@pytest.mark.parametrize("alias", ["alias/another", "alias/latchkey/mediatailor"])
+def test_a_partners_key_has_an_alias_of_its_system(run: Run, alias: str) -> None:
+    assert check(run, system=ADOBE, key={"alias": alias}) == {"key.alias": f"must begin with alias/latchkey/{ADOBE}/"}
+
+
+def test_a_statement_of_another_partition_is_refused(run: Run) -> None:
+    statements = json.loads(json.dumps(adobe()["request"]["resource"]["partnerStatements"]).replace("arn:aws:", "arn:aws-cn:"))
+
+    told = check(run, system=ADOBE, resource={"partnerStatements": statements})
+
+    assert set(told.values()) == {"must be of the partition aws"}
+
+
+def test_a_request_that_leaves_out_a_partner_who_has_the_key_is_refused(run: Run, account: Account) -> None:
+    access = handed_off(run, account)
+    statements = adobe()["request"]["resource"]["partnerStatements"]
+    other = json.loads(json.dumps(statements[:1]).replace(PARTNER, OTHER_PARTNER))
+
+    told = check(run, system=ADOBE, requestId="request-2", resource={"partnerStatements": other})
+
+    assert "has the key: nothing is taken from a partner by a request" in told["resource.partnerStatements"]
+    assert access.key in account.picture()["keys"]
 
 
 def handed_off(run: Run, account: Account, **members: Any) -> Onboarding:
@@ -161,7 +191,8 @@ def test_the_key_of_a_partner_serves_no_other_access(run: Run, account: Account,
 
     told = check(run, requestId="request-2", key=key)
 
-    assert told == {f"key.{by}": f"serves {ACCESS} and nothing else: choose another alias"}
+    kept = f"must not begin with alias/latchkey/{ADOBE}, which is kept for {ADOBE}"
+    assert told == {f"key.{by}": kept if by == "alias" else f"serves {ACCESS} and nothing else: choose another alias"}
     after = account.picture()
     assert {part for part in before if after[part] != before[part]} == {"table"}
 
@@ -177,7 +208,7 @@ def test_a_second_instance_does_not_get_the_key_of_the_first(run: Run, account: 
 @pytest.mark.parametrize("by", ["alias", "arn"])
 def test_an_instance_keeps_the_key_it_has(run: Run, account: Account, by: str) -> None:
     access = handed_off(run, account)
-    key = {"alias": "alias/another"} if by == "alias" else {"arn": account.key(tags=ADOPT)}
+    key = {"alias": f"{ALIAS}-2"} if by == "alias" else {"arn": account.key(tags=OURS)}
 
     told = check(run, system=ADOBE, requestId="request-2", key=key)
 
@@ -212,7 +243,7 @@ def test_a_statement_that_is_not_as_adobe_shows_it_is_refused(run: Run, change: 
 def test_a_confirmation_tells_what_is_recorded_and_asks_nothing_again(run: Run, account: Account) -> None:
     access = handed_off(run, account)
     account.simulator.refused = set(CREATING)
-    event = adobe(requestId="request-2", key={"alias": "alias/another"}) | {"confirms": True, "executionArn": f"{EXECUTION}-2"}
+    event = adobe(requestId="request-2") | {"confirms": True, "executionArn": f"{EXECUTION}-2"}
     checked = run("check_request", event)
 
     assert checked == {
@@ -225,6 +256,15 @@ def test_a_confirmation_tells_what_is_recorded_and_asks_nothing_again(run: Run, 
         "secretArn": None,
     }
     assert run("check_request", event) == checked
+
+
+def test_a_confirmation_of_what_changed_meanwhile_is_refused(run: Run, account: Account) -> None:
+    handed_off(run, account)
+    event = adobe(requestId="request-2", tags={"team": "other"}) | {"confirms": True, "executionArn": f"{EXECUTION}-2"}
+
+    told = refusal(run, "check_request", event)
+
+    assert told == {"accessId": "has been changed by another request meanwhile: look, and confirm again"}
 
 
 def test_a_confirmation_of_nothing_is_refused(run: Run) -> None:

@@ -16,6 +16,7 @@ Document = dict[str, Any]
 
 # Statements whose Sid begins so are ours; nothing else in a document is ever touched.
 OWN_SID = "Latchkey"
+PARTNER_SID = f"{OWN_SID}Partner"
 VERSION = "2012-10-17"
 
 # What AWS's console gives key administrators, less kms:Create*, which would include CreateGrant and with it Decrypt.
@@ -140,7 +141,7 @@ def partner_use(principal: str, actions: Sequence[str]) -> Statement:
     """
     account = principal.split(":")[4]
     condition = {"StringEquals": {"aws:PrincipalAccount": account}}
-    return _allow(f"Partner{account}", [principal], sorted(actions), condition)
+    return _allow(f"{PARTNER_SID.removeprefix(OWN_SID)}{account}", [principal], sorted(actions), condition)
 
 
 def service_reading(purpose: str, principal: str, secret_arn: str) -> Statement:

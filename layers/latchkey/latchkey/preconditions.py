@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from latchkey import bounds, policies
+from latchkey.accesses import is_exclusive
 from latchkey.aws import ClientOf, is_missing, regions, translate
 from latchkey.consent import is_ours, is_ours_or_consented, secret_rules
 from latchkey.desired import ACCESS, CONSENT, MANAGED_BY, NOT_FOR_A_SHARED_KEY, OURS, Desired, desire
@@ -50,11 +51,13 @@ class Look:
         secret = self._find_secret(desired) if desired.reads_secret else None
         yield from self._principals(desired)
         yield from self._partners(desired)
-        yield from self._alias(desired)
         yield from self._role(desired)
+        aliased = [*self._alias(desired)]
+        yield from aliased
         try:
             key = self._find_key(desired)
-            yield from self._key(desired, key, secret)
+            # Of an alias that is not for this system nothing else matters.
+            yield from self._key(desired, key, secret) if not aliased else ()
         except ClientError as error:
             if not isinstance(translate(error), AccessDenied):
                 raise
@@ -111,9 +114,7 @@ class Look:
             former = {one.account for one in desire(parse_onboarding(before), self.settings).partner_statements}
             gone = former - {one.account for one in desired.partner_statements}
             if gone:
-                rule = (
-                    f"lacks {', '.join(sorted(gone))}, which has the key already: nothing is taken from a partner by a request"
-                )
+                rule = f"lacks {', '.join(sorted(gone))}, which has the key: nothing is taken from a partner by a request"
                 yield Problem("resource.partnerStatements", rule)
 
     def _role(self, desired: Desired) -> Iterator[Problem]:
@@ -183,6 +184,10 @@ class Look:
 
     def _creator(self, desired: Desired) -> Iterator[Problem]:
         """May the function that makes keys make this one? A key for a partner is refused before it is half made."""
+        record = self.registry.access(desired.access_id)
+        if record is not None:
+            yield Problem("key.alias", f"is another key than {record.key_arn}, which {desired.access_id} has and keeps")
+            return
         role, place = self.settings.create_key_role_arn, desired.place
         asked = {f"aws:RequestTag/{MANAGED_BY}": OURS}
         made = {f"aws:ResourceTag/{MANAGED_BY}": OURS}
@@ -224,18 +229,22 @@ class Look:
 
         Nor does one that somebody else made: consent to change a key is none to share it.
         """
-        if desired.system.key_is_exclusive and not is_ours(key.tags):
-            yield Problem(place, f"must be a key that Latchkey makes: leave out {place}, or choose another alias")
         others = self.registry.others(key.arn, desired.access_id)
-        exclusive = sorted(other for other in others if SYSTEMS[other.split("/", 1)[0]].key_is_exclusive)
+        exclusive = sorted(other for other in others if is_exclusive([other]))
         if exclusive:
             yield Problem(place, f"serves {', '.join(exclusive)} and nothing else: choose another alias")
-        elif desired.system.key_is_exclusive and others:
+            return
+        record = self.registry.access(desired.access_id)
+        if not desired.system.key_is_exclusive or (record is not None and record.key_arn == key.arn):
+            return
+        if record is not None:
+            yield Problem(place, f"is another key than {record.key_arn}, which {desired.access_id} has and keeps")
+        elif not is_ours(key.tags):
+            yield Problem(place, f"must be a key that Latchkey makes: leave out {place}, or choose another alias")
+        elif others:
             yield Problem(place, f"serves {', '.join(sorted(others))}, and a key of {desired.system.name} serves nothing else")
-        elif desired.system.key_is_exclusive and not others and self.registry.access(desired.access_id) is None:
-            granted = len(list_grants(self.kms, key.arn).grants)
-            if granted:
-                yield Problem(place, f"has {granted} grants, and a key of {desired.system.name} serves nothing else")
+        elif granted := len(list_grants(self.kms, key.arn).grants):
+            yield Problem(place, f"has {granted} grants, and a key of {desired.system.name} serves nothing else")
 
     def _existing_secret(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
         place, arn = "secret.value.existing.secretArn", desired.existing_secret_arn or ""
@@ -321,16 +330,6 @@ class Look:
         # A copy goes to another secret and from there to any host, so even our own secrets need their owner's consent to it.
         yield from (Problem(place, rule) for rule in secret_rules(secret, "import"))
 
-    def _other_key(self, desired: Desired) -> Iterator[Problem]:
-        """The key of what is encrypted for good stays: https://experienceleague.adobe.com/en/docs/experience-platform/landing/governance-privacy-security/customer-managed-keys/aws/ui-set-up"""
-        record = self.registry.access(desired.access_id) if desired.system.key_is_exclusive else None
-        if record is None:
-            return
-        key = self._find_key(desired)
-        if key is None or key.arn != record.key_arn:
-            place = "key.arn" if desired.request.key.arn else "key.alias"
-            yield Problem(place, f"is another key than {record.key_arn}, which {desired.access_id} has and keeps")
-
     def _unconsented(
         self, desired: Desired, configuration: Configuration, client: Any, present: Configured, secret: ObservedSecret | None
     ) -> Iterator[Problem]:
@@ -348,7 +347,6 @@ class Look:
 
     def _resource(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
         yield from (Problem(f"resource.{at}", rule) for at, rule in desired.resource.misplaced(desired.place).items())
-        yield from self._other_key(desired)
         scheme = urlsplit(getattr(desired.resource, "base_url", "")).scheme
         if scheme == "http" and not self.settings.allow_http_origins:
             yield Problem("resource.baseUrl", "must be https, since the token goes with every manifest request")

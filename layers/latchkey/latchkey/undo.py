@@ -157,12 +157,14 @@ class Undo:
         return found or (self._begun_key(desired, noted) if noted else None)
 
     def _leave(self, desired: Desired, key: ObservedKey) -> None:
-        """A partner's data depends on the key: nothing is taken from it, and what a request added to it is told."""
+        """A partner's data depends on the key: nothing is taken from a partner, and one that a request added is told."""
         before = self.registry.wanted_before(desired.access_id)
         former = desire(parse_onboarding(before), self.settings).key_statements if before else ()
-        known = policies.new_document((policies.creation(desired.create_key_role_arn), *former))
-        if policies.missing_from(known, policies.own_statements(key_policy(self.kms, key.arn))):
-            raise Conflict(f"{key.arn} keeps what this request gave: nothing is taken from a partner's key by itself")
+        present = policies.own_statements(key_policy(self.kms, key.arn))
+        partners = {one["Sid"] for one in present if one["Sid"].startswith(policies.PARTNER_SID)}
+        self._rewrite_key_policy(desired, key, former, kept=(*_STAYS, *partners))
+        if partners - {one["Sid"] for one in former}:
+            raise Conflict(f"{key.arn} stays with the partners of this request: nothing is taken from a partner by itself")
 
     def _key(self, desired: Desired, record: AccessRecord | None, key: ObservedKey) -> None:
         alias = desired.alias
@@ -206,10 +208,12 @@ class Undo:
         own = self.registry.wanted_before(desired.access_id) if in_use else None
         return [desire(parse_onboarding(request), self.settings) for request in (*requests, *([own] if own else []))]
 
-    def _rewrite_key_policy(self, desired: Desired, key: ObservedKey, own: Sequence[Statement]) -> None:
+    def _rewrite_key_policy(
+        self, desired: Desired, key: ObservedKey, own: Sequence[Statement], kept: Sequence[str] = _STAYS
+    ) -> None:
         with self.registry.lease(f"policy of {key.arn}"):
             present = key_policy(self.kms, key.arn)
-            rewritten = policies.retain(present, own, kept=_STAYS)
+            rewritten = policies.retain(present, own, kept=kept)
             if rewritten == present:
                 return
             self._tell(desired, f"the policy of {key.arn} is without this request's statements")
