@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from latchkey.errors import Conflict, LatchkeyError, NotYetEffective
+from latchkey.roles import POLICY_NAME
 from tests.functions.account import ACCOUNT, OURS, REGION, Account, client
 from tests.functions.asking import Run, onboarding, role_name_of
+from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import at_call, refuse, roles_are_old
 from tests.functions.media_services import FLOW
 
@@ -197,6 +199,18 @@ def test_a_role_that_a_service_cannot_use_is_waited_for_while_it_is_new(
 
     assert (type(caught.value) is NotYetEffective) is is_new
     assert run("configure_access", event)["changed"] is True
+
+
+def test_an_old_role_whose_policy_has_just_changed_is_waited_for_too(run: Run, account: Account) -> None:
+    account.add_resources()
+    access = Onboarding(run, account, system="mediapackage").go("attach_policies")
+    account.iam.delete_role_policy(RoleName=role_name_of("mediapackage"), PolicyName=POLICY_NAME)
+    roles_are_old()
+    access.attach_policies()
+    at_call("mediapackage", "UpdateOriginEndpoint", refuse("UpdateOriginEndpoint", "UnprocessableEntityException", 422))
+
+    with pytest.raises(NotYetEffective):
+        access.configure_access()
 
 
 @pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])

@@ -120,7 +120,7 @@ def test_encryption_that_cannot_be_taken_away_is_told_and_the_rest_waits_for_its
 def test_an_active_access_whose_next_request_fails_is_as_it_was(run: Run, account: Account, system: str) -> None:
     first = Onboarding(run, account, **request(system)).go("record_access")
     value = account.value(first.secret)
-    other = account.secret("MediaPackage/token", value, ADOPT, key=first.key)
+    other = account.secret("latchkey/theirs/token", value, ADOPT, key=first.key)
     before = picture(account)
 
     failed = Onboarding(run, account, requestId="request-2", system=system, secret=existing(other, replacesToken=True)).go()

@@ -126,3 +126,18 @@ def test_the_value_and_its_delay_are_those_of_the_documents() -> None:
     assert shape
     assert (shape.member, shape.minimum, shape.maximum, shape.generated) == ("MediaPackageCDNIdentifier", 8, 128, (36, 36))
     assert MEDIAPACKAGE.effect_delay_seconds == 600
+
+
+def test_what_somebody_set_meanwhile_stays_when_the_authorization_is_put_back() -> None:
+    ours, theirs = {"CdnIdentifierSecret": "ours"}, {"CdnIdentifierSecret": "theirs"}
+    present = {"Id": "sports", "Description": "set meanwhile", "Authorization": ours}
+    configuration = MEDIAPACKAGE.configuration
+    assert configuration is not None
+    assert configuration.put_back(present, {"Id": "sports", "Description": "of old"}) == {
+        "Id": "sports",
+        "Description": "set meanwhile",
+    }
+    assert configuration.put_back(present, {"Id": "sports", "Authorization": theirs}) == present | {"Authorization": theirs}
+    # A flow's part is its own owner; so is an endpoint.
+    found = Configured("arn", {}, None, {}, present, {"team": "sports"})
+    assert configuration.owned(None, found) == ("arn", {"team": "sports"})

@@ -203,3 +203,34 @@ def test_the_role_describes_the_key_and_lists_values_of_the_one_secret() -> None
         "secretsmanager:DescribeSecret",
         "secretsmanager:GetSecretValue",
     }
+
+
+FORMER = {"CdnIdentifierSecretArns": [f"{SECRET_ARN}-2"], "SecretsRoleArn": role("Theirs")}
+
+
+def whole(*statements: dict[str, Any], authorization: dict[str, Any] | None = None) -> dict[str, Any]:
+    """An endpoint's policy and authorization as they are read, or put back."""
+    policy = {"Policy": json.dumps(document(*statements))} if statements else {}
+    return NAMED | policy | ({"CdnAuthConfiguration": authorization} if authorization else {})
+
+
+@pytest.mark.parametrize(
+    ("former", "back"),
+    [
+        (whole(HARVESTING), whole(HARVESTING, EVERYONE)),
+        (
+            whole(HARVESTING, authorization=FORMER),
+            whole(HARVESTING, EVERYONE, authorization=FORMER),
+        ),
+        (whole(HARVESTING, GATE), whole(HARVESTING, GATE, EVERYONE)),
+        (whole(), whole(HARVESTING, EVERYONE)),
+    ],
+    ids=["no authorization", "another's authorization", "a gate that was there", "no policy"],
+)
+def test_what_somebody_added_meanwhile_stays_when_ours_is_put_back(former: dict[str, Any], back: dict[str, Any]) -> None:
+    present = whole(HARVESTING, GATE, EVERYONE, authorization=AUTHORIZATION)
+    assert EndpointPolicies().put_back(present, former) == back
+
+
+def test_where_nothing_was_and_nothing_is_but_ours_nothing_is_put_back() -> None:
+    assert EndpointPolicies().put_back(whole(GATE, authorization=AUTHORIZATION), whole()) == NAMED

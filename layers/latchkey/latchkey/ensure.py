@@ -222,7 +222,7 @@ def ensure_policies(
     if role is not None:
         # So that nobody's role of this name is taken for ours.
         registry.refer(role.arn(desired.place), desired.access_id)
-        changed |= ensure_role(desired, role, iam)
+        changed |= ensure_role(desired, role, iam, lambda: registry.note_role_change(desired.access_id))
     return Ensured(arn=secret.arn, changed=changed)
 
 
@@ -281,8 +281,8 @@ def ensure_configured(
     if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, kms):
         return Ensured(arn=arn, changed=False)
     registry.note_former(desired.access_id, present.whole if present else None, key.arn if desired.grant_name else None)
-    role_made = _role_made(reading, iam)
-    with settling(role_made, ROLE_SETTLING, configuration.unready) if role_made else settling(key.created):
+    role_since = _role_since(desired, reading, iam, registry)
+    with settling(role_since, ROLE_SETTLING, configuration.unready) if role_since else settling(key.created):
         if present is not None:
             configuration.update(client, resource, reading, present)
         elif not isinstance(configuration, CreatingConfiguration):
@@ -298,6 +298,9 @@ def _is_granted(desired: Desired, key_arn: str, secret_arn: str, resource_arn: s
     return name is None or any(serves(grant, name, secret_arn, resource_arn) for grant in list_grants(kms, key_arn).grants)
 
 
-def _role_made(reading: Reading, iam: IAMClient) -> datetime | None:
-    """When the role was made by which the service reads, if it does so by a role."""
-    return iam.get_role(RoleName=reading.role_arn.rsplit("/", 1)[1])["Role"]["CreateDate"] if reading.role_arn else None
+def _role_since(desired: Desired, reading: Reading, iam: IAMClient, registry: Registry) -> datetime | None:
+    """Since when the role by which the service reads is as it is, None if it does not read by one."""
+    if reading.role_arn is None:
+        return None
+    made = iam.get_role(RoleName=reading.role_arn.rsplit("/", 1)[1])["Role"]["CreateDate"]
+    return max(made, registry.role_changed(desired.access_id) or made)

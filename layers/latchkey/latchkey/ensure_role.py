@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,18 @@ if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
 
 
-def ensure_role(desired: Desired, wanted: ReaderRole, iam: IAMClient) -> bool:
+def ensure_role(desired: Desired, wanted: ReaderRole, iam: IAMClient, note_change: Callable[[], None]) -> bool:
     """Has the role trust the service, read the one secret, and bounded; says whether it changed or made it."""
     found, boundary_arn = find_role(iam, wanted.name), desired.reader_boundary_arn
     if found is None:
+        note_change()
         _create_role(desired, wanted, iam, boundary_arn)
         return True
     if found.tags.get(ACCESS) != desired.access_id:
         raise Conflict(f"{found.arn} has been made for another access since the request was checked")
     as_wanted = is_as_wanted(found, wanted, boundary_arn)
+    if not as_wanted:
+        note_change()
     mend_role(found, wanted, iam, boundary_arn)
     return not as_wanted or desired.made(found.tags)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +192,16 @@ class Registry:
         if grant_key_arn:
             update, values[":keys"] = f"{update} ADD grantKeys :keys", {grant_key_arn}
         self._table.update("access", access_id, update, None, values)
+
+    def note_role_change(self, access_id: str) -> None:
+        """Notes that the role of the access is about to change: IAM tells no time of that."""
+        values = {":now": datetime.now(UTC).isoformat()}
+        self._table.update("access", access_id, "SET roleChangedAt = :now", None, values)
+
+    def role_changed(self, access_id: str) -> datetime | None:
+        """When the role of the access was last made or changed."""
+        noted = self._table.get("access", access_id).get("roleChangedAt")
+        return datetime.fromisoformat(noted) if noted else None
 
     def grant_keys(self, access_id: str) -> frozenset[str]:
         """Every key on which the access's service may hold a grant, former ones included."""
