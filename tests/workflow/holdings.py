@@ -4,11 +4,12 @@ import io
 import json
 import secrets
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from local_aws.embedded import ACCOUNT
+from local_aws.embedded import ACCOUNT, REGION
 from tests.workflow.conftest import MEMBER, Onboarding
+from tests.workflow.consumers import CONSUMERS, Consumer
 from tests.workflow.roles import STACK, Role
 
 OWNERS = ("own", "consented", "foreign")
@@ -118,7 +119,7 @@ class Holdings:
 
     def _make_secret(self) -> str:
         client, own = self._aws.client("secretsmanager"), self.owner == "own"
-        name = unique("latchkey/matrix" if own else "theirs/matrix")
+        name = unique("latchkey/matrix" if own else "strangers/matrix")
         value = json.dumps({MEMBER: secrets.token_hex(10)})
         under = {"KmsKeyId": self.key} if own else {}
         arn = str(client.create_secret(Name=name, SecretString=value, Tags=tag_list(self._tags), **under)["ARN"])
@@ -221,20 +222,72 @@ class Holdings:
         return found
 
     def _make_role(self) -> str:
-        trusted = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
         name = unique("theirs")
-        self._aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)
+        self._aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
         return name
 
-    def simulates(self, role: Role, action: str, resource: str) -> bool:
+    @property
+    def reader(self) -> Role:
+        """A role through which a service reads; somebody's is under Latchkey's names, with neither tag nor boundary."""
+        found: Role = self._once("reader", lambda: Role(self._aws, "reader", self._make_reader(INLINE)))
+        return found
+
+    @property
+    def idle_reader(self) -> Role:
+        found: Role = self._once("idle reader", lambda: Role(self._aws, "idle reader", self._make_reader()))
+        return found
+
+    def _make_reader(self, *policies: str) -> str:
+        iam, name, own = self._aws.client("iam"), unique(READER), self.owner == "own"
+        bounded = {"PermissionsBoundary": self.boundary("ReaderBoundary")} if own else {}
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST, Tags=tag_list(self._tags), **bounded)
+        for policy in policies:
+            iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=_READING)
+        return name
+
+    def boundary(self, name: str) -> str:
+        """The ARN of a policy that the template makes, by its logical id; an ARN stays as it is."""
+        if name.startswith("arn:"):
+            return name
+        find = self._aws.client("cloudformation").describe_stack_resource
+        return str(find(StackName=STACK, LogicalResourceId=name)["StackResourceDetail"]["PhysicalResourceId"])
+
+    def consumer(self, kind: str) -> Consumer:
+        """A resource of a service that reads through roles, made by its owner."""
+        found: Consumer = self._once(kind, lambda: CONSUMERS[kind](self._aws))
+        return found
+
+    def simulates(self, role: Role, action: str, resource: str, context: Mapping[str, str]) -> bool:
         """What IAM's simulator says that the role's policies allow."""
         answer = self._aws.client("iam").simulate_principal_policy(
-            PolicySourceArn=role.arn, ActionNames=[action], ResourceArns=[resource]
+            PolicySourceArn=role.arn,
+            ActionNames=[action],
+            ResourceArns=[resource],
+            ContextEntries=[
+                {"ContextKeyName": name, "ContextKeyType": "string", "ContextKeyValues": [value]}
+                for name, value in context.items()
+            ],
         )
         return {result["EvalDecision"] for result in answer["EvaluationResults"]} == {"allowed"}
 
 
+READER = f"latchkey_{REGION}_matrix"
+INLINE = "ReadOneSecret"
+_READING = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}]}
+)
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": ["lambda.amazonaws.com", "mediapackage.amazonaws.com"]},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+)
 REJECTED = json.dumps({"requestId": "matrix", "contentHash": "matrix", "problems": [{"place": "a", "rule": "b"}]})
 
 

@@ -8,13 +8,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.workflow.consumers import Consumer
 from tests.workflow.holdings import (
     CODE,
     CONSENT,
+    INLINE,
     MANAGED,
     OWNERS,
+    READER,
     REJECTED,
     SECRET_CONTEXT,
+    TRUST,
     Holdings,
     kms_tags,
     tag_list,
@@ -84,9 +88,9 @@ def _simple(
     return Sensitive(f"{_PREFIXES.get(service, service)}:{operation}", detail, call, owners)
 
 
-def _asked(action: str, detail: str, resource: Callable[[Holdings], str]) -> Sensitive:
+def _asked(action: str, detail: str, resource: Callable[[Holdings], str], **context: str) -> Sensitive:
     """An action that no call is alone, or that MiniStack 1.5.33 has no call for."""
-    return Sensitive(action, detail, lambda role, at: at.simulates(role, action, resource(at)), is_made=False)
+    return Sensitive(action, detail, lambda role, at: at.simulates(role, action, resource(at), context), is_made=False)
 
 
 _PREFIXES = {"stepfunctions": "states"}
@@ -135,7 +139,7 @@ def _secrets() -> Iterator[Sensitive]:
             "Tags": lambda at: tag_list(_NEW_TAGS[at.owner]),
         },
     )
-    elsewhere = {"Name": lambda at: unique("theirs/matrix"), "SecretString": lambda at: "{}"}
+    elsewhere = {"Name": lambda at: unique("strangers/matrix"), "SecretString": lambda at: "{}"}
     yield _simple(
         "secretsmanager",
         "CreateSecret",
@@ -147,7 +151,7 @@ def _secrets() -> Iterator[Sensitive]:
     yield _secret("TagResource", "as Latchkey's, with consent", Tags=lambda at: tag_list(MANAGED | CONSENT))
     yield _secret("UntagResource", "of both tags", TagKeys=lambda at: [*MANAGED, *CONSENT])
     yield _secret("GetSecretValue", "directly")
-    yield _simple("secretsmanager", "BatchGetSecretValue", "directly", {"SecretIdList": lambda at: [at.secret]})
+    yield Sensitive("secretsmanager:BatchGetSecretValue", "directly", _batched)
     yield _secret("PutSecretValue", "", SecretString=lambda at: "{}")
     yield _secret("UpdateSecret", "of its key", KmsKeyId=lambda at: at.key)
     yield _secret("UpdateSecret", "of its value", SecretString=lambda at: "{}")
@@ -158,6 +162,11 @@ def _secrets() -> Iterator[Sensitive]:
     yield _secret("DeleteSecret", "without recovery", ForceDeleteWithoutRecovery=lambda at: True)
     yield _secret("RestoreSecret", "", SecretId=lambda at: at.dying_secret)
     yield _secret("ReplicateSecretToRegions", "", AddReplicaRegions=lambda at: [{"Region": "eu-west-1"}])
+
+
+def _batched(role: Role, at: Holdings) -> bool:
+    """The call itself is no read: secrets that the caller may not read come back as errors."""
+    return bool(role.client("secretsmanager").batch_get_secret_value(SecretIdList=[at.secret])["SecretValues"])
 
 
 def _secret_policy(at: Holdings) -> str:
@@ -210,20 +219,94 @@ def _items() -> Iterator[Sensitive]:
             yield _simple("dynamodb", operation, f"of kind *{kind}*", members, _NO_CONSENT)
 
 
-def _identities() -> Iterator[Sensitive]:
-    document = json.dumps(
-        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}]}
-    )
-    name: dict[str, Callable[[Holdings], Any]] = {"RoleName": lambda at: at.role.role_name}
-    trust = {"RoleName": lambda at: unique("matrix"), "AssumeRolePolicyDocument": lambda at: document}
-    inline = {"PolicyName": lambda at: "matrix", "PolicyDocument": lambda at: document}
-    attached = {"PolicyArn": lambda at: "arn:aws:iam::aws:policy/AdministratorAccess"}
-    assumed = {"RoleArn": lambda at: at.role.arn, "RoleSessionName": lambda at: "matrix"}
-    yield _simple("iam", "CreateRole", "", trust, ("foreign",))
-    yield _simple("iam", "PutRolePolicy", "", name | inline, _NO_CONSENT)
-    yield _simple("iam", "AttachRolePolicy", "", name | attached, _NO_CONSENT)
-    yield replace(_asked("iam:PassRole", "", lambda at: at.role.arn), owners=_NO_CONSENT)
-    yield _simple("sts", "AssumeRole", "", assumed, _NO_CONSENT)
+def _set_by_a_request() -> Iterator[Sensitive]:
+    """What a service takes a secret and a role by; resources that Latchkey does not make, and that carry no tag of its."""
+
+    def setter(consumer: str, operation: str, **members: Callable[[Consumer], Any]) -> Sensitive:
+        def of(value: Callable[[Consumer], Any]) -> Callable[[Holdings], Any]:
+            return lambda at: value(at.consumer(consumer))
+
+        service = "mediaconnect" if operation.startswith("UpdateFlow") else consumer
+        given = {name: of(value) for name, value in members.items()}
+        return _simple(service, operation, "", given, ("foreign",))
+
+    named: dict[str, Callable[[Consumer], Any]] = {
+        "ChannelGroupName": lambda consumer: consumer.resource["channelGroup"],
+        "ChannelName": lambda consumer: consumer.resource["channel"],
+        "OriginEndpointName": lambda consumer: consumer.resource["originEndpoint"],
+    }
+    yield setter("mediapackage", "UpdateOriginEndpoint", Id=lambda consumer: consumer.name)
+    yield setter("mediapackage-vod", "UpdatePackagingGroup", Id=lambda consumer: consumer.name)
+    yield setter("mediapackagev2", "PutOriginEndpointPolicy", **named, Policy=lambda c: json.dumps(c.settings()["Policy"]))
+    yield setter("mediapackagev2", "DeleteOriginEndpointPolicy", **named)
+    for part in ("Source", "Output", "Entitlement"):
+        own = f"{part}Arn"
+
+        def flow(consumer: Consumer) -> object:
+            return consumer.resource["flowArn"]
+
+        def arn(consumer: Consumer, own: str = own) -> object:
+            return consumer.settings()[own]
+
+        yield setter(f"mediaconnect-{part.lower()}", f"UpdateFlow{part}", FlowArn=flow, **{own: arn})
+
+
+_DOCUMENT = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}]}
+)
+_ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
+
+
+def _boundary(name: str) -> Callable[[Holdings], str]:
+    return lambda at: at.boundary(name)
+
+
+def _new_roles() -> Iterator[Sensitive]:
+    for stem, boundary, detail in (
+        (READER, "ReaderBoundary", "under our names with `ReaderBoundary`"),
+        (READER, _ADMINISTRATOR, "under our names with another boundary"),
+        (READER, "", "under our names without a boundary"),
+        ("theirs", "ReaderBoundary", "elsewhere with `ReaderBoundary`"),
+    ):
+        yield _new_role(stem, boundary, f"{detail}, tagged as the column says")
+
+
+def _new_role(stem: str, boundary: str, detail: str) -> Sensitive:
+    made: dict[str, Callable[[Holdings], Any]] = {
+        "RoleName": lambda at: unique(stem),
+        "AssumeRolePolicyDocument": lambda at: TRUST,
+        "Tags": lambda at: tag_list(_NEW_TAGS[at.owner]),
+    }
+    bounded = {"PermissionsBoundary": _boundary(boundary)} if boundary else {}
+    return _simple("iam", "CreateRole", detail, made | bounded)
+
+
+def _identities(whose: str, of: Callable[[Holdings], Role], idle: Callable[[Holdings], Role]) -> Iterator[Sensitive]:
+    """What could be done with a role; `idle` is one without policies."""
+
+    def iam(operation: str, detail: str = "", **members: Callable[[Holdings], Any]) -> Sensitive:
+        name: dict[str, Callable[[Holdings], Any]] = {"RoleName": lambda at: of(at).role_name}
+        return _simple("iam", operation, f"of {whose} role {detail}".strip(), name | members, _NO_CONSENT)
+
+    yield iam("PutRolePolicy", PolicyName=lambda at: "matrix", PolicyDocument=lambda at: _DOCUMENT)
+    yield iam("DeleteRolePolicy", PolicyName=lambda at: INLINE)
+    yield iam("AttachRolePolicy", PolicyArn=lambda at: _ADMINISTRATOR)
+    yield iam("UpdateAssumeRolePolicy", PolicyDocument=lambda at: TRUST)
+    for boundary, detail in (("ReaderBoundary", "to `ReaderBoundary`"), (_ADMINISTRATOR, "to another")):
+        yield iam("PutRolePermissionsBoundary", detail, PermissionsBoundary=_boundary(boundary))
+    yield iam("DeleteRolePermissionsBoundary")
+    yield iam("TagRole", "as Latchkey's", Tags=lambda at: tag_list(MANAGED))
+    yield iam("TagRole", "with consent", Tags=lambda at: tag_list(MANAGED | CONSENT))
+    yield iam("UntagRole", TagKeys=lambda at: [*MANAGED])
+    yield iam("DeleteRole", RoleName=lambda at: idle(at).role_name)
+    asked = {"PolicySourceArn": lambda at: of(at).arn, "ActionNames": lambda at: ["kms:Decrypt"]}
+    yield _simple("iam", "SimulatePrincipalPolicy", f"of {whose} role", asked, _NO_CONSENT)
+    for service in ("mediapackage", "lambda"):
+        context = {"iam:PassedToService": f"{service}.amazonaws.com"}
+        passed = _asked("iam:PassRole", f"of {whose} role to `{service}`", lambda at: of(at).arn, **context)
+        yield replace(passed, owners=_NO_CONSENT)
+    assumed = {"RoleArn": lambda at: of(at).arn, "RoleSessionName": lambda at: "matrix"}
+    yield _simple("sts", "AssumeRole", f"of {whose} role", assumed, _NO_CONSENT)
 
 
 CALLS: tuple[Sensitive, ...] = (
@@ -232,5 +315,8 @@ CALLS: tuple[Sensitive, ...] = (
     *_locations(),
     *_events_and_executions(),
     *_items(),
-    *_identities(),
+    *_set_by_a_request(),
+    *_new_roles(),
+    *_identities("a function's", lambda at: at.role, lambda at: at.role),
+    *_identities("a reader's", lambda at: at.reader, lambda at: at.idle_reader),
 )

@@ -2,16 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local_aws.embedded import Embedded
 from local_aws.outcomes import Outcomes
 from tests.contract.artefacts import ROOT
 from tests.workflow.conftest import Onboarding
-from tests.workflow.holdings import OWNERS, Holdings, admitting
+from tests.workflow.consumers import CONSUMERS
+from tests.workflow.holdings import OWNERS, Holdings, admitting, unique
 from tests.workflow.roles import NAMES, Role, roles_of
 from tests.workflow.sensitive import CALLS, Sensitive
 
@@ -83,6 +86,19 @@ def test_what_is_a_strangers_stays_as_it_is_but_for_what_requests_name(matrix: M
         "`mediatailor:TagResource` as Latchkey's": ("configure_access",),
         # Beside what a request names: the clean-up sets an owner again, unchanged, that came back while its grant was revoked.
         "`mediatailor:UpdateSourceLocation`": ("clean_up_grants", "configure_access", "undo_onboarding"),
+        "`mediapackage:UpdateOriginEndpoint`": ("configure_access", "undo_onboarding"),
+        "`mediapackage-vod:UpdatePackagingGroup`": ("configure_access", "undo_onboarding"),
+        "`mediapackagev2:PutOriginEndpointPolicy`": ("configure_access", "undo_onboarding"),
+        "`mediapackagev2:DeleteOriginEndpointPolicy`": ("undo_onboarding",),
+        "`mediaconnect:UpdateFlowSource`": ("configure_access", "undo_onboarding"),
+        "`mediaconnect:UpdateFlowOutput`": ("configure_access", "undo_onboarding"),
+        "`mediaconnect:UpdateFlowEntitlement`": ("configure_access", "undo_onboarding"),
+        # A tag cannot be limited to new roles; a look changes nothing, and a service assumes only what trusts it.
+        "`iam:TagRole` of a reader's role as Latchkey's": ("attach_policies",),
+        "`iam:SimulatePrincipalPolicy` of a function's role": ("check_request",),
+        "`iam:SimulatePrincipalPolicy` of a reader's role": ("check_request", "observe_access", "validate_access"),
+        "`iam:PassRole` of a function's role to `mediapackage`": ("undo_onboarding",),
+        "`iam:PassRole` of a reader's role to `mediapackage`": ("configure_access", "undo_onboarding"),
     }
 
 
@@ -111,35 +127,48 @@ def test_no_role_writes_a_secrets_policy_unguarded_or_deletes_what_is_not_ours(m
         assert {*deleting.values()} == ({("undo_onboarding",)} if owner == "own" else set())
 
 
-def test_no_role_makes_or_becomes_another(matrix: Matrix) -> None:
+CHANGING = ("iam:CreateRole", "iam:Put", "iam:Update", "iam:Attach", "iam:Delete", "iam:Tag", "iam:Untag")
+
+
+def test_no_role_becomes_another_or_changes_any_but_a_readers(matrix: Matrix) -> None:
     for owner in OWNERS:
-        assert _allowed(matrix, owner, "iam:", "sts:", "lambda:UpdateFunctionCode") == {}
+        assert _allowed(matrix, owner, "sts:", "lambda:UpdateFunctionCode") == {}
+    changed = {label: names for label, names in _allowed(matrix, "own", *CHANGING).items() if "a function's" in label}
+    assert changed == {}
+    assert [label for label in matrix if "to `lambda`" in label and any(matrix[label].values())] == []
+
+
+def test_a_readers_role_is_made_and_changed_within_its_boundary(matrix: Matrix) -> None:
+    assert _allowed(matrix, "consented", *CHANGING) == {}
+    assert _allowed(matrix, "own", *CHANGING) == {
+        "`iam:CreateRole` under our names with `ReaderBoundary`, tagged as the column says": ("attach_policies",),
+        "`iam:PutRolePolicy` of a reader's role": ("attach_policies", "undo_onboarding"),
+        "`iam:DeleteRolePolicy` of a reader's role": ("undo_onboarding",),
+        "`iam:UpdateAssumeRolePolicy` of a reader's role": ("attach_policies", "undo_onboarding"),
+        "`iam:PutRolePermissionsBoundary` of a reader's role to `ReaderBoundary`": ("attach_policies", "undo_onboarding"),
+        "`iam:TagRole` of a reader's role as Latchkey's": ("attach_policies",),
+        "`iam:DeleteRole` of a reader's role": ("undo_onboarding",),
+    }
 
 
 def test_only_what_reports_speaks_as_latchkey_and_nothing_requests(matrix: Matrix) -> None:
     assert _allowed(matrix, "own", "events:") == {"`events:PutEvents` as `latchkey`": ("report_clean_up", "report_outcome")}
 
 
+EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 # By which call a role that writes policies could admit itself to something of a service.
 WRITING = {"kms": "`kms:PutKeyPolicy`", "secretsmanager": "`secretsmanager:PutResourcePolicy` guarded"}
 
 
 def test_who_may_put_anything_still_cannot_speak_as_latchkey(aws: Embedded, hold: Callable[..., Holdings]) -> None:
     somebody = hold("foreign").role
-    aws.client("iam").put_role_policy(
-        RoleName=somebody.role_name,
-        PolicyName="everything",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [EVERYTHING]}),
-    )
     putting = {call.label: call for call in CALLS if call.action == "events:PutEvents"}
     bus = hold("own")
 
-    assert {label for label, call in putting.items() if call.is_allowed(somebody, bus)} == {
-        "`events:PutEvents` as `latchkey.requests`"
-    }
-
-
-EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    with _widened(aws, somebody):
+        assert {label for label, call in putting.items() if call.is_allowed(somebody, bus)} == {
+            "`events:PutEvents` as `latchkey.requests`"
+        }
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +236,98 @@ def _admit(service: str, role: Role, at: Holdings, *principals: str) -> None:
     else:
         policy = json.dumps(admitting(at.secret_policy, service, *principals))
         client.put_resource_policy(SecretId=at.secret, ResourcePolicy=policy, BlockPublicPolicy=True)
+
+
+def test_who_writes_a_readers_trust_does_not_come_to_assume_it(
+    aws: Embedded, matrix: Matrix, roles: dict[str, Role], hold: Callable[..., Holdings]
+) -> None:
+    other, at = hold("foreign").role, hold("own")
+    writers = matrix["`iam:UpdateAssumeRolePolicy` of a reader's role"]["own"]
+    [assuming] = [call for call in CALLS if call.label == "`sts:AssumeRole` of a reader's role"]
+    assert writers
+
+    for name in writers:
+        trusted = {"Effect": "Allow", "Principal": {"AWS": [roles[name].arn, other.arn]}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
+        roles[name].client("iam").update_assume_role_policy(RoleName=at.reader.role_name, PolicyDocument=document)
+        # MiniStack 1.5.33 asks for a permission of the caller's own even where the trust names it.
+        with _widened(aws, roles[name]), _widened(aws, other):
+            assert not assuming.is_allowed(roles[name], at)
+            assert assuming.is_allowed(other, at)
+
+
+@pytest.fixture(scope="module")
+def reader(aws: Embedded, outcomes: Outcomes) -> tuple[Role, str]:
+    """A role that an onboarding made, and the secret that it was made for."""
+    onboarding = Onboarding(aws, outcomes)
+    made = onboarding.onboard(CONSUMERS["mediapackage"](aws).detail)["resources"]
+    return Role(aws, "reader", made["roleArn"].rpartition("/")[2]), made["secretArn"]
+
+
+def _secret_named(aws: Embedded, prefix: str) -> str:
+    made = aws.client("secretsmanager").create_secret(Name=unique(prefix), SecretString="{}")
+    return str(made["ARN"])
+
+
+@contextmanager
+def _widened(aws: Embedded, role: Role) -> Iterator[None]:
+    """Lets a role's policies allow everything for a while."""
+    iam, policy = aws.client("iam"), {"RoleName": role.role_name, "PolicyName": "everything"}
+    iam.put_role_policy(**policy, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [EVERYTHING]}))
+    try:
+        yield
+    finally:
+        iam.delete_role_policy(**policy)
+
+
+def test_the_page_tells_what_a_reader_reads(aws: Embedded, reader: tuple[Role, str], agrees_in: Agrees) -> None:
+    role, own = reader
+    named = {
+        "its own": own,
+        "another under `SecretPrefix`": _secret_named(aws, "latchkey/matrix"),
+        "one under `AdoptedSecretPrefix`": _secret_named(aws, "theirs/matrix"),
+        "one under another name": _secret_named(aws, "strangers/matrix"),
+    }
+
+    def readable() -> dict[str, bool]:
+        return {name: _may_read(role, arn) for name, arn in named.items()}
+
+    as_made = readable()
+    with _widened(aws, role):
+        widened = readable()
+
+    assert [name for name, may in as_made.items() if may] == ["its own"]
+    assert [name for name, may in widened.items() if not may] == ["one under another name"]
+    lines = ["| Secret | as it is made | with every permission |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {_told(as_made[name])} | {_told(widened[name])} |" for name in named]
+    agrees_in(PAGE, "readers", "\n".join(lines) + "\n")
+
+
+def _may_read(role: Role, arn: str) -> bool:
+    client = role.client("secretsmanager")
+    try:
+        client.get_secret_value(SecretId=arn)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDeniedException":
+            raise
+        return False
+    return True
+
+
+def _told(may: bool) -> str:
+    return "reads" if may else "denied"
+
+
+def test_a_reader_with_every_permission_does_nothing_but_read(
+    aws: Embedded, reader: tuple[Role, str], hold: Callable[..., Holdings]
+) -> None:
+    role, _ = reader
+    things = {owner: hold(owner) for owner in OWNERS}
+
+    with _widened(aws, role):
+        done = {(call.label, owner) for call in CALLS for owner in call.owners if _try(call, role, things[owner])}
+
+    assert done == {
+        ("`secretsmanager:GetSecretValue` directly", "own"),
+        ("`secretsmanager:BatchGetSecretValue` directly", "own"),
+    }
