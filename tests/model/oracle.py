@@ -59,7 +59,7 @@ class Oracle:
         elif call.operation in ("CreateSourceLocation", "UpdateSourceLocation") and run.onto:
             self.onto.add(run.onto)
         elif call.operation == "UpdateSourceLocation":
-            self._judge_setting(call.raw_path.rpartition("/")[2], run)
+            self._judge_setting(call, run)
         elif call.operation == "RevokeGrant":
             self._judge(json.loads(call.body)["GrantId"], run)
 
@@ -94,11 +94,15 @@ class Oracle:
                 self.windows += 1
                 self.debts[name] = run.ticket
 
-    def _judge_setting(self, name: str, run: Run) -> None:
-        """A clean-up sets an owner again only where a grant was that could serve what the owner names."""
-        location = self._location(name)
-        named = str((location.token or {}).get("SecretArn", "")) if location else ""
-        if location and not self._made & {(name, bound, _key_of(named)) for bound in (named, "")}:
+    def _judge_setting(self, call: Call, run: Run) -> None:
+        """A clean-up sets an owner again only where a grant was that could serve what the owner names.
+
+        It is judged by what it sends, which it has just read: no write of MediaTailor is conditional, so that it cannot see
+        what a person changes after that read.
+        """
+        name, access = call.raw_path.rpartition("/")[2], json.loads(call.body)["AccessConfiguration"]
+        named = str(access.get("SecretsManagerAccessTokenConfiguration", {}).get("SecretArn", ""))
+        if not self._made & {(name, bound, _key_of(named)) for bound in (named, "")}:
             self.wrong.append(f"{name} was set again for nothing by {run.ticket}")
 
     def check(self) -> None:

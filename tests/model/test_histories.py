@@ -1,7 +1,7 @@
 """Histories that the model found, and that ended wrong once."""
 
 from tests.model.wire import Wire
-from tests.model.world import GRACE, Act, Between, World
+from tests.model.world import GRACE, NO_TOKEN, Act, Between, Looked, World
 
 
 def test_a_sweep_finds_the_grant_left_on_a_former_key_though_nobody_told_it_of_the_new_one(wire: Wire) -> None:
@@ -69,3 +69,35 @@ def test_what_a_grant_that_is_given_back_makes_an_orphan_goes_with_the_next_swee
     world.rest()
     world.oracle.check()
     assert world.keys_of_grants("a") == ["k0"]
+
+
+def test_an_owner_that_sends_no_token_any_more_is_not_set_again(wire: Wire) -> None:
+    world, looked = _came_back(wire)
+    changes = Between("DescribeSecret", Act("update", ("a", NO_TOKEN)))
+    assert world.clean_up(looked, (Between("RevokeGrant", Act("create", ("a", "s0"))), changes)) is None
+    world.oracle.check()
+    assert world.clean_up(looked) is not None
+    world.rest()
+    world.oracle.check()
+
+
+def test_a_setting_is_judged_by_what_was_read_before_it(wire: Wire) -> None:
+    world, looked = _came_back(wire)
+    changes = Between("UpdateSourceLocation", Act("update", ("a", NO_TOKEN)))
+    cleaned = world.clean_up(looked, (Between("RevokeGrant", Act("create", ("a", "s0"))), changes))
+    assert cleaned is not None
+    assert cleaned["restored"]
+    world.oracle.check()
+    assert world.keys_of_grants("a") == ["k0"]
+
+
+def _came_back(wire: Wire) -> tuple[World, Looked]:
+    """A first look at a location that is deleted, and that gets the id of its former grant if it comes back."""
+    world = World(wire, mediatailorRetires="never", recreatedGrant="same-id", updateRetires=True)
+    world.onboard("a", "s0")
+    world.wait(1)
+    world.delete("a")
+    looked = world.look("mediatailor/sourceLocation/a")
+    assert looked is not None
+    world.wait(GRACE)
+    return world, looked

@@ -218,7 +218,8 @@ class Cleaning:
     ) -> Revocation:
         """Sets an owner again that lives without the grant that was revoked, which KMS cannot exclude; that makes a new grant.
 
-        Raises NotYetEffective until that is listed, since KMS may answer with the one that is going.
+        Raises NotYetEffective until that is listed, since KMS may answer with the one that is going, and if the owner
+        is changed meanwhile.
         """
         owner = self.looking.owner(subject, listed)
         secrets = self.looking.secrets(subject, owner.secret_arn)
@@ -232,7 +233,8 @@ class Cleaning:
         if is_served(subject.owner, sight, noted.key_arn, noted.secret_arn) is not False:
             return noted
         self.revocations.note_restoring(noted, first.look_id)
-        self.looking.set_again(subject)
+        if not self.looking.set_again(subject, owner.secret_arn):
+            raise NotYetEffective(f"{subject.owner.resource_arn} was changed just before it was to be set again")
         at, grants = self.looking.grants([noted.key_arn])
         sight = replace(sight, at=at, grants=_without(noted, grants))
         served = is_served(subject.owner, sight, noted.key_arn, noted.secret_arn)

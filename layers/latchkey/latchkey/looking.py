@@ -136,9 +136,11 @@ class Looking:
             if not is_missing(error) and code_of(error) != "InvalidGrantIdException":
                 raise
 
-    def set_again(self, subject: Subject) -> None:
-        """Sets a resource to what it is set to, by which its service makes its grant again."""
+    def set_again(self, subject: Subject, secret_arn: str | None) -> bool:
+        """Sets a resource that still names this secret to what it is set to, by which its service makes its grant again."""
         configuration, client = subject.configuration, self.client_of(subject.configuration.service)
         found = configuration.read_named(client, subject.name)
-        if found is not None:
-            configuration.restore(client, found.whole)
+        if found is None or found.secret_arn != secret_arn:
+            return False
+        configuration.restore(client, found.whole)
+        return True

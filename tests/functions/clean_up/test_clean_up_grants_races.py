@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -216,6 +217,39 @@ def test_a_revocation_stays_open_until_its_owner_has_another_grant(
     assert (len(cleaned["removed"]), cleaned["restored"], revocations().open()) == (1, True, [])
 
 
+def name_another_secret(account: Account, access: Onboarding) -> None:
+    """The location names another secret under the same key, without the grant that MediaTailor makes for it."""
+    other = account.secret("another", "{}", key=access.key)
+    policy = account.secretsmanager.get_resource_policy(SecretId=access.secret)["ResourcePolicy"]
+    account.secretsmanager.put_resource_policy(SecretId=other, ResourcePolicy=policy.replace(access.secret, other))
+    account.mediatailor.add(NAME, by_token(other))
+
+
+def send_no_token(account: Account, _: Onboarding) -> None:
+    account.mediatailor.add(NAME, {"AccessType": "S3_SIGV4"})
+
+
+def lose_location(account: Account, _: Onboarding) -> None:
+    delete_location(account)
+
+
+@pytest.mark.parametrize("change", [send_no_token, name_another_secret, lose_location], ids=lambda change: change.__name__)
+def test_an_owner_that_is_changed_after_the_look_at_it_is_not_set_again(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, change: Callable[[Account, Onboarding], None]
+) -> None:
+    delete_location(account)
+    first, before = look(), puts(account)
+    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    at_call("mediatailor", "DescribeSourceLocation", lambda: change(account, access), 2, "after-call")
+    with pytest.raises(NotYetEffective, match="was changed just before"):
+        clean_up(first)
+
+    cleaned = clean_up(first)
+
+    assert ([removed["removedBy"] for removed in cleaned["removed"]], puts(account)) == (["latchkey"], before)
+    assert revocations().open() == []
+
+
 @pytest.mark.parametrize("noted", [False, True], ids=["never noted", "noted as orphaned"])
 def test_a_grant_that_somebody_else_took_is_not_given_back(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, noted: bool
@@ -259,14 +293,6 @@ def test_the_sweep_finds_an_owner_whose_grant_latchkey_took(
     assert swept() == [ACCESS]
     clean_up(look())
     assert swept() == []
-
-
-def name_another_secret(account: Account, access: Onboarding) -> None:
-    """The location names another secret under the same key, without the grant that MediaTailor makes for it."""
-    other = account.secret("another", "{}", key=access.key)
-    policy = account.secretsmanager.get_resource_policy(SecretId=access.secret)["ResourcePolicy"]
-    account.secretsmanager.put_resource_policy(SecretId=other, ResourcePolicy=policy.replace(access.secret, other))
-    account.mediatailor.add(NAME, by_token(other))
 
 
 def test_the_grant_of_a_former_secret_is_nothing_to_be_given_back(
