@@ -105,17 +105,15 @@ def test_an_adobe_key_serves_nothing_else_and_an_instance_has_one(onboarding: On
     told = _hand_off(onboarding, detail)
     _confirm(onboarding, told["accessId"])
     shared = onboarding.onboard(onboarding.detail())["resources"]["keyArn"]
+    theirs = adobe_detail() | {"key": {"arn": onboarding.new_key()}}
+    squatting = adobe_detail() | {"key": {"alias": "alias/latchkey/mediatailor"}}
     before = onboarding.everything()
 
-    assert "nothing else" in onboarding.reject(onboarding.detail(key={"alias": alias}))["key.alias"]
-    assert "kept for adobe" in onboarding.reject(onboarding.detail(key={"alias": f"{alias}-3"}))["key.alias"]
+    assert "kept for adobe" in onboarding.reject(onboarding.detail(key={"alias": alias}))["key.alias"]
     assert "nothing else" in onboarding.reject(onboarding.detail(key={"arn": told["resources"]["keyArn"]}))["key.arn"]
     assert "serves nothing else" in onboarding.reject(adobe_detail() | {"key": {"arn": shared}})["key.arn"]
-    theirs = adobe_detail() | {"key": {"arn": onboarding.new_key()}}
     assert "must be a key that Latchkey makes" in onboarding.reject(theirs)["key.arn"]
-    assert (
-        "must begin with" in onboarding.reject(adobe_detail() | {"key": {"alias": "alias/latchkey/mediatailor"}})["key.alias"]
-    )
+    assert "must begin with" in onboarding.reject(squatting)["key.alias"]
     other = adobe_detail(instance=detail["resource"]["instance"]) | {"key": {"alias": f"{alias}-2"}}
     assert "has and keeps" in onboarding.reject(other)["key.alias"]
     assert "nothing else" in onboarding.reject(adobe_detail() | {"key": {"alias": alias}})["key.alias"]
