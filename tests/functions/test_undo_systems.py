@@ -218,3 +218,19 @@ def test_an_undo_asks_for_nothing_that_a_partners_key_cannot_do_without(run: Run
     Onboarding(run, account, requestId="request-2", system=ADOBE).go("attach_policies").undo()
 
     assert not set(called) & {"ScheduleKeyDeletion", "DisableKey", "RevokeGrant", "RetireGrant", "DeleteAlias"}
+
+
+def test_a_partners_key_that_is_recorded_stays_however_often_the_undo_is_tried(run: Run, account: Account) -> None:
+    recorded = Onboarding(run, account, system=ADOBE).go("attach_policies")
+    resources = {"keyArn": recorded.key}
+    run("record_access", {"request": recorded.request, "resources": resources, "status": "handed-off"})
+    before = picture(account)
+
+    for _ in range(2):
+        with pytest.raises(Conflict, match="nothing is taken from a partner by itself"):
+            recorded.undo()
+
+    after = picture(account)
+    for part in ("keys", "policies", "aliases"):
+        assert after[part] == before[part], part
+    assert references(account)[recorded.key] == [recorded.checked["accessId"]]

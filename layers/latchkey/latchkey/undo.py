@@ -70,6 +70,10 @@ class Undo:
         if not self.registry.has_access(access_id, execution_arn) and not self.registry.take_up(access_id, execution_arn):
             return Undone(undone=())
         recorded = self.registry.access(access_id)
+        by_this = recorded is not None and recorded.request_id == desired.request.request_id
+        if desired.system.key_is_exclusive and by_this and not confirms:
+            # Before the record is taken back: without it the next try would take the key for one that nobody was given.
+            raise Conflict(f"{access_id} is recorded: nothing is taken from a partner by itself")
         self.registry.restore_access(access_id, desired.request.request_id)
         if confirms:
             return Undone(undone=())
