@@ -63,6 +63,17 @@ def test_a_person_confirms_what_adobe_shows(onboarding: Onboarding) -> None:
     assert (again["status"], again["changed"], again["resources"]) == ("unchanged", False, told["resources"])
 
 
+def test_three_requests_at_once_make_one_key(onboarding: Onboarding) -> None:
+    detail = adobe_detail()
+    requests = [detail | {"requestId": f"at-once-{uuid.uuid4().hex[:8]}"} for _ in range(3)]
+    for request in requests:
+        onboarding.put(request)
+    outcomes = [onboarding.outcomes.wait_for(request["requestId"], 60)["detail"] for request in requests]
+
+    assert sorted(outcome["status"] for outcome in outcomes) == ["handed-off", "unchanged", "unchanged"]
+    assert len({outcome["resources"]["keyArn"] for outcome in outcomes}) == 1
+
+
 def _statements(change: Callable[[Detail], object]) -> Detail:
     statement = partner_statement(PARTNERS[0])
     change(statement)

@@ -108,8 +108,7 @@ def test_a_person_who_widens_the_role_is_told(onboarding: Onboarding, aws: Embed
     assert consumer.reads(consumer.settings()) == (made["secretArn"], made["roleArn"])
 
 
-def test_three_requests_at_once_make_one_role_and_one_secret(onboarding: Onboarding, aws: Embedded) -> None:
-    consumer = CONSUMERS["mediapackagev2"](aws)
+def test_three_requests_at_once_make_one_role_and_one_secret(onboarding: Onboarding, consumer: Consumer) -> None:
     details = [consumer.detail for _ in range(3)]
     for detail in details:
         onboarding.put(detail)
