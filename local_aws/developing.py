@@ -68,9 +68,11 @@ async def admit_containers(listener_port: int) -> None:
 
 async def _bridge_address() -> str:
     """This machine's address for containers, or "" while no engine runs; some engines tell the network alone."""
-    pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.DEVNULL}
     with contextlib.suppress(FileNotFoundError):
-        process = await asyncio.create_subprocess_exec("docker", "network", "inspect", "bridge", **pipes)
+        command = ("docker", "network", "inspect", "bridge")
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
         told = json.loads((await process.communicate())[0] or b"[]")
         for network in (config for bridge in told for config in bridge["IPAM"]["Config"] or ()):
             return str(network.get("Gateway") or next(ip_network(network["Subnet"]).hosts()))

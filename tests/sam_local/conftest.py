@@ -18,6 +18,7 @@ from tests.contract.artefacts import FOLDERS, logical_id
 FOLDER = REPOSITORY / "events/functions"
 # These would treat what other events are about.
 LAST = ("report_clean_up", "sweep_grants")
+_AT_A_TIME = 6
 WITHOUT_CREDENTIALS = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
@@ -56,8 +57,8 @@ def invoke(event: str, *options: str) -> Invocation:
 
 
 def invoke_all(events: list[str]) -> dict[str, Invocation]:
-    """All at once: sam builds the image once for those that wait for it."""
-    with ThreadPoolExecutor(len(events)) as pool:
+    """Some at a time: sam builds the image once for those that wait for it, and few wait for the processor."""
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
         return dict(zip(events, pool.map(invoke, events), strict=True))
 
 
@@ -68,17 +69,19 @@ def aws() -> Iterator[Embedded]:
 
 
 @pytest.fixture(scope="session")
-def invoked(aws: Embedded) -> dict[str, Invocation]:
-    """Every event in its function's container, once."""
+def answered(aws: Embedded) -> dict[str, Invocation]:
+    """Every event and every refusal in its function's container, once."""
     first = [name for name in FOLDERS if name not in LAST]
-    done = invoke_all(first) | invoke_all(list(LAST))
-    assert not (failed := {name: one.log[-2000:] for name, one in done.items() if one.status or "errorType" in one.answer}), (
-        failed
-    )
-    return done
+    return invoke_all(first) | invoke_all([*LAST, *(f"{name}.refused" for name in FOLDERS)])
 
 
 @pytest.fixture(scope="session")
-def refused(invoked: dict[str, Invocation]) -> dict[str, Invocation]:
-    """Every refusal in its function's container, once, after what the samples do."""
-    return {name.removesuffix(".refused"): one for name, one in invoke_all([f"{name}.refused" for name in FOLDERS]).items()}
+def invoked(answered: dict[str, Invocation]) -> dict[str, Invocation]:
+    """By function, what its event gave."""
+    return {name: answered[name] for name in FOLDERS}
+
+
+@pytest.fixture(scope="session")
+def refused(answered: dict[str, Invocation]) -> dict[str, Invocation]:
+    """By function, what its refusal gave."""
+    return {name: answered[f"{name}.refused"] for name in FOLDERS}

@@ -160,4 +160,7 @@ EFFECTS: dict[str, Callable[[Embedded, Answer], None]] = {
 
 @pytest.mark.parametrize("function", FOLDERS)
 def test_a_function_in_its_container_did_what_it_says(aws: Embedded, invoked: dict[str, Invocation], function: str) -> None:
+    assert invoked[function].status == 0
+    assert "errorType" not in invoked[function].answer, invoked[function].log[-2000:]
+
     EFFECTS[function](aws, invoked[function].answer)
