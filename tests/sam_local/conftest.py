@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from local_aws.embedded import REPOSITORY, Embedded
+from local_aws.outcomes import Outcomes
 from tests.contract.artefacts import FOLDERS, logical_id
 
 FOLDER = REPOSITORY / "events/functions"
@@ -69,8 +70,13 @@ def aws() -> Iterator[Embedded]:
 
 
 @pytest.fixture(scope="session")
-def answered(aws: Embedded) -> dict[str, Invocation]:
-    """Every event and every refusal in its function's container, once."""
+def outcomes(aws: Embedded) -> Outcomes:
+    return Outcomes(aws)
+
+
+@pytest.fixture(scope="session")
+def answered(aws: Embedded, outcomes: Outcomes) -> dict[str, Invocation]:
+    """Every event and every refusal in its function's container, once, heard from the beginning."""
     first = [name for name in FOLDERS if name not in LAST]
     return invoke_all(first) | invoke_all([*LAST, *(f"{name}.refused" for name in FOLDERS)])
 

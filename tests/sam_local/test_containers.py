@@ -47,11 +47,10 @@ def test_the_image_has_the_layer_at_opt_and_the_python_of_the_template(invoked: 
 
 
 def test_a_container_has_the_developers_credentials_and_no_roles(aws: Embedded, invoked: dict[str, Invocation]) -> None:
-    callers = {call["principal"] for call in aws.control("GET", "calls") if call["operation"] == "DescribeExecution"}
+    callers = {call["principal"] for call in aws.control("GET", "calls") if call["operation"] == "DeleteSecret"}
 
-    assert invoked["read_execution"].answer
-    assert "arn:aws:iam::000000000000:root" in callers
-    assert not [caller for caller in callers if "ReadExecutionFunctionRole" in caller]
+    assert invoked["undo_onboarding"].answer["undone"]
+    assert callers == {"arn:aws:iam::000000000000:root"}
 
 
 def test_no_token_is_printed(aws: Embedded, invoked: dict[str, Invocation]) -> None:

@@ -38,19 +38,19 @@ def record(aws: Embedded, kind: str, item_id: str) -> Answer:
     return item
 
 
-def receive_request(aws: Embedded, answer: Answer) -> None:
-    told = Outcomes(aws).wait_for(answer["requestId"], 120)
+def receive_request(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    told = outcomes.wait_for(answer["requestId"], 120)
     assert told["detail-type"] == "Access Onboarded"
     assert aws.client("mediatailor").describe_source_location(SourceLocationName="sports-origin")["Arn"]
 
 
-def check_request(aws: Embedded, answer: Answer) -> None:
+def check_request(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     asked = sample("check_request")
     assert record(aws, "request", asked["requestId"])["contentHash"]["S"] == asked["contentHash"]
     assert record(aws, "access", asked["accessId"])["running"]["S"] == asked["executionArn"]
 
 
-def create_key(aws: Embedded, answer: Answer) -> None:
+def create_key(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     kms, key_id = aws.client("kms"), answer["arn"]
     assert answer["changed"]
     assert [alias["AliasName"] for alias in kms.list_aliases(KeyId=key_id)["Aliases"]] == ["alias/latchkey/film"]
@@ -59,18 +59,18 @@ def create_key(aws: Embedded, answer: Answer) -> None:
     assert kms.get_key_rotation_status(KeyId=key_id)["KeyRotationEnabled"]
 
 
-def create_secret(aws: Embedded, answer: Answer) -> None:
+def create_secret(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     told = aws.client("secretsmanager").describe_secret(SecretId="latchkey/mediatailor/song-origin/token")
     assert answer == {"arn": told["ARN"], "changed": True, "created": None}
     assert told["KmsKeyId"] == sample("create_secret")["key"]["arn"]
 
 
-def attach_policies(aws: Embedded, answer: Answer) -> None:
+def attach_policies(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     policy = json.loads(aws.client("secretsmanager").get_resource_policy(SecretId=answer["arn"])["ResourcePolicy"])
     assert {"Service": "mediatailor.amazonaws.com"} in [statement["Principal"] for statement in policy["Statement"]]
 
 
-def configure_access(aws: Embedded, answer: Answer) -> None:
+def configure_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     told = aws.client("mediatailor").describe_source_location(SourceLocationName="news-origin")
     assert told["Arn"] == answer["arn"]
     token = told["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
@@ -78,22 +78,22 @@ def configure_access(aws: Embedded, answer: Answer) -> None:
     assert grants(aws, "news-origin")
 
 
-def validate_access(aws: Embedded, answer: Answer) -> None:
+def validate_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert {check["name"]: check["passed"] for check in answer["checks"]}.items() >= {"grant is there": True}.items()
     assert all(check["passed"] for check in answer["checks"])
 
 
-def record_access(aws: Embedded, answer: Answer) -> None:
+def record_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     item = record(aws, "access", answer["accessId"])
     assert (item["status"]["S"], item["keyArn"]["S"]) == ("active", sample("record_access")["keyArn"])
 
 
-def report_outcome(aws: Embedded, answer: Answer) -> None:
-    told = Outcomes(aws).wait_for(sample("report_outcome")["requestId"])
+def report_outcome(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    told = outcomes.wait_for(sample("report_outcome")["requestId"])
     assert told["detail"]["outcomeId"] == answer["outcomeId"]
 
 
-def undo_onboarding(aws: Embedded, answer: Answer) -> None:
+def undo_onboarding(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert aws.client("kms").describe_key(KeyId=KEYS["lost-origin"])["KeyMetadata"]["KeyState"] == "PendingDeletion"
     names = [
         secret["Name"]
@@ -104,51 +104,49 @@ def undo_onboarding(aws: Embedded, answer: Answer) -> None:
     assert len(answer["undone"]) == 2
 
 
-def read_execution(aws: Embedded, answer: Answer) -> None:
+def read_execution(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     told = aws.client("stepfunctions").describe_execution(executionArn=sample("read_execution")["executionArn"])
     assert told["status"] == "FAILED"
     assert (answer["answered"], answer["requestId"]) == (False, json.loads(told["input"])["requestId"])
 
 
-def clean_up_grants(aws: Embedded, answer: Answer) -> None:
+def clean_up_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert [removed["removedBy"] for removed in answer["removed"]] == ["latchkey"]
     assert grants(aws, "gone-origin") == []
 
 
-def observe_access(aws: Embedded, answer: Answer) -> None:
+def observe_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert (answer["accessId"], answer["status"]) == (sample("observe_access")["accessId"], "active")
     assert aws.client("mediatailor").describe_source_location(SourceLocationName="live-origin")["Arn"]
 
 
-def report_clean_up(aws: Embedded, answer: Answer) -> None:
+def report_clean_up(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     wanted = sample("report_clean_up")["accessId"]
     told = until(
-        lambda: [
-            e for e in Outcomes(aws).all() if e["detail-type"] == "Grants Cleaned Up" and e["detail"]["accessId"] == wanted
-        ],
+        lambda: [e for e in outcomes.all() if e["detail-type"] == "Grants Cleaned Up" and e["detail"]["accessId"] == wanted],
         "the event",
     )
     assert told[0]["detail"]["removed"][0]["removedBy"] == "latchkey"
 
 
-def identify_accesses(aws: Embedded, answer: Answer) -> None:
-    events = {json.loads(message["body"])["id"] for message in sample("identify_accesses")["Records"]}
+def identify_accesses(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    events = {json.loads(message["body"])["detail"]["eventID"] for message in sample("identify_accesses")["Records"]}
     started = {(asked["accessId"], asked["hint"]["eventId"]) for asked in executions(aws, "CleanUp") if asked.get("hint")}
     assert answer == {"batchItemFailures": []}
     assert {("mediatailor/sourceLocation/live-origin", event) for event in events} <= started
 
 
-def list_grants(aws: Embedded, answer: Answer) -> None:
+def list_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     listed = {grant["grantId"] for grant in answer["grants"]}
     assert set(grants(aws, "live-origin")) <= listed
     assert answer["unreadable"] == []
 
 
-def sweep_grants(aws: Embedded, answer: Answer) -> None:
+def sweep_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     until(lambda: grants(aws, "swept-origin") == [], "the orphaned grant is gone", 60)
 
 
-EFFECTS: dict[str, Callable[[Embedded, Answer], None]] = {
+EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
     effect.__name__: effect
     for effect in (
         attach_policies, check_request, clean_up_grants, configure_access, create_key, create_secret, identify_accesses,
@@ -159,8 +157,10 @@ EFFECTS: dict[str, Callable[[Embedded, Answer], None]] = {
 
 
 @pytest.mark.parametrize("function", FOLDERS)
-def test_a_function_in_its_container_did_what_it_says(aws: Embedded, invoked: dict[str, Invocation], function: str) -> None:
+def test_a_function_in_its_container_did_what_it_says(
+    aws: Embedded, outcomes: Outcomes, invoked: dict[str, Invocation], function: str
+) -> None:
     assert invoked[function].status == 0
     assert "errorType" not in invoked[function].answer, invoked[function].log[-2000:]
 
-    EFFECTS[function](aws, invoked[function].answer)
+    EFFECTS[function](aws, outcomes, invoked[function].answer)

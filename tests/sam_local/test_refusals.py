@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from local_aws.embedded import Embedded
 from local_aws.outcomes import Outcomes
 from tests.sam_local.conftest import Invocation
 
@@ -43,8 +42,8 @@ def test_what_is_not_there_is_answered(refused: dict[str, Invocation], function:
     assert ANSWERED[function] in json.dumps(refused[function].answer)
 
 
-def test_a_request_of_an_unknown_system_is_rejected_on_the_bus(aws: Embedded, refused: dict[str, Invocation]) -> None:
-    event = Outcomes(aws).wait_for(refused["receive_request"].answer["requestId"], 60)
+def test_a_request_of_an_unknown_system_is_rejected_on_the_bus(outcomes: Outcomes, refused: dict[str, Invocation]) -> None:
+    event = outcomes.wait_for(refused["receive_request"].answer["requestId"], 60)
 
     assert event["detail-type"] == "Request Rejected"
     assert [error["place"] for error in event["detail"]["errors"]] == ["system"]
