@@ -1,66 +1,22 @@
-"""Containers: `make local` beside them, and `sam local invoke` exactly as a developer types it."""
+"""Every event and every refusal in its function's container, once, beside a fresh `make local`."""
 
-import json
-import os
-import re
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from contextlib import ExitStack
 
 import pytest
 
-from local_aws.embedded import REPOSITORY, Embedded
+from local_aws.embedded import Embedded
 from local_aws.outcomes import Outcomes
-from tests.contract.artefacts import FOLDERS, logical_id
+from tests.contract.artefacts import FOLDERS
+from tests.sam_local.invoking import Answer, Server, Typed, type_line
 
-FOLDER = REPOSITORY / "events/functions"
+TYPED = ("create_key", "create_key.refused")
+SERVED = [name for name in FOLDERS if name not in TYPED]
 # These would treat what other events are about.
-LAST = ("report_clean_up", "sweep_grants")
-_AT_A_TIME = 6
-WITHOUT_CREDENTIALS = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-
-
-@dataclass(frozen=True)
-class Invocation:
-    """What sam printed for one event."""
-
-    status: int
-    out: str
-    log: str
-
-    @cached_property
-    def answer(self) -> dict[str, Any]:
-        assert self.out, self.log
-        answer: dict[str, Any] = json.loads(self.out.splitlines()[-1])
-        return answer
-
-    @property
-    def error(self) -> tuple[str, str]:
-        return self.answer["errorType"], self.answer["errorMessage"]
-
-    @property
-    def container(self) -> str:
-        [found] = re.findall(r"SAM_CONTAINER_ID: ([0-9a-f]{64})", self.log)
-        return str(found)
-
-
-def invoke(event: str, *options: str) -> Invocation:
-    """Types the line of the documents; `event` is the name of a file in events/functions."""
-    line = ["sam", "local", "invoke", logical_id(event.split(".", maxsplit=1)[0]), "-e", f"events/functions/{event}.json"]
-    command = [*line, "--config-env", "local", *options]
-    done = subprocess.run(
-        command, check=False, cwd=REPOSITORY, env=WITHOUT_CREDENTIALS, capture_output=True, text=True, timeout=600
-    )
-    return Invocation(done.returncode, done.stdout.strip(), done.stderr)
-
-
-def invoke_all(events: list[str]) -> dict[str, Invocation]:
-    """Some at a time: sam builds the image once for those that wait for it, and few wait for the processor."""
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        return dict(zip(events, pool.map(invoke, events), strict=True))
+_LAST = ("report_clean_up", "sweep_grants")
+# Each builds the layer's image before each of its containers, one after another.
+_SERVERS = 4
 
 
 @pytest.fixture(scope="session")
@@ -75,19 +31,40 @@ def outcomes(aws: Embedded) -> Outcomes:
 
 
 @pytest.fixture(scope="session")
-def answered(aws: Embedded, outcomes: Outcomes) -> dict[str, Invocation]:
-    """Every event and every refusal in its function's container, once, heard from the beginning."""
-    first = [name for name in FOLDERS if name not in LAST]
-    return invoke_all(first) | invoke_all([*LAST, *(f"{name}.refused" for name in FOLDERS)])
+def servers(aws: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    folder = tmp_path_factory.mktemp("sam")
+    with ExitStack() as stack:
+        yield [stack.enter_context(Server(folder / f"{number}.log")) for number in range(_SERVERS)]
 
 
 @pytest.fixture(scope="session")
-def invoked(answered: dict[str, Invocation]) -> dict[str, Invocation]:
-    """By function, what its event gave."""
-    return {name: answered[name] for name in FOLDERS}
+def invoked(outcomes: Outcomes, servers: list[Server]) -> tuple[dict[str, Answer], dict[str, Typed]]:
+    """What the servers' functions answered, and what was typed. Of a function's two events the second finds it warm."""
+    first = [f"{name}.refused" if name in _LAST else name for name in SERVED]
+    second = [name if name in _LAST else f"{name}.refused" for name in SERVED]
+    with ThreadPoolExecutor(len(TYPED) + _SERVERS) as pool:
+        typed = pool.map(type_line, TYPED)
+        answers = _invoke_all(pool, servers, first) | _invoke_all(pool, servers, second)
+        return answers, dict(zip(TYPED, typed, strict=True))
 
 
 @pytest.fixture(scope="session")
-def refused(answered: dict[str, Invocation]) -> dict[str, Invocation]:
-    """By function, what its refusal gave."""
-    return {name: answered[f"{name}.refused"] for name in FOLDERS}
+def typed(invoked: tuple[dict[str, Answer], dict[str, Typed]]) -> dict[str, Typed]:
+    """By event, what sam printed for the line that a developer types."""
+    return invoked[1]
+
+
+@pytest.fixture(scope="session")
+def answers(invoked: tuple[dict[str, Answer], dict[str, Typed]]) -> dict[str, Answer]:
+    """By event, what its function answered."""
+    served, lines = invoked
+    return served | {event: line.answer for event, line in lines.items()}
+
+
+def _invoke_all(pool: ThreadPoolExecutor, servers: list[Server], events: list[str]) -> dict[str, Answer]:
+    """Every server has its share of the events, one after another."""
+    shares = [events[number :: len(servers)] for number in range(len(servers))]
+    answered = pool.map(lambda server, share: [server.invoke(event) for event in share], servers, shares)
+    return {
+        event: answer for share, told in zip(shares, answered, strict=True) for event, answer in zip(share, told, strict=True)
+    }

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from local_aws.outcomes import Outcomes
-from tests.sam_local.conftest import Invocation
+from tests.sam_local.invoking import Answer, Typed
 
 # The class of each error, and what its message says.
 RAISED = {
@@ -31,19 +31,24 @@ ANSWERED = {
 
 
 @pytest.mark.parametrize("function", RAISED)
-def test_an_error_is_told_with_its_class_and_its_message(refused: dict[str, Invocation], function: str) -> None:
-    kind, message = refused[function].error
+def test_an_error_is_told_with_its_class_and_its_message(answers: dict[str, Answer], function: str) -> None:
+    told = answers[f"{function}.refused"]
+    kind, message = told["errorType"], told["errorMessage"]
 
     assert (kind, RAISED[function][1] in message) == (RAISED[function][0], True), message
 
 
 @pytest.mark.parametrize("function", ANSWERED)
-def test_what_is_not_there_is_answered(refused: dict[str, Invocation], function: str) -> None:
-    assert ANSWERED[function] in json.dumps(refused[function].answer)
+def test_what_is_not_there_is_answered(answers: dict[str, Answer], function: str) -> None:
+    assert ANSWERED[function] in json.dumps(answers[f"{function}.refused"])
 
 
-def test_a_request_of_an_unknown_system_is_rejected_on_the_bus(outcomes: Outcomes, refused: dict[str, Invocation]) -> None:
-    event = outcomes.wait_for(refused["receive_request"].answer["requestId"], 60)
+def test_a_request_of_an_unknown_system_is_rejected_on_the_bus(outcomes: Outcomes, answers: dict[str, Answer]) -> None:
+    event = outcomes.wait_for(answers["receive_request.refused"]["requestId"], 60)
 
     assert event["detail-type"] == "Request Rejected"
     assert [error["place"] for error in event["detail"]["errors"]] == ["system"]
+
+
+def test_sam_itself_does_not_fail_with_its_function(typed: dict[str, Typed]) -> None:
+    assert {line.status for line in typed.values()} == {0}
