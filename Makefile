@@ -12,14 +12,14 @@ ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 LOCK := requirements-dev.txt
 SOURCES := template.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test test-model faults local deploy lint format update lock clean
+.PHONY: demo test test-model faults local sam-local deploy lint format update lock clean
 
 demo: .aws-sam/build/template.yaml ## the main job, from a request on EventBridge to the retired grant
 	@python -m local_aws.demo
 
 test: .aws-sam/build/template.yaml ## the whole suite; the pure modules must be covered by their own tests
 	python -m pytest tests/unit tests/policies --cov --cov-report=term
-	python -m pytest tests --ignore=tests/unit --ignore=tests/policies -n 2 --dist worksteal
+	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local -n 2 --dist worksteal
 
 test-model: .venv/ready ## the grant clean-up in 50,000 steps of random histories
 	MODEL_STEPS=50000 python -m pytest tests/model/test_grant_clean_up.py -k no_history --show-capture=no
@@ -30,7 +30,10 @@ faults: .aws-sam/build/template.yaml ## every kind of failure at every AWS call 
 	@column -t -s "$$(printf '\t')" .aws-sam/faults.tsv
 
 local: .aws-sam/build/template.yaml ## the embedded AWS with the stack deployed, in the foreground; PORT= chooses the port
-	@exec python -m local_aws --port $(PORT) --deploy
+	@exec python -m local_aws --port $(PORT) --deploy --develop
+
+sam-local: .aws-sam/build/template.yaml ## every function in its container against the embedded AWS; MAY_INSTALL=no installs no Docker
+	@python -m local_aws.containers python -m pytest tests/sam_local --timeout=900
 
 deploy: .venv/ready ## builds and deploys to a real account; ENV= chooses the environment of samconfig.toml
 	sam build --config-env $(ENV) && sam deploy --config-env $(ENV)
@@ -53,6 +56,8 @@ lock: .venv/ready ## pins what the .in files ask for, with hashes and without an
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header requirements-dev.in -o $(LOCK)
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header -c $(LOCK) \
 		layers/latchkey/requirements.in -o layers/latchkey/requirements.txt
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-header \
+		local_aws/runtime/requirements.in -o local_aws/runtime/requirements.txt
 
 clean:
 	rm -rf .aws-sam .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

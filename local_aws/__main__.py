@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=4566, help="0 takes any free port")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets containers reach it too")
     parser.add_argument("--deploy", action="store_true", help="deploy the built template as the stack latchkey")
+    parser.add_argument("--develop", action="store_true", help="with the deployed stack: samples, sam local, changed code")
     options = parser.parse_args()
     listener = _listen(options.host, options.port)
     port = listener.getsockname()[1]
@@ -25,7 +26,7 @@ def main() -> None:
     from local_aws.running import run  # MiniStack reads the environment when it is imported
 
     exports = {"AWS_ENDPOINT_URL": endpoint} | ROOT
-    running = run(listener, options.host, endpoint, deploy=options.deploy, exports=exports)
+    running = run(listener, options.host, endpoint, deploy=options.deploy, develop=options.develop, exports=exports)
     status = asyncio.new_event_loop().run_until_complete(running)
     # Threads of MiniStack may still wait for a function or a timer; nothing is left that they could finish.
     sys.stdout.flush()

@@ -40,15 +40,16 @@ class Embedded:
     machines try again.
     """
 
-    def __init__(self, *, deploy: bool = False, hurried: bool = False) -> None:
-        self._deploy = deploy
+    def __init__(self, *, deploy: bool = False, hurried: bool = False, develop: bool = False) -> None:
+        self._deploy, self._develop = deploy, develop
         self._environment = os.environ | ({"SFN_WAIT_SCALE": "0.005", "AWS_MAX_ATTEMPTS": "1"} if hurried else {})
         self.url = self.origin_url = ""
         self._clients: dict[tuple[object, ...], Any] = {}
 
     def __enter__(self) -> Self:
         self._log = tempfile.NamedTemporaryFile(prefix="local-aws-", suffix=".log")
-        command = [sys.executable, "-m", "local_aws", "--port", "0", *(["--deploy"] if self._deploy else [])]
+        flags = [flag for flag, given in (("--deploy", self._deploy), ("--develop", self._develop)) if given]
+        command = [sys.executable, "-m", "local_aws", "--port", "0", *flags]
         self._process = subprocess.Popen(
             command, cwd=REPOSITORY, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT
         )

@@ -14,7 +14,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.core import lambda_runtime
 
-from local_aws import gaps, mediapackage, mediapackagev2
+from local_aws import developing, gaps, mediapackage, mediapackagev2
 from local_aws.account import ACCOUNT, REGION, furnish
 from local_aws.control import STACK, Control
 from local_aws.faults import track_connections
@@ -27,13 +27,17 @@ from local_aws.mediatailor import MediaTailor
 from local_aws.origin import Origin
 from local_aws.rest_json import Service
 from local_aws.role_secrets import RoleSecrets
+from local_aws.samples import furnish_samples
 from local_aws.server import Router
+from local_aws.watching import watch
 
 _REPOSITORY = Path(__file__).parent.parent
 _ARTIFACTS = "latchkey-local-artifacts"
 
 
-async def run(listener: socket.socket, host: str, endpoint: str, *, deploy: bool, exports: Mapping[str, str]) -> int:
+async def run(
+    listener: socket.socket, host: str, endpoint: str, *, deploy: bool, develop: bool, exports: Mapping[str, str]
+) -> int:
     """Serves until SIGINT or SIGTERM (exit status 0), or until serving or the deployment fails (1)."""
     ended = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -46,7 +50,8 @@ async def run(listener: socket.socket, host: str, endpoint: str, *, deploy: bool
     control = Control(origin, ACCOUNT, REGION)
     router = Router(control, mediatailor, *readers_through_roles(RoleSecrets(endpoint, control.calls), origin))
     server = asyncio.create_task(serve(router, _config(listener), shutdown_trigger=ended.wait))
-    start = asyncio.create_task(_start(control, endpoint, exports, deploy=deploy))
+    start = asyncio.create_task(_start(control, endpoint, exports, deploy=deploy, develop=develop))
+    development = asyncio.create_task(_develop(start, endpoint)) if develop else None
     stop = asyncio.create_task(ended.wait())
     await asyncio.wait((server, start, stop), return_when=asyncio.FIRST_COMPLETED)
     if start.done() and start.exception() is None:
@@ -56,6 +61,9 @@ async def run(listener: socket.socket, host: str, endpoint: str, *, deploy: bool
         print(f"local AWS failed: {error}", file=sys.stderr)
     start.cancel()
     ended.set()
+    if development:
+        development.cancel()
+        developing.forget()
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await start
     lambda_runtime.reset()  # ends the functions' worker processes
@@ -84,16 +92,27 @@ def _config(listener: socket.socket) -> Config:
     return config
 
 
-async def _start(control: Control, endpoint: str, exports: Mapping[str, str], *, deploy: bool) -> None:
+async def _start(control: Control, endpoint: str, exports: Mapping[str, str], *, deploy: bool, develop: bool) -> None:
     await asyncio.to_thread(_furnish, endpoint, artifacts=deploy)
     control.calls.counts.clear()
     if deploy:
         await _deploy()
         control.calls.counts.clear()
+    if develop:
+        developing.admit_sam()
+        await asyncio.to_thread(furnish_samples, endpoint, STACK)
+        await asyncio.to_thread(developing.tell_sam, endpoint, STACK)
     control.ready = True
     for name, value in exports.items():
         print(f"export {name}={value}")
     print("local AWS ready", flush=True)
+
+
+async def _develop(start: "asyncio.Task[None]", endpoint: str) -> None:
+    """Beside the running stack: containers may come in, and what is changed is picked up."""
+    await start
+    port = int(endpoint.rpartition(":")[2])
+    await asyncio.gather(developing.admit_containers(port), asyncio.to_thread(watch, endpoint, STACK))
 
 
 def _furnish(endpoint: str, *, artifacts: bool) -> None:

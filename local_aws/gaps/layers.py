@@ -14,6 +14,7 @@ from ministack.core import lambda_runtime
 _UNPACKED = Path(__file__).parents[2] / ".aws-sam" / "unpacked-layers"
 _KEPT_SECONDS = 24 * 3600
 _lock = threading.Lock()
+_replaced: Path | None = None
 
 
 def apply() -> None:
@@ -23,6 +24,12 @@ def apply() -> None:
     """
     if lambda_runtime.zipfile is zipfile:
         lambda_runtime.zipfile = types.SimpleNamespace(**vars(zipfile) | {"ZipFile": _SharedZip})
+
+
+def replace_package(layer: Path) -> None:
+    """From now on workers get the layer as it is in this folder, whatever was deployed: links, so it takes no time."""
+    global _replaced  # noqa: PLW0603
+    _replaced = layer
 
 
 class _SharedZip(zipfile.ZipFile):
@@ -41,7 +48,7 @@ class _SharedZip(zipfile.ZipFile):
                 super().extractall(unfinished)
                 unfinished.rename(shared)
         target.rmdir()
-        target.symlink_to(shared, target_is_directory=True)
+        target.symlink_to(_replaced or shared, target_is_directory=True)
 
 
 def _forget_old_ones() -> None:

@@ -1,0 +1,10 @@
+"""Runs the function's handler with the runtime interface client, and finds modules in the order in which Lambda does."""
+
+import os
+import sys
+
+sys.path[:0] = [os.environ["LAMBDA_TASK_ROOT"], "/opt/python/lib/python3.13/site-packages", "/opt/python", "/var/runtime"]
+
+from awslambdaric.__main__ import main  # noqa: E402
+
+main(["bootstrap", os.environ["_HANDLER"]])

@@ -1,0 +1,89 @@
+"""Functions in containers: invoked as a developer types it, and through `sam local start-lambda` with boto3."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from botocore.config import Config
+
+from local_aws.embedded import REPOSITORY, session, until
+from tests.contract.artefacts import logical_id
+
+FOLDER = REPOSITORY / "events/functions"
+_WITHOUT_CREDENTIALS = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+_PATIENCE = Config(read_timeout=300, retries={"total_max_attempts": 1})
+type Answer = dict[str, Any]
+
+
+def function(event: str) -> str:
+    """The function that an event of events/functions is for."""
+    return logical_id(event.removesuffix(".refused"))
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What sam printed for one event."""
+
+    status: int
+    out: str
+    log: str
+
+    @property
+    def answer(self) -> Answer:
+        assert self.out, self.log
+        answer: Answer = json.loads(self.out.splitlines()[-1])
+        return answer
+
+    @property
+    def container(self) -> str:
+        [found] = re.findall(r"SAM_CONTAINER_ID: ([0-9a-f]{64})", self.log)
+        return str(found)
+
+
+def type_line(event: str) -> Typed:
+    """Types the line of the documents."""
+    line = ["sam", "local", "invoke", function(event), "-e", f"events/functions/{event}.json", "--config-env", "local"]
+    done = subprocess.run(
+        line, check=False, cwd=REPOSITORY, env=_WITHOUT_CREDENTIALS, capture_output=True, text=True, timeout=300
+    )
+    return Typed(done.returncode, done.stdout.strip(), done.stderr)
+
+
+class Server:
+    """`sam local start-lambda` on a port of its own; its containers live as long as it."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def __enter__(self) -> Self:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = ["sam", "local", "start-lambda", "--config-env", "local", "--port", str(port)]
+        with self._log.open("w") as file:
+            self._process = subprocess.Popen(command, cwd=REPOSITORY, env=_WITHOUT_CREDENTIALS, stdout=file, stderr=file)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+
+    @cached_property
+    def _client(self) -> Any:
+        [url] = until(lambda: re.findall(r"Running on (\S+)", self.log()), "sam local start-lambda", 120)
+        make: Any = session()
+        return make.client("lambda", endpoint_url=url, config=_PATIENCE)
+
+    def invoke(self, event: str) -> Answer:
+        answered = self._client.invoke(FunctionName=function(event), Payload=(FOLDER / f"{event}.json").read_bytes())
+        answer: Answer = json.load(answered["Payload"])
+        return answer
+
+    def log(self) -> str:
+        """What it and its containers have printed."""
+        return self._log.read_text()
