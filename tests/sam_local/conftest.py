@@ -3,20 +3,23 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import pytest
 
 from local_aws.embedded import Embedded
 from local_aws.outcomes import Outcomes
 from tests.contract.artefacts import FOLDERS
+from tests.sam_local.debugging import HANDLER, Stopped, stop_at
 from tests.sam_local.invoking import Answer, Server, Typed, type_line
 
 TYPED = ("create_key", "create_key.refused")
 SERVED = [name for name in FOLDERS if name not in TYPED]
 # These would treat what other events are about.
 _LAST = ("report_clean_up", "sweep_grants")
-# Each builds the layer's image before each of its containers, one after another.
-_SERVERS = 4
+[BREAKPOINT] = [number for number, line in enumerate(HANDLER.read_text().splitlines(), 1) if line.startswith("    return ")]
+# Before each of its containers a server builds the layer's image, or waits for one that builds it already.
+_SERVERS = 6
 
 
 @pytest.fixture(scope="session")
@@ -34,31 +37,53 @@ def outcomes(aws: Embedded) -> Outcomes:
 def servers(aws: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     folder = tmp_path_factory.mktemp("sam")
     with ExitStack() as stack:
-        yield [stack.enter_context(Server(folder / f"{number}.log")) for number in range(_SERVERS)]
+        started = [stack.enter_context(Server(folder / f"{number}.log")) for number in range(_SERVERS)]
+        yield started
+        for server in started:
+            server.terminate()
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """What the servers' functions answered, what was typed, and where a debugger stopped."""
+
+    served: dict[str, Answer]
+    typed: dict[str, Typed]
+    stopped: Stopped
 
 
 @pytest.fixture(scope="session")
-def invoked(outcomes: Outcomes, servers: list[Server]) -> tuple[dict[str, Answer], dict[str, Typed]]:
-    """What the servers' functions answered, and what was typed. Of a function's two events the second finds it warm."""
+def invoked(outcomes: Outcomes, servers: list[Server]) -> Invoked:
+    """Of a function's two events the second finds it warm."""
     first = [f"{name}.refused" if name in _LAST else name for name in SERVED]
     second = [name if name in _LAST else f"{name}.refused" for name in SERVED]
-    with ThreadPoolExecutor(len(TYPED) + _SERVERS) as pool:
-        typed = pool.map(type_line, TYPED)
+    with ThreadPoolExecutor(len(TYPED) + 1 + _SERVERS) as pool:
+        typed, stopped = pool.map(type_line, TYPED), pool.submit(stop_at, BREAKPOINT, "event")
         answers = _invoke_all(pool, servers, first) | _invoke_all(pool, servers, second)
-        return answers, dict(zip(TYPED, typed, strict=True))
+        return Invoked(answers, dict(zip(TYPED, typed, strict=True)), stopped.result())
 
 
 @pytest.fixture(scope="session")
-def typed(invoked: tuple[dict[str, Answer], dict[str, Typed]]) -> dict[str, Typed]:
+def stopped(invoked: Invoked) -> Stopped:
+    """Where a debugger stopped."""
+    return invoked.stopped
+
+
+@pytest.fixture(scope="session")
+def typed(invoked: Invoked) -> dict[str, Typed]:
     """By event, what sam printed for the line that a developer types."""
-    return invoked[1]
+    return invoked.typed
 
 
 @pytest.fixture(scope="session")
-def answers(invoked: tuple[dict[str, Answer], dict[str, Typed]]) -> dict[str, Answer]:
+def answers(invoked: Invoked) -> dict[str, Answer]:
     """By event, what its function answered."""
-    served, lines = invoked
-    return served | {event: line.answer for event, line in lines.items()}
+    return invoked.served | {event: line.answer for event, line in invoked.typed.items()}
+
+
+def server_of(name: str, servers: list[Server]) -> Server:
+    """The server that has the container of a function."""
+    return servers[SERVED.index(name) % len(servers)]
 
 
 def _invoke_all(pool: ThreadPoolExecutor, servers: list[Server], events: list[str]) -> dict[str, Answer]:

@@ -14,9 +14,10 @@ from botocore.config import Config
 
 from local_aws.embedded import REPOSITORY, session, until
 from tests.contract.artefacts import logical_id
+from tests.contract.lines import words
 
 FOLDER = REPOSITORY / "events/functions"
-_WITHOUT_CREDENTIALS = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+WITHOUT_CREDENTIALS = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 _PATIENCE = Config(read_timeout=300, retries={"total_max_attempts": 1})
 type Answer = dict[str, Any]
 
@@ -24,6 +25,12 @@ type Answer = dict[str, Any]
 def function(event: str) -> str:
     """The function that an event of events/functions is for."""
     return logical_id(event.removesuffix(".refused"))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,10 @@ class Typed:
 
 
 def type_line(event: str) -> Typed:
-    """Types the line of the documents."""
-    line = ["sam", "local", "invoke", function(event), "-e", f"events/functions/{event}.json", "--config-env", "local"]
+    """Types the line of the documents for an event."""
+    line = words(f"sam local invoke {function(event)} -e events/functions/{event}.json")
     done = subprocess.run(
-        line, check=False, cwd=REPOSITORY, env=_WITHOUT_CREDENTIALS, capture_output=True, text=True, timeout=300
+        line, check=False, cwd=REPOSITORY, env=WITHOUT_CREDENTIALS, capture_output=True, text=True, timeout=300
     )
     return Typed(done.returncode, done.stdout.strip(), done.stderr)
 
@@ -62,22 +69,28 @@ class Server:
         self._log = log
 
     def __enter__(self) -> Self:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        command = ["sam", "local", "start-lambda", "--config-env", "local", "--port", str(port)]
+        command = [*words("sam local start-lambda"), "--port", str(free_port())]
         with self._log.open("w") as file:
-            self._process = subprocess.Popen(command, cwd=REPOSITORY, env=_WITHOUT_CREDENTIALS, stdout=file, stderr=file)
+            self._process = subprocess.Popen(command, cwd=REPOSITORY, env=WITHOUT_CREDENTIALS, stdout=file, stderr=file)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
+        self.terminate()
         self._process.wait(60)
+
+    def terminate(self) -> None:
+        """Lets it end, and its containers with it."""
+        self._process.terminate()
+
+    @cached_property
+    def url(self) -> str:
+        [url] = until(lambda: re.findall(r"Running on (\S+)", self.log()), "sam local start-lambda", 120)
+        return str(url)
 
     @cached_property
     def _client(self) -> Any:
-        [url] = until(lambda: re.findall(r"Running on (\S+)", self.log()), "sam local start-lambda", 120)
         make: Any = session()
-        return make.client("lambda", endpoint_url=url, config=_PATIENCE)
+        return make.client("lambda", endpoint_url=self.url, config=_PATIENCE)
 
     def invoke(self, event: str) -> Answer:
         answered = self._client.invoke(FunctionName=function(event), Payload=(FOLDER / f"{event}.json").read_bytes())
