@@ -67,6 +67,7 @@ clean:
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	@touch $@
 
-.aws-sam/build/template.yaml: .venv/ready $(SOURCES)
+.aws-sam/build/template.yaml: .venv/ready local_aws/lightening.py $(SOURCES)
 	sam build --config-env local --parameter-overrides Architecture=$(ARCHITECTURE)
+	@python -m local_aws.lightening
 	@touch $@
