@@ -32,7 +32,7 @@ faults: .aws-sam/build/template.yaml ## every kind of failure at every AWS call 
 local: .aws-sam/build/template.yaml ## the embedded AWS with the stack deployed, in the foreground; PORT= chooses the port
 	@exec python -m local_aws --port $(PORT) --deploy --develop
 
-sam-local: .aws-sam/build/template.yaml ## every function in its container against the embedded AWS; MAY_INSTALL=no installs no Docker
+sam-local: .aws-sam/build/template.yaml ## every function in its container against the embedded AWS; MAY_INSTALL=no installs nothing
 	@python -m local_aws.containers python -m pytest tests/sam_local --timeout=900
 
 deploy: .venv/ready ## builds and deploys to a real account; ENV= chooses the environment of samconfig.toml

@@ -11,17 +11,12 @@ import sys
 from collections.abc import Iterator
 
 from local_aws.embedded import REPOSITORY, until
-from local_aws.runtime_image import Trouble, ensure_image, run
+from local_aws.runtime_image import MAY_INSTALL, Trouble, ensure_image, install, may_install
 
 _LOG = REPOSITORY / ".aws-sam" / "dockerd.log"
-_MAY_INSTALL = "MAY_INSTALL"
 
 
 def main(arguments: list[str]) -> int:
-    if arguments == ["--possible"]:
-        if reason := hindrance():
-            print(f"make sam-local cannot run here: {reason}.")
-        return 1 if reason else 0
     try:
         with engine():
             ensure_image()
@@ -41,9 +36,7 @@ def engine() -> Iterator[None]:
     if reason := hindrance():
         raise Trouble(f"No Docker engine runs, and none can be started: {reason}.", "Start one, and try again.")
     if not shutil.which("dockerd"):
-        print("Docker engine: docker.io is installed with apt-get.", flush=True)
-        run("apt-get", "update", "-q")
-        run("apt-get", "install", "-q", "-y", "--no-install-recommends", "docker.io", "iptables")
+        install("docker.io", "iptables")
     _LOG.parent.mkdir(exist_ok=True)
     with _LOG.open("w") as log:
         process = subprocess.Popen(["dockerd"], stdout=log, stderr=log, start_new_session=True)
@@ -79,7 +72,7 @@ def hindrance() -> str:
         return ""
     if not shutil.which("apt-get"):
         return "dockerd is not installed, and there is no apt-get to install it with"
-    return f"{_MAY_INSTALL}=no forbids its installation" if os.environ.get(_MAY_INSTALL) == "no" else ""
+    return "" if may_install() else f"{MAY_INSTALL}=no forbids its installation"
 
 
 if __name__ == "__main__":

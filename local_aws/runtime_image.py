@@ -25,6 +25,8 @@ _ENVIRONMENT = {
 }
 # It has the links of /bin and /lib, which others would make folders.
 _FIRST = "base-files_"
+_FETCH = f"Fetch it where it can be pulled: docker save {IMAGE} there, docker load here."
+MAY_INSTALL = "MAY_INSTALL"
 _LEFT_OUT = ("./usr/share/doc", "./usr/share/locale", "./usr/share/man")
 
 
@@ -42,6 +44,18 @@ def run(*command: str) -> str:
         said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
         raise Trouble(f"{' '.join(command[:3])} failed: {said}", "Run it by hand to see more, and try again.")
     return done.stdout
+
+
+def may_install() -> bool:
+    """Whether packages of Debian may be installed."""
+    return os.environ.get(MAY_INSTALL) != "no"
+
+
+def install(*packages: str) -> None:
+    """As root, with apt-get."""
+    print(f"{', '.join(packages)}: installed with apt-get.", flush=True)
+    run("apt-get", "update", "-q")
+    run("apt-get", "install", "-q", "-y", "--no-install-recommends", *packages)
 
 
 def ensure_image() -> None:
@@ -71,13 +85,11 @@ def _recipe_of_present() -> str | None:
 
 def _build() -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise Trouble(
-            f"{IMAGE} can neither be pulled nor, except by root on Debian, be built.",
-            f"Fetch it where it can be pulled: docker save {IMAGE} there, docker load here.",
-        )
+        raise Trouble(f"{IMAGE} can neither be pulled nor, except by root on Debian, be built.", _FETCH)
     if not shutil.which("debootstrap"):
-        run("apt-get", "update", "-q")
-        run("apt-get", "install", "-q", "-y", "--no-install-recommends", "debootstrap")
+        if not may_install():
+            raise Trouble(f"{IMAGE} cannot be pulled, and {MAY_INSTALL}=no forbids to install what builds it.", _FETCH)
+        install("debootstrap")
     with tempfile.TemporaryDirectory(prefix="latchkey-image-") as folder:
         root = Path(folder) / "root"
         _unpack_debian(root, Path(folder) / "packages")

@@ -27,15 +27,6 @@ def test_an_engine_that_does_not_answer(tmp_path: Path) -> None:
     assert remedy == "Start one, and try again."
 
 
-def test_ci_says_why_nothing_can_run_in_containers(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "local_aws.containers", "--possible"]
-    host = os.environ | {"DOCKER_HOST": f"unix://{tmp_path}/absent"}
-    done = subprocess.run(command, check=False, cwd=REPOSITORY, env=host, capture_output=True, text=True, timeout=60)
-
-    assert done.returncode == 1
-    assert done.stdout == "make sam-local cannot run here: the one that DOCKER_HOST names does not answer.\n"
-
-
 def test_a_busy_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
