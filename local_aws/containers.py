@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 
 from local_aws.embedded import REPOSITORY, until
-from local_aws.runtime_image import MAY_INSTALL, Trouble, ensure_image, install, may_install
+from local_aws.runtime_image import IMAGE, MAY_INSTALL, Trouble, ensure_image, install, is_present, may_install
 
 _LOG = REPOSITORY / ".aws-sam" / "dockerd.log"
 
@@ -24,6 +24,18 @@ def main(arguments: list[str]) -> int:
     except Trouble as trouble:
         print(trouble, file=sys.stderr)
         return 1
+
+
+def lacking() -> Trouble | None:
+    """What `sam local` would fail for, and what to do."""
+    if not answers():
+        remedy = "Start one, or put `python -m local_aws.containers` before the line."
+        return Trouble("sam local needs a Docker engine, and none runs.", remedy)
+    if not is_present():
+        return Trouble(
+            f"sam local needs {IMAGE}, which is not here.", "`python -m local_aws.containers true` pulls or builds it."
+        )
+    return None
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.core import lambda_runtime
 
-from local_aws import developing, gaps, mediapackage, mediapackagev2
+from local_aws import containers, developing, gaps, mediapackage, mediapackagev2
 from local_aws.account import ACCOUNT, REGION, furnish
 from local_aws.control import STACK, Control
 from local_aws.faults import track_connections
@@ -106,6 +106,8 @@ async def _start(control: Control, endpoint: str, exports: Mapping[str, str], *,
     for name, value in exports.items():
         print(f"export {name}={value}")
     print("local AWS ready", flush=True)
+    if develop and (lacking := await asyncio.to_thread(containers.lacking)):
+        print(lacking, flush=True)
 
 
 async def _develop(start: "asyncio.Task[None]", endpoint: str) -> None:

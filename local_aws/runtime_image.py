@@ -71,6 +71,11 @@ def ensure_image() -> None:
     _build()
 
 
+def is_present() -> bool:
+    """Whether an image is there, AWS's or a stand-in."""
+    return _recipe_of_present() is not None
+
+
 def _recipe() -> str:
     files = [Path(__file__), *sorted(_RECIPE.iterdir())]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files if path.is_file())).hexdigest()[:16]

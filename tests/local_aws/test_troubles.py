@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from local_aws import containers
 from local_aws.embedded import REPOSITORY
 
 
@@ -25,6 +26,15 @@ def test_an_engine_that_does_not_answer(tmp_path: Path) -> None:
 
     assert wrong == "No Docker engine runs, and none can be started: the one that DOCKER_HOST names does not answer."
     assert remedy == "Start one, and try again."
+
+
+def test_make_local_says_that_sam_lacks_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent")
+
+    assert str(containers.lacking()).splitlines() == [
+        "sam local needs a Docker engine, and none runs.",
+        "Start one, or put `python -m local_aws.containers` before the line.",
+    ]
 
 
 def test_a_busy_port() -> None:

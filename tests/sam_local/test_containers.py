@@ -39,6 +39,10 @@ def test_every_function_has_a_container_with_its_own_code(containers: dict[str, 
     assert set(containers) == {function(name) for name in SERVED}
 
 
+def test_make_local_finds_nothing_lacking(aws: Embedded, answers: dict[str, Answer]) -> None:
+    assert "sam local needs" not in aws.log()
+
+
 def test_every_typed_line_had_a_container_of_its_own(containers: dict[str, Any], typed: dict[str, Typed]) -> None:
     ids = {line.container for line in typed.values()}
 

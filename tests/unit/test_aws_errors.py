@@ -194,3 +194,14 @@ def test_a_client_is_made_once_for_each_service_and_region() -> None:
     assert aws.secretsmanager() is aws.secretsmanager()
     assert aws.secretsmanager("us-east-1").meta.region_name == "us-east-1"
     assert aws.secretsmanager("us-east-1") is not aws.secretsmanager("us-west-2")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (EndpointConnectionError(endpoint_url="http://host:4566/sourceLocation/of-theirs"), "no answer from AWS at host:4566"),
+        (BotoCoreError(), "no answer from AWS"),
+    ],
+)
+def test_who_did_not_answer_is_told_without_what_was_asked(error: BotoCoreError, message: str) -> None:
+    assert str(translate(error)) == f"{message}: {type(error).__name__}"

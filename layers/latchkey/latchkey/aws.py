@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -162,12 +163,18 @@ def translate(error: ClientError | BotoCoreError) -> LatchkeyError:
     if isinstance(error, ParamValidationError):
         return LatchkeyError("botocore refuses a parameter of the call before sending it")
     if isinstance(error, BotoCoreError):
-        return TransientAwsError(f"no answer from AWS: {type(error).__name__}")
+        return TransientAwsError(f"no answer from AWS{_where(error)}: {type(error).__name__}")
     code, status = code_of(error), status_of(error)
     told = "" if error.operation_name in _CARRIES_VALUE else f": {error.response.get('Error', {}).get('Message', '')}"
     message = f"{error.operation_name} answered {code} ({status}){told}"
     kind = next((error for error, codes, has_status in _ERRORS if code in codes or has_status(status)), LatchkeyError)
     return kind(message)
+
+
+def _where(error: BotoCoreError) -> str:
+    """The host alone: the rest of the address may name what the call was about."""
+    host = urlsplit(str(error.kwargs.get("endpoint_url", ""))).netloc
+    return host and f" at {host}"
 
 
 @contextmanager
