@@ -7,19 +7,20 @@ ENV ?= dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONPATH := $(CURDIR)
+unexport PYTHONDONTWRITEBYTECODE # every process would compile all that it imports
 
 ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 LOCK := requirements-dev.txt
 SOURCES := template.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test test-model faults local sam-local deploy lint format update lock clean
+.PHONY: demo test test-model faults local sam-local deploy lint lint-python lint-template format update lock clean
 
 demo: .aws-sam/build/template.yaml ## the main job, from a request on EventBridge to the retired grant
 	@python -m local_aws.demo
 
 test: .aws-sam/build/template.yaml ## the whole suite; the pure modules must be covered by their own tests
-	python -m pytest tests/unit tests/policies --cov --cov-report=term
-	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local -n 2 --dist worksteal
+	python -m pytest tests/unit tests/policies --cov --cov-report=term -n 2
+	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local -n 3 --dist worksteal
 
 test-model: .venv/ready ## the grant clean-up in 50,000 steps of random histories
 	MODEL_STEPS=50000 python -m pytest tests/model/test_grant_clean_up.py -k no_history --show-capture=no
@@ -41,7 +42,12 @@ deploy: .venv/ready ## builds and deploys to a real account; ENV= chooses the en
 lint: .venv/ready
 	ruff check .
 	ruff format --check .
+	$(MAKE) --jobs=2 --output-sync lint-python lint-template
+
+lint-python:
 	mypy
+
+lint-template:
 	cfn-lint template.yaml
 	sam validate --lint
 

@@ -2,7 +2,8 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
@@ -43,14 +44,21 @@ class Account:
         self.mediapackage, self.mediapackage_vod = MediaPackage(), MediaPackageVod()
         self.mediapackagev2, self.mediaconnect, self.simulator = MediaPackageV2(), MediaConnect(), Simulator()
 
-    def serve(self, client_of: Callable[[str], Any]) -> None:
-        """The functions' clients find the stand-ins."""
-        self.mediatailor.attach(client_of("mediatailor"))
-        serve(client_of("mediapackage"), self.mediapackage)
-        serve(client_of("mediapackage-vod"), self.mediapackage_vod)
-        serve(client_of("mediapackagev2"), self.mediapackagev2)
-        serve(client_of("mediaconnect"), self.mediaconnect)
-        serve(client_of("iam"), self.simulator)
+    @contextmanager
+    def serve(self, events: Any) -> Iterator[None]:
+        """Within it, the clients that are made of the session with these events find the stand-ins."""
+        stand_ins = {
+            "mediapackage": self.mediapackage,
+            "mediapackage-vod": self.mediapackage_vod,
+            "mediapackagev2": self.mediapackagev2,
+            "mediaconnect": self.mediaconnect,
+            "iam": self.simulator,
+        }
+        with ExitStack() as stack:
+            stack.enter_context(self.mediatailor.attach(events))
+            for name, service in stand_ins.items():
+                stack.enter_context(serve(events, name, service))
+            yield
 
     def build(self) -> None:
         """The registry's table as the template makes it."""

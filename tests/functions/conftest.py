@@ -3,11 +3,13 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 from botocore.model import OperationModel
 from moto import mock_aws
+from moto.kms import models
 from moto.kms.models import Grant, KmsBackend
 
 from latchkey import aws, table
@@ -47,6 +49,10 @@ def _dated_grant(grant: Grant) -> dict[str, Any]:
     return entry
 
 
+# moto makes a key pair for every key, symmetric ones too; here nobody signs with one.
+_key_pair = cache(models.generate_private_key)
+
+
 def _forget() -> None:
     for cached in (aws._client, settings, registry, revocations, states, turns):
         cached.cache_clear()
@@ -61,13 +67,15 @@ def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[
     monkeypatch.setattr(table, "LEASE_WAIT_SECONDS", 0)
     monkeypatch.setattr(KmsBackend, "schedule_key_deletion", _schedule_key_deletion)
     monkeypatch.setattr(Grant, "to_json", _dated_grant)
+    monkeypatch.setattr(models, "generate_private_key", _key_pair)
     _forget()
-    aws._session().events.register("before-call", _note, unique_id="tests")
+    events = aws._session().events
+    events.register("before-call", _note, unique_id="tests")
     with mock_aws():
         made = Account()
         made.build()
-        made.serve(aws.client_of)
-        yield made
+        with made.serve(events):
+            yield made
     _forget()
 
 

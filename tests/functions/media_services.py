@@ -1,6 +1,7 @@
 """MediaPackage, MediaConnect and IAM's simulator, which moto lacks or has in part: answers a client's calls by operation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +26,8 @@ class RefusedError(Exception):
         self.code, self.status = code, status
 
 
-def serve(client: Any, service: object) -> None:
+@contextmanager
+def serve(events: Any, name: str, service: object) -> Iterator[None]:
     """A method of the service answers the operation of its name, in the form of botocore's model; all others are moto's."""
 
     def keep(params: Settings, context: Settings, **_: Any) -> None:
@@ -45,10 +47,12 @@ def serve(client: Any, service: object) -> None:
         assert not problems.has_errors(), problems.generate_report()
         return SimpleNamespace(status_code=200), given | {"ResponseMetadata": {"HTTPStatusCode": 200}}
 
-    name = client.meta.service_model.service_id.hyphenize()
-    client.meta.events.register(f"before-parameter-build.{name}", keep)
+    events.register(f"before-parameter-build.{name}", keep)
     # After the test that notes every call, which this one ends.
-    client.meta.events.register_last(f"before-call.{name}", answer)
+    events.register_last(f"before-call.{name}", answer)
+    yield
+    events.unregister(f"before-parameter-build.{name}", keep)
+    events.unregister(f"before-call.{name}", answer)
 
 
 class _CdnAuthorized:

@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -32,9 +33,12 @@ class MediaTailor:
         self.missing_status = 404
         self.at_update: Callable[[], object] = lambda: None
 
-    def attach(self, client: Any) -> None:
-        """Answers every request of the client before it is sent."""
-        client.meta.events.register_first("before-send.mediatailor", self._answer)
+    @contextmanager
+    def attach(self, events: Any) -> Iterator[None]:
+        """Answers every request of a session's clients before it is sent."""
+        events.register_first("before-send.mediatailor", self._answer)
+        yield
+        events.unregister("before-send.mediatailor", self._answer)
 
     def add(self, name: str, access: dict[str, Any] | None = None, **members: Any) -> None:
         """A location that somebody made before Latchkey."""

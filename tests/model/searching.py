@@ -1,5 +1,7 @@
 """The search for a history that ends wrong: as long as one asks, and the same each time."""
 
+from collections.abc import Callable
+
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -24,5 +26,15 @@ def search(wire: Wire, steps: int, *, shrink: bool = True) -> type[GrantCleanUp]
         phases=(Phase.generate, Phase.shrink) if shrink else (Phase.generate,),
         suppress_health_check=tuple(HealthCheck),
     )
-    run_state_machine_as_test(Searched, settings=chosen)
+    _in_one_piece(lambda: run_state_machine_as_test(Searched, settings=chosen))
     return Searched
+
+
+def _in_one_piece(work: Callable[[], None]) -> None:
+    work()
+
+
+# Python keeps frames in pieces of 16 KB, and maps and unmaps one at each call that crosses their border: so deep down, that was
+# half of the time. This frame asks for a piece in which all that are above it have room.
+# https://github.com/python/cpython/blob/v3.13.0/Python/pystate.c#L2953
+_in_one_piece.__code__ = _in_one_piece.__code__.replace(co_stacksize=80_000)

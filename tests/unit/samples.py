@@ -106,7 +106,7 @@ READ_BY_ROLE = [name for name in KINDS if name.startswith(("mediapackage", "medi
 
 # Stands for a token that somebody put into a request; no message, log or document may hold it.
 TOKEN = "not-a-real-token-4711"
-MISSING = object()
+MISSING = ...  # its name is the same in every process that collects the tests
 
 
 def nested(depth: int) -> Any:
