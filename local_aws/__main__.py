@@ -39,6 +39,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # who comes before the server accepts then waits, and is not refused
     except OSError as error:
         print(f"Port {port} on {host} cannot be used: {error.strerror}.", file=sys.stderr)
         print(f"Stop what listens there, or choose another port: make local PORT={port + 1}", file=sys.stderr)

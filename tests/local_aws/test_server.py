@@ -13,6 +13,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from local_aws.__main__ import _listen
 from local_aws.embedded import REPOSITORY, Embedded, until
 
 SLEEPER = "import os, time\ndef handler(event, context):\n    print(os.getpid())\n    time.sleep(60)\n"
@@ -109,3 +110,8 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_caller_may_come_before_anything_is_served() -> None:
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), 5) as caller:
+        assert caller.getpeername() == listener.getsockname()

@@ -34,7 +34,7 @@ def _in_one_piece(work: Callable[[], None]) -> None:
     work()
 
 
-# Python keeps frames in pieces of 16 KB, and maps and unmaps one at each call that crosses their border: so deep down, that was
-# half of the time. This frame asks for a piece in which all that are above it have room.
-# https://github.com/python/cpython/blob/v3.13.0/Python/pystate.c#L2953
+# Python keeps frames in pieces of 16 KB, and maps and unmaps one at each call that crosses their border: so deep, that was
+# a third of the time. This frame asks for a piece in which all that are above it have room.
+# https://github.com/python/cpython/blob/v3.13.0/Python/pystate.c (push_chunk)
 _in_one_piece.__code__ = _in_one_piece.__code__.replace(co_stacksize=80_000)

@@ -44,7 +44,7 @@ class Onboarding:
         event_id: str = answer["Entries"][0]["EventId"]
         return event_id
 
-    def send(self, detail: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+    def send(self, detail: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
         """Puts a request and waits for its outcome; returns the outcome event."""
         event_id = self.put(detail)
         return self.outcomes.wait_for(detail.get("requestId", event_id), seconds)
