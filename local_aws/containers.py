@@ -3,6 +3,7 @@
 What is there is used. What is missing is started, built or, by root on Debian, installed, and what was started is stopped.
 """
 
+import os
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
             return _carry_out(command)
     except Trouble as trouble:
         print(trouble, file=sys.stderr)
-        return 1
+        return os.EX_UNAVAILABLE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

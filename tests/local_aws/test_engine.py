@@ -52,8 +52,9 @@ def start(run: Path) -> Iterator[Start]:
 
     def begin(*command: str) -> "subprocess.Popen[str]":
         program = (sys.executable, "-c", PROGRAM, str(run), *command)
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(program, cwd=REPOSITORY, env=environment, text=True, **pipes)
+        process = subprocess.Popen(
+            program, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         started.append(process)
         return process
 
@@ -180,6 +181,6 @@ def test_what_is_no_command_is_told_before_an_engine_starts(
 
     out, _ = process.communicate(timeout=60)
 
-    assert (process.returncode, out.splitlines()[0]) == (1, wrong)
+    assert (process.returncode, out.splitlines()[0]) == (os.EX_UNAVAILABLE, wrong)
     assert len(out.splitlines()) == 2
     assert daemons(run) == []
