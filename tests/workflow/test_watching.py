@@ -1,6 +1,7 @@
 """What is changed while `make local` runs is picked up, and only that."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -99,7 +100,8 @@ def test_what_was_changed_while_the_stack_was_deployed_is_picked_up(
 
 
 def test_a_template_that_is_newer_than_the_build_is_told(begin: Callable[[], Watch], sources: Path) -> None:
-    (sources / "template.yaml").touch()
+    newer = (sources / "build/template.yaml").stat().st_mtime + 1
+    os.utime(sources / "template.yaml", (newer, newer))
 
     assert begin().once() == ["template.yaml has changed: start make local again"]
 
