@@ -73,7 +73,11 @@ clean:
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	@touch $@
 
-.aws-sam/build/template.yaml: .venv/ready local_aws/lightening.py $(SOURCES)
+# sam clears the folder when it builds for another environment, and with it the mark.
+.aws-sam/build/built-by-make: .venv/ready local_aws/lightening.py $(SOURCES)
 	sam build --config-env local --parameter-overrides Architecture=$(ARCHITECTURE)
 	@python -m local_aws.lightening
+	@touch $@
+
+.aws-sam/build/template.yaml: .aws-sam/build/built-by-make
 	@touch $@

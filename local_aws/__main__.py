@@ -6,8 +6,10 @@ import os
 import signal
 import socket
 import sys
+from typing import IO
 
 from local_aws.account import ACCOUNT, REGION
+from local_aws.claim import ClaimedError, claim
 
 ROOT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
 
@@ -19,6 +21,7 @@ def main() -> None:
     parser.add_argument("--deploy", action="store_true", help="deploy the built template as the stack latchkey")
     parser.add_argument("--develop", action="store_true", help="with the deployed stack: samples, sam local, changed code")
     options = parser.parse_args()
+    claimed = _claim() if options.develop else None
     listener = _listen(options.host, options.port)
     port = listener.getsockname()[1]
     endpoint = f"http://127.0.0.1:{port}"
@@ -28,10 +31,20 @@ def main() -> None:
     exports = {"AWS_ENDPOINT_URL": endpoint} | ROOT
     running = run(listener, options.host, endpoint, deploy=options.deploy, develop=options.develop, exports=exports)
     status = asyncio.new_event_loop().run_until_complete(running)
+    if claimed:
+        claimed.close()
     # Threads of MiniStack may still wait for a function or a timer; nothing is left that they could finish.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _claim() -> IO[str]:
+    try:
+        return claim()
+    except ClaimedError as refused:
+        print(refused, file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

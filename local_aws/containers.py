@@ -3,27 +3,32 @@
 What is there is used. What is missing is started, built or, by root on Debian, installed, and what was started is stopped.
 """
 
-import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
-from local_aws.embedded import REPOSITORY, until
-from local_aws.runtime_image import IMAGE, MAY_INSTALL, Trouble, ensure_image, install, is_present, may_install
+from local_aws.engine import answers, engine
+from local_aws.runtime_image import IMAGE, Trouble, ensure_image, is_present
 
-_LOG = REPOSITORY / ".aws-sam" / "dockerd.log"
+_USAGE = Trouble("No command to run is named.", "python -m local_aws.containers COMMAND")
 
 
 def main(arguments: list[str]) -> int:
+    # Until the command runs, both end this program with what it has started.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.default_int_handler)
     try:
+        command = _command(arguments)
         with engine():
             ensure_image()
-            return subprocess.run(arguments, check=False).returncode
+            return _carry_out(command)
     except Trouble as trouble:
         print(trouble, file=sys.stderr)
-        return 1
+        return os.EX_UNAVAILABLE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def lacking() -> Trouble | None:
@@ -38,53 +43,21 @@ def lacking() -> Trouble | None:
     return None
 
 
-@contextlib.contextmanager
-def engine() -> Iterator[None]:
-    """A Docker engine: the one that runs, or one of its own that ends with it."""
-    if answers():
-        print("Docker engine: the one that runs is used.", flush=True)
-        yield
-        return
-    if reason := hindrance():
-        raise Trouble(f"No Docker engine runs, and none can be started: {reason}.", "Start one, and try again.")
-    if not shutil.which("dockerd"):
-        install("docker.io", "iptables")
-    _LOG.parent.mkdir(exist_ok=True)
-    with _LOG.open("w") as log:
-        process = subprocess.Popen(["dockerd"], stdout=log, stderr=log, start_new_session=True)
-    try:
-        print(f"Docker engine: dockerd is started as process {process.pid}; its log is {_LOG}.", flush=True)
-        until(lambda: answers() or process.poll() is not None, "the Docker engine", 60)
-        if process.poll() is not None:
-            raise Trouble(f"dockerd ended with {process.returncode}.", f"Read {_LOG}, and try again.")
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-        print(f"Docker engine: process {process.pid} has ended.", flush=True)
+def _command(arguments: list[str]) -> list[str]:
+    if not arguments:
+        raise _USAGE
+    if not shutil.which(arguments[0]):
+        raise Trouble(f"{arguments[0]} is no command.", "Look at its name, or put .venv on the path: . .venv/bin/activate")
+    return arguments
 
 
-def answers() -> bool:
-    """Does an engine answer?"""
-    if not shutil.which("docker"):
-        return False
-    asked = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], check=False, capture_output=True)
-    return asked.returncode == 0
-
-
-def hindrance() -> str:
-    """Why no engine can be had, or "" if one runs, can be started or may be installed."""
-    if answers():
-        return ""
-    if os.environ.get("DOCKER_HOST"):
-        return "the one that DOCKER_HOST names does not answer"
-    if sys.platform != "linux" or os.geteuid() != 0:
-        return "only root on Linux can start one"
-    if shutil.which("dockerd"):
-        return ""
-    if not shutil.which("apt-get"):
-        return "dockerd is not installed, and there is no apt-get to install it with"
-    return "" if may_install() else f"{MAY_INSTALL}=no forbids its installation"
+def _carry_out(command: list[str]) -> int:
+    """Its exit status; whatever signal comes, the command ends before the engine does."""
+    process = subprocess.Popen(command)
+    # A terminal sends Ctrl-C to the command too; SIGTERM comes to this program alone.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+    return process.wait()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,7 @@
 """What `sam local` finds while `make local` runs: the endpoint, and what the deployed functions are told."""
 
-import asyncio
-import contextlib
 import json
 import shutil
-from ipaddress import ip_network
 from typing import Any
 
 import boto3
@@ -54,42 +51,6 @@ def environments(endpoint: str, stack: str) -> dict[str, dict[str, str]]:
     client: Any = boto3.client("lambda", endpoint_url=endpoint)
     told = {name: client.get_function_configuration(FunctionName=arn) for name, arn in functions(endpoint, stack).items()}
     return {name: configuration["Environment"]["Variables"] for name, configuration in told.items()}
-
-
-async def admit_containers(listener_port: int) -> None:
-    """Listens on Docker's bridge too, as soon as an engine runs; elsewhere than on Linux it forwards to this machine itself."""
-    while not (address := await _bridge_address()):
-        await asyncio.sleep(1)
-    # A bridge that is no interface of this machine is inside Docker's own one.
-    with contextlib.suppress(OSError):
-        server = await asyncio.start_server(lambda r, w: _forward(r, w, listener_port), address, listener_port)
-        await server.serve_forever()
-
-
-async def _bridge_address() -> str:
-    """This machine's address for containers, or "" while no engine runs; some engines tell the network alone."""
-    with contextlib.suppress(FileNotFoundError):
-        command = ("docker", "network", "inspect", "bridge")
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-        )
-        told = json.loads((await process.communicate())[0] or b"[]")
-        for network in (config for bridge in told for config in bridge["IPAM"]["Config"] or ()):
-            return str(network.get("Gateway") or next(ip_network(network["Subnet"]).hosts()))
-    return ""
-
-
-async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-    inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-    await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
 
 
 def _or_sams_own(original: Around, access_key: str) -> bool:

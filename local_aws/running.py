@@ -14,7 +14,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.core import lambda_runtime
 
-from local_aws import containers, developing, gaps, mediapackage, mediapackagev2
+from local_aws import bridge, containers, developing, gaps, mediapackage, mediapackagev2
 from local_aws.account import ACCOUNT, REGION, furnish
 from local_aws.control import STACK, Control
 from local_aws.faults import track_connections
@@ -51,7 +51,7 @@ async def run(
     router = Router(control, mediatailor, *readers_through_roles(RoleSecrets(endpoint, control.calls), origin))
     server = asyncio.create_task(serve(router, _config(listener), shutdown_trigger=ended.wait))
     start = asyncio.create_task(_start(control, endpoint, exports, deploy=deploy, develop=develop))
-    development = asyncio.create_task(_develop(start, endpoint)) if develop else None
+    development = asyncio.create_task(_develop(start, router, endpoint)) if develop else None
     stop = asyncio.create_task(ended.wait())
     await asyncio.wait((server, start, stop), return_when=asyncio.FIRST_COMPLETED)
     if start.done() and start.exception() is None:
@@ -63,12 +63,13 @@ async def run(
     ended.set()
     if development:
         development.cancel()
-        developing.forget()
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await start
     lambda_runtime.reset()  # ends the functions' worker processes
     with contextlib.suppress(Exception):
         await asyncio.wait_for(server, 2)
+    if develop:
+        developing.forget()  # at last, since a thread of the start may still have told sam
     return 1 if failures else 0
 
 
@@ -110,11 +111,11 @@ async def _start(control: Control, endpoint: str, exports: Mapping[str, str], *,
         print(lacking, flush=True)
 
 
-async def _develop(start: "asyncio.Task[None]", endpoint: str) -> None:
+async def _develop(start: "asyncio.Task[None]", router: Router, endpoint: str) -> None:
     """Beside the running stack: containers may come in, and what is changed is picked up."""
     await start
     port = int(endpoint.rpartition(":")[2])
-    await asyncio.gather(developing.admit_containers(port), asyncio.to_thread(watch, endpoint, STACK))
+    await asyncio.gather(bridge.admit_containers(router, port, _config), asyncio.to_thread(watch, endpoint, STACK))
 
 
 def _furnish(endpoint: str, *, artifacts: bool) -> None:

@@ -94,7 +94,7 @@ def _build() -> None:
     if not shutil.which("debootstrap"):
         if not may_install():
             raise Trouble(f"{IMAGE} cannot be pulled, and {MAY_INSTALL}=no forbids to install what builds it.", _FETCH)
-        install("debootstrap")
+        install("debootstrap", "debian-archive-keyring", "gpgv")
     with tempfile.TemporaryDirectory(prefix="latchkey-image-") as folder:
         root = Path(folder) / "root"
         _unpack_debian(root, Path(folder) / "packages")
@@ -104,7 +104,9 @@ def _build() -> None:
 
 def _unpack_debian(root: Path, folder: Path) -> None:
     """Packages as they are: Python runs without their being configured, which would take most of the time."""
-    run("debootstrap", "--download-only", "--variant=minbase", "--include=python3.13", "trixie", str(folder), _mirror())
+    # Without the option a missing keyring is a warning, and the packages are whoever's the mirror is.
+    wanted = ("--force-check-gpg", "--download-only", "--variant=minbase", "--include=python3.13")
+    run("debootstrap", *wanted, "trixie", str(folder), _mirror())
     packages = sorted(folder.glob("var/cache/apt/archives/*.deb"), key=lambda path: not path.name.startswith(_FIRST))
     for package in packages:
         run("dpkg-deb", "-x", str(package), str(root))

@@ -1,13 +1,17 @@
 """docs/develop.md: the lines it tells exist as they stand there."""
 
 import importlib
+import os
 import re
 import shlex
+import shutil
+import subprocess
+from pathlib import Path
 
 import click
 import pytest
 
-from tests.contract.artefacts import FOLDERS, ROOT, logical_id
+from tests.contract.artefacts import FOLDERS, ROOT, TEMPLATE, logical_id
 from tests.contract.lines import LINES
 
 OF_SAM = [line for line in LINES if line.startswith("sam ")]
@@ -43,3 +47,42 @@ def test_what_a_line_names_exists(line: str) -> None:
 
     assert {word for word in words if word.endswith("Function")} <= {logical_id(folder) for folder in FOLDERS}
     assert all((ROOT / word.removeprefix("fileb://")).is_file() for word in words if "events/" in word)
+
+
+def is_built(folder: Path) -> bool:
+    return subprocess.run(["make", "-q", ".aws-sam/build/template.yaml"], check=False, cwd=folder).returncode == 0
+
+
+def test_what_was_built_for_another_environment_is_built_anew(tmp_path: Path) -> None:
+    """`sam sync` and `make deploy` build into the same folder, for another architecture and with the whole layer."""
+    for name in ("Makefile", "requirements-dev.txt", "template.yaml", "samconfig.toml", "local_aws/lightening.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    build = tmp_path / ".aws-sam/build"
+    for folder in (tmp_path / ".venv", *(tmp_path / name for name in ("functions", "layers", "statemachine")), build):
+        folder.mkdir(parents=True)
+    (tmp_path / ".venv/ready").touch()
+    for seconds, name in enumerate(("built-by-make", "template.yaml"), 1):
+        (build / name).touch()
+        newest = (tmp_path / ".venv/ready").stat().st_mtime + seconds
+        os.utime(build / name, (newest, newest))
+    assert is_built(tmp_path)
+
+    shutil.rmtree(build)
+    build.mkdir()
+    (build / "template.yaml").touch()
+
+    assert not is_built(tmp_path)
+
+
+@pytest.mark.parametrize("url", ["", "http://host.docker.internal:4566", "http://localhost:4566"])
+def test_functions_may_find_aws_on_this_machine(url: str) -> None:
+    assert re.fullmatch(TEMPLATE["Parameters"]["EndpointUrl"]["AllowedPattern"], url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://collector.example.com", "http://host.docker.internal.example.com", "http://localhost:1@example.com", "http://a"],
+)
+def test_no_deployment_can_send_the_functions_calls_elsewhere(url: str) -> None:
+    assert not re.fullmatch(TEMPLATE["Parameters"]["EndpointUrl"]["AllowedPattern"], url)

@@ -13,16 +13,17 @@ from local_aws import containers
 from local_aws.embedded import REPOSITORY
 
 
-def complaint(*command: str, **environment: str) -> list[str]:
+def complaint(*command: str, status: int = 1, **environment: str) -> list[str]:
     done = subprocess.run(
         command, check=False, cwd=REPOSITORY, env=os.environ | environment, capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 1
+    assert done.returncode == status
     return done.stderr.splitlines()
 
 
 def test_an_engine_that_does_not_answer(tmp_path: Path) -> None:
-    wrong, remedy = complaint(sys.executable, "-m", "local_aws.containers", "true", DOCKER_HOST=f"unix://{tmp_path}/absent")
+    command = (sys.executable, "-m", "local_aws.containers", "true")
+    wrong, remedy = complaint(*command, status=os.EX_UNAVAILABLE, DOCKER_HOST=f"unix://{tmp_path}/absent")
 
     assert wrong == "No Docker engine runs, and none can be started: the one that DOCKER_HOST names does not answer."
     assert remedy == "Start one, and try again."

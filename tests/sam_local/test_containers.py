@@ -2,10 +2,12 @@
 
 import json
 import subprocess
+import sys
 from typing import Any
 
 import pytest
 
+from local_aws.developing import HOST, WRITTEN
 from local_aws.embedded import REPOSITORY, Embedded, until
 from local_aws.runtime_image import IMAGE
 from tests.contract.artefacts import GLOBALS
@@ -18,15 +20,40 @@ import latchkey
 print(json.dumps({"python": sys.version.split()[0], "layer": os.path.realpath(latchkey.__file__)}))
 """
 
+_ATTACK = """
+import http.client, json, os
+from urllib.parse import urlsplit
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+def status(service, path="/", target=""):
+    headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"} if target else {}
+    url = os.environ["AWS_ENDPOINT_URL"]
+    request = AWSRequest("POST", url + path, headers=headers, data=b"{}")
+    SigV4Auth(Credentials("test", "test"), service, "us-east-1").add_auth(request)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    connection.request("POST", path, b"{}", dict(request.headers.items()))
+    return connection.getresponse().status
+
+print(json.dumps({
+    "kms": status("kms", target="TrentService.ListKeys"),
+    "lambda": status("lambda", "/2015-03-31/functions"),
+    "cloudformation": status("cloudformation", "/?Action=CreateStack"),
+    "/_local/calls": status("kms", "/_local/calls"),
+}))
+"""
+
 
 def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture(scope="module")
-def containers(answers: dict[str, Answer]) -> dict[str, Any]:
-    """By function, what Docker says of the running containers of this repository's build."""
-    told = json.loads(docker("inspect", *docker("ps", "-q").split()))
+def containers(aws: Embedded, answers: dict[str, Answer]) -> dict[str, Any]:
+    """By function, what Docker says of the running containers of this run, which a killed run may have left others beside."""
+    endpoint = f"AWS_ENDPOINT_URL=http://{HOST}:{aws.url.rpartition(':')[2]}"
+    told = [one for one in json.loads(docker("inspect", *docker("ps", "-q").split())) if endpoint in one["Config"]["Env"]]
     built = f"{REPOSITORY}/.aws-sam/build/"
     code = {one["Id"]: [m["Source"] for m in one["Mounts"] if m["Destination"] == "/var/task"] for one in told}
     ours = [(source.removeprefix(built), one) for one in told for source in code[one["Id"]] if source.startswith(built)]
@@ -90,11 +117,37 @@ def test_a_container_has_the_developers_credentials_and_no_roles(aws: Embedded, 
     assert all("AWS_ACCESS_KEY_ID=defaultkey" in one["Config"]["Env"] for one in containers.values())
 
 
-def test_no_token_is_printed(aws: Embedded, answers: dict[str, Answer], servers: list[Server]) -> None:
-    secrets = aws.client("secretsmanager")
-    value = secrets.get_secret_value(SecretId="latchkey/mediatailor/song-origin/token")["SecretString"]
-    [token] = json.loads(value).values()
+def tokens(aws: Embedded) -> set[str]:
+    """Every value that a secret of the account has."""
+    client = aws.client("secretsmanager")
+    listed = [secret["ARN"] for page in client.get_paginator("list_secrets").paginate() for secret in page["SecretList"]]
+    values = [json.loads(client.get_secret_value(SecretId=arn)["SecretString"]) for arn in listed]
+    return {token for value in values for token in value.values()}
 
-    assert len(token) == 40
-    assert token not in json.dumps(answers)
-    assert all(token not in server.log() for server in servers)
+
+def test_no_token_is_printed(aws: Embedded, answers: dict[str, Answer], typed: dict[str, Typed], servers: list[Server]) -> None:
+    printed = [json.dumps(answers), aws.log(), *(server.log() for server in servers), *(line.log for line in typed.values())]
+
+    assert {len(token) for token in tokens(aws)} == {40}
+    assert [token for token in tokens(aws) if any(token in text for text in printed)] == []
+
+
+def test_containers_cannot_make_functions_on_this_machine(aws: Embedded, containers: dict[str, Any]) -> None:
+    environment = [f"-eAWS_{name}=test" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")]
+    one = containers["CreateSecretFunction"]
+    told = docker("exec", *environment, "-ePYTHONPATH=/opt/python", one["Id"], "/var/lang/bin/python3.13", "-c", _ATTACK)
+
+    assert json.loads(told) == {"kms": 200, "lambda": 403, "cloudformation": 403, "/_local/calls": 403}
+
+
+def test_a_second_make_local_leaves_the_first_ones_files(aws: Embedded) -> None:
+    before = {path: path.read_text() for path in WRITTEN.iterdir()}
+
+    second = subprocess.run(
+        [sys.executable, "-m", "local_aws", "--port", "0", "--deploy", "--develop"],
+        check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert second.returncode == 1
+    assert len(second.stderr.splitlines()) == 2
+    assert {path: path.read_text() for path in WRITTEN.iterdir()} == before

@@ -1,0 +1,33 @@
+"""The stand-in image is made only of what Debian and the lock of the project vouch for."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from local_aws import runtime_image
+from local_aws.runtime_image import Trouble
+
+# As the real one does for a mirror whose signature it cannot check.
+DEBOOTSTRAP = """#!/bin/sh
+case "$*" in *--force-check-gpg*) echo 'E: Keyring-based check was requested; aborting accordingly' >&2; exit 1;; esac
+"""
+
+
+def test_a_mirror_whose_signature_cannot_be_checked_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "debootstrap"
+    script.write_text(DEBOOTSTRAP)
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(runtime_image, "_mirror", lambda: "http://mirror.invalid/debian")
+
+    with pytest.raises(Trouble, match="Keyring-based check was requested"):
+        runtime_image._unpack_debian(tmp_path / "root", tmp_path / "packages")
+
+
+def test_every_package_of_the_runtime_has_its_hashes() -> None:
+    pinned = (runtime_image._RECIPE / "requirements.txt").read_text().split("\n")
+    packages = [number for number, line in enumerate(pinned) if "==" in line]
+
+    assert packages
+    assert all(pinned[number + 1].strip().startswith("--hash=sha256:") for number in packages)
