@@ -19,6 +19,7 @@ from tests.contract.lines import words
 FOLDER = REPOSITORY / "events/functions"
 WITHOUT_CREDENTIALS = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 _PATIENCE = Config(read_timeout=300, retries={"total_max_attempts": 1})
+_GIVEN: set[int] = set()
 type Answer = dict[str, Any]
 
 
@@ -28,9 +29,13 @@ def function(event: str) -> str:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
+    """One that is free and was given to nobody else, who may not listen there yet."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port: int = free.getsockname()[1]
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,12 @@ class Server:
 
     @cached_property
     def url(self) -> str:
-        [url] = until(lambda: re.findall(r"Running on (\S+)", self.log()), "sam local start-lambda", 120)
+        [url] = until(self._addresses, "sam local start-lambda", 120)
         return str(url)
+
+    def _addresses(self) -> list[str]:
+        assert self._process.poll() is None, self.log()
+        return re.findall(r"Running on (\S+)", self.log())
 
     @cached_property
     def _client(self) -> Any:
