@@ -71,6 +71,20 @@ def test_what_a_grant_that_is_given_back_makes_an_orphan_goes_with_the_next_swee
     assert world.keys_of_grants("a") == ["k0"]
 
 
+def test_a_key_is_not_forgotten_while_kms_may_not_list_its_newest_grant(wire: Wire) -> None:
+    world = World(wire, mediatailorRetires="never", grantLagSeconds=1)
+    world.onboard("a", "s0")
+    looked = world.look("mediatailor/sourceLocation/a")
+    assert looked is not None
+    world.onboard("a", "s2", (Between("UpdateSourceLocation", Act("crash"), after=True),))
+    world.update("a", "s0")
+    assert world.clean_up(looked) is not None
+    assert world.keys_of_grants("a") == ["k0", "k1"]
+    world.rest()
+    world.oracle.check()
+    assert world.keys_of_grants("a") == ["k0"]
+
+
 def test_an_owner_that_sends_no_token_any_more_is_not_set_again(wire: Wire) -> None:
     world, looked = _came_back(wire)
     changes = Between("DescribeSecret", Act("update", ("a", NO_TOKEN)))
