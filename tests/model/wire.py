@@ -26,11 +26,8 @@ from local_aws.origin import Origin
 from local_aws.server import Router
 
 ENDPOINT = "http://aws.invalid"
-_STARTED: tuple[int, dict[str, str], bytes] = (
-    200,
-    {},
-    b'{"executionArn": "arn:aws:states:::execution:a:b", "startDate": 0}',
-)
+_STARTED = b'{"executionArn": "arn:aws:states:::execution:a:b", "startDate": 0}'
+_PUBLISHED = b'{"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}'
 
 
 class Crash(BaseException):
@@ -139,7 +136,9 @@ class Wire:
         self.before(call, run)
         if call.service == "stepfunctions":  # executions are the model's own steps
             self.started.append(call.body.decode())
-            status, headers, body = _STARTED
+            status, headers, body = 200, {}, _STARTED
+        elif call.service == "events":  # nobody listens
+            status, headers, body = 200, {}, _PUBLISHED
         else:
             status, headers, body = self._loop.run_until_complete(self._serve(request))
         self.after(call)

@@ -8,7 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from latchkey.errors import LatchkeyError
+from latchkey.errors import InvalidRequest, LatchkeyError
+from latchkey.registry import Registry
+from latchkey.table import Table
 from local_aws.calls import Call
 from local_aws.embedded import ACCOUNT
 from tests.functions.account import TABLE
@@ -65,6 +67,7 @@ class World:
         self._number = 0
         self._sweeps = 0
         _create_table(wire.client("dynamodb"))
+        self._registry = Registry(Table(wire.client("dynamodb"), TABLE))
         self.keys = {name: str(self.kms.create_key()["KeyMetadata"]["Arn"]) for name in ("k0", "k1")}
         self.arns = {name: self._secret(name, self.keys[key]) for name, key in SECRETS.items()}
         for name in SECRETS:
@@ -149,12 +152,16 @@ class World:
         resource = {"sourceLocation": name, "baseUrl": "https://origin.example.com", "header": "X-T", "secretKey": _KEY}
         existing = {"value": {"existing": {"secretArn": self.arns[secret]}}}
         request = {"requestId": f"r-{self._number}", "system": "mediatailor", "resource": resource, "secret": existing}
-        event = {"request": request, "secretArn": self.arns[secret]}
-        made = self._invoke(
-            "configure_access", event | {"key": {"arn": key, "changed": False}}, "onboarding", between, (name, key)
-        )
+        access_id, execution = f"mediatailor/sourceLocation/{name}", f"arn:aws:states:::execution:onboard:{self._number}"
+        self._registry.begin_access(access_id, request, execution)
+        self._registry.refer(key, access_id)
+        event = {"request": request, "secretArn": self.arns[secret], "key": {"arn": key, "changed": False}}
+        made = self._invoke("configure_access", event, "onboarding", between, (name, key))
         if made is not None:
-            self._invoke("record_access", event | {"keyArn": key}, "onboarding")
+            resources = {"keyArn": key, "secretArn": self.arns[secret], "resourceArn": made["arn"]}
+            event = {"request": request, "resources": resources, "status": "active"}
+            assert self._invoke("record_access", event, "onboarding"), "an access was not recorded"
+        self._registry.end_access(access_id, execution)
 
     def look(self, access_id: str, keys: tuple[str, ...] = (), between: tuple[Between, ...] = ()) -> Looked | None:
         self._number += 1
@@ -167,7 +174,14 @@ class World:
         cleaned = self._invoke("clean_up_grants", event, looked.ticket, between)
         if cleaned is not None:
             self.oracle.ended(looked.ticket)
+            self._report(looked, cleaned)
         return cleaned
+
+    def _report(self, looked: Looked, cleaned: dict[str, Any]) -> None:
+        """What the state machine does at last: the state of the access is recorded, by which sweeps go."""
+        observed = self._invoke("observe_access", {"accessId": looked.access_id}, looked.ticket)
+        event = {"accessId": looked.access_id, "executionArn": looked.ticket, "look": looked.first}
+        self._invoke("report_clean_up", event | {"cleaned": cleaned, "observed": observed}, looked.ticket)
 
     def sweep(self, between: tuple[Between, ...] = ()) -> list[dict[str, Any]]:
         """The inputs of the executions that a sweep starts; Lambda tries an event again until its sweep came to an end."""
@@ -232,6 +246,8 @@ class World:
         try:
             answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))
             return answer
+        except InvalidRequest:
+            raise
         except (LatchkeyError, Crash):
             return None
         finally:
