@@ -78,7 +78,7 @@ class Wire:
         self.number = 0
         self.started: list[str] = []
         self._owner = cast("Any", boto3.Session("test", "test", region_name=REGION))
-        self._owner.events.register("before-send", lambda request, **_: self._answer(request, None))
+        self._owner.events.register("before-send", lambda request, **_: self._answer(request, _call(request), None))
         self._clients: dict[str, Any] = {}
 
     def attach(self, session: Any) -> None:
@@ -125,14 +125,13 @@ class Wire:
         places = (run.calls, call.operation)
         for place in places:
             run.before.pop(place, _nothing)(call)
-        response = self._answer(request, run)
+        response = self._answer(request, call, run)
         for place in places:
             run.after.pop(place, _nothing)(call)
         return response
 
-    def _answer(self, request: Any, run: Run | None) -> AWSResponse:
+    def _answer(self, request: Any, call: Call, run: Run | None) -> AWSResponse:
         self.number += 1
-        call = _call(request)
         self.before(call, run)
         if call.service == "stepfunctions":  # executions are the model's own steps
             self.started.append(call.body.decode())
