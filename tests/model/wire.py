@@ -26,8 +26,9 @@ from local_aws.origin import Origin
 from local_aws.server import Router
 
 ENDPOINT = "http://aws.invalid"
-_STARTED = b'{"executionArn": "arn:aws:states:::execution:a:b", "startDate": 0}'
-_PUBLISHED = b'{"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}'
+_Answer = tuple[int, dict[str, str], bytes]
+_STARTED: _Answer = 200, {}, b'{"executionArn": "arn:aws:states:::execution:a:b", "startDate": 0}'
+_PUBLISHED: _Answer = 200, {}, b'{"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}'
 
 
 class Crash(BaseException):
@@ -135,15 +136,15 @@ class Wire:
         self.before(call, run)
         if call.service == "stepfunctions":  # executions are the model's own steps
             self.started.append(call.body.decode())
-            status, headers, body = 200, {}, _STARTED
+            status, headers, body = _STARTED
         elif call.service == "events":  # nobody listens
-            status, headers, body = 200, {}, _PUBLISHED
+            status, headers, body = _PUBLISHED
         else:
             status, headers, body = self._loop.run_until_complete(self._serve(request))
         self.after(call)
         return AWSResponse(request.url, status, cast("Any", headers), _Body(body))
 
-    async def _serve(self, request: AWSRequest) -> tuple[int, dict[str, str], bytes]:
+    async def _serve(self, request: AWSRequest) -> _Answer:
         answered: dict[str, Any] = {}
         chunks: list[bytes] = []
 
