@@ -35,6 +35,7 @@ acts = st.one_of(
     _acts("refuse", secrets),
     _acts("restore", secrets),
     _acts("execute", its),
+    _acts("onboard_in_vain", its, secrets),
     _acts("wait", st.just(1)),
 )
 failures = st.builds(
@@ -77,6 +78,10 @@ class GrantCleanUp(RuleBasedStateMachine):
     @rule(name=locations, secret=secrets, between=disturbed)
     def onboard(self, name: str, secret: str, between: tuple[Between, ...]) -> None:
         self.world.onboard(name, secret, between)
+
+    @rule(name=locations, secret=secrets, between=disturbed)
+    def onboard_in_vain(self, name: str, secret: str, between: tuple[Between, ...]) -> None:
+        self.world.onboard_in_vain(name, secret, between)
 
     @rule(name=locations, secret=targets, lag=lags)
     def create(self, name: str, secret: str, lag: float) -> None:

@@ -78,8 +78,31 @@ def test_a_key_is_not_forgotten_while_kms_may_not_list_its_newest_grant(wire: Wi
     assert looked is not None
     world.onboard("a", "s2", (Between("UpdateSourceLocation", Act("crash"), after=True),))
     world.update("a", "s0")
+    world.remove("k1")
     assert world.clean_up(looked) is not None
+    world.keep("k1")
     assert world.keys_of_grants("a") == ["k0", "k1"]
+    world.rest()
+    world.oracle.check()
+    assert world.keys_of_grants("a") == ["k0"]
+
+
+def test_the_grants_of_requests_that_are_undone_go(wire: Wire) -> None:
+    world = World(wire, mediatailorRetires="never", grantLagSeconds=1)
+    world.onboard("a", "s0")
+    world.onboard_in_vain("a", "s2")
+    world.onboard_in_vain("a-b", "s2")
+    assert (world.keys_of_grants("a"), world.keys_of_grants("a-b")) == (["k0", "k1"], ["k1"])
+    world.rest()
+    world.oracle.check()
+    assert (world.keys_of_grants("a"), world.keys_of_grants("a-b")) == (["k0"], [])
+
+
+def test_a_grant_that_an_undo_uses_again_stays(wire: Wire) -> None:
+    world, looked = _came_back(wire)
+    back = Between("DescribeSourceLocation", Act("create", ("a", "s0")), after=True)
+    undone = Between("RevokeGrant", Act("onboard_in_vain", ("a", "s2")))
+    assert world.clean_up(looked, (back, undone)) is not None
     world.rest()
     world.oracle.check()
     assert world.keys_of_grants("a") == ["k0"]

@@ -1,8 +1,8 @@
 """An account in which owners, people and the functions act, each by the real calls."""
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,12 +141,39 @@ class World:
             Constraints=constraints,
         )
 
+    def remove(self, key: str) -> None:
+        """An undo removes a key that only its request knew."""
+        self.kms.schedule_key_deletion(KeyId=self.keys[key], PendingWindowInDays=7)
+        self._registry.forget(self.keys[key])
+
+    def keep(self, key: str) -> None:
+        """A person cancels that, which leaves the key disabled."""
+        self.kms.cancel_key_deletion(KeyId=self.keys[key])
+        self.kms.enable_key(KeyId=self.keys[key])
+
     def wait(self, seconds: int) -> None:
         self.wire.pass_time(seconds)
 
     # What Latchkey does.
 
     def onboard(self, name: str, secret: str, between: tuple[Between, ...] = ()) -> None:
+        with self._onboarding(name, secret, between) as (request, _, made):
+            if made is not None:
+                resources = {"keyArn": self.keys[SECRETS[secret]], "secretArn": self.arns[secret], "resourceArn": made["arn"]}
+                event = {"request": request, "resources": resources, "status": "active"}
+                assert self._invoke("record_access", event, "onboarding"), "an access was not recorded"
+
+    def onboard_in_vain(self, name: str, secret: str, between: tuple[Between, ...] = ()) -> None:
+        """The access fails its checks, and is undone."""
+        with self._onboarding(name, secret) as (request, execution, _):
+            event = {"request": request, "executionArn": execution}
+            self._invoke("undo_onboarding", event, "undo", between, (name, self.keys[SECRETS[secret]]))
+
+    @contextmanager
+    def _onboarding(
+        self, name: str, secret: str, between: tuple[Between, ...] = ()
+    ) -> Iterator[tuple[dict[str, Any], str, dict[str, Any] | None]]:
+        """A request, its execution and what configured its resource, if anything did; the access is its own meanwhile."""
         self._number += 1
         key = self.keys[SECRETS[secret]]
         resource = {"sourceLocation": name, "baseUrl": "https://origin.example.com", "header": "X-T", "secretKey": _KEY}
@@ -156,11 +183,7 @@ class World:
         self._registry.begin_access(access_id, request, execution)
         self._registry.refer(key, access_id)
         event = {"request": request, "secretArn": self.arns[secret], "key": {"arn": key, "changed": False}}
-        made = self._invoke("configure_access", event, "onboarding", between, (name, key))
-        if made is not None:
-            resources = {"keyArn": key, "secretArn": self.arns[secret], "resourceArn": made["arn"]}
-            event = {"request": request, "resources": resources, "status": "active"}
-            assert self._invoke("record_access", event, "onboarding"), "an access was not recorded"
+        yield request, execution, self._invoke("configure_access", event, "onboarding", between, (name, key))
         self._registry.end_access(access_id, execution)
 
     def look(self, access_id: str, keys: tuple[str, ...] = (), between: tuple[Between, ...] = ()) -> Looked | None:
