@@ -1,5 +1,7 @@
 """Histories that the model found, and that ended wrong once."""
 
+from typing import Any
+
 from tests.model.wire import Wire
 from tests.model.world import GRACE, NO_TOKEN, Act, Between, Looked, World
 
@@ -108,6 +110,15 @@ def test_a_grant_that_an_undo_uses_again_stays(wire: Wire) -> None:
     assert world.keys_of_grants("a") == ["k0"]
 
 
+def test_a_clean_up_asks_again_until_the_grant_that_it_gives_back_is_listed(wire: Wire) -> None:
+    world, looked = _came_back(wire, grantLagSeconds=1)
+    back, crash = Act("create", ("a", "s0")), Act("crash")
+    assert world.clean_up(looked, (Between("RevokeGrant", back), Between("RevokeGrant", crash, after=True))) is None
+    world.rest()
+    world.oracle.check()
+    assert world.keys_of_grants("a") == ["k0"]
+
+
 def test_an_owner_that_sends_no_token_any_more_is_not_set_again(wire: Wire) -> None:
     world, looked = _came_back(wire)
     changes = Between("DescribeSecret", Act("update", ("a", NO_TOKEN)))
@@ -128,9 +139,9 @@ def test_a_setting_is_judged_by_what_was_read_before_it(wire: Wire) -> None:
     assert world.keys_of_grants("a") == ["k0"]
 
 
-def _came_back(wire: Wire) -> tuple[World, Looked]:
+def _came_back(wire: Wire, **assumptions: Any) -> tuple[World, Looked]:
     """A first look at a location that is deleted, and that gets the id of its former grant if it comes back."""
-    world = World(wire, mediatailorRetires="never", recreatedGrant="same-id", updateRetires=True)
+    world = World(wire, mediatailorRetires="never", recreatedGrant="same-id", updateRetires=True, **assumptions)
     world.onboard("a", "s0")
     world.wait(1)
     world.delete("a")
