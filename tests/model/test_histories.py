@@ -1,4 +1,4 @@
-"""Histories that the model found, and that ended wrong once."""
+"""Histories that the model found, and that ended wrong once; and those of requests that are undone."""
 
 from typing import Any
 
