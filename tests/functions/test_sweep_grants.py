@@ -3,12 +3,13 @@
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from latchkey import aws
+from latchkey import registry as registering
 from latchkey.errors import AccessDenied, TransientAwsError
 from latchkey.registry import registry
 from latchkey.revocations import revocations
@@ -327,9 +328,10 @@ def test_the_key_of_an_access_that_is_restored_is_swept(run: Run, account: Accou
 
 
 def test_an_orphan_of_a_location_nobody_asked_for_is_found_on_a_key_that_no_access_uses(
-    run: Run, account: Account, machine: Machine
+    monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: Machine
 ) -> None:
     """A management role may put other locations under a key of Latchkey's."""
+    monkeypatch.setattr(registering, "UNLISTED", timedelta(seconds=-5))
     access = Onboarding(run, account).go("configure_access")
     account.grant(access.key, GRANT, access.secret)
     access.end()

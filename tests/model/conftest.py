@@ -1,17 +1,22 @@
 """The functions' clients speak with the embedded AWS inside this process."""
 
+import time
 from collections.abc import Iterator
+from datetime import datetime, tzinfo
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
-from latchkey import aws
+from latchkey import aws, cleaning, grants, looking, notices, sweeping, table
+from latchkey import registry as registering
+from latchkey import turns as taking_turns
 from latchkey.registry import registry
 from latchkey.revocations import revocations
 from latchkey.settings import settings
 from latchkey.states import states
 from latchkey.turns import turns
+from local_aws import clock
 from local_aws.assumptions import CURRENT
 from local_aws.embedded import ACCOUNT
 from tests.functions.invoking import ENVIRONMENT
@@ -20,6 +25,21 @@ from tests.model.world import GRACE
 
 _OWN = {"ACCOUNT_ID": ACCOUNT, "AWS_ENDPOINT_URL": ENDPOINT, "GRACE_SECONDS": str(GRACE)}
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "POWERTOOLS_LOG_LEVEL": "CRITICAL"}
+
+
+class _Datetime(datetime):
+    """By the clock of the account, as what the functions are told of its grants."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls.fromtimestamp(clock.seconds(), tz)
+
+
+def _set_clocks(patch: pytest.MonkeyPatch) -> None:
+    for module in (aws, cleaning, grants, looking, notices, registering, sweeping, table):
+        patch.setattr(module, "datetime", _Datetime)
+    for module in (registering, table, taking_turns):
+        patch.setattr(module, "time", SimpleNamespace(time=clock.seconds, monotonic=time.monotonic, sleep=lambda _: None))
 
 
 def _forget() -> None:
@@ -35,6 +55,7 @@ def wire() -> Iterator[Wire]:
             patch.setenv(name, value)
         # botocore waits before it repeats a call; nothing here becomes better by waiting.
         patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
+        _set_clocks(patch)
         _forget()
         served = Wire()
         served.attach(aws._session())

@@ -11,6 +11,8 @@ from tests.model.world import GRACE, IT, LOCATIONS, NO_TOKEN, SECRETS, Act, Betw
 
 # MediaTailor makes a grant before its location is seen; Latchkey endures the grace period and a second of that.
 LONGEST_LAG = GRACE + 1
+# Nobody waits for KMS to list any longer.
+LONG = 700
 
 locations, secrets, keys = st.sampled_from(LOCATIONS), st.sampled_from(sorted(SECRETS)), st.sampled_from(["k0", "k1"])
 targets = st.sampled_from([*sorted(SECRETS), NO_TOKEN])
@@ -33,6 +35,7 @@ acts = st.one_of(
     _acts("refuse", secrets),
     _acts("restore", secrets),
     _acts("execute", its),
+    _acts("onboard_in_vain", its, secrets),
     _acts("wait", st.just(1)),
 )
 failures = st.builds(
@@ -76,6 +79,10 @@ class GrantCleanUp(RuleBasedStateMachine):
     def onboard(self, name: str, secret: str, between: tuple[Between, ...]) -> None:
         self.world.onboard(name, secret, between)
 
+    @rule(name=locations, secret=secrets, between=disturbed)
+    def onboard_in_vain(self, name: str, secret: str, between: tuple[Between, ...]) -> None:
+        self.world.onboard_in_vain(name, secret, between)
+
     @rule(name=locations, secret=targets, lag=lags)
     def create(self, name: str, secret: str, lag: float) -> None:
         self.world.create(name, secret, lag)
@@ -116,7 +123,7 @@ class GrantCleanUp(RuleBasedStateMachine):
     def imitate(self, name: str, secret: str, key: str) -> None:
         self.world.imitate(name, secret, key)
 
-    @rule(seconds=st.sampled_from([1, GRACE, 60]))
+    @rule(seconds=st.sampled_from([1, GRACE, 60, LONG]))
     def pass_time(self, seconds: int) -> None:
         self.world.wait(seconds)
 

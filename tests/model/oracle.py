@@ -4,10 +4,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from local_aws import clock
 from local_aws.calls import Call
 from local_aws.embedded import ACCOUNT, REGION
 from local_aws.source_locations import SourceLocation, SourceLocations
 from tests.model.wire import Run, Wire, stored_grants, stored_secret
+
+# Only a write to one of these, or the time, changes how a grant stands.
+_STORING = {"kms", "mediatailor", "secretsmanager"}
+_READING = ("Describe", "Get", "List")
 
 PREFIX = f"MediaTailor-SourceLocation-{ACCOUNT}-"
 SERVICES = {"mediatailor.amazonaws.com", f"mediatailor.{REGION}.amazonaws.com"}
@@ -43,6 +48,7 @@ class Oracle:
         self.revoked = 0
         self._since: dict[tuple[str, str], int] = {}
         self._before: dict[str, Standing] = {}
+        self._settled_at = 0.0
         wire.before, wire.after = self.see, self.settle
 
     def see(self, call: Call, run: Run | None) -> None:
@@ -63,8 +69,12 @@ class Oracle:
         elif call.operation == "RevokeGrant":
             self._judge(json.loads(call.body)["GrantId"], run)
 
-    def settle(self, _: Call) -> None:
+    def settle(self, call: Call) -> None:
         """After a call: since when each grant has stood as it does, and which owners have a grant again."""
+        at = clock.seconds()
+        if at == self._settled_at and (call.service not in _STORING or call.operation.startswith(_READING)):
+            return
+        self._settled_at = at
         grants = stored_grants()
         now = {grant["GrantId"]: self.standing(grant) for grant in grants}
         self._made |= {(_name(grant), _context(grant), grant["KeyId"]) for grant in grants}

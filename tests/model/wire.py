@@ -26,11 +26,9 @@ from local_aws.origin import Origin
 from local_aws.server import Router
 
 ENDPOINT = "http://aws.invalid"
-_STARTED: tuple[int, dict[str, str], bytes] = (
-    200,
-    {},
-    b'{"executionArn": "arn:aws:states:::execution:a:b", "startDate": 0}',
-)
+_Answer = tuple[int, dict[str, str], bytes]
+_STARTED: _Answer = 200, {}, b'{"executionArn": "arn:aws:states:::execution:a:b", "startDate": 0}'
+_PUBLISHED: _Answer = 200, {}, b'{"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}'
 
 
 class Crash(BaseException):
@@ -81,7 +79,7 @@ class Wire:
         self.number = 0
         self.started: list[str] = []
         self._owner = cast("Any", boto3.Session("test", "test", region_name=REGION))
-        self._owner.events.register("before-send", lambda request, **_: self._answer(request, None))
+        self._owner.events.register("before-send", lambda request, **_: self._answer(request, _call(request), None))
         self._clients: dict[str, Any] = {}
 
     def attach(self, session: Any) -> None:
@@ -128,24 +126,25 @@ class Wire:
         places = (run.calls, call.operation)
         for place in places:
             run.before.pop(place, _nothing)(call)
-        response = self._answer(request, run)
+        response = self._answer(request, call, run)
         for place in places:
             run.after.pop(place, _nothing)(call)
         return response
 
-    def _answer(self, request: Any, run: Run | None) -> AWSResponse:
+    def _answer(self, request: Any, call: Call, run: Run | None) -> AWSResponse:
         self.number += 1
-        call = _call(request)
         self.before(call, run)
         if call.service == "stepfunctions":  # executions are the model's own steps
             self.started.append(call.body.decode())
             status, headers, body = _STARTED
+        elif call.service == "events":  # nobody listens
+            status, headers, body = _PUBLISHED
         else:
             status, headers, body = self._loop.run_until_complete(self._serve(request))
         self.after(call)
         return AWSResponse(request.url, status, cast("Any", headers), _Body(body))
 
-    async def _serve(self, request: AWSRequest) -> tuple[int, dict[str, str], bytes]:
+    async def _serve(self, request: AWSRequest) -> _Answer:
         answered: dict[str, Any] = {}
         chunks: list[bytes] = []
 

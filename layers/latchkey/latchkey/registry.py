@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 # Longer than the state machine may run.
 STALE_SECONDS = 2 * 3600
+
+# KMS does not list a new grant for up to five minutes, by another clock than ours:
+# https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
+UNLISTED = timedelta(minutes=10)
 
 _KEY_ARN = re.compile(r"arn:[^:]+:kms:[^:]+:[^:]+:key/")
 
@@ -190,7 +194,8 @@ class Registry:
         values: dict[str, Any] = {":former": json.dumps(former)}
         update = "SET former = if_not_exists(former, :former)"
         if grant_key_arn:
-            update, values[":keys"] = f"{update} ADD grantKeys :keys", {grant_key_arn}
+            update = f"{update}, grantKeysAt = :now ADD grantKeys :keys"
+            values |= {":now": now_text(), ":keys": {grant_key_arn}}
         self._table.update("access", access_id, update, None, values)
 
     def note_role_change(self, access_id: str) -> None:
@@ -208,11 +213,12 @@ class Registry:
         return _grant_keys(self._table.get("access", access_id))
 
     def forget_grant_key(self, access_id: str, key_arn: str) -> None:
-        """Says that the service has no grant on a key any more, unless a request is working on the access and may want one."""
+        """Says that no grant is listed on a key any more, unless a request wants one there, or just did."""
+        settled = (datetime.now(UTC) - UNLISTED).isoformat(timespec="milliseconds")
+        condition = "attribute_not_exists(running) AND (attribute_not_exists(grantKeysAt) OR grantKeysAt < :settled)"
         with suppress(ConditionFailed):
-            self._table.update(
-                "access", access_id, "DELETE grantKeys :keys", "attribute_not_exists(running)", {":keys": {key_arn}}
-            )
+            values = {":keys": {key_arn}, ":settled": settled}
+            self._table.update("access", access_id, "DELETE grantKeys :keys", condition, values)
 
     def former(self, access_id: str) -> tuple[bool, Any]:
         """Whether the running request touched the resource, and what that was set to before."""
