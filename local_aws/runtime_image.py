@@ -114,8 +114,10 @@ def _unpack_debian(root: Path, folder: Path) -> None:
 
 def _mirror() -> str:
     """Where apt gets Debian from on this machine."""
-    told = run("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Label: Debian")
-    return told.split()[0] if told.split() else "https://deb.debian.org/debian"
+    told = run("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Label: Debian").split()
+    if not told:
+        raise Trouble("apt knows no mirror of Debian, from which the image would be built.", _FETCH)
+    return told[0]
 
 
 def _lay_out(root: Path) -> None:

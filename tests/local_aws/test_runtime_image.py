@@ -25,6 +25,17 @@ def test_a_mirror_whose_signature_cannot_be_checked_is_refused(tmp_path: Path, m
         runtime_image._unpack_debian(tmp_path / "root", tmp_path / "packages")
 
 
+def test_without_a_mirror_of_debian_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "apt-get"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    with pytest.raises(Trouble) as trouble:
+        runtime_image._mirror()
+    assert len(str(trouble.value).splitlines()) == 2
+
+
 def test_every_package_of_the_runtime_has_its_hashes() -> None:
     pinned = (runtime_image._RECIPE / "requirements.txt").read_text().split("\n")
     packages = [number for number, line in enumerate(pinned) if "==" in line]
