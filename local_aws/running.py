@@ -101,8 +101,8 @@ async def _start(control: Control, endpoint: str, exports: Mapping[str, str], *,
         control.calls.counts.clear()
     if develop:
         developing.admit_sam()
-        await asyncio.to_thread(furnish_samples, endpoint, STACK)
         await asyncio.to_thread(developing.tell_sam, endpoint, STACK)
+        await asyncio.to_thread(furnish_samples, endpoint, STACK)
     control.ready = True
     for name, value in exports.items():
         print(f"export {name}={value}")

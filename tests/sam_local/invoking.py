@@ -72,20 +72,25 @@ class Server:
 
     def __init__(self, log: Path) -> None:
         self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        return self
+
+    def start(self) -> None:
         command = [*words("sam local start-lambda"), "--port", str(free_port())]
         with self._log.open("w") as file:
             self._process = subprocess.Popen(command, cwd=REPOSITORY, env=WITHOUT_CREDENTIALS, stdout=file, stderr=file)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.terminate()
-        self._process.wait(60)
+        if self._process:
+            self._process.wait(60)
 
     def terminate(self) -> None:
         """Lets it end, and its containers with it."""
-        self._process.terminate()
+        if self._process:
+            self._process.terminate()
 
     @cached_property
     def url(self) -> str:
@@ -93,6 +98,7 @@ class Server:
         return str(url)
 
     def _addresses(self) -> list[str]:
+        assert self._process is not None
         assert self._process.poll() is None, self.log()
         return re.findall(r"Running on (\S+)", self.log())
 
