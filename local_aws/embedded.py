@@ -22,7 +22,7 @@ ACCOUNT, REGION = "000000000000", "us-east-1"
 REPOSITORY = Path(__file__).parent.parent
 
 
-def until[T](probe: Callable[[], T], what: str, seconds: float = 10) -> T:
+def until[T](probe: Callable[[], T], what: str, seconds: float = 60) -> T:
     """The first truthy value of `probe`, which is asked ever more seldom, up to ten times a second; fails after `seconds`."""
     deadline, pause = time.monotonic() + seconds, 0.01
     while not (found := probe()):

@@ -62,7 +62,7 @@ def outcome(account: Account, execution: str) -> dict[str, Any]:
         found: dict[str, Any] = account.client("stepfunctions").describe_execution(executionArn=execution)
         return found if found["status"] != "RUNNING" else None
 
-    found = until(ended, "the end of the execution", 15)
+    found = until(ended, "the end of the execution", 60)
     assert found is not None
     return found
 

@@ -25,7 +25,7 @@ def test_a_request_whose_execution_cannot_start_waits_in_the_queue(onboarding: O
         answer: list[dict[str, Any]] = sqs.receive_message(QueueUrl=url).get("Messages", [])
         return answer
 
-    (message,) = until(arrived, "the dead letter", 30)
+    (message,) = until(arrived, "the dead letter", 60)
     assert json.loads(message["Body"])["requestPayload"]["detail"] == detail
     assert onboarding.outcomes.of(detail["requestId"]) == []
     alarms = onboarding.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]

@@ -20,7 +20,7 @@ def onboarding(hurried: Embedded, hurried_outcomes: Outcomes) -> Iterator[Onboar
 def _begin(onboarding: Onboarding, detail: dict[str, Any]) -> str:
     """Sends a request and waits until it has made its key; returns its execution's ARN."""
     onboarding.put(detail)
-    until(lambda: detail["key"]["alias"] in onboarding.everything()["aliases"], "the request's key", 30)
+    until(lambda: detail["key"]["alias"] in onboarding.everything()["aliases"], "the request's key", 60)
     [running] = onboarding.executions("Onboard", statusFilter="RUNNING")
     arn: str = running["executionArn"]
     return arn
@@ -79,7 +79,7 @@ def test_what_was_reported_is_not_reported_again(onboarding: Onboarding) -> None
         found = [execution for execution in onboarding.executions("EndRequest") if execution["executionArn"] not in before]
         return [execution for execution in found if execution["status"] == "SUCCEEDED"]
 
-    until(ended, "the look at the execution", 30)
+    until(ended, "the look at the execution", 60)
     assert len(onboarding.outcomes.of(detail["requestId"])) == 1
 
 

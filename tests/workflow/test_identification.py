@@ -39,8 +39,8 @@ class CleanUps:
         self._onboarding.aws.client("dynamodb").put_item(TableName=self._table, Item=item)
         self._mediatailor.create_source_location(SourceLocationName=name, **HOST)
         self._mediatailor.delete_source_location(SourceLocationName=name)
-        until(lambda: self.of(access(name)), "the last hint", 30)
-        until(self._is_empty, "the hints before it", 30)
+        until(lambda: self.of(access(name)), "the last hint", 60)
+        until(self._is_empty, "the hints before it", 60)
 
     def _is_empty(self) -> bool:
         found = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["All"])["Attributes"]

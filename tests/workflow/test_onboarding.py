@@ -220,7 +220,7 @@ def test_a_request_id_used_for_other_content_is_a_conflict(onboarding: Onboardin
 
     other = onboarding.detail() | {"requestId": detail["requestId"]}
     onboarding.put(other)
-    events = until(lambda: e if len(e := onboarding.outcomes.of(detail["requestId"])) > 1 else None, "second outcome", 30)
+    events = until(lambda: e if len(e := onboarding.outcomes.of(detail["requestId"])) > 1 else None, "second outcome", 60)
 
     assert [event["detail-type"] for event in events or []] == ["Access Onboarded", "Request Rejected"]
     assert (events or [])[1]["detail"]["errors"][0]["place"] == "requestId"

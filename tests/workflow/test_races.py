@@ -195,7 +195,7 @@ def test_a_statement_that_a_person_loses_before_the_proof_is_attached_again(onbo
 
     onboarding.aws.control("DELETE", "calls")
     onboarding.put(detail)
-    until(lambda: _is_configuring(onboarding), "the step after the policies", 30)
+    until(lambda: _is_configuring(onboarding), "the step after the policies", 60)
     onboarding.kms.put_key_policy(KeyId=made["keyArn"], PolicyName="default", Policy=json.dumps(before[0]))
     onboarding.secretsmanager.put_resource_policy(SecretId=made["secretArn"], ResourcePolicy=json.dumps(before[1]))
     onboarding.aws.control("DELETE", "faults")

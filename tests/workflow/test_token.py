@@ -149,12 +149,12 @@ def test_a_token_in_a_conflict_or_in_a_dead_letter_stands_nowhere_else(onboardin
     onboarding.onboard(first)
 
     onboarding.put(first | {"secret": {"value": {"plaintext": token}}})
-    until(lambda: len(onboarding.outcomes.of(first["requestId"])) == 2, "the conflict", 30)
+    until(lambda: len(onboarding.outcomes.of(first["requestId"])) == 2, "the conflict", 60)
     fault = {"service": "stepfunctions", "operation": "StartExecution", "error": "AccessDeniedException", "status": 403}
     onboarding.aws.control("POST", "faults", fault | {"times": 100})
     onboarding.put(onboarding.detail(secret={"value": {"plaintext": token}}))
     sqs, url = onboarding.aws.client("sqs"), _dead_letters(onboarding.aws)
-    (letter,) = until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"), "the dead letter", 30)
+    (letter,) = until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"), "the dead letter", 60)
     sqs.delete_message(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"])
 
     assert token in letter["Body"], "a request that cannot be delivered waits as it came"

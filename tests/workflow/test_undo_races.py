@@ -63,4 +63,4 @@ def _hold(striking: Striking, first: Detail, call: int) -> bool:
         ended = [event["detail-type"] for event in striking.outcomes.of(first["requestId"])]
         return next(iter((*met, *ended)), None)
 
-    return UNDO in (until(met_or_ended, "the undo", 30) or "")
+    return UNDO in (until(met_or_ended, "the undo", 60) or "")
