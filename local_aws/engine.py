@@ -128,7 +128,8 @@ def _daemon() -> int:
 
 def _lives(daemon: int) -> bool:
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(daemon, os.WNOHANG)  # a child of this program must be waited for to be gone
+        # A child must be waited for to be gone; on a cold disk it has no command line until the kernel has read it.
+        return os.waitpid(daemon, os.WNOHANG) == (0, 0)
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return "dockerd" in Path(f"/proc/{daemon}/cmdline").read_text()
     return False

@@ -96,6 +96,23 @@ def test_an_engine_that_was_started_is_stopped(start: Start, run: Path) -> None:
     assert not is_alive(daemon)
 
 
+def test_a_daemon_that_the_kernel_has_not_named_yet_is_alive(start: Start, run: Path) -> None:
+    """On a cold disk `/proc` has no command line of it for a while."""
+    (run / "bin/dockerd").rename(run / "bin/engine")
+    (run / "bin/dockerd").write_text(f"#!/bin/sh\nexec sh {run}/bin/engine\n")
+    (run / "bin/dockerd").chmod(0o755)
+    (run / "slow").touch()
+    process = start("true")
+    until((run / "starts").exists, "the engine")
+    (run / "slow").unlink()
+
+    out, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0, out
+    [daemon] = daemons(run)
+    assert not is_alive(daemon)
+
+
 def test_an_engine_that_runs_is_left_alone(start: Start, run: Path) -> None:
     theirs = subprocess.Popen([str(run / "bin/dockerd")])
     until((run / "socket").exists, "their engine")
