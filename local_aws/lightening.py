@@ -1,7 +1,7 @@
 """`python -m local_aws.lightening`: makes the built layer light, before workers import it and sam packs it for containers.
 
-Of botocore's 450 services only those stay that the package names, and what is imported is compiled. Layers of AWS are left as
-they are built: there neither costs anything.
+Of what libraries offer for a choice, such as botocore's 450 services, only what the code names stays, and it is compiled.
+Layers of AWS are left as they are built: there neither costs anything.
 """
 
 import compileall
@@ -16,27 +16,39 @@ import botocore
 from local_aws.embedded import REPOSITORY
 
 _LAYER = REPOSITORY / ".aws-sam" / "build" / "LatchkeyLayer" / "python"
+_INSTALLED = Path(botocore.__file__).parent.parent
+_SERVICES = "botocore/data/*/"
+_MODULES = ("aws_lambda_powertools/event_handler/", "aws_lambda_powertools/utilities/*/", "aws_xray_sdk/ext/", "pydantic/v1/")
+# The rest of Powertools imports them.
+_SHARED = ("aws_lambda_powertools/utilities/jmespath_utils", "aws_lambda_powertools/utilities/typing")
 
 
 def lighten(layer: Path = _LAYER) -> bool:
-    """Takes away the models of other services, and compiles the rest; false if a file cannot be compiled."""
-    named = _named(layer)
-    for service in layer.glob("botocore/data/*/"):
-        if service.name not in named:
-            shutil.rmtree(service)
+    """Takes away what no code names, and compiles the rest; false if a file cannot be compiled."""
+    for part in _optional(layer) - _named(layer):
+        shutil.rmtree(layer / part)
     # By content: neither archives nor images keep the times of files exactly.
     return bool(compileall.compile_dir(layer, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH))
 
 
 def missing(layer: Path) -> list[str]:
-    """The services that the package names by now and whose models were taken away."""
-    known = {path.name for path in (Path(botocore.__file__).parent / "data").glob("*/")}
-    return sorted(name for name in known & _named(layer) if not (layer / "botocore/data" / name).is_dir())
+    """What the code names by now and was taken away, as `botocore/data/kms`."""
+    return sorted(part for part in _named(layer) if not (layer / part).is_dir())
+
+
+def _optional(libraries: Path) -> set[str]:
+    """Every part of these libraries that may go."""
+    found = {path.relative_to(libraries).as_posix() for pattern in (_SERVICES, *_MODULES) for path in libraries.glob(pattern)}
+    return {part for part in found if not part.endswith("__")}.difference(_SHARED)
 
 
 def _named(layer: Path) -> set[str]:
-    sources = "".join(path.read_text() for path in layer.glob("latchkey/**/*.py"))
-    return set(re.findall(r'"([a-z0-9-]+)"', sources))
+    """The optional parts that the package or a function names: services in quotes, and modules where they are imported."""
+    code = [*layer.glob("latchkey/**/*.py"), *layer.parent.parent.glob("*Function/*.py")]
+    sources = "".join(path.read_text() for path in code)
+    quoted = {f"botocore/data/{name}" for name in re.findall(r'"([a-z0-9-]+)"', sources)}
+    imported = "\n".join(re.findall(r"^ *(?:from|import) .*", sources, re.MULTILINE)).replace(" import ", ".").replace(".", "/")
+    return {part for part in _optional(_INSTALLED) if part in quoted or re.search(rf"{part}\b", imported)}
 
 
 if __name__ == "__main__":

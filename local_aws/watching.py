@@ -66,9 +66,10 @@ class Watch:
             if name == "LatchkeyLayer":
                 layers.replace_package(self._build / name)
                 lambda_runtime.reset()
-                told += [f"the layer was built without {service}: start make local again" for service in missing(self._layer)]
             else:
                 self._lambda.update_function_code(FunctionName=self._deployed[name], ZipFile=_zipped(self._build / name))
+        if here:
+            told += [f"the layer was built without {part}: start make local again" for part in missing(self._layer)]
         self._seen = seen
         seconds = time.monotonic() - begun
         return [f"picked up {path.relative_to(self._root)} ({seconds:.1f} s)" for path in here] + told
