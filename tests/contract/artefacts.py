@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,16 @@ def tree(path: Path) -> ast.Module:
 def sources() -> list[Path]:
     """Every Python file that is deployed."""
     return sorted([*LAYER.rglob("*.py"), *ROOT.glob("functions/*/*.py")])
+
+
+def copy(to: Path, *names: str) -> None:
+    """Copies files and folders of the project, for what would change them."""
+    for name in names:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(ROOT / name, to / name)
 
 
 def sentence_to_folder(state: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.contract.artefacts import FOLDERS, ROOT, TEMPLATE, logical_id
+from tests.contract.artefacts import FOLDERS, ROOT, TEMPLATE, copy, logical_id
 from tests.contract.lines import LINES
 
 OF_SAM = [line for line in LINES if line.startswith("sam ")]
@@ -55,9 +55,7 @@ def is_built(folder: Path) -> bool:
 
 def test_what_was_built_for_another_environment_is_built_anew(tmp_path: Path) -> None:
     """`sam sync` and `make deploy` build into the same folder, for another architecture and with the whole layer."""
-    for name in ("Makefile", "requirements-dev.txt", "template.yaml", "samconfig.toml", "local_aws/lightening.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copyfile(ROOT / name, tmp_path / name)
+    copy(tmp_path, "Makefile", "requirements-dev.txt", "template.yaml", "samconfig.toml", "local_aws/lightening.py")
     build = tmp_path / ".aws-sam/build"
     for folder in (tmp_path / ".venv", *(tmp_path / name for name in ("functions", "layers", "statemachine")), build):
         folder.mkdir(parents=True)

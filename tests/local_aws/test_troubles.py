@@ -1,7 +1,6 @@
 """What a developer reads when something is missing: what is wrong, and what to do."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 
 from local_aws import containers
 from local_aws.embedded import REPOSITORY
+from tests.contract.artefacts import copy
 
 
 def complaint(*command: str, status: int = 1, **environment: str) -> list[str]:
@@ -49,8 +49,7 @@ def test_a_busy_port() -> None:
 
 @pytest.mark.parametrize("command", [("invoke", "CreateKeyFunction"), ("start-lambda",)])
 def test_sam_beside_no_embedded_aws(tmp_path: Path, command: tuple[str, ...]) -> None:
-    for name in ("samconfig.toml", "template.yaml"):
-        shutil.copyfile(REPOSITORY / name, tmp_path / name)
+    copy(tmp_path, "samconfig.toml", "template.yaml")
     sam = str(Path(sys.executable).parent / "sam")
     line = [sam, "local", *command, "--config-env", "local"]
     done = subprocess.run(line, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)

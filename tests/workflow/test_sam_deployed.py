@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import REGION, REPOSITORY, Embedded
+from local_aws.embedded import REGION, Embedded
+from tests.contract.artefacts import copy
 from tests.contract.lines import words
 
 HANDLER = "def lambda_handler(event, context):\n    return {'synchronized': True}\n"
@@ -23,10 +23,7 @@ type Type = Callable[..., str]
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of what sam reads, so that it builds nothing into the build of other tests."""
-    for name in ("functions/list_grants", "events/functions", "statemachine"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("samconfig.toml", "template.yaml"):
-        shutil.copyfile(REPOSITORY / name, tmp_path / name)
+    copy(tmp_path, "functions/list_grants", "events/functions", "statemachine", "samconfig.toml", "template.yaml")
     return tmp_path
 
 

@@ -12,6 +12,7 @@ import pytest
 from local_aws.embedded import REGION, REPOSITORY, Embedded
 from local_aws.gaps import layers
 from local_aws.watching import Watch
+from tests.contract.artefacts import copy
 
 DATA = "build/LatchkeyLayer/python/botocore/data"
 HANDLER = "def lambda_handler(event, context):\n    return {'changed': True}\n"
@@ -20,10 +21,8 @@ HANDLER = "def lambda_handler(event, context):\n    return {'changed': True}\n"
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
     """A copy of the sources with a build of its own."""
-    for name in ("functions/list_grants", "layers/latchkey/latchkey", "statemachine"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("template.yaml", "layers/latchkey/requirements.txt"):
-        shutil.copyfile(REPOSITORY / name, tmp_path / name)
+    copy(tmp_path, "functions/list_grants", "layers/latchkey/latchkey", "statemachine")
+    copy(tmp_path, "template.yaml", "layers/latchkey/requirements.txt")
     shutil.copytree(tmp_path / "functions/list_grants", tmp_path / "build/ListGrantsFunction")
     shutil.copytree(tmp_path / "layers/latchkey/latchkey", tmp_path / "build/LatchkeyLayer/python/latchkey")
     shutil.copytree(REPOSITORY / ".aws-sam/build/LatchkeyLayer/python/botocore/data", tmp_path / DATA)
