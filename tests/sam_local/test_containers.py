@@ -100,10 +100,11 @@ def _two_runs(container: str) -> str:
     return log if runs(log) >= 2 else ""  # a run's end may be told after its answer
 
 
-def test_the_runtime_tells_of_every_run(logs: dict[str, str], typed: dict[str, Typed]) -> None:
+def test_the_runtime_tells_of_every_run(logs: dict[str, str]) -> None:
     assert {runs(log) for name, log in logs.items() if name != "ListGrantsFunction"} == {2}  # which the AWS CLI invokes too
-    for one in typed.values():
-        assert [one.log.count(line) for line in RUNS] == [1, 1]
+
+
+def test_sam_tells_what_it_runs(typed: dict[str, Typed]) -> None:
     assert all(f"Invoking {GLOBALS['Handler']} ({GLOBALS['Runtime']})" in one.log for one in typed.values())
 
 
