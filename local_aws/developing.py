@@ -25,10 +25,11 @@ def admit_sam() -> None:
 
 
 def tell_sam(endpoint: str, stack: str) -> None:
-    """Writes the two files that samconfig.toml names; `endpoint` is what containers know as host.docker.internal."""
+    """Writes the files that samconfig.toml names; `endpoint` is what containers know as host.docker.internal."""
     inside = f"http://{HOST}:{endpoint.rpartition(':')[2]}"
     told = environments(endpoint, stack)
     WRITTEN.mkdir(parents=True, exist_ok=True)
+    _write("machine.yaml", {"Architecture": ARCHITECTURE})
     _write("parameters.yaml", {"Architecture": ARCHITECTURE, "EndpointUrl": inside})
     # The parameter declares the variable; sam resolves no conditions, so its value comes from here.
     _write("environment.json", {name: variables | {"AWS_ENDPOINT_URL": inside} for name, variables in told.items()})

@@ -2,7 +2,7 @@
 
 import io
 import json
-import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import REGION, Embedded
+from local_aws import developing
+from local_aws.embedded import REGION, REPOSITORY, Embedded, until
 from tests.contract.artefacts import copy
 from tests.contract.lines import words
 
@@ -21,24 +22,34 @@ type Type = Callable[..., str]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(aws: Embedded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what sam reads, so that it builds nothing into the build of other tests."""
-    copy(tmp_path, "functions/list_grants", "events/functions", "statemachine", "samconfig.toml", "template.yaml")
+    copy(tmp_path, "functions", "layers", "events/functions", "statemachine", "samconfig.toml", "template.yaml")
+    for name, value in exports(aws).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(developing, "WRITTEN", tmp_path / developing.WRITTEN.relative_to(REPOSITORY))
+    developing.tell_sam(aws.url, "latchkey")
     return tmp_path
 
 
+def exports(aws: Embedded) -> dict[str, str]:
+    """Those that `make local` prints, and no word to the makers of sam."""
+    credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    return credentials | {"AWS_ENDPOINT_URL": aws.url, "AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"}
+
+
+def line(start: str) -> list[str]:
+    """The line that begins so, for the environment `local`."""
+    sam, *rest = ["local" if word == "dev" else word for word in words(start)]
+    return [str(Path(sys.executable).parent / sam), *rest]
+
+
 @pytest.fixture
-def type_line(aws: Embedded, project: Path) -> Type:
-    """Types the line that begins so, and gives its output; the exports are those that `make local` prints."""
-    exports = {"AWS_ENDPOINT_URL": aws.url, "AWS_DEFAULT_REGION": REGION}
-    exports |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "SAM_CLI_TELEMETRY": "0"}
+def type_line(project: Path) -> Type:
+    """Types the line that begins so, and gives its output."""
 
     def typed(start: str, answer: str = "") -> str:
-        line = ["local" if word == "dev" else word for word in words(start)]
-        line[0] = str(Path(sys.executable).parent / "sam")
-        done = subprocess.run(
-            line, check=False, cwd=project, env=os.environ | exports, input=answer, capture_output=True, text=True, timeout=120
-        )
+        done = subprocess.run(line(start), check=False, cwd=project, input=answer, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -71,3 +82,34 @@ def test_the_code_of_one_function_is_synchronized(project: Path, deployed_again:
     type_line("sam sync --config-env dev --code", answer="y\n")
 
     assert answered(type_line) == {"synchronized": True}
+
+
+class TestWatching:
+    """In an account of its own, since it deploys the stack anew."""
+
+    @pytest.fixture
+    def aws(self) -> Iterator[Embedded]:
+        with Embedded(deploy=True) as aws:
+            yield aws
+
+    @pytest.fixture
+    def log(self, project: Path) -> Iterator[Path]:
+        """What sam prints while it follows every change."""
+        log = project / "sync.log"
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                line("sam sync --config-env dev --watch"), cwd=project, stdin=subprocess.PIPE, stdout=file, stderr=file
+            )
+        assert process.stdin
+        process.stdin.write(b"y\n")
+        process.stdin.flush()
+        yield log
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+    def test_changes_are_followed(self, aws: Embedded, project: Path, log: Path, type_line: Type) -> None:
+        until(lambda: "Infra sync completed" in log.read_text(), "the deployment", 180)
+        assert answered(type_line) == {"grants": [], "unreadable": []}
+        (project / "functions/list_grants/app.py").write_text(HANDLER)
+
+        until(lambda: answered(type_line) == {"synchronized": True}, "the change", 60)
