@@ -94,8 +94,9 @@ class TestWatching:
 
     @pytest.fixture
     def log(self, project: Path) -> Iterator[Path]:
-        """What sam prints while it follows every change."""
-        log = project / "sync.log"
+        """What sam prints while it follows every change; the first is one of the template."""
+        template, log = project / "template.yaml", project / "sync.log"
+        template.write_text(template.read_text().replace("MemorySize: 512", "MemorySize: 640"))
         with log.open("w") as file:
             process = subprocess.Popen(
                 line("sam sync --config-env dev --watch"), cwd=project, stdin=subprocess.PIPE, stdout=file, stderr=file
@@ -109,7 +110,12 @@ class TestWatching:
 
     def test_changes_are_followed(self, aws: Embedded, project: Path, log: Path, type_line: Type) -> None:
         until(lambda: "Infra sync completed" in log.read_text(), "the deployment", 180)
+        functions = aws.client("lambda").get_paginator("list_functions").paginate()
+        assert {function["MemorySize"] for page in functions for function in page["Functions"]} == {640}
         assert answered(type_line) == {"grants": [], "unreadable": []}
-        (project / "functions/list_grants/app.py").write_text(HANDLER)
 
-        until(lambda: answered(type_line) == {"synchronized": True}, "the change", 60)
+        def followed() -> bool:
+            (project / "functions/list_grants/app.py").write_text(HANDLER)  # sam begins to look a moment after it says so
+            return bool(answered(type_line) == {"synchronized": True})
+
+        until(followed, "the change")
