@@ -37,6 +37,8 @@ sam-local: .aws-sam/build/template.yaml ## every function in its container again
 	@python -m local_aws.containers python -m pytest tests/sam_local --timeout=900
 
 deploy: .venv/ready ## builds and deploys to a real account; ENV= chooses the environment of samconfig.toml
+	@grep -v '^\[local' samconfig.toml | grep -qxF '[$(ENV).deploy.parameters]' || \
+		{ echo "ENV=$(ENV) is no environment of samconfig.toml that is deployed to AWS" >&2; exit 2; }
 	sam build --config-env $(ENV) && sam deploy --config-env $(ENV)
 
 lint: .venv/ready

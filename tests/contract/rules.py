@@ -16,7 +16,7 @@ HINT_RULES = of_type("AWS::Events::Rule")
 
 
 def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
-    """EventBridge's matching by listed values and by absence, which is all the rules use.
+    """EventBridge's matching by listed values, by their exclusion and by absence, which is all the rules use.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
     """
@@ -26,6 +26,10 @@ def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
                 return False
         elif wanted == [{"exists": False}]:
             if member in event:
+                return False
+        elif isinstance(wanted[0], dict):
+            [excluded] = [one["anything-but"] for one in wanted]
+            if event.get(member) in excluded:
                 return False
         else:
             assert all(isinstance(value, str) for value in wanted), "a content filter needs a matcher of its own"

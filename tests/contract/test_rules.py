@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from latchkey.outcomes import OUTCOMES, SOURCE
+from latchkey.receiving import HANDOFF_CONFIRMED, KINDS, ONBOARDING_REQUESTED
 from tests.contract.artefacts import FUNCTIONS, RESOURCES, statements
 from tests.contract.rules import REQUEST_RULES as RULES
 from tests.contract.rules import matches
@@ -21,9 +22,22 @@ def test_a_request_as_it_is_put_starts_exactly_one_function(entry: dict[str, Any
 
 
 def test_every_kind_of_request_that_is_received_has_a_sample() -> None:
-    [rule] = FUNCTIONS["ReceiveRequestFunction"]["Events"].values()
+    assert {ONBOARDING_REQUESTED, HANDOFF_CONFIRMED} == {entry["DetailType"] for entry in SENT.values()}
 
-    assert set(rule["Properties"]["Pattern"]["detail-type"]) == {entry["DetailType"] for entry in SENT.values()}
+
+@pytest.mark.parametrize("detail_type", [*KINDS, "Offboarding Requested", "Onboarding Request"])
+def test_whatever_is_requested_starts_exactly_one_function(detail_type: str) -> None:
+    event = {"source": "latchkey.requests", "detail-type": detail_type, "detail": {}}
+
+    assert len([rule for rule in RULES if matches(rule["Pattern"], event)]) == 1
+
+
+def test_only_what_the_sweep_takes_is_not_received() -> None:
+    [rule] = FUNCTIONS["ReceiveRequestFunction"]["Events"].values()
+    sweep = FUNCTIONS["SweepGrantsFunction"]["Events"]["ReconciliationRequested"]
+
+    assert rule["Properties"]["Pattern"]["detail-type"] == [{"anything-but": sweep["Properties"]["Pattern"]["detail-type"]}]
+    assert set(KINDS) - {ONBOARDING_REQUESTED, HANDOFF_CONFIRMED} == set(sweep["Properties"]["Pattern"]["detail-type"])
 
 
 @requests
@@ -42,9 +56,7 @@ def test_an_outcome_starts_nothing(detail_type: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_request_under_another_source_starts_nothing(rule: dict[str, Any]) -> None:
-    event = {"source": "somebody", "detail-type": rule["Pattern"]["detail-type"][0], "detail": {}}
-
-    assert not matches(rule["Pattern"], event)
+    assert not any(matches(rule["Pattern"], {"source": "somebody", "detail-type": kind, "detail": {}}) for kind in KINDS)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from botocore.session import Session
 
 from tests.contract.artefacts import (
     FOLDERS,
@@ -221,3 +222,11 @@ def test_the_grace_period_fits_into_the_clean_up() -> None:
     longest = TEMPLATE["Parameters"]["GraceSeconds"]["MaxValue"]
 
     assert 2 * longest <= json.loads(MACHINE_TEXTS["clean-up-grants"])["TimeoutSeconds"]
+
+
+def test_logs_are_kept_for_as_long_as_cloudwatch_can() -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
+    logs = Session().get_service_model("logs")
+    [listed] = re.findall(r"Possible values are: ([0-9, and]+)\.", logs.shape_for("Days").documentation)
+
+    assert TEMPLATE["Parameters"]["LogRetentionDays"]["AllowedValues"] == [int(days) for days in re.findall(r"\d+", listed)]

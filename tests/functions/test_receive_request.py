@@ -20,12 +20,12 @@ def machine(account: Account) -> Machine:
     return Machine("onboard-access")
 
 
-def event(detail: Any, event_id: str = EVENT_ID) -> dict[str, Any]:
+def event(detail: Any, event_id: str = EVENT_ID, detail_type: str = "Onboarding Requested") -> dict[str, Any]:
     """An event as EventBridge delivers it."""
     return {
         "version": "0",
         "id": event_id,
-        "detail-type": "Onboarding Requested",
+        "detail-type": detail_type,
         "source": "latchkey.requests",
         "account": ACCOUNT,
         "time": "2026-11-22T08:00:00Z",
@@ -128,3 +128,21 @@ def test_an_unknown_system_is_not_passed_on(run: Run, machine: Machine, system: 
 def test_without_its_machine_a_request_is_not_lost_silently(run: Run) -> None:
     with pytest.raises(LatchkeyError, match="StartExecution answered StateMachineDoesNotExist"):
         run("receive_request", event(onboarding()))
+
+
+@pytest.mark.parametrize("detail_type", ["Onboarding Request", "onboarding requested", "Offboarding Requested", ""])
+def test_a_request_of_a_kind_that_nobody_carries_out_is_answered(run: Run, machine: Machine, detail_type: str) -> None:
+    run("receive_request", event(onboarding(), detail_type=detail_type))
+
+    [content] = machine().values()
+    rule = "must be one of Handoff Confirmed, Onboarding Requested, Reconciliation Requested"
+    assert content["problems"] == [{"place": "detail-type", "rule": rule}]
+    assert "request" not in content
+
+
+def test_a_request_sent_again_as_what_it_is_starts_another_execution(run: Run, machine: Machine) -> None:
+    first = run("receive_request", event(onboarding(), detail_type="Onboarding Request"))
+    second = run("receive_request", event(onboarding()))
+
+    assert first["executionName"] != second["executionName"]
+    assert set(machine()) == {first["executionName"], second["executionName"]}

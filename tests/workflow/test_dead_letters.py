@@ -13,25 +13,29 @@ def _queue(aws: Embedded) -> str:
     return url
 
 
-def test_a_request_whose_execution_cannot_start_waits_in_the_queue(onboarding: Onboarding) -> None:
+def test_a_request_whose_execution_cannot_start_waits_in_the_queue_and_may_be_sent_again(onboarding: Onboarding) -> None:
     sqs, url = onboarding.aws.client("sqs"), _queue(onboarding.aws)
     fault = {"service": "stepfunctions", "operation": "StartExecution", "error": "AccessDeniedException", "status": 403}
     onboarding.aws.control("POST", "faults", fault | {"times": 100, "when": "before"})
     detail = onboarding.detail()
+    del detail["requestId"]
 
-    onboarding.put(detail)
+    event_id = onboarding.put(detail)
 
     def arrived() -> list[dict[str, Any]]:
         answer: list[dict[str, Any]] = sqs.receive_message(QueueUrl=url).get("Messages", [])
         return answer
 
     (message,) = until(arrived, "the dead letter", 60)
-    assert json.loads(message["Body"])["requestPayload"]["detail"] == detail
-    assert onboarding.outcomes.of(detail["requestId"]) == []
+    waiting = json.loads(message["Body"])["requestPayload"]
+    assert (waiting["id"], waiting["detail"]) == (event_id, detail)
+    assert onboarding.outcomes.of(event_id) == []
     alarms = onboarding.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
     watched = {dimension["Value"] for alarm in alarms for dimension in alarm["Dimensions"]}
     assert url.rsplit("/", 1)[1] in watched
     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    onboarding.aws.control("DELETE", "faults")
+    assert onboarding.onboard(waiting["detail"] | {"requestId": waiting["id"]})["requestId"] == event_id
 
 
 def test_short_throttling_is_ridden_out(onboarding: Onboarding) -> None:

@@ -141,6 +141,15 @@ def test_every_error_of_a_request_is_told_at_once(onboarding: Onboarding) -> Non
     assert set(rules) == {"system", "secret.name", "key.alias", "key.rotationDays", "managementRoles.0", "tags", "more"}
 
 
+def test_a_request_of_a_kind_that_nobody_carries_out_is_rejected(onboarding: Onboarding) -> None:
+    detail = onboarding.detail()
+    onboarding.put(detail, "Offboarding Requested")
+
+    event = onboarding.outcomes.wait_for(detail["requestId"])
+    assert event["detail-type"] == "Request Rejected"
+    assert [error["place"] for error in event["detail"]["errors"]] == ["detail-type"]
+
+
 def test_errors_that_only_a_look_can_find_are_told_at_once(onboarding: Onboarding) -> None:
     detail = onboarding.detail(
         key={"arn": KEY_ARN},

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ONBOARDING_REQUESTED = "Onboarding Requested"
 HANDOFF_CONFIRMED = "Handoff Confirmed"
+RECONCILIATION_REQUESTED = "Reconciliation Requested"  # which the sweep takes
+KINDS = (HANDOFF_CONFIRMED, ONBOARDING_REQUESTED, RECONCILIATION_REQUESTED)
 
 # The request that an access, by its id, last fulfilled.
 type WantedBefore = Callable[[str], dict[str, Any] | None]
@@ -48,12 +50,14 @@ class Received(Document):
 def execution_input(event: RequestEvent, wanted_before: WantedBefore) -> dict[str, Any]:
     """The input of the execution: the clean request, or the problems of one that cannot be read without their values.
 
-    A confirmation becomes the request that the access last fulfilled, under the confirmation's own id.
+    A confirmation becomes the request that the access last fulfilled, under the confirmation's own id. What is sent as
+    another kind is other content, so that it is answered whatever became of the first.
     """
     detail = event.detail if isinstance(event.detail, Mapping) else {}
     request_id = detail["requestId"] if is_request_id(detail.get("requestId")) else event.id
     try:
-        known = {"requestId": request_id, "contentHash": _hash({**detail, "requestId": None})}
+        kind = {} if event.detail_type == ONBOARDING_REQUESTED else {"detail-type": event.detail_type}
+        known = {"requestId": request_id, "contentHash": _hash({**detail, "requestId": None, **kind})}
     except RecursionError:
         problem = {"place": "detail", "rule": "is nested too deeply"}
         return {"requestId": request_id, "contentHash": _hash(event.id), "problems": [problem]}
@@ -61,6 +65,8 @@ def execution_input(event: RequestEvent, wanted_before: WantedBefore) -> dict[st
         known["system"] = detail["system"]
     asked = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
     try:
+        if event.detail_type not in KINDS:
+            raise InvalidRequest([Problem("detail-type", f"must be one of {', '.join(KINDS)}")])
         if event.detail_type == HANDOFF_CONFIRMED:
             return known | _confirmed(parse_confirmation(asked), wanted_before)
         request = parse_onboarding(asked)
