@@ -126,14 +126,7 @@ class Look:
             yield Problem("resource", f"{found.arn}, the role of this access, exists and is not Latchkey's: remove it")
 
     def _principals(self, desired: Desired) -> Iterator[Problem]:
-        request = desired.request
-        named = {
-            "managementRoles": request.management_roles,
-            "secret.originReaders": request.secret.origin_readers,
-            "key.administrators": request.key.administrators,
-            "key.users": request.key.users,
-        }
-        for place, arns in named.items():
+        for place, arns in desired.request.principals.items():
             for at, arn in enumerate(arns):
                 rule = self._principal_problem(arn) or self._stranger(desired, arn) or self._powerless(desired, place, arn)
                 if rule:

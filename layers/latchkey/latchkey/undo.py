@@ -208,7 +208,7 @@ class Undo:
 
     def _others(self, desired: Desired, resource: str, in_use: bool) -> list[Desired]:
         """What still refers to a key or secret: the other accesses, and this one as it was before."""
-        requests = self.registry.requests_of(resource, beside=desired.access_id)
+        requests = [want.request for want in self.registry.wants_of(resource, beside=desired.access_id)]
         own = self.registry.wanted_before(desired.access_id) if in_use else None
         return [desire(parse_onboarding(request), self.settings) for request in (*requests, *([own] if own else []))]
 
