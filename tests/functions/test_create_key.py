@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError
 
 from latchkey import aws
 from latchkey.aws import kms_once as product_kms
@@ -137,6 +138,29 @@ def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(
     assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == finished["arn"]
     tags = account.kms.list_resource_tags(KeyId=finished["arn"])["Tags"]
     assert {"TagKey": "latchkey:request", "TagValue": "request-1"} in tags
+
+
+def test_a_key_that_its_owner_shows_to_nobody_does_not_hide_the_one_whose_answer_was_lost(run: Run, account: Account) -> None:
+    closed = account.key()
+
+    def lose(**_: object) -> None:
+        raise TransientAwsError("an answer that never came")
+
+    def refuse(params: dict[str, Any], **_: object) -> None:
+        if closed in str(params["body"]):
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeKey")
+
+    product_kms().meta.events.register("after-call.kms.CreateKey", lose)
+    with pytest.raises(TransientAwsError):
+        run("create_key", {"request": onboarding()})
+    before = set(account.picture()["keys"])
+
+    product_kms().meta.events.unregister("after-call.kms.CreateKey", lose)
+    product_kms().meta.events.register("before-call.kms.DescribeKey", refuse)
+    finished = run("create_key", {"request": onboarding()})
+
+    assert finished["arn"] in before - {closed}
+    assert set(account.picture()["keys"]) == before
 
 
 def test_create_key_is_never_sent_twice_by_botocore(run: Run) -> None:
