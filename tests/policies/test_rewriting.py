@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from latchkey import policies
 from latchkey.policies import Document, Statement
 from tests.policies.test_merging import (
+    DELETED,
     ROLES,
     as_set,
     documents,
@@ -91,6 +92,14 @@ def test_the_rule_of_the_default_key_stays_where_it_is_kept() -> None:
     before = policies.new_document([policies.delegation(PLACE), rule, *desired().key_statements])
     assert policies.retain(before, (), kept=(STAYS,)) == policies.new_document([policies.delegation(PLACE), rule])
     assert policies.retain(before, ()) == policies.new_document([policies.delegation(PLACE)])
+
+
+def test_what_stays_names_no_principal_that_was_deleted() -> None:
+    """With one no policy can be written, and the role that made a key goes with its stack."""
+    rule = policies.default_key_rule([SECRET_ARN], PLACE)
+    before = policies.new_document([policies.delegation(PLACE), policies.creation(DELETED[0]), rule])
+    kept = ("LatchkeyCreation", STAYS)
+    assert policies.retain(before, (), kept=kept) == policies.new_document([policies.delegation(PLACE), rule])
 
 
 def test_a_document_that_was_ours_alone_has_nothing_left() -> None:

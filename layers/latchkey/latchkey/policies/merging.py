@@ -73,13 +73,15 @@ def _deleted_principals(statement: Statement) -> set[str]:
 
 
 def retain(document: Document | None, own: Iterable[Statement], *, kept: Sequence[str] = ()) -> Document:
-    """`document` with no more of ours than these statements say, beside those whose Sids are `kept`.
+    """`document` with no more of ours than these statements say, beside what lives of those whose Sids are `kept`.
 
     Adds nothing, since an owner may have taken it out; foreign statements stay as they are.
     """
     wanted = {statement["Sid"]: statement for statement in own}
     narrowed = (
-        statement if not is_own(statement) or statement["Sid"] in kept else _narrowed(statement, wanted.get(statement["Sid"]))
+        _living(statement)
+        if not is_own(statement) or statement["Sid"] in kept
+        else _narrowed(statement, wanted.get(statement["Sid"]))
         for statement in statements_of(document or {})
     )
     return {**(document or new_document(())), "Statement": [statement for statement in narrowed if statement]}
