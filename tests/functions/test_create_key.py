@@ -254,6 +254,19 @@ def test_an_adopted_key_keeps_its_own_settings(run: Run, account: Account) -> No
     assert account.picture() == before | {"table": account.items("resource")}
 
 
+@pytest.mark.parametrize("by", ["arn", "alias"])
+def test_of_an_adopted_key_nobody_knows_how_long_its_owners_consent_has_counted(run: Run, account: Account, by: str) -> None:
+    """Tags take minutes to count, and who reads in a rejection which tag to set sets it and asks again."""
+    key = account.key(tags=ADOPT)
+    account.kms.create_alias(AliasName="alias/theirs", TargetKeyId=key)
+    begun = datetime.now(UTC)
+
+    found = run("create_key", {"request": onboarding(key={"arn": key} if by == "arn" else {"alias": "alias/theirs"})})
+
+    assert found["arn"] == key
+    assert begun <= datetime.fromisoformat(found["created"]) <= datetime.now(UTC)
+
+
 def test_an_adopted_key_that_has_gone_meanwhile_is_a_conflict(run: Run) -> None:
     gone = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 

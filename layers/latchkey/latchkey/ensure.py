@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from latchkey import bounds, policies, tokens
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 
 class Ensured(Document):
-    """What is there now. `created` is the time from which tags and policies need to settle."""
+    """What is there now. `created` is the time from which tags and policies need to settle, if that is known.
+
+    The policy of a key and the tags that consent to its use may count everywhere only minutes after they were set.
+    https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency
+    """
 
     arn: str
     changed: bool
@@ -41,11 +45,11 @@ def ensure_key(desired: Desired, kms: KMSClient, registry: Registry) -> Ensured:
     if desired.alias is None:
         adopted = _existing_key(kms, desired.request.key.arn or "")
         _refer_alone(adopted.arn, desired, registry)
-        return Ensured(arn=adopted.arn, changed=False, created=adopted.created)
+        return Ensured(arn=adopted.arn, changed=False, created=_settles_since(adopted))
     found = find_key(kms, desired.alias)
     if found is not None and _rotates(found, kms):
         _refer(found, desired, kms, registry)
-        return Ensured(arn=found.arn, changed=desired.made(found.tags), created=found.created)
+        return Ensured(arn=found.arn, changed=desired.made(found.tags), created=_settles_since(found))
     # CreateKey has no idempotency token: whoever holds the alias's lease looks again, then makes.
     with registry.lease(f"alias {desired.alias}"):
         key = find_key(kms, desired.alias)
@@ -82,6 +86,11 @@ def _rotates(key: ObservedKey, kms: KMSClient) -> bool:
         return True
     with settling(key.created):
         return kms.get_key_rotation_status(KeyId=key.arn)["KeyRotationEnabled"]
+
+
+def _settles_since(key: ObservedKey) -> datetime:
+    """Nobody tells since when the owner of an adopted key consents: it may be since the last rejection."""
+    return key.created if MANAGED_BY in key.tags else datetime.now(UTC)
 
 
 def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
@@ -205,7 +214,7 @@ def ensure_policies(
             write=lambda text: kms.put_key_policy(KeyId=key.arn, PolicyName="default", Policy=text),
         )
         if secret is None:
-            return Ensured(arn=key.arn, changed=changed)
+            return Ensured(arn=key.arn, changed=changed, created=datetime.now(UTC) if changed else key.created)
         changed |= _merge_into(
             f"policy of {secret.arn}",
             desired.secret_statements(secret.arn),
@@ -219,12 +228,13 @@ def ensure_policies(
         if secret.kms_key_id != key.arn:
             secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
             changed = True
+    settles = datetime.now(UTC) if changed else key.created
     role = desired.role(key.arn, secret.arn)
     if role is not None:
         # So that nobody's role of this name is taken for ours.
         registry.refer(role.arn(desired.place), desired.access_id)
         changed |= ensure_role(desired, role, iam, lambda: registry.note_role_change(desired.access_id))
-    return Ensured(arn=secret.arn, changed=changed)
+    return Ensured(arn=secret.arn, changed=changed, created=settles)
 
 
 def _refuse_power_over_others(desired: Desired, key: Ensured, kms: KMSClient, registry: Registry) -> None:
