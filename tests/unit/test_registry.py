@@ -216,6 +216,22 @@ def test_a_reference_is_taken_back_alone(registry: Registry) -> None:
     assert registry.others(KEY_ARN, "a third") == frozenset()
 
 
+def test_who_looks_for_requests_without_an_outcome_reads_no_others(registry: Registry) -> None:
+    """Requests are kept for good, and anybody who may put events can have any number of them rejected."""
+    registry.claim_request("request-1", HASH, EXECUTION_ARN)
+    registry.record_outcome("request-1", HASH, "one", "Request Rejected", "{}")
+    registry.claim_request("request-2", HASH, OTHER_EXECUTION)
+    brought: list[dict[str, Any]] = []
+
+    def note(parsed: dict[str, Any], **_: object) -> None:
+        brought.extend(parsed["Items"])
+
+    registry._table._dynamodb.meta.events.register("after-call.dynamodb.Query", note)
+
+    assert [*registry.unanswered(datetime.now(UTC) + timedelta(seconds=1))] == [OTHER_EXECUTION]
+    assert [item["id"]["S"] for item in brought] == ["request-2"]
+
+
 def test_what_others_want_is_what_they_have_and_what_they_may_come_to_have(registry: Registry) -> None:
     registry.refer(KEY_ARN, ACCESS)
     registry.refer(KEY_ARN, OTHER_ACCESS)

@@ -137,8 +137,8 @@ class Registry:
 
     def unanswered(self, before: datetime) -> Iterator[str]:
         """The executions of the requests that were received before some time and have no outcome."""
-        for item in self._table.query("request"):
-            if "outcomeId" not in item and datetime.fromisoformat(item["receivedAt"]) < before:
+        for item in self._table.query("request", without="outcomeId"):
+            if datetime.fromisoformat(item["receivedAt"]) < before:
                 yield item["executionArn"]
 
     def begin_access(self, access_id: str, execution_arn: str) -> None:
