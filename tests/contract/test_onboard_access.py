@@ -66,6 +66,11 @@ def test_an_undo_that_fails_does_not_hide_the_failure() -> None:
     assert {"caught", "undone", "changed"} <= set(TASKS["Report failure"]["Arguments"])
 
 
+def test_who_configures_knows_since_when_the_policies_are_so() -> None:
+    assert TASKS["Attach policies"]["Assign"]["key"] == "{% $merge([$key, {'created': $states.result.created}]) %}"
+    assert TASKS["Configure access"]["Arguments"]["key"] == "{% $key %}"
+
+
 def test_policies_that_somebody_wrote_over_are_attached_again_a_few_times() -> None:
     catching = {name: task for name, task in TASKS.items() if "PolicyOverwritten" in _caught(task)}
     choice = STATES[_caught(catching["Validate access"])["PolicyOverwritten"]]

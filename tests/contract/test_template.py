@@ -211,6 +211,13 @@ def test_the_registry_survives() -> None:
     assert TEMPLATE["Parameters"]["ProtectData"]["Default"] == "true"
 
 
+def test_what_bounds_the_roles_on_air_survives_the_stack() -> None:
+    """IAM deletes no policy that bounds a role, and the readers' roles are not of the stack."""
+    boundary = RESOURCES["ReaderBoundary"]
+
+    assert (boundary["DeletionPolicy"], boundary["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+
+
 def test_the_layer_is_what_the_functions_import() -> None:
     [layer] = of_type("AWS::Serverless::LayerVersion")
 

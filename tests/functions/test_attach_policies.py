@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -53,8 +54,9 @@ def pair(account: Account) -> Pair:
 
 
 def test_the_service_may_read_this_one_secret(run: Run, pair: Pair) -> None:
-    assert run("attach_policies", pair.event()) == {"arn": pair.secret, "changed": True, "created": None}
+    attached = run("attach_policies", pair.event())
 
+    assert (attached["arn"], attached["changed"]) == (pair.secret, True)
     _, [admitting] = pair.statements()
     assert admitting == {
         "Sid": "LatchkeyMediatailorReading",
@@ -312,6 +314,16 @@ def test_a_refusal_soon_after_the_keys_creation_is_worth_another_try(
         run("attach_policies", pair.event(key_facts={"created": age}))
 
     assert type(caught.value) is error
+
+
+def test_whoever_uses_the_policies_next_is_told_since_when_they_are_so(run: Run, pair: Pair) -> None:
+    """A service that is refused right after that is asked again."""
+    event, begun = pair.event(key_facts={"created": "2020-01-01T00:00:00Z"}), datetime.now(UTC)
+
+    attached = run("attach_policies", event)
+
+    assert begun <= datetime.fromisoformat(attached["created"]) <= datetime.now(UTC)
+    assert run("attach_policies", event)["created"] == "2020-01-01T00:00:00Z"
 
 
 def test_our_own_secret_serves_too(run: Run, account: Account) -> None:

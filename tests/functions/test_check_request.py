@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from latchkey.errors import InvalidRequest, NotYetEffective
+from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, ADOPT, OWN, TABLE, Account
 from tests.functions.asking import EXECUTION, NAME, SECRET_NAME, Run, check, existing, onboarding, refusal, to_check
 
@@ -216,6 +217,7 @@ def test_a_location_that_sends_a_token_gets_a_new_one_only_if_asked(run: Run, ac
 def test_a_location_that_sends_our_token_already_needs_no_consent(run: Run, account: Account) -> None:
     key = account.key(alias="alias/latchkey/mediatailor")
     secret = account.secret(SECRET_NAME, "{}", OWN, key=key)
+    registry().refer(f"secret {SECRET_NAME}", ACCESS)
     account.mediatailor.add(NAME, sends(secret))
 
     again = onboarding() | {"requestId": "request-2"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, ADOPT, IMPORT, OURS, OWN, REGION, Account
 from tests.functions.asking import NAME, SECRET_NAME, Run, check, copied, existing, onboarding, to_check
 
@@ -166,8 +167,19 @@ def test_a_secret_that_a_failed_request_left_has_been_sent_nowhere(
 ) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="")
     account.secret(SECRET_NAME, "{}", OWN, key=account.key(alias="alias/latchkey/mediatailor"))
+    registry().refer(f"secret {SECRET_NAME}", f"mediatailor/sourceLocation/{NAME}")
 
     assert run("check_request", to_check(onboarding(resource={"baseUrl": "https://new.example.org/vod"})))
+
+
+def test_where_a_secret_goes_that_another_registry_knows_is_not_known(
+    run: Run, account: Account, stack: Callable[..., None]
+) -> None:
+    """Of another stack, or of one that was deleted and made again: its tags are those of this one's."""
+    stack(ALLOWED_ORIGIN_HOSTS="")
+    account.secret(SECRET_NAME, "{}", OWN, key=account.key(alias="alias/latchkey/mediatailor"))
+
+    assert set(check(run, resource={"baseUrl": "https://attacker.example.org/vod"})) == {"resource.baseUrl"}
 
 
 def test_a_secret_found_by_name_serves_only_its_access(run: Run, account: Account) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError
 
 from latchkey import aws
 from latchkey.aws import kms_once as product_kms
@@ -139,6 +140,29 @@ def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(
     assert {"TagKey": "latchkey:request", "TagValue": "request-1"} in tags
 
 
+def test_a_key_that_its_owner_shows_to_nobody_does_not_hide_the_one_whose_answer_was_lost(run: Run, account: Account) -> None:
+    closed = account.key()
+
+    def lose(**_: object) -> None:
+        raise TransientAwsError("an answer that never came")
+
+    def refuse(params: dict[str, Any], **_: object) -> None:
+        if closed in str(params["body"]):
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeKey")
+
+    product_kms().meta.events.register("after-call.kms.CreateKey", lose)
+    with pytest.raises(TransientAwsError):
+        run("create_key", {"request": onboarding()})
+    before = set(account.picture()["keys"])
+
+    product_kms().meta.events.unregister("after-call.kms.CreateKey", lose)
+    product_kms().meta.events.register("before-call.kms.DescribeKey", refuse)
+    finished = run("create_key", {"request": onboarding()})
+
+    assert finished["arn"] in before - {closed}
+    assert set(account.picture()["keys"]) == before
+
+
 def test_create_key_is_never_sent_twice_by_botocore(run: Run) -> None:
     sent: list[str] = []
 
@@ -228,6 +252,19 @@ def test_an_adopted_key_keeps_its_own_settings(run: Run, account: Account) -> No
     assert (found["arn"], found["changed"]) == (key, False)
     assert references(account, key) == ["mediatailor/sourceLocation/sports-origin"]
     assert account.picture() == before | {"table": account.items("resource")}
+
+
+@pytest.mark.parametrize("by", ["arn", "alias"])
+def test_of_an_adopted_key_nobody_knows_how_long_its_owners_consent_has_counted(run: Run, account: Account, by: str) -> None:
+    """Tags take minutes to count, and who reads in a rejection which tag to set sets it and asks again."""
+    key = account.key(tags=ADOPT)
+    account.kms.create_alias(AliasName="alias/theirs", TargetKeyId=key)
+    begun = datetime.now(UTC)
+
+    found = run("create_key", {"request": onboarding(key={"arn": key} if by == "arn" else {"alias": "alias/theirs"})})
+
+    assert found["arn"] == key
+    assert begun <= datetime.fromisoformat(found["created"]) <= datetime.now(UTC)
 
 
 def test_an_adopted_key_that_has_gone_meanwhile_is_a_conflict(run: Run) -> None:

@@ -27,7 +27,7 @@ def registry(account: Account) -> Registry:
     """Two accesses that share a key; the secret is of the first."""
     made = Registry(Table(account.dynamodb, TABLE))
     for access in (SPORTS, NEWS):
-        made.begin_access(access, {}, EXECUTION)
+        made.begin_access(access, EXECUTION)
         made.refer(KEY, access)
     made.refer(f"secret {SECRET_NAME}", SPORTS)
     return made

@@ -152,7 +152,7 @@ def test_an_access_whose_location_is_gone_or_reads_elsewhere_is_told_so(
 def test_nothing_is_told_of_an_access_that_is_not_recorded_or_that_a_request_works_on(
     account: Account, access: Onboarding, observe: Observe, run: Run
 ) -> None:
-    registry().begin_access(ACCESS, {}, EXECUTION)
+    registry().begin_access(ACCESS, EXECUTION)
 
     assert observe() == (None, [])
     assert run("observe_access", {"accessId": "mediatailor/sourceLocation/nobody"})["status"] is None

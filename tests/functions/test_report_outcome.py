@@ -187,7 +187,7 @@ UNDONE_HALF = FAILED | {"accessId": ACCESS_ID, "changed": True}
 
 @pytest.fixture
 def running() -> None:
-    registry().begin_access(ACCESS_ID, {}, EXECUTION)
+    registry().begin_access(ACCESS_ID, EXECUTION)
 
 
 def test_what_an_undo_left_is_kept_until_it_is_whole(run: Run, running: None) -> None:
@@ -205,7 +205,7 @@ def test_what_an_undo_left_is_kept_until_it_is_whole(run: Run, running: None) ->
 
 def test_a_late_failure_leaves_an_access_that_was_told_as_onboarded(run: Run, running: None) -> None:
     run("report_outcome", ONBOARDED)
-    registry().begin_access(ACCESS_ID, {}, EXECUTION)
+    registry().begin_access(ACCESS_ID, EXECUTION)
 
     run("report_outcome", UNDONE_HALF)
 

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from latchkey.aws import kms
 from latchkey.errors import AccessNotEffective, LatchkeyError, NotYetEffective, PolicyOverwritten
 from latchkey.requests import parse_onboarding
 from tests.functions.account import ACCOUNT, REGION, Account
@@ -185,6 +187,26 @@ def test_a_lasting_flaw_beside_a_missing_grant_is_not_waited_for(run: Run, accou
     _disable_key(account, event)
 
     assert failed(run, event) == (AccessNotEffective, {"key is enabled", "grant is there"})
+
+
+GONE = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+@pytest.mark.parametrize("code", ["NotFoundException", "AccessDeniedException"])
+def test_a_former_key_that_is_gone_or_closed_holds_up_nothing(
+    run: Run, account: Account, event: dict[str, Any], code: str
+) -> None:
+    former = {"keyArn": GONE, "secretArn": event["secretArn"]}
+    run("record_access", {"request": onboarding(requestId="request-0"), "resources": former, "status": "active"})
+    granted(account, event)
+
+    def refuse(params: dict[str, Any], **_: object) -> None:
+        if GONE in str(params["body"]):
+            raise ClientError({"Error": {"Code": code}}, "ListGrants")
+
+    kms().meta.events.register("before-call.kms.ListGrants", refuse)
+
+    assert run("validate_access", event)["resources"]["keyArn"] == event["keyArn"]
 
 
 def test_a_secret_in_deletion_is_not_effective(run: Run, account: Account, event: dict[str, Any]) -> None:

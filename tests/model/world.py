@@ -180,7 +180,7 @@ class World:
         existing = {"value": {"existing": {"secretArn": self.arns[secret]}}}
         request = {"requestId": f"r-{self._number}", "system": "mediatailor", "resource": resource, "secret": existing}
         access_id, execution = f"mediatailor/sourceLocation/{name}", f"arn:aws:states:::execution:onboard:{self._number}"
-        self._registry.begin_access(access_id, request, execution)
+        self._registry.begin_access(access_id, execution)
         self._registry.refer(key, access_id)
         event = {"request": request, "secretArn": self.arns[secret], "key": {"arn": key, "changed": False}}
         yield request, execution, self._invoke("configure_access", event, "onboarding", between, (name, key))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from latchkey import policies
 from latchkey.policies import Document, Statement
 from tests.policies.test_merging import (
+    DELETED,
     ROLES,
     as_set,
     documents,
@@ -91,6 +92,43 @@ def test_the_rule_of_the_default_key_stays_where_it_is_kept() -> None:
     before = policies.new_document([policies.delegation(PLACE), rule, *desired().key_statements])
     assert policies.retain(before, (), kept=(STAYS,)) == policies.new_document([policies.delegation(PLACE), rule])
     assert policies.retain(before, ()) == policies.new_document([policies.delegation(PLACE)])
+
+
+def test_what_stays_names_no_principal_that_was_deleted() -> None:
+    """With one no policy can be written, and the role that made a key goes with its stack."""
+    rule = policies.default_key_rule([SECRET_ARN], PLACE)
+    before = policies.new_document([policies.delegation(PLACE), policies.creation(DELETED[0]), rule])
+    kept = ("LatchkeyCreation", STAYS)
+    assert policies.retain(before, (), kept=kept) == policies.new_document([policies.delegation(PLACE), rule])
+
+
+def test_beyond_what_one_access_wants_stands_what_another_brought() -> None:
+    one = desired({"managementRoles": ROLES[:1], "key.users": ROLES[:1]})
+    other = desired({"resource.sourceLocation": "news-origin", "managementRoles": ROLES[1:2], "key.administrators": ROLES[1:2]})
+    both = policies.merge(one.new_key_policy, other.key_statements)
+    left = {statement["Sid"]: statement for statement in policies.beyond(both, one.key_statements)}
+    assert set(left) == {
+        "LatchkeyAdministrators",
+        "LatchkeyCreation",
+        "LatchkeyMediatailorManagement",
+        "LatchkeySecretDecryption",
+    }
+    decrypting = left["LatchkeySecretDecryption"]
+    assert decrypting["Principal"] == {"AWS": [ROLES[1]]}
+    assert secrets_in(decrypting) == {other.secret_arn_pattern}
+
+
+def test_beyond_what_one_access_wants_stands_no_deleted_principal() -> None:
+    wanted = policies.use(ROLES[:1])
+    there = policies.new_document([policies.use([ROLES[0], DELETED[0]]), policies.administration(DELETED)])
+    assert policies.beyond(there, [wanted]) == policies.beyond(None, [wanted]) == []
+
+
+@properties
+@given(documents(), requests())
+def test_what_stands_beyond_a_request_is_the_same_without_it(before: Document, own: tuple[Statement, ...]) -> None:
+    after = policies.merge(before, own)
+    assert policies.beyond(policies.retain(after, policies.beyond(after, own)), own) == policies.beyond(after, own)
 
 
 def test_a_document_that_was_ours_alone_has_nothing_left() -> None:

@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 from latchkey.accesses import AccessRecord
 from latchkey.aws import settling
 from latchkey.errors import AccessDenied, Conflict, NotYetEffective, TransientAwsError
-from latchkey.registry import STALE_SECONDS, Registry
+from latchkey.registry import STALE_SECONDS, Registry, Want
 from latchkey.table import Table
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE, SECRET_ARN, detail
 
@@ -118,16 +118,16 @@ def test_an_access_written_meanwhile_is_not_overwritten(registry: Registry) -> N
 
 def test_a_request_has_its_access_alone_until_it_ends(registry: Registry) -> None:
     for _ in range(2):
-        registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+        registry.begin_access(ACCESS, EXECUTION_ARN)
     with pytest.raises(NotYetEffective, match="another request is working on this access"):
-        registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
-    registry.begin_access(OTHER_ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+        registry.begin_access(ACCESS, OTHER_EXECUTION)
+    registry.begin_access(OTHER_ACCESS, OTHER_EXECUTION)
     registry.end_access(ACCESS, OTHER_EXECUTION)
     with pytest.raises(NotYetEffective):
-        registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+        registry.begin_access(ACCESS, OTHER_EXECUTION)
     for _ in range(2):
         registry.end_access(ACCESS, EXECUTION_ARN)
-    registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    registry.begin_access(ACCESS, OTHER_EXECUTION)
 
 
 def test_ending_what_never_began_changes_nothing(registry: Registry) -> None:
@@ -139,27 +139,27 @@ def test_ending_what_never_began_changes_nothing(registry: Registry) -> None:
 def test_a_request_that_ended_without_saying_so_holds_its_access_no_longer_than_any_may_run(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, age: int, free: bool
 ) -> None:
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     _later(monkeypatch, age)
     if not free:
         with pytest.raises(NotYetEffective):
-            registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+            registry.begin_access(ACCESS, OTHER_EXECUTION)
         return
-    registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    registry.begin_access(ACCESS, OTHER_EXECUTION)
     registry.end_access(ACCESS, EXECUTION_ARN)
     assert item("access", ACCESS)["running"] == OTHER_EXECUTION
 
 
 def test_who_takes_over_an_abandoned_access_has_it_alone(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     _later(monkeypatch, STALE_SECONDS + 60)
-    registry.begin_access(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    registry.begin_access(ACCESS, OTHER_EXECUTION)
     with pytest.raises(NotYetEffective):
-        registry.begin_access(ACCESS, WANTED, f"{EXECUTION_ARN}-3")
+        registry.begin_access(ACCESS, f"{EXECUTION_ARN}-3")
 
 
 def test_an_access_under_work_is_not_yet_recorded(registry: Registry) -> None:
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     assert registry.access(ACCESS) is None
     assert registry.wanted_before(ACCESS) is None
     saved = registry.save_access(RECORD, WANTED)
@@ -169,7 +169,7 @@ def test_an_access_under_work_is_not_yet_recorded(registry: Registry) -> None:
 def test_what_an_access_wanted_before_outlives_a_request_that_fails(registry: Registry) -> None:
     assert registry.wanted_before(ACCESS) is None
     registry.save_access(RECORD, WANTED)
-    registry.begin_access(ACCESS, OTHER_WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     assert registry.wanted_before(ACCESS) == WANTED
     registry.end_access(ACCESS, EXECUTION_ARN)
     assert registry.wanted_before(ACCESS) == WANTED
@@ -178,7 +178,7 @@ def test_what_an_access_wanted_before_outlives_a_request_that_fails(registry: Re
 
 @pytest.mark.parametrize("former", [{"a": {"b": ["c"]}}, {}, None], ids=str)
 def test_the_first_look_at_a_resource_is_what_it_was_before(registry: Registry, former: dict[str, Any] | None) -> None:
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     assert registry.former(ACCESS) == (False, None)
     registry.note_former(ACCESS, former, KEY_ARN)
     registry.note_former(ACCESS, {"a": "as the request left it"}, KEY_ARN)
@@ -187,7 +187,7 @@ def test_the_first_look_at_a_resource_is_what_it_was_before(registry: Registry, 
 
 
 def test_the_next_request_looks_at_the_resource_anew(registry: Registry) -> None:
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     registry.note_former(ACCESS, {"a": 1}, KEY_ARN)
     registry.end_access(ACCESS, EXECUTION_ARN)
     assert registry.former(ACCESS) == (False, None)
@@ -216,24 +216,57 @@ def test_a_reference_is_taken_back_alone(registry: Registry) -> None:
     assert registry.others(KEY_ARN, "a third") == frozenset()
 
 
-def test_what_others_want_is_what_they_have_and_what_they_are_about_to_have(registry: Registry) -> None:
+def test_who_looks_for_requests_without_an_outcome_reads_no_others(registry: Registry) -> None:
+    """Requests are kept for good, and anybody who may put events can have any number of them rejected."""
+    registry.claim_request("request-1", HASH, EXECUTION_ARN)
+    registry.record_outcome("request-1", HASH, "one", "Request Rejected", "{}")
+    registry.claim_request("request-2", HASH, OTHER_EXECUTION)
+    brought: list[dict[str, Any]] = []
+
+    def note(parsed: dict[str, Any], **_: object) -> None:
+        brought.extend(parsed["Items"])
+
+    registry._table._dynamodb.meta.events.register("after-call.dynamodb.Query", note)
+
+    assert [*registry.unanswered(datetime.now(UTC) + timedelta(seconds=1))] == [OTHER_EXECUTION]
+    assert [item["id"]["S"] for item in brought] == ["request-2"]
+
+
+def test_what_others_want_is_what_they_have_and_what_they_may_come_to_have(registry: Registry) -> None:
     registry.refer(KEY_ARN, ACCESS)
     registry.refer(KEY_ARN, OTHER_ACCESS)
-    registry.begin_access(OTHER_ACCESS, OTHER_WANTED, OTHER_EXECUTION)
-    assert registry.requests_of(KEY_ARN, beside=ACCESS) == [OTHER_WANTED]
+    registry.begin_access(OTHER_ACCESS, OTHER_EXECUTION)
+    assert registry.wants_of(KEY_ARN, beside=ACCESS) == []
+    registry.admit(OTHER_ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    assert registry.wants_of(KEY_ARN, beside=ACCESS) == [Want(OTHER_WANTED, None)]
     registry.save_access(replace(RECORD, access_id=OTHER_ACCESS), WANTED)
-    assert registry.requests_of(KEY_ARN, beside=ACCESS) == [WANTED, OTHER_WANTED]
+    assert registry.wants_of(KEY_ARN, beside=ACCESS) == [Want(WANTED, KEY_ARN), Want(OTHER_WANTED, None)]
     registry.end_access(OTHER_ACCESS, OTHER_EXECUTION)
-    assert registry.requests_of(KEY_ARN, beside=ACCESS) == [WANTED]
-    assert registry.requests_of(KEY_ARN, beside=OTHER_ACCESS) == []
+    assert registry.wants_of(KEY_ARN, beside=ACCESS) == [Want(WANTED, KEY_ARN)]
+    assert registry.wants_of(KEY_ARN, beside=OTHER_ACCESS) == []
     registry.release(KEY_ARN, OTHER_ACCESS)
-    assert registry.requests_of(KEY_ARN, beside=ACCESS) == []
+    assert registry.wants_of(KEY_ARN, beside=ACCESS) == []
+
+
+def test_a_request_is_admitted_only_while_it_has_the_access(registry: Registry) -> None:
+    registry.begin_access(ACCESS, EXECUTION_ARN)
+    with pytest.raises(NotYetEffective, match="another request is working on this access"):
+        registry.admit(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
+    assert "pending" not in item("access", ACCESS)
+
+
+def test_what_a_request_that_died_was_to_have_is_wanted_no_longer(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.begin_access(ACCESS, EXECUTION_ARN)
+    registry.admit(ACCESS, WANTED, EXECUTION_ARN)
+    _later(monkeypatch, STALE_SECONDS + 1)
+    registry.begin_access(ACCESS, OTHER_EXECUTION)
+    assert "pending" not in item("access", ACCESS)
 
 
 def test_what_an_access_wants_of_a_key_is_wanted_of_no_other(registry: Registry) -> None:
     registry.save_access(RECORD, WANTED)
     registry.refer(KEY_ARN, ACCESS)
-    assert registry.requests_of(f"{KEY_ARN}0", beside=OTHER_ACCESS) == []
+    assert registry.wants_of(f"{KEY_ARN}0", beside=OTHER_ACCESS) == []
 
 
 def test_what_no_other_access_refers_to_is_closed_and_forgotten(registry: Registry) -> None:
@@ -321,7 +354,7 @@ def test_a_secret_knows_the_hosts_that_its_token_goes_to(registry: Registry) -> 
 @pytest.mark.parametrize("call", ["begin_removal", "refer", "begin_access", "end_access", "forget_closed"])
 def test_a_busy_table_is_not_taken_for_a_condition(call: str) -> None:
     dynamodb = boto3.client("dynamodb")
-    arguments = {"begin_access": (ACCESS, WANTED, EXECUTION_ARN), "forget_closed": (SECRET,)}.get(call, (SECRET, ACCESS))
+    arguments = {"begin_access": (ACCESS, EXECUTION_ARN), "forget_closed": (SECRET,)}.get(call, (SECRET, ACCESS))
     with Stubber(dynamodb) as stubber:
         stubber.add_client_error("delete_item" if call == "forget_closed" else "update_item", "ThrottlingException")
         with pytest.raises(TransientAwsError, match="ThrottlingException"):
@@ -337,7 +370,7 @@ def test_the_registry_never_settles() -> None:
 
 
 def test_an_access_recorded_for_a_request_that_failed_is_as_before(registry: Registry) -> None:
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     registry.save_access(RECORD, WANTED)
     for _ in range(2):
         registry.restore_access(ACCESS, RECORD.request_id)
@@ -353,7 +386,7 @@ def test_an_access_recorded_for_a_request_that_failed_is_as_before(registry: Reg
 
 
 def test_a_recorded_access_that_has_ended_well_stays(registry: Registry) -> None:
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     saved = registry.save_access(RECORD, WANTED)
     registry.restore_access(ACCESS, "request-2")
     registry.end_access(ACCESS, EXECUTION_ARN)
@@ -362,7 +395,7 @@ def test_a_recorded_access_that_has_ended_well_stays(registry: Registry) -> None
 
 
 def test_what_is_undone_is_told_until_the_request_ends(registry: Registry) -> None:
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     for told in ("b is deleted", "a is deleted", "b is deleted"):
         registry.note_undone(ACCESS, told)
     assert registry.undone(ACCESS) == ("a is deleted", "b is deleted")
@@ -383,7 +416,7 @@ def test_what_is_noted_of_a_newer_key_of_the_alias_is_not_forgotten(registry: Re
 
 
 def test_an_undo_that_left_something_is_taken_up_by_its_own_execution_alone(registry: Registry) -> None:
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     registry.note_former(ACCESS, {"a": 1}, KEY_ARN)
     registry.end_access(ACCESS, EXECUTION_ARN, unfinished=True)
 
@@ -402,7 +435,7 @@ def test_an_undo_that_left_something_is_taken_up_by_its_own_execution_alone(regi
 
 
 def _left_unfinished(registry: Registry) -> None:
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     registry.note_former(ACCESS, {"a": 1}, KEY_ARN)
     registry.end_access(ACCESS, EXECUTION_ARN, unfinished=True)
 
@@ -410,7 +443,7 @@ def _left_unfinished(registry: Registry) -> None:
 def test_what_an_undo_left_outlives_a_request_that_comes_to_nothing(registry: Registry) -> None:
     _left_unfinished(registry)
 
-    registry.begin_access(ACCESS, WANTED, OTHER_EXECUTION)
+    registry.begin_access(ACCESS, OTHER_EXECUTION)
     assert not registry.take_up(ACCESS, EXECUTION_ARN)
     registry.end_access(ACCESS, OTHER_EXECUTION)
 
@@ -422,7 +455,7 @@ def test_what_an_undo_left_outlives_a_request_that_comes_to_nothing(registry: Re
 def test_what_an_undo_left_is_nobodys_once_a_request_is_recorded(registry: Registry) -> None:
     _left_unfinished(registry)
 
-    registry.begin_access(ACCESS, WANTED, OTHER_EXECUTION)
+    registry.begin_access(ACCESS, OTHER_EXECUTION)
     registry.save_access(RECORD, WANTED)
     registry.end_access(ACCESS, OTHER_EXECUTION)
 

@@ -79,7 +79,7 @@ def test_keys_on_which_there_may_be_a_grant_are_remembered_until_there_is_none(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     former = f"{KEY_ARN}0"
-    registry.begin_access(ACCESS, WANTED, EXECUTION_ARN)
+    registry.begin_access(ACCESS, EXECUTION_ARN)
     registry.note_former(ACCESS, None, former)
     registry.forget_grant_key(ACCESS, former)
     assert (registry.is_running(ACCESS), registry.grant_keys(ACCESS)) == (True, frozenset({former}))

@@ -90,6 +90,7 @@ def test_a_sound_request_is_accepted(changes: dict[str, Any]) -> None:
 ONE_WAY = "must hold exactly one of generate, copyFrom, existing"
 RESERVED_HEADER = "must not begin with x-amz- or x-amzn-, which MediaTailor refuses"
 NOT_A_URL = "must be an http or https URL with a host"
+NOT_A_HOST = "must name its host by letters, digits, dots, hyphens and underscores, or by an IP address"
 PRINTABLE = "must hold printable ASCII only"
 PATTERN = "must match the pattern ^"
 TEXT, WHOLE, TRUTH = "must be text", "must be a whole number", "must be true or false"
@@ -136,6 +137,16 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "base URL of ftp": ({"resource.baseUrl": "ftp://origin.example.com"}, "resource.baseUrl", NOT_A_URL),
     "base URL of s3": ({"resource.baseUrl": "s3://bucket/vod"}, "resource.baseUrl", NOT_A_URL),
     "base URL without scheme": ({"resource.baseUrl": "origin.example.com/vod"}, "resource.baseUrl", NOT_A_URL),
+    "base URL whose host ends at an escaped slash": (
+        {"resource.baseUrl": "https://a.example%2f.example.com"},
+        "resource.baseUrl",
+        NOT_A_HOST,
+    ),
+    "base URL whose host ends at a semicolon": (
+        {"resource.baseUrl": "https://a.example;.example.com"},
+        "resource.baseUrl",
+        NOT_A_HOST,
+    ),
     "base URL without host": ({"resource.baseUrl": "https:///vod"}, "resource.baseUrl", NOT_A_URL),
     "empty base URL": ({"resource.baseUrl": ""}, "resource.baseUrl", PRINTABLE),
     "base URL with port 0": ({"resource.baseUrl": "https://origin.example.com:0/"}, "resource.baseUrl", NOT_A_URL),

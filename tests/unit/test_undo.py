@@ -37,7 +37,7 @@ def _by_id(params: dict[str, Any], **_: Any) -> None:
 
 def test_a_request_that_never_got_its_access_takes_nothing_back(undo: Undo, registry: Registry, mediatailor: Any) -> None:
     # The request that has the access has set the resource and refers to its secret; the other waited until it failed.
-    registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
+    registry.begin_access(RUNNING.access_id, EXECUTION_ARN)
     registry.refer(RUNNING.secret_resource, RUNNING.access_id)
     registry.note_former(RUNNING.access_id, LOCATION | {"AccessConfiguration": {}}, KEY_ARN)
     secret = undo.secretsmanager.create_secret(
@@ -52,7 +52,7 @@ def test_a_request_that_never_got_its_access_takes_nothing_back(undo: Undo, regi
 
 
 def test_a_request_that_failed_before_its_secret_was_made_refers_to_it_no_longer(undo: Undo, registry: Registry) -> None:
-    registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
+    registry.begin_access(RUNNING.access_id, EXECUTION_ARN)
     registry.refer(RUNNING.secret_resource, RUNNING.access_id)
     for _ in range(2):
         assert undo(RUNNING, EXECUTION_ARN).undone == ()
@@ -60,7 +60,7 @@ def test_a_request_that_failed_before_its_secret_was_made_refers_to_it_no_longer
 
 
 def test_a_key_that_was_made_is_deleted_late_and_its_alias_at_once(undo: Undo, registry: Registry) -> None:
-    registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
+    registry.begin_access(RUNNING.access_id, EXECUTION_ARN)
     key = _made_key(undo, registry)
     for _ in range(2):
         assert undo(RUNNING, EXECUTION_ARN).undone == (f"{key} is scheduled for deletion in 7 days",)
@@ -69,10 +69,10 @@ def test_a_key_that_was_made_is_deleted_late_and_its_alias_at_once(undo: Undo, r
 
 
 def test_a_key_that_another_access_refers_to_stays(undo: Undo, registry: Registry) -> None:
-    registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
+    registry.begin_access(RUNNING.access_id, EXECUTION_ARN)
     key = _made_key(undo, registry)
     registry.refer(key, OTHER.access_id)
-    registry.begin_access(OTHER.access_id, OTHER.request.wire, f"{EXECUTION_ARN}-2")
+    registry.begin_access(OTHER.access_id, f"{EXECUTION_ARN}-2")
     for _ in range(2):
         [told] = undo(RUNNING, EXECUTION_ARN).undone
         assert told == f"the policy of {key} is without this request's statements"
@@ -81,7 +81,7 @@ def test_a_key_that_another_access_refers_to_stays(undo: Undo, registry: Registr
 
 
 def test_a_key_whose_deletion_a_person_cancelled_may_be_used_again(undo: Undo, registry: Registry) -> None:
-    registry.begin_access(RUNNING.access_id, RUNNING.request.wire, EXECUTION_ARN)
+    registry.begin_access(RUNNING.access_id, EXECUTION_ARN)
     key = _made_key(undo, registry)
     undo(RUNNING, EXECUTION_ARN)
     undo.kms.cancel_key_deletion(KeyId=key.rsplit("/", 1)[-1])

@@ -49,7 +49,7 @@ def check_request(event: CheckRequestInput, look: Look) -> Checked:
     if event.request is None:
         raise InvalidRequest(problems)
     desired = desire(event.request, look.settings)
-    registry.begin_access(desired.access_id, event.request.wire, event.execution_arn)
+    registry.begin_access(desired.access_id, event.execution_arn)
     if event.confirms:
         return _handed_off(desired, look)
     if desired.reads_secret:
@@ -60,6 +60,7 @@ def check_request(event: CheckRequestInput, look: Look) -> Checked:
         problems.add(Problem("secret.value", rule))
     if problems:
         raise InvalidRequest({*problems, *_unmanaged(desired, look)})
+    registry.admit(desired.access_id, event.request.wire, event.execution_arn)
     if desired.reads_secret:
         registry.refer(desired.secret_resource, desired.access_id)
     return Checked(

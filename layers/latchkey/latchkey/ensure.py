@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from latchkey import policies, tokens
+from latchkey import bounds, policies, tokens
 from latchkey.accesses import is_exclusive
 from latchkey.aws import ROLE_SETTLING, ClientOf, is_settling, settling
-from latchkey.desired import ACCESS, MANAGED_BY, NOT_FOR_A_SHARED_KEY, Desired
+from latchkey.desired import ACCESS, MANAGED_BY, NOT_FOR_A_SHARED_KEY, Desired, desire
 from latchkey.documents import Document
 from latchkey.ensure_role import ensure_role
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
@@ -20,6 +19,7 @@ from latchkey.grants import list_grants, serves
 from latchkey.observed import ObservedKey, find_key, find_key_by_tags, find_secret, key_policy, observed_key, secret_policy
 from latchkey.registry import NotedKey, Registry
 from latchkey.requests import parse_onboarding
+from latchkey.settings import Settings
 from latchkey.systems.system import CreatingConfiguration, Reading
 
 if TYPE_CHECKING:
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 
 class Ensured(Document):
-    """What is there now. `created` is the time from which tags and policies need to settle."""
+    """What is there now. `created` is the time from which tags and policies need to settle, if that is known.
+
+    The policy of a key and the tags that consent to its use may count everywhere only minutes after they were set.
+    https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency
+    """
 
     arn: str
     changed: bool
@@ -41,11 +45,11 @@ def ensure_key(desired: Desired, kms: KMSClient, registry: Registry) -> Ensured:
     if desired.alias is None:
         adopted = _existing_key(kms, desired.request.key.arn or "")
         _refer_alone(adopted.arn, desired, registry)
-        return Ensured(arn=adopted.arn, changed=False, created=adopted.created)
+        return Ensured(arn=adopted.arn, changed=False, created=_settles_since(adopted))
     found = find_key(kms, desired.alias)
     if found is not None and _rotates(found, kms):
         _refer(found, desired, kms, registry)
-        return Ensured(arn=found.arn, changed=desired.made(found.tags), created=found.created)
+        return Ensured(arn=found.arn, changed=desired.made(found.tags), created=_settles_since(found))
     # CreateKey has no idempotency token: whoever holds the alias's lease looks again, then makes.
     with registry.lease(f"alias {desired.alias}"):
         key = find_key(kms, desired.alias)
@@ -82,6 +86,11 @@ def _rotates(key: ObservedKey, kms: KMSClient) -> bool:
         return True
     with settling(key.created):
         return kms.get_key_rotation_status(KeyId=key.arn)["KeyRotationEnabled"]
+
+
+def _settles_since(key: ObservedKey) -> datetime:
+    """Nobody tells since when the owner of an adopted key consents: it may be since the last rejection."""
+    return key.created if MANAGED_BY in key.tags else datetime.now(UTC)
 
 
 def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
@@ -182,6 +191,7 @@ def ensure_policies(
     secretsmanager: SecretsManagerClient,
     iam: IAMClient,
     registry: Registry,
+    settings: Settings,
 ) -> Ensured:
     """Puts our statements into the key policy and the secret's policy, then has the secret under the key.
 
@@ -198,17 +208,17 @@ def ensure_policies(
         changed = _merge_into(
             f"policy of {key.arn}",
             key_statements,
-            lambda: [other.key_statements for other in _others(desired, key.arn, registry)],
+            lambda: _key_wants(desired, key.arn, registry, settings),
             registry,
             read=lambda: key_policy(kms, key.arn),
             write=lambda text: kms.put_key_policy(KeyId=key.arn, PolicyName="default", Policy=text),
         )
         if secret is None:
-            return Ensured(arn=key.arn, changed=changed)
+            return Ensured(arn=key.arn, changed=changed, created=datetime.now(UTC) if changed else key.created)
         changed |= _merge_into(
             f"policy of {secret.arn}",
             desired.secret_statements(secret.arn),
-            lambda: [o.secret_statements(secret.arn) for o in _others(desired, desired.secret_resource, registry)],
+            lambda: _secret_wants(desired, secret.arn, registry, settings),
             registry,
             read=lambda: secret_policy(secretsmanager, secret.arn),
             write=lambda text: secretsmanager.put_resource_policy(
@@ -218,12 +228,13 @@ def ensure_policies(
         if secret.kms_key_id != key.arn:
             secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
             changed = True
+    settles = datetime.now(UTC) if changed else key.created
     role = desired.role(key.arn, secret.arn)
     if role is not None:
         # So that nobody's role of this name is taken for ours.
         registry.refer(role.arn(desired.place), desired.access_id)
         changed |= ensure_role(desired, role, iam, lambda: registry.note_role_change(desired.access_id))
-    return Ensured(arn=secret.arn, changed=changed)
+    return Ensured(arn=secret.arn, changed=changed, created=settles)
 
 
 def _refuse_power_over_others(desired: Desired, key: Ensured, kms: KMSClient, registry: Registry) -> None:
@@ -258,10 +269,35 @@ def _merge_into(
     return True
 
 
-def _others(desired: Desired, resource: str, registry: Registry) -> list[Desired]:
-    """What the other accesses of a key or secret want of it."""
-    requests = registry.requests_of(resource, beside=desired.access_id)
-    return [replace(desired, request=parse_onboarding(request)) for request in requests]
+def _others(desired: Desired, resource: str, registry: Registry, settings: Settings) -> Iterator[tuple[Desired, str | None]]:
+    """What the other accesses of a key or secret want, each with the key that it has; it may be for another by now.
+
+    Whom the stack trusts no longer nobody brings back.
+    """
+    for want in registry.wants_of(resource, beside=desired.access_id):
+        other = desire(parse_onboarding(want.request), settings)
+        if not any(bounds.principal_rule(arn, settings) for arns in other.request.principals.values() for arn in arns):
+            yield other, want.key_arn
+
+
+def _key_wants(
+    desired: Desired, key_arn: str, registry: Registry, settings: Settings
+) -> Iterator[Sequence[policies.Statement]]:
+    """What the other accesses want of the key. Of one on its way by an alias that a person made it is not known."""
+    for other, has in _others(desired, key_arn, registry, settings):
+        noted = registry.key_noted_for(other.alias) if other.alias and not has else None
+        same_alias = not has and other.alias is not None and other.alias == desired.alias
+        if same_alias or key_arn in (has or other.request.key.arn, noted and noted.arn):
+            yield other.key_statements
+
+
+def _secret_wants(
+    desired: Desired, secret_arn: str, registry: Registry, settings: Settings
+) -> Iterator[Sequence[policies.Statement]]:
+    """What the other accesses want of the secret."""
+    for other, _ in _others(desired, desired.secret_resource, registry, settings):
+        if other.secret_resource == desired.secret_resource:
+            yield other.secret_statements(secret_arn)
 
 
 def ensure_configured(

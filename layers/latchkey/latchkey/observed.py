@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
@@ -112,9 +113,22 @@ def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
 
 
 def find_key_by_tags(kms: KMSClient, request_id: str) -> ObservedKey | None:
-    """The enabled key that a request made, by a look at every key's tags: for the rare case that nothing else names it."""
-    keys = (find_key(kms, entry["KeyArn"]) for page in kms.get_paginator("list_keys").paginate() for entry in page["Keys"])
+    """The enabled key that a request made, by a look at every key's tags: for the rare case that nothing else names it.
+
+    A key whose owner lets nobody look at it is none that Latchkey made.
+    """
+    entries = (entry for page in kms.get_paginator("list_keys").paginate() for entry in page["Keys"])
+    keys = (_find_readable_key(kms, entry["KeyArn"]) for entry in entries)
     return next((key for key in keys if key and key.state == "Enabled" and key.tags.get(REQUEST) == request_id), None)
+
+
+def _find_readable_key(kms: KMSClient, key: str) -> ObservedKey | None:
+    try:
+        return find_key(kms, key)
+    except ClientError as error:
+        if is_refused(error):
+            return None
+        raise
 
 
 def _tags_of_key(kms: KMSClient, metadata: KeyMetadataTypeDef) -> dict[str, str]:
@@ -244,8 +258,8 @@ def observe_access(
         configured=configured,
         alerts=configuration.alerts(client, configured.arn) if configuration and configured else (),
         grants=list_grants(kms, key_arn).grants,
-        former_grants=list_grants(kms, former_key_arn).grants if former_key_arn and former_key_arn != key_arn else (),
-        moved_grants=_grants_of_moved(under, kms) if key_arn not in under else (),
+        former_grants=_grants_on({former_key_arn or key_arn} - {key_arn}, kms) or (),
+        moved_grants=_grants_on(under, kms) if key_arn not in under else (),
         role=role,
         refused=tuple(_refused(iam, role, desired, under, secret_arn)) if role and secret_arn else (),
     )
@@ -270,8 +284,8 @@ def _refused(iam: IAMClient, role: ObservedRole, desired: Desired, keys: tuple[s
     return refused + min(decrypting, key=len, default=[])
 
 
-def _grants_of_moved(keys: tuple[str, ...], kms: KMSClient) -> tuple[Grant, ...] | None:
-    """The grants of the keys that a person moved the secret to; None if their owner lets nobody list them."""
+def _grants_on(keys: Iterable[str], kms: KMSClient) -> tuple[Grant, ...] | None:
+    """The grants of keys that others may have taken away or closed; None if their owner lets nobody list them."""
     try:
         return tuple(grant for key in keys if key != DEFAULT_KEY for grant in list_grants(kms, key).grants)
     except ClientError as error:

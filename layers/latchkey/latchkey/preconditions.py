@@ -126,14 +126,7 @@ class Look:
             yield Problem("resource", f"{found.arn}, the role of this access, exists and is not Latchkey's: remove it")
 
     def _principals(self, desired: Desired) -> Iterator[Problem]:
-        request = desired.request
-        named = {
-            "managementRoles": request.management_roles,
-            "secret.originReaders": request.secret.origin_readers,
-            "key.administrators": request.key.administrators,
-            "key.users": request.key.users,
-        }
-        for place, arns in named.items():
+        for place, arns in desired.request.principals.items():
             for at, arn in enumerate(arns):
                 rule = self._principal_problem(arn) or self._stranger(desired, arn) or self._powerless(desired, place, arn)
                 if rule:
@@ -304,8 +297,9 @@ class Look:
     def _known_host(self, desired: Desired, secret: ObservedSecret) -> Iterator[Problem]:
         """A token that exists goes only where it goes already, or where the stack's parameters let it go."""
         host = desired.origin_host
-        own = _is_of(desired, secret) and self.registry.access(desired.access_id) is None
-        if own:  # made for this access by a request that failed: it has never been sent anywhere
+        # Made for this access by a request that failed, it has never been sent anywhere; that of another registry may have.
+        known = self.registry.is_referred(desired.secret_resource, desired.access_id)
+        if known and _is_of(desired, secret) and self.registry.access(desired.access_id) is None:
             return
         if host is None or bounds.allows_host(host, self.settings) or host in self.registry.origin_hosts(secret.arn):
             return

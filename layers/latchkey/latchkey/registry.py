@@ -43,6 +43,14 @@ class NotedKey:
 
 
 @dataclass(frozen=True)
+class Want:
+    """A request that an access fulfils under this key, or that passed its checks and is on its way to a key."""
+
+    request: dict[str, Any]
+    key_arn: str | None
+
+
+@dataclass(frozen=True)
 class KnownAccess:
     """An access with every key on which its service may hold a grant; `record` is None if it was never onboarded.
 
@@ -129,26 +137,29 @@ class Registry:
 
     def unanswered(self, before: datetime) -> Iterator[str]:
         """The executions of the requests that were received before some time and have no outcome."""
-        for item in self._table.query("request"):
-            if "outcomeId" not in item and datetime.fromisoformat(item["receivedAt"]) < before:
+        for item in self._table.query("request", without="outcomeId"):
+            if datetime.fromisoformat(item["receivedAt"]) < before:
                 yield item["executionArn"]
 
-    def begin_access(self, access_id: str, request: Mapping[str, Any], execution_arn: str) -> None:
-        """Takes the access for one request and notes what it wants; raises NotYetEffective while another has it.
+    def begin_access(self, access_id: str, execution_arn: str) -> None:
+        """Takes the access for one request; raises NotYetEffective while another has it.
 
         A request that ended without saying so holds it no longer than any execution can last. What an undo left is kept until
         a request is recorded.
         """
         now = int(time.time())
-        values = {":me": execution_arn, ":now": now, ":stale": now - STALE_SECONDS, ":request": json.dumps(request)}
+        values = {":me": execution_arn, ":now": now, ":stale": now - STALE_SECONDS}
+        free = "attribute_not_exists(running) OR running = :me OR runningSince < :stale"
         try:
-            self._table.update(
-                "access",
-                access_id,
-                "SET running = :me, runningSince = :now, pending = :request",
-                "attribute_not_exists(running) OR running = :me OR runningSince < :stale",
-                values,
-            )
+            self._table.update("access", access_id, "SET running = :me, runningSince = :now REMOVE pending", free, values)
+        except ConditionFailed:
+            raise NotYetEffective("another request is working on this access") from None
+
+    def admit(self, access_id: str, request: Mapping[str, Any], execution_arn: str) -> None:
+        """Notes what the request that has the access wants, now that it may have it: others write it into policies along."""
+        values = {":me": execution_arn, ":request": json.dumps(request)}
+        try:
+            self._table.update("access", access_id, "SET pending = :request", "running = :me", values)
         except ConditionFailed:
             raise NotYetEffective("another request is working on this access") from None
 
@@ -376,11 +387,11 @@ class Registry:
         items = [self._table.get("resource", resource) for resource in concern.resources]
         return sorted(known.union(*(item.get("accesses", ()) for item in items)))
 
-    def requests_of(self, resource: str, *, beside: str) -> list[dict[str, Any]]:
-        """What the accesses that refer to a key or secret want of it, without one of them."""
+    def wants_of(self, resource: str, *, beside: str) -> list[Want]:
+        """What the accesses that refer to a key or secret, or once did, want of any, without one of them."""
         items = [self._table.get("access", access_id) for access_id in sorted(self.others(resource, beside))]
-        wanted = [text for item in items for text in (item.get("wanted"), item.get("pending")) if text]
-        return [json.loads(text) for text in wanted]
+        wanted = [(text, key) for item in items for text, key in _wants(item) if text]
+        return [Want(json.loads(text), key) for text, key in wanted]
 
     def origin_hosts(self, secret: str) -> frozenset[str]:
         """The hosts to which the accesses of a secret send its token."""
@@ -421,6 +432,10 @@ def _request_items(request_id: str, content_hash: str) -> tuple[str, str]:
 def _is_running(item: Mapping[str, Any]) -> bool:
     """Whoever has an access for longer than any execution can last has died with it."""
     return "running" in item and int(item["runningSince"]) >= int(time.time()) - STALE_SECONDS
+
+
+def _wants(item: Mapping[str, Any]) -> tuple[tuple[str | None, str | None], ...]:
+    return (item.get("wanted"), item.get("keyArn")), (item.get("pending"), None)
 
 
 def _grant_keys(item: Mapping[str, Any]) -> frozenset[str]:

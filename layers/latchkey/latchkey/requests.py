@@ -229,6 +229,16 @@ class OnboardingRequest[R: Resource](Document):
         """`<system>/<kind>/<name>`: the unit of request, of record and of repair."""
         return f"{self.system}/{self.resource.kind}/{self.resource.name}"
 
+    @property
+    def principals(self) -> dict[str, tuple[str, ...]]:
+        """Whom the request names, by the places where it does."""
+        return {
+            "managementRoles": self.management_roles,
+            "secret.originReaders": self.secret.origin_readers,
+            "key.administrators": self.key.administrators,
+            "key.users": self.key.users,
+        }
+
 
 class HandoffConfirmed(Document):
     """The detail of a `Handoff Confirmed` event: the owner of a resource says that it is set as an outcome asked."""

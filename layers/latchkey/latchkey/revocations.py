@@ -79,8 +79,8 @@ class Revocations:
 
     def open(self, access_id: str = "") -> list[Revocation]:
         """The open ones of an access, or of all."""
-        items = self._table.query("grant", f"{access_id} " if access_id else "")
-        return [_revocation(item) for item in items if "endedAt" not in item]
+        items = self._table.query("grant", f"{access_id} " if access_id else "", without="endedAt")
+        return [_revocation(item) for item in items]
 
     def taken(self, access_id: str = "") -> list[Revocation]:
         """Those of an access, or of all, that ended with a grant that Latchkey took, or may have taken."""

@@ -44,16 +44,18 @@ class Table:
         with _conditions():
             return _plain(self._dynamodb.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item", {}))
 
-    def query(self, kind: str, beginning: str = "") -> Iterator[dict[str, Any]]:
-        """Every item of a kind whose id begins so."""
+    def query(self, kind: str, beginning: str = "", *, without: str = "") -> Iterator[dict[str, Any]]:
+        """Every item of a kind whose id begins so; only those `without` an attribute, if one is named."""
         condition, values = "kind = :kind", {":kind": kind}
         if beginning:
             condition, values = f"{condition} AND begins_with(id, :beginning)", values | {":beginning": beginning}
+        filtered: Any = {"FilterExpression": f"attribute_not_exists({without})"} if without else {}
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._name,
             ConsistentRead=True,
             KeyConditionExpression=condition,
             ExpressionAttributeValues=_item(values),
+            **filtered,
         )
         with _conditions():
             items = [_plain(item) for page in pages for item in page["Items"]]

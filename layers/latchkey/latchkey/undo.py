@@ -208,7 +208,7 @@ class Undo:
 
     def _others(self, desired: Desired, resource: str, in_use: bool) -> list[Desired]:
         """What still refers to a key or secret: the other accesses, and this one as it was before."""
-        requests = self.registry.requests_of(resource, beside=desired.access_id)
+        requests = [want.request for want in self.registry.wants_of(resource, beside=desired.access_id)]
         own = self.registry.wanted_before(desired.access_id) if in_use else None
         return [desire(parse_onboarding(request), self.settings) for request in (*requests, *([own] if own else []))]
 
@@ -217,7 +217,8 @@ class Undo:
     ) -> None:
         with self.registry.lease(f"policy of {key.arn}"):
             present = key_policy(self.kms, key.arn)
-            rewritten = policies.retain(present, own, kept=kept)
+            stays = policies.union([own, policies.beyond(present, desired.key_statements)])
+            rewritten = policies.retain(present, stays, kept=kept)
             if rewritten == present:
                 return
             self._tell(desired, f"the policy of {key.arn} is without this request's statements")
@@ -226,7 +227,8 @@ class Undo:
     def _rewrite_secret_policy(self, desired: Desired, secret: ObservedSecret, own: Sequence[Statement]) -> None:
         with self.registry.lease(f"policy of {secret.arn}"):
             present = secret_policy(self.secretsmanager, secret.arn)
-            rewritten = policies.retain(present, own)
+            stays = policies.union([own, policies.beyond(present, desired.secret_statements(secret.arn))])
+            rewritten = policies.retain(present, stays)
             if present is None or rewritten == present:
                 return
             self._tell(desired, f"the policy of {secret.arn} is without this request's statements")

@@ -233,7 +233,7 @@ def test_a_key_without_grants_is_forgotten_unless_it_is_the_present_one(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     former = account.key()
-    registry().begin_access(ACCESS, {}, EXECUTION)
+    registry().begin_access(ACCESS, EXECUTION)
     registry().note_former(ACCESS, None, former)
     clean_up(look())
     assert registry().grant_keys(ACCESS) == {access.key, former}  # the request may be about to have a grant there

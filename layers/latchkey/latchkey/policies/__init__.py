@@ -16,7 +16,7 @@ from latchkey.policies.building import (
     use,
 )
 from latchkey.policies.document import OWN_SID, VERSION, Document, Statement, is_own, new_document, own_statements
-from latchkey.policies.merging import deleted_principals, includes, merge, missing_from, retain, union
+from latchkey.policies.merging import beyond, deleted_principals, includes, merge, missing_from, retain, union
 from latchkey.policies.reading import (
     admits_service,
     could_admit_service,
@@ -35,6 +35,7 @@ __all__ = [
     "Statement",
     "administration",
     "admits_service",
+    "beyond",
     "could_admit_service",
     "creation",
     "decryption",

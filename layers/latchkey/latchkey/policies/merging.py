@@ -73,13 +73,15 @@ def _deleted_principals(statement: Statement) -> set[str]:
 
 
 def retain(document: Document | None, own: Iterable[Statement], *, kept: Sequence[str] = ()) -> Document:
-    """`document` with no more of ours than these statements say, beside those whose Sids are `kept`.
+    """`document` with no more of ours than these statements say, beside what lives of those whose Sids are `kept`.
 
     Adds nothing, since an owner may have taken it out; foreign statements stay as they are.
     """
     wanted = {statement["Sid"]: statement for statement in own}
     narrowed = (
-        statement if not is_own(statement) or statement["Sid"] in kept else _narrowed(statement, wanted.get(statement["Sid"]))
+        _living(statement)
+        if not is_own(statement) or statement["Sid"] in kept
+        else _narrowed(statement, wanted.get(statement["Sid"]))
         for statement in statements_of(document or {})
     )
     return {**(document or new_document(())), "Statement": [statement for statement in narrowed if statement]}
@@ -100,6 +102,35 @@ def _narrowed(present: Statement, wanted: Statement | None) -> Statement | None:
                 if not held[key]:
                     return None
     return narrowed if narrowed["Principal"] else None
+
+
+def beyond(document: Document | None, known: Iterable[Statement]) -> list[Statement]:
+    """What our living statements in `document` name beyond these: it may be of an access that this registry does not know."""
+    by_sid = {statement["Sid"]: statement for statement in known}
+    living = (_living(statement) for statement in statements_of(document or {}) if is_own(statement))
+    named = (_without(statement, by_sid.get(statement["Sid"])) for statement in living if statement)
+    return [statement for statement in named if statement]
+
+
+def _without(present: Statement, known: Statement | None) -> Statement | None:
+    """The present statement without the principals and listed values that the other names; None if it says nothing then."""
+    if known is None:
+        return present
+    names = principals_of(known)
+    principals = {kind: _rest(present_names, names.get(kind)) for kind, present_names in principals_of(present).items()}
+    without = copy.deepcopy(present) | {"Principal": {kind: left for kind, left in principals.items() if left}}
+    for operator, keys in known.get("Condition", {}).items():
+        for key, values in keys.items():
+            held = without.get("Condition", {}).get(operator, {})
+            if isinstance(values, list) and key in held:
+                held[key] = _rest(held[key], values)
+                if not held[key]:
+                    return None
+    return without if without["Principal"] else None
+
+
+def _rest(present: Any, known: Any) -> list[Any]:
+    return [name for name in listed(present) if name not in listed(known)]
 
 
 def _both(present: Any, wanted: Any) -> Any:

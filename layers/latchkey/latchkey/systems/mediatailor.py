@@ -47,6 +47,10 @@ def _base_url(value: str) -> str:
         raise PydanticCustomError("url", "must be an http or https URL with a host")
     if "@" in parts.netloc:
         raise PydanticCustomError("url", "must not hold a user or password")
+    # What clients read differently may be of an allowed host to one and of another to the next.
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-f:.]+", parts.hostname):
+        rule = "must name its host by letters, digits, dots, hyphens and underscores, or by an IP address"
+        raise PydanticCustomError("url", rule)
     if "?" in value or "#" in value:
         raise PydanticCustomError("url", "must not hold a query or fragment")
     return value

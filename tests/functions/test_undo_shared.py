@@ -1,0 +1,32 @@
+"""undo_onboarding beside what this registry does not know: another stack's, or that of one that was made again."""
+
+import json
+
+from tests.functions.account import TABLE, Account
+from tests.functions.asking import Run
+from tests.functions.carrying_out import Onboarding, key_statements, secret_statements
+
+
+def forget(account: Account) -> None:
+    """The registry of another stack knows nothing of this one's accesses."""
+    for item in account.dynamodb.scan(TableName=TABLE)["Items"]:
+        account.dynamodb.delete_item(TableName=TABLE, Key={name: item[name] for name in ("kind", "id")})
+
+
+def test_an_undo_takes_nothing_that_its_request_did_not_add(run: Run, account: Account) -> None:
+    origin, other = (account.role(name, "/media/") for name in ("One", "Other"))
+    first = Onboarding(run, account, secret={"originReaders": [origin]}).go("record_access")
+    before = key_statements(account, first.key), secret_statements(account, first.secret)
+    forget(account)
+
+    news = {"requestId": "news-1", "resource": {"sourceLocation": "news-origin"}, "secret": {"originReaders": [other]}}
+    failed = Onboarding(run, account, **news).go("attach_policies")
+    assert failed.key == first.key
+    assert other in json.dumps(key_statements(account, first.key))
+    failed.undo()
+
+    left = key_statements(account, first.key), secret_statements(account, first.secret)
+    assert (other in json.dumps(left), failed.secret[:-6] in json.dumps(left)) == (False, False)
+    assert origin in json.dumps(left[0])
+    assert first.secret[:-6] in json.dumps(left[0])
+    assert left[1] == before[1]
