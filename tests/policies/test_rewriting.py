@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,9 @@ from tests.policies.test_merging import (
 from tests.unit.samples import EXISTING_ARN, PLACE, SECRET_ARN, desired
 
 STAYS = "LatchkeyFormerDefaultKey"
+BOTH = sorted([SECRET_ARN, EXISTING_ARN])
+# Roles that decrypt secrets.
+type Reading = tuple[Sequence[str], Sequence[str]]
 
 
 def principals(statement: Statement) -> set[str]:
@@ -116,6 +120,16 @@ def test_beyond_what_one_access_wants_stands_what_another_brought() -> None:
     decrypting = left["LatchkeySecretDecryption"]
     assert decrypting["Principal"] == {"AWS": [ROLES[1]]}
     assert secrets_in(decrypting) == {other.secret_arn_pattern}
+
+
+@pytest.mark.parametrize(("there", "wanted", "left"), [
+    ((ROLES[:1], BOTH), (ROLES[:1], [SECRET_ARN]), (ROLES[:1], [EXISTING_ARN])),
+    ((ROLES[:2], [SECRET_ARN]), (ROLES[:1], [SECRET_ARN]), (ROLES[1:2], [SECRET_ARN])),
+    ((ROLES[:2], BOTH), (ROLES[:1], [SECRET_ARN]), (ROLES[1:2], [EXISTING_ARN])),
+])  # fmt: skip
+def test_a_role_or_secret_that_two_share_stands_for_the_other(there: Reading, wanted: Reading, left: Reading) -> None:
+    document = policies.new_document([policies.decryption(*there, PLACE)])
+    assert policies.beyond(document, [policies.decryption(*wanted, PLACE)]) == [policies.decryption(*left, PLACE)]
 
 
 def test_beyond_what_one_access_wants_stands_no_deleted_principal() -> None:

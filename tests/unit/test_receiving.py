@@ -53,6 +53,14 @@ def test_a_bad_request_enters_as_its_problems_alone() -> None:
     assert [problem["place"] for problem in content["problems"]] == ["key.alias"]
 
 
+def test_a_kind_that_nobody_carries_out_is_a_problem_and_other_content() -> None:
+    event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": "Offboarding Requested", "detail": detail(FULL)})
+    content = execution_input(event, lambda _: None)
+    assert [problem["place"] for problem in content["problems"]] == ["detail-type"]
+    assert "request" not in content
+    assert content["contentHash"] != received(detail(FULL))["contentHash"]
+
+
 @pytest.mark.parametrize("request_detail", TOKEN_PLACES.values(), ids=TOKEN_PLACES)
 def test_no_value_of_a_rejected_request_enters_an_execution(request_detail: dict[str, Any]) -> None:
     content = received(request_detail)

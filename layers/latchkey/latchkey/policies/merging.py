@@ -113,20 +113,23 @@ def beyond(document: Document | None, known: Iterable[Statement]) -> list[Statem
 
 
 def _without(present: Statement, known: Statement | None) -> Statement | None:
-    """The present statement without the principals and listed values that the other names; None if it says nothing then."""
+    """The present statement without the principals and listed values that the other names; None if it names no others.
+
+    One that both share stays beside what only the present one names: a role may read another's secret too.
+    """
     if known is None:
         return present
-    names = principals_of(known)
-    principals = {kind: _rest(present_names, names.get(kind)) for kind, present_names in principals_of(present).items()}
-    without = copy.deepcopy(present) | {"Principal": {kind: left for kind, left in principals.items() if left}}
+    names, without, other_values = principals_of(known), copy.deepcopy(present), False
+    rests = {kind: _rest(named, names.get(kind)) for kind, named in principals_of(present).items()}
+    others = {kind: rest for kind, rest in rests.items() if rest}
+    if others:
+        without["Principal"] = others
     for operator, keys in known.get("Condition", {}).items():
+        held = without.get("Condition", {}).get(operator, {})
         for key, values in keys.items():
-            held = without.get("Condition", {}).get(operator, {})
-            if isinstance(values, list) and key in held:
-                held[key] = _rest(held[key], values)
-                if not held[key]:
-                    return None
-    return without if without["Principal"] else None
+            if isinstance(values, list) and (left := _rest(held.get(key, []), values)):
+                held[key], other_values = left, True
+    return without if others or other_values else None
 
 
 def _rest(present: Any, known: Any) -> list[Any]:
