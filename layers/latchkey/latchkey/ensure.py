@@ -283,12 +283,20 @@ def _others(desired: Desired, resource: str, registry: Registry, settings: Setti
 def _key_wants(
     desired: Desired, key_arn: str, registry: Registry, settings: Settings
 ) -> Iterator[Sequence[policies.Statement]]:
-    """What the other accesses want of the key. Of one on its way by an alias that a person made it is not known."""
+    """What the other accesses want of the key."""
     for other, has in _others(desired, key_arn, registry, settings):
-        noted = registry.key_noted_for(other.alias) if other.alias and not has else None
-        same_alias = not has and other.alias is not None and other.alias == desired.alias
-        if same_alias or key_arn in (has or other.request.key.arn, noted and noted.arn):
+        if key_arn == has or (has is None and _is_on_its_way(desired, other, key_arn, registry)):
             yield other.key_statements
+
+
+def _is_on_its_way(desired: Desired, other: Desired, key_arn: str, registry: Registry) -> bool:
+    """Will the other request have the key of this one? By an alias of its own that a person made it is not known."""
+    if other.alias is None:
+        return other.request.key.arn == key_arn
+    if other.alias == desired.alias:
+        return True
+    noted = registry.key_noted_for(other.alias)
+    return noted is not None and noted.arn == key_arn
 
 
 def _secret_wants(
