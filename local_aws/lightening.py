@@ -43,12 +43,20 @@ def _optional(libraries: Path) -> set[str]:
 
 
 def _named(layer: Path) -> set[str]:
-    """The optional parts that the package or a function names: services in quotes, and modules where they are imported."""
+    """The optional parts that the package or a function names: services in quotes, and modules that are imported."""
     code = [*layer.glob("latchkey/**/*.py"), *layer.parent.parent.glob("*Function/*.py")]
-    sources = "".join(path.read_text() for path in code)
+    sources = "\n".join(path.read_text() for path in code)
     quoted = {f"botocore/data/{name}" for name in re.findall(r'"([a-z0-9-]+)"', sources)}
-    imported = "\n".join(re.findall(r"^ *(?:from|import) .*", sources, re.MULTILINE)).replace(" import ", ".").replace(".", "/")
-    return {part for part in _optional(_INSTALLED) if part in quoted or re.search(rf"{part}\b", imported)}
+    imported = tuple(name.replace(".", "/") + "/" for name in _imported(sources))
+    return {part for part in _optional(_INSTALLED) if part in quoted or any(name.startswith(f"{part}/") for name in imported)}
+
+
+def _imported(sources: str) -> set[str]:
+    """Every dotted name after an `import`, after a `from` together with that; read as text, since an editor saves halves."""
+    whole = re.findall(r"^ *import (.+)", sources, re.MULTILINE)
+    parts = re.findall(r"^ *from ([\w.]+) import (\([^)]*\)|.+)", sources, re.MULTILINE)
+    names = {name for line in whole for name in re.findall(r"[\w.]+", line)}
+    return names | {f"{module}.{name}" for module, line in parts for name in re.findall(r"\w+", line)}
 
 
 if __name__ == "__main__":

@@ -21,6 +21,6 @@ class AttachPoliciesInput(Document):
 @step(AttachPoliciesInput)
 def lambda_handler(event: AttachPoliciesInput) -> Ensured:
     """Merges our statements into both policies, losing none of others, has the secret under the key, and makes the role."""
-    known = settings()
+    desired = desire(event.request, settings())
     clients = (aws.kms_once(), aws.secretsmanager_once(), aws.iam())
-    return ensure_policies(desire(event.request, known), event.key, event.secret_arn, *clients, registry(), known)
+    return ensure_policies(desired, event.key, event.secret_arn, *clients, registry(), settings())

@@ -1,26 +1,23 @@
 """`make deploy`: only an environment that is there and meant for AWS is built and deployed."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.contract.artefacts import ROOT
+from tests.contract.artefacts import copy
 
 
 def deploy(folder: Path, environment: str) -> "subprocess.CompletedProcess[str]":
     """What `make deploy` does where sam only says what it was to do."""
-    for name in ("Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml"):
-        shutil.copy(ROOT / name, folder / name)
+    copy(folder, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml")
     for name in ("functions", "layers", "statemachine", ".venv/bin"):
         (folder / name).mkdir(parents=True)
     (folder / ".venv/ready").touch()
     (folder / ".venv/bin/sam").write_text('#!/bin/sh\necho "called: sam $*"\n')
     (folder / ".venv/bin/sam").chmod(0o755)
     command = ["make", "--no-print-directory", "deploy", f"ENV={environment}"]
-    return subprocess.run(command, check=False, cwd=folder, env=os.environ, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])

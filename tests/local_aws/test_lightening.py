@@ -45,6 +45,9 @@ def test_only_what_is_named_stays(tmp_path: Path) -> None:
     "from aws_lambda_powertools.utilities.batch import BatchProcessor",
     "from aws_lambda_powertools.utilities.batch.types import Success",
     "from aws_lambda_powertools.utilities import batch",
+    "from aws_lambda_powertools.utilities import typing, batch as batches",
+    "from aws_lambda_powertools.utilities import (\n    batch,\n    typing,\n)",
+    "import json, aws_lambda_powertools.utilities.batch",
     "import aws_lambda_powertools.utilities.batch",
     "if True:\n    import aws_lambda_powertools.utilities.batch as batches",
 ])  # fmt: skip
