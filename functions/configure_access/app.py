@@ -1,25 +1,26 @@
 """Configures the consumer resource to read the secret."""
 
-from latchkey import aws
-from latchkey.desired import desire
-from latchkey.documents import Document
-from latchkey.ensure import Ensured, ensure_configured
+from latchkey.access.desired import desire
+from latchkey.aws import clients
+from latchkey.handler import step
+from latchkey.onboarding.configure_access import configure_access
+from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import registry
-from latchkey.requests import AnyOnboarding
+from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import settings
-from latchkey.steps import step
+from latchkey.wire import WireModel
 
 
-class ConfigureAccessInput(Document):
+class ConfigureAccessInput(WireModel):
     """The request, its key and the ARN of its secret."""
 
     request: AnyOnboarding
-    key: Ensured
+    key: StepResult
     secret_arn: str
 
 
 @step(ConfigureAccessInput)
-def lambda_handler(event: ConfigureAccessInput) -> Ensured:
+def lambda_handler(event: ConfigureAccessInput) -> StepResult:
     """Creates or updates the resource, keeping its other settings; the service makes its grant with this role's permission."""
     desired = desire(event.request, settings())
-    return ensure_configured(desired, event.key, event.secret_arn, aws.kms(), aws.iam(), aws.client_of, registry())
+    return configure_access(desired, event.key, event.secret_arn, clients.kms(), clients.iam(), clients.client_for, registry())

@@ -1,10 +1,10 @@
 """Identifies the accesses that events of the trail concern, and starts the clean-up of their grants."""
 
-from latchkey import aws
-from latchkey.identifying import Batch, Identified, identify_accesses
+from latchkey.aws import clients
+from latchkey.cleanup.identify_accesses import Batch, Identified, identify_accesses
+from latchkey.handler import step
 from latchkey.registry import registry
 from latchkey.settings import settings
-from latchkey.steps import step
 
 
 @step(Batch)
@@ -12,4 +12,4 @@ def lambda_handler(event: Batch) -> Identified:
     """Starts one execution for each event and access; names the messages that failed, so that only these come again."""
     known = settings()
     machine = known.clean_up_state_machine_arn
-    return identify_accesses(event, known.place, known.own_role_arns, registry(), aws.stepfunctions(), machine)
+    return identify_accesses(event, known.place, known.own_role_arns, registry(), clients.stepfunctions(), machine)

@@ -1,15 +1,15 @@
 """Lists the grants of keys and whose they are, for people and for later functions."""
 
-from latchkey import aws
-from latchkey.documents import Document
-from latchkey.looking import Looking
-from latchkey.ownership import ListedGrants, list_ownership
+from latchkey.aws import clients
+from latchkey.cleanup.list_grants import ListedGrants, list_grants
+from latchkey.cleanup.survey import Surveyor
+from latchkey.handler import step
 from latchkey.registry import registry
 from latchkey.settings import settings
-from latchkey.steps import step
+from latchkey.wire import WireModel
 
 
-class ListGrantsInput(Document):
+class ListGrantsInput(WireModel):
     """The keys; if none is named, all on which the registry expects grants."""
 
     keys: tuple[str, ...]
@@ -18,5 +18,5 @@ class ListGrantsInput(Document):
 @step(ListGrantsInput)
 def lambda_handler(event: ListGrantsInput) -> ListedGrants:
     """Changes nothing."""
-    looking = Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
-    return list_ownership(event.keys or registry().keys(), looking, settings().place)
+    looking = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
+    return list_grants(event.keys or registry().grant_keys(), looking, settings().place)

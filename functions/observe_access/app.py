@@ -1,14 +1,14 @@
 """Observes an access: reads what is true of it now."""
 
-from latchkey import aws
-from latchkey.documents import Document
-from latchkey.observing import Observation, observe_state
+from latchkey.aws import clients
+from latchkey.cleanup.observe_access import Observation, observe_access
+from latchkey.handler import step
 from latchkey.registry import registry
 from latchkey.settings import settings
-from latchkey.steps import step
+from latchkey.wire import WireModel
 
 
-class ObserveAccessInput(Document):
+class ObserveAccessInput(WireModel):
     """The access."""
 
     access_id: str
@@ -17,5 +17,5 @@ class ObserveAccessInput(Document):
 @step(ObserveAccessInput)
 def lambda_handler(event: ObserveAccessInput) -> Observation:
     """Changes nothing."""
-    clients = (aws.kms(), aws.secretsmanager(), aws.iam(), aws.client_of)
-    return observe_state(event.access_id, settings(), registry(), *clients)
+    made = (clients.kms(), clients.secretsmanager(), clients.iam(), clients.client_for)
+    return observe_access(event.access_id, settings(), registry(), *made)

@@ -1,13 +1,13 @@
 """Reads an execution that ended: what was asked in it, and whether it has been answered."""
 
-from latchkey import aws
-from latchkey.documents import Document
-from latchkey.executions import EndedExecution, read_execution
+from latchkey.aws import clients
+from latchkey.handler import step
+from latchkey.onboarding.read_execution import EndedExecution, read_execution
 from latchkey.registry import registry
-from latchkey.steps import step
+from latchkey.wire import WireModel
 
 
-class ReadExecutionInput(Document):
+class ReadExecutionInput(WireModel):
     """The execution, one of the machine that onboards."""
 
     execution_arn: str
@@ -16,4 +16,4 @@ class ReadExecutionInput(Document):
 @step(ReadExecutionInput)
 def lambda_handler(event: ReadExecutionInput) -> EndedExecution:
     """Changes nothing."""
-    return read_execution(event.execution_arn, aws.stepfunctions(), registry())
+    return read_execution(event.execution_arn, clients.stepfunctions(), registry())

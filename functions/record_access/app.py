@@ -2,17 +2,17 @@
 
 from typing import Literal
 
-from latchkey.desired import desire
-from latchkey.documents import Document
-from latchkey.outcomes import Resources
+from latchkey.access.desired import desire
+from latchkey.events.outcomes import Resources
+from latchkey.handler import step
+from latchkey.onboarding.record_access import Recorded, record_access
 from latchkey.registry import registry
-from latchkey.requests import AnyOnboarding
+from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import settings
-from latchkey.steps import step
-from latchkey.validation import Recorded, record_access
+from latchkey.wire import WireModel
 
 
-class RecordAccessInput(Document):
+class RecordAccessInput(WireModel):
     """The request, what serves it, and the status that it reached."""
 
     request: AnyOnboarding

@@ -2,19 +2,18 @@
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from latchkey import aws
-from latchkey.notices import CleanUpReport, Told, report_clean_up
+from latchkey.aws import clients
+from latchkey.cleanup.report_clean_up import CleanUpReport, Published, report_clean_up
+from latchkey.handler import step
+from latchkey.observability import metrics
 from latchkey.registry import registry
-from latchkey.revocations import revocations
 from latchkey.settings import settings
-from latchkey.states import states
-from latchkey.steps import metrics, step
 
 
 @step(CleanUpReport)
-def lambda_handler(event: CleanUpReport) -> Told:
+def lambda_handler(event: CleanUpReport) -> Published:
     """Publishes what the clean-up changed on the request bus; the metrics feed the alarms."""
-    told = report_clean_up(event, registry(), states(), revocations(), aws.events(), settings().request_bus)
+    told = report_clean_up(event, registry(), clients.events(), settings().request_bus)
     metrics.add_metric(name="GrantIrrevocable", unit=MetricUnit.Count, value=told.irrevocable)
     metrics.add_metric(name="AccessRevoked", unit=MetricUnit.Count, value=int("Access Revoked" in told.told))
     metrics.add_metric(name="OwnerRestored", unit=MetricUnit.Count, value=int(told.restored))

@@ -3,14 +3,13 @@
 from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel, ConfigDict
 
-from latchkey import aws
-from latchkey.looking import Looking
+from latchkey.aws import clients
+from latchkey.cleanup.survey import Surveyor
+from latchkey.cleanup.sweep_grants import Sweep, Swept
+from latchkey.handler import step
+from latchkey.observability import metrics
 from latchkey.registry import registry
-from latchkey.revocations import revocations
 from latchkey.settings import settings
-from latchkey.steps import metrics, step
-from latchkey.sweeping import Sweep, Swept
-from latchkey.turns import turns
 
 
 class SweepGrantsInput(BaseModel):
@@ -24,9 +23,9 @@ class SweepGrantsInput(BaseModel):
 @step(SweepGrantsInput)
 def lambda_handler(event: SweepGrantsInput) -> Swept:
     """Starts a clean-up for each access whose grants may be orphaned; takes a turn for that. The metric feeds an alarm."""
-    known, looking = settings(), Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
+    known, looking = settings(), Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
     machines = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn)
-    sweep = Sweep(known, registry(), revocations(), turns(), looking, aws.stepfunctions(), *machines)
+    sweep = Sweep(known, registry(), looking, clients.stepfunctions(), *machines)
     swept = sweep(event.id)
     if not swept.another_sweeps:
         metrics.add_metric(name="Unreadable", unit=MetricUnit.Count, value=swept.unreadable)

@@ -7,9 +7,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
 
-from latchkey.notices import NOTICES
-from latchkey.outcomes import OUTCOMES
-from latchkey.requests import ONBOARDING, HandoffConfirmed, OnboardingRequest
+from latchkey.events.cleanup import NOTICES
+from latchkey.events.outcomes import OUTCOMES
+from latchkey.requests.models import HandoffConfirmed, OnboardingRequest
+from latchkey.requests.parsing import ONBOARDING
 from latchkey.systems import SYSTEMS
 from latchkey.systems.adobe_experience_platform import ACTIONS
 from latchkey.systems.mediaconnect import DIGITS

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from latchkey.receiving import HANDOFF_CONFIRMED
+from latchkey.requests.models import HANDOFF_CONFIRMED
 from tests.contract.artefacts import ROOT
 
 REQUESTS = sorted(ROOT.glob("events/requests/*.json"))

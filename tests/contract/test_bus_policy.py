@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ministack.core import iam_evaluator as evaluator
 
-from latchkey.outcomes import SOURCE
+from latchkey.events.publishing import SOURCE
 from tests.contract.artefacts import RESOURCES
 
 ACCOUNT, REGION = "000000000000", "us-east-1"

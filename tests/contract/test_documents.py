@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from latchkey.outcomes import AccessOnboarded, CheckResult, Resources
-from latchkey.requests import parse_onboarding
+from latchkey.events.outcomes import AccessOnboarded, CheckResult, Resources
+from latchkey.requests.parsing import parse_onboarding
 from latchkey.systems import SYSTEMS
 from tests.contract.artefacts import ROOT, TEMPLATE
 from tests.contract.sent import ONBOARDINGS

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from latchkey.executions import EndedExecution
+from latchkey.onboarding.read_execution import EndedExecution
 from tests.contract.artefacts import FUNCTIONS, GLOBALS, MACHINE_TEXTS, STATE_MACHINES, states, targets, tasks
 from tests.contract.test_state_machines import retry_of, waited
 

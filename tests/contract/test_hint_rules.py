@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from latchkey.hints import SOURCES
+from latchkey.cleanup.trail_events import SOURCES
 from tests.contract.artefacts import FUNCTIONS, GLOBALS, ROOT, actions, of_type
 from tests.contract.rules import HINT_RULES, REQUEST_RULES, matches
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from latchkey.executions import REPORTED
+from latchkey.onboarding.read_execution import REPORTED
 from tests.contract.artefacts import states, targets, tasks
 
 STATES, TASKS = states("onboard-access"), tasks("onboard-access")

@@ -3,7 +3,7 @@
 import re
 from typing import get_args
 
-from latchkey.accesses import Status
+from latchkey.access.record import Status
 from tests.contract.artefacts import RESOURCES, ROOT, of_type
 
 TEXT = (ROOT / "docs/operate.md").read_text()

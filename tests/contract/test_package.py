@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from latchkey.steps import tracer
+from latchkey.observability import tracer
 from latchkey.systems import SYSTEMS
 from tests.contract.artefacts import FUNCTIONS, GLOBALS, LAYER, OF_SYSTEMS, ROOT, sources, tree
 

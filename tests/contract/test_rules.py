@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from latchkey.outcomes import OUTCOMES, SOURCE
-from latchkey.receiving import HANDOFF_CONFIRMED, KINDS, ONBOARDING_REQUESTED
+from latchkey.events.outcomes import OUTCOMES
+from latchkey.events.publishing import SOURCE
+from latchkey.requests.models import HANDOFF_CONFIRMED, KINDS, ONBOARDING_REQUESTED
 from tests.contract.artefacts import FUNCTIONS, RESOURCES, statements
 from tests.contract.rules import REQUEST_RULES as RULES
 from tests.contract.rules import matches

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from latchkey.errors import InvalidRequest
-from latchkey.receiving import RequestEvent, execution_input
+from latchkey.onboarding.receive_request import RequestEvent, execution_input
 from local_aws import samples as furnished
 from tests.contract.artefacts import FOLDERS, ROOT
 from tests.contract.sent import SENT

@@ -10,9 +10,10 @@ import jsonschema
 import pytest
 
 from latchkey.errors import InvalidRequest
-from latchkey.outcomes import CaughtError, CheckResult, Outcome, Report, Resources, outcome_of
-from latchkey.receiving import RequestEvent, execution_input
-from latchkey.requests import parse_onboarding
+from latchkey.events.outcomes import CaughtError, CheckResult, Outcome, Resources
+from latchkey.onboarding.receive_request import RequestEvent, execution_input
+from latchkey.onboarding.report_outcome import Report, outcome_of
+from latchkey.requests.parsing import parse_onboarding
 from latchkey.systems.system import Handoff
 from tests.contract.artefacts import ROOT
 from tests.contract.schemas import schemas

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from latchkey import errors
+from latchkey.registry.table import LEASE_SECONDS
 from latchkey.systems import SYSTEMS
-from latchkey.table import LEASE_SECONDS
 from tests.contract.artefacts import (
     FOLDERS,
     FUNCTIONS,

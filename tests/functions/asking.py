@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from latchkey.desired import desire
+from latchkey.access.desired import desire
 from latchkey.errors import InvalidRequest
-from latchkey.requests import parse_onboarding
+from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import settings
 from tests.functions.account import ACCOUNT, REGION
 from tests.functions.media_services import FLOW

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from moto.kms.models import KmsBackend
 
-from latchkey import aws
+from latchkey.aws import clients
 from tests.functions.account import ACCOUNT, Account
 from tests.functions.asking import HEADER, NAME, SECRET_KEY, Run
 from tests.functions.carrying_out import Onboarding
@@ -66,7 +66,7 @@ def at_call(service: str, operation: str, act: Callable[[], object], number: int
         if left[0] == 0:
             act()
 
-    client = aws.client_of(service)
+    client = clients.client_for(service)
     client.meta.events.register_first(f"{when}.{client.meta.service_model.service_id.hyphenize()}.{operation}", count)
 
 
@@ -76,12 +76,12 @@ def roles_are_old() -> None:
     def tell(parsed: dict[str, Any], **_: Any) -> None:
         parsed["Role"]["CreateDate"] = datetime(2020, 1, 1, tzinfo=UTC)
 
-    aws.iam().meta.events.register_first("after-call.iam.GetRole", tell)
+    clients.iam().meta.events.register_first("after-call.iam.GetRole", tell)
 
 
 def tell_keys_of_versions(*keys: str) -> None:
     """Every version of a secret is encrypted under these keys."""
-    client: Any = aws.secretsmanager()
+    client: Any = clients.secretsmanager()
 
     def tell(parsed: dict[str, Any], **_: Any) -> None:
         for version in parsed["Versions"]:

@@ -12,13 +12,10 @@ from moto import mock_aws
 from moto.kms import models
 from moto.kms.models import Grant, KmsBackend
 
-from latchkey import aws, table
-from latchkey.registry import registry
-from latchkey.revocations import revocations
+from latchkey.aws import clients
+from latchkey.observability import logger
+from latchkey.registry import registry, table
 from latchkey.settings import settings
-from latchkey.states import states
-from latchkey.steps import logger
-from latchkey.turns import turns
 from tests.contract.artefacts import FUNCTIONS, actions, logical_id
 from tests.functions.account import Account
 from tests.functions.asking import Run
@@ -54,7 +51,7 @@ _key_pair = cache(models.generate_private_key)
 
 
 def _forget() -> None:
-    for cached in (aws._client, settings, registry, revocations, states, turns):
+    for cached in (clients._client, settings, registry):
         cached.cache_clear()
 
 
@@ -69,7 +66,7 @@ def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[
     monkeypatch.setattr(Grant, "to_json", _dated_grant)
     monkeypatch.setattr(models, "generate_private_key", _key_pair)
     _forget()
-    events = aws._session().events
+    events = clients._session().events
     events.register("before-call", _note, unique_id="tests")
     with mock_aws():
         made = Account()

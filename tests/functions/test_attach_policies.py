@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from latchkey import aws
+from latchkey.aws import clients
 from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffective, TransientAwsError
 from tests.functions.account import ACCOUNT, ADOPT, OURS, ROOT, Account
 from tests.functions.asking import EXECUTION, SECRET_KEY, Run, onboarding, to_check
@@ -160,7 +160,7 @@ def test_a_denial_under_our_sid_is_a_conflict_and_stays(run: Run, pair: Pair) ->
 def test_the_resource_policy_is_put_where_a_public_one_is_refused(run: Run, pair: Pair) -> None:
     asked: list[bool] = []
     # moto does not know the parameter, so it is read off the call.
-    aws.secretsmanager_once().meta.events.register(
+    clients.secretsmanager_without_retries().meta.events.register(
         "before-parameter-build.secrets-manager.PutResourcePolicy",
         lambda params, **_: asked.append(params["BlockPublicPolicy"]),
     )
@@ -185,9 +185,14 @@ def test_a_secret_leaving_the_default_key_keeps_its_readers(run: Run, account: A
 def test_a_secret_under_another_key_is_moved_last(run: Run, account: Account) -> None:
     pair = Pair(account, secret_key=account.key(tags=ADOPT))
     order: list[str] = []
-    for client, operation in ((aws.kms_once(), "PutKeyPolicy"), (aws.secretsmanager_once(), "PutResourcePolicy")):
+    for client, operation in (
+        (clients.kms_without_retries(), "PutKeyPolicy"),
+        (clients.secretsmanager_without_retries(), "PutResourcePolicy"),
+    ):
         client.meta.events.register(f"before-call.*.{operation}", lambda model, **_: order.append(model.name))
-    aws.secretsmanager_once().meta.events.register("before-call.*.UpdateSecret", lambda model, **_: order.append(model.name))
+    clients.secretsmanager_without_retries().meta.events.register(
+        "before-call.*.UpdateSecret", lambda model, **_: order.append(model.name)
+    )
 
     run("attach_policies", pair.event())
 
@@ -199,7 +204,7 @@ def test_somebody_elses_write_in_between_is_seen(run: Run, pair: Pair) -> None:
     def overwrite(**_: Any) -> None:
         pair.account.kms.put_key_policy(KeyId=pair.key, PolicyName="default", Policy=policy(WHOLE))
 
-    aws.kms_once().meta.events.register("after-call.kms.PutKeyPolicy", overwrite)
+    clients.kms_without_retries().meta.events.register("after-call.kms.PutKeyPolicy", overwrite)
 
     with pytest.raises(TransientAwsError, match="was written by somebody else meanwhile"):
         run("attach_policies", pair.event())
@@ -227,7 +232,7 @@ class Person:
 
 def test_what_somebody_writes_while_the_registry_is_asked_is_kept(run: Run, pair: Pair) -> None:
     person = Person(pair)
-    aws.dynamodb().meta.events.register("before-call.dynamodb", person)
+    clients.dynamodb().meta.events.register("before-call.dynamodb", person)
 
     run("attach_policies", pair.event())
 
@@ -247,12 +252,12 @@ def break_off() -> Iterator[Callable[..., None]]:
                 person()
                 raise ConnectionClosedError(endpoint_url=request.url)
 
-        aws._session().events.register_first(event, break_connection)
+        clients._session().events.register_first(event, break_connection)
         registered.append((event, break_connection))
 
     yield set_up
     for event, handler in registered:
-        aws._session().events.unregister(event, handler)
+        clients._session().events.unregister(event, handler)
 
 
 @pytest.mark.parametrize("operation", ["kms.PutKeyPolicy", "secrets-manager.PutResourcePolicy"])
@@ -308,7 +313,7 @@ def test_a_refusal_soon_after_the_keys_creation_is_worth_another_try(
     def refuse(**_: Any) -> Any:
         return type("Answer", (), {"status_code": 400})(), answer
 
-    aws.kms_once().meta.events.register("before-call.kms.PutKeyPolicy", refuse)
+    clients.kms_without_retries().meta.events.register("before-call.kms.PutKeyPolicy", refuse)
 
     with pytest.raises(error) as caught:
         run("attach_policies", pair.event(key_facts={"created": age}))

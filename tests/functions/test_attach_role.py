@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.errors import Conflict, LatchkeyError, NotYetEffective, TransientAwsError
-from latchkey.roles import POLICY_NAME
+from latchkey.policies.reader_roles import POLICY_NAME
 from tests.functions.account import ACCOUNT, OURS, REGION, Account
 from tests.functions.asking import PARTNER, Run, onboarding
 from tests.functions.cleaning import at_call, crash, refuse, roles_are_old

@@ -8,9 +8,9 @@ import pytest
 from moto.kms.models import kms_backends
 
 from latchkey import policies
-from latchkey.desired import desire
+from latchkey.access.desired import desire
 from latchkey.errors import InvalidRequest
-from latchkey.requests import parse_onboarding
+from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import settings
 from tests.functions.account import ACCOUNT, ADOPT, IMPORT, REGION, ROOT, TABLE, Account
 from tests.functions.asking import SECRET_KEY, Run, check, existing, onboarding, to_check

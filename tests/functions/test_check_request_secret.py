@@ -167,7 +167,7 @@ def test_a_secret_that_a_failed_request_left_has_been_sent_nowhere(
 ) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="")
     account.secret(SECRET_NAME, "{}", OWN, key=account.key(alias="alias/latchkey/mediatailor"))
-    registry().refer(f"secret {SECRET_NAME}", f"mediatailor/sourceLocation/{NAME}")
+    registry().resources.refer(f"secret {SECRET_NAME}", f"mediatailor/sourceLocation/{NAME}")
 
     assert run("check_request", to_check(onboarding(resource={"baseUrl": "https://new.example.org/vod"})))
 

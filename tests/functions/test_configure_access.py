@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
+from latchkey.aws import clients
 from latchkey.errors import AccessDenied, Conflict, LatchkeyError, TransientAwsError
 from tests.functions.account import ACCOUNT, REGION, Account
 from tests.functions.asking import HEADER, NAME, SECRET_KEY, Run, onboarding
@@ -132,7 +132,7 @@ def test_a_location_made_by_a_try_whose_answer_was_lost_is_looked_at_again(
     def make_first(**_: Any) -> None:
         account.mediatailor.add(NAME)
 
-    aws.client_of("mediatailor").meta.events.register("before-call.mediatailor.CreateSourceLocation", make_first)
+    clients.client_for("mediatailor").meta.events.register("before-call.mediatailor.CreateSourceLocation", make_first)
 
     with pytest.raises(TransientAwsError, match="has just been made"):
         run("configure_access", event)
@@ -149,7 +149,7 @@ def test_missing_told_by_a_400_and_a_complete_list_is_missing(run: Run, account:
 def _answer(operation: str, status: int, code: str = "") -> None:
     """MediaTailor, which models no errors, answers the operation with a status."""
     error = {"Error": {"Code": code or str(status), "Message": "as it is"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    aws.client_of("mediatailor").meta.events.register(
+    clients.client_for("mediatailor").meta.events.register(
         f"before-call.mediatailor.{operation}", lambda **_: (type("Answer", (), {"status_code": status})(), error)
     )
 

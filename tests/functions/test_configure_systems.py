@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.errors import Conflict, LatchkeyError, NotYetEffective
-from latchkey.roles import POLICY_NAME
+from latchkey.policies.reader_roles import POLICY_NAME
 from tests.functions.account import ACCOUNT, OURS, REGION, Account, client
 from tests.functions.asking import Run, onboarding, role_name_of
 from tests.functions.carrying_out import Onboarding

@@ -10,8 +10,8 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 
-from latchkey import aws
-from latchkey.aws import kms_once as product_kms
+from latchkey.aws import clients
+from latchkey.aws.clients import kms_without_retries as product_kms
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, ADOPT, CONFIGURE_ROLE, REGION, ROOT, TABLE, Account
@@ -217,7 +217,7 @@ def test_a_key_that_is_being_removed_takes_no_new_access(run: Run, account: Acco
 
 def test_a_key_whose_alias_an_undo_has_just_deleted_gets_no_alias_again(run: Run, account: Account) -> None:
     made = run("create_key", {"request": onboarding()})
-    registry().begin_removal(made["arn"], "mediatailor/sourceLocation/sports-origin")
+    registry().resources.begin_removal(made["arn"], "mediatailor/sourceLocation/sports-origin")
     account.kms.delete_alias(AliasName=ALIAS)
 
     with pytest.raises(NotYetEffective, match="is being removed by another request"):
@@ -234,7 +234,7 @@ def test_a_key_whose_removal_ends_between_look_and_reference_is_not_used(run: Ru
         if ends:
             account.kms.delete_alias(AliasName=ends.pop())
 
-    aws.dynamodb().meta.events.register("before-call.dynamodb.UpdateItem", end_removal)
+    clients.dynamodb().meta.events.register("before-call.dynamodb.UpdateItem", end_removal)
 
     with pytest.raises(TransientAwsError, match="has just been removed by another request"):
         run("create_key", {"request": onboarding(requestId="request-2", resource={"sourceLocation": "news-origin"})})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
+from latchkey.aws import clients
 from latchkey.errors import Conflict, InvalidRequest, TransientAwsError
 from tests.functions.account import ADOPT, IMPORT, OURS, OWN, Account
 from tests.functions.asking import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding, refusal
@@ -186,7 +186,7 @@ def test_a_value_that_may_not_be_read_is_told_as_such_and_one_that_cannot_be_now
 ) -> None:
     secret = account.secret("origin/token", json.dumps({SECRET_KEY: "a" * 20}))
     refused = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    events: Any = aws.secretsmanager("us-east-1").meta.events
+    events: Any = clients.secretsmanager("us-east-1").meta.events
     events.register(
         "before-call.secrets-manager.GetSecretValue", lambda **_: (type("Answer", (), {"status_code": 400})(), refused)
     )

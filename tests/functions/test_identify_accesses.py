@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.registry import Registry
-from latchkey.table import Table
+from latchkey.registry.table import Table
 from tests.contract.artefacts import ROOT
 from tests.functions.account import ACCOUNT, OWN_ROLES, TABLE, Account, client
 from tests.functions.asking import EXECUTION, NAME, SECRET_NAME, Run
@@ -27,9 +27,9 @@ def registry(account: Account) -> Registry:
     """Two accesses that share a key; the secret is of the first."""
     made = Registry(Table(account.dynamodb, TABLE))
     for access in (SPORTS, NEWS):
-        made.begin_access(access, EXECUTION)
-        made.refer(KEY, access)
-    made.refer(f"secret {SECRET_NAME}", SPORTS)
+        made.locks.lock(access, EXECUTION)
+        made.resources.refer(KEY, access)
+    made.resources.refer(f"secret {SECRET_NAME}", SPORTS)
     return made
 
 
@@ -122,7 +122,7 @@ def test_what_is_not_ours_starts_nothing(run: Run, registry: Registry, machine: 
 
 
 def test_an_access_of_which_nothing_is_known_any_more_is_not_ours(run: Run, registry: Registry, machine: Machine) -> None:
-    registry.end_access(SPORTS, EXECUTION)
+    registry.locks.unlock(SPORTS, EXECUTION)
 
     run("identify_accesses", batch(trail("mediatailor-delete-source-location")))
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from latchkey.registry import registry
-from latchkey.states import states
 from tests.functions.account import Account
 from tests.functions.asking import EXECUTION, Run
 from tests.functions.carrying_out import Onboarding
@@ -152,23 +151,23 @@ def test_an_access_whose_location_is_gone_or_reads_elsewhere_is_told_so(
 def test_nothing_is_told_of_an_access_that_is_not_recorded_or_that_a_request_works_on(
     account: Account, access: Onboarding, observe: Observe, run: Run
 ) -> None:
-    registry().begin_access(ACCESS, EXECUTION)
+    registry().locks.lock(ACCESS, EXECUTION)
 
     assert observe() == (None, [])
     assert run("observe_access", {"accessId": "mediatailor/sourceLocation/nobody"})["status"] is None
 
 
 def test_what_an_owner_gave_up_stays_so_whatever_comes_and_goes(account: Account, access: Onboarding, observe: Observe) -> None:
-    record = registry().access(ACCESS)
+    record = registry().accesses.get(ACCESS)
     assert record
-    registry().give_up(record, ["a key: our statements"])
+    registry().accesses.mark_unmanaged(record, ["a key: our statements"])
     assert observe() == ("unmanaged", [])
 
     [grant] = grants(account, access.key)
     account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
-    given_up = registry().access(ACCESS)
+    given_up = registry().accesses.get(ACCESS)
     assert given_up
-    states().record(given_up, "revoked", ["grant is there"])
+    registry().accesses.record_status(given_up, "revoked", ["grant is there"])
     assert observe() == ("revoked", ["grant is there"])
 
     account.grant(access.key, GRANT, access.secret)
@@ -176,7 +175,7 @@ def test_what_an_owner_gave_up_stays_so_whatever_comes_and_goes(account: Account
 
 
 def test_a_status_is_told_with_the_version_that_it_was_seen_with(run: Run, access: Onboarding) -> None:
-    record = registry().access(ACCESS)
+    record = registry().accesses.get(ACCESS)
     assert record
     told: dict[str, Any] = run("observe_access", {"accessId": ACCESS})
     assert told["version"] == record.version

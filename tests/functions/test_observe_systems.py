@@ -161,6 +161,6 @@ def test_a_key_that_is_enabled_again_brings_the_partners_access_back_as_what_it_
     account.kms.enable_key(KeyId=access.key.rpartition("/")[2])
 
     assert observe(run, access) == ("handed-off", [])
-    record = registry().access(access.checked["accessId"])
+    record = registry().accesses.get(access.checked["accessId"])
     assert record
     assert record.reached == "handed-off"

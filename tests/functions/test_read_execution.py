@@ -7,7 +7,7 @@ import boto3
 import pytest
 from moto.stepfunctions.models import StepFunctionBackend, stepfunctions_backends
 
-from latchkey.executions import REPORTED
+from latchkey.onboarding.read_execution import REPORTED
 from tests.functions.account import ACCOUNT, REGION, TABLE, Account
 from tests.functions.asking import EXECUTION, Run, onboarding
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from latchkey.requests import parse_onboarding
+from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import Account
 from tests.functions.asking import PARTNER, Run, onboarding
 from tests.functions.carrying_out import Onboarding

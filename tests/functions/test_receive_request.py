@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.errors import LatchkeyError
-from latchkey.requests import parse_onboarding
+from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import ACCOUNT, REGION, Account
 from tests.functions.asking import EXECUTION, Run, onboarding
 from tests.functions.machine import Machine

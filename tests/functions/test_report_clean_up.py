@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from latchkey import states as recording
-from latchkey.cleaning import RemovedGrant
 from latchkey.errors import TransientAwsError
+from latchkey.events.cleanup import RemovedGrant
+from latchkey.registry import accesses as status_registry
 from latchkey.registry import registry
-from latchkey.revocations import Revocation, revocations
-from latchkey.states import states
+from latchkey.registry.revocations import Revocation
 from tests.contract.test_schemas import validator
 from tests.functions.account import TABLE, Account, client
 from tests.functions.asking import Run
@@ -73,7 +72,7 @@ def cleaned(*grants: dict[str, Any], restored: bool = False) -> dict[str, Any]:
 
 
 def observed(status: str, lost: list[dict[str, Any]] | None = None, **members: Any) -> dict[str, Any]:
-    record = registry().access(ACCESS)
+    record = registry().accesses.get(ACCESS)
     told = {"accessId": ACCESS, "status": status, "lost": lost or [], "version": record.version if record else 0}
     return told | members
 
@@ -92,7 +91,7 @@ def untold() -> list[Any]:
 
 
 def status() -> str:
-    record = registry().access(ACCESS)
+    record = registry().accesses.get(ACCESS)
     assert record
     return record.status
 
@@ -150,7 +149,7 @@ def test_an_access_that_changes_is_told_and_recorded(run: Run, account: Account,
     told = published(account)
     assert [*told] == ["Access Revoked"]
     assert (told["Access Revoked"]["lost"], told["Access Revoked"]["proposal"]) == (LOST, "enable it")
-    assert (status(), states().lost(ACCESS)) == ("revoked", ("key is enabled",))
+    assert (status(), registry().accesses.failed_checks(ACCESS)) == ("revoked", ("key is enabled",))
 
     run("report_clean_up", report(observed=observed("active")))
     assert [*published(account)] == ["Access Restored"]
@@ -228,7 +227,7 @@ def test_a_change_whose_report_died_is_told_by_a_later_one(
     run("report_clean_up", other)
     assert [*published(account)] == ["Access Restored"]  # the first may be about to be tried again
 
-    monkeypatch.setattr(recording, "TELLING", timedelta(seconds=-5))
+    monkeypatch.setattr(status_registry, "PUBLISHING_PERIOD", timedelta(seconds=-5))
     run("report_clean_up", other | {"observed": observed("active")})
 
     told = account.published()
@@ -247,9 +246,9 @@ def test_what_was_seen_before_a_request_recorded_the_access_anew_is_not_told(
     run: Run, account: Account, access: Onboarding
 ) -> None:
     event = report(observed=observed("revoked", LOST))
-    record = registry().access(ACCESS)
+    record = registry().accesses.get(ACCESS)
     assert record
-    registry().save_access(record, {})
+    registry().accesses.save(record, {})
 
     run("report_clean_up", event)
 
@@ -270,10 +269,10 @@ def test_what_could_not_be_revoked_is_told_marked_and_left_open(run: Run, accoun
     """One of two grants went before the other was refused."""
     first = look(access, found(access, "orphaned"))
     for grant in ("g-1", "g-2"):
-        revocations().note(Revocation(ACCESS, grant, access.key, "it is absent"), "look-1", datetime.now(UTC))
-    gone, stays = revocations().open(ACCESS)
+        registry().revocations.note(Revocation(ACCESS, grant, access.key, "it is absent"), "look-1", datetime.now(UTC))
+    gone, stays = registry().revocations.open(ACCESS)
     outcome = RemovedGrant.model_validate_json(json.dumps(removed(access)))
-    revocations().end(gone, "look-1", outcome, gone=True, taken=True)
+    registry().revocations.end(gone, "look-1", outcome, gone=True, taken=True)
     failure = caught("AccessDenied", "RevokeGrant answered AccessDeniedException (400)")
 
     answer = run("report_clean_up", report(look=first, observed=observed("gone"), caught=failure))
@@ -282,7 +281,7 @@ def test_what_could_not_be_revoked_is_told_marked_and_left_open(run: Run, accoun
     assert (told["status"], answer["irrevocable"]) == ("irrevocable", 1)
     assert told["failure"] == {"name": "AccessDenied", "message": "RevokeGrant answered AccessDeniedException (400)"}
     assert [grant["grantId"] for grant in told["removed"]] == ["g-1"]
-    assert [noted.grant_id for noted in revocations().open(ACCESS)] == [stays.grant_id] == ["g-2"]
+    assert [noted.grant_id for noted in registry().revocations.open(ACCESS)] == [stays.grant_id] == ["g-2"]
     [item] = [item for item in account.items("grant") if item["id"]["S"].endswith("g-2")]
     assert "irrevocableAt" in item
 

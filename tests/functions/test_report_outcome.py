@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
+from latchkey.aws import clients
 from latchkey.errors import TransientAwsError
-from latchkey.outcomes import OUTCOMES
+from latchkey.events.outcomes import OUTCOMES
 from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, REGION, TABLE, Account
 from tests.functions.asking import EXECUTION, NAME, Run
@@ -170,7 +170,7 @@ def test_an_event_that_the_bus_does_not_take_is_published_by_the_retry(run: Run,
     def refuse_once(**_: Any) -> Any:
         return times.pop() if times else None
 
-    aws.events().meta.events.register("before-call.events.PutEvents", refuse_once)
+    clients.events().meta.events.register("before-call.events.PutEvents", refuse_once)
 
     with pytest.raises(TransientAwsError, match="EventBridge did not take the outcome: InternalFailure"):
         run("report_outcome", ONBOARDED)
@@ -187,27 +187,27 @@ UNDONE_HALF = FAILED | {"accessId": ACCESS_ID, "changed": True}
 
 @pytest.fixture
 def running() -> None:
-    registry().begin_access(ACCESS_ID, EXECUTION)
+    registry().locks.lock(ACCESS_ID, EXECUTION)
 
 
 def test_what_an_undo_left_is_kept_until_it_is_whole(run: Run, running: None) -> None:
     run("report_outcome", UNDONE_HALF)
-    assert registry().is_unfinished(ACCESS_ID, EXECUTION)
+    assert registry().locks.is_undo_unfinished(ACCESS_ID, EXECUTION)
 
-    registry().take_up(ACCESS_ID, EXECUTION)
+    registry().locks.resume_undo(ACCESS_ID, EXECUTION)
     run("report_outcome", UNDONE_HALF | {"changed": False})
-    assert registry().is_unfinished(ACCESS_ID, EXECUTION), "a report that was only late"
+    assert registry().locks.is_undo_unfinished(ACCESS_ID, EXECUTION), "a report that was only late"
 
-    registry().take_up(ACCESS_ID, EXECUTION)
+    registry().locks.resume_undo(ACCESS_ID, EXECUTION)
     run("report_outcome", UNDONE_HALF | {"changed": False, "whole": True})
-    assert not registry().is_unfinished(ACCESS_ID, EXECUTION)
+    assert not registry().locks.is_undo_unfinished(ACCESS_ID, EXECUTION)
 
 
 def test_a_late_failure_leaves_an_access_that_was_told_as_onboarded(run: Run, running: None) -> None:
     run("report_outcome", ONBOARDED)
-    registry().begin_access(ACCESS_ID, EXECUTION)
+    registry().locks.lock(ACCESS_ID, EXECUTION)
 
     run("report_outcome", UNDONE_HALF)
 
-    assert not registry().is_unfinished(ACCESS_ID, EXECUTION)
-    assert not registry().is_running(ACCESS_ID)
+    assert not registry().locks.is_undo_unfinished(ACCESS_ID, EXECUTION)
+    assert not registry().locks.is_locked(ACCESS_ID)

@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
-from latchkey import registry as registering
+from latchkey.aws import clients
 from latchkey.errors import AccessDenied, TransientAwsError
-from latchkey.registry import registry
-from latchkey.revocations import revocations
-from latchkey.states import Change, states
-from latchkey.turns import TURN_SECONDS, Turns
+from latchkey.registry import journal, registry
+from latchkey.registry.accesses import StatusChange
+from latchkey.registry.sweep_lock import SWEEP_LOCK_SECONDS, SweepLock
 from tests.functions.account import ACCOUNT, ADOPT, TABLE, Account
 from tests.functions.asking import NAME, Run, existing
 from tests.functions.carrying_out import Onboarding
@@ -54,7 +52,7 @@ def sweep(run: Run, event_id: str = "event-1") -> dict[str, Any]:
 
 def refuse_calls(service: str, operation: str, named: str, **error: Any) -> None:
     """Every call of an operation that names something is answered with an error."""
-    client: Any = aws.kms() if service == "kms" else aws.secretsmanager()
+    client: Any = clients.kms() if service == "kms" else clients.secretsmanager()
 
     def answer(params: dict[str, Any], **_: Any) -> None:
         if named in str(params["body"]):
@@ -92,13 +90,13 @@ def test_what_needs_a_clean_up_is_started_once_for_each_event(run: Run, account:
 
 def test_a_change_that_nobody_told_is_left_to_a_report(run: Run, account: Account, machine: Machine) -> None:
     onboarded(run, account)
-    record = registry().access(ACCESS)
+    record = registry().accesses.get(ACCESS)
     assert record
-    change = Change(kind="Access Revoked", detail="{}", executionArn="execution", at=datetime.now(UTC))
-    states().record(record, "revoked", [], change)
+    change = StatusChange(kind="Access Revoked", detail="{}", executionArn="execution", at=datetime.now(UTC))
+    registry().accesses.record_status(record, "revoked", [], change)
     assert sweep(run)["cleaning"] == [ACCESS]
 
-    states().note_told(ACCESS, change)
+    registry().accesses.note_published(ACCESS, change)
 
     assert sweep(run)["cleaning"] == []
 
@@ -125,12 +123,12 @@ def test_a_sweep_that_crashed_is_made_by_its_retry_and_after_its_lease_by_any(
     monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: Machine
 ) -> None:
     onboarded(run, account)
-    monkeypatch.setattr(Turns, "end", lambda *_: None)
+    monkeypatch.setattr(SweepLock, "unlock", lambda *_: None)
     assert sweep(run)["anotherSweeps"] is False
     assert [sweep(run, event)["anotherSweeps"] for event in ("event-2", "event-1")] == [True, False]
 
     now = time.time()
-    monkeypatch.setattr("latchkey.turns.time.time", lambda: now + TURN_SECONDS + 1)
+    monkeypatch.setattr("latchkey.registry.sweep_lock.time.time", lambda: now + SWEEP_LOCK_SECONDS + 1)
 
     assert sweep(run, "event-2")["anotherSweeps"] is False
 
@@ -253,7 +251,7 @@ def test_what_may_be_read_soon_is_not_taken_for_unreadable(
 
 def test_a_former_key_that_cannot_be_read_is_told_and_remembered(run: Run, account: Account) -> None:
     access, former = onboarded(run, account), account.key(tags=ADOPT)
-    registry().note_former(ACCESS, None, former)
+    registry().journal.note_former(ACCESS, None, former)
     delete_location(account)
     refuse_calls("kms", "ListGrants", former)
 
@@ -262,7 +260,7 @@ def test_a_former_key_that_cannot_be_read_is_told_and_remembered(run: Run, accou
 
     assert first["unreadable"] == [former]
     assert len(cleaned["removed"]) == 1
-    assert registry().grant_keys(ACCESS) == {access.key, former}
+    assert registry().journal.grant_keys(ACCESS) == {access.key, former}
 
 
 def test_the_service_is_not_said_to_have_retired_what_could_not_be_read(run: Run, account: Account) -> None:
@@ -311,7 +309,7 @@ def test_the_former_key_of_an_access_that_was_adopted_configured_is_swept(run: R
     moved = {"key": {"alias": "alias/latchkey/new"}, "secret": existing(secret, moveKey=True)}
     after = Onboarding(run, account, requestId="request-2", **moved).go("record_access")
 
-    assert registry().grant_keys(ACCESS) == {theirs, after.key}
+    assert registry().journal.grant_keys(ACCESS) == {theirs, after.key}
 
 
 def test_the_key_of_an_access_that_is_restored_is_swept(run: Run, account: Account) -> None:
@@ -321,24 +319,24 @@ def test_the_key_of_an_access_that_is_restored_is_swept(run: Run, account: Accou
     account.grant(theirs, GRANT, secret)
     access = Onboarding(run, account, key={"arn": theirs}, secret=existing(secret)).go("record_access")
 
-    registry().restore_access(ACCESS, access.request["requestId"])
+    registry().accesses.restore(ACCESS, access.request["requestId"])
 
-    assert registry().access(ACCESS) is None
-    assert registry().grant_keys(ACCESS) == {theirs}
+    assert registry().accesses.get(ACCESS) is None
+    assert registry().journal.grant_keys(ACCESS) == {theirs}
 
 
 def test_an_orphan_of_a_location_nobody_asked_for_is_found_on_a_key_that_no_access_uses(
     monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: Machine
 ) -> None:
     """A management role may put other locations under a key of Latchkey's."""
-    monkeypatch.setattr(registering, "UNLISTED", timedelta(seconds=-5))
+    monkeypatch.setattr(journal, "UNLISTED", timedelta(seconds=-5))
     access = Onboarding(run, account).go("configure_access")
     account.grant(access.key, GRANT, access.secret)
     access.end()
     account.grant(access.key, f"MediaTailor-SourceLocation-{ACCOUNT}-theirs", access.secret)
     delete_location(account)
     second_look(run, first_look(run))
-    assert registry().grant_keys(ACCESS) == frozenset()
+    assert registry().journal.grant_keys(ACCESS) == frozenset()
 
     told = sweep(run)
 
@@ -357,4 +355,4 @@ def test_an_owner_that_came_back_with_a_secret_nobody_may_read_is_tried_again(ru
     with pytest.raises(AccessDenied, match="nobody knows whether its grant is needed"):
         second_look(run, first)
 
-    assert [noted.access_id for noted in revocations().open()] == [ACCESS]
+    assert [noted.access_id for noted in registry().revocations.open()] == [ACCESS]

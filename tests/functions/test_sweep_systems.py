@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
+from latchkey.aws import clients
 from latchkey.registry import registry
-from latchkey.states import Change, states
+from latchkey.registry.accesses import StatusChange
 from tests.functions.account import Account
 from tests.functions.asking import PARTNER, Run
 from tests.functions.carrying_out import Onboarding
@@ -45,7 +45,7 @@ def looked_at(run: Run, event_id: str) -> set[str]:
     def note(params: dict[str, Any], **_: Any) -> None:
         keys.add(params["KeyId"])
 
-    events = aws.kms().meta.events
+    events = clients.kms().meta.events
     events.register("before-parameter-build.kms.ListGrants", note)
     sweep(run, event_id)
     events.unregister("before-parameter-build.kms.ListGrants", note)
@@ -120,11 +120,11 @@ def test_a_partners_key_that_is_off_is_told_once_though_no_event_came(
 
 def record(account: Account, status: Any) -> None:
     """The clean-up's report tells the state."""
-    found = registry().access(PARTNERS)
+    found = registry().accesses.get(PARTNERS)
     assert found
-    change = Change(kind="Access Revoked", detail="{}", executionArn="execution", at=datetime.now(UTC))
-    states().record(found, status, [], change)
-    states().note_told(PARTNERS, change)
+    change = StatusChange(kind="Access Revoked", detail="{}", executionArn="execution", at=datetime.now(UTC))
+    registry().accesses.record_status(found, status, [], change)
+    registry().accesses.note_published(PARTNERS, change)
 
 
 def test_a_partners_key_that_is_on_again_is_told_as_well(run: Run, account: Account, machine: Machine) -> None:

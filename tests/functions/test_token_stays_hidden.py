@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
+from latchkey.aws import clients
 from latchkey.errors import LatchkeyError
 from tests.functions.account import ADOPT, IMPORT, OWN, Account
 from tests.functions.asking import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding
@@ -99,7 +99,7 @@ def test_a_parameter_that_botocore_refuses_is_not_passed_on(run: Run, account: A
     def spoil(params: dict[str, Any], **_: Any) -> None:
         params["SecretString"] = [params["SecretString"]]
 
-    aws.secretsmanager("us-east-1").meta.events.register("before-parameter-build.secrets-manager.CreateSecret", spoil)
+    clients.secretsmanager("us-east-1").meta.events.register("before-parameter-build.secrets-manager.CreateSecret", spoil)
     source = account.secret("origin/token", CANARY, IMPORT)
 
     with pytest.raises(LatchkeyError, match="botocore refuses a parameter") as caught:
@@ -115,7 +115,7 @@ def _answer_with(operation: str, message: str) -> None:
     def refuse(**_: Any) -> Any:
         return type("Answer", (), {"status_code": 400})(), error | {"ResponseMetadata": {"HTTPStatusCode": 400}}
 
-    aws.secretsmanager("us-east-1").meta.events.register(f"before-call.secrets-manager.{operation}", refuse)
+    clients.secretsmanager("us-east-1").meta.events.register(f"before-call.secrets-manager.{operation}", refuse)
 
 
 def _told_by(error: BaseException | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
+from latchkey.aws import clients
 from latchkey.errors import NotYetEffective, TransientAwsError
 from tests.functions.account import ACCOUNT, ADOPT, ROOT, TABLE, Account
 from tests.functions.asking import HEADER, NAME, SECRET_KEY, SECRET_NAME, Run, existing
@@ -173,7 +173,7 @@ def test_a_request_that_never_had_the_access_takes_nothing_from_the_one_that_has
         account.mediatailor.add(NAME, **SEGMENTS)
     Onboarding(run, account).go()
     second = Onboarding(run, account, requestId="request-2")
-    with pytest.raises(NotYetEffective, match="another request is working on this access"):
+    with pytest.raises(NotYetEffective, match="another request is running"):
         second.go("check_request")
     before = picture(account)
 
@@ -253,7 +253,7 @@ def test_an_undo_that_breaks_off_is_finished_by_its_retry(
         if times:
             raise times.pop()
 
-    client: Any = {"kms": aws.kms, "dynamodb": aws.dynamodb, "secrets-manager": aws.secretsmanager}[service]()
+    client: Any = {"kms": clients.kms, "dynamodb": clients.dynamodb, "secrets-manager": clients.secretsmanager}[service]()
     client.meta.events.register(f"{when}.{service}.{operation}", break_off)
     with pytest.raises(TransientAwsError):
         run("undo_onboarding", failed.undoing)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
+from latchkey.aws import clients
 from latchkey.errors import Conflict, TransientAwsError
 from tests.functions.account import ADOPT, OURS, Account
 from tests.functions.asking import PARTNER, Run, existing, role_name_of
@@ -213,7 +213,7 @@ def test_the_key_that_a_partner_has_stays_with_its_statements(run: Run, account:
 def test_an_undo_asks_for_nothing_that_a_partners_key_cannot_do_without(run: Run, account: Account) -> None:
     Onboarding(run, account, system=ADOBE).go("record_access")
     called: list[str] = []
-    aws.kms().meta.events.register("before-call.kms", lambda model, **_: called.append(model.name))
+    clients.kms().meta.events.register("before-call.kms", lambda model, **_: called.append(model.name))
 
     Onboarding(run, account, requestId="request-2", system=ADOBE).go("attach_policies").undo()
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from latchkey.aws import kms
+from latchkey.aws.clients import kms
 from latchkey.errors import AccessNotEffective, LatchkeyError, NotYetEffective, PolicyOverwritten
-from latchkey.requests import parse_onboarding
+from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import ACCOUNT, REGION, Account
 from tests.functions.asking import NAME, SECRET_KEY, SECRET_NAME, Run, onboarding
 from tests.functions.cleaning import tell_keys_of_versions

@@ -72,7 +72,7 @@ def test_consent_given_again_brings_the_access_back(run: Run, account: Account, 
     key = adopted["key"]["arn"]
     account.kms.untag_resource(KeyId=key, TagKeys=["latchkey:consent"])
     check(run, requestId="request-2", **adopted)
-    registry().end_access(ACCESS, EXECUTION)
+    registry().locks.unlock(ACCESS, EXECUTION)
     account.kms.tag_resource(KeyId=key, Tags=[{"TagKey": name, "TagValue": value} for name, value in ADOPT.items()])
 
     Onboarding(run, account, requestId="request-3", **adopted).go("record_access")

@@ -7,43 +7,47 @@ from typing import Any, cast
 
 import pytest
 
-from latchkey import cleaning, grants, looking, ownership
-from latchkey.grants import Decision, Finding, Grant, Owner, Sight
-from latchkey.settings import Place
+from latchkey.access.grants import Owner
+from latchkey.aws import grants
+from latchkey.aws.grants import Grant
+from latchkey.cleanup import clean_up_grants, survey, verdict
+from latchkey.cleanup import list_grants as listing
+from latchkey.cleanup.verdict import Assessment, Decision, Evidence
+from latchkey.place import Place
 from latchkey.systems import mediatailor
 
-_decide, _judge, _grant = grants.decide, grants.judge, grants._grant
+_decide, _judge, _grant = verdict.decide, verdict.assess, grants._grant
 Patch = pytest.MonkeyPatch
 
 
 def without_the_date_check(patch: Patch) -> None:
     """A grant counts as old, whenever it was made."""
 
-    def decide(first: Finding | None, first_at: Any, second: Finding, *times: Any) -> Decision:
+    def decide(first: Assessment | None, first_at: Any, second: Assessment, *times: Any) -> Decision:
         old = replace(second, grant=replace(second.grant, created=first_at - timedelta(days=1)))
         return _decide(first, first_at, old, *times)
 
-    patch.setattr(cleaning, "decide", decide)
+    patch.setattr(clean_up_grants, "decide", decide)
 
 
 def without_the_second_look(patch: Patch) -> None:
     """What the first look found orphaned goes, whatever is true by then."""
 
-    def decide(first: Finding | None, first_at: Any, second: Finding, *times: Any) -> Decision:
+    def decide(first: Assessment | None, first_at: Any, second: Assessment, *times: Any) -> Decision:
         return _decide(first, first_at, replace(first, grant=second.grant) if first else second, *times)
 
-    patch.setattr(cleaning, "decide", decide)
+    patch.setattr(clean_up_grants, "decide", decide)
 
 
 def without_the_constraint_check(patch: Patch) -> None:
     """Every grant of the name counts as bound to the secret that the owner names."""
 
-    def judge(grant: Grant, owner: Owner, sight: Sight, place: Place) -> Finding:
+    def judge(grant: Grant, owner: Owner, sight: Evidence, place: Place) -> Assessment:
         bound = replace(grant, secret_arn=sight.owner.secret_arn or "any", source_arn=None)
         return replace(_judge(bound, owner, sight, place), grant=grant)
 
-    for module in (cleaning, ownership):
-        patch.setattr(module, "judge", judge)
+    for module in (clean_up_grants, listing):
+        patch.setattr(module, "assess", judge)
 
 
 def with_first_pages_only(patch: Patch) -> None:
@@ -57,7 +61,7 @@ def with_first_pages_only(patch: Patch) -> None:
     def list_locations(client: Any) -> Any:
         return iter(client.list_source_locations(MaxResults=100)["Items"])
 
-    patch.setattr(looking, "list_grants", list_grants)
+    patch.setattr(survey, "list_grants", list_grants)
     patch.setattr(mediatailor, "_list", list_locations)
 
 

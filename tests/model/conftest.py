@@ -8,14 +8,11 @@ from typing import Any, Self
 
 import pytest
 
-from latchkey import aws, cleaning, grants, looking, notices, sweeping, table
-from latchkey import registry as registering
-from latchkey import turns as taking_turns
-from latchkey.registry import registry
-from latchkey.revocations import revocations
+from latchkey.aws import clients, errors, grants
+from latchkey.cleanup import clean_up_grants, report_clean_up, survey, sweep_grants
+from latchkey.registry import access_locks, journal, registry, table
+from latchkey.registry import sweep_lock as sweep_locking
 from latchkey.settings import settings
-from latchkey.states import states
-from latchkey.turns import turns
 from local_aws import clock
 from local_aws.assumptions import CURRENT
 from local_aws.embedded import ACCOUNT
@@ -36,14 +33,14 @@ class _Datetime(datetime):
 
 
 def _set_clocks(patch: pytest.MonkeyPatch) -> None:
-    for module in (aws, cleaning, grants, looking, notices, registering, sweeping, table):
+    for module in (errors, clean_up_grants, grants, survey, report_clean_up, journal, sweep_grants, table):
         patch.setattr(module, "datetime", _Datetime)
-    for module in (registering, table, taking_turns):
+    for module in (access_locks, table, sweep_locking):
         patch.setattr(module, "time", SimpleNamespace(time=clock.seconds, monotonic=time.monotonic, sleep=lambda _: None))
 
 
 def _forget() -> None:
-    caches: list[Any] = [aws._session, aws._client, settings, registry, revocations, states, turns]
+    caches: list[Any] = [clients._session, clients._client, settings, registry]
     for cached in caches:
         cached.cache_clear()
 
@@ -58,7 +55,7 @@ def wire() -> Iterator[Wire]:
         _set_clocks(patch)
         _forget()
         served = Wire()
-        served.attach(aws._session())
+        served.attach(clients._session())
         yield served
     CURRENT.reset()
     _forget()

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from latchkey.errors import InvalidRequest, LatchkeyError
 from latchkey.registry import Registry
-from latchkey.table import Table
+from latchkey.registry.table import Table
 from local_aws.calls import Call
 from local_aws.embedded import ACCOUNT
 from tests.functions.account import TABLE
@@ -144,7 +144,7 @@ class World:
     def remove(self, key: str) -> None:
         """An undo removes a key that only its request knew."""
         self.kms.schedule_key_deletion(KeyId=self.keys[key], PendingWindowInDays=7)
-        self._registry.forget(self.keys[key])
+        self._registry.resources.forget(self.keys[key])
 
     def keep(self, key: str) -> None:
         """A person cancels that, which leaves the key disabled."""
@@ -180,11 +180,11 @@ class World:
         existing = {"value": {"existing": {"secretArn": self.arns[secret]}}}
         request = {"requestId": f"r-{self._number}", "system": "mediatailor", "resource": resource, "secret": existing}
         access_id, execution = f"mediatailor/sourceLocation/{name}", f"arn:aws:states:::execution:onboard:{self._number}"
-        self._registry.begin_access(access_id, execution)
-        self._registry.refer(key, access_id)
+        self._registry.locks.lock(access_id, execution)
+        self._registry.resources.refer(key, access_id)
         event = {"request": request, "secretArn": self.arns[secret], "key": {"arn": key, "changed": False}}
         yield request, execution, self._invoke("configure_access", event, "onboarding", between, (name, key))
-        self._registry.end_access(access_id, execution)
+        self._registry.locks.unlock(access_id, execution)
 
     def look(self, access_id: str, keys: tuple[str, ...] = (), between: tuple[Between, ...] = ()) -> Looked | None:
         self._number += 1

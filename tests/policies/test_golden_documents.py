@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from latchkey import policies
-from latchkey.desired import Desired
+from latchkey.access.desired import Desired
 from tests.policies.foreign import KEY_POLICIES, SECRET_POLICIES
 from tests.unit.samples import CONFIGURE_ROLE, EXISTING_ARN, FULL, PLACE, SECRET_ARN, desired, role, text, user
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from latchkey import policies
-from latchkey.desired import Desired, desire
-from latchkey.requests import parse_onboarding
-from latchkey.settings import Place
+from latchkey.access.desired import Desired, desire
+from latchkey.place import Place
+from latchkey.requests.parsing import parse_onboarding
 from tests.policies.foreign import CONSOLE_KEY
 from tests.unit.samples import ACCOUNT, KEY_ARN, KINDS, PLACE, READ_BY_ROLE, SETTINGS, desired, detail, role
 

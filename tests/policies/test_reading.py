@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey import policies
-from latchkey.settings import Place
+from latchkey.place import Place
 from tests.policies.foreign import KEY_POLICIES, document
 from tests.unit.samples import ACCOUNT, EXISTING_ARN, PLACE, REGION, SECRET_ARN, role
 

@@ -8,9 +8,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-import latchkey.table
+import latchkey.registry.table
 from latchkey.registry import Registry
-from latchkey.table import Table
+from latchkey.registry.table import Table
 from tests.unit.samples import REGION
 
 
@@ -32,7 +32,7 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """A registry on an empty table, whose held leases are told at once."""
-    monkeypatch.setattr(latchkey.table, "LEASE_WAIT_SECONDS", 0)
+    monkeypatch.setattr(latchkey.registry.table, "LEASE_WAIT_SECONDS", 0)
     with mock_aws():
         dynamodb = boto3.client("dynamodb")
         dynamodb.create_table(

@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from latchkey.desired import Desired, desire
-from latchkey.requests import parse_onboarding
-from latchkey.settings import Place, Settings
+from latchkey.access.desired import Desired, desire
+from latchkey.place import Place
+from latchkey.requests.parsing import parse_onboarding
+from latchkey.settings import Settings
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 PLACE = Place(partition="aws", account=ACCOUNT, region=REGION)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from latchkey.accesses import access_id_of, has_grants, is_exclusive, subject_of
+from latchkey.access.grants import granted_resource
+from latchkey.access.record import access_id_of, has_grants, is_exclusive
 from latchkey.systems import SYSTEMS
 from tests.unit.samples import ACCOUNT, PLACE
 
@@ -12,7 +13,7 @@ GRANT_NAME = f"MediaTailor-SourceLocation-{ACCOUNT}-sports"
 
 
 def test_an_id_leads_to_the_resource_and_the_name_of_its_grant() -> None:
-    subject = subject_of("mediatailor/sourceLocation/sports", PLACE)
+    subject = granted_resource("mediatailor/sourceLocation/sports", PLACE)
 
     assert (subject.system, subject.name) == (SYSTEMS["mediatailor"], "sports")
     assert subject.owner.grant_name == GRANT_NAME
@@ -22,7 +23,7 @@ def test_an_id_leads_to_the_resource_and_the_name_of_its_grant() -> None:
 
 def test_an_id_of_no_system_leads_nowhere() -> None:
     with pytest.raises(KeyError, match="mediatailer"):
-        subject_of("mediatailer/sourceLocation/sports", PLACE)
+        granted_resource("mediatailer/sourceLocation/sports", PLACE)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_only_some_systems_make_grants() -> None:
 @pytest.mark.parametrize("system", WITHOUT_GRANTS)
 def test_an_access_of_a_system_without_grants_leads_to_none(system: str) -> None:
     with pytest.raises(KeyError, match=system):
-        subject_of(f"{system}/kind/sports", PLACE)
+        granted_resource(f"{system}/kind/sports", PLACE)
 
 
 PARTNER = "adobe-experience-platform/instance/eu-west-1"

@@ -17,8 +17,8 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
-from latchkey import aws
-from latchkey.aws import aws_errors, is_missing, settling, translate
+from latchkey.aws import clients
+from latchkey.aws.errors import aws_errors, is_missing, settling, translate
 from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffective, TransientAwsError
 from tests.unit.samples import TOKEN
 
@@ -176,24 +176,24 @@ def test_other_errors_do_not_become_patience() -> None:
 
 
 def test_a_key_is_made_by_a_client_that_does_not_ask_twice() -> None:
-    once: Any = aws.kms_once().meta.config
-    usual: Any = aws.kms().meta.config
-    assert aws.kms_once() is aws.kms_once()
+    once: Any = clients.kms_without_retries().meta.config
+    usual: Any = clients.kms().meta.config
+    assert clients.kms_without_retries() is clients.kms_without_retries()
     assert once.retries["total_max_attempts"] == 1
     assert usual.retries == {"mode": "standard"}  # three attempts, unless AWS_MAX_ATTEMPTS says otherwise
     assert (once.connect_timeout, once.read_timeout) == (usual.connect_timeout, usual.read_timeout)
 
 
 def test_the_regions_of_a_partition_are_known_without_asking_aws() -> None:
-    assert {"eu-west-1", "us-east-1"} <= aws.regions("aws")
-    assert aws.regions("aws-cn") == {"cn-north-1", "cn-northwest-1"}
-    assert aws.regions("aws").isdisjoint(aws.regions("aws-cn"))
+    assert {"eu-west-1", "us-east-1"} <= clients.regions("aws")
+    assert clients.regions("aws-cn") == {"cn-north-1", "cn-northwest-1"}
+    assert clients.regions("aws").isdisjoint(clients.regions("aws-cn"))
 
 
 def test_a_client_is_made_once_for_each_service_and_region() -> None:
-    assert aws.secretsmanager() is aws.secretsmanager()
-    assert aws.secretsmanager("us-east-1").meta.region_name == "us-east-1"
-    assert aws.secretsmanager("us-east-1") is not aws.secretsmanager("us-west-2")
+    assert clients.secretsmanager() is clients.secretsmanager()
+    assert clients.secretsmanager("us-east-1").meta.region_name == "us-east-1"
+    assert clients.secretsmanager("us-east-1") is not clients.secretsmanager("us-west-2")
 
 
 @pytest.mark.parametrize(

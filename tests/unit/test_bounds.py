@@ -2,7 +2,7 @@
 
 import pytest
 
-from latchkey.bounds import allows_host, principal_rule
+from latchkey.onboarding.rules.bounds import allows_host, principal_rule
 from latchkey.settings import Settings
 from tests.unit.samples import SETTINGS, role, user
 

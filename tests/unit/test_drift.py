@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from latchkey import desired as desired_module
 from latchkey import policies
-from latchkey.drift import Check, check_access, state_of
-from latchkey.grants import Grant
-from latchkey.observed import ObservedAccess, ObservedKey, ObservedSecret
+from latchkey.access import desired as desired_module
+from latchkey.access.checks import Check, check_access, state_of
+from latchkey.access.observed import ObservedAccess
+from latchkey.aws.grants import Grant
+from latchkey.aws.keys import ObservedKey
+from latchkey.aws.secrets import ObservedSecret
 from latchkey.systems import SYSTEMS
 from latchkey.systems.system import Configured, Reading
 from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, PLACE, SECRET_ARN, desired

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from latchkey import policies
-from latchkey.desired import Desired
-from latchkey.drift import check_access, state_of
-from latchkey.observed import ObservedAccess, ObservedKey, ObservedRole, ObservedSecret
+from latchkey.access.checks import check_access, state_of
+from latchkey.access.desired import Desired
+from latchkey.access.observed import ObservedAccess
+from latchkey.aws.keys import ObservedKey
+from latchkey.aws.roles import ObservedRole
+from latchkey.aws.secrets import ObservedSecret
 from latchkey.systems.system import Configured
 from tests.unit.samples import KEY_ARN, KINDS, PLACE, READ_BY_ROLE, SECRET_ARN, SETTINGS, desired, role
 

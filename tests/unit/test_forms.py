@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latchkey.forms import ANY, HEXADECIMAL, PASSWORD, UUID, TokenForm
+from latchkey.systems.token_formats import ANY, HEXADECIMAL, PASSWORD, UUID, TokenFormat
 from tests.unit.samples import KINDS, desired
 
 SYMBOLS = "!@#$%^&*()_+-=[]{}|'"
@@ -30,7 +30,7 @@ def test_a_made_token_has_the_length_and_the_form_that_its_system_asks_for(kind:
 
 
 @pytest.mark.parametrize("form", [ANY, UUID, HEXADECIMAL, PASSWORD])
-def test_no_token_is_made_twice(form: TokenForm) -> None:
+def test_no_token_is_made_twice(form: TokenFormat) -> None:
     assert len({form.make(32) for _ in range(100)}) == 100
 
 

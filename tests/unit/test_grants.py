@@ -10,19 +10,17 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from latchkey.grants import (
-    Finding,
-    Grant,
-    Owner,
-    OwnerSight,
-    SecretSight,
-    Sight,
+from latchkey.access.grants import Owner, serves
+from latchkey.aws.grants import Grant, list_grants
+from latchkey.cleanup.verdict import (
+    Assessment,
+    Evidence,
+    ResourceEvidence,
+    SecretEvidence,
+    assess,
     decide,
+    grantee_kind,
     is_by_secret,
-    judge,
-    kind_of,
-    list_grants,
-    serves,
 )
 from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, PLACE, REGION, SECRET_ARN, role
 
@@ -164,7 +162,7 @@ def test_two_thousand_grants_of_one_key_are_listed_and_judged() -> None:
         grants = list_grants(kms, KEY_ARN).grants
 
     sight = replace(GONE, grants=grants)
-    orphaned = [grant.grant_id for grant in grants if judge(grant, owners[1], sight, PLACE).verdict == "orphaned"]
+    orphaned = [grant.grant_id for grant in grants if assess(grant, owners[1], sight, PLACE).verdict == "orphaned"]
 
     assert len(grants) == pages * size
     assert orphaned == ["g-1"]  # and neither g-10 nor g-1999
@@ -172,23 +170,23 @@ def test_two_thousand_grants_of_one_key_are_listed_and_judged() -> None:
 
 OWNER = Owner(NAME, RESOURCE_ARN)
 FIRST, GRACE = CREATED + timedelta(hours=1), timedelta(minutes=10)
-SECRET = SecretSight(True, True, KEY_ARN, "the secret was described", arn=SECRET_ARN)
-LIVES = Sight(FIRST, OwnerSight(True, SECRET_ARN, "the location was described"), {SECRET_ARN: SECRET}, (GRANT,))
-GONE = replace(LIVES, owner=OwnerSight(False, None, "the location was not described"), secrets={})
+SECRET = SecretEvidence(True, True, KEY_ARN, "the secret was described", arn=SECRET_ARN)
+LIVES = Evidence(FIRST, ResourceEvidence(True, SECRET_ARN, "the location was described"), {SECRET_ARN: SECRET}, (GRANT,))
+GONE = replace(LIVES, owner=ResourceEvidence(False, None, "the location was not described"), secrets={})
 NEW_KEY = f"{KEY_ARN}0"
 NEWER = replace(GRANT, secret_arn=None, source_arn=RESOURCE_ARN)
 
 
-def names(secret_arn: str | None) -> Sight:
+def names(secret_arn: str | None) -> Evidence:
     """The location lives and names this secret."""
-    return replace(LIVES, owner=OwnerSight(True, secret_arn, "it was described"), secrets={secret_arn or "": SECRET})
+    return replace(LIVES, owner=ResourceEvidence(True, secret_arn, "it was described"), secrets={secret_arn or "": SECRET})
 
 
-def with_secret(**members: Any) -> Sight:
+def with_secret(**members: Any) -> Evidence:
     return replace(LIVES, secrets={SECRET_ARN: replace(SECRET, **members)})
 
 
-def moved(*others: Grant) -> Sight:
+def moved(*others: Grant) -> Evidence:
     """The secret is under another key, on which there are these grants."""
     return replace(with_secret(key_arn=NEW_KEY), grants=(GRANT, *(replace(other, key_arn=NEW_KEY) for other in others)))
 
@@ -196,7 +194,7 @@ def moved(*others: Grant) -> Sight:
 PARTIAL = names(SECRET_ARN[: -len("-AbCdEf")])
 OTHER = replace(names(EXISTING_ARN), secrets={EXISTING_ARN: replace(SECRET, arn=EXISTING_ARN)})
 
-VERDICTS: dict[str, tuple[Grant, Sight, str, str]] = {
+VERDICTS: dict[str, tuple[Grant, Evidence, str, str]] = {
     "in use": (GRANT, LIVES, "in use", "its source location lives and its secret admits the service"),
     "in use in the form of 2026": (NEWER, LIVES, "in use", "its source location lives"),
     "in use by a Regional principal": (
@@ -214,7 +212,7 @@ VERDICTS: dict[str, tuple[Grant, Sight, str, str]] = {
     "location with another secret, form of 2026": (NEWER, OTHER, "in use", "its source location lives"),
     "location with another secret that is absent": (
         GRANT,
-        replace(OTHER, secrets={EXISTING_ARN: SecretSight(False, False, None, "it was not described")}),
+        replace(OTHER, secrets={EXISTING_ARN: SecretEvidence(False, False, None, "it was not described")}),
         "orphaned",
         "its source location names another secret",
     ),
@@ -325,8 +323,8 @@ VERDICTS: dict[str, tuple[Grant, Sight, str, str]] = {
 
 
 @pytest.mark.parametrize(("grant", "sight", "verdict", "reason"), VERDICTS.values(), ids=VERDICTS)
-def test_one_look_judges_a_grant_and_says_why(grant: Grant, sight: Sight, verdict: str, reason: str) -> None:
-    finding = judge(grant, OWNER, sight, PLACE)
+def test_one_look_judges_a_grant_and_says_why(grant: Grant, sight: Evidence, verdict: str, reason: str) -> None:
+    finding = assess(grant, OWNER, sight, PLACE)
 
     assert finding.verdict == verdict
     assert reason in finding.reason
@@ -334,17 +332,17 @@ def test_one_look_judges_a_grant_and_says_why(grant: Grant, sight: Sight, verdic
 
 
 def test_the_evidence_of_a_finding_is_what_was_read() -> None:
-    assert judge(GRANT, OWNER, LIVES, PLACE).evidence == (LIVES.owner.evidence, SECRET.evidence)
-    assert judge(GRANT, OWNER, GONE, PLACE).evidence == (GONE.owner.evidence,)
-    assert judge(replace(GRANT, name=None), OWNER, LIVES, PLACE).evidence == ()
+    assert assess(GRANT, OWNER, LIVES, PLACE).evidence == (LIVES.owner.evidence, SECRET.evidence)
+    assert assess(GRANT, OWNER, GONE, PLACE).evidence == (GONE.owner.evidence,)
+    assert assess(replace(GRANT, name=None), OWNER, LIVES, PLACE).evidence == ()
 
 
 def test_any_service_counts_as_one() -> None:
-    assert kind_of(replace(GRANT, grantee="rds.amazonaws.com"), PLACE) == "of a service"
-    assert kind_of(replace(GRANT, grantee="amazonaws.com.example.org"), PLACE) == "of nobody known"
+    assert grantee_kind(replace(GRANT, grantee="rds.amazonaws.com"), PLACE) == "of a service"
+    assert grantee_kind(replace(GRANT, grantee="amazonaws.com.example.org"), PLACE) == "of nobody known"
 
 
-ORPHANED = Finding(GRANT, "orphaned", "its source location is absent", ("the first read",))
+ORPHANED = Assessment(GRANT, "orphaned", "its source location is absent", ("the first read",))
 STILL = replace(ORPHANED, evidence=("the second read",))
 AGAIN = FIRST + GRACE
 
@@ -356,7 +354,7 @@ def test_a_grant_goes_if_two_looks_a_grace_period_apart_found_it_orphaned() -> N
     assert decision.evidence == ("the first read", "the second read")
 
 
-def seen(finding: Finding, **members: Any) -> Finding:
+def seen(finding: Assessment, **members: Any) -> Assessment:
     return replace(finding, grant=replace(GRANT, **members))
 
 
@@ -389,7 +387,7 @@ def seen(finding: Finding, **members: Any) -> Finding:
         "the clock goes back",
     ],
 )
-def test_anything_less_keeps_the_grant(first: Finding | None, second: Finding, second_at: datetime, reason: str) -> None:
+def test_anything_less_keeps_the_grant(first: Assessment | None, second: Assessment, second_at: datetime, reason: str) -> None:
     decision = decide(first, FIRST, second, second_at, GRACE)
 
     assert (decision.revoke, decision.reason) == (False, reason)
@@ -402,9 +400,9 @@ def test_a_grant_made_just_before_the_first_look_is_older() -> None:
 
 
 @pytest.mark.parametrize("secret", [replace(SECRET, exists=False), replace(SECRET, admits=False)], ids=["gone", "shut"])
-def test_what_a_secret_took_away_is_told_from_what_an_owner_did(secret: SecretSight) -> None:
-    by_secret = judge(GRANT, OWNER, replace(LIVES, secrets={SECRET_ARN: secret}), PLACE)
-    by_owner = judge(GRANT, OWNER, GONE, PLACE)
+def test_what_a_secret_took_away_is_told_from_what_an_owner_did(secret: SecretEvidence) -> None:
+    by_secret = assess(GRANT, OWNER, replace(LIVES, secrets={SECRET_ARN: secret}), PLACE)
+    by_owner = assess(GRANT, OWNER, GONE, PLACE)
 
     assert (by_secret.verdict, is_by_secret(by_secret.reason)) == ("orphaned", True)
     assert (by_owner.verdict, is_by_secret(by_owner.reason)) == ("orphaned", False)

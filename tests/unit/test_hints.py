@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latchkey.hints import SOURCES, Concern, read_hint
-from latchkey.settings import Place
+from latchkey.cleanup.trail_events import SOURCES, AffectedItems, read_trail_event
+from latchkey.place import Place
 
 PLACE = Place(partition="aws", account="000000000000", region="us-east-1")
 TRAIL = Path(__file__).parents[2] / "events/trail"
@@ -42,8 +42,8 @@ def by(role: str) -> dict[str, Any]:
     return {"type": "AssumedRole", "sessionContext": {"sessionIssuer": {"type": "Role", "arn": role}}}
 
 
-def read(event: object) -> Concern | None:
-    return read_hint(event, PLACE, [OWN_ROLE])
+def read(event: object) -> AffectedItems | None:
+    return read_trail_event(event, PLACE, [OWN_ROLE])
 
 
 def about(event: object) -> tuple[str, ...]:

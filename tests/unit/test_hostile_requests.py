@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latchkey.receiving import RequestEvent, execution_input
-from latchkey.requests import ONBOARDING
+from latchkey.onboarding.receive_request import RequestEvent, execution_input
+from latchkey.requests.parsing import ONBOARDING
 from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, detail
 
 # No text of a sound request holds it, and no name or id may.

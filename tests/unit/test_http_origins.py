@@ -6,9 +6,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from latchkey.aws import secretsmanager
+from latchkey.aws.clients import secretsmanager
 from latchkey.errors import Problem
-from latchkey.preconditions import Look
+from latchkey.onboarding.rules.request_rules import RequestRules
 from latchkey.registry import Registry
 from tests.unit.samples import SETTINGS, desired
 
@@ -18,7 +18,7 @@ from tests.unit.samples import SETTINGS, desired
 def test_plain_http_is_refused_unless_the_stack_allows_it(registry: Registry, scheme: str, allowed: bool) -> None:
     mediatailor = boto3.client("mediatailor")
     settings = SETTINGS.model_copy(update={"allow_http_origins": allowed})
-    look = Look(settings, registry, boto3.client("kms"), secretsmanager, boto3.client("iam"), lambda _: mediatailor)
+    look = RequestRules(settings, registry, boto3.client("kms"), secretsmanager, boto3.client("iam"), lambda _: mediatailor)
     with Stubber(mediatailor) as stubber:
         stubber.add_client_error("describe_source_location", "NotFound", http_status_code=404)
         problems = list(look.problems(desired({"resource.baseUrl": f"{scheme}://origin.example.com/vod"})))

@@ -8,10 +8,10 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-import latchkey.table
+import latchkey.registry.table
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.registry import Registry
-from latchkey.table import LEASE_SECONDS, Table
+from latchkey.registry.table import LEASE_SECONDS, Table
 from tests.unit.test_registry import item
 
 
@@ -48,7 +48,7 @@ def test_a_lease_left_by_a_crash_ends_by_time(registry: Registry) -> None:
 
 
 def test_a_lease_that_is_given_back_soon_is_waited_for(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latchkey.table, "LEASE_WAIT_SECONDS", 10)
+    monkeypatch.setattr(latchkey.registry.table, "LEASE_WAIT_SECONDS", 10)
     holder = registry.lease("alias a")
     holder.__enter__()
     waits: list[float] = []
@@ -57,7 +57,7 @@ def test_a_lease_that_is_given_back_soon_is_waited_for(registry: Registry, monke
         waits.append(seconds)
         holder.__exit__(None, None, None)
 
-    monkeypatch.setattr("latchkey.table.time.sleep", give_back)
+    monkeypatch.setattr("latchkey.registry.table.time.sleep", give_back)
     with registry.lease("alias a"):
         assert len(waits) == 1
 

@@ -13,13 +13,13 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from latchkey.accesses import subject_of
+from latchkey.access.grants import granted_resource
+from latchkey.cleanup.survey import Surveyor
 from latchkey.errors import AccessDenied, TransientAwsError
-from latchkey.looking import Looking
 from latchkey.systems import SYSTEMS
 from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, PLACE, SECRET_ARN
 
-SUBJECT = subject_of("mediatailor/sourceLocation/sports", PLACE)
+SUBJECT = granted_resource("mediatailor/sourceLocation/sports", PLACE)
 OTHER_KEY = f"{KEY_ARN}0"
 LOCATION = {"SourceLocationName": "sports"}
 READING = {"Sid": "Reading", "Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}}
@@ -32,7 +32,7 @@ class Aws:
     def __init__(self, stack: ExitStack) -> None:
         clients: dict[str, Any] = {name: boto3.client(name) for name in ("kms", "secretsmanager", "mediatailor")}
         self._stubs = {name: stack.enter_context(Stubber(client)) for name, client in clients.items()}
-        self.looking = Looking(clients["kms"], clients["secretsmanager"], clients.__getitem__)
+        self.looking = Surveyor(clients["kms"], clients["secretsmanager"], clients.__getitem__)
 
     def grants(self, key: str, *grants: dict[str, Any]) -> None:
         self._stubs["kms"].add_response("list_grants", {"Grants": [*grants]}, {"KeyId": key, "Limit": 100})

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from latchkey.errors import InvalidRequest, NotYetEffective, Problem, TransientAwsError
-from latchkey.outcomes import OUTCOMES, CaughtError, Report, outcome_of, report_outcome
+from latchkey.events.outcomes import OUTCOMES, CaughtError
+from latchkey.onboarding.report_outcome import Report, outcome_of, report_outcome
 from latchkey.registry import Registry
-from latchkey.requests import parse_onboarding
+from latchkey.requests.parsing import parse_onboarding
 from latchkey.systems.system import Handoff
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, SECRET_ARN, TOKEN, detail
 
@@ -264,23 +265,23 @@ def test_the_first_outcome_of_a_request_is_its_only_one(registry: Registry) -> N
 @pytest.mark.parametrize("detail_type", ["Access Onboarded", "Request Rejected", "Request Failed"])
 def test_however_a_request_ends_its_access_is_free_for_the_next(registry: Registry, detail_type: str) -> None:
     access_id, events = "mediatailor/sourceLocation/sports-origin", boto3.client("events")
-    registry.begin_access(access_id, EXECUTION_ARN)
+    registry.locks.lock(access_id, EXECUTION_ARN)
     with Stubber(events) as stubber:
         stubber.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, {"Entries": ANY})
         ended = report(detail_type, accessId=access_id, caught=caught("InvalidRequest"))
         report_outcome(ended, registry, events, "requests")
-    registry.begin_access(access_id, f"{EXECUTION_ARN}-2")
+    registry.locks.lock(access_id, f"{EXECUTION_ARN}-2")
 
 
 def test_a_request_that_waits_for_an_access_does_not_free_it_when_it_fails(registry: Registry) -> None:
     access_id, events = "mediatailor/sourceLocation/sports-origin", boto3.client("events")
-    registry.begin_access(access_id, f"{EXECUTION_ARN}-2")
+    registry.locks.lock(access_id, f"{EXECUTION_ARN}-2")
     with Stubber(events) as stubber:
         stubber.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, {"Entries": ANY})
         failed = report("Request Failed", accessId=access_id, caught=caught("NotYetEffective"))
         report_outcome(failed, registry, events, "requests")
     with pytest.raises(NotYetEffective):
-        registry.begin_access(access_id, f"{EXECUTION_ARN}-3")
+        registry.locks.lock(access_id, f"{EXECUTION_ARN}-3")
 
 
 def test_an_outcome_that_eventbridge_refuses_is_tried_again(registry: Registry) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from latchkey.roles import OPT_IN_REGIONS, reading, role_name, trust
-from latchkey.settings import Place
+from latchkey.place import Place
+from latchkey.policies.reader_roles import OPT_IN_REGIONS, reading, role_name, trust
 from latchkey.systems import SYSTEMS
 from latchkey.systems.readers import AssumedRole
 from tests.unit.samples import ACCOUNT, KEY_ARN, PLACE, READ_BY_ROLE, REGION, SECRET_ARN, desired

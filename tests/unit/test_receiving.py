@@ -11,9 +11,10 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from latchkey.receiving import HANDOFF_CONFIRMED, RequestEvent, execution_input, receive_request
+from latchkey.onboarding.receive_request import RequestEvent, execution_input, receive_request
 from latchkey.registry import Registry
-from latchkey.requests import NOTHING_HANDED_OFF, parse_onboarding
+from latchkey.requests.models import HANDOFF_CONFIRMED, NOTHING_HANDED_OFF
+from latchkey.requests.parsing import parse_onboarding
 from tests.unit.samples import EXECUTION_ARN, EXISTING_ARN, FULL, KEY_ARN, MISSING, PLACE, TOKEN, TOKEN_PLACES, detail, nested
 
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
@@ -163,7 +164,7 @@ def test_a_conflict_that_has_its_outcome_starts_nothing(registry: Registry) -> N
 
 def test_a_request_that_was_claimed_and_has_no_outcome_starts_again(registry: Registry) -> None:
     content = received(detail())
-    registry.claim_request("request-1", content["contentHash"], EXECUTION_ARN)
+    registry.requests.claim("request-1", content["contentHash"], EXECUTION_ARN)
 
     start(detail(), registry)
 
@@ -182,7 +183,7 @@ ACCESS_ID = "mediatailor/sourceLocation/sports-origin"
 
 def confirmed(request: Any, recorded: dict[str, Any] | None = HANDED_OFF) -> dict[str, Any]:
     event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": HANDOFF_CONFIRMED, "detail": request})
-    return execution_input(event, {ACCESS_ID: recorded}.get)
+    return execution_input(event, {ACCESS_ID: parse_onboarding(recorded) if recorded else None}.get)
 
 
 def test_a_confirmation_becomes_the_request_that_the_access_last_fulfilled() -> None:
@@ -227,7 +228,7 @@ def test_an_onboarding_is_no_confirmation_though_its_access_is_handed_off() -> N
 def end(request: dict[str, Any], registry: Registry) -> None:
     """Records an outcome of the request."""
     content = received(request)
-    registry.record_outcome(content["requestId"], content["contentHash"], "one", "Access Onboarded", "{}")
+    registry.requests.record_outcome(content["requestId"], content["contentHash"], "one", "Access Onboarded", "{}")
 
 
 def again(request: dict[str, Any], registry: Registry) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from latchkey.accesses import AccessRecord
+from latchkey.access.record import AccessRecord
 from latchkey.registry import Registry
 from tests.unit.samples import KEY_ARN
 from tests.unit.test_registry import ACCESS, OTHER_WANTED, RECORD, WANTED, item
@@ -15,8 +15,8 @@ WITHOUT_SECRET = replace(RECORD, secret_arn=None, resource_arn=None, status="han
 
 
 def test_an_access_without_a_secret_is_recorded_without_one(registry: Registry) -> None:
-    saved = registry.save_access(WITHOUT_SECRET, WANTED)
-    assert registry.access(ACCESS) == saved == replace(WITHOUT_SECRET, version=1)
+    saved = registry.accesses.save(WITHOUT_SECRET, WANTED)
+    assert registry.accesses.get(ACCESS) == saved == replace(WITHOUT_SECRET, version=1)
     assert {"secretArn", "resourceArn"} & set(item("access", ACCESS)) == set()
 
 
@@ -24,17 +24,17 @@ def test_an_access_without_a_secret_is_recorded_without_one(registry: Registry) 
 def test_what_a_later_record_leaves_out_is_gone_and_comes_back_with_the_former(
     registry: Registry, first: AccessRecord, second: AccessRecord
 ) -> None:
-    before = registry.save_access(first, WANTED)
-    after = registry.save_access(replace(second, request_id="request-2", version=before.version), OTHER_WANTED)
-    assert registry.access(ACCESS) == after == replace(second, request_id="request-2", version=2)
-    registry.restore_access(ACCESS, "request-2")
-    assert registry.access(ACCESS) == replace(first, version=3)
+    before = registry.accesses.save(first, WANTED)
+    after = registry.accesses.save(replace(second, request_id="request-2", version=before.version), OTHER_WANTED)
+    assert registry.accesses.get(ACCESS) == after == replace(second, request_id="request-2", version=2)
+    registry.accesses.restore(ACCESS, "request-2")
+    assert registry.accesses.get(ACCESS) == replace(first, version=3)
 
 
 def test_what_the_last_request_reached_stays_whatever_is_observed(registry: Registry) -> None:
-    saved = registry.save_access(replace(RECORD, reached="handed-off", status="revoked"), WANTED)
-    registry.give_up(saved, ["a statement"])
-    found = registry.access(ACCESS)
+    saved = registry.accesses.save(replace(RECORD, reached="handed-off", status="revoked"), WANTED)
+    registry.accesses.mark_unmanaged(saved, ["a statement"])
+    found = registry.accesses.get(ACCESS)
     assert found
     assert (found.reached, found.status) == ("handed-off", "unmanaged")
 
@@ -44,5 +44,5 @@ def test_what_the_last_request_reached_stays_whatever_is_observed(registry: Regi
 )
 def test_the_keys_of_partners_are_told_from_others(registry: Registry, access_id: str | None, exclusive: bool) -> None:
     if access_id:
-        registry.refer(KEY_ARN, access_id)
-    assert registry.are_exclusive([KEY_ARN, f"{KEY_ARN}-2"]) == (frozenset({KEY_ARN}) if exclusive else frozenset())
+        registry.resources.refer(KEY_ARN, access_id)
+    assert registry.resources.exclusive_keys([KEY_ARN, f"{KEY_ARN}-2"]) == (frozenset({KEY_ARN}) if exclusive else frozenset())

@@ -9,7 +9,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from latchkey.errors import InvalidRequest
-from latchkey.requests import NO_TOKEN_HERE, AnyOnboarding, parse_onboarding
+from latchkey.requests.models import NO_TOKEN_HERE
+from latchkey.requests.parsing import AnyOnboarding, parse_onboarding
 from tests.unit.samples import ACCOUNT, EXISTING_ARN, FULL, KEY_ARN, MISSING, SECRET_ARN, detail, nested, role, user
 
 

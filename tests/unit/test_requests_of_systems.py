@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from latchkey.errors import InvalidRequest
-from latchkey.requests import HandoffConfirmed, parse_confirmation, parse_onboarding
+from latchkey.requests.models import HandoffConfirmed
+from latchkey.requests.parsing import parse_confirmation, parse_onboarding
 from tests.unit.samples import EXISTING_ARN, FLOW_ARN, KINDS, MISSING, READ_BY_ROLE, TOKEN, detail, role
 
 ONE_PART = "must hold exactly one of source, output, entitlement"

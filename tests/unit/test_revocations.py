@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 
-from latchkey.cleaning import KeptGrant, RemovedGrant
+from latchkey.events.cleanup import KeptGrant, RemovedGrant
 from latchkey.registry import Registry
-from latchkey.revocations import Ended, Revocation, Revocations
-from latchkey.table import Table
+from latchkey.registry.revocations import Ended, Revocation, Revocations
+from latchkey.registry.table import Table
 from tests.unit.samples import KEY_ARN, SECRET_ARN
 
 ACCESS = "mediatailor/sourceLocation/sports"

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from latchkey.grants import Grant, Owner, OwnerSight, SecretSight, Sight, is_past, is_served
+from latchkey.access.grants import Owner
+from latchkey.aws.grants import Grant
+from latchkey.cleanup.verdict import Evidence, ResourceEvidence, SecretEvidence, is_past, is_served
 from tests.unit.samples import EXISTING_ARN, KEY_ARN, SECRET_ARN
 from tests.unit.test_grants import CREATED, GRANT, NAME, RESOURCE_ARN
 
-LIVING = SecretSight(True, True, KEY_ARN, "", arn=SECRET_ARN)
+LIVING = SecretEvidence(True, True, KEY_ARN, "", arn=SECRET_ARN)
 
 
 @pytest.mark.parametrize(
@@ -37,9 +39,9 @@ LIVING = SecretSight(True, True, KEY_ARN, "", arn=SECRET_ARN)
     ],
 )
 def test_an_owner_that_could_read_is_served_by_a_grant_or_not(
-    named: str | None, secret: SecretSight, grants: list[Grant], served: bool | None
+    named: str | None, secret: SecretEvidence, grants: list[Grant], served: bool | None
 ) -> None:
-    sight = Sight(CREATED, OwnerSight(True, named, ""), {SECRET_ARN: secret}, grants)
+    sight = Evidence(CREATED, ResourceEvidence(True, named, ""), {SECRET_ARN: secret}, grants)
 
     assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN, SECRET_ARN) is served
 
@@ -66,10 +68,10 @@ def test_an_owner_that_could_read_is_served_by_a_grant_or_not(
     ],
 )
 def test_an_owner_that_names_another_secret_needs_no_grant_for_the_former(
-    named: str | None, secret: SecretSight | None, bound: str | None, past: bool
+    named: str | None, secret: SecretEvidence | None, bound: str | None, past: bool
 ) -> None:
     secrets = {named: secret} if named and secret else {}
-    sight = Sight(CREATED, OwnerSight(True, named, ""), secrets, [])
+    sight = Evidence(CREATED, ResourceEvidence(True, named, ""), secrets, [])
 
     assert is_past(bound, sight) is past
     assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN, bound) is (None if past or not secret else False)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import ValidationError
 
-from latchkey.settings import Place, settings
+from latchkey.place import Place
+from latchkey.settings import settings
 
 ENVIRONMENT = {
     "AWS_PARTITION": "aws-cn",

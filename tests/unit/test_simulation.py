@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from latchkey.simulation import denied_actions, refused_actions
+from latchkey.aws.roles import denied_actions, refused_actions
 from tests.unit.samples import SECRET_ARN, role
 
 READER = role("Reader")

@@ -16,13 +16,13 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
-from latchkey import steps
-from latchkey.documents import Document
+from latchkey import observability
 from latchkey.errors import AccessDenied, InvalidRequest, TransientAwsError
-from latchkey.receiving import RequestEvent, receive_request
+from latchkey.handler import step
+from latchkey.onboarding.receive_request import RequestEvent, receive_request
 from latchkey.registry import Registry
-from latchkey.requests import AnyOnboarding
-from latchkey.steps import step
+from latchkey.requests.parsing import AnyOnboarding
+from latchkey.wire import WireModel
 from tests.unit.samples import PLACE, TOKEN, detail
 
 Logs = Callable[[], list[dict[str, Any]]]
@@ -40,13 +40,13 @@ class Context:
     aws_request_id: str = "00000000-0000-0000-0000-000000000001"
 
 
-class Input(Document):
+class Input(WireModel):
     request_id: str | None = None
     request: AnyOnboarding | None = None
     note: str = ""
 
 
-class Output(Document):
+class Output(WireModel):
     key_arn: str
 
 
@@ -54,7 +54,7 @@ class Output(Document):
 def logs(monkeypatch: pytest.MonkeyPatch) -> Logs:
     """The lines that the function has logged."""
     stream = io.StringIO()
-    monkeypatch.setattr(steps.logger.registered_handler, "stream", stream)
+    monkeypatch.setattr(observability.logger.registered_handler, "stream", stream)
     return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
@@ -224,7 +224,7 @@ def test_a_request_that_is_hardly_json_still_starts_the_execution_that_rejects_i
 
 def test_no_answer_of_aws_is_recorded_by_a_patched_client() -> None:
     # In a process of its own, since a patch reaches every client; the directory tells the tracer that it runs in Lambda.
-    told = "import latchkey.steps; from aws_xray_sdk.core import patcher; print(sorted(patcher._PATCHED_MODULES))"
+    told = "import latchkey.handler; from aws_xray_sdk.core import patcher; print(sorted(patcher._PATCHED_MODULES))"
     environment = os.environ | {"LAMBDA_TASK_ROOT": "/var/task", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -8,8 +8,8 @@ import pytest
 
 from latchkey import policies
 from latchkey.errors import InvalidRequest
-from latchkey.requests import parse_onboarding
-from latchkey.settings import Place
+from latchkey.place import Place
+from latchkey.requests.parsing import parse_onboarding
 from latchkey.systems.adobe_experience_platform import ADOBE_EXPERIENCE_PLATFORM
 from tests.unit.samples import ACCOUNT, KEY_ARN, MISSING, PARTNERS, PLACE, desired, detail, partner_statement
 

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from latchkey.settings import Place
+from latchkey.place import Place
 from latchkey.systems.mediatailor import MEDIATAILOR, SourceLocation, SourceLocations
 from latchkey.systems.system import Reading
 from tests.unit.samples import ACCOUNT, KEY_ARN, KINDS, PLACE, SECRET_ARN, desired

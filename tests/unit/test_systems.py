@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.session import Session
 
-from latchkey.requests import ONBOARDING
+from latchkey.requests.parsing import ONBOARDING
 from latchkey.systems import SYSTEMS
 from latchkey.systems.readers import ServicePrincipal
 from latchkey.systems.system import Configuration, Configured, GrantedConfiguration, Resource, SecretShape, System

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latchkey.errors import InvalidRequest
-from latchkey.requests import parse_onboarding
+from latchkey.requests.parsing import parse_onboarding
 from tests.unit.samples import TOKEN, TOKEN_PLACES, detail
 
 

@@ -8,8 +8,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from latchkey.onboarding.undo_onboarding import Undo
 from latchkey.registry import Registry
-from latchkey.undo import Undo
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, SETTINGS, desired, text
 
 RUNNING = desired({"tags": {"team": "sports"}})
@@ -37,9 +37,9 @@ def _by_id(params: dict[str, Any], **_: Any) -> None:
 
 def test_a_request_that_never_got_its_access_takes_nothing_back(undo: Undo, registry: Registry, mediatailor: Any) -> None:
     # The request that has the access has set the resource and refers to its secret; the other waited until it failed.
-    registry.begin_access(RUNNING.access_id, EXECUTION_ARN)
-    registry.refer(RUNNING.secret_resource, RUNNING.access_id)
-    registry.note_former(RUNNING.access_id, LOCATION | {"AccessConfiguration": {}}, KEY_ARN)
+    registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
+    registry.resources.refer(RUNNING.secret_resource, RUNNING.access_id)
+    registry.journal.note_former(RUNNING.access_id, LOCATION | {"AccessConfiguration": {}}, KEY_ARN)
     secret = undo.secretsmanager.create_secret(
         Name=RUNNING.secret_name,
         SecretString="{}",
@@ -48,19 +48,19 @@ def test_a_request_that_never_got_its_access_takes_nothing_back(undo: Undo, regi
     with Stubber(mediatailor):  # with no answer waiting: nothing is asked
         assert undo(WAITING, f"{EXECUTION_ARN}-waiting").undone == ()
     assert undo.secretsmanager.describe_secret(SecretId=secret)["ARN"] == secret
-    assert registry.others(RUNNING.secret_resource, OTHER.access_id) == {RUNNING.access_id}
+    assert registry.resources.others(RUNNING.secret_resource, OTHER.access_id) == {RUNNING.access_id}
 
 
 def test_a_request_that_failed_before_its_secret_was_made_refers_to_it_no_longer(undo: Undo, registry: Registry) -> None:
-    registry.begin_access(RUNNING.access_id, EXECUTION_ARN)
-    registry.refer(RUNNING.secret_resource, RUNNING.access_id)
+    registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
+    registry.resources.refer(RUNNING.secret_resource, RUNNING.access_id)
     for _ in range(2):
         assert undo(RUNNING, EXECUTION_ARN).undone == ()
-    assert registry.others(RUNNING.secret_resource, OTHER.access_id) == frozenset()
+    assert registry.resources.others(RUNNING.secret_resource, OTHER.access_id) == frozenset()
 
 
 def test_a_key_that_was_made_is_deleted_late_and_its_alias_at_once(undo: Undo, registry: Registry) -> None:
-    registry.begin_access(RUNNING.access_id, EXECUTION_ARN)
+    registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
     key = _made_key(undo, registry)
     for _ in range(2):
         assert undo(RUNNING, EXECUTION_ARN).undone == (f"{key} is scheduled for deletion in 7 days",)
@@ -69,24 +69,24 @@ def test_a_key_that_was_made_is_deleted_late_and_its_alias_at_once(undo: Undo, r
 
 
 def test_a_key_that_another_access_refers_to_stays(undo: Undo, registry: Registry) -> None:
-    registry.begin_access(RUNNING.access_id, EXECUTION_ARN)
+    registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
     key = _made_key(undo, registry)
-    registry.refer(key, OTHER.access_id)
-    registry.begin_access(OTHER.access_id, f"{EXECUTION_ARN}-2")
+    registry.resources.refer(key, OTHER.access_id)
+    registry.locks.lock(OTHER.access_id, f"{EXECUTION_ARN}-2")
     for _ in range(2):
         [told] = undo(RUNNING, EXECUTION_ARN).undone
         assert told == f"the policy of {key} is without this request's statements"
     assert undo.kms.describe_key(KeyId=RUNNING.alias or "")["KeyMetadata"]["KeyState"] == "Enabled"
-    assert registry.others(key, RUNNING.access_id) == {OTHER.access_id}
+    assert registry.resources.others(key, RUNNING.access_id) == {OTHER.access_id}
 
 
 def test_a_key_whose_deletion_a_person_cancelled_may_be_used_again(undo: Undo, registry: Registry) -> None:
-    registry.begin_access(RUNNING.access_id, EXECUTION_ARN)
+    registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
     key = _made_key(undo, registry)
     undo(RUNNING, EXECUTION_ARN)
     undo.kms.cancel_key_deletion(KeyId=key.rsplit("/", 1)[-1])
     undo.kms.enable_key(KeyId=key.rsplit("/", 1)[-1])
-    registry.refer(key, OTHER.access_id)
+    registry.resources.refer(key, OTHER.access_id)
 
 
 def _made_key(undo: Undo, registry: Registry) -> str:
@@ -94,8 +94,8 @@ def _made_key(undo: Undo, registry: Registry) -> str:
     tags: list[Any] = [{"TagKey": key, "TagValue": value} for key, value in RUNNING.tags(shared=True).items()]
     key = undo.kms.create_key(Tags=tags)["KeyMetadata"]["Arn"]
     undo.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=text(RUNNING.new_key_policy))
-    registry.begin_key(RUNNING.alias or "", RUNNING.request.request_id)
-    registry.note_key(RUNNING.alias or "", key)
+    registry.resources.begin_key(RUNNING.alias or "", RUNNING.request.request_id)
+    registry.resources.note_key(RUNNING.alias or "", key)
     undo.kms.create_alias(AliasName=RUNNING.alias or "", TargetKeyId=key)
-    registry.refer(key, RUNNING.access_id)
+    registry.resources.refer(key, RUNNING.access_id)
     return key

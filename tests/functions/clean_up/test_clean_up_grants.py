@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from latchkey import registry as registering
-from latchkey.registry import registry
-from latchkey.revocations import revocations
+from latchkey.registry import journal, registry
 from tests.functions.account import ACCOUNT, Account
 from tests.functions.asking import EXECUTION, NAME, Run, existing
 from tests.functions.carrying_out import Onboarding
@@ -62,7 +60,7 @@ def test_the_grant_of_a_deleted_location_is_revoked_with_the_evidence_of_both_lo
     assert removed["reason"] == "its source location is absent"
     assert len(removed["evidence"]) == 2
     assert all("a complete list of 0 lacks it" in read for read in removed["evidence"])
-    assert (cleaned["kept"], cleaned["restored"], revocations().open()) == ([], False, [])
+    assert (cleaned["kept"], cleaned["restored"], registry().revocations.open()) == ([], False, [])
 
 
 def test_a_second_look_twice_equals_one(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
@@ -233,18 +231,18 @@ def test_a_key_without_grants_is_forgotten_unless_it_is_the_present_one(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     former = account.key()
-    registry().begin_access(ACCESS, EXECUTION)
-    registry().note_former(ACCESS, None, former)
+    registry().locks.lock(ACCESS, EXECUTION)
+    registry().journal.note_former(ACCESS, None, former)
     clean_up(look())
-    assert registry().grant_keys(ACCESS) == {access.key, former}  # the request may be about to have a grant there
+    assert registry().journal.grant_keys(ACCESS) == {access.key, former}  # the request may be about to have a grant there
 
-    registry().end_access(ACCESS, EXECUTION)
+    registry().locks.unlock(ACCESS, EXECUTION)
     clean_up(look())
-    assert registry().grant_keys(ACCESS) == {access.key, former}  # KMS may not list yet what the request had made
+    assert registry().journal.grant_keys(ACCESS) == {access.key, former}  # KMS may not list yet what the request had made
 
-    monkeypatch.setattr(registering, "UNLISTED", timedelta(seconds=-5))
+    monkeypatch.setattr(journal, "UNLISTED", timedelta(seconds=-5))
     clean_up(look())
-    assert registry().grant_keys(ACCESS) == {access.key}
+    assert registry().journal.grant_keys(ACCESS) == {access.key}
 
 
 def test_a_key_that_a_sweep_names_is_looked_at(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
@@ -281,7 +279,7 @@ def test_a_grant_that_is_used_again_at_the_second_look_is_kept(
     assert [kept["reason"] for kept in cleaned["kept"]] == ["its source location lives and its secret admits the service"]
     assert (cleaned["removed"], cleaned["restored"], len(grants(account, access.key))) == ([], False, 1)
     assert clean_up(first) == cleaned
-    assert revocations().open() == []
+    assert registry().revocations.open() == []
 
 
 def test_looks_too_close_to_each_other_keep_the_grant_and_later_ones_revoke_it(

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
-from latchkey.revocations import revocations
+from latchkey.registry import registry
 from tests.functions.account import Account
 from tests.functions.carrying_out import Onboarding
 from tests.functions.cleaning import (
@@ -91,7 +91,7 @@ def test_a_clean_up_that_crashed_is_finished_by_a_retry(
 
     # After an answer that was lost, nobody knows whose doing it was.
     assert removed["removedBy"] == ("either" if when == "after-call" and operation == "RevokeGrant" else "latchkey")
-    assert (grants(account, access.key), revocations().open()) == ([], [])
+    assert (grants(account, access.key), registry().revocations.open()) == ([], [])
 
 
 def test_an_owner_that_comes_back_in_the_moment_of_the_revocation_is_set_again(
@@ -184,7 +184,7 @@ def test_a_refused_revocation_stays_open_and_is_made_when_it_is_allowed(
     at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
     with pytest.raises(AccessDenied):
         clean_up(first)
-    [noted] = revocations().open(ACCESS)
+    [noted] = registry().revocations.open(ACCESS)
     assert (noted.tries, noted.revoked) == (0, False)
 
     again = look()

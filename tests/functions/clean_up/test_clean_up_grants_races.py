@@ -8,16 +8,13 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
-from latchkey import revocations as revoking
+from latchkey.aws import clients
+from latchkey.cleanup.survey import Surveyor
+from latchkey.cleanup.sweep_grants import Sweep
 from latchkey.errors import NotYetEffective, TransientAwsError
-from latchkey.looking import Looking
 from latchkey.registry import registry
-from latchkey.revocations import revocations
+from latchkey.registry import revocations as revocation_registry
 from latchkey.settings import settings
-from latchkey.states import states
-from latchkey.sweeping import Sweep
-from latchkey.turns import turns
 from tests.functions.account import Account
 from tests.functions.asking import NAME
 from tests.functions.carrying_out import Onboarding
@@ -52,8 +49,8 @@ class Machines:
 def swept() -> list[str]:
     """The accesses for which a sweep starts a clean-up."""
     machines: Any = Machines()
-    looking = Looking(aws.kms(), aws.secretsmanager(), aws.client_of)
-    Sweep(settings(), registry(), revocations(), turns(), looking, machines, "clean-up", "end-request")("event-1")
+    looking = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
+    Sweep(settings(), registry(), looking, machines, "clean-up", "end-request")("event-1")
     accesses: list[str] = machines.accesses
     return accesses
 
@@ -118,7 +115,7 @@ def test_an_owner_is_set_again_by_an_execution_that_began_beside_one_that_crashe
 
     cleaned = clean_up(second)
 
-    assert (cleaned["restored"], puts(account), revocations().open()) == (True, before + 1, [])
+    assert (cleaned["restored"], puts(account), registry().revocations.open()) == (True, before + 1, [])
 
 
 def test_an_owner_that_was_set_again_is_told_by_the_retry_that_finds_it_served(
@@ -209,12 +206,12 @@ def test_a_revocation_stays_open_until_its_owner_has_another_grant(
     at_call("kms", "RevokeGrant", lambda: come_back(account, access))
     with pytest.raises(NotYetEffective, match="was set again and has no grant yet"):
         clean_up(first)
-    assert len(revocations().open()) == 1
+    assert len(registry().revocations.open()) == 1
 
     account.mediatailor.at_update = serve
     cleaned = clean_up(first)
 
-    assert (len(cleaned["removed"]), cleaned["restored"], revocations().open()) == (1, True, [])
+    assert (len(cleaned["removed"]), cleaned["restored"], registry().revocations.open()) == (1, True, [])
 
 
 def name_another_secret(account: Account, access: Onboarding) -> None:
@@ -247,7 +244,7 @@ def test_an_owner_that_is_changed_after_the_look_at_it_is_not_set_again(
     cleaned = clean_up(first)
 
     assert ([removed["removedBy"] for removed in cleaned["removed"]], puts(account)) == (["latchkey"], before)
-    assert revocations().open() == []
+    assert registry().revocations.open() == []
 
 
 @pytest.mark.parametrize("noted", [False, True], ids=["never noted", "noted as orphaned"])
@@ -270,7 +267,7 @@ def test_what_takes_the_grant_of_an_owner_that_was_long_served_is_not_latchkey(
 ) -> None:
     make_again(account, access, look, clean_up)
     clean_up(look())
-    monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
+    monkeypatch.setattr(revocation_registry, "LISTED_STILL", timedelta(seconds=-5))
     clean_up(look())
 
     [grant] = grants(account, access.key)
@@ -289,7 +286,7 @@ def test_the_sweep_finds_an_owner_whose_grant_latchkey_took(
     assert swept() == []
 
     # It is looked at once more, when KMS cannot list the former grant any longer.
-    monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
+    monkeypatch.setattr(revocation_registry, "LISTED_STILL", timedelta(seconds=-5))
     assert swept() == [ACCESS]
     clean_up(look())
     assert swept() == []
@@ -312,16 +309,16 @@ def test_what_latchkey_took_is_settled_when_its_owner_has_long_named_another_sec
 ) -> None:
     make_again(account, access, look, clean_up)
     name_another_secret(account, access)
-    record = registry().access(ACCESS)
+    record = registry().accesses.get(ACCESS)
     assert record is not None
-    states().record(record, "detached", [])
+    registry().accesses.record_status(record, "detached", [])
     assert (look()["deprived"], swept()) == (False, [])
 
-    monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
+    monkeypatch.setattr(revocation_registry, "LISTED_STILL", timedelta(seconds=-5))
     assert swept() == [ACCESS]
     clean_up(look())
 
-    assert (swept(), revocations().taken()) == ([], [])
+    assert (swept(), registry().revocations.taken()) == ([], [])
 
 
 def test_a_look_changes_nothing_about_what_latchkey_took(
@@ -329,7 +326,7 @@ def test_a_look_changes_nothing_about_what_latchkey_took(
 ) -> None:
     make_again(account, access, look, clean_up)
     clean_up(look())
-    monkeypatch.setattr(revoking, "LISTED_STILL", timedelta(seconds=-5))
+    monkeypatch.setattr(revocation_registry, "LISTED_STILL", timedelta(seconds=-5))
     before = account.picture()
 
     assert len(look()["settled"]) == 1

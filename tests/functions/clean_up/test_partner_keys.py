@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
+from latchkey.aws import clients
 from latchkey.registry import registry
-from latchkey.revocations import Revocation, revocations
+from latchkey.registry.revocations import Revocation
 from tests.functions.account import Account
 from tests.functions.asking import PARTNER, Run
 from tests.functions.carrying_out import Onboarding
@@ -30,7 +30,7 @@ def partners(run: Run, account: Account, access: Onboarding, stack: Callable[...
 def calls() -> list[str]:
     """What is asked of KMS from now on."""
     called: list[str] = []
-    aws.kms().meta.events.register("before-call.kms", lambda model, **_: called.append(model.name))
+    clients.kms().meta.events.register("before-call.kms", lambda model, **_: called.append(model.name))
     return called
 
 
@@ -61,7 +61,7 @@ def test_a_grant_on_a_key_that_has_become_a_partners_is_kept(
     first = look()
     if when == "after it was noted":
         note(first)
-    registry().refer(access.key, PARTNERS)
+    registry().resources.refer(access.key, PARTNERS)
 
     cleaned = clean_up(first)
 
@@ -77,7 +77,7 @@ def note(first: dict[str, Any]) -> None:
     """A try that crashed has noted what it was about to revoke."""
     [found] = first["grants"]
     noted = Revocation(first["accessId"], found["grantId"], found["keyArn"], found["reason"])
-    revocations().note(noted, first["lookId"], datetime.fromisoformat(first["at"]))
+    registry().revocations.note(noted, first["lookId"], datetime.fromisoformat(first["at"]))
 
 
 def test_an_access_of_a_partner_has_no_grants_of_ours(run: Run, account: Account, partners: Onboarding) -> None:

@@ -1,6 +1,17 @@
 """Policy documents as pure data: building our statements, merging them beside foreign ones, reading what a document says."""
 
-from latchkey.policies.building import (
+from latchkey.policies.document import OWN_SID, VERSION, Document, Statement, is_own, new_document, own_statements
+from latchkey.policies.inspection import (
+    admits_service,
+    could_admit_service,
+    delegates_to_iam,
+    is_public,
+    public_statements,
+    statements_for_service,
+    without_suffix,
+)
+from latchkey.policies.merging import beyond, deleted_principals, includes, merge, missing_from, retain, union
+from latchkey.policies.statements import (
     PARTNER_SID,
     administration,
     creation,
@@ -14,17 +25,6 @@ from latchkey.policies.building import (
     role_reading,
     service_reading,
     use,
-)
-from latchkey.policies.document import OWN_SID, VERSION, Document, Statement, is_own, new_document, own_statements
-from latchkey.policies.merging import beyond, deleted_principals, includes, merge, missing_from, retain, union
-from latchkey.policies.reading import (
-    admits_service,
-    could_admit_service,
-    delegates_to_iam,
-    is_public,
-    public_statements,
-    statements_for_service,
-    without_suffix,
 )
 
 __all__ = [

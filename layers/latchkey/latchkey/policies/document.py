@@ -7,7 +7,6 @@ from typing import Any
 
 Statement = dict[str, Any]
 Document = dict[str, Any]
-
 # Statements whose Sid begins so are ours; nothing else in a document is ever touched.
 OWN_SID = "Latchkey"
 VERSION = "2012-10-17"

@@ -8,10 +8,10 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model
 from pydantic.alias_generators import to_pascal
 from pydantic_core import PydanticCustomError
 
-from latchkey.documents import Document
-from latchkey.settings import Place
+from latchkey.place import Place
 from latchkey.systems.readers import PartnerPrincipals
 from latchkey.systems.system import Handoff, Reading, Resource, System
+from latchkey.wire import WireModel
 
 _DOCUMENTS = "https://experienceleague.adobe.com/en/docs/experience-platform/landing/governance-privacy-security/customer-managed-keys/aws"
 
@@ -32,7 +32,7 @@ def _exactly_adobes(actions: tuple[str, ...]) -> tuple[str, ...]:
     return actions
 
 
-class _Pasted(Document):
+class _Pasted(WireModel):
     """In the spelling of policies."""
 
     model_config = ConfigDict(alias_generator=to_pascal)
@@ -44,7 +44,7 @@ class PartnerPrincipal(_Pasted):
     arn: Annotated[str, Field(alias="AWS"), StringConstraints(pattern=r"^arn:(aws|aws-cn|aws-us-gov):iam::[0-9]{12}:root$")]
 
 
-class PartnerAccount(Document):
+class PartnerAccount(WireModel):
     """The account that the condition names."""
 
     account: Annotated[str, Field(alias="aws:PrincipalAccount"), StringConstraints(pattern=r"^[0-9]{12}$")]

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from latchkey.aws import status_of
-from latchkey.forms import UUID
+from latchkey.aws.errors import status_of
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape
+from latchkey.systems.token_formats import UUID
 
 HEADER = "X-MediaPackage-CDNIdentifier"
 

@@ -10,12 +10,12 @@ from botocore.exceptions import ClientError
 from pydantic import StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from latchkey.aws import is_missing
+from latchkey.aws.errors import is_missing
 from latchkey.errors import Conflict
-from latchkey.forms import HEXADECIMAL, PASSWORD
-from latchkey.settings import Place
+from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape, System
+from latchkey.systems.token_formats import HEXADECIMAL, PASSWORD
 
 if TYPE_CHECKING:
     from mypy_boto3_mediaconnect.client import MediaConnectClient

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import StringConstraints
 
-from latchkey.settings import Place
+from latchkey.place import Place
 from latchkey.systems import cdn_authorization
 from latchkey.systems.system import Handoff, Reading, Resource, System
 

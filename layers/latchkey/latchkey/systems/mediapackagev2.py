@@ -10,11 +10,11 @@ from botocore.exceptions import ClientError
 from pydantic import StringConstraints
 
 from latchkey import policies
-from latchkey.aws import is_missing
-from latchkey.forms import UUID
-from latchkey.settings import Place
+from latchkey.aws.errors import is_missing
+from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape, System
+from latchkey.systems.token_formats import UUID
 
 if TYPE_CHECKING:
     from mypy_boto3_mediapackagev2.client import Mediapackagev2Client

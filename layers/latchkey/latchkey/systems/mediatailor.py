@@ -11,9 +11,8 @@ from botocore.exceptions import ClientError
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from latchkey.aws import status_of
-from latchkey.documents import JsonKey
-from latchkey.settings import Place
+from latchkey.aws.errors import status_of
+from latchkey.place import Place
 from latchkey.systems.readers import ServicePrincipal
 from latchkey.systems.system import (
     Configured,
@@ -25,6 +24,7 @@ from latchkey.systems.system import (
     SecretShape,
     System,
 )
+from latchkey.wire import JsonKey
 
 if TYPE_CHECKING:
     from mypy_boto3_mediatailor.client import MediaTailorClient

@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from latchkey import policies, roles
-from latchkey.policies import Statement
-from latchkey.settings import Place
+from latchkey import policies
+from latchkey.place import Place
+from latchkey.policies import Statement, reader_roles
 
 if TYPE_CHECKING:
-    from latchkey.desired import Desired
+    from latchkey.access.desired import Desired
 
 
 class Reader(ABC):
@@ -28,7 +28,7 @@ class Reader(ABC):
         """Our statements for the service in the secret's resource policy."""
         return ()
 
-    def role(self, access: Desired, key_arn: str, secret_arn: str) -> roles.ReaderRole | None:  # noqa: ARG002  as above
+    def role(self, access: Desired, key_arn: str, secret_arn: str) -> reader_roles.ReaderRole | None:  # noqa: ARG002  as above
         """The role through which the service reads, or None if it needs none."""
         return None
 
@@ -104,15 +104,15 @@ class AssumedRole(Reader):
 
     def principals(self, place: Place) -> tuple[str, ...]:
         """The names by which the service may assume the role."""
-        regional = self.regional and place.region in roles.OPT_IN_REGIONS
+        regional = self.regional and place.region in reader_roles.OPT_IN_REGIONS
         return (f"{self.service}.amazonaws.com", *([f"{self.service}.{place.region}.amazonaws.com"] if regional else []))
 
     def key_statements(self, access: Desired) -> tuple[Statement, ...]:
         readers = access.request.secret.origin_readers
         return (policies.decryption(readers, [access.secret_arn_pattern], access.place),) if readers else ()
 
-    def role(self, access: Desired, key_arn: str, secret_arn: str) -> roles.ReaderRole:
-        reading = roles.reading(
+    def role(self, access: Desired, key_arn: str, secret_arn: str) -> reader_roles.ReaderRole:
+        reading = reader_roles.reading(
             self.secret_actions,
             key_arn,
             secret_arn,
@@ -120,8 +120,8 @@ class AssumedRole(Reader):
             listing_actions=self.listing_actions,
             describes_key=self.describes_key,
         )
-        name = roles.role_name(access.system.name, access.resource.name, access.access_id, access.place)
-        return roles.ReaderRole(name, roles.trust(self.principals(access.place), access.place), reading)
+        name = reader_roles.role_name(access.system.name, access.resource.name, access.access_id, access.place)
+        return reader_roles.ReaderRole(name, reader_roles.trust(self.principals(access.place), access.place), reading)
 
 
 @dataclass(frozen=True)

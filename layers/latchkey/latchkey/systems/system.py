@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from latchkey.documents import Document
-from latchkey.forms import ANY, TokenForm
-from latchkey.settings import Place
+from latchkey.place import Place
 from latchkey.systems.readers import Reader, ServicePrincipal
+from latchkey.systems.token_formats import ANY, TokenFormat
+from latchkey.wire import WireModel
 
 
-class Resource(Document, ABC):
+class Resource(WireModel, ABC):
     """The consumer resource that a request names; `kind` is the middle part of an access id.
 
     `configure` is false where CloudFormation or Terraform owns the resource: then everything is made but its settings.
@@ -53,7 +53,7 @@ class SecretShape:
     maximum: int
     member: str | None = None
     exclusive: bool = False
-    form: TokenForm = ANY
+    form: TokenFormat = ANY
 
     def __post_init__(self) -> None:
         if not 0 < self.minimum <= self.maximum:
@@ -179,7 +179,7 @@ class GrantedConfiguration(Configuration):
         """Every resource there is with the secret it reads, if any; complete, or it raises."""
 
 
-class Handoff(Document):
+class Handoff(WireModel):
     """What is left to the owner of a resource: values to set, steps in words, and a piece of a CloudFormation template."""
 
     values: dict[str, str]

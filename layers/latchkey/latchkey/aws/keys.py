@@ -1,0 +1,93 @@
+"""TODO"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from latchkey.aws.errors import is_missing, is_refused
+from latchkey.policies import Document
+from latchkey.tags import REQUEST
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_kms.type_defs import KeyMetadataTypeDef
+
+
+@dataclass(frozen=True)
+class ObservedKey:
+    """A KMS key as DescribeKey and ListResourceTags tell it."""
+
+    arn: str
+    state: str
+    spec: str
+    usage: str
+    origin: str
+    multi_region: bool
+    customer_managed: bool
+    created: datetime
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def encrypts_symmetrically(self) -> bool:
+        return self.spec == "SYMMETRIC_DEFAULT" and self.usage == "ENCRYPT_DECRYPT"
+
+
+def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
+    """The key of an ARN or alias with its tags, or None if there is none."""
+    try:
+        metadata = kms.describe_key(KeyId=key)["KeyMetadata"]
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    return observed_key(metadata, _tags_of_key(kms, metadata) if metadata.get("KeyManager") == "CUSTOMER" else {})
+
+
+def find_key_by_tags(kms: KMSClient, request_id: str) -> ObservedKey | None:
+    """The enabled key that a request made, by a look at every key's tags: for the rare case that nothing else names it.
+
+    A key whose owner lets nobody look at it is none that Latchkey made.
+    """
+    entries = (entry for page in kms.get_paginator("list_keys").paginate() for entry in page["Keys"])
+    keys = (_find_readable_key(kms, entry["KeyArn"]) for entry in entries)
+    return next((key for key in keys if key and key.state == "Enabled" and key.tags.get(REQUEST) == request_id), None)
+
+
+def _find_readable_key(kms: KMSClient, key: str) -> ObservedKey | None:
+    try:
+        return find_key(kms, key)
+    except ClientError as error:
+        if is_refused(error):
+            return None
+        raise
+
+
+def _tags_of_key(kms: KMSClient, metadata: KeyMetadataTypeDef) -> dict[str, str]:
+    pages = kms.get_paginator("list_resource_tags").paginate(KeyId=metadata["Arn"])
+    return {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page.get("Tags", [])}
+
+
+def observed_key(metadata: KeyMetadataTypeDef, tags: dict[str, str]) -> ObservedKey:
+    """A key from what CreateKey or DescribeKey answers."""
+    return ObservedKey(
+        arn=metadata["Arn"],
+        state=metadata["KeyState"],
+        spec=metadata.get("KeySpec", ""),
+        usage=metadata.get("KeyUsage", ""),
+        origin=metadata.get("Origin", ""),
+        multi_region=metadata.get("MultiRegion", False),
+        customer_managed=metadata.get("KeyManager") == "CUSTOMER",
+        created=metadata["CreationDate"],
+        tags=tags,
+    )
+
+
+def key_policy(kms: KMSClient, key_arn: str) -> Document:
+    """The key's one policy. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html"""
+    document: Document = json.loads(kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
+    return document

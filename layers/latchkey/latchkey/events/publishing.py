@@ -1,0 +1,21 @@
+"""TODO"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from latchkey.errors import TransientAwsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_events.client import EventBridgeClient
+
+SOURCE = "latchkey"
+
+
+def publish(events: EventBridgeClient, bus: str, detail_type: str, detail: str, arns: list[str]) -> None:
+    """Puts one event of Latchkey's on the bus; raises TransientAwsError if EventBridge does not take it."""
+    answer = events.put_events(
+        Entries=[{"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": detail, "Resources": arns}]
+    )
+    if answer["FailedEntryCount"]:
+        raise TransientAwsError(f"EventBridge did not take the outcome: {answer['Entries'][0].get('ErrorCode')}")

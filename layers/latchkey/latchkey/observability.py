@@ -1,0 +1,10 @@
+"""TODO"""
+
+from __future__ import annotations
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+
+logger = Logger()
+# Not patched: the X-Ray SDK records the messages of failed AWS calls, and Secrets Manager's may quote what was sent.
+tracer = Tracer(auto_patch=False)
+metrics = Metrics(namespace="Latchkey")

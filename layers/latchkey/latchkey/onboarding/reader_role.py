@@ -1,0 +1,77 @@
+"""Makes and mends the role through which a service reads: it is wholly ours, so its documents are set, not merged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from latchkey.access.desired import Desired
+from latchkey.aws.errors import ROLE_SETTLING, settling
+from latchkey.aws.roles import ObservedRole, find_role
+from latchkey.errors import Conflict, TransientAwsError
+from latchkey.policies.reader_roles import POLICY_NAME, ReaderRole
+from latchkey.tags import ACCESS
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
+
+
+def ensure_role(desired: Desired, wanted: ReaderRole, iam: IAMClient, note_change: Callable[[], None]) -> bool:
+    """Has the role trust the service, read the one secret, and bounded; says whether it changed or made it."""
+    found, boundary_arn = find_role(iam, wanted.name), desired.reader_boundary_arn
+    if found is None:
+        note_change()
+        _create_role(desired, wanted, iam, boundary_arn)
+        return True
+    if found.tags.get(ACCESS) != desired.access_id:
+        raise Conflict(f"{found.arn} has been made for another access since the request was checked")
+    as_wanted = is_as_wanted(found, wanted, boundary_arn)
+    if not as_wanted:
+        note_change()
+    mend_role(found, wanted, iam, boundary_arn)
+    return not as_wanted or desired.made(found.tags)
+
+
+def _create_role(desired: Desired, wanted: ReaderRole, iam: IAMClient, boundary_arn: str) -> None:
+    try:
+        made = iam.create_role(
+            RoleName=wanted.name,
+            AssumeRolePolicyDocument=json.dumps(wanted.trust),
+            Description=f"Latchkey: lets the service of {desired.access_id} read one secret"[:1000],
+            PermissionsBoundary=boundary_arn,
+            Tags=[{"Key": name, "Value": value} for name, value in desired.tags().items()],
+        )["Role"]
+    except iam.exceptions.EntityAlreadyExistsException:
+        raise TransientAwsError(f"the role {wanted.name} has just been made") from None
+    with settling(made["CreateDate"], ROLE_SETTLING):
+        _put_policy(wanted, iam)
+
+
+def mend_role(found: ObservedRole, wanted: ReaderRole, iam: IAMClient, boundary_arn: str) -> None:
+    """Sets what differs; a role that a crashed try began is finished here as well."""
+    with settling(found.created, ROLE_SETTLING):
+        if found.trust != wanted.trust:
+            iam.update_assume_role_policy(RoleName=wanted.name, PolicyDocument=json.dumps(wanted.trust))
+        if found.boundary_arn != boundary_arn:
+            iam.put_role_permissions_boundary(RoleName=wanted.name, PermissionsBoundary=boundary_arn)
+        if found.policy != wanted.policy:
+            _put_policy(wanted, iam)
+
+
+def is_as_wanted(found: ObservedRole, wanted: ReaderRole, boundary_arn: str) -> bool:
+    """Is nothing left to mend?"""
+    return (found.trust, found.boundary_arn, found.policy) == (wanted.trust, boundary_arn, wanted.policy)
+
+
+def _put_policy(wanted: ReaderRole, iam: IAMClient) -> None:
+    iam.put_role_policy(RoleName=wanted.name, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(wanted.policy))
+
+
+def delete_role(name: str, iam: IAMClient) -> None:
+    """Deletes a role with its one policy; one that has gone is deleted."""
+    with suppress(iam.exceptions.NoSuchEntityException):
+        iam.delete_role_policy(RoleName=name, PolicyName=POLICY_NAME)
+    with suppress(iam.exceptions.NoSuchEntityException):
+        iam.delete_role(RoleName=name)

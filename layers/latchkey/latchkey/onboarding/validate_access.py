@@ -1,0 +1,89 @@
+"""Proves a finished access by reading everything it consists of."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Literal
+
+from latchkey.access.checks import check_access
+from latchkey.access.desired import Desired
+from latchkey.access.grants import serves
+from latchkey.access.observed import ObservedAccess, read_access
+from latchkey.aws.clients import ClientFor
+from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten
+from latchkey.events.outcomes import CheckResult, Resources
+from latchkey.registry import Registry
+from latchkey.systems.system import Handoff, Reading
+from latchkey.wire import WireModel
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+
+class Validated(WireModel):
+    """Every check, all passed, what serves the access, and what is left to its owner, if anything is."""
+
+    detail_type: Literal["Access Onboarded", "Access Handed Off"]
+    status: Literal["active", "handed-off"]
+    checks: tuple[CheckResult, ...]
+    resources: Resources
+    handoff: Handoff | None = None
+    effect_delay_seconds: int | None = None
+
+
+def validate_access(
+    desired: Desired,
+    key_arn: str,
+    secret_arn: str | None,
+    registry: Registry,
+    kms: KMSClient,
+    secretsmanager: SecretsManagerClient,
+    iam: IAMClient,
+    client_of: ClientFor,
+    *,
+    confirms: bool = False,
+) -> Validated:
+    """Raises with the failed checks what may mend them: PolicyOverwritten, NotYetEffective, or else AccessNotEffective.
+
+    Of a resource that its owner configures nothing is known until the owner `confirms` it.
+    """
+    former = registry.accesses.get(desired.access_id)
+    former_key_arn = former.key_arn if former else None
+    observed = read_access(
+        desired, key_arn, secret_arn, former_key_arn, kms=kms, secretsmanager=secretsmanager, iam=iam, client_of=client_of
+    )
+    hands_off = desired.hands_off and not confirms
+    checks = check_access(desired, observed, handed_off=hands_off)
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        told = json.dumps({"failed": [{"check": check.name, "evidence": check.evidence} for check in failed]})
+        if any(check.overwritten for check in failed):
+            raise PolicyOverwritten(told)
+        raise NotYetEffective(told) if all(check.settles for check in failed) else AccessNotEffective(told)
+    stays = former is not None and former.reached == "active" and (former.key_arn, former.secret_arn) == (key_arn, secret_arn)
+    stays = stays and all(check.passed for check in check_access(desired, observed))
+    reading = desired.reading(key_arn, secret_arn) if secret_arn else None
+    return Validated(
+        detailType="Access Handed Off" if hands_off else "Access Onboarded",
+        status="handed-off" if hands_off and not stays else "active",
+        checks=tuple(CheckResult(name=check.name, passed=check.passed, evidence=check.evidence) for check in checks),
+        resources=_resources(desired, observed, key_arn, reading),
+        handoff=desired.system.handoff(desired.resource, reading, key_arn, desired.place) if hands_off else None,
+        effectDelaySeconds=desired.system.effect_delay_seconds,
+    )
+
+
+def _resources(desired: Desired, observed: ObservedAccess, key_arn: str, reading: Reading | None) -> Resources:
+    resource_arn = desired.resource.arn(desired.place) or (observed.configured.arn if observed.configured else None)
+    name = desired.grant_name
+    grants = observed.grants if name and reading and resource_arn else ()
+    serving = (g.grant_id for g in grants if serves(g, name or "", reading.secret_arn if reading else "", resource_arn or ""))
+    return Resources(
+        keyArn=key_arn,
+        secretArn=reading.secret_arn if reading else None,
+        roleArn=reading.role_arn if reading else None,
+        resourceArn=resource_arn,
+        grantId=next(serving, None),
+    )

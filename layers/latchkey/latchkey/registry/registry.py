@@ -1,0 +1,54 @@
+"""The registry of this stack: one DynamoDB table, one class per kind of item, every write conditional."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from latchkey.aws import clients
+from latchkey.registry.access_locks import AccessLocks
+from latchkey.registry.accesses import Accesses, AnnouncedRequest
+from latchkey.registry.journal import Journal
+from latchkey.registry.requests import Requests
+from latchkey.registry.resources import Resources
+from latchkey.registry.revocations import Revocations
+from latchkey.registry.sweep_lock import SweepLock
+from latchkey.registry.table import Table
+from latchkey.settings import settings
+
+
+class Registry:
+    """The parts of the registry, and the reads that need more than one of them."""
+
+    def __init__(self, table: Table) -> None:
+        self.lease = table.lease
+        self.requests = Requests(table)
+        self.accesses = Accesses(table)
+        self.locks = AccessLocks(table)
+        self.journal = Journal(table)
+        self.resources = Resources(table)
+        self.revocations = Revocations(table)
+        self.sweep_lock = SweepLock(table)
+
+    def grant_keys(self) -> frozenset[str]:
+        """Every key on which a service can hold a grant."""
+        return frozenset(self.resources.keys()).union(*(access.grant_keys for access in self.accesses.all()))
+
+    def affected(self, accesses: Iterable[str], resources: Iterable[str]) -> list[str]:
+        """The access ids among `accesses` that are known, and the accesses that refer to any of `resources`."""
+        known = {access_id for access_id in accesses if self.accesses.is_known(access_id)}
+        return sorted(known.union(*(self.resources.accesses_of(resource) for resource in resources)))
+
+    def requests_using(self, resource: str, *, without: str) -> list[AnnouncedRequest]:
+        """The requests of the accesses that refer to a key or secret, except those of the access `without`.
+
+        A request can name another key by now: compare its key before you use it.
+        """
+        others = sorted(self.resources.others(resource, without))
+        return [request for access_id in others for request in self.accesses.announced_requests(access_id)]
+
+
+@cache
+def registry() -> Registry:
+    """The registry of this stack."""
+    return Registry(Table(clients.dynamodb(), settings().access_table))

@@ -1,0 +1,122 @@
+"""Items of kind `resource`: keys, aliases, secrets and roles, and the accesses that refer to each of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from latchkey.access.record import is_exclusive
+from latchkey.errors import NotYetEffective
+from latchkey.registry.table import ConditionFailed, Table, now_text
+
+_KEY_ARN = re.compile(r"arn:[^:]+:kms:[^:]+:[^:]+:key/")
+
+
+@dataclass(frozen=True)
+class NotedKey:
+    """A key whose creation for an alias has started. `arn` is None if the response of CreateKey was lost."""
+
+    arn: str | None
+    started: datetime
+    request_id: str
+
+
+class Resources:
+    """A secret is identified by `secret <name>`, since its ARN is unknown before it exists; everything else by its ARN."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def refer(self, resource: str, access_id: str) -> None:
+        """Records that an access is about to use a resource; raises NotYetEffective while that is being removed."""
+        try:
+            self._table.update(
+                "resource", resource, "ADD accesses :access", "attribute_not_exists(removing)", {":access": {access_id}}
+            )
+        except ConditionFailed:
+            raise NotYetEffective(f"{resource} is being removed by another request") from None
+
+    def release(self, resource: str, access_id: str) -> None:
+        """Removes the reference of an access to a resource."""
+        self._table.update("resource", resource, "DELETE accesses :access", None, {":access": {access_id}})
+
+    def is_referred(self, resource: str, access_id: str) -> bool:
+        """Whether an access refers to a resource."""
+        return access_id in self._table.get("resource", resource).get("accesses", ())
+
+    def others(self, resource: str, access_id: str) -> frozenset[str]:
+        """The other accesses that refer to a resource."""
+        return self.accesses_of(resource) - {access_id}
+
+    def accesses_of(self, resource: str) -> frozenset[str]:
+        """The accesses that refer to a resource."""
+        return frozenset(self._table.get("resource", resource).get("accesses", ()))
+
+    def keys(self) -> dict[str, frozenset[str]]:
+        """Every key that was ever referred to, with the accesses that refer to it now."""
+        items = (item for item in self._table.query("resource") if _KEY_ARN.match(item["id"]))
+        return {item["id"]: frozenset(item.get("accesses", ())) for item in items}
+
+    def exclusive_keys(self, keys: Iterable[str]) -> frozenset[str]:
+        """The keys among `keys` that serve a partner, whose grants are never touched."""
+        return frozenset(key for key in keys if is_exclusive(self.accesses_of(key)))
+
+    def await_removal(self, resource: str) -> None:
+        """Raises NotYetEffective while a resource is being removed."""
+        if "removing" in self._table.get("resource", resource):
+            raise NotYetEffective(f"{resource} is being removed by another request")
+
+    def begin_removal(self, resource: str, access_id: str) -> bool:
+        """Blocks new references to a resource; returns False and changes nothing if another access refers to it."""
+        try:
+            self._table.update(
+                "resource",
+                resource,
+                "SET removing = :now",
+                "attribute_not_exists(accesses) OR accesses = :only",
+                {":now": now_text(), ":only": {access_id}},
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    def forget(self, resource: str) -> None:
+        """Deletes the item of a removed resource, so that its name can be used again."""
+        self._table.delete("resource", resource)
+
+    def forget_removed(self, resource: str) -> None:
+        """Deletes the item of a resource whose removal was interrupted after the resource itself was gone."""
+        with suppress(ConditionFailed):
+            self._table.delete("resource", resource, "attribute_exists(removing)")
+
+    def origin_hosts(self, secret: str) -> frozenset[str]:
+        """The hosts to which the accesses of a secret send its token."""
+        return frozenset(self._table.get("resource", secret).get("hosts", ()))
+
+    def add_origin_host(self, secret: str, host: str) -> None:
+        """Records a host to which the token of a secret is sent, before the secret is created or used."""
+        self._table.update("resource", secret, "ADD hosts :host", None, {":host": {host}})
+
+    def noted_key(self, alias: str) -> NotedKey | None:
+        """The key whose creation for an alias has started, or None."""
+        item = self._table.get("resource", alias)
+        if "begunAt" not in item:
+            return None
+        return NotedKey(item.get("keyArn"), datetime.fromisoformat(item["begunAt"]), item["begunFor"])
+
+    def begin_key(self, alias: str, request_id: str) -> None:
+        """Records that CreateKey is about to be called: if its response is lost, the key is found by its request tag."""
+        values = {":now": now_text(), ":request": request_id}
+        self._table.update("resource", alias, "SET begunAt = :now, begunFor = :request REMOVE keyArn", None, values)
+
+    def note_key(self, alias: str, key_arn: str) -> None:
+        """Records the ARN of a new key; until the alias exists, nothing else identifies the key."""
+        self._table.update("resource", alias, "SET keyArn = :arn", None, {":arn": key_arn})
+
+    def forget_key(self, alias: str, key_arn: str) -> None:
+        """Deletes the note about the key of an alias, unless another request has started to create a new key."""
+        with suppress(ConditionFailed):
+            self._table.delete("resource", alias, "keyArn = :arn", {":arn": key_arn})
