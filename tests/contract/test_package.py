@@ -104,7 +104,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-RULES = [LAYER / f"{name}.py" for name in ("desired", "drift", "hints")] + sorted((LAYER / "policies").glob("*.py"))
+RULES = [LAYER / f"{name}.py" for name in ("access/desired", "access/checks", "cleanup/trail_events")] + sorted((LAYER / "policies").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.relative_to(LAYER).as_posix())
@@ -113,7 +113,7 @@ def test_a_rule_touches_nothing(path: Path) -> None:
 
     banned = {"boto3", "botocore", "aws_lambda_powertools", "datetime", "logging", "os", "random", "secrets", "time"}
     assert roots & banned == set()
-    assert {"latchkey.aws", "latchkey.registry"} & imported(path) == set()
+    assert {"latchkey.aws.clients", "latchkey.registry"} & imported(path) == set()
 
 
 def test_only_one_module_reads_the_environment() -> None:
@@ -121,7 +121,7 @@ def test_only_one_module_reads_the_environment() -> None:
 
 
 def test_only_one_module_makes_clients() -> None:
-    assert [path.name for path in sources() if "boto3" in imported(path)] == ["aws.py"]
+    assert [path.name for path in sources() if "boto3" in imported(path)] == ["clients.py"]
 
 
 def test_no_answer_of_aws_is_traced() -> None:
@@ -131,7 +131,7 @@ def test_no_answer_of_aws_is_traced() -> None:
 def test_only_one_module_reads_values() -> None:
     reading = [path.name for path in sources() if ".get_secret_value(" in path.read_text()]
 
-    assert reading == ["tokens.py"]
+    assert reading == ["secret_values.py"]
 
 
 def _read_by_settings() -> set[str]:

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Logger, tracer and metrics of the functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The partition, account and Region in which the stack runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The tags by which Latchkey recognizes what it created and what owners have approved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""KMS grants of a recorded access: the resource a grant was created for, and whether a grant serves it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Lazily created boto3 clients, one per service and configuration."""
 
 from __future__ import annotations
 

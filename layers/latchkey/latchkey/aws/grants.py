@@ -1,4 +1,4 @@
-"""TODO"""
+"""KMS grants as ListGrants returns them."""
 
 from __future__ import annotations
 

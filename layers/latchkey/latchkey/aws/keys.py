@@ -1,4 +1,4 @@
-"""TODO"""
+"""KMS keys: metadata, tags and key policy."""
 
 from __future__ import annotations
 

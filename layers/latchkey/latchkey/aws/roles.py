@@ -1,4 +1,4 @@
-"""What identity policies allow, as IAM's simulator tells it; it knows neither resource policies nor key policies."""
+"""IAM roles, and what identity policies allow according to the IAM policy simulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Secrets Manager secrets: metadata, keys and resource policy. Never values."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Grant cleanup: find grants that no resource needs any more, and revoke them."""

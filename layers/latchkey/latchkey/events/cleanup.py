@@ -1,4 +1,4 @@
-"""TODO"""
+"""Events that no request asked for: grants that were cleaned up, accesses that were revoked or restored."""
 
 from __future__ import annotations
 

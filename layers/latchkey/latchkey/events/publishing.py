@@ -1,4 +1,4 @@
-"""TODO"""
+"""Publishing one event on the request bus."""
 
 from __future__ import annotations
 

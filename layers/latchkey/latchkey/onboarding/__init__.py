@@ -1,0 +1,1 @@
+"""Onboarding: from a request to a validated access, or to a complete rollback."""

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Points the resource at its secret."""
 
 from __future__ import annotations
 

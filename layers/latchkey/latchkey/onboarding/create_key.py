@@ -1,4 +1,4 @@
-"""TODO"""
+"""Finds or creates the customer managed key of an access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Finds or creates the secret of an access."""
 
 from __future__ import annotations
 

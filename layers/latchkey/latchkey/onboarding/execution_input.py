@@ -1,4 +1,4 @@
-"""TODO"""
+"""The input of an onboarding execution."""
 
 from __future__ import annotations
 

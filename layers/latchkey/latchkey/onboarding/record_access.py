@@ -1,4 +1,4 @@
-"""TODO"""
+"""Records a validated access in the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Records and publishes the one outcome of a request."""
 
 from __future__ import annotations
 

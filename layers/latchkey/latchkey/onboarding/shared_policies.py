@@ -1,4 +1,4 @@
-"""TODO"""
+"""Merging our statements into policies that several accesses share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The result of an onboarding step."""
 
 from __future__ import annotations
 

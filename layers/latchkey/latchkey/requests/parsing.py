@@ -1,4 +1,4 @@
-"""TODO"""
+"""Parsing a request: every problem at once, none of which repeats a value."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The rules that a request must satisfy before anything is changed."""
