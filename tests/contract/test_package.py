@@ -104,7 +104,9 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-RULES = [LAYER / f"{name}.py" for name in ("access/desired", "access/checks", "cleanup/trail_events")] + sorted((LAYER / "policies").glob("*.py"))
+RULES = [LAYER / f"{name}.py" for name in ("access/desired", "access/checks", "cleanup/trail_events")] + sorted(
+    (LAYER / "policies").glob("*.py")
+)
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.relative_to(LAYER).as_posix())

@@ -51,7 +51,9 @@ def test_a_sample_request_fits_its_schema_and_its_model(entry: dict[str, Any]) -
     event = RequestEvent.model_validate({"id": "event-id", "detail-type": entry["DetailType"], "detail": entry["Detail"]})
 
     validator(schema_of(entry)).validate(entry["Detail"])
-    assert "request" in execution_input(event, lambda _: parse_onboarding(ONBOARDINGS["onboard-mediatailor-handed-off"]))
+    assert "request" in execution_input(
+        event, lambda _: parse_onboarding({"requestId": "request-1"} | ONBOARDINGS["onboard-mediatailor-handed-off"])
+    )
 
 
 @pytest.mark.parametrize("entry", SENT.values(), ids=SENT)
