@@ -84,7 +84,7 @@ def test_an_execution_is_told_its_access_and_its_event_and_no_more(run: Run, reg
     [(name, content)] = machine().items()
     record = event["detail"]
     hint = {"eventId": record["eventID"], "eventName": "UpdateSourceLocation", "eventTime": record["eventTime"]}
-    assert content == {"accessId": SPORTS, "hint": hint}
+    assert content == {"accessId": SPORTS, "keys": [], "hint": hint}
     assert len(name) <= 80
 
 

@@ -11,6 +11,7 @@ import pytest
 from latchkey.aws import clients
 from latchkey.cleanup.survey import Surveyor
 from latchkey.cleanup.sweep_grants import Sweep
+from latchkey.cleanup.verdict import Reason
 from latchkey.errors import NotYetEffective, TransientAwsError
 from latchkey.registry import registry
 from latchkey.registry import revocations as revocation_registry
@@ -189,7 +190,7 @@ def test_an_owner_that_was_set_again_waits_for_a_grant_that_serves(
     make_again(account, access, look, clean_up)
     first, serve = look(), account.mediatailor.at_update
     account.mediatailor.at_update = lambda: None
-    with pytest.raises(NotYetEffective, match="was set again and has no grant yet"):
+    with pytest.raises(NotYetEffective, match="has no grant yet"):
         clean_up(first)
 
     account.mediatailor.at_update = serve
@@ -204,7 +205,7 @@ def test_a_revocation_stays_open_until_its_owner_has_another_grant(
     first, serve = look(), account.mediatailor.at_update
     account.mediatailor.at_update = lambda: None
     at_call("kms", "RevokeGrant", lambda: come_back(account, access))
-    with pytest.raises(NotYetEffective, match="was set again and has no grant yet"):
+    with pytest.raises(NotYetEffective, match="has no grant yet"):
         clean_up(first)
     assert len(registry().revocations.open()) == 1
 
@@ -300,7 +301,7 @@ def test_the_grant_of_a_former_secret_is_nothing_to_be_given_back(
 
     cleaned = clean_up(look())
 
-    assert [removed["reason"] for removed in cleaned["removed"]] == ["its source location names another secret"]
+    assert [removed["reason"] for removed in cleaned["removed"]] == [Reason.OTHER_SECRET.text()]
     assert (cleaned["restored"], puts(account), grants(account, access.key)) == (False, before, [])
 
 
@@ -318,7 +319,7 @@ def test_what_latchkey_took_is_settled_when_its_owner_has_long_named_another_sec
     assert swept() == [ACCESS]
     clean_up(look())
 
-    assert (swept(), registry().revocations.taken()) == ([], [])
+    assert (swept(), registry().revocations.revoked_by_us()) == ([], [])
 
 
 def test_a_look_changes_nothing_about_what_latchkey_took(
