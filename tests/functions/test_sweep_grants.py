@@ -86,7 +86,7 @@ def test_what_needs_a_clean_up_is_started_once_for_each_event(run: Run, account:
         "ending": [],
         "anotherSweeps": False,
     }
-    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key]}]
+    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key], "hint": None}]
     assert (sweep(run), len(machine())) == (told, 1)
 
 
@@ -343,7 +343,7 @@ def test_an_orphan_of_a_location_nobody_asked_for_is_found_on_a_key_that_no_acce
     told = sweep(run)
 
     assert (told["cleaning"], told["keys"]) == ([OTHER_ACCESS], 1)
-    assert [*machine().values()] == [{"accessId": OTHER_ACCESS, "keys": [access.key]}]
+    assert [*machine().values()] == [{"accessId": OTHER_ACCESS, "keys": [access.key], "hint": None}]
     assert len(run("list_grants", {"keys": []})["grants"]) == 1
 
 

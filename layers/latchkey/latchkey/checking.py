@@ -8,21 +8,15 @@ from latchkey.consent import withdrawals
 from latchkey.desired import Desired, desire
 from latchkey.documents import Document
 from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.executions import ExecutionInput
 from latchkey.preconditions import Look
-from latchkey.requests import NOTHING_HANDED_OFF, AnyOnboarding
+from latchkey.requests import NOTHING_HANDED_OFF
 
 
-class CheckRequestInput(Document):
-    """The input of an execution, with what the look at the values found; `confirms` a hand-off, as its owner says."""
+class CheckRequestInput(ExecutionInput):
+    """The input of an execution, its ARN, and the result of the value check: its findings, or that it was refused."""
 
-    request_id: str
-    content_hash: str
     execution_arn: str
-    system: str | None = None
-    access_id: str | None = None
-    request: AnyOnboarding | None = None
-    confirms: bool = False
-    problems: tuple[Problem, ...] = ()
     findings: tuple[Problem, ...] = ()
     unreadable: bool = False
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from latchkey.documents import Document
-from latchkey.errors import ExecutionEnded
+from latchkey.errors import ExecutionEnded, Problem
 from latchkey.outcomes import CaughtError
 from latchkey.registry import Registry
 from latchkey.requests import AnyOnboarding
@@ -21,7 +21,11 @@ _ENDED = {"ABORTED": "was aborted", "FAILED": "failed on the way to its report",
 
 
 class ExecutionInput(Document):
-    """What the gate starts an execution with."""
+    """The input of an execution of the onboarding state machine. `receive_request` sends every member.
+
+    A request that cannot be parsed has no `request`, only its `problems`. `confirms` is true for a `Handoff Confirmed`. The
+    defaults are for executions that an earlier version started: it left out members that were unknown.
+    """
 
     request_id: str
     content_hash: str
@@ -29,7 +33,7 @@ class ExecutionInput(Document):
     access_id: str | None = None
     request: AnyOnboarding | None = None
     confirms: bool = False
-    problems: tuple[dict[str, str], ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 class EndedExecution(Document):

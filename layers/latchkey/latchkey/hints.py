@@ -31,6 +31,18 @@ class Hint(Document):
     event_time: AwareDatetime
 
 
+class CleanUpInput(Document):
+    """The input of an execution of the clean-up state machine; every member is sent.
+
+    `keys` are keys on which the sweep found grants of the access, in addition to the keys in the registry. `hint` is the trail
+    event that started the clean-up, null if the sweep started it.
+    """
+
+    access_id: str
+    keys: tuple[str, ...] = ()
+    hint: Hint | None = None
+
+
 @dataclass(frozen=True)
 class Concern:
     """What a hint is about, by the ids of the registry's items: accesses, or the keys and secrets that they refer to."""

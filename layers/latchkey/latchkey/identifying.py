@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from latchkey.aws import aws_errors
 from latchkey.documents import Document
 from latchkey.errors import InvalidRequest, LatchkeyError, Problem
-from latchkey.hints import Hint, read_hint
+from latchkey.hints import CleanUpInput, Hint, read_hint
 from latchkey.registry import Registry
 from latchkey.settings import Place
 from latchkey.steps import logger
@@ -78,7 +78,7 @@ def _event(message: Message) -> object:
 
 def _start(stepfunctions: SFNClient, state_machine_arn: str, access_id: str, hint: Hint) -> None:
     name = hashlib.sha256(f"{hint.event_id} {access_id}".encode()).hexdigest()
-    asked = {"accessId": access_id, "hint": hint.model_dump(mode="json", by_alias=True)}
-    # The same event a second time: its clean-up is under way or done.
+    asked = CleanUpInput(accessId=access_id, hint=hint).model_dump_json(by_alias=True)
+    # A repeat of the same event: its clean-up is running or has ended.
     with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
-        stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(asked))
+        stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=asked)

@@ -14,6 +14,7 @@ from latchkey.accesses import AccessRecord, has_grants, is_exclusive, subject_of
 from latchkey.documents import Document
 from latchkey.errors import LatchkeyError
 from latchkey.grants import is_another_secret, names_secret, serves
+from latchkey.hints import CleanUpInput
 from latchkey.looking import Looking
 from latchkey.observed import find_key
 from latchkey.ownership import Owned, Ownership, read_ownership
@@ -93,8 +94,8 @@ class Sweep:
         unfinished = [access.unfinished for access in known if access.unfinished and not access.is_running]
         ending = [*self.registry.unanswered(datetime.now(UTC) - UNANSWERED), *unfinished]
         for access_id, on_keys in sorted(cleaning.items()):
-            asked = {"accessId": access_id, "keys": sorted(on_keys)}
-            self._start(self.clean_up_machine_arn, occasion, asked)
+            asked = CleanUpInput(accessId=access_id, keys=tuple(sorted(on_keys)))
+            self._start(self.clean_up_machine_arn, occasion, asked.model_dump(mode="json", by_alias=True))
         today = datetime.now(UTC).date().isoformat()
         for execution_arn in ending:  # once a day, since that may take most of one
             self._start(self.end_request_machine_arn, today, {"executionArn": execution_arn})
