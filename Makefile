@@ -44,6 +44,7 @@ deploy: .venv/ready ## builds and deploys to a real account; ENV= chooses the en
 lint: .venv/ready
 	ruff check .
 	ruff format --check .
+	python tools/format_asl.py --check
 	$(MAKE) --jobs=2 --output-sync lint-python lint-template
 
 lint-python:
@@ -56,6 +57,7 @@ lint-template:
 format: .venv/ready
 	ruff check --fix .
 	ruff format .
+	python tools/format_asl.py
 
 update: .aws-sam/build/template.yaml ## writes the golden policies, the schemas and the tables of roles that the tests compare
 	python -m pytest tests/policies tests/contract tests/workflow/test_roles.py --update

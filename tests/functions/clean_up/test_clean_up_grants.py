@@ -60,7 +60,7 @@ def test_the_grant_of_a_deleted_location_is_revoked_with_the_evidence_of_both_lo
     assert (removed["grantId"], removed["keyArn"], removed["removedBy"]) == (grant, access.key, "latchkey")
     assert removed["reason"] == Reason.RESOURCE_GONE.text()
     assert len(removed["evidence"]) == 2
-    assert all("is not in the complete list of" in text for text in evidence)
+    assert all("is not in the complete list of" in text for text in removed["evidence"])
     assert (cleaned["kept"], cleaned["restored"], registry().revocations.open()) == ([], False, [])
 
 

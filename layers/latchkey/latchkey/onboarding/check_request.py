@@ -6,24 +6,17 @@ from collections.abc import Iterator
 
 from latchkey.access.desired import Desired, desire
 from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.rules.consent import withdrawals
 from latchkey.onboarding.rules.request_rules import RequestRules
 from latchkey.requests.models import NOTHING_HANDED_OFF
-from latchkey.requests.parsing import AnyOnboarding
 from latchkey.wire import WireModel
 
 
-class CheckRequestInput(WireModel):
-    """The input of an execution, with what the look at the values found; `confirms` a hand-off, as its owner says."""
+class CheckRequestInput(ExecutionInput):
+    """The input of an execution, its ARN, and the result of the value check: its findings, or that it was refused."""
 
-    request_id: str
-    content_hash: str
     execution_arn: str
-    system: str | None = None
-    access_id: str | None = None
-    request: AnyOnboarding | None = None
-    confirms: bool = False
-    problems: tuple[Problem, ...] = ()
     findings: tuple[Problem, ...] = ()
     unreadable: bool = False
 
