@@ -49,6 +49,7 @@ lint: .venv/ready
 
 lint-python:
 	mypy
+	PYTHONPATH=layers/latchkey:. lint-imports
 
 lint-template:
 	cfn-lint template.yaml

@@ -172,7 +172,7 @@ def test_an_event_that_the_bus_does_not_take_is_published_by_the_retry(run: Run,
 
     clients.events().meta.events.register("before-call.events.PutEvents", refuse_once)
 
-    with pytest.raises(TransientAwsError, match="EventBridge did not take the outcome: InternalFailure"):
+    with pytest.raises(TransientAwsError, match="EventBridge rejected the event: InternalFailure"):
         run("report_outcome", ONBOARDED)
     assert account.published() == []
 

@@ -273,7 +273,7 @@ def test_while_another_request_writes_the_policy_the_undo_waits(run: Run, accoun
     item = {"kind": {"S": "lease"}, "id": {"S": f"policy of {secret}"}, "holder": {"S": "another"}}
     account.dynamodb.put_item(TableName=TABLE, Item=item | {"expiresAt": {"N": "4102444800"}})
 
-    with pytest.raises(NotYetEffective, match=f"another request is working on policy of {secret}"):
+    with pytest.raises(NotYetEffective, match=f"lease on the policy of {secret}"):
         run("undo_onboarding", failed.undoing)
 
 
