@@ -45,7 +45,7 @@ def make_wheel(tmp_path: Path) -> MakeWheel:
 def package(tmp_path: Path) -> Path:
     package = tmp_path / "latchkey"
     (package / "__pycache__").mkdir(parents=True)
-    (package / "__pycache__/aws.cpython-313.pyc").write_bytes(b"stale")
+    (package / "__pycache__/deleted.cpython-313.pyc").write_bytes(b"stale")
     (package / "aws.py").write_text("KEYS = client('kms')\nFLOWS = client(\"mediaconnect\")\n")
     return package
 
