@@ -4,7 +4,6 @@ import importlib
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -53,22 +52,16 @@ def is_built(folder: Path) -> bool:
     return subprocess.run(["make", "-q", ".aws-sam/build/template.yaml"], check=False, cwd=folder).returncode == 0
 
 
-def test_what_was_built_for_another_environment_is_built_anew(tmp_path: Path) -> None:
-    """`sam sync` and `make deploy` build into the same folder, for another architecture and with the whole layer."""
-    copy(tmp_path, "Makefile", "requirements-dev.txt", "template.yaml", "samconfig.toml", "local_aws/lightening.py")
-    build = tmp_path / ".aws-sam/build"
-    for folder in (tmp_path / ".venv", *(tmp_path / name for name in ("functions", "layers", "statemachine")), build):
-        folder.mkdir(parents=True)
-    (tmp_path / ".venv/ready").touch()
-    for seconds, name in enumerate(("built-by-make", "template.yaml"), 1):
-        (build / name).touch()
-        newest = (tmp_path / ".venv/ready").stat().st_mtime + seconds
-        os.utime(build / name, (newest, newest))
+@pytest.mark.parametrize("name", ["template.yaml", "layers/latchkey/build_layer.py", "layers/latchkey/requirements.txt"])
+def test_make_builds_again_when_a_source_has_changed(tmp_path: Path, name: str) -> None:
+    copy(tmp_path, "Makefile", "requirements-dev.txt", "template.yaml", "samconfig.toml", "functions", "layers", "statemachine")
+    for marker in (".venv/ready", ".aws-sam/build/template.yaml"):
+        (tmp_path / marker).parent.mkdir(parents=True)
+        (tmp_path / marker).touch()
     assert is_built(tmp_path)
 
-    shutil.rmtree(build)
-    build.mkdir()
-    (build / "template.yaml").touch()
+    newer = (tmp_path / ".aws-sam/build/template.yaml").stat().st_mtime + 1
+    os.utime(tmp_path / name, (newer, newer))
 
     assert not is_built(tmp_path)
 
