@@ -283,7 +283,7 @@ def hold(account: Account, name: str, until: float) -> None:
 def test_while_another_request_makes_the_key_this_one_waits(run: Run, account: Account) -> None:
     hold(account, f"alias {ALIAS}", time.time() + 60)
 
-    with pytest.raises(NotYetEffective, match="lease on the alias {ALIAS}"):
+    with pytest.raises(NotYetEffective, match=f"lease on the alias {ALIAS}"):
         run("create_key", {"request": onboarding()})
 
     assert account.picture()["keys"] == {}
