@@ -144,13 +144,13 @@ def names_a_file(code: str) -> bool:
     return Path(code).suffix in _SUFFIXES or (code.partition("/")[0] in _TOP and "/" in code)
 
 
-def is_there(path: str, beside: Path) -> bool:
+def is_there(path: str, folder: Path) -> bool:
     """Whether a path matches a file or folder: from the root, from a document's folder, or as the end of a longer path.
 
     `<name>` and `*` stand for any text.
     """
     pattern = re.sub(r"<[^>]*>", "*", path.rstrip("/"))
-    here = beside.relative_to(ROOT).as_posix()
+    here = folder.relative_to(ROOT).as_posix()
     patterns = [pattern, f"*/{pattern}", os.path.normpath(f"{here}/{pattern}")]
     return any(fnmatch.fnmatchcase(name, wanted) for name in files() | folders() for wanted in patterns)
 
