@@ -59,7 +59,7 @@ lint-template: ## Run cfn-lint and sam validate
 	cfn-lint template.yaml
 	sam validate --lint
 
-format: .venv/ready ## Format the code and fix what ruff can fix
+format: .venv/ready ## Format the Python code and the state machine definitions
 	ruff check --fix .
 	ruff format .
 	python tools/format_asl.py
