@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from latchkey.errors import InvalidRequest
-from latchkey.events.outcomes import CaughtError, CheckResult, Outcome, Resources
+from latchkey.events.outcomes import CaughtError, Check, Outcome, Resources
 from latchkey.onboarding.receive_request import RequestEvent, execution_input
 from latchkey.onboarding.report_outcome import Report, outcome_of
 from latchkey.requests.parsing import parse_onboarding
@@ -181,7 +181,7 @@ OUTCOMES = {
         accessId="mediatailor/sourceLocation/sports-origin",
         system="mediatailor",
         changed=True,
-        checks=(CheckResult(name="key is enabled", passed=True, evidence=KEY),),
+        checks=(Check(name="key is enabled", passed=True, evidence=KEY),),
         resources=Resources(keyArn=KEY, secretArn=SECRET),
     ),
     "access-handed-off": _outcome(
@@ -189,7 +189,7 @@ OUTCOMES = {
         accessId="mediatailor/sourceLocation/sports-origin",
         system="mediatailor",
         changed=True,
-        checks=(CheckResult(name="key is enabled", passed=True, evidence=KEY),),
+        checks=(Check(name="key is enabled", passed=True, evidence=KEY),),
         resources=Resources(keyArn=KEY, secretArn=SECRET),
         handoff=Handoff(values={"SecretArn": SECRET}, steps=("Set it.",), cloudFormation={"SourceLocation": {"Type": "A"}}),
         effectDelaySeconds=600,

@@ -83,7 +83,7 @@ def refusal(run: Run, verb: str, event: dict[str, Any]) -> dict[str, str]:
     """The problems with which a function refuses, each rule by its place."""
     with pytest.raises(InvalidRequest) as caught:
         run(verb, event)
-    told = {problem.place: problem.rule for problem in caught.value.problems}
+    told = {problem.path: problem.rule for problem in caught.value.problems}
     assert len(told) == len(caught.value.problems), "two problems at one place"
     return told
 

@@ -134,7 +134,7 @@ class GrantCleanUp(RuleBasedStateMachine):
     @rule(target=looks, name=locations, secret=secrets, between=disturbed)
     def lose_and_look(self, name: str, secret: str, between: tuple[Between, ...]) -> MultipleResults[Looked]:
         """The history that clean-ups are for."""
-        self.world.put_back(secret)
+        self.world.restored_settings(secret)
         self.world.create(name, secret)
         self.world.wait(1)
         self.world.delete(name)
@@ -142,7 +142,7 @@ class GrantCleanUp(RuleBasedStateMachine):
 
     @rule(target=looks, name=locations, secret=secrets)
     def look_while_it_is_made(self, name: str, secret: str) -> MultipleResults[Looked]:
-        self.world.put_back(secret)
+        self.world.restored_settings(secret)
         self.world.delete(name)
         self.world.create(name, secret, LONGEST_LAG)
         return self._looked(name, (), secret)
@@ -150,7 +150,7 @@ class GrantCleanUp(RuleBasedStateMachine):
     @rule(looked=looks, between=disturbed)
     def come_back_before_the_clean_up(self, looked: Looked, between: tuple[Between, ...]) -> None:
         self.world.wait(GRACE)
-        self.world.put_back(looked.secret)
+        self.world.restored_settings(looked.secret)
         self.world.create(looked.access_id.rpartition("/")[2], looked.secret)
         self.world.clean_up(looked, between)
 

@@ -122,7 +122,7 @@ class World:
         with suppress(ClientError):
             self.secrets.restore_secret(SecretId=self.arns[secret])
 
-    def put_back(self, secret: str) -> None:
+    def restored_settings(self, secret: str) -> None:
         self.restore(secret)
         self.admit(secret)
 

@@ -51,8 +51,8 @@ def test_a_secret_is_known_before_it_is_made(changes: dict[str, Any], name: str,
 
 
 def test_our_function_and_the_asked_roles_configure_the_resource() -> None:
-    assert desired().managers == (CONFIGURE_ROLE,)
-    assert desired(FULL).managers == (CONFIGURE_ROLE, role("MediaTailorManagement"), role("media/Operators"))
+    assert desired().facts.managers == (CONFIGURE_ROLE,)
+    assert desired(FULL).facts.managers == (CONFIGURE_ROLE, role("MediaTailorManagement"), role("media/Operators"))
 
 
 def test_the_access_is_named_by_system_kind_and_name() -> None:
@@ -61,7 +61,7 @@ def test_the_access_is_named_by_system_kind_and_name() -> None:
 
 
 def test_the_origin_is_known_by_its_host_alone() -> None:
-    assert desired({"resource.baseUrl": "https://Origin.Example.com:8443/vod"}).origin_host == "origin.example.com"
+    assert desired({"resource.baseUrl": "https://Origin.Example.com:8443/vod"}).resource.origin_host == "origin.example.com"
 
 
 @pytest.mark.parametrize(

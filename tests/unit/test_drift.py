@@ -11,11 +11,12 @@ import pytest
 
 from latchkey import policies
 from latchkey.access import desired as desired_module
-from latchkey.access.checks import Check, check_access, state_of
+from latchkey.access.checks import check_access, state_of
 from latchkey.access.observed import ObservedAccess
 from latchkey.aws.grants import Grant
 from latchkey.aws.keys import ObservedKey
 from latchkey.aws.secrets import ObservedSecret
+from latchkey.events.outcomes import Check
 from latchkey.systems import SYSTEMS
 from latchkey.systems.system import Configured, Reading
 from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, PLACE, SECRET_ARN, desired
@@ -69,7 +70,7 @@ SOUND = ObservedAccess(
     ),
     secret_keys=(KEY_ARN,),
     secret_policy=policies.new_document(WANTED.secret_statements(SECRET_ARN)),
-    configured=Configured(RESOURCE_ARN, settings_of(SECRET_ARN), SECRET_ARN, kept={}, whole={}, tags={}),
+    configured=Configured(RESOURCE_ARN, settings_of(SECRET_ARN), SECRET_ARN, other_settings={}, full_settings={}, tags={}),
     alerts=(),
     grants=(GRANT,),
 )

@@ -26,7 +26,7 @@ def test_of_more_than_a_hundred_problems_the_rest_is_counted() -> None:
     error = InvalidRequest(reversed(problems))
     assert error.problems[:100] == tuple(problems[:100])
     [rest] = error.problems[100:]
-    assert (rest.place, "42 more" in rest.rule) == ("detail", True)
+    assert (rest.path, "42 more" in rest.rule) == ("detail", True)
     assert len(json.loads(str(error))["problems"]) == 101
 
 

@@ -23,10 +23,10 @@ def test_a_made_token_has_the_length_and_the_form_that_its_system_asks_for(kind:
     shape = desired(kind=kind).secret_shape
     assert shape
     length = data.draw(st.integers(*shape.generated))
-    token = shape.form.make(length)
+    token = shape.format.make(length)
     assert len(token) == length
     assert shape.minimum <= length <= shape.maximum
-    assert shape.form.holds(token)
+    assert shape.format.holds(token)
 
 
 @pytest.mark.parametrize("form", [ANY, UUID, HEXADECIMAL, PASSWORD])

@@ -83,7 +83,7 @@ def problems(request: Any) -> list[str]:
     content = execution_input(RequestEvent(id="event-1", detail=request), lambda _: None)
     assert content.request is None
     assert MARKER not in content.model_dump_json()
-    return [problem.place for problem in content.problems]
+    return [problem.path for problem in content.problems]
 
 
 def test_the_places_are_those_of_the_model() -> None:

@@ -66,7 +66,7 @@ def test_powers_over_the_key_stand_beside_what_the_reader_needs(kind: str) -> No
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_some_resources_ask_for_partners(kind: str) -> None:
-    assert bool(desired(kind=kind).partner_statements) == (kind == PARTNER)
+    assert bool(desired(kind=kind).resource.partners) == (kind == PARTNER)
 
 
 def test_a_partner_s_key_has_an_alias_of_its_own_and_others_share_one() -> None:

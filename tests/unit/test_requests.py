@@ -17,7 +17,7 @@ from tests.unit.samples import ACCOUNT, EXISTING_ARN, FULL, KEY_ARN, MISSING, SE
 def problems(detail: object) -> list[tuple[str, str]]:
     with pytest.raises(InvalidRequest) as caught:
         parse_onboarding(detail)
-    return [(problem.place, problem.rule) for problem in caught.value.problems]
+    return [(problem.path, problem.rule) for problem in caught.value.problems]
 
 
 def test_the_smallest_request_has_the_documented_defaults() -> None:

@@ -19,7 +19,7 @@ LENGTH = "secret.value.generate.length"
 def problems(detail: object, parse: Any = parse_onboarding) -> list[tuple[str, str]]:
     with pytest.raises(InvalidRequest) as caught:
         parse(detail)
-    return [(problem.place, problem.rule) for problem in caught.value.problems]
+    return [(problem.path, problem.rule) for problem in caught.value.problems]
 
 
 @pytest.mark.parametrize("kind", KINDS)

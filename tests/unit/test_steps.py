@@ -81,14 +81,14 @@ def test_a_step_takes_and_gives_documents() -> None:
 def test_a_wrong_input_is_named_by_place_and_never_by_value() -> None:
     with pytest.raises(InvalidRequest) as raised:
         invoke({"note": [TOKEN], "requestId": {"a": TOKEN}})
-    assert [problem.place for problem in raised.value.problems] == ["note", "requestId"]
+    assert [problem.path for problem in raised.value.problems] == ["note", "requestId"]
     assert TOKEN not in str(raised.value)
 
 
 def test_a_wrong_request_inside_the_input_is_named_by_its_own_places() -> None:
     with pytest.raises(InvalidRequest) as raised:
         invoke({"request": detail({"secret.value": TOKEN, "key.alias": "alias/aws/kms"})})
-    assert [problem.place for problem in raised.value.problems] == ["key.alias", "secret.value"]
+    assert [problem.path for problem in raised.value.problems] == ["key.alias", "secret.value"]
     assert TOKEN not in str(raised.value)
 
 

@@ -85,7 +85,7 @@ def test_a_statement_in_another_form_is_refused_whole(changes: dict[str, Any], p
     with pytest.raises(InvalidRequest) as refused:
         parse_onboarding(detail(changes, KIND))
     [problem] = refused.value.problems
-    assert problem.place == place
+    assert problem.path == place
     assert rule in problem.rule
 
 
@@ -111,11 +111,11 @@ def test_the_owner_stays_in_charge_though_the_partner_s_sid_is_the_same() -> Non
 
 @pytest.mark.parametrize(("region", "misplaced"), [("eu-west-1", False), ("us-east-1", True)])
 def test_the_key_is_in_the_region_of_its_instance(region: str, misplaced: bool) -> None:
-    told = desired({"resource.instanceRegion": region}, KIND).resource.misplaced(PLACE)
+    told = desired({"resource.instanceRegion": region}, KIND).resource.wrong_location(PLACE)
     assert bool(told) is misplaced
     assert set(told) <= {"instanceRegion"}
     assert (
-        desired({"resource.instanceRegion": region}, KIND).resource.misplaced(
+        desired({"resource.instanceRegion": region}, KIND).resource.wrong_location(
             Place(partition="aws", account=ACCOUNT, region=region)
         )
         == {}

@@ -147,7 +147,7 @@ def test_flows_of_one_id_and_two_names_make_two_accesses() -> None:
 def test_the_owner_of_a_flow_consents_for_its_parts(client: Any, answers: Stubber) -> None:
     found = read(client, answers, "mediaconnect-output", None)
     answers.add_response("list_tags_for_resource", {"Tags": {"team": "sports"}}, {"ResourceArn": FLOW_ARN})
-    assert FlowParts().owned(client, found) == (FLOW_ARN, {"team": "sports"})
+    assert FlowParts().consent_target(client, found) == (FLOW_ARN, {"team": "sports"})
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 503])
@@ -166,14 +166,14 @@ def test_a_part_is_set_and_restored_by_its_encryption_alone(client: Any, answers
     FlowParts().update(client, part(kind), READING, found)
     answers.add_response(update, {}, named | {member: FORMER})
     # The registry keeps it as JSON in between.
-    FlowParts().restore(client, json.loads(json.dumps(found.whole)))
+    FlowParts().restore(client, json.loads(json.dumps(found.full_settings)))
 
 
 @kinds
 def test_encryption_that_was_not_there_cannot_be_taken_away(client: Any, answers: Stubber, kind: str) -> None:
     found = read(client, answers, kind, None)
     with pytest.raises(Conflict, match=f"{arn(kind)} was not encrypted before") as raised:
-        FlowParts().restore(client, found.whole)
+        FlowParts().restore(client, found.full_settings)
     assert f"remove the {part(kind).part[0]}" in str(raised.value)
 
 
@@ -193,7 +193,7 @@ def test_encryption_that_was_not_there_cannot_be_taken_away(client: Any, answers
 def test_a_part_that_speaks_another_protocol_is_refused(
     client: Any, answers: Stubber, kind: str, protocol: str, refused: bool
 ) -> None:
-    rules = [*FlowParts().refusals(part(kind), read(client, answers, kind, None, protocol))]
+    rules = [*FlowParts().unsupported_reasons(part(kind), read(client, answers, kind, None, protocol))]
     assert len(rules) == refused
     assert all(f"it speaks {protocol}" in rule for rule in rules)
 
@@ -235,5 +235,5 @@ def test_a_hand_off_tells_the_encryption_of_the_part(kind: str) -> None:
     ],
 )
 def test_a_flow_is_of_this_account_and_region(changed: str, misplaced: bool) -> None:
-    told = desired({"resource.flowArn": changed}, "mediaconnect-output").resource.misplaced(PLACE)
+    told = desired({"resource.flowArn": changed}, "mediaconnect-output").resource.wrong_location(PLACE)
     assert told == ({"flowArn": "must be a flow of account 111122223333 in eu-west-1"} if misplaced else {})

@@ -63,7 +63,7 @@ def test_an_endpoint_without_authorization_reads_no_secret(mediapackage: Any, an
     found = read(mediapackage, answers)
     assert found.secret_arn is None
     assert found.tags == {}
-    assert found.whole == NAMED
+    assert found.full_settings == NAMED
     assert found.settings == OriginEndpoints().wanted(WANTED.resource, Reading("", None))
 
 
@@ -102,14 +102,14 @@ def test_an_endpoint_keeps_its_other_settings_when_it_is_set_and_restored(
     OriginEndpoints().update(mediapackage, WANTED.resource, READING, found)
     answers.add_response("update_origin_endpoint", {}, NAMED | kept)
     # The registry keeps it as JSON in between.
-    OriginEndpoints().restore(mediapackage, json.loads(json.dumps(found.whole)))
+    OriginEndpoints().restore(mediapackage, json.loads(json.dumps(found.full_settings)))
 
 
 def test_an_endpoint_gets_the_authorization_back_that_it_had(mediapackage: Any, answers: Stubber) -> None:
     former = {"CdnIdentifierSecret": SECRET_ARN.replace("sports", "news"), "SecretsRoleArn": role("Former")}
     found = read(mediapackage, answers, Authorization=former, **SETTINGS)
     answers.add_response("update_origin_endpoint", {}, NAMED | SETTINGS | {"Authorization": former})
-    OriginEndpoints().restore(mediapackage, found.whole)
+    OriginEndpoints().restore(mediapackage, found.full_settings)
 
 
 def test_a_hand_off_tells_secret_role_and_who_must_send_the_header() -> None:
@@ -133,11 +133,13 @@ def test_what_somebody_set_meanwhile_stays_when_the_authorization_is_put_back() 
     present = {"Id": "sports", "Description": "set meanwhile", "Authorization": ours}
     configuration = MEDIAPACKAGE.configuration
     assert configuration is not None
-    assert configuration.put_back(present, {"Id": "sports", "Description": "of old"}) == {
+    assert configuration.restored_settings(present, {"Id": "sports", "Description": "of old"}) == {
         "Id": "sports",
         "Description": "set meanwhile",
     }
-    assert configuration.put_back(present, {"Id": "sports", "Authorization": theirs}) == present | {"Authorization": theirs}
+    assert configuration.restored_settings(present, {"Id": "sports", "Authorization": theirs}) == present | {
+        "Authorization": theirs
+    }
     # A flow's part is its own owner; so is an endpoint.
     found = Configured("arn", {}, None, {}, present, {"team": "sports"})
-    assert configuration.owned(None, found) == ("arn", {"team": "sports"})
+    assert configuration.consent_target(None, found) == ("arn", {"team": "sports"})

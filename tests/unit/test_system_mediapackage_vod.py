@@ -50,7 +50,7 @@ def test_a_group_is_set_and_restored_by_its_authorization(vod: Any, answers: Stu
     answers.add_response("update_packaging_group", {}, NAMED | {"Authorization": AUTHORIZATION})
     PackagingGroups().update(vod, WANTED.resource, READING, found)
     answers.add_response("update_packaging_group", {}, NAMED | before)
-    PackagingGroups().restore(vod, found.whole)
+    PackagingGroups().restore(vod, found.full_settings)
 
 
 def test_a_hand_off_is_of_a_packaging_group() -> None:

@@ -135,7 +135,7 @@ OPENED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("condition", OPENED.values(), ids=OPENED)
 def test_a_gate_that_somebody_opened_is_closed_again(client: Any, answers: Stubber, condition: dict[str, Any]) -> None:
     found = read(client, answers, document(GATE | {"Condition": condition}, HARVESTING), AUTHORIZATION)
-    assert [*EndpointPolicies().refusals(RESOURCE, found)] == []
+    assert [*EndpointPolicies().unsupported_reasons(RESOURCE, found)] == []
     after = {"Policy": json.dumps(document(GATE, HARVESTING)), "CdnAuthConfiguration": AUTHORIZATION}
     answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
     EndpointPolicies().update(client, RESOURCE, READING, found)
@@ -146,13 +146,13 @@ def test_an_endpoint_gets_the_policy_back_that_it_had(client: Any, answers: Stub
     found = read(client, answers, document(HARVESTING), former)
     before = {"Policy": json.dumps(document(HARVESTING)), "CdnAuthConfiguration": former}
     answers.add_response("put_origin_endpoint_policy", {}, NAMED | before)
-    EndpointPolicies().restore(client, json.loads(json.dumps(found.whole)))
+    EndpointPolicies().restore(client, json.loads(json.dumps(found.full_settings)))
 
 
 def test_an_endpoint_that_had_no_policy_has_none_again(client: Any, answers: Stubber) -> None:
     found = read(client, answers, None)
     answers.add_response("delete_origin_endpoint_policy", {}, NAMED)
-    EndpointPolicies().restore(client, json.loads(json.dumps(found.whole)))
+    EndpointPolicies().restore(client, json.loads(json.dumps(found.full_settings)))
 
 
 @pytest.mark.parametrize(
@@ -162,13 +162,13 @@ def test_a_policy_that_admits_everyone_beside_the_gate_is_refused(
     client: Any, answers: Stubber, statement: dict[str, Any], named: str
 ) -> None:
     found = read(client, answers, document(HARVESTING, statement))
-    [rule] = EndpointPolicies().refusals(RESOURCE, found)
+    [rule] = EndpointPolicies().unsupported_reasons(RESOURCE, found)
     assert rule.endswith(f"narrow {named}")
 
 
 @pytest.mark.parametrize("policy", [None, document(HARVESTING, GATE)])
 def test_a_policy_of_named_principals_is_refused_nothing(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
-    assert [*EndpointPolicies().refusals(RESOURCE, read(client, answers, policy))] == []
+    assert [*EndpointPolicies().unsupported_reasons(RESOURCE, read(client, answers, policy))] == []
 
 
 def test_a_hand_off_holds_the_gate_for_the_endpoint() -> None:
@@ -229,8 +229,8 @@ def whole(*statements: dict[str, Any], authorization: dict[str, Any] | None = No
 )
 def test_what_somebody_added_meanwhile_stays_when_ours_is_put_back(former: dict[str, Any], back: dict[str, Any]) -> None:
     present = whole(HARVESTING, GATE, EVERYONE, authorization=AUTHORIZATION)
-    assert EndpointPolicies().put_back(present, former) == back
+    assert EndpointPolicies().restored_settings(present, former) == back
 
 
 def test_where_nothing_was_and_nothing_is_but_ours_nothing_is_put_back() -> None:
-    assert EndpointPolicies().put_back(whole(GATE, authorization=AUTHORIZATION), whole()) == NAMED
+    assert EndpointPolicies().restored_settings(whole(GATE, authorization=AUTHORIZATION), whole()) == NAMED

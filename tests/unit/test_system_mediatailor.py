@@ -186,8 +186,8 @@ def test_a_location_is_restored_to_all_that_it_was(mediatailor: Any, answers: St
     before = SourceLocations().read(mediatailor, RESOURCE)
     assert before is not None
     # The registry keeps it as JSON in between.
-    noted = json.loads(json.dumps(before.whole))
-    assert noted == before.whole
+    noted = json.loads(json.dumps(before.full_settings))
+    assert noted == before.full_settings
     http = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}}
     answers.add_response("update_source_location", described(), {"AccessConfiguration": {}} | NAMED | http | present)
     SourceLocations().restore(mediatailor, noted)

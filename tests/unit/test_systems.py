@@ -72,8 +72,8 @@ def test_a_configuration_speaks_to_a_service_that_botocore_models(system: System
 def test_hints_are_operations_that_name_the_resource(configuration: GrantedConfiguration) -> None:
     model: Any = Session().get_service_model(configuration.service)
 
-    assert configuration.hints
-    for operation in configuration.hints:
+    assert configuration.trail_operations
+    for operation in configuration.trail_operations:
         assert configuration.named_by in model.operation_model(operation).input_shape.members
 
 
@@ -130,5 +130,5 @@ def test_most_services_tell_no_alert_and_refuse_nothing(system: System) -> None:
     assert system.configuration
     if type(system.configuration).alerts is Configuration.alerts:
         assert system.configuration.alerts(None, "") == ()
-    if type(system.configuration).refusals is Configuration.refusals:
-        assert system.configuration.refusals(None, ANYTHING) == ()
+    if type(system.configuration).unsupported_reasons is Configuration.unsupported_reasons:
+        assert system.configuration.unsupported_reasons(None, ANYTHING) == ()

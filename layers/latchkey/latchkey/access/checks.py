@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from latchkey import policies
 from latchkey.access.desired import Desired
@@ -12,28 +11,12 @@ from latchkey.access.observed import ObservedAccess
 from latchkey.access.record import Status
 from latchkey.aws.grants import Grant
 from latchkey.aws.secrets import ObservedSecret
+from latchkey.events.outcomes import Check
 from latchkey.policies.reader_roles import POLICY_NAME
 from latchkey.systems.readers import ServicePrincipal
 from latchkey.tags import CONSENT, MANAGED_BY
 
 CONFIGURED = "resource is configured"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that must hold; the evidence names what was seen.
-
-    `settles` is true if waiting may mend a failure, `overwritten` if attaching the policies again does, `revokes` if without it
-    the service cannot read, or could not be given its grant again. `unclear`: that it failed does not prove that.
-    """
-
-    name: str
-    passed: bool
-    evidence: str
-    settles: bool = False
-    overwritten: bool = False
-    revokes: bool = False
-    unclear: bool = False
 
 
 def check_access(desired: Desired, observed: ObservedAccess, *, handed_off: bool = False) -> tuple[Check, ...]:

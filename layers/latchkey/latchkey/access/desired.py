@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 from latchkey import policies
 from latchkey.place import Place
@@ -15,11 +14,9 @@ from latchkey.policies.reader_roles import ReaderRole
 from latchkey.requests.models import OnboardingRequest
 from latchkey.settings import Settings
 from latchkey.systems import SYSTEMS
+from latchkey.systems.readers import AccessFacts
 from latchkey.systems.system import Reading, Resource, SecretShape, System
 from latchkey.tags import ACCESS, MANAGED_BY, OURS, REQUEST
-
-if TYPE_CHECKING:
-    from latchkey.systems.adobe_experience_platform import PartnerStatement
 
 # What a request may have of a key only while no other access depends on that key.
 NOT_FOR_A_SHARED_KEY = "is decided by whoever made the key, which serves others: leave it out, or choose another alias"
@@ -79,11 +76,6 @@ class Desired:
         return arn is not None and arn in (self.existing_secret_arn, begins + arn[-6:])
 
     @property
-    def origin_host(self) -> str | None:
-        """The host the resource sends the token to, if its system names one."""
-        return urlsplit(getattr(self.resource, "base_url", "")).hostname
-
-    @property
     def reads_secret(self) -> bool:
         return self.system.secret is not None
 
@@ -108,25 +100,29 @@ class Desired:
         return self.existing_secret_arn or self.place.arn("secretsmanager", f"secret:{self.secret_name}-??????")
 
     @property
-    def managers(self) -> tuple[str, ...]:
-        """Who configures the resource: our own function and the roles of the request."""
-        return (self.configure_role_arn, *self.request.management_roles)
-
-    @property
     def grant_name(self) -> str | None:
         """The name of the grant that the service makes for this resource, or None if it makes none."""
         granted = self.system.granted
         return granted[0].grant_name(self.place, self.resource.name) if granted else None
 
-    @property
-    def partner_statements(self) -> tuple[PartnerStatement, ...]:
-        """What a partner asks for in the key policy, if the resource is a partner's."""
-        statements: tuple[PartnerStatement, ...] = getattr(self.resource, "partner_statements", ())
-        return statements
+    @cached_property
+    def facts(self) -> AccessFacts:
+        """What the reader of the system must know about this access."""
+        return AccessFacts(
+            access_id=self.access_id,
+            system=self.system.name,
+            resource_name=self.resource.name,
+            place=self.place,
+            configure_role_arn=self.configure_role_arn,
+            management_roles=self.request.management_roles,
+            origin_readers=self.request.secret.origin_readers,
+            secret_arn_pattern=self.secret_arn_pattern,
+            partners=self.resource.partners,
+        )
 
     def role(self, key_arn: str, secret_arn: str) -> ReaderRole | None:
         """The role through which the service reads, or None if it needs none."""
-        return self.system.reader.role(self, key_arn, secret_arn)
+        return self.system.reader.role(self.facts, key_arn, secret_arn)
 
     def reading(self, key_arn: str, secret_arn: str) -> Reading:
         """What the resource is pointed at."""
@@ -136,7 +132,7 @@ class Desired:
     @cached_property
     def key_statements(self) -> tuple[Statement, ...]:
         """Our statements in the key policy: one for each purpose, with a list of principals."""
-        return (*self.system.reader.key_statements(self), *self._powers.values())
+        return (*self.system.reader.key_statements(self.facts), *self._powers.values())
 
     @property
     def _powers(self) -> dict[str, Statement]:
@@ -170,7 +166,7 @@ class Desired:
     def secret_statements(self, secret_arn: str) -> tuple[Statement, ...]:
         """Our statements in the secret's resource policy."""
         readers = self.request.secret.origin_readers
-        own = self.system.reader.secret_statements(self, secret_arn)
+        own = self.system.reader.secret_statements(self.facts, secret_arn)
         return (*own, policies.role_reading(readers, secret_arn)) if readers else own
 
     def made(self, tags: Mapping[str, str]) -> bool:

@@ -252,7 +252,7 @@ class GrantCleanup:
         found = configuration.read_named(client, resource.name)
         if found is None or found.secret_arn != secret_arn:
             return False
-        configuration.restore(client, found.whole)
+        configuration.restore(client, found.full_settings)
         return True
 
     def _end_kept(self, noted: Revocation, first: GrantSurvey, reason: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from latchkey.access.checks import CONFIGURED, Check, state_of
+from latchkey.access.checks import CONFIGURED, state_of
 from latchkey.access.desired import desire
 from latchkey.access.observed import read_access
 from latchkey.access.record import Status
 from latchkey.aws.clients import ClientFor
 from latchkey.errors import AccessNotEffective
-from latchkey.events.outcomes import CheckResult
+from latchkey.events.outcomes import Check
 from latchkey.registry import Registry
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
@@ -39,7 +39,7 @@ class Observation(WireModel):
     status: Status | None
     unsettled: bool = False
     version: int = 0
-    lost: tuple[CheckResult, ...] = ()
+    lost: tuple[Check, ...] = ()
     proposal: str | None = None
 
 
@@ -89,7 +89,7 @@ def observe_access(
         status=status,
         unsettled=status == "revoked" and all(check.settles for check in lost),
         version=record.version,
-        lost=tuple(CheckResult(name=check.name, passed=False, evidence=check.evidence) for check in lost),
+        lost=lost,
         proposal=f"Call {desired.system.granted[1].renewal} with the current settings: the service then creates a new grant."
         if only_the_grant and desired.system.granted
         else None,

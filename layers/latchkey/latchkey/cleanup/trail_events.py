@@ -142,12 +142,12 @@ SOURCES: Final[Mapping[str, TrailSource]] = {
     ),
 } | {
     f"{configuration.service}.amazonaws.com": TrailSource(
-        operations=configuration.hints,
+        operations=configuration.trail_operations,
         members=tuple((holder, configuration.named_by.lower()) for holder in ("request_parameters", "response_elements")),
         kind="accesses",
         items=partial(_access, system),
         # A rollback deletes or restores a resource and leaves its grants to the cleanup. What we create we validate ourselves.
-        own_operations=frozenset(name for name in configuration.hints if not name.startswith("Create")),
+        own_operations=frozenset(name for name in configuration.trail_operations if not name.startswith("Create")),
     )
     for system in SYSTEMS.values()
     if system.granted

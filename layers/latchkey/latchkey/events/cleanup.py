@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, StringConstraints
 
-from latchkey.events.outcomes import CheckResult, Failure
+from latchkey.events.outcomes import Check, Failure
 from latchkey.wire import WireModel
 
 
@@ -71,7 +71,7 @@ class AccessRevoked(Notice):
     """The service can no longer read the secret, or could not get a new grant. `lost` are the checks that failed."""
 
     status: Literal["revoked", "detached"]
-    lost: tuple[CheckResult, ...]
+    lost: tuple[Check, ...]
     proposal: str | None = None
 
 

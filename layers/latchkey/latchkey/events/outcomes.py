@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic.json_schema import SkipJsonSchema
 
 from latchkey import errors
+from latchkey.errors import Problem
 from latchkey.systems.system import Handoff
 from latchkey.wire import WireModel
+
+_Internal = Annotated[SkipJsonSchema[bool], Field(exclude=True)]
 
 DetailType = Literal["Access Onboarded", "Access Handed Off", "Request Rejected", "Request Failed"]
 
 
-class CheckResult(WireModel):
-    """One check of an access. `evidence` describes what was read, never a secret value."""
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
+class Check:
+    """One check of an access. `evidence` describes what was read, never a secret value.
+
+    The flags never leave the function. `settles`: waiting can resolve a failure. `overwritten`: attaching the policies again
+    resolves it. `revokes`: without it, the service cannot read, or could not get a new grant. `unclear`: a failure does not
+    prove that.
+    """
 
     name: str
     passed: bool
     evidence: str
-
-
-class ProblemFound(WireModel):
-    """One thing wrong with the request: the place (a JSON path) and the rule it breaks."""
-
-    place: str
-    rule: str
+    settles: _Internal = False
+    overwritten: _Internal = False
+    revokes: _Internal = False
+    unclear: _Internal = False
 
 
 class Failure(WireModel):
@@ -56,9 +64,9 @@ class Outcome(WireModel):
     system: str | None = None
     status: Literal["active", "handed-off", "unchanged", "rejected", "failed"]
     changed: bool
-    checks: tuple[CheckResult, ...] = ()
+    checks: tuple[Check, ...] = ()
     resources: Resources = Resources()
-    errors: tuple[ProblemFound, ...] = ()
+    errors: tuple[Problem, ...] = ()
     failure: Failure | None = None
     undone: tuple[str, ...] = ()
     execution_arn: str = Field(pattern=r"^arn:")
@@ -73,7 +81,7 @@ class AccessOnboarded(Outcome):
     access_id: str
     system: str
     status: Literal["active", "unchanged"]
-    checks: tuple[CheckResult, ...]
+    checks: tuple[Check, ...]
     effect_delay_seconds: int | None = None
 
 
@@ -86,7 +94,7 @@ class AccessHandedOff(Outcome):
     access_id: str
     system: str
     status: Literal["handed-off", "unchanged"]
-    checks: tuple[CheckResult, ...]
+    checks: tuple[Check, ...]
     handoff: Handoff
     effect_delay_seconds: int | None = None
 
@@ -96,7 +104,7 @@ class RequestRejected(Outcome):
 
     status: Literal["rejected"]
     changed: Literal[False]
-    errors: tuple[ProblemFound, ...]
+    errors: tuple[Problem, ...]
 
 
 class RequestFailed(Outcome):
@@ -118,7 +126,7 @@ OUTCOMES: dict[DetailType, type[Outcome]] = {
 
 
 class _Problems(WireModel):
-    problems: tuple[ProblemFound, ...]
+    problems: tuple[Problem, ...]
 
 
 def _json(text: str) -> Any:
@@ -147,7 +155,7 @@ class CaughtError(WireModel):
         return message.encode(errors="replace").decode() if isinstance(message, str) else ""
 
     @property
-    def problems(self) -> tuple[ProblemFound, ...]:
+    def problems(self) -> tuple[Problem, ...]:
         """The problems of an InvalidRequest, or none if the message has another format."""
         try:
             return _Problems.model_validate_json(self.message).problems

@@ -36,9 +36,11 @@ def configure_access(
     arn = present.arn if present else resource.arn(desired.place) or desired.access_id
     if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, kms):
         return StepResult(arn=arn, changed=False)
-    registry.journal.note_former(desired.access_id, present.whole if present else None, key.arn if desired.grant_name else None)
+    registry.journal.note_former(
+        desired.access_id, present.full_settings if present else None, key.arn if desired.grant_name else None
+    )
     role_since = _role_since(desired, reading, iam, registry)
-    with settling(role_since, ROLE_SETTLING, configuration.unready) if role_since else settling(key.created):
+    with settling(role_since, ROLE_SETTLING, configuration.role_not_ready_errors) if role_since else settling(key.created):
         if present is not None:
             configuration.update(client, resource, reading, present)
         elif not isinstance(configuration, CreatingConfiguration):

@@ -34,7 +34,7 @@ def record_access(
         resource_arn=resources.resource_arn,
         version=found.version if found else 0,
     )
-    if desired.origin_host and resources.secret_arn:
-        registry.resources.add_origin_host(resources.secret_arn, desired.origin_host)
+    if desired.resource.origin_host and resources.secret_arn:
+        registry.resources.add_origin_host(resources.secret_arn, desired.resource.origin_host)
     saved = found if found == wanted else registry.accesses.save(wanted, desired.request.wire)
     return Recorded(accessId=saved.access_id, version=saved.version)

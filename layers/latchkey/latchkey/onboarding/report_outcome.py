@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from latchkey.events.outcomes import OUTCOMES, CaughtError, CheckResult, DetailType, Outcome, Resources
+from latchkey.events.outcomes import OUTCOMES, CaughtError, Check, DetailType, Outcome, Resources
 from latchkey.events.publishing import publish
 from latchkey.registry import Registry
 from latchkey.systems.system import Handoff
@@ -26,7 +26,7 @@ class Report(WireModel):
     access_id: str | None = None
     system: str | None = None
     changed: bool = False
-    checks: tuple[CheckResult, ...] = ()
+    checks: tuple[Check, ...] = ()
     resources: Resources = Resources()
     handoff: Handoff | None = None
     effect_delay_seconds: int | None = None

@@ -41,7 +41,7 @@ def generated_value(desired: Desired) -> str:
     generate, shape = desired.request.secret.value.generate, _shape(desired)
     if generate is None:
         raise Conflict("the secret to be used has gone since the request was checked")
-    return compose(desired, shape.form.make(generate.length or shape.usual_length))
+    return compose(desired, shape.format.make(generate.length or shape.usual_length))
 
 
 def copied_token(desired: Desired, client_of_region: ClientOfRegion) -> str | None:
@@ -78,7 +78,8 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
         return ValueCheck(findings=())
     request = desired.request.secret.value
     place, secret, key, exclusive = "secret.name", desired.secret_name, shape.member, shape.exclusive
-    named_by = "that resource.secretKey names" if hasattr(desired.resource, "secret_key") else f"{shape.member}"
+    member_path = desired.resource.secret_member_path
+    named_by = f"that {member_path} names" if member_path else f"{shape.member}"
     if request.copy_from is not None:
         place, secret, key, exclusive = "secret.value.copyFrom", request.copy_from.secret_arn, request.copy_from.key, False
         named_by = "that copyFrom.key names"
@@ -130,7 +131,7 @@ def _rule_broken(shape: SecretShape, token: str | None, named_by: str) -> str | 
     if not shape.minimum <= len(token) <= shape.maximum:
         several = f"{shape.minimum} to {shape.maximum}" if shape.minimum < shape.maximum else str(shape.minimum)
         return f"the token must be {several} characters long"
-    return None if shape.form.holds(token) else f"the token {shape.form.rule}"
+    return None if shape.format.holds(token) else f"the token {shape.format.rule}"
 
 
 def _region(secret_arn: str) -> str:

@@ -98,8 +98,8 @@ class Undo:
         if present is None or not desired.is_secret(present.secret_arn):
             return
         if former is not None:
-            wanted = configuration.put_back(present.whole, former)
-            if present.whole == wanted:
+            wanted = configuration.restored_settings(present.full_settings, former)
+            if present.full_settings == wanted:
                 return
             self._tell(desired, f"{present.arn} has its former settings")
             configuration.restore(client, wanted)
@@ -110,7 +110,7 @@ class Undo:
 
     def _refuse_to_go_on(self, desired: Desired, wanted: object, restored: Configured | None) -> None:
         """What cannot be set back reads the secret still, which must stay then, and its key and role too."""
-        if restored is not None and restored.whole != wanted and desired.is_secret(restored.secret_arn):
+        if restored is not None and restored.full_settings != wanted and desired.is_secret(restored.secret_arn):
             raise Conflict(f"{restored.arn} still reads the secret: no call of its service takes that away")
 
     def _role(

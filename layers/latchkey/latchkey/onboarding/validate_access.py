@@ -11,7 +11,7 @@ from latchkey.access.grants import serves
 from latchkey.access.observed import ObservedAccess, read_access
 from latchkey.aws.clients import ClientFor
 from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten
-from latchkey.events.outcomes import CheckResult, Resources
+from latchkey.events.outcomes import Check, Resources
 from latchkey.registry import Registry
 from latchkey.systems.system import Handoff, Reading
 from latchkey.wire import WireModel
@@ -27,7 +27,7 @@ class Validated(WireModel):
 
     detail_type: Literal["Access Onboarded", "Access Handed Off"]
     status: Literal["active", "handed-off"]
-    checks: tuple[CheckResult, ...]
+    checks: tuple[Check, ...]
     resources: Resources
     handoff: Handoff | None = None
     effect_delay_seconds: int | None = None
@@ -68,7 +68,7 @@ def validate_access(
     return Validated(
         detailType="Access Handed Off" if hands_off else "Access Onboarded",
         status="handed-off" if hands_off and not stays else "active",
-        checks=tuple(CheckResult(name=check.name, passed=check.passed, evidence=check.evidence) for check in checks),
+        checks=checks,
         resources=_resources(desired, observed, key_arn, reading),
         handoff=desired.system.handoff(desired.resource, reading, key_arn, desired.place) if hands_off else None,
         effectDelaySeconds=desired.system.effect_delay_seconds,

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_pascal
 from pydantic_core import PydanticCustomError
 
 from latchkey.place import Place
-from latchkey.systems.readers import PartnerPrincipals
+from latchkey.systems.readers import PartnerAccess, PartnerPrincipals
 from latchkey.systems.system import Handoff, Reading, Resource, System
 from latchkey.wire import WireModel
 
@@ -103,7 +103,11 @@ class Instance(Resource):
     def name(self) -> str:
         return self.instance or self.instance_region
 
-    def misplaced(self, place: Place) -> dict[str, str]:
+    @property
+    def partners(self) -> tuple[PartnerAccess, ...]:
+        return tuple(PartnerAccess(statement.principal.arn, statement.action) for statement in self.partner_statements)
+
+    def wrong_location(self, place: Place) -> dict[str, str]:
         """Adobe reaches only keys of its instance's own Region."""
         here = self.instance_region == place.region
         return {} if here else {"instanceRegion": f"must be this stack's Region, {place.region}, in which the key is made"}

@@ -16,7 +16,7 @@ HEADER = "X-MediaPackage-CDNIdentifier"
 
 # One form for live and VOD: {"MediaPackageCDNIdentifier": "..."}, 8 to 128 characters, a random UUID advised.
 # https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html
-SHAPE = SecretShape(8, 128, member="MediaPackageCDNIdentifier", form=UUID)
+SHAPE = SecretShape(8, 128, member="MediaPackageCDNIdentifier", format=UUID)
 
 # The guide also names ListSecrets, which takes no single secret and so would have no effect here; and it leaves out
 # kms:Decrypt, which a customer managed key needs.
@@ -37,8 +37,8 @@ class CdnAuthorization(Configuration):
     An update is taken to replace the whole, so all that it takes is sent, as its model in botocore says.
     """
 
-    ours = frozenset(["Authorization"])
-    unready = frozenset(["UnprocessableEntityException"])
+    our_settings = frozenset(["Authorization"])
+    role_not_ready_errors = frozenset(["UnprocessableEntityException"])
     # The method that describes one by its id, and the one that sets it.
     describe: ClassVar[str]
     set: ClassVar[str]
@@ -62,7 +62,7 @@ class CdnAuthorization(Configuration):
         return Configured(found["Arn"], settings, secret, kept, whole, found.get("Tags") or {})
 
     def update(self, client: Any, resource: Resource, reading: Reading, present: Configured) -> None:
-        getattr(client, self.set)(Id=resource.name, Authorization=authorization(reading), **present.kept)
+        getattr(client, self.set)(Id=resource.name, Authorization=authorization(reading), **present.other_settings)
 
     def restore(self, client: Any, whole: Mapping[str, Any]) -> None:
         getattr(client, self.set)(**whole)

@@ -92,7 +92,7 @@ class FlowPart(Resource):
         *_, flow_id, flow_name = self.flow_arn.split(":")
         return "/".join((flow_id, flow_name, *self.part))
 
-    def misplaced(self, place: Place) -> dict[str, str]:
+    def wrong_location(self, place: Place) -> dict[str, str]:
         here = self.flow_arn.startswith(place.arn("mediaconnect", "flow:"))
         return {} if here else {"flowArn": f"must be a flow of account {place.account} in {place.region}"}
 
@@ -101,8 +101,8 @@ class FlowParts(Configuration):
     """Parts of flows over MediaConnect's API, whose updates keep what they leave out."""
 
     service = "mediaconnect"
-    ours = frozenset(["encryption"])
-    unready = frozenset(["BadRequestException"])
+    our_settings = frozenset(["encryption"])
+    role_not_ready_errors = frozenset(["BadRequestException"])
 
     def wanted(self, resource: FlowPart, reading: Reading) -> dict[str, str]:
         wanted = {"keyType": resource.key_type, "roleArn": reading.role_arn or "", "secretArn": reading.secret_arn}
@@ -131,7 +131,7 @@ class FlowParts(Configuration):
 
     def update(self, client: MediaConnectClient, resource: FlowPart, reading: Reading, present: Configured) -> None:
         kind, _ = resource.part
-        names = {member: value for member, value in present.kept.items() if member != "protocol"}
+        names = {member: value for member, value in present.other_settings.items() if member != "protocol"}
         _set(client, kind, names, _encryption(resource, reading))
 
     def restore(self, client: MediaConnectClient, whole: Mapping[str, Any]) -> None:
@@ -140,12 +140,12 @@ class FlowParts(Configuration):
             raise Conflict(f"{told} encryption away: remove the {whole['part']}, and the rest is taken back")
         _set(client, whole["part"], whole["names"], whole["encryption"])
 
-    def owned(self, client: MediaConnectClient, present: Configured) -> tuple[str, Mapping[str, str]]:
-        arn = present.kept["FlowArn"]
+    def consent_target(self, client: MediaConnectClient, present: Configured) -> tuple[str, Mapping[str, str]]:
+        arn = present.other_settings["FlowArn"]
         return arn, client.list_tags_for_resource(ResourceArn=arn).get("Tags", {})
 
-    def refusals(self, resource: FlowPart, present: Configured) -> Iterator[str]:
-        protocol, needed = present.kept["protocol"], _PROTOCOLS[resource.key_type]
+    def unsupported_reasons(self, resource: FlowPart, present: Configured) -> Iterator[str]:
+        protocol, needed = present.other_settings["protocol"], _PROTOCOLS[resource.key_type]
         if protocol and not protocol.startswith(needed):
             yield f"it speaks {protocol}, and MediaConnect encrypts with {resource.key_type} only what speaks {needed}"
 
@@ -180,9 +180,9 @@ def _encryption(resource: FlowPart, reading: Reading) -> dict[str, str]:
 def _secret(resource: FlowPart) -> SecretShape:
     """The value stands alone, as plain text."""
     if resource.algorithm is None:
-        return SecretShape(10, 80, form=PASSWORD)
+        return SecretShape(10, 80, format=PASSWORD)
     digits = DIGITS[resource.algorithm]
-    return SecretShape(digits, digits, form=HEXADECIMAL)
+    return SecretShape(digits, digits, format=HEXADECIMAL)
 
 
 def _handoff(resource: FlowPart, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:

@@ -53,8 +53,8 @@ class EndpointPolicies(Configuration):
     """
 
     service = "mediapackagev2"
-    ours = frozenset(["CdnAuthConfiguration", "Policy"])
-    unready = frozenset(["ValidationException"])
+    our_settings = frozenset(["CdnAuthConfiguration", "Policy"])
+    role_not_ready_errors = frozenset(["ValidationException"])
 
     def wanted(self, _resource: Endpoint, reading: Reading) -> dict[str, str]:
         return {"secretArn": reading.secret_arn, "roleArn": reading.role_arn or "", "admits": _GATED}
@@ -83,13 +83,13 @@ class EndpointPolicies(Configuration):
     def update(self, client: Mediapackagev2Client, resource: Endpoint, reading: Reading, present: Configured) -> None:
         client.put_origin_endpoint_policy(
             **_names(resource.name),
-            Policy=json.dumps(policies.merge(present.kept["Policy"], [_gate(present.arn)])),
+            Policy=json.dumps(policies.merge(present.other_settings["Policy"], [_gate(present.arn)])),
             CdnAuthConfiguration=_authorization(reading),
         )
 
-    def put_back(self, present: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
+    def restored_settings(self, present: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
         """Of the policy only the gate goes, unless it was there before."""
-        back = super().put_back(present, former)
+        back = super().restored_settings(present, former)
         before = [statement["Sid"] for statement in policies.own_statements(_document(former))]
         policy = policies.retain(_document(present), (), kept=before)
         return back | {"Policy": json.dumps(policy)} if policy["Statement"] or "Policy" in former else back
@@ -100,8 +100,8 @@ class EndpointPolicies(Configuration):
         else:
             client.delete_origin_endpoint_policy(**whole)
 
-    def refusals(self, _resource: Endpoint, present: Configured) -> Iterator[str]:
-        if named := _open(present.kept["Policy"]):
+    def unsupported_reasons(self, _resource: Endpoint, present: Configured) -> Iterator[str]:
+        if named := _open(present.other_settings["Policy"]):
             yield f"its policy admits everyone without the header, so that it would protect nothing: narrow {', '.join(named)}"
 
 
@@ -175,7 +175,7 @@ MEDIAPACKAGEV2 = System(
         describes_key=True,
         regional=True,
     ),
-    secret=lambda _: SecretShape(8, 256, member="MediaPackageV2CDNIdentifier", exclusive=True, form=UUID),
+    secret=lambda _: SecretShape(8, 256, member="MediaPackageV2CDNIdentifier", exclusive=True, format=UUID),
     configuration=EndpointPolicies(),
     handoff=_handoff,
     # https://docs.aws.amazon.com/mediapackage/latest/userguide/cdn-auth-rotate.html

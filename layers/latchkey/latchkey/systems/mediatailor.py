@@ -80,6 +80,14 @@ class SourceLocation(Resource):
     def name(self) -> str:
         return self.source_location
 
+    @property
+    def origin_url(self) -> str:
+        return self.base_url
+
+    @property
+    def secret_member_path(self) -> str:
+        return "resource.secretKey"
+
     @classmethod
     def arn_of(cls, name: str, place: Place) -> str:
         return place.arn("mediatailor", f"sourceLocation/{name}")
@@ -89,9 +97,9 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
     """Source locations over MediaTailor's API, whose update is a PUT of the whole object and whose errors have no names."""
 
     service = "mediatailor"
-    ours = frozenset(["AccessConfiguration", "HttpConfiguration"])
+    our_settings = frozenset(["AccessConfiguration", "HttpConfiguration"])
     renewal = "UpdateSourceLocation"
-    hints = frozenset(["CreateSourceLocation", "DeleteSourceLocation", "UpdateSourceLocation"])
+    trail_operations = frozenset(["CreateSourceLocation", "DeleteSourceLocation", "UpdateSourceLocation"])
     named_by = "SourceLocationName"
 
     def wanted(self, resource: SourceLocation, reading: Reading) -> dict[str, str]:
@@ -142,7 +150,7 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
         return True
 
     def update(self, client: MediaTailorClient, resource: SourceLocation, reading: Reading, present: Configured) -> None:
-        client.update_source_location(**_settings(resource, reading), **present.kept)
+        client.update_source_location(**_settings(resource, reading), **present.other_settings)
 
     def restore(self, client: MediaTailorClient, whole: Mapping[str, Any]) -> None:
         client.update_source_location(**whole)

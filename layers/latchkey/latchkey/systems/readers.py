@@ -1,44 +1,76 @@
-"""How a system reads: as a service principal, through a role its service assumes, or as partners that the key policy names."""
+"""How a system reads a secret: as a service principal, through a role that its service assumes, or as partner accounts."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from latchkey import policies
 from latchkey.place import Place
 from latchkey.policies import Statement, reader_roles
 
-if TYPE_CHECKING:
-    from latchkey.access.desired import Desired
+
+@dataclass(frozen=True)
+class PartnerAccess:
+    """An account of a partner, and the KMS actions that the key policy must allow it. `principal` is the ARN of its root."""
+
+    principal: str
+    actions: tuple[str, ...]
+
+    @property
+    def account(self) -> str:
+        return self.principal.split(":")[4]
+
+
+@dataclass(frozen=True)
+class AccessFacts:
+    """What a reader must know about an access to write its policies.
+
+    `secret_arn_pattern` is the ARN of the secret; its random suffix is a pattern if the secret does not exist yet.
+    """
+
+    access_id: str
+    system: str
+    resource_name: str
+    place: Place
+    configure_role_arn: str
+    management_roles: tuple[str, ...]
+    origin_readers: tuple[str, ...]
+    secret_arn_pattern: str
+    partners: tuple[PartnerAccess, ...]
+
+    @property
+    def managers(self) -> tuple[str, ...]:
+        """The roles that configure the resource: our own function's role and the roles of the request."""
+        return (self.configure_role_arn, *self.management_roles)
 
 
 class Reader(ABC):
-    """What must be said in policies so that it can read; all of it pure."""
+    """The statements and the role that let a service read. All of it is pure."""
 
-    # May a request name roles that configure the resource? Only where the policies must know them.
+    # Whether a request can name roles that configure the resource: only where the policies must contain them.
     knows_managers = False
 
     @abstractmethod
-    def key_statements(self, access: Desired) -> tuple[Statement, ...]:
-        """Our statements in the key policy, beside those that give power over the key."""
+    def key_statements(self, access: AccessFacts) -> tuple[Statement, ...]:
+        """Our statements in the key policy, except those for administrators and users of the key."""
 
-    def secret_statements(self, access: Desired, secret_arn: str) -> tuple[Statement, ...]:  # noqa: ARG002  most need none
+    def secret_statements(self, access: AccessFacts, secret_arn: str) -> tuple[Statement, ...]:  # noqa: ARG002  most need none
         """Our statements for the service in the secret's resource policy."""
         return ()
 
-    def role(self, access: Desired, key_arn: str, secret_arn: str) -> reader_roles.ReaderRole | None:  # noqa: ARG002  as above
+    def role(self, access: AccessFacts, key_arn: str, secret_arn: str) -> reader_roles.ReaderRole | None:  # noqa: ARG002
         """The role through which the service reads, or None if it needs none."""
         return None
 
 
 @dataclass(frozen=True)
 class ServicePrincipal(Reader):
-    """A service that reads in its own name, admitted by the secret's resource policy and a KMS grant it makes itself.
+    """A service that reads as itself: the secret's resource policy allows it, and it creates a KMS grant for itself.
 
-    The grant is made with the permissions of whoever configures the resource (forward access session), so the key policy
-    admits `kms:CreateGrant` only through the service. https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-overview.html
+    It creates the grant with the permissions of the caller that configures the resource (forward access session), so the key
+    policy allows `kms:CreateGrant` only through the service.
+    https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-overview.html
     """
 
     service: str
@@ -47,7 +79,7 @@ class ServicePrincipal(Reader):
     knows_managers = True
 
     def via_service(self, place: Place) -> str:
-        """The value of `kms:ViaService`: `.amazonaws.com` in every partition.
+        """The value of `kms:ViaService`, which ends in `.amazonaws.com` in every partition.
 
         https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
         """
@@ -61,20 +93,20 @@ class ServicePrincipal(Reader):
     def _title(self) -> str:
         return self.service[0].upper() + self.service[1:]
 
-    def key_statements(self, access: Desired) -> tuple[Statement, ...]:
-        readers = (*access.managers, *access.request.secret.origin_readers)
+    def key_statements(self, access: AccessFacts) -> tuple[Statement, ...]:
+        readers = (*access.managers, *access.origin_readers)
         return (
             policies.grant_creation(f"{self._title}Management", access.managers, self.via_service(access.place)),
             policies.decryption(readers, [access.secret_arn_pattern], access.place),
         )
 
-    def secret_statements(self, access: Desired, secret_arn: str) -> tuple[Statement, ...]:
-        managers = access.request.management_roles
+    def secret_statements(self, access: AccessFacts, secret_arn: str) -> tuple[Statement, ...]:
+        managers = access.management_roles
         own = policies.service_reading(f"{self._title}Reading", self.principal, secret_arn)
         return (own, policies.management_reading(managers, secret_arn)) if managers else (own,)
 
     def grant_name(self, place: Place, resource_name: str) -> str:
-        """The name the service gives its grant; a label, not an identifier."""
+        """The name that the service gives its grant. A name is a label and no identifier."""
         return self.grant_name_pattern.format(account=place.account, name=resource_name)
 
     def resource_of(self, place: Place, grant_name: str | None) -> str | None:
@@ -87,12 +119,11 @@ class ServicePrincipal(Reader):
 
 @dataclass(frozen=True)
 class AssumedRole(Reader):
-    """A service that assumes a role of the customer's and reads as that.
+    """A service that assumes a role in the customer's account and reads with it.
 
-    `secret_actions` are what the service calls on the secret, `listing_actions` those that take no resource; one that
-    `describes_key` looks at the key as well. A service that is `regional` also calls itself by its Region where that is an
-    opt-in one. A role of the same account needs no statement in the policies of key and secret: its own policy suffices, since
-    the key policy delegates to IAM.
+    `secret_actions` are the actions on the secret, `listing_actions` those that take no resource. `describes_key`: the service
+    calls DescribeKey as well. `regional`: in opt-in Regions the service has a Regional principal too. A role of the same
+    account needs no statement in the policies of key and secret: the key policy delegates to IAM.
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-default-allow-root-enable-iam
     """
 
@@ -103,15 +134,15 @@ class AssumedRole(Reader):
     regional: bool = False
 
     def principals(self, place: Place) -> tuple[str, ...]:
-        """The names by which the service may assume the role."""
+        """The service principals that can assume the role."""
         regional = self.regional and place.region in reader_roles.OPT_IN_REGIONS
         return (f"{self.service}.amazonaws.com", *([f"{self.service}.{place.region}.amazonaws.com"] if regional else []))
 
-    def key_statements(self, access: Desired) -> tuple[Statement, ...]:
-        readers = access.request.secret.origin_readers
+    def key_statements(self, access: AccessFacts) -> tuple[Statement, ...]:
+        readers = access.origin_readers
         return (policies.decryption(readers, [access.secret_arn_pattern], access.place),) if readers else ()
 
-    def role(self, access: Desired, key_arn: str, secret_arn: str) -> reader_roles.ReaderRole:
+    def role(self, access: AccessFacts, key_arn: str, secret_arn: str) -> reader_roles.ReaderRole:
         reading = reader_roles.reading(
             self.secret_actions,
             key_arn,
@@ -120,13 +151,13 @@ class AssumedRole(Reader):
             listing_actions=self.listing_actions,
             describes_key=self.describes_key,
         )
-        name = reader_roles.role_name(access.system.name, access.resource.name, access.access_id, access.place)
+        name = reader_roles.role_name(access.system, access.resource_name, access.access_id, access.place)
         return reader_roles.ReaderRole(name, reader_roles.trust(self.principals(access.place), access.place), reading)
 
 
 @dataclass(frozen=True)
 class PartnerPrincipals(Reader):
-    """Accounts of a partner, admitted by statements of the key policy that the partner hands out; no secret, no role."""
+    """Accounts of a partner, allowed by statements of the key policy that the partner provides. No secret and no role."""
 
-    def key_statements(self, access: Desired) -> tuple[Statement, ...]:
-        return tuple(policies.partner_use(statement.principal.arn, statement.action) for statement in access.partner_statements)
+    def key_statements(self, access: AccessFacts) -> tuple[Statement, ...]:
+        return tuple(policies.partner_use(partner.principal, partner.actions) for partner in access.partners)

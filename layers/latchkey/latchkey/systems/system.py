@@ -1,4 +1,4 @@
-"""What Latchkey must know of a system: facts with their sources; how it reads is the reader's behaviour."""
+"""What Latchkey must know about a media service: facts with their sources. How the service reads is the reader's behavior."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from latchkey.place import Place
-from latchkey.systems.readers import Reader, ServicePrincipal
+from latchkey.systems.readers import PartnerAccess, Reader, ServicePrincipal
 from latchkey.systems.token_formats import ANY, TokenFormat
 from latchkey.wire import WireModel
 
 
 class Resource(WireModel, ABC):
-    """The consumer resource that a request names; `kind` is the middle part of an access id.
+    """The consumer resource of a request. Set `configure` to false if CloudFormation or Terraform owns its settings."""
 
-    `configure` is false where CloudFormation or Terraform owns the resource: then everything is made but its settings.
-    """
-
+    # The middle part of the access id.
     kind: ClassVar[str]
 
     configure: bool = True
@@ -26,54 +25,74 @@ class Resource(WireModel, ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """The name within the account and Region, the last part of an access id."""
+        """The name in the account and Region: the last part of the access id."""
 
     @classmethod
     def arn_of(cls, name: str, place: Place) -> str | None:  # noqa: ARG003  most services choose their ARNs
-        """The ARN of the resource of this name here; None where only its service knows it."""
+        """The ARN of the resource with this name, or None if only the service knows it."""
         return None
 
     def arn(self, place: Place) -> str | None:
-        """The ARN of the resource here, or None as in `arn_of`."""
+        """The ARN of this resource, or None if only the service knows it."""
         return self.arn_of(self.name, place)
 
-    def misplaced(self, place: Place) -> dict[str, str]:  # noqa: ARG002  most are named without account and Region
-        """What of the resource belongs to another account or Region: places within it and the rules they break."""
+    @property
+    def origin_url(self) -> str | None:
+        """The URL to which the service sends the token, or None if the resource has none."""
+        return None
+
+    @property
+    def origin_host(self) -> str | None:
+        """The host to which the service sends the token, or None if the resource has none."""
+        return urlsplit(self.origin_url).hostname if self.origin_url else None
+
+    @property
+    def partners(self) -> tuple[PartnerAccess, ...]:
+        """The partner accounts that the key policy must allow."""
+        return ()
+
+    @property
+    def secret_member_path(self) -> str | None:
+        """The path of the request member that names the secret's JSON member, or None if the system fixes that name."""
+        return None
+
+    def wrong_location(self, place: Place) -> dict[str, str]:  # noqa: ARG002  most resources are named without an ARN
+        """The members that belong to another account or Region, with the rule that each breaks."""
         return {}
 
 
 @dataclass(frozen=True)
 class SecretShape:
-    """The form of a secret's value for one resource: a JSON object whose `member` holds the token, or (None) the token alone.
+    """The shape of a secret's value for one resource: a JSON object whose `member` is the token, or (None) the token alone.
 
-    `minimum` and `maximum` bound the token's length in characters. `exclusive`: no other member may stand beside it.
+    `minimum` and `maximum` bound the length of the token in characters. `exclusive`: the object may have no other member.
     """
 
     minimum: int
     maximum: int
     member: str | None = None
     exclusive: bool = False
-    form: TokenFormat = ANY
+    format: TokenFormat = ANY
 
     def __post_init__(self) -> None:
         if not 0 < self.minimum <= self.maximum:
-            raise ValueError("a secret's shape needs 0 < minimum <= maximum")
+            raise ValueError("a secret's shape requires 0 < minimum <= maximum")
 
     @property
     def generated(self) -> tuple[int, int]:
-        """The shortest and the longest token that may be generated, in characters."""
-        return (self.form.length, self.form.length) if self.form.length else (self.minimum, self.maximum)
+        """The shortest and the longest token that can be generated, in characters."""
+        return (self.format.length, self.format.length) if self.format.length else (self.minimum, self.maximum)
 
     @property
     def usual_length(self) -> int:
-        """The length of a token for which nobody asks another, in characters."""
+        """The length of a generated token if the request does not choose one, in characters."""
         shortest, longest = self.generated
         return max(shortest, min(40, longest))
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a resource is pointed at: the secret, and the role by which its service reads it, if it does so by a role."""
+    """What a resource is configured with: the secret and, if its service assumes a role, that role."""
 
     secret_arn: str
     role_arn: str | None = None
@@ -81,106 +100,106 @@ class Reading:
 
 @dataclass(frozen=True)
 class Configured:
-    """What a consumer resource is set to now: the settings Latchkey cares for, and the secret it reads, if any.
+    """The present configuration of a resource: the settings that Latchkey manages, and the secret it uses, if any.
 
-    `kept` are its other settings as the API takes them, to be sent again where an update replaces the whole; `whole` are all.
+    `other_settings` are the remaining settings in the form of the API, to send again where an update replaces everything.
+    `full_settings` are both together.
     """
 
     arn: str
     settings: Mapping[str, str]
     secret_arn: str | None
-    kept: Mapping[str, Any]
-    whole: Mapping[str, Any]
+    other_settings: Mapping[str, Any]
+    full_settings: Mapping[str, Any]
     tags: Mapping[str, str]
 
 
 class Configuration(ABC):
-    """How the consumer resources of one system are read and set; `client` is a boto3 client of `service`.
+    """How the resources of one system are read and configured. `client` is a boto3 client of `service`.
 
-    `ours` are the members of `Configured.whole` that Latchkey sets; `unready` the errors by which the service says that it
-    cannot use a role, which may be too new to be known everywhere.
+    `our_settings` are the members of `Configured.full_settings` that Latchkey sets. `role_not_ready_errors` are the error codes
+    with which the service rejects a role that may be too new to be known everywhere.
     """
 
     service: ClassVar[str]
-    ours: ClassVar[frozenset[str]]
-    unready: ClassVar[frozenset[str]] = frozenset()
+    our_settings: ClassVar[frozenset[str]]
+    role_not_ready_errors: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def wanted(self, resource: Any, reading: Reading) -> dict[str, str]:
-        """The settings `resource` must show, in the keys of `Configured.settings`."""
+        """The settings that the resource must have, by the names of `Configured.settings`."""
 
     @abstractmethod
     def read(self, client: Any, resource: Any) -> Configured | None:
-        """What the resource is set to, or None if it does not exist."""
+        """The present configuration, or None if the resource does not exist."""
 
     @abstractmethod
     def update(self, client: Any, resource: Any, reading: Reading, present: Configured) -> None:
-        """Sets the resource, losing none of its other settings."""
+        """Configures the resource and keeps its other settings."""
 
     @abstractmethod
-    def restore(self, client: Any, whole: Mapping[str, Any]) -> None:
-        """Sets the resource back to `whole` of an earlier `Configured`; raises Conflict where no call does that."""
+    def restore(self, client: Any, full_settings: Mapping[str, Any]) -> None:
+        """Sets the resource to earlier `full_settings`. Raises Conflict if no API call can."""
 
-    def put_back(self, present: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
-        """`present` with what Latchkey sets as it was in `former`, both the `whole` of a `Configured`: all else stays."""
-        others = {member: value for member, value in present.items() if member not in self.ours}
-        return others | {member: value for member, value in former.items() if member in self.ours}
+    def restored_settings(self, present: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
+        """The present full settings with the members that Latchkey sets as they were in the former full settings."""
+        others = {member: value for member, value in present.items() if member not in self.our_settings}
+        return others | {member: value for member, value in former.items() if member in self.our_settings}
 
-    def alerts(self, client: Any, resource_arn: str) -> tuple[str, ...]:  # noqa: ARG002  few services tell
-        """The codes of what the service complains of about the resource now."""
+    def alerts(self, client: Any, resource_arn: str) -> tuple[str, ...]:  # noqa: ARG002  few services have alerts
+        """The codes of the alerts that the service reports for the resource."""
         return ()
 
-    def owned(self, client: Any, present: Configured) -> tuple[str, Mapping[str, str]]:  # noqa: ARG002  most are tagged themselves
-        """What its owner consents on by a tag: the ARN of the resource, or of what it is part of, and the tags there."""
+    def consent_target(self, client: Any, present: Configured) -> tuple[str, Mapping[str, str]]:  # noqa: ARG002  most have tags
+        """The ARN and tags of what the owner tags to consent: the resource, or the resource that contains it."""
         return present.arn, present.tags
 
-    def refusals(self, resource: Any, present: Configured) -> Iterable[str]:  # noqa: ARG002  few resources cannot be set
-        """Why the resource as it is can not be set to what is asked, one rule each."""
+    def unsupported_reasons(self, resource: Any, present: Configured) -> Iterable[str]:  # noqa: ARG002  few have any
+        """Why the present resource cannot be configured as requested, one rule each."""
         return ()
 
 
 class CreatingConfiguration(Configuration):
-    """One whose resources Latchkey makes where they do not exist; those of other systems must be there."""
+    """A configuration whose resources Latchkey creates if they do not exist. Resources of other systems must exist."""
 
     @abstractmethod
     def create(self, client: Any, resource: Any, reading: Reading, tags: Mapping[str, str]) -> bool:
-        """Makes the resource with its settings and tags; False if it is there by now, made by somebody or an earlier try."""
+        """Creates the resource with its settings and tags. Returns False if it exists by now."""
 
     @abstractmethod
     def delete(self, client: Any, resource: Any) -> None:
-        """Deletes the resource; raises if something was put into it since."""
+        """Deletes the resource. Raises if something was added to it since it was created."""
 
 
 class GrantedConfiguration(Configuration):
-    """One whose service makes a KMS grant for each resource.
+    """A configuration whose service creates a KMS grant for each resource.
 
-    `hints` are the operations of the service that may leave a grant behind; their trail records name the resource by the
-    member `named_by`.
+    `trail_operations` are the operations of the service after which a grant may be orphaned; their CloudTrail records name the
+    resource in the member `named_by`. `renewal` is the operation that, with the current settings, creates the grant again.
     """
 
-    # The call, with unchanged settings, by which the service makes its grant again.
     renewal: ClassVar[str]
-    hints: ClassVar[frozenset[str]]
+    trail_operations: ClassVar[frozenset[str]]
     named_by: ClassVar[str]
 
     @abstractmethod
     def arn_of(self, name: str, place: Place) -> str:
-        """The ARN of the resource of this name: grants may be bound to it."""
+        """The ARN of the resource with this name: grants can be constrained to it."""
 
     @abstractmethod
     def read_named(self, client: Any, name: str) -> Configured | None:
-        """What the resource of this name is set to, or None if it does not exist."""
+        """The present configuration of the resource with this name, or None if it does not exist."""
 
     def read(self, client: Any, resource: Any) -> Configured | None:
         return self.read_named(client, resource.name)
 
     @abstractmethod
     def secrets_by_name(self, client: Any) -> Mapping[str, str | None]:
-        """Every resource there is with the secret it reads, if any; complete, or it raises."""
+        """Every resource with the secret it uses, if any. Complete, or it raises."""
 
 
 class Handoff(WireModel):
-    """What is left to the owner of a resource: values to set, steps in words, and a piece of a CloudFormation template."""
+    """What the owner of a resource must do: the values to set, the steps, and a CloudFormation snippet where there is one."""
 
     values: dict[str, str]
     steps: tuple[str, ...]
@@ -189,13 +208,12 @@ class Handoff(WireModel):
 
 @dataclass(frozen=True)
 class System:
-    """One media system.
+    """One media system. `documents` are the pages from which its facts come.
 
-    `secret` gives the shape of the value for a resource, or is None where the system reads no secret; `configuration` is None
-    where no API sets its resource. `handoff` tells what is left to a person, from the resource, what it reads (None without a
-    secret), the key's ARN and the place. `effect_delay_seconds` is how long the service may go on with what it read before.
-    A key that is `key_is_exclusive` serves one access for ever, and nothing of it is changed or removed automatically.
-    `documents` are the pages the facts come from.
+    `secret` returns the shape of the value for a resource, or is None if the system reads no secret. `configuration` is None if
+    no API configures the resource. `handoff` returns what is left to a person, from the resource, what it reads (None without a
+    secret), the ARN of the key, and the place. `effect_delay_seconds` is how long the service can use the value it read before.
+    A key that is `key_is_exclusive` serves one access for ever, and is never changed or removed automatically.
     """
 
     name: str
@@ -210,7 +228,7 @@ class System:
 
     @property
     def granted(self) -> tuple[ServicePrincipal, GrantedConfiguration] | None:
-        """Reader and configuration of a system whose service makes grants, or None."""
+        """The reader and configuration of a system whose service creates grants, or None."""
         if isinstance(self.reader, ServicePrincipal) and isinstance(self.configuration, GrantedConfiguration):
             return self.reader, self.configuration
         return None

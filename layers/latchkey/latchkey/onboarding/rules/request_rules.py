@@ -105,16 +105,16 @@ class RequestRules:
 
     def _partners(self, desired: Desired) -> Iterator[Problem]:
         """Another account gets the key only if the stack's owner named it: whoever may put events must not choose it."""
-        for at, statement in enumerate(desired.partner_statements):
+        for at, statement in enumerate(desired.resource.partners):
             place = f"resource.partnerStatements.{at}.Principal.AWS"
             if statement.account not in self.settings.allowed_partner_accounts:
                 yield Problem(place, "is of an account that the stack's parameter AllowedPartnerAccounts does not list")
-            if not statement.principal.arn.startswith(f"arn:{desired.place.partition}:"):
+            if not statement.principal.startswith(f"arn:{desired.place.partition}:"):
                 yield Problem(place, f"must be of the partition {desired.place.partition}")
-        before = self.registry.accesses.recorded_request(desired.access_id) if desired.partner_statements else None
+        before = self.registry.accesses.recorded_request(desired.access_id) if desired.resource.partners else None
         if before is not None:
-            former = {one.account for one in desire(before, self.settings).partner_statements}
-            gone = former - {one.account for one in desired.partner_statements}
+            former = {one.account for one in desire(before, self.settings).resource.partners}
+            gone = former - {one.account for one in desired.resource.partners}
             if gone:
                 rule = f"lacks {', '.join(sorted(gone))}, which has the key: nothing is taken from a partner by a request"
                 yield Problem("resource.partnerStatements", rule)
@@ -248,7 +248,7 @@ class RequestRules:
             return
         # Our own go only to hosts that are known; where there is no host, a secret stays with its access.
         own = secret is not None and is_ours(secret.tags)
-        own = own and (desired.origin_host is not None or _is_of(desired, secret))
+        own = own and (desired.resource.origin_host is not None or _is_of(desired, secret))
         yield from (Problem(place, rule) for rule in secret_rules(secret, "adopt", is_own=own))
         if secret is None or secret.is_being_deleted:
             return
@@ -298,7 +298,7 @@ class RequestRules:
 
     def _known_host(self, desired: Desired, secret: ObservedSecret) -> Iterator[Problem]:
         """A token that exists goes only where it goes already, or where the stack's parameters let it go."""
-        host = desired.origin_host
+        host = desired.resource.origin_host
         # Made for this access by a request that failed, it has never been sent anywhere; that of another registry may have.
         known = self.registry.resources.is_referred(desired.secret_resource, desired.access_id)
         if known and _is_of(desired, secret) and self.registry.accesses.get(desired.access_id) is None:
@@ -337,27 +337,27 @@ class RequestRules:
         made = secret is not None and _is_of(desired, secret) and present.secret_arn == secret.arn
         if recorded or made:
             return
-        arn, tags = configuration.owned(client, present)
+        arn, tags = configuration.consent_target(client, present)
         if tags.get(CONSENT) != "adopt":
             yield Problem("resource", f"is not Latchkey's: its owner consents by the tag {CONSENT} = adopt on {arn}")
 
     def _resource(self, desired: Desired, secret: ObservedSecret | None) -> Iterator[Problem]:
-        yield from (Problem(f"resource.{at}", rule) for at, rule in desired.resource.misplaced(desired.place).items())
-        scheme = urlsplit(getattr(desired.resource, "base_url", "")).scheme
+        yield from (Problem(f"resource.{at}", rule) for at, rule in desired.resource.wrong_location(desired.place).items())
+        scheme = urlsplit(desired.resource.origin_url or "").scheme
         if scheme == "http" and not self.settings.allow_http_origins:
             yield Problem("resource.baseUrl", "must be https, since the token goes with every manifest request")
         configuration = desired.system.configuration
-        if configuration is None or desired.hands_off or desired.resource.misplaced(desired.place):
+        if configuration is None or desired.hands_off or desired.resource.wrong_location(desired.place):
             return
         client = self.client_of(configuration.service)
         present = configuration.read(client, desired.resource)
         if present is None and not isinstance(configuration, CreatingConfiguration):
             yield Problem("resource", "does not exist, and Latchkey makes none: make it first, or set configure to false")
         if present is not None:
-            yield from (Problem("resource", rule) for rule in configuration.refusals(desired.resource, present))
+            yield from (Problem("resource", rule) for rule in configuration.unsupported_reasons(desired.resource, present))
             yield from self._unconsented(desired, configuration, client, present, secret)
         request = desired.request.secret
-        base_url = getattr(desired.resource, "base_url", None)
+        base_url = desired.resource.origin_url
         foreign = present is not None and not is_ours_or_consented(dict(present.tags))
         if present is not None and foreign and present.settings.get("baseUrl") != base_url:
             rule = "is another than the resource has, which is not Latchkey's: its owner consents by the tag"
