@@ -7,7 +7,7 @@ from latchkey.wire import WireModel
 
 
 class ExecutionInput(WireModel):
-    """What the gate starts an execution with."""
+    """What receive_request starts an execution with."""
 
     request_id: str
     content_hash: str

@@ -1,4 +1,4 @@
-"""The gate: turns an event into a clean request and starts its execution, so that nothing unchecked enters a history."""
+"""Validates the event of a request and starts its execution, so that no unchecked value enters an execution history."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from latchkey.wire import WireModel
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
-# The request that an access, by its id, last fulfilled.
+# Returns the request that an access fulfilled last.
 type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 
 
 class RequestEvent(BaseModel):
-    """An event as EventBridge delivers it; only what is used. The detail is anybody's and not to be trusted."""
+    """An event as EventBridge delivers it, reduced to the members in use. The detail is untrusted input."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -44,17 +44,17 @@ class RequestEvent(BaseModel):
 
 
 class Received(WireModel):
-    """The execution that carries a request out."""
+    """The execution of a request."""
 
     request_id: str
     execution_name: str
 
 
 def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> dict[str, Any]:
-    """The input of the execution: the clean request, or the problems of one that cannot be read without their values.
+    """The input of the execution: the validated request, or the problems of one that is invalid, without any value of it.
 
-    A confirmation becomes the request that the access last fulfilled, under the confirmation's own id. What is sent as
-    another kind is other content, so that it is answered whatever became of the first.
+    A confirmation becomes the request that the access fulfilled last, under the request id of the confirmation. The detail
+    type is part of the content hash, so a confirmation gets an outcome of its own.
     """
     detail = event.detail if isinstance(event.detail, Mapping) else {}
     request_id = detail["requestId"] if is_request_id(detail.get("requestId")) else event.id
@@ -62,17 +62,17 @@ def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> d
         kind = {} if event.detail_type == ONBOARDING_REQUESTED else {"detail-type": event.detail_type}
         known = {"requestId": request_id, "contentHash": _hash({**detail, "requestId": None, **kind})}
     except RecursionError:
-        problem = {"place": "detail", "rule": "is nested too deeply"}
+        problem = {"place": "detail", "rule": "is nested too deeply: remove levels of nesting"}
         return {"requestId": request_id, "contentHash": _hash(event.id), "problems": [problem]}
     if isinstance(detail.get("system"), str) and detail["system"] in SYSTEMS:
         known["system"] = detail["system"]
-    asked = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
+    complete = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
     try:
         if event.detail_type not in KINDS:
             raise InvalidRequest([Problem("detail-type", f"must be one of {', '.join(KINDS)}")])
         if event.detail_type == HANDOFF_CONFIRMED:
-            return known | _confirmed(parse_confirmation(asked), recorded_request)
-        request = parse_onboarding(asked)
+            return known | _confirmed(parse_confirmation(complete), recorded_request)
+        request = parse_onboarding(complete)
     except InvalidRequest as error:
         return known | {"problems": [asdict(problem) for problem in error.problems]}
     return known | {"accessId": request.access_id, "request": request.wire}
@@ -87,16 +87,16 @@ def _confirmed(confirmation: HandoffConfirmed, recorded_request: RecordedRequest
 
 
 def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNClient, state_machine_arn: str) -> Received:
-    """Starts the execution of a request, named by its id and content: a repeat of the same request starts nothing.
+    """Starts the execution of a request, named by its id and content, so that the same request starts only once.
 
-    Step Functions keeps a name for 90 days, the registry keeps the outcome.
+    Step Functions keeps the name of an execution for 90 days; after that, the outcome in the registry prevents a second start.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
     content = execution_input(event, registry.accesses.recorded_request)
     request_id, content_hash = content["requestId"], content["contentHash"]
     name = f"{_hash(request_id)[:32]}-{content_hash[:32]}"
     if not registry.requests.has_outcome(request_id, content_hash):
-        # The same request a second time is being carried out, which is all its sender can want.
+        # A duplicate of a request that is running needs nothing more.
         with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
             stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(content))
     return Received(requestId=request_id, executionName=name)
