@@ -124,7 +124,10 @@ def _member(text: str, key: str) -> str | None:
 
 
 def _broken_rule(shape: SecretShape, token: str | None, named_by: str) -> str | None:
-    """The format rule that a token breaks, or None. It does not repeat the name of the member, which can be a misplaced token."""
+    """The format rule that a token breaks, or None.
+
+    The name of the member is not repeated, because a sender can have put the token there by mistake.
+    """
     if token is None:
         return f"the secret must be a JSON object with the string member {named_by}"
     if not shape.minimum <= len(token) <= shape.maximum:

@@ -46,7 +46,7 @@ def roll_back_key(rollback: Rollback, key: ObservedKey) -> None:
     in_use = record is not None and record.key_arn == key.arn
     created = desired.made(key.tags) and alias is not None and not _encrypts_secret(rollback, key)
     if created and not in_use and resources.begin_removal(key.arn, desired.access_id):
-        rollback.note(f"{key.arn} scheduled for deletion in {_WAITING_DAYS} days")
+        rollback.note(f"scheduled {key.arn} for deletion in {_WAITING_DAYS} days")
         _delete_alias(rollback, alias or "")
         rollback.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=_WAITING_DAYS)
         resources.forget_key(alias or "", key.arn)
@@ -83,7 +83,7 @@ def _remove_statements(
         rollback.desired.key_statements,
         others,
         rollback.registry,
-        lambda: rollback.note(f"statements of this request removed from the policy of {key.arn}"),
+        lambda: rollback.note(f"removed the statements of this request from the policy of {key.arn}"),
         kept=kept,
     )
 

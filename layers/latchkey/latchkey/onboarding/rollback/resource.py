@@ -24,11 +24,11 @@ def roll_back_resource(rollback: Rollback) -> None:
         wanted = configuration.put_back(present.whole, former)
         if present.whole == wanted:
             return
-        rollback.note(f"former settings of {present.arn} restored")
+        rollback.note(f"restored the former settings of {present.arn}")
         configuration.restore(client, wanted)
         restored = configuration.read(client, desired.resource)
         if restored is not None and restored.whole != wanted and desired.is_secret(restored.secret_arn):
             raise Conflict(f"{restored.arn} still reads the secret, and its service has no call that changes that")
     elif isinstance(configuration, CreatingConfiguration) and desired.made(present.tags):
-        rollback.note(f"{present.arn} deleted")
+        rollback.note(f"deleted {present.arn}")
         configuration.delete(client, desired.resource)

@@ -20,9 +20,9 @@ def roll_back_role(rollback: Rollback, key: ObservedKey | None, secret: Observed
     if record is not None and record.secret_arn and before is not None:
         former = before.role(record.key_arn, record.secret_arn)
         if former and former.policy != wanted.policy == role.policy:
-            rollback.note(f"former policy of {role.arn} restored")
+            rollback.note(f"restored the former policy of {role.arn}")
             reader_role.update_role(role, former, rollback.iam, desired.reader_boundary_arn)
     elif desired.made(role.tags):
-        rollback.note(f"{role.arn} deleted")
+        rollback.note(f"deleted {role.arn}")
         reader_role.delete_role(wanted.name, rollback.iam)
         rollback.registry.resources.forget(role.arn)

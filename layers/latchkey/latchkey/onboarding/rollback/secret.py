@@ -20,7 +20,7 @@ def roll_back_secret(rollback: Rollback, secret: ObservedSecret | None) -> None:
     created = desired.made(secret.tags) and not desired.existing_secret_arn
     if created and not in_use and resources.begin_removal(desired.secret_resource, desired.access_id):
         # Nothing has used the secret yet, and its name must be free for the next request, so there is no recovery window.
-        rollback.note(f"{secret.arn} deleted")
+        rollback.note(f"deleted {secret.arn}")
         rollback.secretsmanager.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
         resources.forget(desired.secret_resource)
         return
@@ -30,7 +30,7 @@ def roll_back_secret(rollback: Rollback, secret: ObservedSecret | None) -> None:
         desired.secret_statements(secret.arn),
         [access.secret_statements(secret.arn) for access in remaining],
         rollback.registry,
-        lambda: rollback.note(f"statements of this request removed from the policy of {secret.arn}"),
+        lambda: rollback.note(f"removed the statements of this request from the policy of {secret.arn}"),
     )
     if not in_use:
         resources.release(desired.secret_resource, desired.access_id)

@@ -92,12 +92,8 @@ class EvidenceReader:
     def _principals(self, desired: Desired) -> dict[str, PrincipalEvidence]:
         """The principals of this account that the stack allows: of other accounts IAM returns nothing."""
         named = {arn for arns in desired.request.principals.values() for arn in arns}
-        readable = [
-            arn
-            for arn in sorted(named)
-            if not bounds.principal_rule(arn, self.settings) and bounds.is_in_account(arn, self.settings)
-        ]
-        return {arn: self._principal(desired, arn) for arn in readable}
+        allowed = [arn for arn in sorted(named) if not bounds.principal_rule(arn, self.settings)]
+        return {arn: self._principal(desired, arn) for arn in allowed if bounds.is_in_account(arn, self.settings)}
 
     def _principal(self, desired: Desired, arn: str) -> PrincipalEvidence:
         kind, _, path = arn.split(":", 5)[5].partition("/")

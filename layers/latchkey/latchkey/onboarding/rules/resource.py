@@ -22,9 +22,7 @@ def role_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Probl
     """
     found = evidence.role
     if found is not None and (not found.referred or found.role.tags.get(ACCESS) != desired.access_id):
-        rule = (
-            f"{found.role.arn} has the name of this access's role and was not created by Latchkey: delete or rename that role"
-        )
+        rule = f"{found.role.arn} has the name of this access's role and was not created by Latchkey: delete that role"
         yield Problem("resource", rule)
 
 

@@ -65,9 +65,7 @@ def _new_secret_problems(desired: Desired, evidence: RequestEvidence, settings: 
     if found is None:
         return
     if found.secret.is_being_deleted:
-        yield Problem(
-            "secret.name", "is the name of a secret that is scheduled for deletion: restore it, or choose another name"
-        )
+        yield Problem("secret.name", "names a secret that is scheduled for deletion: restore it, or choose another name")
     elif not is_ours(found.secret.tags):
         rule = f"{found.secret.arn} exists and was not created by Latchkey: adopt it with secret.value.existing"
         yield Problem("secret.name", f"{rule}, or choose another name")
