@@ -10,7 +10,7 @@ from latchkey.errors import InvalidRequest
 from tests.contract.artefacts import FOLDERS as VERBS
 from tests.contract.artefacts import ROOT
 from tests.functions.account import Account
-from tests.functions.asking import Run, onboarding
+from tests.functions.onboarding_requests import Run, onboarding
 
 # Those that are handed a request, as their samples show.
 WITH_REQUEST = [verb for verb in VERBS if "request" in json.loads((ROOT / f"events/functions/{verb}.json").read_text())]
@@ -28,13 +28,13 @@ def refused(run: Run, verb: str, event: dict[str, Any]) -> str:
 def test_an_input_of_the_wrong_form_is_refused_without_its_values(
     run: Run, account: Account, log: io.StringIO, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
-    before = account.picture()
+    before = account.snapshot()
 
     told = refused(run, verb, {"request": CANARY, "key": CANARY, "detail": CANARY, "id": {"x": CANARY}, "secretArn": [CANARY]})
 
     assert CANARY not in told + log.getvalue() + "".join(capsys.readouterr())
     assert "step failed" in log.getvalue()
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 @pytest.mark.parametrize("verb", VERBS)

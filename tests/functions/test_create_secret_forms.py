@@ -11,7 +11,7 @@ import pytest
 
 from latchkey.errors import InvalidRequest
 from tests.functions.account import ADOPT, IMPORT, OURS, Account
-from tests.functions.asking import Run, copied, existing, onboarding, refusal
+from tests.functions.onboarding_requests import Run, copied, existing, onboarding, rejection
 
 V1, V2 = "MediaPackageCDNIdentifier", "MediaPackageV2CDNIdentifier"
 SRT: dict[str, Any] = {"algorithm": None, "keyType": "srt-password"}
@@ -25,9 +25,9 @@ def to_create(account: Account, system: str, **members: Any) -> dict[str, Any]:
 def made_twice(run: Run, account: Account, event: dict[str, Any]) -> str:
     """The value of the secret that is made; a second run changes nothing."""
     made = run("create_secret", event)
-    before = account.picture()
+    before = account.snapshot()
     assert run("create_secret", event) == made
-    assert account.picture() == before
+    assert account.snapshot() == before
     return account.value(made["arn"])
 
 
@@ -75,7 +75,7 @@ def test_a_length_that_the_form_does_not_have_is_refused(
 ) -> None:
     event = to_create(account, system, resource=resource, secret={"value": {"generate": {"length": length}}})
 
-    assert refusal(run, "create_secret", event) == {"secret.value.generate.length": rule}
+    assert set(rejection(run, "create_secret", event)) == {"secret.value.generate.length"}
 
 
 HEX = "0123456789abcDEF"

@@ -7,9 +7,10 @@ import pytest
 
 from latchkey.registry import registry
 from tests.functions.account import Account
-from tests.functions.asking import EXECUTION, Run
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import ACCESS, GRANT, at_call, by_token, delete_location, grants, onboarded, refuse
+from tests.functions.clean_up_steps import ACCESS, GRANT, delete_location, grants, onboarded, token_configuration
+from tests.functions.fault_injection import answer_with_error, at_call
+from tests.functions.onboarding_requests import EXECUTION, Run
+from tests.functions.onboarding_steps import Onboarding
 
 NAME = "sports-origin"
 
@@ -29,9 +30,9 @@ def observe(run: Run, account: Account) -> Callable[[], tuple[str | None, list[s
     """The status and the lost checks; observing changes nothing."""
 
     def observed() -> tuple[str | None, list[str]]:
-        before = account.picture()
+        before = account.snapshot()
         told = run("observe_access", {"accessId": ACCESS})
-        assert account.picture() == before
+        assert account.snapshot() == before
         return told["status"], [check["name"] for check in told["lost"]]
 
     return observed
@@ -116,7 +117,7 @@ def test_nothing_is_told_of_a_secret_under_a_key_whose_grants_may_not_be_read(
 ) -> None:
     theirs = move_secret(account, access)
     account.grant(theirs, GRANT, access.secret)
-    at_call("kms", "ListGrants", refuse("ListGrants"), 2)
+    at_call("kms", "ListGrants", answer_with_error("ListGrants"), 2)
 
     assert observe() == (None, ["grant is there"])
 
@@ -141,7 +142,7 @@ def test_what_one_call_of_the_owner_could_give_back_is_proposed(run: Run, accoun
 def test_an_access_whose_location_is_gone_or_reads_elsewhere_is_told_so(
     account: Account, access: Onboarding, observe: Observe
 ) -> None:
-    account.mediatailor.add(NAME, by_token(account.secret("theirs/token", "{}")))
+    account.mediatailor.add(NAME, token_configuration(account.secret("theirs/token", "{}")))
     assert observe() == ("detached", ["resource is configured"])
 
     delete_location(account)

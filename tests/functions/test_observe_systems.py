@@ -8,8 +8,8 @@ import pytest
 
 from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, ROOT, Account
-from tests.functions.asking import PARTNER, Run, role_name_of
-from tests.functions.carrying_out import Onboarding
+from tests.functions.onboarding_requests import PARTNER, Run, role_name_of
+from tests.functions.onboarding_steps import Onboarding
 
 ADOBE = "adobe-experience-platform"
 WHOLE = {"Sid": "Whole", "Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
@@ -29,16 +29,16 @@ def there(account: Account, stack: Callable[..., None]) -> None:
 def observe(run: Run, access: Onboarding) -> tuple[str | None, list[str]]:
     """The status and the lost checks; observing changes nothing."""
     account, event = access.account, {"accessId": access.checked["accessId"]}
-    before = account.picture()
+    before = account.snapshot()
     told = run("observe_access", event)
     assert run("observe_access", event) == told
-    assert account.picture() == before
+    assert account.snapshot() == before
     return told["status"], [check["name"] for check in told["lost"]]
 
 
 def recorded(run: Run, account: Account, system: str, *, configure: bool = True) -> Onboarding:
     resource = {} if configure else {"configure": False}
-    return Onboarding(run, account, system=system, resource=resource).go("record_access")
+    return Onboarding(run, account, system=system, resource=resource).run_through("record_access")
 
 
 def _delete_role(account: Account, name: str) -> None:
@@ -111,7 +111,7 @@ def test_a_resource_that_is_gone_is_told_so_unless_it_is_its_owners_to_make(run:
 
     assert observe(run, active) == ("gone", ["resource is configured"])
     handed_off = Onboarding(run, account, requestId="request-2", system=system, resource={"configure": False})
-    assert observe(run, handed_off.go("record_access")) == ("handed-off", [])
+    assert observe(run, handed_off.run_through("record_access")) == ("handed-off", [])
 
 
 def test_a_resource_that_reads_another_secret_is_detached(run: Run, account: Account) -> None:

@@ -9,7 +9,7 @@ from moto.stepfunctions.models import StepFunctionBackend, stepfunctions_backend
 
 from latchkey.onboarding.read_execution import REPORTED
 from tests.functions.account import ACCOUNT, REGION, TABLE, Account
-from tests.functions.asking import EXECUTION, Run, onboarding
+from tests.functions.onboarding_requests import EXECUTION, Run, onboarding
 
 HASH = "c" * 64
 ASKED = {"requestId": "request-1", "contentHash": HASH, "system": "mediatailor"}

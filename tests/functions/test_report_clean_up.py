@@ -14,9 +14,10 @@ from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation
 from tests.contract.test_schemas import validator
 from tests.functions.account import TABLE, Account, client
-from tests.functions.asking import Run
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import ACCESS, at_call, onboarded, refuse
+from tests.functions.clean_up_steps import ACCESS, onboarded
+from tests.functions.fault_injection import answer_with_error, at_call
+from tests.functions.onboarding_requests import Run
+from tests.functions.onboarding_steps import Onboarding
 from tests.functions.test_report_outcome import caught
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:clean-up-grants:one"
@@ -176,16 +177,16 @@ def test_a_state_that_lasts_is_told_once_and_again_for_other_reasons(run: Run, a
 def test_reporting_twice_equals_once(run: Run, account: Account, access: Onboarding) -> None:
     event = report(observed=observed("revoked", LOST))
     run("report_clean_up", event)
-    before = account.picture()
+    before = account.snapshot()
 
     run("report_clean_up", event)
 
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 def test_a_report_that_was_not_published_is_published_by_a_retry(run: Run, account: Account, access: Onboarding) -> None:
     event = report(observed=observed("revoked", LOST))
-    at_call("events", "PutEvents", refuse("PutEvents", "InternalException", 500))
+    at_call("events", "PutEvents", answer_with_error("PutEvents", "InternalException", 500))
     with pytest.raises(TransientAwsError):
         run("report_clean_up", event)
     assert (published(account), status()) == ({}, "revoked")
@@ -220,7 +221,7 @@ def test_a_change_whose_report_died_is_told_by_a_later_one(
     monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, access: Onboarding
 ) -> None:
     event = report(observed=observed("revoked", LOST))
-    at_call("events", "PutEvents", refuse("PutEvents", "InternalException", 500))
+    at_call("events", "PutEvents", answer_with_error("PutEvents", "InternalException", 500))
     with pytest.raises(TransientAwsError):
         run("report_clean_up", event)
     other = report(executionArn=f"{EXECUTION}-2", observed=observed("active"))

