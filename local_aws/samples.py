@@ -58,6 +58,8 @@ def execution_input(name: str) -> dict[str, Any]:
         "system": detail["system"],
         "accessId": f"mediatailor/sourceLocation/{name}",
         "request": detail | {"requestId": request_id},
+        "confirms": False,
+        "problems": [],
     }
 
 

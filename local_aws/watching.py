@@ -4,6 +4,7 @@ import contextlib
 import filecmp
 import io
 import os
+import re
 import shutil
 import time
 import zipfile
@@ -11,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 from ministack.core import lambda_runtime
 
 from local_aws.developing import functions
 from local_aws.embedded import REPOSITORY
 from local_aws.gaps import layers
-from local_aws.lightening import missing
 
 _BUILD = REPOSITORY / ".aws-sam" / "build"
 _SECONDS = 0.5
@@ -69,7 +70,7 @@ class Watch:
             else:
                 self._lambda.update_function_code(FunctionName=self._deployed[name], ZipFile=_zipped(self._build / name))
         if here:
-            told += [f"the layer was built without {part}: start make local again" for part in missing(self._layer)]
+            told += [f"the layer was built without the service {name}: start make local again" for name in self._left_out()]
         self._seen = seen
         seconds = time.monotonic() - begun
         return [f"picked up {path.relative_to(self._root)} ({seconds:.1f} s)" for path in here] + told
@@ -77,6 +78,13 @@ class Watch:
     @property
     def _layer(self) -> Path:
         return self._build / "LatchkeyLayer" / "python"
+
+    def _left_out(self) -> list[str]:
+        """Returns the AWS services that the package names and the layer has no model of."""
+        sources = [path.read_text() for path in self._layer.glob("latchkey/**/*.py")]
+        named = {word for source in sources for word in re.findall(r"""["']([a-z0-9-]+)["']""", source)}
+        in_layer = {path.name for path in (self._layer / "botocore/data").iterdir()}
+        return sorted(named.intersection(botocore.session.get_session().get_available_services()) - in_layer)
 
     def _look(self) -> Seen:
         code = [*self._root.glob("functions/*/*.py"), *self._root.glob("layers/latchkey/latchkey/**/*.py")]

@@ -29,6 +29,19 @@ def agrees(request: pytest.FixtureRequest) -> Callable[[Path, Any], None]:
 
 
 @pytest.fixture
+def agrees_as_text(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Asserts that a file contains exactly a text. With --update, writes the file first."""
+
+    def compare(path: Path, text: str) -> None:
+        if request.config.getoption("--update"):
+            path.write_text(text)
+        assert path.is_file(), f"{path.relative_to(ROOT)} is missing: make update writes it"
+        assert path.read_text() == text, f"{path.relative_to(ROOT)} differs from the code: make update"
+
+    return compare
+
+
+@pytest.fixture
 def agrees_in(request: pytest.FixtureRequest) -> Callable[[Path, str, str], None]:
     """Asserts that a Markdown file holds exactly a text between two comments; with --update it is written first."""
 

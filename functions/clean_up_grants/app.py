@@ -1,27 +1,16 @@
-"""Cleans up the grants of one access: looks at them, and a grace period later revokes what is orphaned still."""
+"""Cleans up the grants of one access: a first survey, and one grace period later the revocation of orphaned grants."""
 
 from latchkey.aws import clients
-from latchkey.cleanup.clean_up_grants import CleanedUp, GrantCleanup, GrantSurvey
+from latchkey.cleanup.clean_up_grants import CleanedUp, CleanUpGrantsInput, GrantCleanup, GrantSurvey
 from latchkey.cleanup.survey import Surveyor
 from latchkey.handler import step
 from latchkey.registry import registry
 from latchkey.settings import settings
-from latchkey.wire import WireModel
-
-
-class CleanUpGrantsInput(WireModel):
-    """The access, and keys beyond those the registry knows; with its first look, what that found orphaned is revoked."""
-
-    access_id: str
-    keys: tuple[str, ...] = ()
-    first: GrantSurvey | None = None
 
 
 @step(CleanUpGrantsInput)
 def lambda_handler(event: CleanUpGrantsInput) -> GrantSurvey | CleanedUp:
-    """Changes nothing at the first look; at the second it revokes what both found orphaned, with the evidence of both."""
-    looking = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
-    cleaning = GrantCleanup(settings(), registry(), looking)
-    if event.first is None:
-        return cleaning.look(event.access_id, event.keys)
-    return cleaning.clean_up(event.first)
+    """Without a first survey, returns one; with it, revokes the grants that a second survey also finds orphaned."""
+    surveyor = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
+    cleanup = GrantCleanup(settings(), registry(), surveyor)
+    return cleanup.clean_up(event.first) if event.first else cleanup.survey(event.access_id, event.keys)

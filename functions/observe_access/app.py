@@ -1,21 +1,14 @@
-"""Observes an access: reads what is true of it now."""
+"""Observes an access: reads what is true of it now, and evaluates its checks."""
 
 from latchkey.aws import clients
-from latchkey.cleanup.observe_access import Observation, observe_access
+from latchkey.cleanup.observe_access import Observation, ObserveAccessInput, observe_access
 from latchkey.handler import step
 from latchkey.registry import registry
 from latchkey.settings import settings
-from latchkey.wire import WireModel
-
-
-class ObserveAccessInput(WireModel):
-    """The access."""
-
-    access_id: str
 
 
 @step(ObserveAccessInput)
 def lambda_handler(event: ObserveAccessInput) -> Observation:
-    """Changes nothing."""
+    """Returns the status of the access and the checks that failed."""
     made = (clients.kms(), clients.secretsmanager(), clients.iam(), clients.client_for)
     return observe_access(event.access_id, settings(), registry(), *made)

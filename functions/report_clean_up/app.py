@@ -1,4 +1,4 @@
-"""Reports a clean-up: records the state of the access and tells what changed."""
+"""Reports a cleanup: records the status of the access, and publishes what changed."""
 
 from aws_lambda_powertools.metrics import MetricUnit
 
@@ -12,11 +12,11 @@ from latchkey.settings import settings
 
 @step(CleanUpReport)
 def lambda_handler(event: CleanUpReport) -> Published:
-    """Publishes what the clean-up changed on the request bus; the metrics feed the alarms."""
-    told = report_clean_up(event, registry(), clients.events(), settings().request_bus)
-    metrics.add_metric(name="GrantIrrevocable", unit=MetricUnit.Count, value=told.irrevocable)
-    metrics.add_metric(name="AccessRevoked", unit=MetricUnit.Count, value=int("Access Revoked" in told.told))
-    metrics.add_metric(name="OwnerRestored", unit=MetricUnit.Count, value=int(told.restored))
-    if told.exposure_seconds is not None:
-        metrics.add_metric(name="GrantExposure", unit=MetricUnit.Seconds, value=told.exposure_seconds)
-    return told
+    """Publishes the changes on the request bus, and emits the metrics that the alarms use."""
+    report = report_clean_up(event, registry(), clients.events(), settings().request_bus)
+    metrics.add_metric(name="GrantIrrevocable", unit=MetricUnit.Count, value=report.irrevocable)
+    metrics.add_metric(name="AccessRevoked", unit=MetricUnit.Count, value=int("Access Revoked" in report.published))
+    metrics.add_metric(name="OwnerRestored", unit=MetricUnit.Count, value=int(report.restored))
+    if report.exposure_seconds is not None:
+        metrics.add_metric(name="GrantExposure", unit=MetricUnit.Seconds, value=report.exposure_seconds)
+    return report

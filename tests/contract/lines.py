@@ -1,4 +1,4 @@
-"""The lines that docs/develop.md tells a developer to type."""
+"""The commands of SAM CLI and the AWS CLI in docs/develop.md."""
 
 import shlex
 
@@ -9,6 +9,6 @@ LINES = [line for block in _TEXT.split("```")[1::2] for line in block.splitlines
 
 
 def words(start: str) -> list[str]:
-    """The one line that begins so, as a shell takes it apart."""
+    """The words of the one line that begins with `start`."""
     [line] = [line for line in LINES if line.startswith(start)]
     return shlex.split(line)

@@ -1,4 +1,4 @@
-""".ci/run: containers are left out only where they cannot be had, and its output says so."""
+""".ci/run skips the tests in containers only if no container can run, and says so."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ MAKE = '#!/bin/sh\necho "make $*"\n'
 
 
 def run(folder: Path, status: int) -> "subprocess.CompletedProcess[str]":
-    """What it does where `local_aws.containers` ends so; make only says what it was to make."""
+    """Runs it with a make that only prints its arguments. `status` is the exit code of `local_aws.containers`."""
     for path, text in {"bin/make": MAKE, ".venv/bin/python": f"#!/bin/sh\nexit {status}\n"}.items():
         (folder / path).parent.mkdir(parents=True)
         (folder / path).write_text(text)
@@ -24,22 +24,22 @@ def run(folder: Path, status: int) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([folder / ".ci/run"], check=False, env=environment, capture_output=True, text=True, timeout=60)
 
 
-def test_containers_are_tried_where_they_can_be_had(tmp_path: Path) -> None:
+def test_functions_run_in_containers_if_containers_can_run(tmp_path: Path) -> None:
     done = run(tmp_path, 0)
 
     assert (done.returncode, done.stdout.splitlines()) == (0, ["make lint", "make sam-local", "make test"])
 
 
-def test_where_they_cannot_it_says_so(tmp_path: Path) -> None:
+def test_a_skip_is_reported(tmp_path: Path) -> None:
     done = run(tmp_path, os.EX_UNAVAILABLE)
 
-    lint, told, test = done.stdout.splitlines()
+    lint, skipped, test = done.stdout.splitlines()
     assert (done.returncode, lint, test) == (0, "make lint", "make test")
-    assert told.startswith("SKIPPED: make sam-local")
+    assert skipped.startswith("SKIPPED: make sam-local")
 
 
 @pytest.mark.parametrize("status", [1, 130])
-def test_a_fault_of_ours_is_not_taken_for_that(tmp_path: Path, status: int) -> None:
+def test_another_failure_is_not_a_skip(tmp_path: Path, status: int) -> None:
     done = run(tmp_path, status)
 
     assert done.returncode == status

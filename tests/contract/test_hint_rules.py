@@ -92,7 +92,7 @@ def test_the_function_takes_messages_in_batches_and_names_those_that_failed() ->
 
 
 def test_the_roles_of_which_nothing_is_heeded_are_those_that_could_give_such_hints() -> None:
-    unheeded = {name.partition(".")[0]: source.operations - source.heeds_us for name, source in SOURCES.items()}
+    unheeded = {name.partition(".")[0]: source.operations - source.own_operations for name, source in SOURCES.items()}
     given = {f"{service}:{operation}" for service, operations in unheeded.items() for operation in operations}
     [names] = [names for _, names in [FUNCTION["Environment"]["Variables"]["OWN_ROLE_ARNS"]["Fn::Join"]]]
 

@@ -75,7 +75,8 @@ def test_a_sample_is_of_the_embedded_account_and_region(function: str) -> None:
 def asked(name: str) -> dict[str, Any]:
     """What the gate makes of the request of a furnished location."""
     given = furnished.execution_input(name)
-    return execution_input(RequestEvent(id=given["requestId"], detail=given["request"]), lambda _: None)
+    made = execution_input(RequestEvent(id=given["requestId"], detail=given["request"]), lambda _: None)
+    return made.model_dump(mode="json", by_alias=True)
 
 
 @pytest.mark.parametrize("name", ["film-origin", *furnished.KEYS, "song-origin"])

@@ -1,14 +1,17 @@
-"""Every state machine is a sound graph whose tasks all fail in known ways; neither cfn-lint nor SAM reads them."""
+"""Every state machine is a sound graph that handles every error in a known way. Neither cfn-lint nor SAM checks this."""
 
 import inspect
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from latchkey import errors
+from latchkey.cleanup.execution_input import CleanUpInput
+from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.registry.table import LEASE_SECONDS
 from latchkey.systems import SYSTEMS
+from latchkey.wire import WireModel
 from tests.contract.artefacts import (
     FOLDERS,
     FUNCTIONS,
@@ -20,10 +23,14 @@ from tests.contract.artefacts import (
     targets,
     tasks,
 )
+from tools.format_asl import formatted
 
-# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and the Lambda API's exceptions; a function
-# that crashes comes by the name in its answer: https://github.com/awslabs/aws-deployment-framework/issues/758
-RESERVED = {
+OUR_ERRORS = {name for name, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, errors.LatchkeyError)}
+# Names that Step Functions and Lambda report, and two exceptions of Python that nobody expects. A function that crashes is
+# named by the errorType in its response: https://github.com/awslabs/aws-deployment-framework/issues/758
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+OTHER_ERRORS = {
+    "KeyError",
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.SdkClientException",
@@ -31,17 +38,68 @@ RESERVED = {
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
     "Runtime.ExitError",
+    "Runtime.ImportModuleError",
     "Runtime.OutOfMemory",
     "Sandbox.Timedout",
-    "States.ALL",
+    "States.QueryEvaluationError",
     "States.Timeout",
+    "ValueError",
 }
-LEAVES = {
-    name
-    for name, error in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(error, errors.LatchkeyError) and error is not errors.LatchkeyError
+PERMANENT = OUR_ERRORS - {"NotYetEffective", "TransientAwsError"} | {"States.QueryEvaluationError"}
+
+
+class Retries(NamedTuple):
+    """How often an error is retried, and how many seconds pass between the first attempt and the last, without jitter."""
+
+    attempts: int
+    seconds: float
+
+
+NONE, SETTLING, BACKOFF = Retries(0, 0), Retries(72, 360), Retries(6, 61)
+_STEP = dict.fromkeys(OUR_ERRORS | OTHER_ERRORS, BACKOFF) | dict.fromkeys(PERMANENT, NONE) | {"NotYetEffective": SETTLING}
+# Nothing follows a report or an undo, so no error is permanent there.
+_LAST = dict.fromkeys(OUR_ERRORS | OTHER_ERRORS, Retries(5, 135)) | {"NotYetEffective": SETTLING}
+_LONG = dict.fromkeys(OUR_ERRORS | OTHER_ERRORS, Retries(24, 68_580)) | {"NotYetEffective": SETTLING}
+# The clean-up waits for an operator who fixes a permission before it reports a grant as irrevocable.
+_REVOCATION = _STEP | {"AccessDenied": Retries(4, 450)}
+
+# The retries of each task, and the state that follows when they are used up.
+HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
+    "clean-up-grants": {
+        "Look at grants": (_STEP, "Fail"),
+        "Clean up grants": (_REVOCATION, "Observe access"),
+        "Observe access": (_STEP, "Report clean up"),
+        "Report clean up": (_STEP, "Fail"),
+    },
+    "end-request": {
+        "Read execution": (_LONG, "Fail"),
+        "Validate access": (_STEP, "Undo onboarding"),
+        "Report success": (_LONG, "Fail"),
+        "Undo onboarding": (_LAST, "Report failure"),
+        "Report failure": (_LONG, "Fail"),
+    },
+    "onboard-access": {
+        "Check value": (_STEP, "Undo onboarding"),
+        "Check request": (_STEP, "Undo onboarding"),
+        "Create key": (_STEP, "Undo onboarding"),
+        "Create secret": (_STEP, "Undo onboarding"),
+        "Attach policies": (_STEP, "Undo onboarding"),
+        "Configure access": (_STEP, "Undo onboarding"),
+        "Validate access": (_STEP, "Undo onboarding"),
+        "Record access": (_STEP, "Undo onboarding"),
+        "Report success": (_LAST, "Fail unreported"),
+        "Report rejection": (_LAST, "Fail unreported"),
+        "Undo onboarding": (_LAST, "Report failure"),
+        "Report failure": (_LAST, "Fail unreported"),
+    },
 }
-# A function that runs in more than one place, under the name of what it does there.
+CAUGHT_BY_NAME = {
+    ("onboard-access", "Check value", "InvalidRequest"): "Report rejection",
+    ("onboard-access", "Check request", "InvalidRequest"): "Report rejection",
+    ("onboard-access", "Validate access", "PolicyOverwritten"): "May they be attached again?",
+}
+INPUTS: dict[str, type[WireModel]] = {"clean-up-grants": CleanUpInput, "onboard-access": ExecutionInput}
+# Tasks that do not have the name of their function.
 OTHER_NAMES = {
     "Check value": "create_secret",
     "Look at grants": "clean_up_grants",
@@ -63,26 +121,29 @@ def reached(machine: str, start: str) -> set[str]:
     return seen
 
 
-def waited(retry: dict[str, Any]) -> float:
-    """Seconds between the first attempt and the last, without jitter."""
-    pauses = [retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt for attempt in range(retry["MaxAttempts"])]
-    total: float = sum(min(pause, retry.get("MaxDelaySeconds", pause)) for pause in pauses)
-    return total
+def retries(retrier: dict[str, Any]) -> Retries:
+    attempts = retrier["MaxAttempts"]
+    pauses = [retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt for attempt in range(attempts)]
+    return Retries(attempts, sum(min(pause, retrier.get("MaxDelaySeconds", pause)) for pause in pauses))
 
 
-def retry_of(task: dict[str, Any], name: str) -> dict[str, Any]:
-    [retry] = [retry for retry in task["Retry"] if name in retry["ErrorEquals"]]
-    found: dict[str, Any] = retry
-    return found
+def handler(handlers: list[dict[str, Any]], error: str) -> dict[str, Any]:
+    """The first retrier or catcher that matches an error: it alone decides, even if its attempts are used up.
+
+    https://states-language.net/spec.html#retrying-after-error
+    """
+    return next(found for found in handlers if {error, "States.ALL"} & set(found["ErrorEquals"]))
 
 
 @each_machine
-def test_it_is_jsonata_and_short_enough_to_read(machine: str) -> None:
-    text = MACHINE_TEXTS[machine]
+def test_the_definition_is_formatted(machine: str) -> None:
+    assert MACHINE_TEXTS[machine] == formatted(MACHINE_TEXTS[machine]), "run make format"
 
+
+@each_machine
+def test_the_query_language_is_jsonata(machine: str) -> None:
     assert MACHINES[machine]["QueryLanguage"] == "JSONata"
-    assert len(text.splitlines()) <= 120
-    assert "$." not in re.sub(r"\{%.*?%\}", "", text), "a JSONPath outside of an expression"
+    assert "$." not in re.sub(r"\{%.*?%\}", "", MACHINE_TEXTS[machine]), "a JSONPath outside of an expression"
 
 
 @each_machine
@@ -93,70 +154,86 @@ def test_every_target_exists(machine: str) -> None:
 
 
 @each_machine
-def test_every_state_is_reached(machine: str) -> None:
+def test_every_state_can_be_reached(machine: str) -> None:
     assert reached(machine, MACHINES[machine]["StartAt"]) == set(states(machine))
 
 
 @each_machine
-def test_every_state_comes_to_an_end(machine: str) -> None:
+def test_every_state_leads_to_an_end(machine: str) -> None:
     for state in states(machine):
         assert {states(machine)[name]["Type"] for name in reached(machine, state)} & {"Succeed", "Fail"}, state
 
 
+@pytest.mark.parametrize(("machine", "model"), INPUTS.items(), ids=INPUTS)
+def test_a_definition_reads_only_members_that_its_input_always_has(machine: str, model: type[WireModel]) -> None:
+    """AWS fails a state whose expression has no result, so that the input must be complete."""
+    text = MACHINE_TEXTS[machine]
+    read = set(re.findall(r"\$states\.(?:input|context\.Execution\.Input)\.(\w+)", text))
+
+    assert read
+    assert read <= {field.alias for field in model.model_fields.values()}
+    assert "$exists" not in text
+
+
 @each_task
-def test_every_task_has_a_timeout_longer_than_its_functions(machine: str, name: str) -> None:
+def test_every_task_times_out_later_than_its_function(machine: str, name: str) -> None:
     task = tasks(machine)[name]
     function = FUNCTIONS[re.sub(r"\W|Arn", "", task["Resource"])]
 
     assert task["TimeoutSeconds"] > function.get("Timeout", GLOBALS["Timeout"])
 
 
-def test_a_lease_outlives_every_function_that_may_hold_it() -> None:
+def test_a_lease_lasts_longer_than_every_function_that_can_hold_it() -> None:
     assert max(tasks(machine)[name]["TimeoutSeconds"] for machine, name in ALL_TASKS) < LEASE_SECONDS
 
 
 @each_machine
-def test_the_machine_may_run_longer_than_the_longest_wait_of_a_task(machine: str) -> None:
-    longest = max(waited(retry) for task in tasks(machine).values() for retry in task["Retry"])
+def test_the_machine_can_run_longer_than_the_longest_retries_of_a_task(machine: str) -> None:
+    longest = max(expected.seconds for handled, _ in HANDLED[machine].values() for expected in handled.values())
 
     assert MACHINES[machine]["TimeoutSeconds"] >= 2 * longest
 
 
 @each_task
-def test_what_is_not_yet_effective_is_asked_for_six_minutes_at_a_fixed_pause(machine: str, name: str) -> None:
-    retry = retry_of(tasks(machine)[name], "NotYetEffective")
+def test_each_error_is_retried_as_often_as_that_can_help(machine: str, name: str) -> None:
+    retriers = tasks(machine)[name]["Retry"]
+    expected, _ = HANDLED[machine][name]
 
-    assert retry["BackoffRate"] == 1
-    assert 350 <= waited(retry) <= 400
-
-
-@each_task
-def test_throttling_and_lambdas_own_failures_are_retried_with_backoff_and_jitter(machine: str, name: str) -> None:
-    retry = retry_of(tasks(machine)[name], "TransientAwsError")
-
-    assert RESERVED - {"States.ALL"} == set(retry["ErrorEquals"]) - {"TransientAwsError"}
-    assert (retry["BackoffRate"], retry["JitterStrategy"]) == (2, "FULL")
+    assert {error: retries(handler(retriers, error)) for error in OUR_ERRORS | OTHER_ERRORS} == expected
 
 
 @each_task
-def test_a_final_error_is_never_retried_by_name(machine: str, name: str) -> None:
-    retried = {error for retry in tasks(machine)[name]["Retry"] for error in retry["ErrorEquals"]}
-    # A grant that may not be revoked now is asked for a few times more before somebody is called.
-    beyond = {"AccessDenied"} if name == "Clean up grants" else set()
+def test_each_error_is_caught_by_the_state_that_answers_it(machine: str, name: str) -> None:
+    catchers = tasks(machine)[name]["Catch"]
+    _, target = HANDLED[machine][name]
+    expected = {error: CAUGHT_BY_NAME.get((machine, name, error), target) for error in OUR_ERRORS | OTHER_ERRORS}
 
-    assert retried & LEAVES == {"NotYetEffective", "TransientAwsError"} | beyond
+    assert {error: handler(catchers, error)["Next"] for error in OUR_ERRORS | OTHER_ERRORS} == expected
 
 
 @each_task
-def test_every_error_name_is_ours_or_reserved(machine: str, name: str) -> None:
+def test_retries_of_steps_are_jittered(machine: str, name: str) -> None:
+    """Executions that were throttled together must not retry together."""
+    retrier = handler(tasks(machine)[name]["Retry"], "TransientAwsError")
+
+    assert retrier.get("JitterStrategy") == ("FULL" if HANDLED[machine][name][0]["TransientAwsError"] == BACKOFF else None)
+
+
+@each_task
+def test_states_all_comes_alone_and_last(machine: str, name: str) -> None:
+    """https://states-language.net/spec.html#retrying-after-error"""
+    for handlers in (tasks(machine)[name]["Retry"], tasks(machine)[name]["Catch"]):
+        assert [found["ErrorEquals"] for found in handlers if "States.ALL" in found["ErrorEquals"]] == [["States.ALL"]]
+        assert handlers[-1]["ErrorEquals"] == ["States.ALL"]
+
+
+@each_task
+def test_every_error_name_exists(machine: str, name: str) -> None:
+    """A name with a typo matches nothing, and Step Functions does not complain."""
     task = tasks(machine)[name]
+    named = {error for found in (*task["Retry"], *task["Catch"]) for error in found["ErrorEquals"]}
 
-    assert {error for handler in (*task["Retry"], *task["Catch"]) for error in handler["ErrorEquals"]} <= LEAVES | RESERVED
-
-
-@each_task
-def test_every_task_catches_whatever_comes_and_this_last(machine: str, name: str) -> None:
-    assert tasks(machine)[name]["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
+    assert named <= OUR_ERRORS | OTHER_ERRORS | {"States.ALL"}
 
 
 @each_machine
@@ -165,7 +242,7 @@ def test_no_system_is_named(machine: str) -> None:
 
 
 @each_machine
-def test_branches_look_at_facts_alone(machine: str) -> None:
+def test_branches_test_facts_and_compute_nothing(machine: str) -> None:
     conditions = [choice["Condition"] for state in states(machine).values() for choice in state.get("Choices", [])]
 
     assert conditions
@@ -173,24 +250,15 @@ def test_branches_look_at_facts_alone(machine: str) -> None:
 
 
 @each_task
-def test_a_task_is_a_short_sentence_whose_verb_is_its_function(machine: str, name: str) -> None:
+def test_a_task_is_named_after_its_function(machine: str, name: str) -> None:
     folder = OTHER_NAMES.get(name) or sentence_to_folder(name)
     expected = "".join(part.title() for part in folder.split("_"))
 
     assert folder in FOLDERS
     assert tasks(machine)[name]["Resource"] == f"${{{expected}FunctionArn}}"
-    assert re.fullmatch(r"[A-Z][a-z]+( [a-z]+){1,2}", name)
-
-
-@each_machine
-def test_choices_are_questions(machine: str) -> None:
-    choices = [name for name, state in states(machine).items() if state["Type"] == "Choice"]
-
-    assert choices
-    assert all(re.fullmatch(r"[A-Z][a-z]+( [a-z-]+)+\?", name) for name in choices)
 
 
 @each_task
 def test_no_task_collects_the_whole_document(machine: str, name: str) -> None:
-    """Variables carry what later steps need; a state's output is only what the next one reads."""
+    """Variables hold what later states need; the output of a state is only what the next state reads."""
     assert len([key for key in ("Assign", "Output") if key in tasks(machine)[name]]) <= 1

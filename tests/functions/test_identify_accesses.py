@@ -77,14 +77,14 @@ def test_every_access_concerned_is_cleaned_up_once(
     assert machine() == before
 
 
-def test_an_execution_is_told_its_access_and_its_event_and_no_more(run: Run, registry: Registry, machine: StateMachine) -> None:
+def test_the_input_of_an_execution_is_the_access_and_the_event(run: Run, registry: Registry, machine: StateMachine) -> None:
     event = trail("mediatailor-update-source-location")
     run("identify_accesses", batch(event))
 
     [(name, content)] = machine().items()
     record = event["detail"]
     hint = {"eventId": record["eventID"], "eventName": "UpdateSourceLocation", "eventTime": record["eventTime"]}
-    assert content == {"accessId": SPORTS, "hint": hint}
+    assert content == {"accessId": SPORTS, "keys": [], "hint": hint}
     assert len(name) <= 80
 
 

@@ -135,7 +135,7 @@ def test_what_one_call_of_the_owner_could_give_back_is_proposed(run: Run, accoun
     proposal = run("observe_access", {"accessId": ACCESS})["proposal"]
     disable(account, access)
 
-    assert proposal == "UpdateSourceLocation with unchanged settings makes the service create its grant again"
+    assert "UpdateSourceLocation" in proposal
     assert run("observe_access", {"accessId": ACCESS})["proposal"] is None
 
 

@@ -63,8 +63,12 @@ def test_what_was_asked_is_told_as_it_was_asked(run: Run, executions: Executions
     assert json.loads(told["caught"]["Cause"]) == {"errorMessage": "the execution was aborted"}
 
 
-def test_a_request_that_could_not_be_read_has_nothing_to_undo(run: Run, executions: Executions) -> None:
-    executions.tell("TIMED_OUT", ASKED | {"problems": [{"place": "a", "rule": "b"}]})
+@pytest.mark.parametrize("unknown", [{}, {"accessId": None, "request": None, "confirms": False}], ids=["missing", "null"])
+def test_a_request_that_could_not_be_read_has_nothing_to_undo(
+    run: Run, executions: Executions, unknown: dict[str, Any]
+) -> None:
+    """Earlier versions left out what was unknown."""
+    executions.tell("TIMED_OUT", ASKED | unknown | {"problems": [{"place": "a", "rule": "b"}]})
 
     told = read(run)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from latchkey.cleanup.verdict import Reason
 from latchkey.errors import TransientAwsError
 from latchkey.events.cleanup import RemovedGrant
 from latchkey.registry import accesses as status_registry
@@ -62,7 +63,7 @@ def removed(access: Onboarding, by: str = "latchkey", at: str = "2026-11-22T10:1
         "grantId": "g-1",
         "keyArn": access.key,
         "removedBy": by,
-        "reason": "its source location is absent",
+        "reason": Reason.RESOURCE_GONE.text(),
         "evidence": ["read"],
         "removedAt": at,
     }
@@ -105,7 +106,7 @@ def test_a_removed_grant_is_told_with_its_exposure(run: Run, account: Account, a
     told = published(account)["Grants Cleaned Up"]
     assert (told["status"], told["exposureSeconds"], told["hint"]) == ("gone", 609.0, HINT)
     assert [grant["removedBy"] for grant in told["removed"]] == ["latchkey"]
-    assert answer == {"told": ["Grants Cleaned Up"], "irrevocable": 0, "restored": False, "exposureSeconds": 609.0}
+    assert answer == {"published": ["Grants Cleaned Up"], "irrevocable": 0, "restored": False, "exposureSeconds": 609.0}
     assert status() == "gone"
 
 
@@ -273,7 +274,7 @@ def test_what_could_not_be_revoked_is_told_marked_and_left_open(run: Run, accoun
         registry().revocations.note(Revocation(ACCESS, grant, access.key, "it is absent"), "look-1", datetime.now(UTC))
     gone, stays = registry().revocations.open(ACCESS)
     outcome = RemovedGrant.model_validate_json(json.dumps(removed(access)))
-    registry().revocations.end(gone, "look-1", outcome, gone=True, taken=True)
+    registry().revocations.end(gone, "look-1", outcome, gone=True, by_us=True)
     failure = caught("AccessDenied", "RevokeGrant answered AccessDeniedException (400)")
 
     answer = run("report_clean_up", report(look=first, observed=observed("gone"), caught=failure))

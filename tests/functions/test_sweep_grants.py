@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from latchkey.aws import clients
+from latchkey.cleanup.verdict import Reason
 from latchkey.errors import AccessDenied, TransientAwsError
 from latchkey.registry import journal, registry
 from latchkey.registry.accesses import StatusChange
@@ -83,7 +84,7 @@ def test_what_needs_a_clean_up_is_started_once_for_each_event(run: Run, account:
         "ending": [],
         "anotherSweeps": False,
     }
-    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key]}]
+    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key], "hint": None}]
     assert (sweep(run), len(machine())) == (told, 1)
 
 
@@ -216,7 +217,7 @@ def test_a_secret_that_cannot_be_read_holds_up_nothing(run: Run, account: Accoun
     cleaned = second_survey(run, first_survey(run))
 
     assert (told["cleaning"], told["unreadable"]) == ([ACCESS], 1)
-    assert [removed["reason"] for removed in cleaned["removed"]] == ["its source location names another secret"]
+    assert [removed["reason"] for removed in cleaned["removed"]] == [Reason.OTHER_SECRET.text()]
     assert grants(account, access.key) == []
 
 
@@ -227,7 +228,7 @@ def test_a_grant_whose_secret_cannot_be_read_is_kept(run: Run, account: Account,
     told, first = sweep(run), first_survey(run)
 
     assert (told["cleaning"], told["unreadable"], first["orphaned"]) == ([], 1, False)
-    assert [(grant["verdict"], grant["reason"]) for grant in first["grants"]] == [("suspect", "its secret could not be read")]
+    assert [(grant["verdict"], grant["reason"]) for grant in first["grants"]] == [("suspect", Reason.SECRET_UNREADABLE.text())]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,7 @@ def test_a_grant_on_an_unreadable_key_replaces_no_other(run: Run, account: Accou
 
     first = first_survey(run, new)
 
-    reason = "its secret is under another key, whose grants could not be read"
+    reason = Reason.KEY_UNREADABLE.text()
     assert [(grant["verdict"], grant["reason"]) for grant in first["grants"]] == [("suspect", reason)]
     assert first["unreadable"] == [new]
 
@@ -340,7 +341,7 @@ def test_an_orphan_of_a_location_nobody_asked_for_is_found_on_a_key_that_no_acce
     told = sweep(run)
 
     assert (told["cleaning"], told["keys"]) == ([OTHER_ACCESS], 1)
-    assert [*machine().values()] == [{"accessId": OTHER_ACCESS, "keys": [access.key]}]
+    assert [*machine().values()] == [{"accessId": OTHER_ACCESS, "keys": [access.key], "hint": None}]
     assert len(run("list_grants", {"keys": []})["grants"]) == 1
 
 

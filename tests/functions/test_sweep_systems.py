@@ -81,7 +81,7 @@ def test_the_orphan_of_a_handed_off_location_is_cleaned_up(run: Run, account: Ac
     account.grant(access.key, GRANT, access.secret)
 
     assert sweep(run, "event-1")["cleaning"] == [ACCESS]
-    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key]}]
+    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key], "hint": None}]
 
 
 def test_the_grants_on_a_partners_key_are_not_even_listed(run: Run, account: Account, machine: StateMachine) -> None:
@@ -91,7 +91,7 @@ def test_the_grants_on_a_partners_key_are_not_even_listed(run: Run, account: Acc
     delete_location(account)
 
     assert looked_at(run, "event-1") == {ours.key}
-    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [ours.key]}]
+    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [ours.key], "hint": None}]
     assert len(grants(account, partners.key)) == 1
 
 
@@ -113,7 +113,7 @@ def test_a_partners_key_that_is_off_is_told_once_though_no_event_came(
     act(account, access.key)
     before = account.snapshot()
     assert sweep(run, "event-2")["cleaning"] == [PARTNERS]
-    assert [*machine().values()] == [{"accessId": PARTNERS, "keys": []}]
+    assert [*machine().values()] == [{"accessId": PARTNERS, "keys": [], "hint": None}]
     assert account.snapshot()["keys"] == before["keys"]
 
     record(account, "revoked")

@@ -104,6 +104,16 @@ def test_retry_and_catch_match_the_class_name(account: Account, function: str) -
     assert [event["type"] for event in events].count("TaskFailed") == 2
 
 
+@pytest.mark.parametrize(("event", "attempts"), [({"fail": True}, 1), ({"exit": 1}, 2)], ids=["by its name", "by States.ALL"])
+def test_the_first_retrier_that_matches_decides(account: Account, function: str, event: dict[str, Any], attempts: int) -> None:
+    permanent = {"ErrorEquals": ["KeyNotUsable"], "MaxAttempts": 0}
+    others = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1, "BackoffRate": 1}
+    execution = start(account, task(function, Retry=[permanent, others]), event)
+    assert outcome(account, execution)["status"] == "FAILED"
+    events = account.client("stepfunctions").get_execution_history(executionArn=execution)["events"]
+    assert [event["type"] for event in events].count("TaskFailed") == attempts
+
+
 @pytest.mark.parametrize(
     ("event", "error"),
     [

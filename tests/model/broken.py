@@ -2,52 +2,50 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
-from latchkey.access.grants import Owner
+from latchkey.access.grants import GrantedResource
 from latchkey.aws import grants
 from latchkey.aws.grants import Grant
-from latchkey.cleanup import clean_up_grants, survey, verdict
-from latchkey.cleanup import list_grants as listing
-from latchkey.cleanup.verdict import Assessment, Decision, Evidence
+from latchkey.cleanup import clean_up_grants, grant_map, survey, verdict
+from latchkey.cleanup.verdict import Assessment, Decision, Evidence, Surveys
 from latchkey.place import Place
 from latchkey.systems import mediatailor
 
-_decide, _judge, _grant = verdict.decide, verdict.assess, grants._grant
+_decide, _assess, _grant = verdict.decide, verdict.assess, grants._grant
 Patch = pytest.MonkeyPatch
 
 
 def without_the_date_check(patch: Patch) -> None:
-    """A grant counts as old, whenever it was made."""
+    """A grant counts as old, whenever it was created."""
 
-    def decide(first: Assessment | None, first_at: Any, second: Assessment, *times: Any) -> Decision:
-        old = replace(second, grant=replace(second.grant, created=first_at - timedelta(days=1)))
-        return _decide(first, first_at, old, *times)
+    def decide(first: Assessment | None, second: Assessment, _created: object, surveys: Surveys) -> Decision:
+        return _decide(first, second, surveys.first_at - timedelta(days=1), surveys)
 
     patch.setattr(clean_up_grants, "decide", decide)
 
 
 def without_the_second_look(patch: Patch) -> None:
-    """What the first look found orphaned goes, whatever is true by then."""
+    """A grant that the first survey found orphaned is revoked, whatever is true by then."""
 
-    def decide(first: Assessment | None, first_at: Any, second: Assessment, *times: Any) -> Decision:
-        return _decide(first, first_at, replace(first, grant=second.grant) if first else second, *times)
+    def decide(first: Assessment | None, second: Assessment, created: datetime | None, surveys: Surveys) -> Decision:
+        return _decide(first, first or second, created, surveys)
 
     patch.setattr(clean_up_grants, "decide", decide)
 
 
 def without_the_constraint_check(patch: Patch) -> None:
-    """Every grant of the name counts as bound to the secret that the owner names."""
+    """Every grant of the name counts as constrained to the secret that the resource uses."""
 
-    def judge(grant: Grant, owner: Owner, sight: Evidence, place: Place) -> Assessment:
-        bound = replace(grant, secret_arn=sight.owner.secret_arn or "any", source_arn=None)
-        return replace(_judge(bound, owner, sight, place), grant=grant)
+    def assess(grant: Grant, resource: GrantedResource, evidence: Evidence, place: Place) -> Assessment:
+        constrained = replace(grant, secret_arn=evidence.resource.secret_arn or "any", source_arn=None)
+        return _assess(constrained, resource, evidence, place).model_copy(update={"secret_arn": grant.secret_arn})
 
-    for module in (clean_up_grants, listing):
-        patch.setattr(module, "assess", judge)
+    for module in (clean_up_grants, grant_map):
+        patch.setattr(module, "assess", assess)
 
 
 def with_first_pages_only(patch: Patch) -> None:

@@ -16,8 +16,8 @@ def test_an_id_leads_to_the_resource_and_the_name_of_its_grant() -> None:
     subject = granted_resource("mediatailor/sourceLocation/sports", PLACE)
 
     assert (subject.system, subject.name) == (SYSTEMS["mediatailor"], "sports")
-    assert subject.owner.grant_name == GRANT_NAME
-    assert subject.owner.resource_arn == PLACE.arn("mediatailor", "sourceLocation/sports")
+    assert subject.grant_name == GRANT_NAME
+    assert subject.resource_arn == PLACE.arn("mediatailor", "sourceLocation/sports")
     assert access_id_of(subject.system, subject.name) == "mediatailor/sourceLocation/sports"
 
 

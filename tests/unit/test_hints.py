@@ -63,7 +63,7 @@ def test_a_sample_is_a_hint_that_tells_its_event(sample: str) -> None:
     concern, record = read(SAMPLES[sample]), SAMPLES[sample]["detail"]
 
     assert concern
-    assert concern.hint.model_dump(mode="json", by_alias=True) == {member: record[name] for member, name in TOLD.items()}
+    assert concern.trail_event.model_dump(mode="json", by_alias=True) == {member: record[name] for member, name in TOLD.items()}
 
 
 @samples
@@ -215,4 +215,4 @@ def test_anything_else_is_no_hint(event: Any) -> None:
 def test_a_record_with_anything_in_it_is_read_or_none(sample: str, members: dict[str, Any]) -> None:
     concern = read(changed(sample, **members))
 
-    assert concern is None or len(concern.hint.model_dump_json()) < 512
+    assert concern is None or len(concern.trail_event.model_dump_json()) < 512

@@ -81,9 +81,9 @@ def put(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 def problems(request: Any) -> list[str]:
     """The places of the problems of a request that must be refused, after a look at what enters the execution."""
     content = execution_input(RequestEvent(id="event-1", detail=request), lambda _: None)
-    assert "request" not in content
-    assert MARKER not in json.dumps(content)
-    return [problem["place"] for problem in content["problems"]]
+    assert content.request is None
+    assert MARKER not in content.model_dump_json()
+    return [problem.place for problem in content.problems]
 
 
 def test_the_places_are_those_of_the_model() -> None:
@@ -138,8 +138,7 @@ _JSON = st.recursive(
 def test_any_json_anywhere_is_a_request_or_its_problems(document: Any, path: tuple[str, ...] | None) -> None:
     content = execution_input(RequestEvent(id="event-1", detail=put(path, document) if path else document), lambda _: None)
 
-    assert ("request" in content) != ("problems" in content)
-    assert content.get("problems") != []
-    if "problems" in content:
-        assert MARKER not in json.dumps(content)
-        assert len(json.dumps(content)) < 32_768
+    assert (content.request is None) == bool(content.problems)
+    if content.problems:
+        assert MARKER not in content.model_dump_json()
+        assert len(content.model_dump_json()) < 32_768

@@ -17,7 +17,7 @@ from tests.unit.test_registry import item
 
 def test_a_lease_is_held_alone_and_given_back(registry: Registry) -> None:
     with registry.lease("alias a"), registry.lease("alias b"):
-        with pytest.raises(NotYetEffective, match="another request is working on alias a"), registry.lease("alias a"):
+        with pytest.raises(NotYetEffective, match="lease on the alias a"), registry.lease("alias a"):
             raise AssertionError("two hold the lease")
         assert item("lease", "alias a")
     assert item("lease", "alias a") == {}

@@ -38,7 +38,7 @@ class Aws:
         self._stubs["kms"].add_response("list_grants", {"Grants": [*grants]}, {"KeyId": key, "Limit": 100})
 
     def location(self, secret: str | None) -> None:
-        told = {"Arn": SUBJECT.owner.resource_arn, "HttpConfiguration": {"BaseUrl": "https://o.example.com"}} | LOCATION
+        told = {"Arn": SUBJECT.resource_arn, "HttpConfiguration": {"BaseUrl": "https://o.example.com"}} | LOCATION
         self._stubs["mediatailor"].add_response("describe_source_location", told | _access(secret), LOCATION)
 
     def no_location(self, status: int = 404) -> None:
@@ -111,10 +111,10 @@ def test_a_look_holds_grants_owner_and_secret(aws: Aws) -> None:
     aws.secret()
     aws.versions(KEY_ARN)
 
-    sight = aws.looking.look(SUBJECT, [KEY_ARN])
+    sight = aws.looking.survey(SUBJECT, [KEY_ARN])
 
     assert [grant.grant_id for grant in sight.grants] == ["g-1"]
-    assert (sight.owner.exists, sight.owner.secret_arn) == (True, SECRET_ARN)
+    assert (sight.resource.exists, sight.resource.secret_arn) == (True, SECRET_ARN)
     secret = sight.secrets[SECRET_ARN]
     assert (secret.exists, secret.admits, secret.key_arn, secret.arn) == (True, True, KEY_ARN, SECRET_ARN)
     assert secret.statements == ("Reading",)
@@ -124,9 +124,9 @@ def test_a_location_without_a_token_has_no_secret_to_be_looked_at(aws: Aws) -> N
     aws.grants(KEY_ARN)
     aws.location(None)
 
-    sight = aws.looking.look(SUBJECT, [KEY_ARN])
+    sight = aws.looking.survey(SUBJECT, [KEY_ARN])
 
-    assert (sight.owner.exists, sight.owner.secret_arn, sight.secrets) == (True, None, {})
+    assert (sight.resource.exists, sight.resource.secret_arn, sight.secrets) == (True, None, {})
 
 
 def test_the_key_that_the_secret_came_under_is_listed_as_well(aws: Aws) -> None:
@@ -136,7 +136,7 @@ def test_the_key_that_the_secret_came_under_is_listed_as_well(aws: Aws) -> None:
     aws.versions(OTHER_KEY, KEY_ARN)
     aws.grants(OTHER_KEY, _grant() | {"GrantId": "g-2"})
 
-    sight = aws.looking.look(SUBJECT, [KEY_ARN])
+    sight = aws.looking.survey(SUBJECT, [KEY_ARN])
 
     assert [(grant.grant_id, grant.key_arn) for grant in sight.grants] == [("g-1", KEY_ARN), ("g-2", OTHER_KEY)]
 
@@ -172,7 +172,7 @@ def test_the_key_of_another_secret_is_not_asked_for(aws: Aws) -> None:
     aws.secret(KmsKeyId=OTHER_KEY)
     aws.versions(OTHER_KEY)
 
-    assert len(aws.looking.look(SUBJECT, [KEY_ARN]).grants) == 1
+    assert len(aws.looking.survey(SUBJECT, [KEY_ARN]).grants) == 1
 
 
 @pytest.mark.parametrize("status", [404, 400])
@@ -183,40 +183,40 @@ def test_a_location_is_absent_if_a_complete_list_lacks_it_too(aws: Aws, status: 
     if status == 400:
         aws.locations(*pages)
 
-    owner = aws.looking.owner(SUBJECT)
+    owner = aws.looking.resource(SUBJECT)
 
     assert owner.exists is False
-    assert owner.evidence.endswith("is not described, and a complete list of 2 lacks it")
+    assert owner.evidence.endswith("is not in the complete list of 2")
 
 
 def test_a_list_from_just_before_is_not_read_again(aws: Aws) -> None:
     aws.no_location()
 
-    assert aws.looking.owner(SUBJECT, {"sports-2": None}).exists is False
+    assert aws.looking.resource(SUBJECT, {"sports-2": None}).exists is False
 
 
 def test_a_location_that_is_listed_and_not_described_is_neither_here_nor_gone(aws: Aws) -> None:
     aws.no_location()
     aws.locations({}, {"sports": SECRET_ARN})
 
-    with pytest.raises(TransientAwsError, match="is listed and yet not described"):
-        aws.looking.owner(SUBJECT)
+    with pytest.raises(TransientAwsError, match="is listed but cannot be described"):
+        aws.looking.resource(SUBJECT)
 
 
 def test_a_refusal_is_no_absence(aws: Aws) -> None:
     aws.fail("mediatailor", "describe_source_location", "AccessDeniedException", 403)
 
     with pytest.raises(ClientError, match="AccessDenied"):
-        aws.looking.owner(SUBJECT)
+        aws.looking.resource(SUBJECT)
 
 
 def test_a_list_that_breaks_off_is_no_list(aws: Aws) -> None:
     aws.locations({"sports": SECRET_ARN, "news": None})
-    assert aws.looking.listed(SUBJECT.system) == {"sports": SECRET_ARN, "news": None}
+    assert aws.looking.secrets_by_resource(SUBJECT.system) == {"sports": SECRET_ARN, "news": None}
 
     aws.fail("mediatailor", "list_source_locations", "InternalServiceError", 500)
     with pytest.raises(ClientError, match="InternalServiceError"):
-        aws.looking.listed(SUBJECT.system)
+        aws.looking.secrets_by_resource(SUBJECT.system)
 
 
 def test_a_key_that_does_not_exist_has_no_grants_and_a_refused_one_no_answer(aws: Aws) -> None:
@@ -224,7 +224,7 @@ def test_a_key_that_does_not_exist_has_no_grants_and_a_refused_one_no_answer(aws
     assert aws.looking.grants([KEY_ARN])[1] == ()
 
     aws.fail("kms", "list_grants", "AccessDeniedException")
-    with pytest.raises(AccessDenied, match="may not be listed"):
+    with pytest.raises(AccessDenied, match="ListGrants is denied"):
         aws.looking.grants([KEY_ARN])
 
 
@@ -234,7 +234,7 @@ def test_a_look_tells_the_keys_that_it_could_not_read(aws: Aws) -> None:
     aws.location(SECRET_ARN)
     aws.fail("secretsmanager", "describe_secret", "AccessDeniedException")
 
-    sight = aws.looking.look(SUBJECT, [KEY_ARN, OTHER_KEY])
+    sight = aws.looking.survey(SUBJECT, [KEY_ARN, OTHER_KEY])
 
     assert [grant.grant_id for grant in sight.grants] == ["g-1"]
     assert (sight.unreadable, sight.secrets) == (frozenset({OTHER_KEY}), {})
@@ -281,5 +281,5 @@ def test_the_key_of_a_secret_is_told_by_its_arn(aws: Aws) -> None:
 
 
 def test_a_system_whose_resource_no_api_sets_makes_no_grants(aws: Aws) -> None:
-    with pytest.raises(TypeError, match="has no resource that makes grants"):
-        aws.looking.listed(replace(SYSTEMS["mediatailor"], configuration=None))
+    with pytest.raises(TypeError, match="mediatailor"):
+        aws.looking.secrets_by_resource(replace(SYSTEMS["mediatailor"], configuration=None))

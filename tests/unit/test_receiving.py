@@ -11,26 +11,55 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.receive_request import RequestEvent, execution_input, receive_request
 from latchkey.registry import Registry
-from latchkey.requests.models import HANDOFF_CONFIRMED, NOTHING_HANDED_OFF
+from latchkey.requests.models import HANDOFF_CONFIRMED, NOTHING_HANDED_OFF, OnboardingRequest
 from latchkey.requests.parsing import parse_onboarding
 from tests.unit.samples import EXECUTION_ARN, EXISTING_ARN, FULL, KEY_ARN, MISSING, PLACE, TOKEN, TOKEN_PLACES, detail, nested
 
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
 EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
+MEMBERS = {"requestId", "contentHash", "system", "accessId", "request", "confirms", "problems"}
 
 
 def received(request: Any) -> dict[str, Any]:
-    return execution_input(RequestEvent(id=EVENT_ID, detail=request), lambda _: None)
+    """The input of the execution as Step Functions receives it."""
+    return sent(execution_input(RequestEvent(id=EVENT_ID, detail=request), lambda _: None))
 
 
-def test_a_sound_request_enters_clean_and_complete() -> None:
+def sent(content: ExecutionInput) -> dict[str, Any]:
+    members: dict[str, Any] = json.loads(content.model_dump_json(by_alias=True))
+    return members
+
+
+def test_the_input_of_a_valid_request_is_the_parsed_request() -> None:
     content = received(detail(FULL))
-    assert set(content) == {"requestId", "contentHash", "system", "accessId", "request"}
     assert content["accessId"] == "mediatailor/sourceLocation/sports-origin"
     assert parse_onboarding(content["request"]) == parse_onboarding(detail(FULL))
-    assert content["system"] == "mediatailor"
+    assert (content["system"], content["confirms"], content["problems"]) == ("mediatailor", False, [])
+
+
+@pytest.mark.parametrize("request_detail", [detail(FULL), detail({"key.alias": "alias/aws/kms"}), {}, [], None])
+def test_the_state_machine_receives_every_member(request_detail: Any) -> None:
+    assert set(received(request_detail)) == MEMBERS
+    assert set(confirmed(request_detail)) == MEMBERS
+
+
+def test_an_input_that_an_earlier_version_sent_without_unknown_members_is_still_read() -> None:
+    former = {"requestId": "request-1", "contentHash": "c" * 64}
+    assert sent(ExecutionInput.model_validate_json(json.dumps(former))) == former | {
+        "system": None,
+        "accessId": None,
+        "request": None,
+        "confirms": False,
+        "problems": [],
+    }
+
+
+def test_the_content_hash_is_that_of_earlier_versions() -> None:
+    """Another hash would make a repeat of an old request a conflict."""
+    assert received(detail(FULL))["contentHash"] == "e068acd23ccc5cbf6a6c1d21b95126ac85ac16d39d6cf4630dbd4a6dcd63b525"
 
 
 @pytest.mark.parametrize(
@@ -48,17 +77,17 @@ def test_what_enters_is_read_again_by_every_step_as_it_was_asked(changes: dict[s
     assert parse_onboarding(received(detail(changes))["request"]) == parse_onboarding(detail(changes))
 
 
-def test_a_bad_request_enters_as_its_problems_alone() -> None:
+def test_the_input_of_an_invalid_request_is_its_problems() -> None:
     content = received(detail({"key.alias": "alias/aws/kms"}))
-    assert set(content) == {"requestId", "contentHash", "system", "problems"}
+    assert (content["system"], content["accessId"], content["request"]) == ("mediatailor", None, None)
     assert [problem["place"] for problem in content["problems"]] == ["key.alias"]
 
 
 def test_a_kind_that_nobody_carries_out_is_a_problem_and_other_content() -> None:
     event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": "Offboarding Requested", "detail": detail(FULL)})
-    content = execution_input(event, lambda _: None)
+    content = sent(execution_input(event, lambda _: None))
     assert [problem["place"] for problem in content["problems"]] == ["detail-type"]
-    assert "request" not in content
+    assert content["request"] is None
     assert content["contentHash"] != received(detail(FULL))["contentHash"]
 
 
@@ -71,7 +100,7 @@ def test_no_value_of_a_rejected_request_enters_an_execution(request_detail: dict
 
 @pytest.mark.parametrize("system", ["mediastore", TOKEN, ["mediatailor"], None])
 def test_an_unknown_system_does_not_enter(system: object) -> None:
-    assert "system" not in received(detail({"system": system}))
+    assert received(detail({"system": system}))["system"] is None
 
 
 def test_a_request_without_an_id_is_known_by_its_event() -> None:
@@ -183,7 +212,11 @@ ACCESS_ID = "mediatailor/sourceLocation/sports-origin"
 
 def confirmed(request: Any, recorded: dict[str, Any] | None = HANDED_OFF) -> dict[str, Any]:
     event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": HANDOFF_CONFIRMED, "detail": request})
-    return execution_input(event, {ACCESS_ID: parse_onboarding(recorded) if recorded else None}.get)
+
+    def recorded_request(access_id: str) -> OnboardingRequest[Any] | None:
+        return parse_onboarding(recorded) if recorded and access_id == ACCESS_ID else None
+
+    return sent(execution_input(event, recorded_request))
 
 
 def test_a_confirmation_becomes_the_request_that_the_access_last_fulfilled() -> None:
@@ -191,7 +224,7 @@ def test_a_confirmation_becomes_the_request_that_the_access_last_fulfilled() -> 
     assert content["request"] == HANDED_OFF | {"requestId": "request-2"}
     known = {name: content[name] for name in ("requestId", "accessId", "system", "confirms")}
     assert known == {"requestId": "request-2", "accessId": ACCESS_ID, "system": "mediatailor", "confirms": True}
-    assert set(content) == {*known, "contentHash", "request"}
+    assert content["problems"] == []
 
 
 def test_a_confirmation_without_an_id_is_known_by_its_event() -> None:
@@ -208,21 +241,27 @@ def test_a_confirmation_of_what_is_not_recorded_enters_as_its_problem(
     request_detail: dict[str, Any], recorded: dict[str, Any] | None
 ) -> None:
     content = confirmed(request_detail, recorded)
-    assert set(content) == {"requestId", "contentHash", "problems"}
+    assert (content["system"], content["accessId"], content["request"], content["confirms"]) == (None, None, None, False)
     assert content["problems"] == [{"place": "accessId", "rule": NOTHING_HANDED_OFF}]
+
+
+def test_a_recorded_request_that_is_no_longer_valid_is_rejected() -> None:
+    content = confirmed({"accessId": ACCESS_ID}, HANDED_OFF | {"removed": "member"})
+    assert [problem["place"] for problem in content["problems"]] == ["removed"]
+    assert content["request"] is None
 
 
 @pytest.mark.parametrize("bad", [{}, {"accessId": 7}, {"accessId": ACCESS_ID, "token": TOKEN}, [], None, TOKEN])
 def test_a_bad_confirmation_enters_as_its_problems_alone(bad: Any) -> None:
     content = confirmed(bad)
     assert content["problems"]
-    assert "request" not in content
+    assert content["request"] is None
     assert TOKEN not in json.dumps(content)
 
 
 def test_an_onboarding_is_no_confirmation_though_its_access_is_handed_off() -> None:
     assert confirmed(detail())["problems"]
-    assert "confirms" not in received(detail())
+    assert received(detail())["confirms"] is False
 
 
 def end(request: dict[str, Any], registry: Registry) -> None:
@@ -249,7 +288,11 @@ def start(request: Any, registry: Registry) -> str:
         asked: dict[str, Any] = {}
         stepfunctions.meta.events.register("provide-client-params.stepfunctions.StartExecution", _into(asked))
         answer = receive_request(event, registry, stepfunctions, STATE_MACHINE)
-    assert asked == {"stateMachineArn": STATE_MACHINE, "name": answer.execution_name, "input": json.dumps(content)}
+    assert asked == {
+        "stateMachineArn": STATE_MACHINE,
+        "name": answer.execution_name,
+        "input": content.model_dump_json(by_alias=True),
+    }
     return answer.execution_name
 
 

@@ -53,7 +53,7 @@ def test_an_access_whose_name_begins_alike_has_its_own(revocations: Revocations,
 def test_tries_are_counted_and_taken_back_and_a_revocation_stays_known(revocations: Revocations, noted: Revocation) -> None:
     begun = [revocations.begin(noted), revocations.begin(noted)]
     assert [one.tries for one in begun if one] == [1, 2]
-    revocations.take_back(noted)
+    revocations.note_denied(noted)
     assert revocations.read(noted) == replace(NOTED, tries=1)
 
     revocations.confirm(noted)
@@ -63,8 +63,8 @@ def test_tries_are_counted_and_taken_back_and_a_revocation_stays_known(revocatio
 
 
 def test_the_first_end_counts(revocations: Revocations, noted: Revocation) -> None:
-    revocations.end(noted, "look-1", GONE, gone=True, taken=True)
-    revocations.end(noted, "look-2", KEPT, gone=False, taken=False)
+    revocations.end(noted, "look-1", GONE, gone=True, by_us=True)
+    revocations.end(noted, "look-2", KEPT, gone=False, by_us=False)
 
     assert revocations.ended(ACCESS, "look-1") == Ended((GONE.model_dump_json(by_alias=True),), restored=False)
     assert revocations.ended(ACCESS, "look-2") == Ended((), restored=False)
@@ -72,10 +72,10 @@ def test_the_first_end_counts(revocations: Revocations, noted: Revocation) -> No
 
 
 def test_nothing_is_done_about_what_ended(revocations: Revocations, noted: Revocation) -> None:
-    revocations.end(noted, "look-1", GONE, gone=True, taken=True)
+    revocations.end(noted, "look-1", GONE, gone=True, by_us=True)
 
     assert revocations.begin(noted) is None
-    for note in (revocations.take_back, revocations.confirm, revocations.mark_irrevocable):
+    for note in (revocations.note_denied, revocations.confirm, revocations.mark_irrevocable):
         note(noted)
 
     assert revocations.read(noted).revoked is False
@@ -83,7 +83,7 @@ def test_nothing_is_done_about_what_ended(revocations: Revocations, noted: Revoc
 
 def test_an_owner_that_was_set_again_is_told_at_the_end(revocations: Revocations, noted: Revocation) -> None:
     revocations.note_restoring(noted, "look-1")
-    revocations.end(noted, "look-1", GONE, gone=True, taken=True)
+    revocations.end(noted, "look-1", GONE, gone=True, by_us=True)
 
     assert revocations.ended(ACCESS, "look-1").restored is True
 
@@ -93,7 +93,7 @@ def test_an_owner_that_was_set_again_is_told_after_a_retry_and_by_whoever_ends_i
 ) -> None:
     revocations.note_restoring(noted, "look-1")
     revocations.note(NOTED, "look-1", NOW)
-    revocations.end(noted, "look-2", GONE, gone=True, taken=True)
+    revocations.end(noted, "look-2", GONE, gone=True, by_us=True)
 
     assert [revocations.ended(ACCESS, look).restored for look in ("look-1", "look-2", "look-3")] == [True, True, False]
 
@@ -101,7 +101,7 @@ def test_an_owner_that_was_set_again_is_told_after_a_retry_and_by_whoever_ends_i
 def test_an_owner_that_was_set_again_is_told_though_another_look_closed_the_revocation(
     revocations: Revocations, noted: Revocation
 ) -> None:
-    revocations.end(noted, "look-2", GONE, gone=True, taken=True)
+    revocations.end(noted, "look-2", GONE, gone=True, by_us=True)
     revocations.note_restoring(noted, "look-1")
     revocations.note(NOTED, "look-3", LATER)
 
@@ -124,7 +124,7 @@ def test_what_ended_is_opened_again_by_what_was_seen_since(
 ) -> None:
     revocations.begin(noted)
     revocations.note_restoring(noted, "look-1")
-    revocations.end(noted, "look-1", GONE if gone else KEPT, gone=gone, taken=gone)
+    revocations.end(noted, "look-1", GONE if gone else KEPT, gone=gone, by_us=gone)
 
     again = replace(NOTED, reason="its secret is absent or being deleted")
     revocations.note(again, look, seen)

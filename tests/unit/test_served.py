@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from latchkey.access.grants import Owner
+from latchkey.access.grants import granted_resource
 from latchkey.aws.grants import Grant
-from latchkey.cleanup.verdict import Evidence, ResourceEvidence, SecretEvidence, is_past, is_served
-from tests.unit.samples import EXISTING_ARN, KEY_ARN, SECRET_ARN
-from tests.unit.test_grants import CREATED, GRANT, NAME, RESOURCE_ARN
+from latchkey.cleanup.verdict import Evidence, ResourceEvidence, SecretEvidence, is_served, uses_another_secret
+from tests.unit.samples import EXISTING_ARN, KEY_ARN, PLACE, SECRET_ARN
+from tests.unit.test_grants import CREATED, GRANT
 
+RESOURCE = granted_resource("mediatailor/sourceLocation/sports", PLACE)
 LIVING = SecretEvidence(True, True, KEY_ARN, "", arn=SECRET_ARN)
 
 
@@ -41,9 +42,9 @@ LIVING = SecretEvidence(True, True, KEY_ARN, "", arn=SECRET_ARN)
 def test_an_owner_that_could_read_is_served_by_a_grant_or_not(
     named: str | None, secret: SecretEvidence, grants: list[Grant], served: bool | None
 ) -> None:
-    sight = Evidence(CREATED, ResourceEvidence(True, named, ""), {SECRET_ARN: secret}, grants)
+    evidence = Evidence(CREATED, ResourceEvidence(True, named, ""), {SECRET_ARN: secret}, grants)
 
-    assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN, SECRET_ARN) is served
+    assert is_served(RESOURCE, evidence, KEY_ARN, SECRET_ARN) is served
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_an_owner_that_names_another_secret_needs_no_grant_for_the_former(
     named: str | None, secret: SecretEvidence | None, bound: str | None, past: bool
 ) -> None:
     secrets = {named: secret} if named and secret else {}
-    sight = Evidence(CREATED, ResourceEvidence(True, named, ""), secrets, [])
+    evidence = Evidence(CREATED, ResourceEvidence(True, named, ""), secrets, [])
 
-    assert is_past(bound, sight) is past
-    assert is_served(Owner(NAME, RESOURCE_ARN), sight, KEY_ARN, bound) is (None if past or not secret else False)
+    assert uses_another_secret(bound, evidence) is past
+    assert is_served(RESOURCE, evidence, KEY_ARN, bound) is (None if past or not secret else False)

@@ -70,7 +70,7 @@ class CleanUps:
     def start(self, access: Access, **members: Any) -> str:
         """Starts one when every grant of the access is older than now, by the clock of KMS, which tells whole seconds."""
         until(lambda: self._are_old(access), "a grant that is older than now", 10)
-        asked = json.dumps({"accessId": access.access_id} | members)
+        asked = json.dumps({"accessId": access.access_id, "keys": [], "hint": None} | members)
         arn: str = self._stepfunctions.start_execution(stateMachineArn=self._machine, input=asked)["executionArn"]
         return arn
 

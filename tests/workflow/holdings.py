@@ -288,7 +288,17 @@ TRUST = json.dumps(
         ],
     }
 )
-REJECTED = json.dumps({"requestId": "matrix", "contentHash": "matrix", "problems": [{"place": "a", "rule": "b"}]})
+REJECTED = json.dumps(
+    {
+        "requestId": "matrix",
+        "contentHash": "matrix",
+        "system": None,
+        "accessId": None,
+        "request": None,
+        "confirms": False,
+        "problems": [{"place": "a", "rule": "b"}],
+    }
+)
 
 
 def _zipped() -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from latchkey.cleanup.verdict import Reason
 from local_aws.embedded import ACCOUNT, until
 from tests.workflow.cleaning import Access, CleanUps
 from tests.workflow.conftest import MEMBER, Onboarding
@@ -50,7 +51,7 @@ def test_the_grant_of_a_deleted_location_is_gone_and_it_is_told_who_did_it(
     by_us, by_service, by_late_service = [clean_ups.finish(execution) for execution in executions]
 
     assert [clean_ups.grants(access) for access in (never, at_once, late)] == [[], [], []]
-    assert removed(by_us) == [("latchkey", "its source location is absent")]
+    assert removed(by_us) == [("latchkey", Reason.RESOURCE_GONE.text())]
     told = by_us["Grants Cleaned Up"]
     assert told["removed"][0]["grantId"] == never.grant
     assert len(told["removed"][0]["evidence"]) == 2
@@ -58,7 +59,7 @@ def test_the_grant_of_a_deleted_location_is_gone_and_it_is_told_who_did_it(
     assert 2 <= told["exposureSeconds"] < 60
     assert (told["status"], told["restored"], told["kept"]) == ("gone", False, [])
     for events in (by_service, by_late_service):
-        assert removed(events) == [("service", "its source location is absent")]
+        assert removed(events) == [("service", Reason.RESOURCE_GONE.text())]
         assert "exposureSeconds" not in events["Grants Cleaned Up"]
     assert {item["status"]["S"] for item in clean_ups.items("access", never)} == {"gone"}
     calls = clean_ups.calls()
@@ -69,7 +70,7 @@ def test_the_grant_of_a_deleted_location_is_gone_and_it_is_told_who_did_it(
 def test_a_clean_up_again_finds_and_tells_nothing(clean_ups: CleanUps) -> None:
     [access] = clean_ups.some(1)
     clean_ups.delete_location(access)
-    assert removed(clean_ups.run(access)[0]) == [("latchkey", "its source location is absent")]
+    assert removed(clean_ups.run(access)[0]) == [("latchkey", Reason.RESOURCE_GONE.text())]
 
     clean_ups.aws.control("DELETE", "calls")
 
@@ -119,7 +120,7 @@ def test_the_other_location_of_a_secret_keeps_its_grant_and_reads(
 
     of_gone, of_stays = clean_ups.run(gone, stays)
 
-    assert removed(of_gone) == [("latchkey", "its source location is absent")]
+    assert removed(of_gone) == [("latchkey", Reason.RESOURCE_GONE.text())]
     assert of_stays == {}
     assert (clean_ups.grants(gone), clean_ups.grants(stays)) == ([], [stays.grant])
     assert clean_ups.reads(stays)
@@ -149,7 +150,7 @@ def test_a_location_that_reads_another_secret_or_none_loses_its_former_grant(
     assert [clean_ups.grants(access) for access in (switched, signed, bare)] == [new, [], []]
     assert [events["Access Revoked"]["status"] for events in told] == ["detached"] * 3
     if not retires:
-        reasons = ["its source location names another secret", *["its source location sends no token"] * 2]
+        reasons = [Reason.OTHER_SECRET.text(), *[Reason.NO_TOKEN.text()] * 2]
         assert [removed(events) for events in told] == [[("latchkey", reason)] for reason in reasons]
     assert clean_ups.reads(switched)
 
@@ -184,7 +185,7 @@ def test_grants_that_people_made_under_the_same_name_stay(clean_ups: CleanUps) -
     longer = clean_ups.kms.create_grant(**common, Name=f"{access.grant_name}-2")["GrantId"]
     clean_ups.delete_location(access)
 
-    assert removed(clean_ups.run(access)[0]) == [("latchkey", "its source location is absent")]
+    assert removed(clean_ups.run(access)[0]) == [("latchkey", Reason.RESOURCE_GONE.text())]
 
     assert {grant["GrantId"] for grant in clean_ups.onboarding.grants(access.key)} == {same, longer}
 
@@ -196,7 +197,7 @@ def test_a_retirement_is_told_though_a_person_made_a_grant_under_the_same_name(c
     assume(mediatailorRetires="at-once")
     clean_ups.delete_location(access)
 
-    assert removed(clean_ups.run(access)[0]) == [("service", "its source location is absent")]
+    assert removed(clean_ups.run(access)[0]) == [("service", Reason.RESOURCE_GONE.text())]
 
 
 PAGED = {"ListSourceLocations": "list_source_locations", "ListGrants": "list_grants"}
@@ -225,7 +226,7 @@ def test_an_incomplete_list_decides_nothing(clean_ups: CleanUps, assume: Any, se
     assert fail(len(pages)) == {}
     told = fail(2 * len(pages))["Grants Cleaned Up"]
     assert (told["status"], told["removed"]) == ("irrevocable", [])
-    assert removed(clean_ups.run(access)[0]) == [("latchkey", "its source location is absent")]
+    assert removed(clean_ups.run(access)[0]) == [("latchkey", Reason.RESOURCE_GONE.text())]
 
 
 def test_a_key_that_rests_keeps_its_grant_while_the_location_lives(clean_ups: CleanUps) -> None:
@@ -262,7 +263,7 @@ def test_an_access_is_revoked_with_its_secret_and_comes_back_with_it(clean_ups: 
 
     *told, of_other = clean_ups.run(*taken, other)
 
-    reasons = ["its secret is absent or being deleted", *["its secret admits the service no longer"] * 2]
+    reasons = [Reason.SECRET_GONE.text(), *[Reason.SERVICE_NOT_ALLOWED.text()] * 2]
     assert [removed(events) for events in told] == [[("latchkey", reason)] for reason in reasons]
     assert [events["Grants Cleaned Up"]["status"] for events in told] == ["revoked"] * 3
     assert all({"secret policy admits the reader", "grant is there"} <= {*lost(events)} for events in told)
@@ -312,7 +313,7 @@ def test_a_grant_that_cannot_be_revoked_is_told_and_revoked_when_it_can(clean_up
     assert ("irrevocableAt" in noted, "endedAt" in noted) == (True, False)
 
     clean_ups.aws.control("DELETE", "faults")
-    assert removed(clean_ups.run(access)[0]) == [("latchkey", "its source location is absent")]
+    assert removed(clean_ups.run(access)[0]) == [("latchkey", Reason.RESOURCE_GONE.text())]
     [noted] = clean_ups.items("grant", access)
     assert ("irrevocableAt" in noted, "endedAt" in noted) == (False, True)
     assert clean_ups.grants(access) == []
@@ -324,7 +325,7 @@ def test_a_revocation_that_is_refused_for_a_while_is_made_in_the_same_execution(
     fault = {"service": "kms", "operation": "RevokeGrant", "caller": "CleanUpGrants", "error": "AccessDeniedException"}
     clean_ups.aws.control("POST", "faults", fault)
 
-    assert removed(clean_ups.run(access)[0]) == [("latchkey", "its source location is absent")]
+    assert removed(clean_ups.run(access)[0]) == [("latchkey", Reason.RESOURCE_GONE.text())]
 
 
 def test_throttling_holds_up_nothing(clean_ups: CleanUps) -> None:
@@ -334,5 +335,5 @@ def test_throttling_holds_up_nothing(clean_ups: CleanUps) -> None:
         fault = {"service": service, "operation": operation, "caller": "CleanUpGrants", "error": "Throttling", "times": 2}
         clean_ups.aws.control("POST", "faults", fault)
 
-    assert removed(clean_ups.run(access)[0]) == [("latchkey", "its source location is absent")]
+    assert removed(clean_ups.run(access)[0]) == [("latchkey", Reason.RESOURCE_GONE.text())]
     assert clean_ups.grants(access) == []

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from latchkey.cleanup.verdict import Reason
 from latchkey.registry import journal, registry
 from tests.functions.account import ACCOUNT, Account
 from tests.functions.clean_up_steps import (
@@ -36,7 +37,7 @@ def test_a_grant_in_use_is_told_and_nothing_is_to_be_done(account: Account, acce
 
     first = look()
 
-    assert told(first) == [("in use", "its source location lives and its secret admits the service")]
+    assert told(first) == [("in use", Reason.IN_USE.text())]
     assert (first["orphaned"], first["ownerExists"], first["graceSeconds"]) == (False, True, 0)
     assert account.snapshot() == before
 
@@ -56,9 +57,9 @@ def test_the_grant_of_a_deleted_location_is_revoked_with_the_evidence_of_both_lo
     assert grants(account, access.key) == []
     [removed] = cleaned["removed"]
     assert (removed["grantId"], removed["keyArn"], removed["removedBy"]) == (grant, access.key, "latchkey")
-    assert removed["reason"] == "its source location is absent"
+    assert removed["reason"] == Reason.RESOURCE_GONE.text()
     assert len(removed["evidence"]) == 2
-    assert all("a complete list of 0 lacks it" in read for read in removed["evidence"])
+    assert all("is not in the complete list of" in text for text in removed["evidence"])
     assert (cleaned["kept"], cleaned["restored"], registry().revocations.open()) == ([], False, [])
 
 
@@ -109,12 +110,12 @@ def send_another(account: Account, access: Onboarding) -> None:
 
 
 ORPHANING = {
-    drop_policy: "its secret admits the service no longer",
-    delete_secret: "its secret is absent or being deleted",
-    destroy_secret: "its secret is absent or being deleted",
-    send_no_token: "its source location sends no token",
-    send_nothing: "its source location sends no token",
-    send_another: "its source location names another secret",
+    drop_policy: Reason.SERVICE_NOT_ALLOWED.text(),
+    delete_secret: Reason.SECRET_GONE.text(),
+    destroy_secret: Reason.SECRET_GONE.text(),
+    send_no_token: Reason.NO_TOKEN.text(),
+    send_nothing: Reason.NO_TOKEN.text(),
+    send_another: Reason.OTHER_SECRET.text(),
 }
 
 
@@ -218,7 +219,7 @@ def test_the_grant_on_the_former_key_goes_only_when_there_is_one_on_the_new_key(
 ) -> None:
     other = move_secret(account, access)
     waiting = look()
-    assert told(waiting) == [("suspect", "its secret is under another key, which has no grant yet")]
+    assert told(waiting) == [("suspect", Reason.KEY_WITHOUT_GRANT.text())]
 
     new = account.grant(other, GRANT, access.secret)
     clean_up(look())
@@ -275,7 +276,7 @@ def test_a_grant_that_is_used_again_at_the_second_look_is_kept(
 
     cleaned = clean_up(first)
 
-    assert [kept["reason"] for kept in cleaned["kept"]] == ["its source location lives and its secret admits the service"]
+    assert [kept["reason"] for kept in cleaned["kept"]] == [Reason.IN_USE.text()]
     assert (cleaned["removed"], cleaned["restored"], len(grants(account, access.key))) == ([], False, 1)
     assert clean_up(first) == cleaned
     assert registry().revocations.open() == []
@@ -287,7 +288,7 @@ def test_looks_too_close_to_each_other_keep_the_grant_and_later_ones_revoke_it(
     delete_location(account)
     first, later = look(), look()
     stack(GRACE_SECONDS="600")
-    assert [kept["reason"] for kept in clean_up(first)["kept"]] == ["the looks are less than the grace period apart"]
+    assert [kept["reason"] for kept in clean_up(first)["kept"]] == [Reason.WITHIN_GRACE.text()]
 
     stack(GRACE_SECONDS="0")
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from latchkey.cleanup.verdict import Reason
 from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
 from latchkey.registry import registry
 from tests.functions.account import Account
@@ -236,7 +237,7 @@ def test_what_a_secret_took_away_is_not_given_back_though_the_revocation_was_ano
     [removed] = clean_up(look())["removed"]
 
     admit_again(account, access, policy)
-    assert (removed["removedBy"], removed["reason"]) == ("either", "its secret admits the service no longer")
+    assert (removed["removedBy"], removed["reason"]) == ("either", Reason.SERVICE_NOT_ALLOWED.text())
     assert look()["deprived"] is False
 
 

@@ -11,6 +11,7 @@ import pytest
 from latchkey.aws import clients
 from latchkey.cleanup.survey import Surveyor
 from latchkey.cleanup.sweep_grants import Sweep
+from latchkey.cleanup.verdict import Reason
 from latchkey.errors import NotYetEffective, TransientAwsError
 from latchkey.registry import registry
 from latchkey.registry import revocations as revocation_registry
@@ -298,7 +299,7 @@ def test_the_grant_of_a_former_secret_is_nothing_to_be_given_back(
 
     cleaned = clean_up(look())
 
-    assert [removed["reason"] for removed in cleaned["removed"]] == ["its source location names another secret"]
+    assert [removed["reason"] for removed in cleaned["removed"]] == [Reason.OTHER_SECRET.text()]
     assert (cleaned["restored"], put_count(account), grants(account, access.key)) == (False, before, [])
 
 
@@ -316,7 +317,7 @@ def test_what_latchkey_took_is_settled_when_its_owner_has_long_named_another_sec
     assert swept() == [ACCESS]
     clean_up(look())
 
-    assert (swept(), registry().revocations.taken()) == ([], [])
+    assert (swept(), registry().revocations.revoked_by_us()) == ([], [])
 
 
 def test_a_look_changes_nothing_about_what_latchkey_took(

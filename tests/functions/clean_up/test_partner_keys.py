@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.aws import clients
+from latchkey.cleanup.verdict import Reason
 from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation
 from tests.functions.account import Account
@@ -66,9 +67,7 @@ def test_a_grant_on_a_key_that_has_become_a_partners_is_kept(
     cleaned = clean_up(first)
 
     assert cleaned["removed"] == []
-    assert [(kept["grantId"], kept["reason"]) for kept in cleaned["kept"]] == [
-        (grant, "its key serves a partner, whose grants nobody touches")
-    ]
+    assert [(kept["grantId"], kept["reason"]) for kept in cleaned["kept"]] == [(grant, Reason.PARTNER_KEY.text())]
     assert grants(account, access.key) == [grant]
     assert clean_up(first) == cleaned
 

@@ -12,33 +12,41 @@ from latchkey.systems import SYSTEMS
 from latchkey.systems.readers import ServicePrincipal
 from latchkey.systems.system import GrantedConfiguration, System
 
+_REGIONAL_SERVICE = re.compile(r"[^.]+\.([^.]+)\.amazonaws\.com")
+
 
 @dataclass(frozen=True)
 class GrantedResource:
-    """The resource of an access, known by the access id alone: also of one that was never recorded."""
+    """The resource for which a service creates a KMS grant, and the name that the service gives the grant."""
 
     system: System
     name: str
-    owner: Owner
+    grant_name: str
+    resource_arn: str
     reader: ServicePrincipal
     configuration: GrantedConfiguration
 
 
 def granted_resource(access_id: str, place: Place) -> GrantedResource:
-    """Raises KeyError if the id, `<system>/<kind>/<name>`, is of no system whose service makes grants."""
+    """The resource of an access id (`<system>/<kind>/<name>`), whether or not the access is recorded.
+
+    Raises KeyError if the system is unknown or its service creates no grants.
+    """
     system_name, _, name = access_id.split("/", 2)
     system = SYSTEMS[system_name]
     if system.granted is None:
-        raise KeyError(f"{system_name} makes no grants")
+        raise KeyError(f"{system_name} creates no grants")
     reader, configuration = system.granted
-    owner = Owner(reader.grant_name(place, name), configuration.arn_of(name, place))
-    return GrantedResource(system, name, owner, reader, configuration)
+    return GrantedResource(
+        system, name, reader.grant_name(place, name), configuration.arn_of(name, place), reader, configuration
+    )
 
 
 def serves(grant: Grant, name: str, secret_arn: str, resource_arn: str) -> bool:
-    """Is it the grant by which the resource reads this secret? The name must be equal, since `a` is a prefix of `a-b`.
+    """Whether the resource reads this secret through this grant.
 
-    A person may make a grant that differs in its grantee alone, and so may the service in another Region.
+    Names are compared for equality, since `a` is a prefix of `a-b`. A person can create a grant that differs only in its
+    grantee, and so can the service in another Region: neither serves the resource.
     """
     is_a_service = grant.grantee is None or is_service_grant(grant)
     is_here = grantee_region(grant) in (None, resource_arn.split(":")[3])
@@ -46,37 +54,27 @@ def serves(grant: Grant, name: str, secret_arn: str, resource_arn: str) -> bool:
 
 
 def resembles(grant: Grant, name: str, secret_arn: str, resource_arn: str) -> bool:
-    """Is it such a grant but for its grantee? Then nobody can tell whether the resource reads by it."""
-    bound = grant.secret_arn == secret_arn or grant.source_arn == resource_arn
-    return grant.name == name and bound and "Decrypt" in grant.operations
+    """Whether the grant has the name, constraint and operation of the service's grant, whatever its grantee is."""
+    is_constrained = grant.secret_arn == secret_arn or grant.source_arn == resource_arn
+    return grant.name == name and is_constrained and "Decrypt" in grant.operations
 
 
 def is_service_grant(grant: Grant) -> bool:
+    """Whether the grantee is an AWS service."""
     return grant.grantee is not None and grant.grantee.endswith(".amazonaws.com")
 
 
 def grantee_region(grant: Grant) -> str | None:
-    """The Region in the name of the service to which a grant is given, if its name holds one."""
-    regional = _REGIONAL.fullmatch(grant.grantee or "")
+    """The Region in the grantee's service principal, or None if it contains none."""
+    regional = _REGIONAL_SERVICE.fullmatch(grant.grantee or "")
     return regional[1] if regional else None
 
 
-_REGIONAL = re.compile(r"[^.]+\.([^.]+)\.amazonaws\.com")
+def names_secret(configured: str | None, secret_arn: str) -> bool:
+    """Whether the secret that a resource is configured with is this one. A resource can omit the random suffix."""
+    return configured in (secret_arn, without_suffix(secret_arn))
 
 
-@dataclass(frozen=True)
-class Owner:
-    """The resource for which a service makes its grant, and the name it gives that grant."""
-
-    grant_name: str
-    resource_arn: str
-
-
-def names_secret(named: str | None, arn: str) -> bool:
-    """Does a source location that names this name the secret of an ARN? It may leave out the suffix."""
-    return named in (arn, without_suffix(arn))
-
-
-def is_another_secret(bound: str | None, named: str) -> bool:
-    """Is the ARN that a source location names that of another secret than a grant's?"""
-    return bound is not None and ":secret:" in named and not names_secret(named, bound)
+def is_another_secret(constraint: str | None, configured: str) -> bool:
+    """Whether the ARN that a resource is configured with is a different secret from the one in a grant's constraint."""
+    return constraint is not None and ":secret:" in configured and not names_secret(configured, constraint)

@@ -1,4 +1,4 @@
-"""Cleans up the grants of one access: a first look, and a grace period later a second one that revokes what is orphaned."""
+"""Cleans up the grants of one access: a first survey, and one grace period later a second one that revokes orphaned grants."""
 
 from __future__ import annotations
 
@@ -8,14 +8,26 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
+from botocore.exceptions import ClientError
 from pydantic import Field, TypeAdapter
 
 from latchkey.access.grants import GrantedResource, granted_resource
 from latchkey.access.record import has_grants
-from latchkey.aws.errors import aws_errors
+from latchkey.aws.errors import aws_errors, code_of, is_missing
 from latchkey.aws.grants import Grant
 from latchkey.cleanup.survey import Surveyor
-from latchkey.cleanup.verdict import Assessment, Decision, Evidence, Verdict, assess, decide, is_by_secret, is_past, is_served
+from latchkey.cleanup.verdict import (
+    Assessment,
+    Decision,
+    Evidence,
+    Reason,
+    Surveys,
+    assess,
+    decide,
+    is_revoked_by_secret,
+    is_served,
+    uses_another_secret,
+)
 from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
 from latchkey.events.cleanup import KeptGrant, RemovedGrant
 from latchkey.registry import Registry
@@ -24,44 +36,41 @@ from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
 
-class SurveyedGrant(WireModel):
-    """What a look says of one grant that bears the name of the owner."""
-
-    grant_id: str
-    key_arn: str
-    verdict: Verdict
-    reason: str
-    evidence: tuple[str, ...]
-    secret_arn: str | None = None
-
-
 class GrantSurvey(WireModel):
-    """The first look. `orphaned`: some grant may have to go; `lookId` marks what ends by it in the registry.
+    """The first survey.
 
-    `deprived`: the owner lives without the grant that Latchkey took before the owner could be seen. `settled`: grants that it
-    took, and instead of which the owner has had another grant or another secret for long. Of the `unreadable` keys nothing is
-    known.
+    `lookId` identifies it in the registry. `orphaned`: a grant may have to be revoked. `deprived`: the resource lacks a grant
+    that Latchkey revoked before it could see the resource. `settled`: grants that Latchkey revoked and that the resource has
+    long replaced. Nothing is known about `unreadable` keys.
     """
 
-    look_id: str = Field(default_factory=lambda: uuid4().hex)
+    survey_id: str = Field(alias="lookId", default_factory=lambda: uuid4().hex)
     access_id: str
     at: datetime
-    owner_exists: bool = False
-    owner_evidence: str = "its service makes no grants"
-    grants: tuple[SurveyedGrant, ...] = ()
+    resource_exists: bool = Field(alias="ownerExists", default=False)
+    resource_evidence: str = Field(alias="ownerEvidence", default="the service creates no grants")
+    grants: tuple[Assessment, ...] = ()
     orphaned: bool = False
-    deprived: bool = False
+    lacks_grant: bool = Field(alias="deprived", default=False)
     settled: tuple[str, ...] = ()
     grace_seconds: int
     unreadable: tuple[str, ...] = ()
 
-    def grant(self, grant_id: str) -> SurveyedGrant | None:
-        """What the look says of a grant, if it saw that."""
-        return next((seen for seen in self.grants if seen.grant_id == grant_id), None)
+    def grant(self, grant_id: str) -> Assessment | None:
+        """The assessment of a grant, or None if the survey did not see it."""
+        return next((grant for grant in self.grants if grant.grant_id == grant_id), None)
+
+
+class CleanUpGrantsInput(WireModel):
+    """The access, and keys by ARN in addition to those in the registry. `first` is the first survey, if it was made."""
+
+    access_id: str
+    keys: tuple[str, ...] = ()
+    first: GrantSurvey | None = None
 
 
 class CleanedUp(WireModel):
-    """What became of the grants. `restored`: an owner that came back in the moment KMS leaves open was set again."""
+    """What became of the grants. `restored`: the resource was updated so that its service created a grant again."""
 
     removed: tuple[RemovedGrant, ...] = ()
     kept: tuple[KeptGrant, ...] = ()
@@ -70,64 +79,69 @@ class CleanedUp(WireModel):
 
 @dataclass(frozen=True)
 class GrantCleanup:
-    """Doing it twice equals doing it once; what may be revoked is noted first, so that a crash loses nothing."""
+    """Running it twice equals running it once: what may be revoked is recorded first, so that a crash loses nothing."""
 
     settings: Settings
     registry: Registry
-    looking: Surveyor
+    surveyor: Surveyor
 
-    def look(self, access_id: str, keys: Iterable[str] = ()) -> GrantSurvey:
-        """The first look at every grant of an access, on the keys the registry knows and on others; changes nothing."""
+    def survey(self, access_id: str, keys: Iterable[str] = ()) -> GrantSurvey:
+        """The first survey: every grant of an access on the keys that the registry knows, and on further keys."""
         if not has_grants(access_id):
             return GrantSurvey(accessId=access_id, at=datetime.now(UTC), graceSeconds=self.settings.grace_seconds)
-        subject = granted_resource(access_id, self.settings.place)
-        opened, taken = self.registry.revocations.open(access_id), self.registry.revocations.taken(access_id)
-        known = self.registry.journal.grant_keys(access_id) | {one.key_arn for one in (*opened, *taken)}
-        looked_at = known.union(keys)
-        sight = self.looking.look(subject, looked_at - self.registry.resources.exclusive_keys(looked_at))
-        named = [grant for grant in sight.grants if grant.name == subject.owner.grant_name]
-        findings = [assess(grant, subject.owner, sight, self.settings.place) for grant in named]
-        served = {one: is_served(subject.owner, sight, one.key_arn, one.secret_arn) for one in taken}
-        over = [one for one in taken if served[one] or is_past(one.secret_arn, sight)]
+        resource = granted_resource(access_id, self.settings.place)
+        opened, revoked = self._revocations.open(access_id), self._revocations.revoked_by_us(access_id)
+        known = self.registry.journal.grant_keys(access_id) | {one.key_arn for one in (*opened, *revoked)}
+        surveyed = known.union(keys)
+        evidence = self.surveyor.survey(resource, surveyed - self.registry.resources.exclusive_keys(surveyed))
+        named = [grant for grant in evidence.grants if grant.name == resource.grant_name]
+        assessments = [assess(grant, resource, evidence, self.settings.place) for grant in named]
+        served = {one: is_served(resource, evidence, one.key_arn, one.secret_arn) for one in revoked}
+        replaced = [one for one in revoked if served[one] or uses_another_secret(one.secret_arn, evidence)]
         return GrantSurvey(
             accessId=access_id,
-            at=sight.at,
-            ownerExists=sight.owner.exists,
-            grants=tuple(_found(finding) for finding in findings),
-            ownerEvidence=sight.owner.evidence,
-            orphaned=bool(opened) or any(finding.verdict == "orphaned" for finding in findings),
+            at=evidence.at,
+            ownerExists=evidence.resource.exists,
+            ownerEvidence=evidence.resource.evidence,
+            grants=tuple(assessments),
+            orphaned=bool(opened) or any(assessment.verdict == "orphaned" for assessment in assessments),
             deprived=False in served.values(),
-            settled=tuple(one.grant_id for one in over if one.is_listed_no_longer(sight.at)),
+            settled=tuple(one.grant_id for one in replaced if one.is_no_longer_listed(evidence.at)),
             graceSeconds=self.settings.grace_seconds,
-            unreadable=tuple(sorted(sight.unreadable)),
+            unreadable=tuple(sorted(evidence.unreadable)),
         )
 
     def clean_up(self, first: GrantSurvey) -> CleanedUp:
-        """The second look and what it allows. Raises NotYetEffective while a grant that was revoked is still listed.
+        """The second survey, and the revocations that it allows.
 
-        A grant that fails does not hold up the others. A retry tells what ended before it as well.
+        A grant that fails does not hold up the others. A retry also reports what ended before it. Raises NotYetEffective
+        while a revoked grant is still listed.
         """
-        subject = granted_resource(first.access_id, self.settings.place)
+        resource = granted_resource(first.access_id, self.settings.place)
         for grant in first.grants:
             if grant.verdict == "orphaned":
                 noted = Revocation(first.access_id, grant.grant_id, grant.key_arn, grant.reason, grant.secret_arn)
-                self.registry.revocations.note(noted, first.look_id, first.at)
-        opened = self.registry.revocations.open(first.access_id)
-        failures = [self._failure(partial(self._treat, subject, first, noted)) for noted in opened]
-        taken = self.registry.revocations.taken(first.access_id)
-        for one in taken:
-            if one.grant_id in first.settled and one.is_listed_no_longer(first.at):
-                self.registry.revocations.settle(one)
-        if first.deprived:
-            failures += [self._failure(partial(self._restore, subject, one, first)) for one in taken]
-        self._forget_former_keys(subject, first.access_id)
-        # A refusal is retried less often than what only takes its time.
+                self._revocations.note(noted, first.survey_id, first.at)
+        opened = self._revocations.open(first.access_id)
+        failures = [self._failure(partial(self._treat, resource, first, noted)) for noted in opened]
+        revoked = self._revocations.revoked_by_us(first.access_id)
+        for one in revoked:
+            if one.grant_id in first.settled and one.is_no_longer_listed(first.at):
+                self._revocations.forget_revocation(one)
+        if first.lacks_grant:
+            failures += [self._failure(partial(self._renew_if_lacking, resource, one, first)) for one in revoked]
+        self._forget_former_keys(resource, first.access_id)
+        # Raised last: the state machine retries a denial less often than a grant that is still listed.
         for failure in sorted(filter(None, failures), key=lambda failure: isinstance(failure, AccessDenied)):
             raise failure
-        return ended_by(first, self.registry.revocations)
+        return ended_by(first, self._revocations)
+
+    @property
+    def _revocations(self) -> Revocations:
+        return self.registry.revocations
 
     def _failure(self, treat: Callable[[], object]) -> LatchkeyError | None:
-        """Treats one grant; returns what went wrong."""
+        """Treats one grant and returns the error, if any."""
         try:
             with aws_errors():
                 treat()
@@ -135,103 +149,119 @@ class GrantCleanup:
             return error
         return None
 
-    def _treat(self, subject: GrantedResource, first: GrantSurvey, noted: Revocation) -> None:
-        """One grant is removed or kept, and its owner set again if that came back meanwhile."""
-        if self.registry.resources.exclusive_keys([noted.key_arn]):  # since the first look
-            self._end_kept(noted, first, "its key serves a partner, whose grants nobody touches")
+    def _treat(self, resource: GrantedResource, first: GrantSurvey, noted: Revocation) -> None:
+        """Revokes or keeps one grant, and restores access if the resource came back in the meantime."""
+        if self.registry.resources.exclusive_keys([noted.key_arn]):  # since the first survey
+            self._end_kept(noted, first, Reason.PARTNER_KEY.text())
             return
-        # What takes long is read first: between the list of grants and the revocation stands one read of the owner.
-        listed = self.looking.listed(subject.system)
-        secrets = self.looking.secrets(subject, listed.get(subject.name))
-        begun = self.registry.revocations.begin(noted)
+        # Slow reads come first: only one read of the resource lies between the list of grants and the revocation.
+        listed = self.surveyor.secrets_by_resource(resource.system)
+        secrets = self.surveyor.secrets(resource, listed.get(resource.name))
+        begun = self._revocations.begin(noted)
         if begun is None:
             return
-        at, grants = self.looking.grants([noted.key_arn])
-        grant = None if begun.vanished else _of_id(grants, noted.grant_id)
+        at, grants = self.surveyor.grants([noted.key_arn])
+        grant = None if begun.unlisted else _of_id(grants, noted.grant_id)
         if grant is None:
             if begun.tries > 1:
-                begun = self._restore(subject, begun, first, listed)
+                begun = self._renew_if_lacking(resource, begun, first, listed)
             seen = first.grant(noted.grant_id)
             self._end_removed(begun, first, seen.evidence if seen else ())
             return
-        beside = self.looking.grants_beside(subject, secrets, grants)
-        sight = Evidence(at, self.looking.owner(subject, listed), secrets, grants + beside.grants, beside.unreadable)
-        self._carry_out(subject, first, begun, grant, self._decide(subject, first, grant, sight), listed)
+        moved = self.surveyor.grants_on_moved_key(resource, secrets, grants)
+        now = self.surveyor.resource(resource, listed)
+        evidence = Evidence(at, now, secrets, grants + moved.grants, moved.unreadable)
+        self._carry_out(resource, first, begun, grant, self._decide(resource, first, grant, evidence), listed)
 
-    def _decide(self, subject: GrantedResource, first: GrantSurvey, grant: Grant, sight: Evidence) -> Decision:
-        second = assess(grant, subject.owner, sight, self.settings.place)
-        grace = timedelta(seconds=self.settings.grace_seconds)
-        return decide(_finding(first.grant(grant.grant_id), grant), first.at, second, sight.at, grace)
+    def _decide(self, resource: GrantedResource, first: GrantSurvey, grant: Grant, evidence: Evidence) -> Decision:
+        second = assess(grant, resource, evidence, self.settings.place)
+        surveys = Surveys(first.at, evidence.at, timedelta(seconds=self.settings.grace_seconds))
+        return decide(first.grant(grant.grant_id), second, grant.created, surveys)
 
     def _carry_out(
         self,
-        subject: GrantedResource,
+        resource: GrantedResource,
         first: GrantSurvey,
         begun: Revocation,
         grant: Grant,
         decision: Decision,
         listed: Mapping[str, str | None],
     ) -> None:
-        """Revokes a grant or keeps it. Raises NotYetEffective while it is listed though it was revoked."""
+        """Revokes a grant or keeps it. Raises NotYetEffective while a revoked grant is still listed."""
         if decision.revoke:
             begun = self._revoke(grant, begun)
-        # An earlier try, or another execution, may have revoked what is listed still.
+        # An earlier try, or another execution, may have revoked a grant that is still listed.
         if decision.revoke or begun.tries > 1:
-            begun = self._restore(subject, begun, first, listed)
+            begun = self._renew_if_lacking(resource, begun, first, listed)
         if not begun.revoked:
             self._end_kept(begun, first, decision.reason)
             return
-        if not begun.vanished and _of_id(self.looking.grants([begun.key_arn])[1], begun.grant_id):
-            raise NotYetEffective(f"{begun.grant_id} was revoked and is still listed")
+        if not begun.unlisted and _of_id(self.surveyor.grants([begun.key_arn])[1], begun.grant_id):
+            raise NotYetEffective(f"grant {begun.grant_id} was revoked and is still listed")
         self._end_removed(begun, first, decision.evidence)
 
     def _revoke(self, grant: Grant, noted: Revocation) -> Revocation:
+        """Revokes a grant; one that no longer exists counts as revoked."""
         try:
             with aws_errors():
-                self.looking.revoke(grant)
+                try:
+                    self.surveyor.kms.revoke_grant(KeyId=grant.key_arn, GrantId=grant.grant_id)
+                except ClientError as error:
+                    if not is_missing(error) and code_of(error) != "InvalidGrantIdException":
+                        raise
         except AccessDenied:
-            self.registry.revocations.take_back(noted)
+            self._revocations.note_denied(noted)
             raise
-        self.registry.revocations.confirm(noted)
+        self._revocations.confirm(noted)
         return replace(noted, revoked=True)
 
-    def _restore(
-        self, subject: GrantedResource, noted: Revocation, first: GrantSurvey, listed: Mapping[str, str | None] | None = None
+    def _renew_if_lacking(
+        self, resource: GrantedResource, noted: Revocation, first: GrantSurvey, listed: Mapping[str, str | None] | None = None
     ) -> Revocation:
-        """Sets an owner again that lives without the grant that was revoked, which KMS cannot exclude; that makes a new grant.
+        """Updates a resource that lacks the revoked grant with its current settings, so that its service creates a new grant.
 
-        Raises NotYetEffective until that is listed, since KMS may answer with the one that is going, and if the owner
-        is changed meanwhile.
+        KMS has no conditional revoke, so a resource can come back between the last read and the revocation. Raises
+        NotYetEffective until the new grant is listed, since KMS may return the one that is being revoked, and if the resource
+        changes in the meantime.
         """
-        owner = self.looking.owner(subject, listed)
-        secrets = self.looking.secrets(subject, owner.secret_arn)
-        at, grants = self.looking.grants([noted.key_arn])
-        if not noted.vanished and _of_id(grants, noted.grant_id) is None:
-            self.registry.revocations.note_vanished(noted)
-            noted = replace(noted, vanished=True)
-        sight = Evidence(at, owner, secrets, _without(noted, grants))
-        if owner.secret_arn and not secrets and not is_past(noted.secret_arn, sight):
-            raise AccessDenied(f"{owner.secret_arn} may not be read, so that nobody knows whether its grant is needed")
-        if is_served(subject.owner, sight, noted.key_arn, noted.secret_arn) is not False:
+        now = self.surveyor.resource(resource, listed)
+        secrets = self.surveyor.secrets(resource, now.secret_arn)
+        at, grants = self.surveyor.grants([noted.key_arn])
+        if not noted.unlisted and _of_id(grants, noted.grant_id) is None:
+            self._revocations.note_unlisted(noted)
+            noted = replace(noted, unlisted=True)
+        evidence = Evidence(at, now, secrets, _without(noted, grants))
+        if now.secret_arn and not secrets and not uses_another_secret(noted.secret_arn, evidence):
+            raise AccessDenied(f"{now.secret_arn} cannot be read, so it is unknown whether its grant is needed")
+        if is_served(resource, evidence, noted.key_arn, noted.secret_arn) is not False:
             return noted
-        self.registry.revocations.note_restoring(noted, first.look_id)
-        if not self.looking.set_again(subject, owner.secret_arn):
-            raise NotYetEffective(f"{subject.owner.resource_arn} was changed just before it was to be set again")
-        at, grants = self.looking.grants([noted.key_arn])
-        sight = replace(sight, at=at, grants=_without(noted, grants))
-        served = is_served(subject.owner, sight, noted.key_arn, noted.secret_arn)
-        # Of a revocation whose answer was lost nobody knows whether the grant is going at all.
-        if not served and (noted.vanished or noted.revoked):
-            raise NotYetEffective(f"{subject.owner.resource_arn} was set again and has no grant yet")
+        self._revocations.note_restoring(noted, first.survey_id)
+        if not self._renew_grant(resource, now.secret_arn):
+            raise NotYetEffective(f"{resource.resource_arn} was changed just before its grant was to be renewed")
+        at, grants = self.surveyor.grants([noted.key_arn])
+        evidence = replace(evidence, at=at, grants=_without(noted, grants))
+        served = is_served(resource, evidence, noted.key_arn, noted.secret_arn)
+        # If the response of RevokeGrant was lost, it is unknown whether the grant is being revoked at all.
+        if not served and (noted.unlisted or noted.revoked):
+            raise NotYetEffective(f"{resource.resource_arn} was updated and has no grant yet")
         return noted
+
+    def _renew_grant(self, resource: GrantedResource, secret_arn: str | None) -> bool:
+        """Updates a resource that still uses this secret with its current settings; False if it has changed."""
+        configuration, client = resource.configuration, self.surveyor.client_for(resource.configuration.service)
+        found = configuration.read_named(client, resource.name)
+        if found is None or found.secret_arn != secret_arn:
+            return False
+        configuration.restore(client, found.whole)
+        return True
 
     def _end_kept(self, noted: Revocation, first: GrantSurvey, reason: str) -> None:
         kept = KeptGrant(grantId=noted.grant_id, keyArn=noted.key_arn, reason=reason)
-        self.registry.revocations.end(noted, first.look_id, kept, gone=False, taken=_is_taken(noted))
+        self._revocations.end(noted, first.survey_id, kept, gone=False, by_us=_is_revoked_by_us(noted))
 
     def _end_removed(self, noted: Revocation, first: GrantSurvey, evidence: tuple[str, ...]) -> None:
-        """The grant is gone: by whom, as far as it can be told, counting what other executions did meanwhile."""
-        now = self.registry.revocations.read(noted)
+        """Records that the grant is gone, and who removed it as far as that is known, other executions included."""
+        now = self._revocations.read(noted)
         removed = RemovedGrant(
             grantId=noted.grant_id,
             keyArn=noted.key_arn,
@@ -240,23 +270,23 @@ class GrantCleanup:
             evidence=evidence,
             removedAt=datetime.now(UTC),
         )
-        self.registry.revocations.end(noted, first.look_id, removed, gone=True, taken=_is_taken(now))
+        self._revocations.end(noted, first.survey_id, removed, gone=True, by_us=_is_revoked_by_us(now))
 
-    def _forget_former_keys(self, subject: GrantedResource, access_id: str) -> None:
+    def _forget_former_keys(self, resource: GrantedResource, access_id: str) -> None:
         record = self.registry.accesses.get(access_id)
         current = {record.key_arn} if record else set()
         for key in self.registry.journal.grant_keys(access_id) - current:
-            found = self.looking.readable_grants([key])
-            if not found.unreadable and not any(grant.name == subject.owner.grant_name for grant in found.grants):
+            found = self.surveyor.readable_grants([key])
+            if not found.unreadable and not any(grant.name == resource.grant_name for grant in found.grants):
                 self.registry.journal.forget_grant_key(access_id, key)
 
 
 _OUTCOME: TypeAdapter[RemovedGrant | KeptGrant] = TypeAdapter(RemovedGrant | KeptGrant)
 
 
-def ended_by(look: GrantSurvey, revocations: Revocations) -> CleanedUp:
-    """What became of the grants of a look, as far as its execution came."""
-    ended = revocations.ended(look.access_id, look.look_id)
+def ended_by(survey: GrantSurvey, revocations: Revocations) -> CleanedUp:
+    """What became of the grants of a survey, as far as its execution got."""
+    ended = revocations.ended(survey.access_id, survey.survey_id)
     outcomes = [_OUTCOME.validate_json(outcome) for outcome in ended.outcomes]
     return CleanedUp(
         removed=tuple(outcome for outcome in outcomes if isinstance(outcome, RemovedGrant)),
@@ -265,9 +295,12 @@ def ended_by(look: GrantSurvey, revocations: Revocations) -> CleanedUp:
     )
 
 
-def _is_taken(noted: Revocation) -> bool:
-    """Did Latchkey take the grant, or may it have? What a secret's owner took away is for that owner to give back."""
-    return (noted.revoked or noted.tries > 1) and not is_by_secret(noted.reason)
+def _is_revoked_by_us(noted: Revocation) -> bool:
+    """Whether Latchkey revoked the grant, or may have, and must restore it if the resource still needs it.
+
+    If the owner of the secret took it away, restoring access is up to that owner.
+    """
+    return (noted.revoked or noted.tries > 1) and not is_revoked_by_secret(noted.reason)
 
 
 def _of_id(grants: Iterable[Grant], grant_id: str) -> Grant | None:
@@ -275,21 +308,5 @@ def _of_id(grants: Iterable[Grant], grant_id: str) -> Grant | None:
 
 
 def _without(noted: Revocation, grants: Iterable[Grant]) -> tuple[Grant, ...]:
-    """These grants without the one that is going."""
-    return tuple(grant for grant in grants if noted.vanished or grant.grant_id != noted.grant_id)
-
-
-def _found(finding: Assessment) -> SurveyedGrant:
-    grant = finding.grant
-    return SurveyedGrant(
-        grantId=grant.grant_id,
-        keyArn=grant.key_arn,
-        verdict=finding.verdict,
-        reason=finding.reason,
-        evidence=finding.evidence,
-        secretArn=grant.secret_arn,
-    )
-
-
-def _finding(seen: SurveyedGrant | None, grant: Grant) -> Assessment | None:
-    return Assessment(grant, seen.verdict, seen.reason, seen.evidence) if seen else None
+    """The grants without the one that is being revoked."""
+    return tuple(grant for grant in grants if noted.unlisted or grant.grant_id != noted.grant_id)

@@ -1,4 +1,4 @@
-"""From hints to clean-ups: which accesses an event concerns, and one execution for each event and access."""
+"""Starts a cleanup execution for each access that a CloudTrail event affects."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from latchkey.aws.errors import aws_errors
+from latchkey.cleanup.execution_input import CleanUpInput
 from latchkey.cleanup.trail_events import read_trail_event
 from latchkey.errors import InvalidRequest, LatchkeyError, Problem
 from latchkey.events.cleanup import TrailEvent
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Message(BaseModel):
-    """A message as Lambda polls it; its body is the event that EventBridge delivered."""
+    """An SQS message; its body is the event that EventBridge delivered."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -33,7 +34,7 @@ class Message(BaseModel):
 
 
 class Batch(BaseModel):
-    """https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html"""
+    """An event of the SQS event source. https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html"""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -41,13 +42,13 @@ class Batch(BaseModel):
 
 
 class FailedMessage(WireModel):
-    """A message that must come again, by its id."""
+    """The id of a message that SQS must deliver again."""
 
     item_identifier: str
 
 
 class Identified(WireModel):
-    """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html"""
+    """The messages that failed. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html"""
 
     batch_item_failures: tuple[FailedMessage, ...]
 
@@ -55,14 +56,14 @@ class Identified(WireModel):
 def identify_accesses(
     batch: Batch, place: Place, own_roles: Collection[str], registry: Registry, stepfunctions: SFNClient, state_machine_arn: str
 ) -> Identified:
-    """Starts the clean-up of every access that the messages concern; one that fails does not hold up the others."""
+    """Starts the cleanup of every access that the messages affect. A message that fails does not hold up the others."""
     failed = []
     for message in batch.records:
         try:
             with aws_errors():
-                if concern := read_trail_event(_event(message), place, own_roles):
-                    for access_id in registry.affected(concern.accesses, concern.resources):
-                        _start(stepfunctions, state_machine_arn, access_id, concern.hint)
+                if affected := read_trail_event(_event(message), place, own_roles):
+                    for access_id in registry.affected(affected.accesses, affected.resources):
+                        _start(stepfunctions, state_machine_arn, access_id, affected.trail_event)
         except LatchkeyError as error:
             logger.warning("message failed", message_id=message.message_id, error=type(error).__name__, reason=str(error))
             failed.append(FailedMessage(itemIdentifier=message.message_id))
@@ -77,9 +78,9 @@ def _event(message: Message) -> object:
     return event
 
 
-def _start(stepfunctions: SFNClient, state_machine_arn: str, access_id: str, hint: TrailEvent) -> None:
-    name = hashlib.sha256(f"{hint.event_id} {access_id}".encode()).hexdigest()
-    asked = {"accessId": access_id, "hint": hint.model_dump(mode="json", by_alias=True)}
-    # The same event a second time: its clean-up is under way or done.
+def _start(stepfunctions: SFNClient, state_machine_arn: str, access_id: str, trail_event: TrailEvent) -> None:
+    name = hashlib.sha256(f"{trail_event.event_id} {access_id}".encode()).hexdigest()
+    clean_up = CleanUpInput(accessId=access_id, hint=trail_event).model_dump_json(by_alias=True)
+    # The same event was delivered before: its cleanup is running or has ended.
     with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
-        stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(asked))
+        stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=clean_up)

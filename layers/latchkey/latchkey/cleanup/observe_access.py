@@ -1,4 +1,4 @@
-"""Observes the state of a recorded access: what is true of it now, whoever changed it."""
+"""Observes the status of a recorded access: what is true now, whoever changed it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,18 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
-class Observation(WireModel):
-    """The state of an access and the failed checks that make it so; `status` is None where none is recorded, a request runs,
-    or it cannot be told.
+class ObserveAccessInput(WireModel):
+    """The access to observe."""
 
-    `unsettled`: nothing but a list of grants says that it is revoked, and that may lag. `version` is that of the record when it
-    was observed; `proposal` is what would give the access back, if one call of its owner would.
+    access_id: str
+
+
+class Observation(WireModel):
+    """The status of an access, and the failed checks that explain it.
+
+    `status` is None if no access is recorded, a request is running, or the status cannot be determined. `unsettled`: only a
+    list of grants, which can lag, shows that the access is revoked. `version` is the version of the record when it was
+    observed. `proposal` is the call that restores the access, if one call of its owner does.
     """
 
     access_id: str
@@ -46,13 +52,13 @@ def observe_access(
     iam: IAMClient,
     client_of: ClientFor,
 ) -> Observation:
-    """Reads everything an access consists of; changes nothing."""
+    """Reads everything that an access consists of, and evaluates its checks."""
     record, wanted = registry.accesses.get(access_id), registry.accesses.recorded_request(access_id)
     if record is None or wanted is None or registry.locks.is_locked(access_id):
         return Observation(accessId=access_id, status=None)
     desired = desire(wanted, settings)
     configuration = desired.system.configuration
-    # One that was revoked before its owner confirmed comes back as what it was.
+    # An access that was revoked before its owner confirmed it returns to the status handed-off.
     handed_off = record.reached == "handed-off"
     status: Status | None
     lost: tuple[Check, ...]
@@ -74,7 +80,7 @@ def observe_access(
             status, lost = "gone", (Check(CONFIGURED, False, "does not exist"),)
     else:
         status, lost = state_of(desired, observed, handed_off=handed_off)
-    # Nobody but the next request takes up again what was given up.
+    # Only a new request makes an unmanaged access active again.
     if status == "active" and registry.accesses.is_unmanaged(access_id):
         status = "unmanaged"
     only_the_grant = [check.name for check in lost] == ["grant is there"]
@@ -84,7 +90,7 @@ def observe_access(
         unsettled=status == "revoked" and all(check.settles for check in lost),
         version=record.version,
         lost=tuple(CheckResult(name=check.name, passed=False, evidence=check.evidence) for check in lost),
-        proposal=f"{desired.system.granted[1].renewal} with unchanged settings makes the service create its grant again"
+        proposal=f"Call {desired.system.granted[1].renewal} with the current settings: the service then creates a new grant."
         if only_the_grant and desired.system.granted
         else None,
     )

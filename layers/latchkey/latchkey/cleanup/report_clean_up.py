@@ -1,4 +1,4 @@
-"""What Latchkey says that nobody asked for: grants that were cleaned up, accesses that were revoked or came back."""
+"""Reports a cleanup: records the observed status of the access, and publishes what changed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from latchkey.access.record import AccessRecord
 from latchkey.cleanup.clean_up_grants import CleanedUp, GrantSurvey, ended_by
 from latchkey.cleanup.observe_access import Observation
+from latchkey.cleanup.verdict import Reason
 from latchkey.events.cleanup import CLEANED_UP, AccessRestored, AccessRevoked, GrantsCleanedUp, Notice, RemovedGrant, TrailEvent
 from latchkey.events.outcomes import CaughtError, Failure
 from latchkey.events.publishing import publish
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CleanUpReport(WireModel):
-    """What the state machine knows at the end of a clean-up; each part is missing if the execution did not come so far."""
+    """What a cleanup execution knows at its end. A part is missing if the execution did not get that far."""
 
     access_id: str
     execution_arn: str
@@ -34,18 +35,18 @@ class CleanUpReport(WireModel):
 
 
 class Published(WireModel):
-    """The kinds of events that were published; `irrevocable` counts grants that could not be revoked."""
+    """The detail types that were published. `irrevocable` is the number of grants that could not be revoked."""
 
-    told: tuple[str, ...]
+    published: tuple[str, ...]
     irrevocable: int
     restored: bool
     exposure_seconds: float | None
 
 
 def report_clean_up(report: CleanUpReport, registry: Registry, events: EventBridgeClient, bus: str) -> Published:
-    """Records the state of the access and publishes what changed; a retry publishes the same events again.
+    """Records the status of the access and publishes what changed. A retry publishes the same events again.
 
-    A change is told by whoever recorded it, or by a later report if that died.
+    A status change is published by the execution that recorded it or, if that one died, by a later report.
     """
     if report.caught and report.look:
         report = report.model_copy(update={"cleaned": ended_by(report.look, registry.revocations)})
@@ -57,17 +58,17 @@ def report_clean_up(report: CleanUpReport, registry: Registry, events: EventBrid
     if record and report.observed:
         _record_state(report, report.observed, record, registry, now)
     arns = [arn for arn in (record.key_arn, record.secret_arn, record.resource_arn) if arn] if record else []
-    told = []
+    published = []
     if cleaned := _cleaned(report, record, irrevocable=bool(irrevocable)):
         publish(events, bus, CLEANED_UP, _detail(cleaned), arns)
-        told.append(CLEANED_UP)
+        published.append(CLEANED_UP)
     for change in registry.accesses.unpublished(report.access_id):
         if change.is_for(report.execution_arn, now):
             publish(events, bus, change.kind, change.detail, arns)
             registry.accesses.note_published(report.access_id, change)
-            told.append(change.kind)
+            published.append(change.kind)
     return Published(
-        told=tuple(told),
+        published=tuple(published),
         irrevocable=len(irrevocable),
         restored=bool(report.cleaned and report.cleaned.restored),
         exposureSeconds=_exposure(report),
@@ -88,7 +89,7 @@ def _record_state(
 
 
 def _changed(report: CleanUpReport, observed: Observation, record: AccessRecord) -> tuple[str, Notice] | None:
-    """The event that tells a new state, if one does."""
+    """The detail type and event that report the new status, or None if no event does."""
     if observed.status in ("revoked", "detached"):
         own = {"lost": observed.lost, "proposal": observed.proposal}
         return "Access Revoked", AccessRevoked.model_validate(_common(report, record, "Access Revoked") | own)
@@ -101,7 +102,7 @@ def _changed(report: CleanUpReport, observed: Observation, record: AccessRecord)
 
 
 def _cleaned(report: CleanUpReport, record: AccessRecord | None, *, irrevocable: bool) -> GrantsCleanedUp | None:
-    """What the clean-up did, or could not do."""
+    """The event that reports revocations, or None if there is nothing to report."""
     cleaned = report.cleaned or CleanedUp()
     if not (cleaned.removed or irrevocable or cleaned.restored):
         return None
@@ -111,10 +112,10 @@ def _cleaned(report: CleanUpReport, record: AccessRecord | None, *, irrevocable:
     return GrantsCleanedUp.model_validate(_common(report, record, CLEANED_UP) | own)
 
 
-def _common(report: CleanUpReport, record: AccessRecord | None, told: str) -> dict[str, Any]:
-    """The members of every event; `told` is what tells it from the others of its execution."""
+def _common(report: CleanUpReport, record: AccessRecord | None, subject: str) -> dict[str, Any]:
+    """The members of every event. `subject` distinguishes the events of one execution."""
     observed = report.observed
-    text = json.dumps([report.execution_arn, told])
+    text = json.dumps([report.execution_arn, subject])
     return {
         "outcomeId": hashlib.sha256(text.encode()).hexdigest()[:32],
         "accessId": report.access_id,
@@ -126,19 +127,19 @@ def _common(report: CleanUpReport, record: AccessRecord | None, told: str) -> di
 
 
 def _retired(report: CleanUpReport, record: AccessRecord) -> RemovedGrant | None:
-    """The grant that the service retired before anybody looked, if it did."""
-    look = report.look
-    if look is None or look.owner_exists or look.unreadable or (report.cleaned and report.cleaned.removed):
+    """The grant that the service retired before the first survey, if it did."""
+    survey = report.look
+    if survey is None or survey.resource_exists or survey.unreadable or (report.cleaned and report.cleaned.removed):
         return None
-    if any(grant.verdict != "foreign" for grant in look.grants):
+    if any(grant.verdict != "foreign" for grant in survey.grants):
         return None
     return RemovedGrant(
         grantId=None,
         keyArn=record.key_arn,
         removedBy="service",
-        reason="its source location is absent",
-        evidence=(look.owner_evidence,),
-        removedAt=look.at,
+        reason=Reason.RESOURCE_GONE.text(),
+        evidence=(survey.resource_evidence,),
+        removedAt=survey.at,
     )
 
 
@@ -147,7 +148,7 @@ def _detail(notice: Notice) -> str:
 
 
 def _exposure(report: CleanUpReport) -> float | None:
-    """Seconds from the end of the owner to the end of the last grant that Latchkey revoked."""
+    """Seconds from the trail event, or the first survey, to the last revocation by Latchkey."""
     ended = [
         removed.removed_at for removed in (report.cleaned.removed if report.cleaned else ()) if removed.removed_by == "latchkey"
     ]

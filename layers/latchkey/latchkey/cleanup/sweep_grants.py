@@ -1,4 +1,4 @@
-"""The sweep: finds what no event told, by reads of everything Latchkey refers to; what it finds, others treat."""
+"""The sweep: finds what no event reported by reading everything that Latchkey refers to, and starts executions for it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict
+
 from latchkey.access.grants import granted_resource, is_another_secret, names_secret, serves
 from latchkey.access.record import AccessRecord, has_grants, is_exclusive
 from latchkey.aws.keys import find_key
-from latchkey.cleanup.list_grants import GrantMap, GrantRow, read_grant_map
+from latchkey.cleanup.execution_input import CleanUpInput
+from latchkey.cleanup.grant_map import GrantMap, GrantRow, read_grant_map
 from latchkey.cleanup.survey import Surveyor
 from latchkey.errors import LatchkeyError
 from latchkey.observability import logger
@@ -26,14 +29,22 @@ from latchkey.wire import WireModel
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
-# Longer than any execution may take; only then has nobody answered, and nobody will.
+# Longer than an onboarding execution can run, so that no execution will still report an outcome.
 UNANSWERED = timedelta(hours=2)
 
 
-class Swept(WireModel):
-    """What a sweep read, how many keys and secrets it could not read, and for what it started executions.
+class SweepGrantsInput(BaseModel):
+    """The event of the schedule or of a request; only its id is used."""
 
-    Nothing of this if another sweeps at the time.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+
+
+class Swept(WireModel):
+    """How much a sweep read, how many keys and secrets it could not read, and for what it started executions.
+
+    If another sweep is running, only `anotherSweeps` is set.
     """
 
     accesses: int = 0
@@ -47,66 +58,66 @@ class Swept(WireModel):
 
 @dataclass(frozen=True)
 class Sweep:
-    """Reads everything first: a read that fails ends the sweep before anything is started.
+    """Reads everything first: a read that fails ends the sweep before it starts anything.
 
-    A key or secret whose owner refuses the read holds up nothing but its own grants.
+    A key or secret whose owner denies the read holds up only its own grants.
     """
 
     settings: Settings
     registry: Registry
-    looking: Surveyor
+    surveyor: Surveyor
     stepfunctions: SFNClient
     clean_up_machine_arn: str
     end_request_machine_arn: str
 
     def __call__(self, event_id: str) -> Swept:
-        """Sweeps, unless another does: whoever asks again and again starts neither sweeps side by side nor more executions."""
+        """Sweeps unless another sweep is running, so that repeated requests do not multiply sweeps or executions."""
         occasion = self.registry.sweep_lock.lock(event_id, self.settings.grace_seconds)
         if occasion is None:
-            logger.info("another sweep is under way")
+            logger.info("another sweep is running")
             return Swept(anotherSweeps=True)
         try:
             return self._sweep(occasion)
         finally:
-            # What cannot be given back ends by time.
+            # A lock that cannot be released expires.
             with suppress(LatchkeyError):
                 self.registry.sweep_lock.unlock(event_id)
 
     def _sweep(self, occasion: str) -> Swept:
-        """Starts a clean-up for each access that needs one, and an end for each request without an outcome or a whole undo.
+        """Starts a cleanup for each access that needs one, and end-request for each request without an outcome or rollback.
 
-        The executions are named by the occasion, so that an event delivered twice starts nothing twice.
+        Executions are named after the occasion, so that an event that is delivered twice starts nothing twice.
         """
         known = [*self.registry.accesses.all()]
-        taken = self.registry.revocations.taken()
+        revoked = self.registry.revocations.revoked_by_us()
         referred = self.registry.resources.keys()
         exclusive = {key for key, accesses in referred.items() if is_exclusive(accesses)}
-        keys = frozenset(referred).union(*(access.grant_keys for access in known), {one.key_arn for one in taken}) - exclusive
-        ownership = read_grant_map(keys, self.looking, self.settings.place)
-        cleaning = {access_id: set[str]() for access_id in self._told_by_registry(known, ownership)}
-        cleaning |= {one.access_id: set[str]() for one in taken if self._is_unsettled(one, ownership)}
-        for owned in ownership.grants:
-            if owned.access_id and (owned.classed == "orphaned" or _is_undecided(owned, keys)):
-                cleaning.setdefault(owned.access_id, set()).add(owned.grant.key_arn)
+        keys = frozenset(referred).union(*(access.grant_keys for access in known), {one.key_arn for one in revoked}) - exclusive
+        grant_map = read_grant_map(keys, self.surveyor, self.settings.place)
+        cleaning = {access_id: set[str]() for access_id in self._due_by_registry(known, grant_map)}
+        cleaning |= {one.access_id: set[str]() for one in revoked if self._is_unsettled(one, grant_map)}
+        for row in grant_map.rows:
+            if row.access_id and (row.classed == "orphaned" or _is_undecided(row, keys)):
+                cleaning.setdefault(row.access_id, set()).add(row.grant.key_arn)
         unfinished = [access.unfinished for access in known if access.unfinished and not access.is_running]
         ending = [*self.registry.requests.unanswered(datetime.now(UTC) - UNANSWERED), *unfinished]
         for access_id, on_keys in sorted(cleaning.items()):
-            asked = {"accessId": access_id, "keys": sorted(on_keys)}
-            self._start(self.clean_up_machine_arn, occasion, asked)
+            clean_up = CleanUpInput(accessId=access_id, keys=tuple(sorted(on_keys)))
+            self._start(self.clean_up_machine_arn, occasion, clean_up.model_dump(mode="json", by_alias=True))
         today = datetime.now(UTC).date().isoformat()
-        for execution_arn in ending:  # once a day, since that may take most of one
+        for execution_arn in ending:  # once a day, since ending a request can take most of a day
             self._start(self.end_request_machine_arn, today, {"executionArn": execution_arn})
         return Swept(
             accesses=len(known),
             keys=len(keys),
-            grants=len(ownership.grants),
-            unreadable=len(ownership.unreadable),
+            grants=len(grant_map.rows),
+            unreadable=len(grant_map.unreadable),
             cleaning=tuple(sorted(cleaning)),
             ending=tuple(ending),
         )
 
-    def _told_by_registry(self, known: Iterable[KnownAccess], ownership: GrantMap) -> Iterator[str]:
-        """Accesses with open revocations or untold changes, and those whose resource went or reads another secret by now."""
+    def _due_by_registry(self, known: Iterable[KnownAccess], grant_map: GrantMap) -> Iterator[str]:
+        """Accesses with open revocations, with unpublished events, or whose resource is gone or uses another secret."""
         yield from {revocation.access_id for revocation in self.registry.revocations.open()}
         for access in known:
             if access.unpublished:
@@ -118,43 +129,43 @@ class Sweep:
                 if is_exclusive([access.access_id]) and self._has_changed(record):
                     yield access.access_id
                 continue
-            if record.reached == "handed-off":  # its owner has yet to say that the resource is set
+            if record.reached == "handed-off":  # the owner has not confirmed that the resource is configured
                 continue
-            subject = granted_resource(access.access_id, self.settings.place)
-            names = ownership.listed.get(record.system, {})
-            is_there = names_secret(names.get(subject.name), record.secret_arn or "")
-            state = "gone" if subject.name not in names else "there" if is_there else "detached"
+            resource = granted_resource(access.access_id, self.settings.place)
+            secrets = grant_map.resources.get(record.system, {})
+            uses_secret = names_secret(secrets.get(resource.name), record.secret_arn or "")
+            state = "gone" if resource.name not in secrets else "there" if uses_secret else "detached"
             if state not in ("there", record.status):
                 yield access.access_id
 
     def _has_changed(self, record: AccessRecord) -> bool:
-        """Is the key of an exclusive access off though recorded as usable, or on again?"""
-        key = find_key(self.looking.kms, record.key_arn)
+        """Whether the key of a partner's access was disabled since it was recorded as usable, or enabled again."""
+        key = find_key(self.surveyor.kms, record.key_arn)
         return (key is not None and key.state == "Enabled") == (record.status == "revoked")
 
-    def _is_unsettled(self, taken: Revocation, ownership: GrantMap) -> bool:
-        """Does a resource send a token, whose grant Latchkey took and who may lack one, or have one that is to be noted?"""
-        subject = granted_resource(taken.access_id, self.settings.place)
-        secret = ownership.listed.get(subject.system.name, {}).get(subject.name)
+    def _is_unsettled(self, revoked: Revocation, grant_map: GrantMap) -> bool:
+        """Whether a resource that sends a token may lack the grant that Latchkey revoked, or its new grant is not recorded."""
+        resource = granted_resource(revoked.access_id, self.settings.place)
+        secret = grant_map.resources.get(resource.system.name, {}).get(resource.name)
         if secret is None:
             return False
-        if taken.is_listed_no_longer(datetime.now(UTC)):
+        if revoked.is_no_longer_listed(datetime.now(UTC)):
             return True
-        owner, on_key = subject.owner, (owned.grant for owned in ownership.grants if owned.grant.key_arn == taken.key_arn)
+        on_key = (row.grant for row in grant_map.rows if row.grant.key_arn == revoked.key_arn)
         arns = ((grant, grant.secret_arn or secret) for grant in on_key)
         served = any(
-            names_secret(secret, arn) and serves(grant, owner.grant_name, arn, owner.resource_arn) for grant, arn in arns
+            names_secret(secret, arn) and serves(grant, resource.grant_name, arn, resource.resource_arn) for grant, arn in arns
         )
-        return not served and not is_another_secret(taken.secret_arn, secret)
+        return not served and not is_another_secret(revoked.secret_arn, secret)
 
-    def _start(self, machine: str, occasion: str, asked: Mapping[str, Any]) -> None:
-        text = json.dumps(asked, sort_keys=True)
+    def _start(self, machine: str, occasion: str, execution_input: Mapping[str, Any]) -> None:
+        text = json.dumps(execution_input, sort_keys=True)
         name = hashlib.sha256(f"{occasion} {text}".encode()).hexdigest()[:64]
         with suppress(self.stepfunctions.exceptions.ExecutionAlreadyExists):
             self.stepfunctions.start_execution(stateMachineArn=machine, name=name, input=text)
 
 
-def _is_undecided(owned: GrantRow, keys: frozenset[str]) -> bool:
-    """Is its secret under a key that the sweep did not read? The access's own look reads that one as well."""
-    moved = owned.secret.key_arn if owned.secret else None
-    return owned.classed == "suspect" and moved is not None and moved not in keys
+def _is_undecided(row: GrantRow, keys: frozenset[str]) -> bool:
+    """Whether the secret is encrypted with a key that the sweep did not read; the cleanup of the access reads that key."""
+    moved = row.secret.key_arn if row.secret else None
+    return row.classed == "suspect" and moved is not None and moved not in keys

@@ -1,4 +1,4 @@
-"""Hints that a grant may have been left behind: what a trail event is about, in the registry's terms."""
+"""CloudTrail events after which a grant may be orphaned: the accesses, keys and secrets that an event affects. Pure."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from latchkey.place import Place
 from latchkey.systems import SYSTEMS
 from latchkey.systems.system import System
 
-# What Latchkey names consists of these; a record that names something else is about nothing of ours.
+# Everything that Latchkey can name consists of these characters.
 _NAME = re.compile(r"[!-~]{1,512}")
 
 
 @dataclass(frozen=True)
 class AffectedItems:
-    """What a hint is about, by the ids of the registry's items: accesses, or the keys and secrets that they refer to."""
+    """What a trail event affects, by registry ids: accesses, or the keys and secrets that accesses refer to."""
 
-    hint: TrailEvent
+    trail_event: TrailEvent
     accesses: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class TrailSource:
-    """One event source: the operations that are hints, where its records name what they are about, and who that is to us.
+    """One event source: the operations that count, and the members of its records that name what they affect.
 
-    `places` are tried in order, whatever the case of their members: the first that holds a text decides. `items` turns it
-    into ids of the registry's items, of accesses or of resources. `heeds_us`: operations that are hints from us, too.
+    `members` (holder, name) are tried in order, ignoring case; the first that contains text is used. `items` converts that
+    text into registry ids of `kind`. `own_operations` count even if one of our own roles made the call.
     """
 
     operations: frozenset[str]
-    places: tuple[tuple[str, str], ...]
+    members: tuple[tuple[str, str], ...]
     kind: Literal["accesses", "resources"]
     items: Callable[[str, Place], Iterable[str]]
-    heeds_us: frozenset[str] = frozenset()
+    own_operations: frozenset[str] = frozenset()
 
 
 class _Record(BaseModel):
-    """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"""
+    """A record. https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True, strict=True)
 
@@ -64,7 +64,7 @@ class _Record(BaseModel):
 
 
 class _Event(BaseModel):
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html"""
+    """An event. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html"""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -77,7 +77,7 @@ def _access(system: System, text: str, _place: Place) -> Iterator[str]:
 
 
 def _secret(text: str, place: Place) -> Iterator[str]:
-    """A secret by name, by ARN, or by an ARN without its suffix; where a name may end like one, both are meant."""
+    """A secret by name, by ARN, or by an ARN without its suffix. If a name ends like a suffix, both readings count."""
     name = _here(text, place.arn("secretsmanager", "secret:"))
     names = {name} if name == text else {name, re.sub(r"-[A-Za-z0-9]{6}$", "", name)}
     yield from sorted(f"secret {name}" for name in names - {""})
@@ -90,7 +90,7 @@ def _key(text: str, place: Place) -> Iterator[str]:
 
 
 def _here(text: str, prefix: str) -> str:
-    """A name or id, bare or behind the prefix of ARNs here; empty for an ARN elsewhere."""
+    """The name or id in a text, without the ARN prefix of this account and Region; empty for any other ARN."""
     return "" if text.startswith("arn:") and not text.startswith(prefix) else text.removeprefix(prefix)
 
 
@@ -109,7 +109,7 @@ SOURCES: Final[Mapping[str, TrailSource]] = {
                 "UpdateSecret",
             ]
         ),
-        places=(
+        members=(
             ("response_elements", "arn"),
             ("request_parameters", "secretid"),
             ("additional_event_data", "secretid"),
@@ -131,7 +131,7 @@ SOURCES: Final[Mapping[str, TrailSource]] = {
                 "ScheduleKeyDeletion",
             ]
         ),
-        places=(
+        members=(
             ("resources", "arn"),
             ("response_elements", "keyid"),
             ("request_parameters", "keyid"),
@@ -143,11 +143,11 @@ SOURCES: Final[Mapping[str, TrailSource]] = {
 } | {
     f"{configuration.service}.amazonaws.com": TrailSource(
         operations=configuration.hints,
-        places=tuple((holder, configuration.named_by.lower()) for holder in ("request_parameters", "response_elements")),
+        members=tuple((holder, configuration.named_by.lower()) for holder in ("request_parameters", "response_elements")),
         kind="accesses",
         items=partial(_access, system),
-        # An undo deletes or restores a resource and leaves its grants to the clean-up; what we make we prove ourselves.
-        heeds_us=frozenset(name for name in configuration.hints if not name.startswith("Create")),
+        # A rollback deletes or restores a resource and leaves its grants to the cleanup. What we create we validate ourselves.
+        own_operations=frozenset(name for name in configuration.hints if not name.startswith("Create")),
     )
     for system in SYSTEMS.values()
     if system.granted
@@ -156,7 +156,7 @@ SOURCES: Final[Mapping[str, TrailSource]] = {
 
 
 def read_trail_event(event: object, place: Place, own_roles: Collection[str]) -> AffectedItems | None:
-    """What an event of the default bus is a hint of; None for what failed, for what we did ourselves, and for all else."""
+    """What an event affects. None for failed calls, for calls of our own roles, and for events that do not count."""
     try:
         record = _Event.model_validate(event).detail
     except ValidationError:
@@ -164,18 +164,18 @@ def read_trail_event(event: object, place: Place, own_roles: Collection[str]) ->
     source = SOURCES.get(record.event_source)
     if source is None or record.event_name not in source.operations or record.error_code is not None:
         return None
-    if record.event_name not in source.heeds_us and _issuer(record.user_identity) in own_roles:
+    if record.event_name not in source.own_operations and _issuer(record.user_identity) in own_roles:
         return None
-    text = next(_texts(record, source.places), "")
+    text = next(_texts(record, source.members), "")
     if not _NAME.fullmatch(text):
         return None
-    hint = TrailEvent(eventId=record.event_id, eventName=record.event_name, eventTime=record.event_time)
+    trail_event = TrailEvent(eventId=record.event_id, eventName=record.event_name, eventTime=record.event_time)
     items = tuple(source.items(text, place))
-    return AffectedItems(hint, **{source.kind: items}) if items else None
+    return AffectedItems(trail_event, **{source.kind: items}) if items else None
 
 
 def _issuer(identity: Any) -> Any:
-    """The role in whose session a call was made.
+    """The ARN of the role in whose session a call was made.
 
     https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
     """
@@ -184,9 +184,9 @@ def _issuer(identity: Any) -> Any:
     return identity if isinstance(identity, str) else None
 
 
-def _texts(record: _Record, places: tuple[tuple[str, str], ...]) -> Iterator[str]:
-    """What a record holds at these places; members are written `arn`, `aRN` or `ARN`, `keyId` or `KeyId`."""
-    for holder, member in places:
+def _texts(record: _Record, members: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    """The texts of these members of a record. Services write `arn`, `aRN` or `ARN`, and `keyId` or `KeyId`."""
+    for holder, member in members:
         held = getattr(record, holder) or []
         for values in held if isinstance(held, list) else [held]:
             yield from (text for name, text in values.items() if name.lower() == member and isinstance(text, str) and text)

@@ -12,7 +12,7 @@ from latchkey.wire import WireModel
 
 
 class RemovedGrant(WireModel):
-    """A grant that is gone. `service`: it was gone before Latchkey set out to revoke it; `either`: it cannot be told."""
+    """A grant that is gone. `removedBy` is `service` if it was gone before Latchkey tried to revoke it, `either` if unknown."""
 
     grant_id: str | None = None
     key_arn: str
@@ -23,7 +23,7 @@ class RemovedGrant(WireModel):
 
 
 class KeptGrant(WireModel):
-    """A grant that stays, and why."""
+    """A grant that was kept, and the reason."""
 
     grant_id: str
     key_arn: str
@@ -34,7 +34,7 @@ type Printable = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
 
 
 class TrailEvent(WireModel):
-    """The event for which somebody looked. It decides nothing: only fresh reads do."""
+    """The CloudTrail event that started the cleanup. It decides nothing: only fresh reads do."""
 
     event_id: str
     event_name: str
@@ -42,7 +42,7 @@ class TrailEvent(WireModel):
 
 
 class Notice(WireModel):
-    """What all of these events tell. `outcomeId` tells a second delivery from a second event."""
+    """The members of every event about grants and access. `outcomeId` is the same in each delivery of one event."""
 
     version: Literal["1"] = "1"
     outcome_id: str
@@ -54,10 +54,10 @@ class Notice(WireModel):
 
 
 class GrantsCleanedUp(Notice):
-    """Grants of an access that are gone, by whom and from which reads, and those that were meant to go and stay.
+    """The grants of an access that were removed, with the evidence, and the grants that were kept.
 
-    `exposureSeconds` is the time from the hint, or else the first look, to the last revocation by Latchkey. `status` is
-    `irrevocable` if a grant could not be revoked; the sweep tries again.
+    `exposureSeconds` is the time from the trail event (`hint`), or from the first survey, to the last revocation by Latchkey.
+    `status` is `irrevocable` if a grant could not be revoked: the sweep tries again.
     """
 
     removed: tuple[RemovedGrant, ...]
@@ -68,7 +68,7 @@ class GrantsCleanedUp(Notice):
 
 
 class AccessRevoked(Notice):
-    """The service cannot read any more, or could not be given its grant again: the failed checks say why."""
+    """The service can no longer read the secret, or could not get a new grant. `lost` are the checks that failed."""
 
     status: Literal["revoked", "detached"]
     lost: tuple[CheckResult, ...]
@@ -76,7 +76,7 @@ class AccessRevoked(Notice):
 
 
 class AccessRestored(Notice):
-    """An access that was revoked or detached passes its checks again."""
+    """An access that was revoked or detached passes all of its checks again."""
 
     status: Literal["active"]
 

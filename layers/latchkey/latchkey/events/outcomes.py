@@ -1,4 +1,4 @@
-"""What Latchkey says at the end of a request: one outcome, recorded once and published at least once."""
+"""The outcomes of requests: every request ends in exactly one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DetailType = Literal["Access Onboarded", "Access Handed Off", "Request Rejected"
 
 
 class CheckResult(WireModel):
-    """One check of the finished access; the evidence names what was seen, never a value."""
+    """One check of an access. `evidence` describes what was read, never a secret value."""
 
     name: str
     passed: bool
@@ -30,14 +30,14 @@ class ProblemFound(WireModel):
 
 
 class Failure(WireModel):
-    """What failed: the class name of the error and its message."""
+    """The error that ended the request: its class name and its message."""
 
     name: str
     message: str
 
 
 class Resources(WireModel):
-    """ARNs and ids of what serves the access."""
+    """The ARNs of the key, secret, role and resource of the access, and the id of its grant."""
 
     key_arn: str | None = None
     secret_arn: str | None = None
@@ -47,7 +47,7 @@ class Resources(WireModel):
 
 
 class Outcome(WireModel):
-    """The detail of every outcome event. `outcomeId` tells a second delivery from a second outcome."""
+    """The detail of every outcome event. `outcomeId` is the same in each delivery of one outcome."""
 
     version: Literal["1"] = "1"
     request_id: str
@@ -65,9 +65,9 @@ class Outcome(WireModel):
 
 
 class AccessOnboarded(Outcome):
-    """The access works: every check passed. `unchanged` says that it did so before the request.
+    """The access works: every check passed. `status` is `unchanged` if it worked before the request as well.
 
-    `effectDelaySeconds` is how long the service may go on with what it read before.
+    `effectDelaySeconds` is how long the service can continue to use the value it read before.
     """
 
     access_id: str
@@ -78,9 +78,9 @@ class AccessOnboarded(Outcome):
 
 
 class AccessHandedOff(Outcome):
-    """All is made but what a person, or a template of its owner, must set: `handoff` says what.
+    """Everything exists except the settings that a person or a template must apply: `handoff` lists them.
 
-    A `Handoff Confirmed` with the access id ends it; every check but those of the resource has passed.
+    Every check except those of the resource passed. Send `Handoff Confirmed` with the access id after the settings are applied.
     """
 
     access_id: str
@@ -92,7 +92,7 @@ class AccessHandedOff(Outcome):
 
 
 class RequestRejected(Outcome):
-    """The request cannot be carried out as asked, for all the reasons in `errors`; nothing was changed."""
+    """The request is invalid for all the reasons in `errors`. Nothing was changed."""
 
     status: Literal["rejected"]
     changed: Literal[False]
@@ -100,9 +100,9 @@ class RequestRejected(Outcome):
 
 
 class RequestFailed(Outcome):
-    """The request was sound, but something on the way failed; `undone` was taken back of what it had made.
+    """The request was valid, but a step failed. `undone` lists what was rolled back.
 
-    `changed` is true only if that could not be done whole; then the tag `latchkey:request` shows what is left.
+    `changed` is true only if the rollback is incomplete: resources with the tag `latchkey:request` of this request remain.
     """
 
     status: Literal["failed"]
@@ -122,7 +122,7 @@ class _Problems(WireModel):
 
 
 def _json(text: str) -> Any:
-    """A JSON document, or None if the text is none."""
+    """The JSON document in a text, or None if the text is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -130,25 +130,25 @@ def _json(text: str) -> Any:
 
 
 class CaughtError(WireModel):
-    """What Step Functions' Catch hands on: the error's class name and, from a Lambda function, JSON with its message."""
+    """The output of a Step Functions Catch: the class name of the error and, from a Lambda function, JSON with its message."""
 
     error: str = Field(alias="Error")
     cause: str = Field(default="", alias="Cause")
 
     @property
     def message(self) -> str:
-        """The message of our own errors, which hold no value; of any other error only its name is told."""
+        """The message of a Latchkey error, which never contains a secret value; empty for any other error."""
         own = getattr(errors, self.error, None)
         if not (isinstance(own, type) and issubclass(own, errors.LatchkeyError)):
             return ""
-        told = _json(self.cause)
-        message = told.get("errorMessage") if isinstance(told, dict) else None
-        # Half a character can be told in no event.
+        cause = _json(self.cause)
+        message = cause.get("errorMessage") if isinstance(cause, dict) else None
+        # EventBridge rejects lone surrogates.
         return message.encode(errors="replace").decode() if isinstance(message, str) else ""
 
     @property
     def problems(self) -> tuple[ProblemFound, ...]:
-        """The problems an InvalidRequest lists, or none if its message is of another form."""
+        """The problems of an InvalidRequest, or none if the message has another format."""
         try:
             return _Problems.model_validate_json(self.message).problems
         except ValidationError:

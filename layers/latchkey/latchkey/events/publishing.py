@@ -13,9 +13,9 @@ SOURCE = "latchkey"
 
 
 def publish(events: EventBridgeClient, bus: str, detail_type: str, detail: str, arns: list[str]) -> None:
-    """Puts one event of Latchkey's on the bus; raises TransientAwsError if EventBridge does not take it."""
+    """Publishes one event on the bus. Raises TransientAwsError if EventBridge rejects the entry."""
     answer = events.put_events(
         Entries=[{"EventBusName": bus, "Source": SOURCE, "DetailType": detail_type, "Detail": detail, "Resources": arns}]
     )
     if answer["FailedEntryCount"]:
-        raise TransientAwsError(f"EventBridge did not take the outcome: {answer['Entries'][0].get('ErrorCode')}")
+        raise TransientAwsError(f"EventBridge rejected the event: {answer['Entries'][0].get('ErrorCode')}")

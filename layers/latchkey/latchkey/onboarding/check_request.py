@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from latchkey.access.desired import Desired, desire
 from latchkey.aws.clients import ClientFor
 from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.rules.consent import withdrawals
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
 from latchkey.registry import Registry
 from latchkey.requests.models import NOTHING_HANDED_OFF
-from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
@@ -27,17 +27,10 @@ VALUE_UNREADABLE = (
 )
 
 
-class CheckRequestInput(WireModel):
-    """The input of an execution and the result of the value check; `confirms` means that the request confirms a handoff."""
+class CheckRequestInput(ExecutionInput):
+    """The input of an execution, its ARN, and the result of the value check: its findings, or that it was refused."""
 
-    request_id: str
-    content_hash: str
     execution_arn: str
-    system: str | None = None
-    access_id: str | None = None
-    request: AnyOnboarding | None = None
-    confirms: bool = False
-    problems: tuple[Problem, ...] = ()
     findings: tuple[Problem, ...] = ()
     unreadable: bool = False
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from latchkey.errors import Problem
 from latchkey.requests.parsing import AnyOnboarding
 from latchkey.wire import WireModel
 
 
 class ExecutionInput(WireModel):
-    """What receive_request starts an execution with."""
+    """The input of an onboarding execution. `receive_request` sends every member.
+
+    A request that cannot be parsed has no `request`, only its `problems`. `confirms` is true for a `Handoff Confirmed`. The
+    defaults are for executions that an earlier version started: it omitted members that were unknown.
+    """
 
     request_id: str
     content_hash: str
@@ -15,4 +20,4 @@ class ExecutionInput(WireModel):
     access_id: str | None = None
     request: AnyOnboarding | None = None
     confirms: bool = False
-    problems: tuple[dict[str, str], ...] = ()
+    problems: tuple[Problem, ...] = ()

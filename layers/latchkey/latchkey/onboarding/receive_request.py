@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from latchkey.errors import InvalidRequest, Problem
+from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.registry import Registry
 from latchkey.requests.models import (
     HANDOFF_CONFIRMED,
@@ -50,40 +50,41 @@ class Received(WireModel):
     execution_name: str
 
 
-def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> dict[str, Any]:
-    """The input of the execution: the validated request, or the problems of one that is invalid, without any value of it.
+def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> ExecutionInput:
+    """Returns the input of the execution: the parsed request, or the problems of a request that cannot be parsed.
 
-    A confirmation becomes the request that the access fulfilled last, under the request id of the confirmation. The detail
-    type is part of the content hash, so a confirmation gets an outcome of its own.
+    No value of a request that cannot be parsed is part of the input. A confirmation becomes the request that the access last
+    fulfilled, under the request ID of the confirmation. The content hash covers the detail type, so that the same detail sent
+    as another kind of request gets its own outcome.
     """
     detail = event.detail if isinstance(event.detail, Mapping) else {}
     request_id = detail["requestId"] if is_request_id(detail.get("requestId")) else event.id
     try:
         kind = {} if event.detail_type == ONBOARDING_REQUESTED else {"detail-type": event.detail_type}
-        known = {"requestId": request_id, "contentHash": _hash({**detail, "requestId": None, **kind})}
+        content_hash = _hash({**detail, "requestId": None, **kind})
     except RecursionError:
-        problem = {"place": "detail", "rule": "is nested too deeply: remove levels of nesting"}
-        return {"requestId": request_id, "contentHash": _hash(event.id), "problems": [problem]}
-    if isinstance(detail.get("system"), str) and detail["system"] in SYSTEMS:
-        known["system"] = detail["system"]
-    complete = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
+        problem = Problem("detail", "is nested too deeply: remove levels of nesting")
+        return ExecutionInput(requestId=request_id, contentHash=_hash(event.id), problems=(problem,))
+    system = detail["system"] if isinstance(detail.get("system"), str) and detail["system"] in SYSTEMS else None
+    known = ExecutionInput(requestId=request_id, contentHash=content_hash, system=system)
+    sent = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
     try:
         if event.detail_type not in KINDS:
             raise InvalidRequest([Problem("detail-type", f"must be one of {', '.join(KINDS)}")])
-        if event.detail_type == HANDOFF_CONFIRMED:
-            return known | _confirmed(parse_confirmation(complete), recorded_request)
-        request = parse_onboarding(complete)
+        confirms = event.detail_type == HANDOFF_CONFIRMED
+        request = _confirmed(parse_confirmation(sent), recorded_request) if confirms else parse_onboarding(sent)
     except InvalidRequest as error:
-        return known | {"problems": [asdict(problem) for problem in error.problems]}
-    return known | {"accessId": request.access_id, "request": request.wire}
+        return known.model_copy(update={"problems": error.problems})
+    complete = {"system": request.system, "access_id": request.access_id, "request": request, "confirms": confirms}
+    return known.model_copy(update=complete)
 
 
-def _confirmed(confirmation: HandoffConfirmed, recorded_request: RecordedRequest) -> dict[str, Any]:
+def _confirmed(confirmation: HandoffConfirmed, recorded_request: RecordedRequest) -> OnboardingRequest[Any]:
+    """Returns the request that the confirmed access last fulfilled, under the request ID of the confirmation."""
     recorded = recorded_request(confirmation.access_id)
     if recorded is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
-    request = recorded.wire | {"requestId": confirmation.request_id}
-    return {"accessId": confirmation.access_id, "system": recorded.system, "request": request, "confirms": True}
+    return recorded.model_copy(update={"request_id": confirmation.request_id})
 
 
 def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNClient, state_machine_arn: str) -> Received:
@@ -93,13 +94,13 @@ def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNC
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
     content = execution_input(event, registry.accesses.recorded_request)
-    request_id, content_hash = content["requestId"], content["contentHash"]
-    name = f"{_hash(request_id)[:32]}-{content_hash[:32]}"
-    if not registry.requests.has_outcome(request_id, content_hash):
-        # A duplicate of a request that is running needs nothing more.
+    name = f"{_hash(content.request_id)[:32]}-{content.content_hash[:32]}"
+    if not registry.requests.has_outcome(content.request_id, content.content_hash):
+        # A repeat of the same request: the first execution answers it.
         with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
-            stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(content))
-    return Received(requestId=request_id, executionName=name)
+            text = content.model_dump_json(by_alias=True)
+            stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=text)
+    return Received(requestId=content.request_id, executionName=name)
 
 
 def _hash(content: object) -> str:

@@ -1,4 +1,4 @@
-"""The registry's table: items by `kind` and `id`, every write on a condition, leases that end."""
+"""The DynamoDB table of the registry: items by `kind` and `id`, conditional writes, and leases that expire."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from latchkey.errors import LatchkeyError, NotYetEffective
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-# Longer than the timeout of any function that holds one, so that a lease never ends under a living holder.
+# Longer than the timeout of any function that takes one, so that a lease never expires under a running holder.
 LEASE_SECONDS = 180
 LEASE_WAIT_SECONDS = 10
 _serialize, _deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
 
 
 class ConditionFailed(Exception):
-    """The item is not as the condition wants it; every caller turns this into what it means there."""
+    """The item does not satisfy the condition. Every caller translates this into an error of its own."""
 
 
 class Table:
-    """One DynamoDB table, whose reads are consistent."""
+    """One DynamoDB table with strongly consistent reads."""
 
     def __init__(self, dynamodb: DynamoDBClient, name: str) -> None:
         self._dynamodb = dynamodb
         self._name = name
 
     def get(self, kind: str, item_id: str) -> dict[str, Any]:
-        """The item, or an empty one."""
+        """The item, or an empty dict."""
         key = _item({"kind": kind, "id": item_id})
         with _conditions():
             return _plain(self._dynamodb.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item", {}))
 
     def query(self, kind: str, beginning: str = "", *, without: str = "") -> Iterator[dict[str, Any]]:
-        """Every item of a kind whose id begins so; only those `without` an attribute, if one is named."""
+        """Every item of a kind whose id begins with `beginning` and which does not have the attribute `without`."""
         condition, values = "kind = :kind", {":kind": kind}
         if beginning:
             condition, values = f"{condition} AND begins_with(id, :beginning)", values | {":beginning": beginning}
@@ -68,7 +68,7 @@ class Table:
         values: Mapping[str, Any],
         names: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Makes or changes an item and gives what it is now; raises ConditionFailed."""
+        """Creates or changes an item and returns its new attributes. Raises ConditionFailed."""
         conditional: Any = {"ConditionExpression": condition} if condition else {}
         conditional |= {"ExpressionAttributeNames": names} if names else {}
         with _conditions():
@@ -83,7 +83,7 @@ class Table:
         return _plain(answer["Attributes"])
 
     def delete(self, kind: str, item_id: str, condition: str | None = None, values: Mapping[str, Any] | None = None) -> None:
-        """Deletes an item, if there is one; raises ConditionFailed."""
+        """Deletes an item if it exists. Raises ConditionFailed."""
         conditional: Any = {"ConditionExpression": condition} if condition else {}
         conditional |= {"ExpressionAttributeValues": _item(values)} if values else {}
         with _conditions():
@@ -91,19 +91,19 @@ class Table:
 
     @contextmanager
     def lease(self, name: str) -> Iterator[None]:
-        """Holds `name` alone while the body runs; a crash frees it by time.
+        """Holds the lease `name` while the body runs; after a crash it expires.
 
-        Raises NotYetEffective if another holds it for longer than a short wait: the state machine asks again.
+        Raises NotYetEffective if another holder keeps it longer than LEASE_WAIT_SECONDS: the state machine retries.
         """
         holder, deadline = uuid.uuid4().hex, time.monotonic() + LEASE_WAIT_SECONDS
         try:
             while not self._take(name, holder):
                 if time.monotonic() > deadline:
-                    raise NotYetEffective(f"another request is working on {name}")
+                    raise NotYetEffective(f"another request holds the lease on the {name}")
                 time.sleep(secrets.randbelow(400) / 1000 + 0.1)
             yield
         finally:
-            # Also if it was refused: the answer that it was taken may have been lost. What cannot be given back ends by time.
+            # Released even if it was not acquired: the response of a successful write can be lost. A lease that stays expires.
             with suppress(ConditionFailed, LatchkeyError):
                 self.delete("lease", name, "holder = :holder", {":holder": holder})
 
@@ -126,7 +126,7 @@ class Table:
 
 @contextmanager
 def _conditions() -> Iterator[None]:
-    """The table itself never settles, so its errors are ours before a caller may wait for something else to settle."""
+    """Translates errors of the table here, so that a caller that waits for another service to settle does not see them."""
     with aws_errors():
         try:
             yield
@@ -145,5 +145,5 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def now_text() -> str:
-    """The time as items hold it."""
+    """The current time as items store it: ISO 8601 in UTC, with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

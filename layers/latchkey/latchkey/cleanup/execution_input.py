@@ -1,0 +1,17 @@
+"""The input of a cleanup execution."""
+
+from __future__ import annotations
+
+from latchkey.events.cleanup import TrailEvent
+from latchkey.wire import WireModel
+
+
+class CleanUpInput(WireModel):
+    """Every member is sent. `keys` are keys, by ARN, that the sweep found in addition to those in the registry.
+
+    `hint` is the trail event that started the cleanup, null if the sweep started it.
+    """
+
+    access_id: str
+    keys: tuple[str, ...] = ()
+    hint: TrailEvent | None = None
