@@ -28,7 +28,10 @@ def roll_back_resource(rollback: Rollback) -> None:
         configuration.restore(client, wanted)
         restored = configuration.read(client, desired.resource)
         if restored is not None and restored.whole != wanted and desired.is_secret(restored.secret_arn):
-            raise Conflict(f"{restored.arn} still reads the secret, and its service has no call that changes that")
+            raise Conflict(
+                f"{restored.arn} still reads the secret, and no call of its service changes that: "
+                "remove or reconfigure the resource by hand"
+            )
     elif isinstance(configuration, CreatingConfiguration) and desired.made(present.tags):
         rollback.note(f"deleted {present.arn}")
         configuration.delete(client, desired.resource)

@@ -59,7 +59,7 @@ def key_problems(desired: Desired, evidence: RequestEvidence, settings: Settings
         return
     elif not is_here(desired):
         place = desired.place
-        yield Problem(path, f"must be in account {place.account} and Region {place.region}: name a key of this stack's account")
+        yield Problem(path, f"must be in account {place.account} and Region {place.region}: name a key of this stack's Region")
     elif desired.request.key.arn:
         yield Problem(path, "does not exist: correct the ARN, or use key.alias to create a key")
     elif desired.system.key_is_exclusive:

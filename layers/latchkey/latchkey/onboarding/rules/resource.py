@@ -35,8 +35,11 @@ def host_problems(desired: Desired, evidence: RequestEvidence, settings: Setting
     if found.referred and was_created_for(desired, found.secret) and evidence.record is None:
         return
     if not bounds.allows_host(host, settings) and host not in found.origin_hosts:
-        rule = "is not a host that already receives this secret: use such a host, or add this one to the stack parameter"
-        yield Problem("resource.baseUrl", f"{rule} AllowedOriginHosts")
+        rule = (
+            "is not a host that already receives this secret: use such a host, "
+            "or add this one to the stack parameter AllowedOriginHosts"
+        )
+        yield Problem("resource.baseUrl", rule)
 
 
 def is_configured_by_api(desired: Desired) -> bool:
@@ -49,7 +52,7 @@ def resource_problems(desired: Desired, evidence: RequestEvidence, settings: Set
     """The resource must be in this account and Region, exist, be approved, and keep what its origin expects."""
     yield from (Problem(f"resource.{path}", rule) for path, rule in desired.resource.misplaced(desired.place).items())
     if urlsplit(_base_url(desired)).scheme == "http" and not settings.allow_http_origins:
-        rule = "must use https, because every manifest request carries the token: use https, or set AllowHttpOrigins"
+        rule = "must use https, because every manifest request carries the token: change the URL, or set AllowHttpOrigins"
         yield Problem("resource.baseUrl", rule)
     configuration = desired.system.configuration
     if configuration is None or evidence.resource is None:
@@ -69,8 +72,11 @@ def _configured_problems(
         yield Problem("resource", missing_consent(target.arn))
     is_foreign = not is_ours_or_consented(dict(configured.tags))
     if is_foreign and configured.settings.get("baseUrl", "") != _base_url(desired):
-        rule = f"differs from the base URL of {configured.arn}, which Latchkey did not create: keep that URL, or add the tag"
-        yield Problem("resource.baseUrl", f"{rule} {CONSENT}=adopt to the resource")
+        rule = (
+            f"differs from the base URL of {configured.arn}, which Latchkey did not create: "
+            f"keep that URL, or add the tag {CONSENT}=adopt to the resource"
+        )
+        yield Problem("resource.baseUrl", rule)
     yield from _token_problems(desired, configured, evidence)
 
 

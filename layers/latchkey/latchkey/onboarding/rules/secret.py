@@ -38,7 +38,7 @@ def secret_problems(desired: Desired, evidence: RequestEvidence, settings: Setti
 def _existing_secret_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
     if not is_here(desired):
         place = desired.place
-        rule = f"must be in account {place.account} and Region {place.region}: import the value with copyFrom instead"
+        rule = f"must be in account {place.account} and Region {place.region}: name a secret of this stack's Region"
         yield Problem(EXISTING_PATH, rule)
         return
     found, secret = evidence.secret, evidence.secret.secret if evidence.secret else None
@@ -52,8 +52,11 @@ def _existing_secret_problems(desired: Desired, evidence: RequestEvidence, setti
     # services that are on air.
     prefixes = (settings.secret_prefix, settings.adopted_secret_prefix)
     if desired.role("", "") and not desired.secret_name.startswith(prefixes):
-        rule = f"must have a name that begins with {' or '.join(prefixes)} (the stack parameters SecretPrefix and"
-        yield Problem(EXISTING_PATH, f"{rule} AdoptedSecretPrefix), so that a role can read it")
+        rule = (
+            f"must have a name that begins with {' or '.join(prefixes)}, so that a role can read it: "
+            "choose another secret, or change the stack parameter AdoptedSecretPrefix"
+        )
+        yield Problem(EXISTING_PATH, rule)
     if policies.missing_from(found.policy, desired.secret_statements(desired.existing_secret_arn or "")):
         yield from (Problem(EXISTING_PATH, rule) for rule in deleted_principals_rule(found.policy))
 
@@ -67,11 +70,11 @@ def _new_secret_problems(desired: Desired, evidence: RequestEvidence, settings: 
     if found.secret.is_being_deleted:
         yield Problem("secret.name", "names a secret that is scheduled for deletion: restore it, or choose another name")
     elif not is_ours(found.secret.tags):
-        rule = f"{found.secret.arn} exists and was not created by Latchkey: adopt it with secret.value.existing"
-        yield Problem("secret.name", f"{rule}, or choose another name")
+        rule = f"{found.secret.arn} exists and is not Latchkey's: adopt it with secret.value.existing, or choose another name"
+        yield Problem("secret.name", rule)
     elif not was_created_for(desired, found.secret):
-        rule = f"{found.secret.arn} was created for another access: share it with secret.value.existing"
-        yield Problem("secret.name", f"{rule}, or choose another name")
+        rule = f"{found.secret.arn} was created for another access: share it with secret.value.existing, or choose another name"
+        yield Problem("secret.name", rule)
     elif desired.request.secret.value.copy_from:
         yield from _shared_secret_problems(found, "secret.value.copyFrom", "change the token")
 
@@ -95,7 +98,7 @@ def _key_move_problems(desired: Desired, evidence: RequestEvidence, found: Secre
 def _shared_secret_problems(found: SecretEvidence, path: str, change: str) -> Iterator[Problem]:
     if found.other_accesses:
         others = ", ".join(sorted(found.other_accesses))
-        yield Problem(path, f"cannot {change} that {others} also uses: choose another secret name or secret")
+        yield Problem(path, f"cannot {change} that {others} also uses: choose another secret")
 
 
 def source_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Problem]:
