@@ -47,7 +47,7 @@ def shared(run: Run, account: Account, stack: Callable[..., None]) -> Shared:
     return Shared(run, account)
 
 
-def test_what_a_request_asks_for_that_was_not_allowed_is_not_written_along(run: Run, shared: Shared) -> None:
+def test_statements_of_a_rejected_request_are_not_merged(run: Run, shared: Shared) -> None:
     refused = shared.news(requestId="news-2", secret=existing(shared.secret, originReaders=[STRANGER], moveKey=True))
     event = check_event(refused.request, contentHash="d" * 64, executionArn=refused.execution)
 
@@ -56,7 +56,7 @@ def test_what_a_request_asks_for_that_was_not_allowed_is_not_written_along(run: 
     assert STRANGER not in shared.attach_sports()
 
 
-def test_what_an_access_asks_of_another_key_is_not_written_along(shared: Shared) -> None:
+def test_statements_for_another_key_are_not_merged(shared: Shared) -> None:
     alias, administrator = "alias/latchkey/news", shared.readers[1]
     asked = {"alias": alias, "administrators": [administrator], "allowDeletion": True}
     shared.news(requestId="news-2", key=asked, secret=existing(shared.secret, moveKey=True)).run_through("record_access")
@@ -66,7 +66,7 @@ def test_what_an_access_asks_of_another_key_is_not_written_along(shared: Shared)
 
 
 @pytest.mark.parametrize("until", ["check_request", "attach_policies", "record_access"])
-def test_what_an_access_asks_of_another_secret_is_not_written_along(shared: Shared, until: str) -> None:
+def test_statements_for_another_secret_are_not_merged(shared: Shared, until: str) -> None:
     reader = shared.readers[1]
     another = shared.account.secret("another/token", VALUE, ADOPT, key=shared.key)
     shared.news(requestId="news-2", secret=existing(another, originReaders=[reader])).run_through(until)
@@ -76,7 +76,7 @@ def test_what_an_access_asks_of_another_secret_is_not_written_along(shared: Shar
     assert reader not in json.dumps(secret_statements(shared.account, shared.secret))
 
 
-def test_whom_the_stack_trusts_no_longer_is_not_written_along(shared: Shared, stack: Callable[..., None]) -> None:
+def test_principals_that_are_no_longer_trusted_are_not_added_back(shared: Shared, stack: Callable[..., None]) -> None:
     reader = shared.readers[1]
     shared.news(requestId="news-2", secret=existing(shared.secret, originReaders=[reader])).run_through("record_access")
     shared.account.secretsmanager.delete_resource_policy(SecretId=shared.secret)

@@ -25,7 +25,7 @@ def refused(run: Run, verb: str, event: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_an_input_of_the_wrong_form_is_refused_without_its_values(
+def test_an_input_of_the_wrong_type_is_rejected_without_its_values(
     run: Run, account: Account, log: io.StringIO, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
     before = account.snapshot()
@@ -38,12 +38,12 @@ def test_an_input_of_the_wrong_form_is_refused_without_its_values(
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_missing_input_is_refused(run: Run, verb: str) -> None:
+def test_a_missing_input_is_rejected(run: Run, verb: str) -> None:
     assert "required" in refused(run, verb, {})
 
 
 @pytest.mark.parametrize("verb", WITH_REQUEST)
-def test_a_request_that_was_not_checked_is_refused_without_its_values(run: Run, log: io.StringIO, verb: str) -> None:
+def test_an_invalid_request_is_rejected_without_its_values(run: Run, log: io.StringIO, verb: str) -> None:
     resource = {"baseUrl": f"https://{CANARY}:{CANARY}@origin.example.com", "header": f"x-amz-{CANARY}"}
     bad = onboarding(resource=resource, secret={"value": {"token": CANARY}})
 
@@ -54,7 +54,7 @@ def test_a_request_that_was_not_checked_is_refused_without_its_values(run: Run, 
 
 
 @pytest.mark.parametrize("verb", WITH_REQUEST)
-def test_the_request_id_is_the_correlation_id_of_the_log(run: Run, log: io.StringIO, verb: str) -> None:
+def test_the_request_id_is_the_correlation_id_in_the_log(run: Run, log: io.StringIO, verb: str) -> None:
     refused(run, verb, {"request": onboarding(resource={"header": ""})})
 
     assert '"correlation_id":"request-1"' in log.getvalue()

@@ -38,29 +38,29 @@ def by_arn(run: Run, arn: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("place", ELSEWHERE.values(), ids=ELSEWHERE)
-def test_a_key_of_elsewhere_is_refused(run: Run, place: str) -> None:
+def test_a_key_of_another_account_or_region_is_rejected(run: Run, place: str) -> None:
     told = by_arn(run, f"arn:aws:kms:{place}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
 
     assert set(told) == {"key.arn"}
 
 
-def test_an_absent_key_is_refused(run: Run) -> None:
+def test_a_missing_key_is_rejected(run: Run) -> None:
     told = by_arn(run, f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
 
     assert set(told) == {"key.arn"}
 
 
-def test_an_absent_alias_is_a_key_to_be_made(run: Run) -> None:
+def test_a_missing_alias_means_a_new_key(run: Run) -> None:
     assert run("check_request", check_event(onboarding(key={"alias": "alias/latchkey/sports"})))
 
 
-def test_our_own_key_serves_another_access(run: Run, account: Account) -> None:
+def test_a_key_of_latchkey_can_serve_another_access(run: Run, account: Account) -> None:
     account.key(alias=ALIAS)
 
     assert run("check_request", check_event(onboarding()))
 
 
-def test_an_adopted_key_serves(run: Run, account: Account) -> None:
+def test_an_adopted_key_passes(run: Run, account: Account) -> None:
     assert run("check_request", check_event(onboarding(key={"arn": account.key(tags=ADOPT)})))
 
 
@@ -73,29 +73,29 @@ def test_an_adopted_key_serves(run: Run, account: Account) -> None:
     ],
     ids=["encrypts asymmetrically", "signs", "authenticates"],
 )
-def test_a_key_that_does_not_encrypt_symmetrically_is_refused(run: Run, account: Account, settings: dict[str, Any]) -> None:
+def test_an_asymmetric_or_hmac_key_is_rejected(run: Run, account: Account, settings: dict[str, Any]) -> None:
     assert set(by_arn(run, account.key(**settings))) == {"key.arn"}
 
 
-def test_a_multi_region_key_is_refused(run: Run, account: Account) -> None:
+def test_a_multi_region_key_is_rejected(run: Run, account: Account) -> None:
     assert set(by_arn(run, account.key(MultiRegion=True))) == {"key.arn"}
 
 
-def test_a_disabled_key_is_refused(run: Run, account: Account) -> None:
+def test_a_disabled_key_is_rejected(run: Run, account: Account) -> None:
     key = account.key()
     account.kms.disable_key(KeyId=id_of(key))
 
     assert set(by_arn(run, key)) == {"key.arn"}
 
 
-def test_a_key_pending_deletion_is_refused(run: Run, account: Account) -> None:
+def test_a_key_pending_deletion_is_rejected(run: Run, account: Account) -> None:
     key = account.key()
     account.kms.schedule_key_deletion(KeyId=id_of(key), PendingWindowInDays=7)
 
     assert set(by_arn(run, key)) == {"key.arn"}
 
 
-def test_an_aws_managed_key_is_refused(run: Run, account: Account) -> None:
+def test_an_aws_managed_key_is_rejected(run: Run, account: Account) -> None:
     key = account.key(tags={})
     kms_backends[ACCOUNT][REGION].keys[id_of(key)].key_manager = "AWS"
 
@@ -103,13 +103,13 @@ def test_an_aws_managed_key_is_refused(run: Run, account: Account) -> None:
 
 
 @pytest.mark.parametrize("tags", [{}, IMPORT, {"latchkey:consent": "Adopt"}], ids=["none", "import", "another case"])
-def test_a_foreign_key_without_consent_says_which_tag_to_set(run: Run, account: Account, tags: dict[str, str]) -> None:
+def test_a_foreign_key_without_consent_is_rejected(run: Run, account: Account, tags: dict[str, str]) -> None:
     key = account.key(tags=tags)
 
     assert set(by_arn(run, key)) == {"key.arn"}
 
 
-def test_an_alias_of_a_foreign_key_is_refused_like_the_key(run: Run, account: Account) -> None:
+def test_a_foreign_key_is_rejected_by_its_alias_too(run: Run, account: Account) -> None:
     account.key(tags={}, alias=ALIAS)
 
     assert rejected_paths(run) == {"key.alias"}
@@ -130,9 +130,7 @@ def test_an_alias_of_a_foreign_key_is_refused_like_the_key(run: Run, account: Ac
     ],
     ids=["a role alone", "root under a condition", "root for one action"],
 )
-def test_a_key_that_ignores_iam_is_refused_with_the_statement_to_add(
-    run: Run, account: Account, statement: dict[str, Any]
-) -> None:
+def test_a_key_that_does_not_delegate_to_iam_is_rejected(run: Run, account: Account, statement: dict[str, Any]) -> None:
     key = account.key(tags=ADOPT)
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     account.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
@@ -155,33 +153,33 @@ def wanted(**members: Any) -> tuple[dict[str, Any], ...]:
     return desire(parse_onboarding(onboarding(**members)), settings()).key_statements
 
 
-def test_a_policy_that_cannot_be_changed_for_deleted_principals_says_which_to_remove(run: Run, account: Account) -> None:
+def test_a_key_policy_with_deleted_principals_is_rejected(run: Run, account: Account) -> None:
     key = account.key(tags=ADOPT)
     write_policy(account, key, OF_THE_DEAD)
 
     assert set(by_arn(run, key)) == {"key.arn"}
 
 
-def test_a_shared_key_whose_policy_cannot_be_changed_is_refused_under_its_alias(run: Run, account: Account) -> None:
+def test_a_shared_key_with_deleted_principals_is_rejected_by_its_alias(run: Run, account: Account) -> None:
     key = account.key(alias=ALIAS)
     write_policy(account, key, *wanted(resource={"sourceLocation": "news-origin"}), OF_THE_DEAD)
 
     assert rejected_paths(run) == {"key.alias"}
 
 
-def test_a_policy_that_needs_no_change_may_name_deleted_principals(run: Run, account: Account) -> None:
+def test_a_key_policy_that_needs_no_change_can_name_deleted_principals(run: Run, account: Account) -> None:
     write_policy(account, account.key(alias=ALIAS), *wanted(), OF_THE_DEAD)
 
     assert run("check_request", check_event(onboarding()))
 
 
-def test_deleted_principals_in_statements_of_ours_are_our_own_to_remove(run: Run, account: Account) -> None:
+def test_deleted_principals_in_statements_of_latchkey_are_not_a_problem(run: Run, account: Account) -> None:
     write_policy(account, account.key(alias=ALIAS), policies.use(DELETED))
 
     assert run("check_request", check_event(onboarding()))
 
 
-def test_a_policy_that_must_admit_the_former_readers_of_a_secret_needs_a_change(
+def test_a_key_policy_changes_for_the_former_readers_of_a_secret(
     run: Run, account: Account, stack: Callable[..., None]
 ) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="*")
@@ -193,7 +191,7 @@ def test_a_policy_that_must_admit_the_former_readers_of_a_secret_needs_a_change(
     assert rejected_paths(run, key={"arn": key}, secret=secret) == {"key.arn"}
 
 
-def test_every_flaw_of_a_key_is_told(run: Run, account: Account) -> None:
+def test_every_problem_of_a_key_is_reported(run: Run, account: Account) -> None:
     key = account.key(tags={}, MultiRegion=True)
     account.kms.disable_key(KeyId=id_of(key))
 
@@ -216,7 +214,7 @@ def trusted(account: Account) -> str:
 
 
 @pytest.mark.parametrize("place", POWERS)
-def test_power_over_a_key_that_serves_another_access_is_refused(run: Run, account: Account, trusted: str, place: str) -> None:
+def test_power_over_a_key_that_serves_another_access_is_rejected(run: Run, account: Account, trusted: str, place: str) -> None:
     key = account.key(alias=ALIAS)
     refer(account, key, "mediatailor/sourceLocation/news-origin")
 
@@ -224,20 +222,20 @@ def test_power_over_a_key_that_serves_another_access_is_refused(run: Run, accoun
 
 
 @pytest.mark.parametrize("place", POWERS)
-def test_power_over_an_adopted_key_is_refused(run: Run, account: Account, trusted: str, place: str) -> None:
+def test_power_over_an_adopted_key_is_rejected(run: Run, account: Account, trusted: str, place: str) -> None:
     account.key(tags=ADOPT, alias=ALIAS)
 
     assert place in check_rejection(run, key=POWERS[place])
 
 
 @pytest.mark.parametrize("place", POWERS)
-def test_power_over_a_key_of_ones_own_is_given(run: Run, account: Account, trusted: str, place: str) -> None:
+def test_power_over_a_key_that_serves_only_this_access_passes(run: Run, account: Account, trusted: str, place: str) -> None:
     refer(account, account.key(alias=ALIAS), "mediatailor/sourceLocation/sports-origin")
 
     assert run("check_request", check_event(onboarding(key=POWERS[place])))
 
 
-def test_power_that_a_request_has_already_is_no_more_power(run: Run, account: Account, trusted: str) -> None:
+def test_power_that_the_key_policy_already_gives_passes(run: Run, account: Account, trusted: str) -> None:
     request = parse_onboarding(onboarding(key=POWERS["key.allowDeletion"]))
     policy = json.dumps(desire(request, settings()).new_key_policy)
     refer(account, account.key(alias=ALIAS, Policy=policy), "mediatailor/sourceLocation/news-origin")

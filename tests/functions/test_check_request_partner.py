@@ -37,7 +37,7 @@ def adobe(**members: Any) -> dict[str, Any]:
     return check_event(onboarding(ADOBE, **members))
 
 
-def test_a_sound_request_needs_a_key_alone_and_twice_changes_nothing(run: Run, account: Account) -> None:
+def test_a_valid_partner_request_needs_only_a_key_and_a_second_check_changes_nothing(run: Run, account: Account) -> None:
     checked = run("check_request", adobe())
     before = account.snapshot()
 
@@ -56,7 +56,7 @@ def test_a_sound_request_needs_a_key_alone_and_twice_changes_nothing(run: Run, a
     assert account.items("resource") == []
 
 
-def test_an_account_that_the_stack_does_not_list_is_refused(run: Run) -> None:
+def test_a_partner_account_that_the_stack_does_not_allow_is_rejected(run: Run) -> None:
     statements = [partner(OTHER_PARTNER), partner(PARTNER)]
 
     assert rejected_paths(run, system=ADOBE, resource={"partnerStatements": statements}) == {
@@ -64,18 +64,18 @@ def test_an_account_that_the_stack_does_not_list_is_refused(run: Run) -> None:
     }
 
 
-def test_an_instance_elsewhere_is_refused(run: Run) -> None:
+def test_an_instance_in_another_region_is_rejected(run: Run) -> None:
     assert rejected_paths(run, system=ADOBE, resource={"instanceRegion": "eu-west-1"}) == {"resource.instanceRegion"}
 
 
 @pytest.mark.parametrize("action", CREATING)
-def test_a_key_that_could_not_be_made_whole_is_refused_before_it_is_begun(run: Run, account: Account, action: str) -> None:
+def test_a_partner_key_that_cannot_be_created_is_rejected(run: Run, account: Account, action: str) -> None:
     account.simulator.refused = {action}
 
     assert rejected_paths(run, system=ADOBE) == {"key"}
 
 
-def test_the_role_that_makes_keys_is_asked_for_with_the_tags_it_sets(run: Run, account: Account) -> None:
+def test_key_creation_is_simulated_with_the_tags_of_the_key(run: Run, account: Account) -> None:
     run("check_request", adobe())
 
     contexts = [
@@ -89,7 +89,7 @@ def test_the_role_that_makes_keys_is_asked_for_with_the_tags_it_sets(run: Run, a
     ]
 
 
-def test_a_key_that_is_there_need_not_be_made(run: Run, account: Account) -> None:
+def test_an_existing_partner_key_does_not_have_to_be_created(run: Run, account: Account) -> None:
     account.key(alias=ALIAS)
     account.simulator.refused = set(CREATING)
 
@@ -97,9 +97,7 @@ def test_a_key_that_is_there_need_not_be_made(run: Run, account: Account) -> Non
 
 
 @pytest.mark.parametrize("member", ["users", "administrators"])
-def test_a_principal_of_another_account_has_no_place_beside_the_partners(
-    run: Run, stack: Callable[..., None], member: str
-) -> None:
+def test_a_partner_key_has_no_other_principals_of_other_accounts(run: Run, stack: Callable[..., None], member: str) -> None:
     stack(TRUSTED_PRINCIPAL_PATTERNS=f"arn:aws:iam::{PARTNER}:role/*")
 
     told = check_rejection(run, system=ADOBE, key={member: [f"arn:aws:iam::{PARTNER}:role/Reader"]})
@@ -108,7 +106,7 @@ def test_a_principal_of_another_account_has_no_place_beside_the_partners(
 
 
 @pytest.mark.parametrize("by", ["denied", "beyond_boundary"])
-def test_a_user_whose_own_policies_forbid_the_use_is_refused(run: Run, account: Account, by: str) -> None:
+def test_a_key_user_whose_own_policies_deny_the_use_is_rejected(run: Run, account: Account, by: str) -> None:
     user = account.role("Users", "/media/")
     setattr(account.simulator, by, {"kms:GenerateDataKey"})
 
@@ -118,14 +116,14 @@ def test_a_user_whose_own_policies_forbid_the_use_is_refused(run: Run, account: 
     assert set(told) == {"key.users.0"}
 
 
-def test_a_user_whose_own_policies_say_nothing_is_admitted_by_the_key(run: Run, account: Account) -> None:
+def test_a_key_user_needs_no_policies_of_its_own(run: Run, account: Account) -> None:
     user = account.role("Users", "/media/")
     account.simulator.refused = {"kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"}
 
     assert run("check_request", adobe(key={"users": [user]}))["accessId"] == ACCESS
 
 
-def test_a_secret_and_managers_have_no_place(run: Run) -> None:
+def test_a_partner_request_has_no_secret_and_no_management_roles(run: Run) -> None:
     assert rejected_paths(run, system=ADOBE, secret={"value": {"generate": {}}}) == {"detail"}
     told = check_rejection(run, system=ADOBE, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Management"])
     assert set(told) == {"detail"}
@@ -137,30 +135,30 @@ def shared(run: Run, account: Account, **members: Any) -> Onboarding:
     return Onboarding(run, account, key={"arn": key}, **members).run_through("record_access")
 
 
-def test_a_key_that_serves_others_never_becomes_a_partners(run: Run, account: Account) -> None:
+def test_a_key_that_serves_another_access_is_not_given_to_a_partner(run: Run, account: Account) -> None:
     shared(run, account)
 
     assert set(rejection(run, "check_request", adobe(requestId="request-2"))) == {"key.alias"}
 
 
-def test_a_key_with_grants_never_becomes_a_partners(run: Run, account: Account) -> None:
+def test_a_key_with_grants_is_not_given_to_a_partner(run: Run, account: Account) -> None:
     account.grant(account.key(alias=ALIAS, tags=OURS), "theirs", "a secret")
 
     assert rejected_paths(run, system=ADOBE) == {"key.alias"}
 
 
-def test_a_key_that_somebody_else_made_never_becomes_a_partners(run: Run, account: Account) -> None:
+def test_an_adopted_key_is_not_given_to_a_partner(run: Run, account: Account) -> None:
     told = check_rejection(run, system=ADOBE, key={"arn": account.key(tags=ADOPT)})
 
     assert set(told) == {"key.arn"}
 
 
 @pytest.mark.parametrize("alias", ["alias/another", "alias/latchkey/mediatailor"])
-def test_a_partners_key_has_an_alias_of_its_system(run: Run, alias: str) -> None:
+def test_a_partner_key_has_an_alias_under_its_system(run: Run, alias: str) -> None:
     assert rejected_paths(run, system=ADOBE, key={"alias": alias}) == {"key.alias"}
 
 
-def test_a_statement_of_another_partition_is_refused(run: Run) -> None:
+def test_a_partner_statement_of_another_partition_is_rejected(run: Run) -> None:
     statements = json.loads(json.dumps(adobe()["request"]["resource"]["partnerStatements"]).replace("arn:aws:", "arn:aws-cn:"))
 
     told = check_rejection(run, system=ADOBE, resource={"partnerStatements": statements})
@@ -168,7 +166,7 @@ def test_a_statement_of_another_partition_is_refused(run: Run) -> None:
     assert set(told) == {"resource.partnerStatements.0.Principal.AWS"}
 
 
-def test_a_request_that_leaves_out_a_partner_who_has_the_key_is_refused(run: Run, account: Account) -> None:
+def test_a_request_that_omits_a_partner_with_the_key_is_rejected(run: Run, account: Account) -> None:
     access = handed_off(run, account)
     statements = adobe()["request"]["resource"]["partnerStatements"]
     other = json.loads(json.dumps(statements[:1]).replace(PARTNER, OTHER_PARTNER))
@@ -197,7 +195,7 @@ def test_the_key_of_a_partner_serves_no_other_access(run: Run, account: Account,
     assert {part for part in before if after[part] != before[part]} == {"table"}
 
 
-def test_a_second_instance_does_not_get_the_key_of_the_first(run: Run, account: Account) -> None:
+def test_two_instances_do_not_share_a_key(run: Run, account: Account) -> None:
     handed_off(run, account)
 
     told = check_rejection(run, system=ADOBE, requestId="request-2", resource={"instance": "second"}, key={"alias": ALIAS})
@@ -206,7 +204,7 @@ def test_a_second_instance_does_not_get_the_key_of_the_first(run: Run, account: 
 
 
 @pytest.mark.parametrize("by", ["alias", "arn"])
-def test_an_instance_keeps_the_key_it_has(run: Run, account: Account, by: str) -> None:
+def test_an_instance_keeps_its_key(run: Run, account: Account, by: str) -> None:
     handed_off(run, account)
     key = {"alias": f"{ALIAS}-2"} if by == "alias" else {"arn": account.key(tags=OURS)}
 
@@ -215,7 +213,7 @@ def test_an_instance_keeps_the_key_it_has(run: Run, account: Account, by: str) -
     assert set(told) == {f"key.{by}"}
 
 
-def test_an_instance_may_ask_again_for_the_key_it_has_whatever_grants_its_partner_made(run: Run, account: Account) -> None:
+def test_a_repeated_request_for_a_partner_key_with_grants_passes(run: Run, account: Account) -> None:
     access = handed_off(run, account)
     account.grant(access.key, "of Adobe", "a secret")
 
@@ -223,7 +221,7 @@ def test_an_instance_may_ask_again_for_the_key_it_has_whatever_grants_its_partne
 
 
 @pytest.mark.parametrize("change", ["wildcard", "other action", "no condition", "other condition", "twice"])
-def test_a_statement_that_is_not_as_adobe_shows_it_is_refused(run: Run, change: str) -> None:
+def test_a_partner_statement_that_differs_from_adobes_is_rejected(run: Run, change: str) -> None:
     statement = partner(PARTNER)
     statements = {
         "wildcard": [statement | {"Principal": {"AWS": "*"}}],
@@ -240,7 +238,7 @@ def test_a_statement_that_is_not_as_adobe_shows_it_is_refused(run: Run, change: 
     assert OTHER_PARTNER not in json.dumps(told)
 
 
-def test_a_confirmation_tells_what_is_recorded_and_asks_nothing_again(run: Run, account: Account) -> None:
+def test_a_confirmation_returns_the_recorded_access_and_applies_no_rules(run: Run, account: Account) -> None:
     access = handed_off(run, account)
     account.simulator.refused = set(CREATING)
     event = adobe(requestId="request-2") | {"confirms": True, "executionArn": f"{EXECUTION}-2"}
@@ -258,7 +256,7 @@ def test_a_confirmation_tells_what_is_recorded_and_asks_nothing_again(run: Run, 
     assert run("check_request", event) == checked
 
 
-def test_a_confirmation_of_what_changed_meanwhile_is_refused(run: Run, account: Account) -> None:
+def test_a_confirmation_of_a_request_that_changed_is_rejected(run: Run, account: Account) -> None:
     handed_off(run, account)
     event = adobe(requestId="request-2", tags={"team": "other"}) | {"confirms": True, "executionArn": f"{EXECUTION}-2"}
 
@@ -267,5 +265,5 @@ def test_a_confirmation_of_what_changed_meanwhile_is_refused(run: Run, account: 
     assert set(told) == {"accessId"}
 
 
-def test_a_confirmation_of_nothing_is_refused(run: Run) -> None:
+def test_a_confirmation_without_a_handoff_is_rejected(run: Run) -> None:
     assert set(rejection(run, "check_request", adobe() | {"confirms": True})) == {"accessId"}

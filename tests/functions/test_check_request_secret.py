@@ -39,12 +39,14 @@ both = pytest.mark.parametrize(
 
 
 @both
-def test_an_absent_secret_is_refused(run: Run, ask: Ask, place: str, consent: str) -> None:
+def test_a_missing_secret_is_rejected(run: Run, ask: Ask, place: str, consent: str) -> None:
     assert rejected_paths(run, secret=ask(ABSENT)) == {place}
 
 
 @both
-def test_a_secret_in_deletion_is_refused(run: Run, account: Account, ask: Ask, place: str, consent: str) -> None:
+def test_a_secret_that_is_scheduled_for_deletion_is_rejected(
+    run: Run, account: Account, ask: Ask, place: str, consent: str
+) -> None:
     secret = account.secret("origin/token", "{}", {"latchkey:consent": consent})
     account.secretsmanager.delete_secret(SecretId=secret)
 
@@ -52,24 +54,24 @@ def test_a_secret_in_deletion_is_refused(run: Run, account: Account, ask: Ask, p
 
 
 @both
-def test_a_secret_of_a_service_is_refused(run: Run, account: Account, ask: Ask, place: str, consent: str) -> None:
+def test_a_secret_that_a_service_manages_is_rejected(run: Run, account: Account, ask: Ask, place: str, consent: str) -> None:
     secret = account.secret("origin/token", "{}", OWNED | {"latchkey:consent": consent})
 
     assert rejected_paths(run, secret=ask(secret)) == {place}
 
 
 @both
-def test_a_foreign_secret_says_which_tag_to_set(run: Run, account: Account, ask: Ask, place: str, consent: str) -> None:
+def test_a_secret_without_consent_is_rejected(run: Run, account: Account, ask: Ask, place: str, consent: str) -> None:
     secret = account.secret("origin/token", "{}", {})
 
     assert rejected_paths(run, secret=ask(secret)) == {place}
 
 
-def test_consent_to_an_import_is_none_to_an_adoption(run: Run, account: Account) -> None:
+def test_consent_to_an_import_is_not_consent_to_an_adoption(run: Run, account: Account) -> None:
     assert rejected_paths(run, secret=existing(account.secret("origin/token", "{}", IMPORT))) == {ADOPTED}
 
 
-def test_the_owners_consent_suffices(run: Run, account: Account) -> None:
+def test_a_secret_with_consent_passes(run: Run, account: Account) -> None:
     adopted, imported = account.secret("origin/token", "{}", ADOPT), account.secret("cdn/token", "{}", IMPORT)
 
     assert run("check_request", check_event(onboarding(secret=existing(adopted))))["secretArn"] == adopted
@@ -77,31 +79,31 @@ def test_the_owners_consent_suffices(run: Run, account: Account) -> None:
 
 
 @pytest.mark.parametrize("place", [f"eu-west-1:{ACCOUNT}", f"{REGION}:111122223333"], ids=["Region", "account"])
-def test_a_secret_of_elsewhere_cannot_be_adopted(run: Run, place: str) -> None:
+def test_a_secret_of_another_region_or_account_is_not_adopted(run: Run, place: str) -> None:
     told = check_rejection(run, secret=existing(f"arn:aws:secretsmanager:{place}:secret:origin/token-AbCdEf"))
 
     assert set(told) == {ADOPTED}
 
 
-def test_a_secret_of_another_account_cannot_be_imported(run: Run) -> None:
+def test_a_secret_of_another_account_is_not_imported(run: Run) -> None:
     told = check_rejection(run, secret=copied(f"arn:aws:secretsmanager:{REGION}:111122223333:secret:origin/token-AbCdEf"))
 
     assert set(told) == {IMPORTED}
 
 
-def test_a_secret_of_another_region_may_be_imported(run: Run, account: Account) -> None:
+def test_a_secret_of_another_region_can_be_imported(run: Run, account: Account) -> None:
     secret = account.secret("origin/token", "{}", IMPORT, region="eu-west-1")
 
     assert run("check_request", check_event(onboarding(secret=copied(secret))))
 
 
-def test_a_new_secret_stays_under_the_stacks_prefix(run: Run) -> None:
+def test_a_new_secret_has_the_prefix_of_the_stack(run: Run) -> None:
     told = check_rejection(run, secret={"name": "origin/token"})
 
     assert set(told) == {"secret.name"}
 
 
-def test_the_name_of_a_dying_secret_is_taken(run: Run, account: Account) -> None:
+def test_the_name_of_a_secret_that_is_scheduled_for_deletion_is_rejected(run: Run, account: Account) -> None:
     account.secretsmanager.delete_secret(SecretId=account.secret(SECRET_NAME, "{}", OURS))
 
     told = check_rejection(run)
@@ -110,13 +112,13 @@ def test_the_name_of_a_dying_secret_is_taken(run: Run, account: Account) -> None
 
 
 @pytest.mark.parametrize("tags", [{}, ADOPT], ids=["foreign", "consented"])
-def test_the_name_of_a_foreign_secret_is_taken(run: Run, account: Account, tags: dict[str, str]) -> None:
+def test_the_name_of_a_foreign_secret_is_rejected(run: Run, account: Account, tags: dict[str, str]) -> None:
     account.secret(SECRET_NAME, "{}", tags)
 
     assert rejected_paths(run) == {"secret.name"}
 
 
-def test_a_secret_leaves_another_customer_key_only_if_asked(run: Run, account: Account) -> None:
+def test_a_secret_leaves_a_customer_managed_key_only_on_request(run: Run, account: Account) -> None:
     former = account.key(tags=ADOPT)
     secret = account.secret("origin/token", "{}", ADOPT, key=former)
 
@@ -124,24 +126,24 @@ def test_a_secret_leaves_another_customer_key_only_if_asked(run: Run, account: A
     assert run("check_request", check_event(onboarding(secret=existing(secret, moveKey=True))))
 
 
-def test_our_own_secret_leaves_its_key_only_if_asked(run: Run, account: Account) -> None:
+def test_a_secret_of_latchkey_leaves_its_key_only_on_request(run: Run, account: Account) -> None:
     account.secret(SECRET_NAME, "{}", OWN, key=account.key())
 
     assert rejected_paths(run) == {"secret.name"}
 
 
-def test_a_secret_stays_under_the_key_it_has(run: Run, account: Account) -> None:
+def test_a_secret_under_the_requested_key_passes(run: Run, account: Account) -> None:
     key = account.key(tags=ADOPT)
     secret = account.secret("origin/token", "{}", ADOPT, key=key)
 
     assert run("check_request", check_event(onboarding(secret=existing(secret), key={"arn": key})))
 
 
-def test_a_secret_under_the_default_key_may_be_taken_from_there(run: Run, account: Account) -> None:
+def test_a_secret_under_the_default_key_passes(run: Run, account: Account) -> None:
     assert run("check_request", check_event(onboarding(secret=existing(account.secret("origin/token", "{}")))))
 
 
-def test_an_existing_secret_goes_to_no_new_host(run: Run, account: Account, stack: Callable[..., None]) -> None:
+def test_an_existing_token_does_not_go_to_a_new_host(run: Run, account: Account, stack: Callable[..., None]) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="*.example.net")
     secret = account.secret("origin/token", "{}")
 
@@ -157,7 +159,7 @@ def record(run: Run, account: Account, secret_arn: str, **members: Any) -> None:
     run("record_access", event)
 
 
-def test_a_host_counts_only_once_its_access_has_been_validated(run: Run, account: Account, stack: Callable[..., None]) -> None:
+def test_a_host_is_known_only_after_its_access_was_recorded(run: Run, account: Account, stack: Callable[..., None]) -> None:
     secret = account.secret("origin/token", "{}")
     run("check_request", check_event(onboarding(secret=existing(secret))))
     stack(ALLOWED_ORIGIN_HOSTS="")
@@ -165,9 +167,7 @@ def test_a_host_counts_only_once_its_access_has_been_validated(run: Run, account
     assert rejected_paths(run, secret=existing(secret), requestId="request-2") == {"resource.baseUrl"}
 
 
-def test_a_secret_that_a_failed_request_left_has_been_sent_nowhere(
-    run: Run, account: Account, stack: Callable[..., None]
-) -> None:
+def test_the_token_of_a_failed_request_can_go_to_any_host(run: Run, account: Account, stack: Callable[..., None]) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="")
     account.secret(SECRET_NAME, "{}", OWN, key=account.key(alias="alias/latchkey/mediatailor"))
     registry().resources.refer(f"secret {SECRET_NAME}", f"mediatailor/sourceLocation/{NAME}")
@@ -175,9 +175,7 @@ def test_a_secret_that_a_failed_request_left_has_been_sent_nowhere(
     assert run("check_request", check_event(onboarding(resource={"baseUrl": "https://new.example.org/vod"})))
 
 
-def test_where_a_secret_goes_that_another_registry_knows_is_not_known(
-    run: Run, account: Account, stack: Callable[..., None]
-) -> None:
+def test_the_hosts_of_a_secret_of_another_registry_are_unknown(run: Run, account: Account, stack: Callable[..., None]) -> None:
     """Of another stack, or of one that was deleted and made again: its tags are those of this one's."""
     stack(ALLOWED_ORIGIN_HOSTS="")
     account.secret(SECRET_NAME, "{}", OWN, key=account.key(alias="alias/latchkey/mediatailor"))
@@ -185,25 +183,25 @@ def test_where_a_secret_goes_that_another_registry_knows_is_not_known(
     assert rejected_paths(run, resource={"baseUrl": "https://attacker.example.org/vod"}) == {"resource.baseUrl"}
 
 
-def test_a_secret_found_by_name_serves_only_its_access(run: Run, account: Account) -> None:
+def test_a_secret_that_is_found_by_name_serves_only_its_access(run: Run, account: Account) -> None:
     account.secret(SECRET_NAME, "{}", OWN | {"latchkey:access": f"mediatailor/sourceLocation/{NAME}-2"})
 
     assert rejected_paths(run) == {"secret.name"}
 
 
-def test_even_our_own_secret_is_copied_only_with_consent(run: Run, account: Account) -> None:
+def test_a_secret_of_latchkey_is_copied_only_with_consent(run: Run, account: Account) -> None:
     secret = account.secret("latchkey/origin/token", "{}", OURS)
 
     assert rejected_paths(run, secret=copied(secret)) == {IMPORTED}
 
 
-def test_a_region_that_does_not_exist_is_refused(run: Run) -> None:
+def test_a_region_that_does_not_exist_is_rejected(run: Run) -> None:
     told = check_rejection(run, secret=copied(f"arn:aws:secretsmanager:us-east-9:{ACCOUNT}:secret:origin/token-AbCdEf"))
 
     assert set(told) == {IMPORTED}
 
 
-def test_what_changes_a_secret_for_all_is_refused_while_another_access_reads_it(run: Run, account: Account) -> None:
+def test_a_shared_secret_keeps_its_token_and_its_key(run: Run, account: Account) -> None:
     secret = account.secret(SECRET_NAME, "{}", OWN, key=account.key())
     sharing = onboarding(secret=existing(secret, moveKey=True), resource={"sourceLocation": f"{NAME}-2"})
     run("check_request", check_event(sharing | {"requestId": "request-2"}))
@@ -214,7 +212,9 @@ def test_what_changes_a_secret_for_all_is_refused_while_another_access_reads_it(
     assert set(told) == {"secret.value.copyFrom", "secret.moveKey"}
 
 
-def test_a_secret_goes_again_to_a_host_it_goes_to(run: Run, account: Account, stack: Callable[..., None]) -> None:
+def test_an_existing_token_goes_to_a_host_that_already_receives_it(
+    run: Run, account: Account, stack: Callable[..., None]
+) -> None:
     secret = account.secret("origin/token", "{}")
     record(run, account, secret, secret=existing(secret))
 
@@ -224,7 +224,7 @@ def test_a_secret_goes_again_to_a_host_it_goes_to(run: Run, account: Account, st
     assert run("check_request", check_event(another))["accessId"] == f"mediatailor/sourceLocation/{NAME}-2"
 
 
-def test_our_own_secret_goes_to_no_new_host_either(run: Run, account: Account, stack: Callable[..., None]) -> None:
+def test_a_token_of_latchkey_does_not_go_to_a_new_host(run: Run, account: Account, stack: Callable[..., None]) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="")
     key = account.key(alias="alias/latchkey/mediatailor")
     record(run, account, account.secret(SECRET_NAME, "{}", OWN, key=key))
@@ -234,9 +234,7 @@ def test_our_own_secret_goes_to_no_new_host_either(run: Run, account: Account, s
     assert set(told) == {"resource.baseUrl"}
 
 
-def test_a_secret_whose_policy_cannot_be_changed_for_deleted_principals_says_which_to_remove(
-    run: Run, account: Account
-) -> None:
+def test_a_resource_policy_with_deleted_principals_is_rejected(run: Run, account: Account) -> None:
     secret = account.secret("origin/token", "{}", ADOPT)
     reading = {"Effect": "Allow", "Principal": {"AWS": "AROAEXAMPLE1234567890"}, "Action": "secretsmanager:GetSecretValue"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [reading | {"Resource": "*"}]})

@@ -36,7 +36,7 @@ def resources(account: Account) -> None:
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_resource_that_is_there_passes_and_once_more_changes_nothing(run: Run, account: Account, system: str) -> None:
+def test_an_existing_resource_passes_and_a_second_check_changes_nothing(run: Run, account: Account, system: str) -> None:
     checked = run("check_request", check_event(onboarding(system)))
     before = account.snapshot()
 
@@ -47,31 +47,31 @@ def test_a_resource_that_is_there_passes_and_once_more_changes_nothing(run: Run,
 
 
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_resource_that_is_not_there_is_not_made(run: Run, system: str) -> None:
+def test_a_missing_resource_is_rejected(run: Run, system: str) -> None:
     assert rejected_paths(run, system=system) == {"resource"}
 
 
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_resource_that_its_owner_configures_is_not_looked_at(run: Run, system: str) -> None:
+def test_a_resource_that_its_owner_configures_is_not_read(run: Run, system: str) -> None:
     checked = run("check_request", check_event(onboarding(system, resource={"configure": False})))
 
     assert (checked["needsSecret"], checked["hasResource"]) == (True, False)
 
 
-def test_a_policy_that_is_not_there_yet_is_no_missing_endpoint(run: Run, account: Account) -> None:
+def test_an_endpoint_without_a_policy_exists(run: Run, account: Account) -> None:
     account.mediapackagev2.add(V2)
 
     assert run("check_request", check_event(onboarding("mediapackagev2")))["hasResource"] is True
 
 
 @pytest.mark.parametrize("statement", [ANYBODY, ANYBODY | {"Principal": {"AWS": "*"}, "Sid": "Players"}])
-def test_an_endpoint_that_is_open_to_everyone_is_refused(run: Run, account: Account, statement: dict[str, Any]) -> None:
+def test_an_endpoint_with_a_public_policy_is_rejected(run: Run, account: Account, statement: dict[str, Any]) -> None:
     account.mediapackagev2.add(V2, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
 
     assert rejected_paths(run, system="mediapackagev2") == {"resource"}
 
 
-def test_an_endpoint_that_admits_a_cdn_by_name_may_be_gated(run: Run, account: Account) -> None:
+def test_an_endpoint_whose_policy_names_a_cdn_passes(run: Run, account: Account) -> None:
     named = ANYBODY | {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/Cdn"}}
     account.mediapackagev2.add(V2, Policy=json.dumps({"Version": "2012-10-17", "Statement": [named]}))
 
@@ -80,7 +80,7 @@ def test_an_endpoint_that_admits_a_cdn_by_name_may_be_gated(run: Run, account: A
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize(("former", "latter"), [(ACCOUNT, "444455556666"), (REGION, "eu-west-1")], ids=["account", "Region"])
-def test_a_flow_of_another_account_or_region_is_refused_without_a_look(run: Run, former: str, latter: str) -> None:
+def test_a_flow_of_another_account_or_region_is_rejected_without_a_read(run: Run, former: str, latter: str) -> None:
     assert rejected_paths(run, system="mediaconnect", resource={"flowArn": FLOW.replace(former, latter)}) == {
         "resource.flowArn"
     }
@@ -88,7 +88,7 @@ def test_a_flow_of_another_account_or_region_is_refused_without_a_look(run: Run,
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("resource", [{"output": "another"}, {"output": None, "source": "studio"}])
-def test_a_part_that_the_flow_does_not_have_is_not_made(run: Run, resource: dict[str, Any]) -> None:
+def test_a_missing_part_of_a_flow_is_rejected(run: Run, resource: dict[str, Any]) -> None:
     assert rejected_paths(run, system="mediaconnect", resource=resource) == {"resource"}
 
 
@@ -101,7 +101,7 @@ def test_a_part_that_the_flow_does_not_have_is_not_made(run: Run, resource: dict
         ("source", "rtp-fec", SRT, "encrypts with srt-password only what speaks srt"),
     ],
 )
-def test_a_protocol_that_does_not_take_the_kind_of_key_is_refused(
+def test_a_protocol_that_does_not_support_the_key_type_is_rejected(
     run: Run, account: Account, kind: str, protocol: str, key: dict[str, Any], needed: str
 ) -> None:
     account.mediaconnect.add(kind, "studio", protocol)
@@ -120,7 +120,7 @@ def test_a_protocol_that_does_not_take_the_kind_of_key_is_refused(
         ("entitlement", None, {}),
     ],
 )
-def test_a_protocol_that_takes_the_kind_of_key_passes(
+def test_a_protocol_that_supports_the_key_type_passes(
     run: Run, account: Account, kind: str, protocol: str | None, key: dict[str, Any]
 ) -> None:
     account.mediaconnect.add(kind, "studio", protocol)
@@ -132,7 +132,7 @@ def test_a_protocol_that_takes_the_kind_of_key_passes(
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("tags", [{}, OURS | {"latchkey:access": "mediapackage/originEndpoint/another"}])
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_role_that_has_the_name_and_is_not_of_this_access_is_refused(
+def test_a_foreign_role_with_the_name_of_the_reader_role_is_rejected(
     run: Run, account: Account, system: str, tags: dict[str, str]
 ) -> None:
     account.role(role_name_of(system), tags=tags)
@@ -150,7 +150,7 @@ def _withdraw_consent(account: Account) -> None:
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_resource_whose_owner_has_not_consented_is_refused(run: Run, account: Account, system: str) -> None:
+def test_a_resource_without_consent_is_rejected(run: Run, account: Account, system: str) -> None:
     _withdraw_consent(account)
 
     assert rejected_paths(run, system=system) == {"resource"}
@@ -174,7 +174,7 @@ def test_a_resource_that_reads_the_secret_of_its_access_needs_no_consent_again(
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_secret_of_another_access_needs_its_owners_consent(run: Run, account: Account, system: str) -> None:
+def test_a_secret_of_another_access_needs_consent(run: Run, account: Account, system: str) -> None:
     first = Onboarding(run, account, system=system).run_through("create_secret")
     first.end()
     another = OURS | {"latchkey:access": f"{system}/kind/another"}
@@ -201,7 +201,7 @@ def test_the_secret_of_the_access_itself_needs_no_consent(run: Run, account: Acc
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_roles_that_configure_the_resource_have_no_place_where_the_policies_need_not_know_them(run: Run, system: str) -> None:
+def test_management_roles_are_rejected_for_systems_that_do_not_need_them(run: Run, system: str) -> None:
     told = check_rejection(run, system=system, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Management"])
 
     assert set(told) == {"detail"}
@@ -209,7 +209,7 @@ def test_roles_that_configure_the_resource_have_no_place_where_the_policies_need
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_secret_of_another_account_or_region_is_refused(run: Run, system: str) -> None:
+def test_a_secret_of_another_account_or_region_is_rejected(run: Run, system: str) -> None:
     for region, account in ((REGION, "444455556666"), ("eu-west-1", ACCOUNT)):
         secret = f"arn:aws:secretsmanager:{region}:{account}:secret:theirs-AbCdEf"
         request = onboarding(system, requestId=f"request-{region}", secret=existing(secret))
@@ -218,7 +218,7 @@ def test_a_secret_of_another_account_or_region_is_refused(run: Run, system: str)
 
 
 @pytest.mark.usefixtures("resources")
-def test_a_resource_that_is_encrypted_gets_a_new_key_only_if_asked(
+def test_an_encrypted_resource_gets_a_new_secret_only_on_request(
     run: Run, account: Account, stack: Callable[..., None]
 ) -> None:
     theirs = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:theirs-AbCdEf"

@@ -41,7 +41,7 @@ def test_the_new_key_is_symmetric_single_region_tagged_and_rotates(run: Run, acc
 
 
 @pytest.mark.parametrize(("key", "days"), [({}, 365), ({"rotationDays": 180}, 180)])
-def test_the_key_rotates_as_often_as_asked(run: Run, key: dict[str, int], days: int) -> None:
+def test_the_key_rotates_with_the_requested_period(run: Run, key: dict[str, int], days: int) -> None:
     asked: list[int] = []
     # moto forgets the period, so it is read off the call.
     product_kms().meta.events.register(
@@ -53,9 +53,7 @@ def test_the_key_rotates_as_often_as_asked(run: Run, key: dict[str, int], days: 
     assert asked == [days]
 
 
-def test_the_new_keys_policy_keeps_the_account_and_lets_managers_create_grants_through_the_service(
-    run: Run, account: Account
-) -> None:
+def test_the_policy_of_a_new_key_delegates_to_iam_and_allows_grants_through_the_service(run: Run, account: Account) -> None:
     made = run("create_key", {"request": onboarding(managementRoles=[ORIGIN])})
 
     policy = json.loads(account.kms.get_key_policy(KeyId=made["arn"], PolicyName="default")["Policy"])
@@ -66,7 +64,7 @@ def test_the_new_keys_policy_keeps_the_account_and_lets_managers_create_grants_t
     assert granting["Condition"] == {"StringEquals": {"kms:ViaService": f"mediatailor.{REGION}.amazonaws.com"}}
 
 
-def test_creating_twice_makes_one_key_and_frees_its_lease(run: Run, account: Account) -> None:
+def test_creating_twice_creates_one_key_and_releases_the_lease(run: Run, account: Account) -> None:
     first = run("create_key", {"request": onboarding()})
     before = account.snapshot()
 
@@ -91,7 +89,7 @@ def test_a_second_access_shares_the_key_of_its_alias(run: Run, account: Account)
     ]
 
 
-def test_a_key_left_without_rotation_by_a_crash_is_finished(run: Run, account: Account) -> None:
+def test_a_retry_enables_the_rotation_that_a_crash_left_off(run: Run, account: Account) -> None:
     key = account.key(alias=ALIAS)
     account.kms.disable_key_rotation(KeyId=key)
 
@@ -101,7 +99,7 @@ def test_a_key_left_without_rotation_by_a_crash_is_finished(run: Run, account: A
     assert account.kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] is True
 
 
-def test_a_key_left_without_its_alias_by_a_crash_is_found_again(run: Run, account: Account) -> None:
+def test_a_retry_finds_a_key_that_a_crash_left_without_an_alias(run: Run, account: Account) -> None:
     def lose_connection(**_: object) -> None:
         raise TransientAwsError("an answer that never came")
 
@@ -119,7 +117,7 @@ def test_a_key_left_without_its_alias_by_a_crash_is_found_again(run: Run, accoun
 
 
 @pytest.mark.parametrize("next_request", [{}, {"requestId": "request-2", "resource": {"sourceLocation": "news-origin"}}])
-def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(
+def test_a_key_whose_creation_response_was_lost_is_found_by_its_tag(
     run: Run, account: Account, next_request: dict[str, Any]
 ) -> None:
     def lose(**_: object) -> None:
@@ -140,7 +138,7 @@ def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(
     assert {"TagKey": "latchkey:request", "TagValue": "request-1"} in tags
 
 
-def test_a_key_that_its_owner_shows_to_nobody_does_not_hide_the_one_whose_answer_was_lost(run: Run, account: Account) -> None:
+def test_an_unreadable_key_does_not_hide_the_key_that_is_found_by_its_tag(run: Run, account: Account) -> None:
     closed = account.key()
 
     def lose(**_: object) -> None:
@@ -185,7 +183,7 @@ def note(account: Account, begun: datetime, key: str) -> None:
     account.dynamodb.put_item(TableName=TABLE, Item={name: {"S": value} for name, value in item.items()})
 
 
-def test_a_key_that_was_just_made_and_is_not_known_yet_is_waited_for(run: Run, account: Account) -> None:
+def test_a_new_key_that_does_not_exist_everywhere_is_not_yet_effective(run: Run, account: Account) -> None:
     unknown = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     note(account, datetime.now(UTC), unknown)
 
@@ -195,7 +193,7 @@ def test_a_key_that_was_just_made_and_is_not_known_yet_is_waited_for(run: Run, a
     assert account.snapshot()["keys"] == {}
 
 
-def test_a_noted_key_that_is_being_deleted_is_replaced(run: Run, account: Account) -> None:
+def test_a_recorded_key_that_is_pending_deletion_is_replaced(run: Run, account: Account) -> None:
     dying = account.key()
     account.kms.schedule_key_deletion(KeyId=dying, PendingWindowInDays=7)
     note(account, datetime.now(UTC), dying)
@@ -206,7 +204,7 @@ def test_a_noted_key_that_is_being_deleted_is_replaced(run: Run, account: Accoun
     assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == made["arn"]
 
 
-def test_a_key_that_is_being_removed_takes_no_new_access(run: Run, account: Account) -> None:
+def test_a_key_that_is_being_removed_gets_no_new_access(run: Run, account: Account) -> None:
     key = account.key(alias=ALIAS)
     item = {"kind": {"S": "resource"}, "id": {"S": key}, "removing": {"S": "2026-11-22T08:00:00Z"}}
     account.dynamodb.put_item(TableName=TABLE, Item=item)
@@ -215,7 +213,7 @@ def test_a_key_that_is_being_removed_takes_no_new_access(run: Run, account: Acco
         run("create_key", {"request": onboarding()})
 
 
-def test_a_key_whose_alias_an_undo_has_just_deleted_gets_no_alias_again(run: Run, account: Account) -> None:
+def test_a_key_that_a_rollback_removes_gets_no_new_alias(run: Run, account: Account) -> None:
     made = run("create_key", {"request": onboarding()})
     registry().resources.begin_removal(made["arn"], "mediatailor/sourceLocation/sports-origin")
     account.kms.delete_alias(AliasName=ALIAS)
@@ -226,7 +224,7 @@ def test_a_key_whose_alias_an_undo_has_just_deleted_gets_no_alias_again(run: Run
     assert ALIAS not in [alias["AliasName"] for alias in account.kms.list_aliases()["Aliases"]]
 
 
-def test_a_key_whose_removal_ends_between_look_and_reference_is_not_used(run: Run, account: Account) -> None:
+def test_a_key_that_is_removed_before_it_is_referred_to_is_not_used(run: Run, account: Account) -> None:
     made = run("create_key", {"request": onboarding()})
     ends = [ALIAS]
 
@@ -255,7 +253,7 @@ def test_an_adopted_key_keeps_its_own_settings(run: Run, account: Account) -> No
 
 
 @pytest.mark.parametrize("by", ["arn", "alias"])
-def test_of_an_adopted_key_nobody_knows_how_long_its_owners_consent_has_counted(run: Run, account: Account, by: str) -> None:
+def test_an_adopted_key_propagates_from_now_on(run: Run, account: Account, by: str) -> None:
     """Tags take minutes to count, and who reads in a rejection which tag to set sets it and asks again."""
     key = account.key(tags=ADOPT)
     account.kms.create_alias(AliasName="alias/theirs", TargetKeyId=key)
@@ -267,7 +265,7 @@ def test_of_an_adopted_key_nobody_knows_how_long_its_owners_consent_has_counted(
     assert begun <= datetime.fromisoformat(found["created"]) <= datetime.now(UTC)
 
 
-def test_an_adopted_key_that_has_gone_meanwhile_is_a_conflict(run: Run) -> None:
+def test_an_adopted_key_that_was_deleted_in_the_meantime_is_a_conflict(run: Run) -> None:
     gone = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
     with pytest.raises(Conflict):
@@ -280,7 +278,7 @@ def hold(account: Account, name: str, until: float) -> None:
     account.dynamodb.put_item(TableName=TABLE, Item=item)
 
 
-def test_while_another_request_makes_the_key_this_one_waits(run: Run, account: Account) -> None:
+def test_a_request_waits_while_another_one_creates_the_key(run: Run, account: Account) -> None:
     hold(account, f"alias {ALIAS}", time.time() + 60)
 
     with pytest.raises(NotYetEffective):
@@ -290,13 +288,13 @@ def test_while_another_request_makes_the_key_this_one_waits(run: Run, account: A
     assert [item["holder"]["S"] for item in account.items("lease")] == ["another"]
 
 
-def test_a_lease_that_a_crash_left_ends_by_itself(run: Run, account: Account) -> None:
+def test_the_lease_of_a_crashed_request_expires(run: Run, account: Account) -> None:
     hold(account, f"alias {ALIAS}", time.time() - 60)
 
     assert run("create_key", {"request": onboarding()})["changed"] is True
 
 
-def test_a_failure_on_the_way_frees_the_lease(run: Run, account: Account) -> None:
+def test_a_failure_releases_the_lease(run: Run, account: Account) -> None:
     def fail(**_: object) -> None:
         raise TransientAwsError("an answer that never came")
 

@@ -35,7 +35,9 @@ def value_problems(run: Run, **members: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("length", [8, 40, 128])
-def test_the_new_secret_is_json_of_the_asked_length_under_the_keys_arn(run: Run, account: Account, length: int) -> None:
+def test_a_new_secret_is_json_with_a_token_of_the_requested_length_under_the_key(
+    run: Run, account: Account, length: int
+) -> None:
     event = to_create(account, secret={"value": {"generate": {"length": length}}}, tags={"team": "sports"})
 
     made = run("create_secret", event)
@@ -54,7 +56,7 @@ def test_the_new_secret_is_json_of_the_asked_length_under_the_keys_arn(run: Run,
     assert token.isalnum()
 
 
-def test_two_secrets_have_two_tokens(run: Run, account: Account) -> None:
+def test_two_secrets_have_different_tokens(run: Run, account: Account) -> None:
     event = to_create(account)
     first = run("create_secret", event)
     second = run("create_secret", event | {"request": onboarding(secret={"name": "latchkey/another"})})
@@ -62,7 +64,7 @@ def test_two_secrets_have_two_tokens(run: Run, account: Account) -> None:
     assert account.value(first["arn"]) != account.value(second["arn"])
 
 
-def test_creating_twice_makes_one_version(run: Run, account: Account) -> None:
+def test_creating_twice_creates_one_version(run: Run, account: Account) -> None:
     event = to_create(account)
     first = run("create_secret", event)
     before = account.snapshot()
@@ -74,9 +76,7 @@ def test_creating_twice_makes_one_version(run: Run, account: Account) -> None:
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
 @pytest.mark.parametrize("key", [None, "password"])
-def test_an_imported_token_is_copied_into_the_form_the_service_reads(
-    run: Run, account: Account, region: str, key: str | None
-) -> None:
+def test_an_imported_token_has_the_format_of_the_service(run: Run, account: Account, region: str, key: str | None) -> None:
     token = "c" * 20
     source = account.secret("origin/token", json.dumps({key: token}) if key else token, IMPORT, region=region)
 
@@ -85,7 +85,7 @@ def test_an_imported_token_is_copied_into_the_form_the_service_reads(
     assert json.loads(account.value(made["arn"])) == {SECRET_KEY: token}
 
 
-def test_importing_twice_changes_nothing_and_a_new_value_makes_a_new_version(run: Run, account: Account) -> None:
+def test_importing_twice_changes_nothing_and_a_new_value_creates_a_new_version(run: Run, account: Account) -> None:
     source = account.secret("origin/token", "c" * 20, IMPORT)
     event = to_create(account, secret=copied(source))
     first = run("create_secret", event)
@@ -101,7 +101,7 @@ def test_importing_twice_changes_nothing_and_a_new_value_makes_a_new_version(run
 
 
 @pytest.mark.parametrize("present", ["not-json-at-all", '["a-list"]', '"a-text"'], ids=["no JSON", "list", "text"])
-def test_an_import_over_a_value_that_is_no_object_is_a_conflict_that_tells_no_value(
+def test_an_import_into_a_value_that_is_not_an_object_is_a_conflict_without_the_value(
     run: Run, account: Account, present: str
 ) -> None:
     event = to_create(account, secret=copied(account.secret("origin/token", "c" * 20, IMPORT)))
@@ -117,7 +117,7 @@ def test_an_import_over_a_value_that_is_no_object_is_a_conflict_that_tells_no_va
 
 
 @bad_values
-def test_an_import_with_a_bad_value_is_refused_and_nothing_made(run: Run, account: Account, value: str) -> None:
+def test_an_import_of_an_invalid_value_is_rejected_and_changes_nothing(run: Run, account: Account, value: str) -> None:
     event = to_create(account, secret=copied(account.secret("origin/token", value, IMPORT), SECRET_KEY))
     before = account.snapshot()
 
@@ -126,7 +126,7 @@ def test_an_import_with_a_bad_value_is_refused_and_nothing_made(run: Run, accoun
 
 
 @pytest.mark.parametrize("value", ["a" * 7, "a" * 129], ids=["7 characters", "129 characters"])
-def test_a_plain_value_has_bounds_too(run: Run, account: Account, value: str) -> None:
+def test_a_plain_text_value_has_the_same_length_limits(run: Run, account: Account, value: str) -> None:
     source = account.secret("origin/token", value, IMPORT)
 
     assert value_problems(run, secret=copied(source)) == ["secret.value.copyFrom"]
@@ -134,7 +134,7 @@ def test_a_plain_value_has_bounds_too(run: Run, account: Account, value: str) ->
 
 @bad_values
 @pytest.mark.parametrize("way", ["copyFrom", "existing"])
-def test_before_there_is_a_key_a_bad_value_is_found(run: Run, account: Account, way: str, value: str) -> None:
+def test_the_value_check_finds_an_invalid_value(run: Run, account: Account, way: str, value: str) -> None:
     secret = account.secret("origin/token", value, IMPORT if way == "copyFrom" else ADOPT)
     before = account.snapshot()
 
@@ -145,30 +145,30 @@ def test_before_there_is_a_key_a_bad_value_is_found(run: Run, account: Account, 
 
 
 @bad_values
-def test_a_bad_value_under_the_name_of_a_secret_of_ours_is_found(run: Run, account: Account, value: str) -> None:
+def test_the_value_check_finds_an_invalid_value_in_a_secret_of_latchkey(run: Run, account: Account, value: str) -> None:
     account.secret(SECRET_NAME, value, OWN)
 
     assert value_problems(run) == ["secret.name"]
 
 
 @pytest.mark.parametrize("token", GOOD_VALUES.values(), ids=GOOD_VALUES)
-def test_a_good_value_is_no_finding(run: Run, account: Account, token: str) -> None:
+def test_the_value_check_accepts_a_valid_value(run: Run, account: Account, token: str) -> None:
     secret = account.secret("origin/token", json.dumps({SECRET_KEY: token}))
 
     assert value_problems(run, secret=existing(secret)) == []
 
 
-def test_a_binary_value_is_no_json(run: Run, account: Account) -> None:
+def test_a_binary_value_is_not_json(run: Run, account: Account) -> None:
     secret = account.secretsmanager.create_secret(Name="origin/binary", SecretBinary=b"letters")["ARN"]
 
     assert value_problems(run, secret=existing(secret)) == ["secret.value.existing"]
 
 
-def test_a_secret_still_to_be_made_is_no_finding(run: Run) -> None:
+def test_a_secret_that_does_not_exist_yet_is_unreadable(run: Run) -> None:
     assert run("create_secret", {"request": onboarding()}) == {"findings": [], "unreadable": True}
 
 
-def test_a_secret_in_deletion_is_left_to_the_look_at_the_secret(run: Run, account: Account) -> None:
+def test_a_secret_that_is_scheduled_for_deletion_is_unreadable(run: Run, account: Account) -> None:
     secret = account.secret("origin/token", "letters")
     account.secretsmanager.delete_secret(SecretId=secret)
 
@@ -178,7 +178,7 @@ def test_a_secret_in_deletion_is_left_to_the_look_at_the_secret(run: Run, accoun
 
 
 @pytest.mark.parametrize(("code", "unreadable"), [("AccessDeniedException", True), ("ThrottlingException", False)])
-def test_a_value_that_may_not_be_read_is_told_as_such_and_one_that_cannot_be_now_is_tried_again(
+def test_a_denied_read_is_unreadable_and_a_throttled_read_is_retried(
     run: Run, account: Account, code: str, unreadable: bool
 ) -> None:
     secret = account.secret("origin/token", json.dumps({SECRET_KEY: "a" * 20}))
@@ -197,7 +197,9 @@ def test_a_value_that_may_not_be_read_is_told_as_such_and_one_that_cannot_be_now
 
 
 @pytest.mark.parametrize("tags", [OURS, OURS | {"latchkey:access": "mediatailor/sourceLocation/news-origin"}])
-def test_a_secret_made_meanwhile_for_another_access_is_a_conflict(run: Run, account: Account, tags: dict[str, str]) -> None:
+def test_a_secret_that_was_created_for_another_access_in_the_meantime_is_a_conflict(
+    run: Run, account: Account, tags: dict[str, str]
+) -> None:
     event = to_create(account)
     secret = account.secret(SECRET_NAME, "{}", tags)
 
@@ -207,7 +209,7 @@ def test_a_secret_made_meanwhile_for_another_access_is_a_conflict(run: Run, acco
     assert account.value(secret) == "{}"
 
 
-def test_an_adopted_secret_is_never_made(run: Run, account: Account) -> None:
+def test_an_adopted_secret_that_was_deleted_is_not_created(run: Run, account: Account) -> None:
     secret = account.secret("origin/token", json.dumps({SECRET_KEY: "a" * 20}))
     event = to_create(account, secret=existing(secret))
     account.secretsmanager.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
@@ -216,7 +218,7 @@ def test_an_adopted_secret_is_never_made(run: Run, account: Account) -> None:
         run("create_secret", event)
 
 
-def test_a_refusal_of_a_value_has_no_cause_that_holds_it(run: Run, account: Account) -> None:
+def test_the_rejection_of_a_value_has_no_cause_that_contains_it(run: Run, account: Account) -> None:
     event = to_create(account, secret=copied(account.secret("origin/token", "a" * 7, IMPORT)))
 
     with pytest.raises(InvalidRequest) as caught:

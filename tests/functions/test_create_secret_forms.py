@@ -22,7 +22,7 @@ def to_create(account: Account, system: str, **members: Any) -> dict[str, Any]:
     return {"request": onboarding(system, **members), "key": {"arn": account.key(), "changed": False}}
 
 
-def made_twice(run: Run, account: Account, event: dict[str, Any]) -> str:
+def created_value(run: Run, account: Account, event: dict[str, Any]) -> str:
     """The value of the secret that is made; a second run changes nothing."""
     made = run("create_secret", event)
     before = account.snapshot()
@@ -32,19 +32,19 @@ def made_twice(run: Run, account: Account, event: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize(("algorithm", "digits"), [("aes128", 32), ("aes192", 48), ("aes256", 64)])
-def test_a_static_key_is_hexadecimal_plain_text_of_its_algorithm(
+def test_a_static_key_is_hexadecimal_text_with_the_length_of_its_algorithm(
     run: Run, account: Account, algorithm: str, digits: int
 ) -> None:
-    value = made_twice(run, account, to_create(account, "mediaconnect", resource={"algorithm": algorithm}))
+    value = created_value(run, account, to_create(account, "mediaconnect", resource={"algorithm": algorithm}))
 
     assert re.fullmatch(f"[0-9a-f]{{{digits}}}", value)
 
 
 @pytest.mark.parametrize("length", [10, 40, 80])
-def test_an_srt_password_is_plain_text_of_every_class(run: Run, account: Account, length: int) -> None:
+def test_an_srt_password_has_characters_of_every_class(run: Run, account: Account, length: int) -> None:
     value = {"value": {"generate": {"length": length}}}
 
-    password = made_twice(run, account, to_create(account, "mediaconnect", resource=SRT, secret=value))
+    password = created_value(run, account, to_create(account, "mediaconnect", resource=SRT, secret=value))
 
     assert len(password) == length
     for members in (string.ascii_uppercase, string.ascii_lowercase, string.digits, SYMBOLS):
@@ -53,8 +53,8 @@ def test_an_srt_password_is_plain_text_of_every_class(run: Run, account: Account
 
 
 @pytest.mark.parametrize(("system", "member"), [("mediapackage", V1), ("mediapackage-vod", V1), ("mediapackagev2", V2)])
-def test_a_cdn_identifier_is_a_random_uuid_and_the_only_pair(run: Run, account: Account, system: str, member: str) -> None:
-    [(name, token)] = json.loads(made_twice(run, account, to_create(account, system))).items()
+def test_a_cdn_identifier_is_a_random_uuid_and_the_only_member(run: Run, account: Account, system: str, member: str) -> None:
+    [(name, token)] = json.loads(created_value(run, account, to_create(account, system))).items()
 
     assert name == member
     assert (UUID(token).version, str(UUID(token))) == (4, token)
@@ -70,7 +70,7 @@ def test_a_cdn_identifier_is_a_random_uuid_and_the_only_pair(run: Run, account: 
         ("mediaconnect", SRT, 81),
     ],
 )
-def test_a_length_that_the_form_does_not_have_is_refused(
+def test_a_length_that_the_format_does_not_support_is_rejected(
     run: Run, account: Account, system: str, resource: dict[str, Any], length: int
 ) -> None:
     event = to_create(account, system, resource=resource, secret={"value": {"generate": {"length": length}}})
@@ -108,7 +108,7 @@ def value_problems(run: Run, request: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @flaws
-def test_an_adopted_value_of_another_form_is_refused_untold(
+def test_an_adopted_value_in_another_format_is_rejected_without_the_value(
     run: Run, account: Account, log: io.StringIO, system: str, resource: dict[str, Any], value: str
 ) -> None:
     request = onboarding(system, resource=resource, secret=existing(account.secret("theirs", value, ADOPT)))
@@ -133,7 +133,7 @@ COPIED = {name: flaw for name, flaw in FLAWS.items() if flaw[0] == "mediaconnect
 
 
 @pytest.mark.parametrize(("system", "resource", "value"), COPIED.values(), ids=COPIED)
-def test_a_copied_value_of_another_form_is_refused_untold(
+def test_a_copied_value_in_another_format_is_rejected_without_the_value(
     run: Run, account: Account, log: io.StringIO, system: str, resource: dict[str, Any], value: str
 ) -> None:
     secret = copied(account.secret("theirs", value, IMPORT))
@@ -147,7 +147,7 @@ def test_a_copied_value_of_another_form_is_refused_untold(
 
 
 @flaws
-def test_a_value_found_under_the_secrets_name_is_judged_as_well(
+def test_the_value_of_a_secret_that_is_found_by_name_is_checked(
     run: Run, account: Account, system: str, resource: dict[str, Any], value: str
 ) -> None:
     request = onboarding(system, resource=resource, secret={"name": "latchkey/there"})
@@ -169,21 +169,23 @@ FITTING: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("system", "resource", "value"), FITTING.values(), ids=FITTING)
-def test_a_value_that_fits_is_adopted(run: Run, account: Account, system: str, resource: dict[str, Any], value: str) -> None:
+def test_a_value_in_the_right_format_is_adopted(
+    run: Run, account: Account, system: str, resource: dict[str, Any], value: str
+) -> None:
     request = onboarding(system, resource=resource, secret=existing(account.secret("theirs", value, ADOPT)))
 
     assert value_problems(run, request) == []
 
 
 @pytest.mark.parametrize("key", [None, "password"])
-def test_a_key_of_the_sources_owner_is_copied_as_plain_text(run: Run, account: Account, key: str | None) -> None:
+def test_an_imported_static_key_is_plain_text(run: Run, account: Account, key: str | None) -> None:
     value = json.dumps({"password": HEX * 4, "other": "x"}) if key else HEX * 4
     source = account.secret("theirs", value, IMPORT, region="eu-west-1")
 
-    assert made_twice(run, account, to_create(account, "mediaconnect", secret=copied(source, key))) == HEX * 4
+    assert created_value(run, account, to_create(account, "mediaconnect", secret=copied(source, key))) == HEX * 4
 
 
-def test_a_copy_into_a_secret_of_one_pair_leaves_one_pair(run: Run, account: Account) -> None:
+def test_an_import_replaces_the_only_member_of_a_secret(run: Run, account: Account) -> None:
     source = account.secret("theirs", json.dumps({V1: "a" * 20, "b": "c"}), IMPORT)
     event = to_create(account, "mediapackagev2", secret=copied(source, V1))
     own = OURS | {"latchkey:access": "mediapackagev2/originEndpoint/sports/one/hls"}
@@ -195,5 +197,5 @@ def test_a_copy_into_a_secret_of_one_pair_leaves_one_pair(run: Run, account: Acc
     assert run("create_secret", event) == made | {"changed": False}
 
 
-def test_a_system_that_reads_no_secret_has_no_value_to_look_at(run: Run) -> None:
+def test_a_system_without_a_secret_has_no_value_to_check(run: Run) -> None:
     assert run("create_secret", {"request": onboarding("adobe-experience-platform")}) == {"findings": [], "unreadable": False}

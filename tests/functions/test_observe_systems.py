@@ -79,7 +79,7 @@ def test_an_access_is_revoked_when_its_role_cannot_read(
     assert observe(run, access) == ("revoked", lost)
 
 
-def test_what_the_role_may_is_asked_as_its_service_asks(run: Run, account: Account) -> None:
+def test_the_permissions_of_the_role_are_simulated_with_the_context_of_its_service(run: Run, account: Account) -> None:
     access = recorded(run, account, ROLE)
     account.simulator.asked.clear()
 
@@ -101,7 +101,7 @@ def test_what_the_role_may_is_asked_as_its_service_asks(run: Run, account: Accou
 
 
 @pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
-def test_a_resource_that_is_gone_is_told_so_unless_it_is_its_owners_to_make(run: Run, account: Account, system: str) -> None:
+def test_a_missing_resource_is_gone_unless_its_owner_has_not_created_it(run: Run, account: Account, system: str) -> None:
     active = recorded(run, account, system)
     assert observe(run, active) == ("active", [])
 
@@ -139,7 +139,7 @@ def _strip(account: Account, key: str) -> None:
     [(_disable, "key is enabled"), (_schedule, "key is enabled"), (_strip, "key policy admits the roles")],
 )
 @pytest.mark.parametrize("status", ["handed-off", "active"])
-def test_a_partner_loses_the_access_with_its_key(
+def test_a_partner_access_is_revoked_with_its_key(
     run: Run, account: Account, status: Any, act: Callable[[Account, str], None], lost: str
 ) -> None:
     access = recorded(run, account, ADOBE)
@@ -154,7 +154,7 @@ def test_a_partner_loses_the_access_with_its_key(
     assert run("observe_access", {"accessId": access.checked["accessId"]})["unsettled"] is False
 
 
-def test_a_key_that_is_enabled_again_brings_the_partners_access_back_as_what_it_was(run: Run, account: Account) -> None:
+def test_a_partner_access_returns_to_its_status_when_its_key_is_enabled(run: Run, account: Account) -> None:
     access = recorded(run, account, ADOBE)
     _disable(account, access.key)
     observe(run, access)

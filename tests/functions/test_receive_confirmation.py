@@ -36,7 +36,9 @@ def handed_off(run: Run, account: Account, system: str, **members: Any) -> Onboa
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_it_starts_one_execution_of_what_was_handed_off(run: Run, account: Account, machine: StateMachine, system: str) -> None:
+def test_a_confirmation_starts_one_execution_of_the_recorded_request(
+    run: Run, account: Account, machine: StateMachine, system: str
+) -> None:
     access = handed_off(run, account, system, tags={"team": "sports"})
     event = confirmation({"accessId": access.checked["accessId"]})
     before = account.snapshot()
@@ -53,7 +55,9 @@ def test_it_starts_one_execution_of_what_was_handed_off(run: Run, account: Accou
     assert account.snapshot() == before
 
 
-def test_its_execution_is_what_check_request_takes(run: Run, account: Account, machine: StateMachine) -> None:
+def test_the_execution_input_of_a_confirmation_is_accepted_by_check_request(
+    run: Run, account: Account, machine: StateMachine
+) -> None:
     access = handed_off(run, account, "mediapackage")
     run("receive_request", confirmation({"accessId": ACCESS, "requestId": "request-2"}))
     [content] = machine().values()
@@ -63,7 +67,7 @@ def test_its_execution_is_what_check_request_takes(run: Run, account: Account, m
     assert (checked["confirms"], checked["changed"], checked["keyArn"]) == (True, True, access.key)
 
 
-def test_a_second_confirmation_is_a_request_of_its_own(run: Run, account: Account, machine: StateMachine) -> None:
+def test_a_second_confirmation_is_a_separate_request(run: Run, account: Account, machine: StateMachine) -> None:
     handed_off(run, account, "mediapackage")
 
     for request_id in ("request-2", "request-3"):
@@ -73,7 +77,7 @@ def test_a_second_confirmation_is_a_request_of_its_own(run: Run, account: Accoun
 
 
 @pytest.mark.parametrize("begun", [True, False])
-def test_of_an_access_that_is_not_recorded_there_is_nothing_to_confirm(
+def test_a_confirmation_of_an_unrecorded_access_is_rejected(
     run: Run, account: Account, machine: StateMachine, begun: bool
 ) -> None:
     if begun:
@@ -99,7 +103,7 @@ def test_of_an_access_that_is_not_recorded_there_is_nothing_to_confirm(
         (onboarding("mediapackage", secret={"value": "canary"}), {"accessId", "<name>", "secret", "system"}),
     ],
 )
-def test_what_is_no_confirmation_is_answered_without_its_values(
+def test_an_invalid_confirmation_is_rejected_without_its_values(
     run: Run, machine: StateMachine, detail: Any, places: set[str]
 ) -> None:
     run("receive_request", confirmation(detail))

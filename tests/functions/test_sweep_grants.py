@@ -68,7 +68,7 @@ def know(account: Account, access_id: str, key: str) -> None:
     account.dynamodb.put_item(TableName=TABLE, Item=item)
 
 
-def test_what_needs_a_clean_up_is_started_once_for_each_event(run: Run, account: Account, machine: StateMachine) -> None:
+def test_each_sweep_event_starts_a_cleanup_once(run: Run, account: Account, machine: StateMachine) -> None:
     access = onboarded(run, account)
     assert (sweep(run)["cleaning"], machine()) == ([], {})
 
@@ -88,7 +88,7 @@ def test_what_needs_a_clean_up_is_started_once_for_each_event(run: Run, account:
     assert (sweep(run), len(machine())) == (told, 1)
 
 
-def test_a_change_that_nobody_told_is_left_to_a_report(run: Run, account: Account, machine: StateMachine) -> None:
+def test_an_unreported_change_starts_a_cleanup(run: Run, account: Account, machine: StateMachine) -> None:
     onboarded(run, account)
     record = registry().accesses.get(ACCESS)
     assert record
@@ -101,7 +101,7 @@ def test_a_change_that_nobody_told_is_left_to_a_report(run: Run, account: Accoun
     assert sweep(run)["cleaning"] == []
 
 
-def test_of_two_sweeps_at_once_the_second_ends_and_changes_nothing(run: Run, account: Account, machine: StateMachine) -> None:
+def test_a_concurrent_sweep_ends_and_changes_nothing(run: Run, account: Account, machine: StateMachine) -> None:
     onboarded(run, account)
     delete_location(account)
     seen: list[Any] = []
@@ -119,7 +119,7 @@ def test_of_two_sweeps_at_once_the_second_ends_and_changes_nothing(run: Run, acc
     assert (told["cleaning"], told["anotherSweeps"]) == ([ACCESS], False)
 
 
-def test_a_sweep_that_crashed_is_made_by_its_retry_and_after_its_lease_by_any(
+def test_a_crashed_sweep_is_repeated_by_its_retry_or_after_its_lock_expired(
     monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: StateMachine
 ) -> None:
     onboarded(run, account)
@@ -133,7 +133,7 @@ def test_a_sweep_that_crashed_is_made_by_its_retry_and_after_its_lease_by_any(
     assert sweep(run, "event-2")["anotherSweeps"] is False
 
 
-def test_a_sweep_that_fails_gives_its_turn_back(run: Run, account: Account, machine: StateMachine) -> None:
+def test_a_failed_sweep_releases_its_lock(run: Run, account: Account, machine: StateMachine) -> None:
     onboarded(run, account)
     at_call("kms", "ListGrants", answer_with_error("ListGrants", "KMSInternalException", 500))
     with pytest.raises(TransientAwsError):
@@ -158,7 +158,7 @@ def test_requests_within_the_grace_period_start_the_same_executions(
     assert len(machine()) == 2
 
 
-def test_a_location_that_names_its_secret_without_the_suffix_is_none_to_be_cleaned_up(
+def test_a_source_location_that_names_its_secret_without_the_suffix_needs_no_cleanup(
     run: Run, account: Account, machine: StateMachine
 ) -> None:
     access = onboarded(run, account)
@@ -167,7 +167,7 @@ def test_a_location_that_names_its_secret_without_the_suffix_is_none_to_be_clean
     assert sweep(run)["cleaning"] == []
 
 
-def test_a_location_that_is_served_and_names_its_secret_without_the_suffix_lacks_no_grant(
+def test_a_source_location_that_names_its_secret_without_the_suffix_lacks_no_grant(
     run: Run, account: Account, machine: StateMachine
 ) -> None:
     access = onboarded(run, account)
@@ -181,7 +181,7 @@ def test_a_location_that_is_served_and_names_its_secret_without_the_suffix_lacks
     assert sweep(run, "event-2")["cleaning"] == []
 
 
-def test_a_key_that_cannot_be_read_holds_up_no_other(run: Run, account: Account, machine: StateMachine) -> None:
+def test_an_unreadable_key_does_not_hold_up_the_others(run: Run, account: Account, machine: StateMachine) -> None:
     access, unreadable = onboarded(run, account), account.key(tags=ADOPT)
     know(account, OTHER_ACCESS, unreadable)
     know(account, "mediatailor/sourceLocation/fine", account.key())
@@ -194,7 +194,7 @@ def test_a_key_that_cannot_be_read_holds_up_no_other(run: Run, account: Account,
     assert [content["keys"] for content in machine().values()] == [[access.key]]
 
 
-def test_what_cannot_be_read_is_counted_for_an_alarm(
+def test_unreadable_keys_and_secrets_are_counted(
     run: Run, account: Account, machine: StateMachine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = account.key()
@@ -207,7 +207,7 @@ def test_what_cannot_be_read_is_counted_for_an_alarm(
     assert [line["Unreadable"] for line in lines] == [[0.0], [1.0]]
 
 
-def test_a_secret_that_cannot_be_read_holds_up_nothing(run: Run, account: Account, machine: StateMachine) -> None:
+def test_an_unreadable_secret_does_not_hold_up_the_sweep(run: Run, account: Account, machine: StateMachine) -> None:
     """A location that used our key may name a secret of another account by now."""
     access = onboarded(run, account)
     account.mediatailor.add(NAME, token_configuration(FOREIGN_SECRET))
@@ -236,7 +236,7 @@ def test_a_grant_whose_secret_cannot_be_read_is_kept(run: Run, account: Account,
     [("kms", "ListGrants"), ("secretsmanager", "DescribeSecret"), ("secretsmanager", "GetResourcePolicy")],
 )
 @pytest.mark.parametrize("error", [{"code": "ThrottlingException"}, {"code": "InternalFailure", "status": 500}], ids=str)
-def test_what_may_be_read_soon_is_not_taken_for_unreadable(
+def test_a_transient_error_does_not_make_a_key_unreadable(
     run: Run, account: Account, machine: StateMachine, service: str, operation: str, error: dict[str, Any]
 ) -> None:
     onboarded(run, account)
@@ -249,7 +249,7 @@ def test_what_may_be_read_soon_is_not_taken_for_unreadable(
     assert machine() == {}
 
 
-def test_a_former_key_that_cannot_be_read_is_told_and_remembered(run: Run, account: Account) -> None:
+def test_an_unreadable_former_key_is_reported_and_kept(run: Run, account: Account) -> None:
     access, former = onboarded(run, account), account.key(tags=ADOPT)
     registry().journal.note_former(ACCESS, None, former)
     delete_location(account)
@@ -263,7 +263,7 @@ def test_a_former_key_that_cannot_be_read_is_told_and_remembered(run: Run, accou
     assert registry().journal.grant_keys(ACCESS) == {access.key, former}
 
 
-def test_the_service_is_not_said_to_have_retired_what_could_not_be_read(run: Run, account: Account) -> None:
+def test_a_grant_on_an_unreadable_key_is_not_reported_as_retired(run: Run, account: Account) -> None:
     account.open_bus()
     access = onboarded(run, account)
     delete_location(account)
@@ -274,7 +274,7 @@ def test_the_service_is_not_said_to_have_retired_what_could_not_be_read(run: Run
     assert account.published() == []
 
 
-def test_a_grant_on_an_unreadable_key_replaces_no_other(run: Run, account: Account) -> None:
+def test_a_grant_on_an_unreadable_key_does_not_replace_another_one(run: Run, account: Account) -> None:
     """That the key of the secret has a grant of its own must have been seen."""
     access, new = onboarded(run, account), account.key(tags=ADOPT)
     account.secretsmanager.update_secret(SecretId=access.secret, KmsKeyId=new)
@@ -288,7 +288,7 @@ def test_a_grant_on_an_unreadable_key_replaces_no_other(run: Run, account: Accou
     assert first["unreadable"] == [new]
 
 
-def test_list_grants_tells_what_could_not_be_read(run: Run, account: Account) -> None:
+def test_list_grants_reports_unreadable_keys(run: Run, account: Account) -> None:
     access, unreadable = onboarded(run, account), account.key(tags=ADOPT)
     know(account, OTHER_ACCESS, unreadable)
     refuse_calls("kms", "ListGrants", unreadable)
@@ -325,7 +325,7 @@ def test_the_key_of_an_access_that_is_restored_is_swept(run: Run, account: Accou
     assert registry().journal.grant_keys(ACCESS) == {theirs}
 
 
-def test_an_orphan_of_a_location_nobody_asked_for_is_found_on_a_key_that_no_access_uses(
+def test_an_orphaned_grant_of_an_unknown_source_location_is_found_on_an_unused_key(
     monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: StateMachine
 ) -> None:
     """A management role may put other locations under a key of Latchkey's."""
@@ -345,7 +345,7 @@ def test_an_orphan_of_a_location_nobody_asked_for_is_found_on_a_key_that_no_acce
     assert len(run("list_grants", {"keys": []})["grants"]) == 1
 
 
-def test_an_owner_that_came_back_with_a_secret_nobody_may_read_is_tried_again(run: Run, account: Account) -> None:
+def test_a_recreated_resource_with_an_unreadable_secret_is_retried(run: Run, account: Account) -> None:
     access = onboarded(run, account)
     delete_location(account)
     first = first_survey(run)

@@ -54,7 +54,7 @@ def looked_at(run: Run, event_id: str) -> set[str]:
 
 @pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
 @pytest.mark.parametrize("configure", [True, False])
-def test_an_access_of_a_service_without_grants_needs_no_clean_up(
+def test_an_access_without_grants_needs_no_cleanup(
     run: Run, account: Account, machine: StateMachine, system: str, configure: bool
 ) -> None:
     Onboarding(run, account, system=system, resource={} if configure else {"configure": False}).run_through("record_access")
@@ -65,7 +65,7 @@ def test_an_access_of_a_service_without_grants_needs_no_clean_up(
     assert machine() == {}
 
 
-def test_a_location_that_its_owner_has_not_made_yet_needs_no_clean_up(
+def test_a_handed_off_source_location_that_does_not_exist_yet_needs_no_cleanup(
     run: Run, account: Account, machine: StateMachine
 ) -> None:
     Onboarding(run, account, resource={"configure": False}).run_through("record_access")
@@ -76,7 +76,9 @@ def test_a_location_that_its_owner_has_not_made_yet_needs_no_clean_up(
     assert machine() == {}
 
 
-def test_the_orphan_of_a_handed_off_location_is_cleaned_up(run: Run, account: Account, machine: StateMachine) -> None:
+def test_an_orphaned_grant_of_a_handed_off_source_location_is_cleaned_up(
+    run: Run, account: Account, machine: StateMachine
+) -> None:
     access = Onboarding(run, account, resource={"configure": False}).run_through("record_access")
     account.grant(access.key, GRANT, access.secret)
 
@@ -84,7 +86,7 @@ def test_the_orphan_of_a_handed_off_location_is_cleaned_up(run: Run, account: Ac
     assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key], "hint": None}]
 
 
-def test_the_grants_on_a_partners_key_are_not_even_listed(run: Run, account: Account, machine: StateMachine) -> None:
+def test_the_grants_on_a_partner_key_are_not_listed(run: Run, account: Account, machine: StateMachine) -> None:
     partners = Onboarding(run, account, system=ADOBE).run_through("record_access")
     ours = onboarded(run, account, requestId="request-2")
     account.grant(partners.key, GRANT, ours.secret)
@@ -104,7 +106,7 @@ def _schedule(account: Account, key: str) -> None:
 
 
 @pytest.mark.parametrize("act", [_disable, _schedule])
-def test_a_partners_key_that_is_off_is_told_once_though_no_event_came(
+def test_a_disabled_partner_key_is_reported_once_without_an_event(
     run: Run, account: Account, machine: StateMachine, act: Callable[[Account, str], None]
 ) -> None:
     access = Onboarding(run, account, system=ADOBE).run_through("record_access")
@@ -129,7 +131,7 @@ def record(account: Account, status: Any) -> None:
     registry().accesses.note_published(PARTNERS, change)
 
 
-def test_a_partners_key_that_is_on_again_is_told_as_well(run: Run, account: Account, machine: StateMachine) -> None:
+def test_a_partner_key_that_is_enabled_again_is_reported(run: Run, account: Account, machine: StateMachine) -> None:
     access = Onboarding(run, account, system=ADOBE).run_through("record_access")
     _disable(account, access.key)
     record(account, "revoked")

@@ -29,7 +29,7 @@ STEPS = ["create_key", "create_secret", "attach_policies", "configure_access"]
 
 
 @pytest.mark.parametrize("until", STEPS)
-def test_what_the_request_made_is_removed_however_far_it_came(run: Run, account: Account, until: str) -> None:
+def test_everything_the_request_created_is_removed_after_every_step(run: Run, account: Account, until: str) -> None:
     failed = Onboarding(run, account).run_through(until)
 
     undone = failed.undo()
@@ -42,21 +42,21 @@ def test_what_the_request_made_is_removed_however_far_it_came(run: Run, account:
     assert any(failed.key in step for step in undone)
 
 
-def test_a_request_that_made_nothing_leaves_no_reference(run: Run, account: Account) -> None:
+def test_a_request_that_created_nothing_leaves_no_reference(run: Run, account: Account) -> None:
     failed = Onboarding(run, account).run_through("check_request")
 
     assert failed.undo() == []
     assert references(account) == {}
 
 
-def test_where_no_request_was_understood_nothing_is_undone(run: Run, account: Account) -> None:
+def test_an_invalid_request_is_not_rolled_back(run: Run, account: Account) -> None:
     before = account.snapshot()
 
     assert run("undo_onboarding", {"request": None, "executionArn": "arn:execution"}) == {"undone": []}
     assert account.snapshot() == before
 
 
-def test_after_an_undo_the_same_request_can_be_made_again(run: Run, account: Account) -> None:
+def test_the_same_request_succeeds_after_a_rollback(run: Run, account: Account) -> None:
     first = Onboarding(run, account).run_through()
     first.undo()
     first.end()
@@ -68,7 +68,7 @@ def test_after_an_undo_the_same_request_can_be_made_again(run: Run, account: Acc
     assert NAME in account.mediatailor.locations
 
 
-def test_what_is_shared_stays_with_the_others_statements(run: Run, account: Account) -> None:
+def test_a_shared_key_and_secret_keep_the_statements_of_other_accesses(run: Run, account: Account) -> None:
     mine, theirs = account.role("Mine", "/media/"), account.role("Theirs", "/media/")
     first = Onboarding(run, account, secret={"originReaders": [theirs]}).run_through("record_access")
     before = account_snapshot(account)
@@ -85,7 +85,7 @@ def test_what_is_shared_stays_with_the_others_statements(run: Run, account: Acco
     assert {access for accesses in references(account).values() for access in accesses} == {first.checked["accessId"]}
 
 
-def test_a_key_that_another_access_came_to_use_stays(run: Run, account: Account) -> None:
+def test_a_key_that_another_access_started_to_use_is_kept(run: Run, account: Account) -> None:
     failed = Onboarding(run, account).run_through()
     other = Onboarding(run, account, requestId="request-2", resource=OTHER).run_through()
 
@@ -102,7 +102,7 @@ def test_a_key_that_another_access_came_to_use_stays(run: Run, account: Account)
     assert references(account)[failed.key] == [other.checked["accessId"]]
 
 
-def test_adopted_key_and_secret_have_their_former_policies(run: Run, account: Account) -> None:
+def test_an_adopted_key_and_secret_get_their_former_policies_back(run: Run, account: Account) -> None:
     key = account.key(tags=ADOPT)
     account.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy(WHOLE))
     secret = account.secret("origin/token", VALUE, key=key)
@@ -117,7 +117,7 @@ def test_adopted_key_and_secret_have_their_former_policies(run: Run, account: Ac
     assert references(account) == {}
 
 
-def test_an_adopted_secret_without_a_policy_has_none_again(run: Run, account: Account) -> None:
+def test_an_adopted_secret_without_a_policy_has_none_after_a_rollback(run: Run, account: Account) -> None:
     key = account.key(tags=ADOPT)
     secret = account.secret("origin/token", VALUE, key=key)
 
@@ -138,7 +138,7 @@ def test_a_secret_that_left_the_default_key_keeps_its_readers(run: Run, account:
 
 
 @pytest.mark.parametrize("under", ["the default key", "another key"])
-def test_a_key_that_an_adopted_secret_moved_to_is_not_deleted_under_it(run: Run, account: Account, under: str) -> None:
+def test_a_key_that_encrypts_an_adopted_secret_is_kept(run: Run, account: Account, under: str) -> None:
     secret = account.secret("origin/token", VALUE, key=account.key(tags=ADOPT) if under == "another key" else None)
     failed = Onboarding(run, account, secret=existing(secret, moveKey=True)).run_through("attach_policies")
 
@@ -148,7 +148,7 @@ def test_a_key_that_an_adopted_secret_moved_to_is_not_deleted_under_it(run: Run,
     assert key is None or account.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
 
 
-def test_an_active_access_whose_next_request_fails_is_as_it_was(run: Run, account: Account) -> None:
+def test_an_active_access_is_restored_after_a_failed_request(run: Run, account: Account) -> None:
     mine = account.role("Mine", "/media/")
     first = Onboarding(run, account).run_through("record_access")
     before = account_snapshot(account)
@@ -165,9 +165,7 @@ def test_an_active_access_whose_next_request_fails_is_as_it_was(run: Run, accoun
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_request_that_never_had_the_access_takes_nothing_from_the_one_that_has(
-    run: Run, account: Account, there: bool
-) -> None:
+def test_a_request_without_the_lock_rolls_nothing_back(run: Run, account: Account, there: bool) -> None:
     """It failed in Check value, or waited in vain in Check request: both lead to the undo."""
     if there:
         account.mediatailor.add(NAME, **SEGMENTS)
@@ -193,7 +191,9 @@ SENT = {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessToken
 
 
 @pytest.mark.parametrize("access", [{"AccessType": "S3_SIGV4"}, SENT, None], ids=["signed", "another token", "open"])
-def test_a_location_that_was_there_has_its_former_settings(run: Run, account: Account, access: dict[str, Any] | None) -> None:
+def test_an_existing_source_location_gets_its_former_settings_back(
+    run: Run, account: Account, access: dict[str, Any] | None
+) -> None:
     account.mediatailor.add(NAME, access, tags={"owner": "somebody"}, **SEGMENTS)
     before = json.loads(json.dumps(account.mediatailor.locations[NAME]))
 
@@ -204,7 +204,7 @@ def test_a_location_that_was_there_has_its_former_settings(run: Run, account: Ac
     assert any(f"sourceLocation/{NAME}" in step for step in undone)
 
 
-def test_a_setting_of_a_location_that_somebody_changed_since_stays(run: Run, account: Account) -> None:
+def test_a_later_change_to_a_source_location_is_kept(run: Run, account: Account) -> None:
     account.mediatailor.add(NAME, None, tags={"owner": "somebody"})
     failed = Onboarding(run, account).run_through()
     account.mediatailor.locations[NAME] |= SEGMENTS
@@ -216,7 +216,7 @@ def test_a_setting_of_a_location_that_somebody_changed_since_stays(run: Run, acc
     assert not after.get("AccessConfiguration")
 
 
-def test_a_location_that_the_request_never_touched_is_left(run: Run, account: Account) -> None:
+def test_a_source_location_that_the_request_did_not_configure_is_kept(run: Run, account: Account) -> None:
     account.mediatailor.add(NAME, tags={"latchkey:request": "request-1", "latchkey:managed-by": "latchkey"})
 
     Onboarding(run, account).run_through("attach_policies").undo()
@@ -224,7 +224,7 @@ def test_a_location_that_the_request_never_touched_is_left(run: Run, account: Ac
     assert [method for method, _ in account.mediatailor.writes] == []
 
 
-def test_a_location_that_somebody_else_made_meanwhile_is_left(run: Run, account: Account) -> None:
+def test_a_source_location_of_another_creator_is_kept(run: Run, account: Account) -> None:
     failed = Onboarding(run, account).run_through()
     account.mediatailor.locations[NAME]["tags"] = {"owner": "somebody"}
 
@@ -243,18 +243,16 @@ def test_a_location_that_somebody_else_made_meanwhile_is_left(run: Run, account:
     ],
 )
 @pytest.mark.parametrize("when", ["before-call", "after-call"])
-def test_an_undo_that_breaks_off_is_finished_by_its_retry(
-    run: Run, account: Account, service: str, operation: str, when: str
-) -> None:
+def test_a_retry_completes_an_interrupted_rollback(run: Run, account: Account, service: str, operation: str, when: str) -> None:
     failed = Onboarding(run, account).run_through()
     times = [TransientAwsError("an answer that never came")]
 
-    def break_off(**_: Any) -> None:
+    def lose_first_response(**_: Any) -> None:
         if times:
             raise times.pop()
 
     client: Any = {"kms": clients.kms, "dynamodb": clients.dynamodb, "secrets-manager": clients.secretsmanager}[service]()
-    client.meta.events.register(f"{when}.{service}.{operation}", break_off)
+    client.meta.events.register(f"{when}.{service}.{operation}", lose_first_response)
     with pytest.raises(TransientAwsError):
         run("undo_onboarding", failed.undo_event)
 
@@ -266,7 +264,7 @@ def test_an_undo_that_breaks_off_is_finished_by_its_retry(
     assert Onboarding(run, account, requestId="request-2").run_through("record_access").key != failed.key
 
 
-def test_while_another_request_writes_the_policy_the_undo_waits(run: Run, account: Account) -> None:
+def test_a_rollback_waits_while_another_request_writes_the_policy(run: Run, account: Account) -> None:
     key = account.key(tags=ADOPT)
     secret = account.secret("origin/token", VALUE, key=key)
     failed = Onboarding(run, account, secret=existing(secret), key={"arn": key}).run_through()
@@ -277,7 +275,7 @@ def test_while_another_request_writes_the_policy_the_undo_waits(run: Run, accoun
         run("undo_onboarding", failed.undo_event)
 
 
-def test_a_late_undo_leaves_what_somebody_set_since(run: Run, account: Account) -> None:
+def test_a_late_rollback_keeps_later_settings(run: Run, account: Account) -> None:
     def token_configuration(secret: str) -> dict[str, Any]:
         token = {"HeaderName": HEADER, "SecretArn": secret, "SecretStringKey": SECRET_KEY}
         return {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessTokenConfiguration": token}

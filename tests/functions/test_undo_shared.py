@@ -13,7 +13,7 @@ def forget(account: Account) -> None:
         account.dynamodb.delete_item(TableName=TABLE, Key={name: item[name] for name in ("kind", "id")})
 
 
-def test_an_undo_takes_nothing_that_its_request_did_not_add(run: Run, account: Account) -> None:
+def test_a_rollback_removes_only_what_its_request_added(run: Run, account: Account) -> None:
     origin, other = (account.role(name, "/media/") for name in ("One", "Other"))
     first = Onboarding(run, account, secret={"originReaders": [origin]}).run_through("record_access")
     before = key_statements(account, first.key), secret_statements(account, first.secret)

@@ -41,9 +41,7 @@ def request(system: str, **members: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("until", STEPS)
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_everything_the_request_made_goes_and_the_resource_is_as_it_was(
-    run: Run, account: Account, system: str, until: str
-) -> None:
+def test_everything_is_removed_and_the_resource_is_restored(run: Run, account: Account, system: str, until: str) -> None:
     before = account.resources()
     failed = Onboarding(run, account, **request(system)).run_through(until)
 
@@ -59,7 +57,7 @@ def test_everything_the_request_made_goes_and_the_resource_is_as_it_was(
     assert references(account) == {}
 
 
-def test_an_endpoint_that_had_no_policy_has_none_again(run: Run, account: Account) -> None:
+def test_an_endpoint_without_a_policy_has_none_after_a_rollback(run: Run, account: Account) -> None:
     account.mediapackagev2.policies.clear()
 
     Onboarding(run, account, **request("mediapackagev2")).run_through().undo()
@@ -72,7 +70,7 @@ PLAYERS = {"Sid": "Players", "Effect": "Allow", "Principal": {"AWS": "arn:aws:ia
 
 
 @pytest.mark.parametrize("former", [[], [PLAYERS | {"Sid": "Former"}], None], ids=["empty", "foreign", "none"])
-def test_a_statement_that_a_person_added_since_stays_without_the_gate(
+def test_a_later_statement_is_kept_and_the_gate_is_removed(
     run: Run, account: Account, former: list[dict[str, Any]] | None
 ) -> None:
     account.mediapackagev2.policies.clear()
@@ -89,7 +87,7 @@ def test_a_statement_that_a_person_added_since_stays_without_the_gate(
     assert "CdnAuthConfiguration" not in left
 
 
-def test_a_setting_that_a_person_changed_since_stays(run: Run, account: Account) -> None:
+def test_a_later_change_to_a_resource_is_kept(run: Run, account: Account) -> None:
     failed = Onboarding(run, account, **request("mediapackage")).run_through()
     account.mediapackage.resources["live-hls"] |= {"HlsPackage": {"PlaylistWindowSeconds": 90}, "Description": "later"}
 
@@ -100,7 +98,7 @@ def test_a_setting_that_a_person_changed_since_stays(run: Run, account: Account)
     assert "Authorization" not in left
 
 
-def test_encryption_that_cannot_be_taken_away_is_told_and_the_rest_waits_for_its_owner(run: Run, account: Account) -> None:
+def test_encryption_that_cannot_be_removed_is_a_conflict_until_its_owner_acts(run: Run, account: Account) -> None:
     del account.mediaconnect.flows[FLOW]["Outputs"][0]["Encryption"]
     failed = Onboarding(run, account, **request("mediaconnect")).run_through()
     before = account_snapshot(account)
@@ -117,7 +115,7 @@ def test_encryption_that_cannot_be_taken_away_is_told_and_the_rest_waits_for_its
 
 
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_an_active_access_whose_next_request_fails_is_as_it_was(run: Run, account: Account, system: str) -> None:
+def test_an_active_access_is_restored_after_a_failed_request(run: Run, account: Account, system: str) -> None:
     first = Onboarding(run, account, **request(system)).run_through("record_access")
     value = account.value(first.secret)
     other = account.secret("latchkey/theirs/token", value, ADOPT, key=first.key)
@@ -135,7 +133,7 @@ def test_an_active_access_whose_next_request_fails_is_as_it_was(run: Run, accoun
     assert any(f"role/{role_name_of(system)}" in step for step in undone)
 
 
-def test_a_role_of_another_access_under_the_name_is_left(run: Run, account: Account) -> None:
+def test_a_role_of_another_access_is_kept(run: Run, account: Account) -> None:
     failed = Onboarding(run, account, **request("mediapackage")).run_through("create_secret")
     account.role(role_name_of("mediapackage"), tags=OURS | {"latchkey:access": "mediapackage/originEndpoint/another"})
 
@@ -153,7 +151,7 @@ def test_a_role_of_another_access_under_the_name_is_left(run: Run, account: Acco
         ("DeleteRole", "after-call"),
     ],
 )
-def test_an_undo_that_breaks_off_at_the_role_is_finished_by_its_retry(
+def test_a_retry_completes_a_rollback_that_was_interrupted_at_the_role(
     run: Run, account: Account, operation: str, when: str
 ) -> None:
     failed = Onboarding(run, account, **request("mediapackage")).run_through()
@@ -168,7 +166,7 @@ def test_an_undo_that_breaks_off_at_the_role_is_finished_by_its_retry(
     assert any(f"role/{role_name_of('mediapackage')}" in step for step in undone)
 
 
-def test_a_late_undo_leaves_what_somebody_set_since(run: Run, account: Account) -> None:
+def test_a_late_rollback_keeps_later_settings(run: Run, account: Account) -> None:
     failed = Onboarding(run, account, **request("mediapackage")).run_through()
     theirs = {"CdnIdentifierSecret": "arn:theirs", "SecretsRoleArn": "arn:role"}
     account.mediapackage.resources["live-hls"]["Authorization"] = theirs
@@ -178,7 +176,7 @@ def test_a_late_undo_leaves_what_somebody_set_since(run: Run, account: Account) 
     assert account.mediapackage.resources["live-hls"]["Authorization"] == theirs
 
 
-def test_what_a_hand_off_made_goes_too_and_its_resource_is_not_looked_at(run: Run, account: Account) -> None:
+def test_a_handoff_is_rolled_back_without_reading_its_resource(run: Run, account: Account) -> None:
     before = copy.deepcopy(account.mediapackage.resources)
     failed = Onboarding(run, account, **request("mediapackage", resource={"configure": False})).run_through("configure_access")
 
@@ -189,7 +187,7 @@ def test_what_a_hand_off_made_goes_too_and_its_resource_is_not_looked_at(run: Ru
 
 
 @pytest.mark.parametrize("until", ["create_key", "attach_policies"])
-def test_the_key_of_a_partner_that_was_never_handed_off_goes(run: Run, account: Account, until: str) -> None:
+def test_a_partner_key_that_was_never_handed_off_is_deleted(run: Run, account: Account, until: str) -> None:
     failed = Onboarding(run, account, system=ADOBE).run_through(until)
 
     [step] = failed.undo()
@@ -198,7 +196,7 @@ def test_the_key_of_a_partner_that_was_never_handed_off_goes(run: Run, account: 
     assert references(account) == {}
 
 
-def test_the_key_that_a_partner_has_stays_with_its_statements(run: Run, account: Account) -> None:
+def test_a_partner_key_and_its_partner_statements_are_kept(run: Run, account: Account) -> None:
     user = account.role("Users", "/media/")
     first = Onboarding(run, account, system=ADOBE).run_through("record_access")
     before = account_snapshot(account)
@@ -213,7 +211,7 @@ def test_the_key_that_a_partner_has_stays_with_its_statements(run: Run, account:
     assert references(account)[first.key] == [first.checked["accessId"]]
 
 
-def test_an_undo_asks_for_nothing_that_a_partners_key_cannot_do_without(run: Run, account: Account) -> None:
+def test_a_rollback_does_not_disable_or_delete_a_partner_key(run: Run, account: Account) -> None:
     Onboarding(run, account, system=ADOBE).run_through("record_access")
     called: list[str] = []
     clients.kms().meta.events.register("before-call.kms", lambda model, **_: called.append(model.name))
@@ -223,7 +221,7 @@ def test_an_undo_asks_for_nothing_that_a_partners_key_cannot_do_without(run: Run
     assert not set(called) & {"ScheduleKeyDeletion", "DisableKey", "RevokeGrant", "RetireGrant", "DeleteAlias"}
 
 
-def test_a_partners_key_that_is_recorded_stays_however_often_the_undo_is_tried(run: Run, account: Account) -> None:
+def test_a_recorded_partner_key_is_kept_by_every_attempt(run: Run, account: Account) -> None:
     recorded = Onboarding(run, account, system=ADOBE).run_through("attach_policies")
     resources = {"keyArn": recorded.key}
     run("record_access", {"request": recorded.request, "resources": resources, "status": "handed-off"})

@@ -32,7 +32,9 @@ def to_validate(run: Run, account: Account, system: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_an_access_through_a_role_passes_every_check_and_twice_changes_nothing(run: Run, account: Account, system: str) -> None:
+def test_an_access_with_a_role_passes_every_check_and_a_second_validation_changes_nothing(
+    run: Run, account: Account, system: str
+) -> None:
     event = to_validate(run, account, system)
     before = account.snapshot()
 
@@ -90,7 +92,7 @@ def _refuse_decrypting(account: Account, _name: str) -> None:
         (_refuse_decrypting, NotYetEffective, {"role may read the secret"}),
     ],
 )
-def test_a_flaw_of_the_role_is_told(
+def test_a_flaw_of_the_role_fails_its_check(
     run: Run, account: Account, act: Callable[[Account, str], None], error: type[LatchkeyError], checks: set[str]
 ) -> None:
     event = to_validate(run, account, ROLE)

@@ -34,7 +34,7 @@ def _access(account: Account) -> dict[str, Any]:
     return item
 
 
-def test_a_key_without_consent_gives_the_access_up(run: Run, account: Account, adopted: dict[str, Any]) -> None:
+def test_an_access_is_unmanaged_when_its_key_loses_consent(run: Run, account: Account, adopted: dict[str, Any]) -> None:
     key = adopted["key"]["arn"]
     account.kms.untag_resource(KeyId=key, TagKeys=["latchkey:consent"])
 
@@ -45,7 +45,7 @@ def test_a_key_without_consent_gives_the_access_up(run: Run, account: Account, a
     assert (_access(account)["status"], _access(account)["left"]) == ({"S": "unmanaged"}, {"L": [{"S": left}]})
 
 
-def test_a_secret_without_consent_gives_the_access_up(run: Run, account: Account, adopted: dict[str, Any]) -> None:
+def test_an_access_is_unmanaged_when_its_secret_loses_consent(run: Run, account: Account, adopted: dict[str, Any]) -> None:
     secret = adopted["secret"]["value"]["existing"]["secretArn"]
     account.secretsmanager.untag_resource(SecretId=secret, TagKeys=["latchkey:consent"])
 
@@ -56,7 +56,7 @@ def test_a_secret_without_consent_gives_the_access_up(run: Run, account: Account
     assert _access(account)["status"] == {"S": "unmanaged"}
 
 
-def test_nothing_but_the_record_is_changed(run: Run, account: Account, adopted: dict[str, Any]) -> None:
+def test_only_the_record_of_the_access_changes(run: Run, account: Account, adopted: dict[str, Any]) -> None:
     account.kms.untag_resource(KeyId=adopted["key"]["arn"], TagKeys=["latchkey:consent"])
     before = account.snapshot()
 
@@ -68,7 +68,7 @@ def test_nothing_but_the_record_is_changed(run: Run, account: Account, adopted: 
     }
 
 
-def test_consent_given_again_brings_the_access_back(run: Run, account: Account, adopted: dict[str, Any]) -> None:
+def test_an_access_is_active_again_after_consent_returns(run: Run, account: Account, adopted: dict[str, Any]) -> None:
     key = adopted["key"]["arn"]
     account.kms.untag_resource(KeyId=key, TagKeys=["latchkey:consent"])
     check_rejection(run, requestId="request-2", **adopted)
@@ -80,7 +80,7 @@ def test_consent_given_again_brings_the_access_back(run: Run, account: Account, 
     assert (_access(account)["status"], "left" in _access(account)) == ({"S": "active"}, False)
 
 
-def test_a_request_that_is_wrong_otherwise_gives_nothing_up(run: Run, account: Account, adopted: dict[str, Any]) -> None:
+def test_a_request_with_other_problems_leaves_the_access_managed(run: Run, account: Account, adopted: dict[str, Any]) -> None:
     assert rejected_paths(run, requestId="request-2", managementRoles=["arn:aws:iam::123456789012:role/Nobody"], **adopted) == {
         "managementRoles.0"
     }

@@ -44,7 +44,7 @@ def test_a_failed_list_of_grants_revokes_nothing(account: Account, access: Onboa
     assert [removed["removedBy"] for removed in clean_up(first)["removed"]] == ["latchkey"]
 
 
-def test_an_owner_that_is_listed_and_not_described_is_read_again(
+def test_a_resource_that_is_listed_and_cannot_be_described_is_read_again(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -67,7 +67,7 @@ def test_an_owner_that_is_listed_and_not_described_is_read_again(
         ("mediatailor", "DescribeSourceLocation", "after-call"),
     ],
 )
-def test_a_clean_up_that_crashed_is_finished_by_a_retry(
+def test_a_retry_completes_a_crashed_cleanup(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, service: str, operation: str, when: str
 ) -> None:
     delete_location(account)
@@ -83,7 +83,7 @@ def test_a_clean_up_that_crashed_is_finished_by_a_retry(
     assert (grants(account, access.key), registry().revocations.open()) == ([], [])
 
 
-def test_an_owner_that_comes_back_in_the_moment_of_the_revocation_is_set_again(
+def test_a_resource_that_is_recreated_during_the_revocation_is_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -98,7 +98,7 @@ def test_an_owner_that_comes_back_in_the_moment_of_the_revocation_is_set_again(
 
 
 @pytest.mark.parametrize("number", [2, 3])
-def test_an_owner_that_came_back_is_set_again_by_a_retry_and_told(
+def test_a_retry_restores_a_recreated_resource_and_reports_it(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, number: int
 ) -> None:
     """The second read of the owner finds it back; the third is the one that sets it again."""
@@ -119,7 +119,7 @@ def lag(monkeypatch: pytest.MonkeyPatch) -> ListingLag:
     return ListingLag(monkeypatch)
 
 
-def test_a_revoked_grant_is_gone_when_it_is_listed_no_longer(
+def test_a_revoked_grant_is_gone_when_it_is_no_longer_listed(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     delete_location(account)
@@ -133,7 +133,7 @@ def test_a_revoked_grant_is_gone_when_it_is_listed_no_longer(
     assert [removed["removedBy"] for removed in clean_up(first)["removed"]] == ["latchkey"]
 
 
-def test_an_owner_that_came_back_is_told_though_the_grant_is_listed_still(
+def test_a_restored_resource_is_reported_while_its_old_grant_is_still_listed(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     delete_location(account)
@@ -149,7 +149,7 @@ def test_an_owner_that_came_back_is_told_though_the_grant_is_listed_still(
     assert ([removed["removedBy"] for removed in cleaned["removed"]], cleaned["restored"]) == (["latchkey"], True)
 
 
-def test_an_owner_that_may_have_come_back_in_a_crash_is_set_again(
+def test_a_resource_that_can_have_been_recreated_during_a_crash_is_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     """The answer of RevokeGrant was lost, and the grant, listed still, looks as if it were in use."""
@@ -165,7 +165,7 @@ def test_an_owner_that_may_have_come_back_in_a_crash_is_set_again(
     assert (cleaned["restored"], put_count(account)) == (True, before + 1)
 
 
-def test_a_refused_revocation_stays_open_and_is_made_when_it_is_allowed(
+def test_a_denied_revocation_stays_open_until_it_is_allowed(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -182,7 +182,7 @@ def test_a_refused_revocation_stays_open_and_is_made_when_it_is_allowed(
     assert [removed["removedBy"] for removed in clean_up(again)["removed"]] == ["latchkey"]
 
 
-def test_an_owner_that_comes_back_after_a_refusal_is_left_alone(
+def test_a_resource_that_is_recreated_after_a_denied_revocation_is_not_updated(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -197,7 +197,7 @@ def test_an_owner_that_comes_back_after_a_refusal_is_left_alone(
     assert (len(cleaned["kept"]), cleaned["restored"], put_count(account)) == (1, False, before)
 
 
-def test_one_refused_grant_does_not_hold_up_another(
+def test_a_denied_revocation_does_not_hold_up_another_grant(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     other = account.key()
@@ -225,7 +225,7 @@ def admit_again(account: Account, access: Onboarding, policy: str) -> None:
     account.secretsmanager.put_resource_policy(SecretId=access.secret, ResourcePolicy=json.dumps(json.loads(policy)))
 
 
-def test_what_a_secret_took_away_is_not_given_back_though_the_revocation_was_another_executions(
+def test_an_access_that_its_secret_revoked_is_not_restored_after_the_revocation_of_another_execution(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     policy = drop_policy(account, access)
@@ -241,7 +241,7 @@ def test_what_a_secret_took_away_is_not_given_back_though_the_revocation_was_ano
     assert look()["deprived"] is False
 
 
-def test_what_a_secret_took_away_is_not_given_back_though_the_grant_was_kept(
+def test_an_access_that_its_secret_revoked_is_not_restored_when_the_grant_is_kept(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     """The answer of RevokeGrant was lost, the grant is listed still, and the secret admits the service again."""
@@ -262,7 +262,7 @@ def test_what_a_secret_took_away_is_not_given_back_though_the_grant_was_kept(
     assert (grants(account, access.key), look()["deprived"]) == ([], False)
 
 
-def test_a_grant_that_could_not_be_revoked_goes_from_a_key_that_the_registry_does_not_know(
+def test_an_irrevocable_grant_on_an_unknown_key_is_revoked_later(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     """Another hint names no keys."""

@@ -59,7 +59,7 @@ def lag(monkeypatch: pytest.MonkeyPatch) -> ListingLag:
     return ListingLag(monkeypatch)
 
 
-def test_of_two_executions_at_once_one_tells_the_removal(
+def test_one_of_two_concurrent_executions_reports_the_removal(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -73,7 +73,7 @@ def test_of_two_executions_at_once_one_tells_the_removal(
     assert cleaned["removed"] == []
 
 
-def test_a_late_execution_does_not_tell_the_removal_again(
+def test_a_late_execution_does_not_report_the_removal_again(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -96,7 +96,7 @@ def test_an_execution_that_finds_the_grant_gone_while_another_revokes_does_not_n
     assert [removed["removedBy"] for removed in others[0]["removed"]] == ["either"]
 
 
-def test_an_owner_is_set_again_by_an_execution_that_began_beside_one_that_crashed(
+def test_a_concurrent_execution_restores_the_resource_of_a_crashed_one(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     """The other had read what is open before the revocation."""
@@ -117,7 +117,7 @@ def test_an_owner_is_set_again_by_an_execution_that_began_beside_one_that_crashe
     assert (cleaned["restored"], put_count(account), registry().revocations.open()) == (True, before + 1, [])
 
 
-def test_an_owner_that_was_set_again_is_told_by_the_retry_that_finds_it_served(
+def test_a_retry_that_finds_the_resource_restored_reports_it(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     delete_location(account)
@@ -132,7 +132,7 @@ def test_an_owner_that_was_set_again_is_told_by_the_retry_that_finds_it_served(
     assert (cleaned["restored"], put_count(account)) == (True, before + 1)
 
 
-def test_an_owner_that_is_set_again_after_another_closed_the_revocation_is_told(
+def test_a_resource_that_is_restored_after_the_revocation_was_closed_is_reported(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -168,7 +168,7 @@ def make_again(account: Account, access: Onboarding, look: Look, clean_up: Clean
     restore_location(account, access)
 
 
-def test_an_owner_that_was_being_made_while_its_grant_was_revoked_is_set_again(
+def test_a_resource_that_was_created_during_the_revocation_is_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
@@ -182,7 +182,7 @@ def test_an_owner_that_was_being_made_while_its_grant_was_revoked_is_set_again(
     assert (clean_up(first), put_count(account)) == (cleaned, before + 1)
 
 
-def test_an_owner_that_was_set_again_waits_for_a_grant_that_serves(
+def test_a_restored_resource_waits_for_its_new_grant(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
@@ -196,7 +196,7 @@ def test_an_owner_that_was_set_again_waits_for_a_grant_that_serves(
     assert clean_up(first)["restored"] is True
 
 
-def test_a_revocation_stays_open_until_its_owner_has_another_grant(
+def test_a_revocation_stays_open_until_the_resource_has_another_grant(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -230,7 +230,7 @@ def lose_location(account: Account, _: Onboarding) -> None:
 
 
 @pytest.mark.parametrize("change", [send_no_token, name_another_secret, lose_location], ids=lambda change: change.__name__)
-def test_an_owner_that_is_changed_after_the_look_at_it_is_not_set_again(
+def test_a_resource_that_changed_after_the_survey_is_not_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, change: Callable[[Account, Onboarding], None]
 ) -> None:
     delete_location(account)
@@ -247,7 +247,7 @@ def test_an_owner_that_is_changed_after_the_look_at_it_is_not_set_again(
 
 
 @pytest.mark.parametrize("noted", [False, True], ids=["never noted", "noted as orphaned"])
-def test_a_grant_that_somebody_else_took_is_not_given_back(
+def test_a_grant_that_another_principal_revoked_is_not_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, noted: bool
 ) -> None:
     [grant] = grants(account, access.key)
@@ -261,7 +261,7 @@ def test_a_grant_that_somebody_else_took_is_not_given_back(
     assert look()["deprived"] is False
 
 
-def test_what_takes_the_grant_of_an_owner_that_was_long_served_is_not_latchkey(
+def test_a_later_loss_of_a_restored_grant_is_not_attributed_to_latchkey(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
@@ -275,7 +275,7 @@ def test_what_takes_the_grant_of_an_owner_that_was_long_served_is_not_latchkey(
     assert look()["deprived"] is False
 
 
-def test_the_sweep_finds_an_owner_whose_grant_latchkey_took(
+def test_the_sweep_finds_a_resource_whose_grant_latchkey_revoked(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
@@ -291,7 +291,7 @@ def test_the_sweep_finds_an_owner_whose_grant_latchkey_took(
     assert swept() == []
 
 
-def test_the_grant_of_a_former_secret_is_nothing_to_be_given_back(
+def test_the_grant_of_a_former_secret_is_not_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     name_another_secret(account, access)
@@ -303,7 +303,7 @@ def test_the_grant_of_a_former_secret_is_nothing_to_be_given_back(
     assert (cleaned["restored"], put_count(account), grants(account, access.key)) == (False, before, [])
 
 
-def test_what_latchkey_took_is_settled_when_its_owner_has_long_named_another_secret(
+def test_a_revocation_is_settled_when_the_resource_names_another_secret(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
@@ -320,7 +320,7 @@ def test_what_latchkey_took_is_settled_when_its_owner_has_long_named_another_sec
     assert (swept(), registry().revocations.revoked_by_us()) == ([], [])
 
 
-def test_a_look_changes_nothing_about_what_latchkey_took(
+def test_a_survey_does_not_change_recorded_revocations(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)

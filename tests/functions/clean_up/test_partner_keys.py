@@ -35,13 +35,13 @@ def calls() -> list[str]:
     return called
 
 
-def test_a_key_that_is_named_is_not_looked_at(access: Onboarding, partners: Onboarding, look: Look) -> None:
+def test_a_partner_key_that_is_named_is_not_surveyed(access: Onboarding, partners: Onboarding, look: Look) -> None:
     first = look(partners.key, access.key)
 
     assert {grant["keyArn"] for grant in first["grants"]} == {access.key}
 
 
-def test_both_looks_leave_the_partners_grant(
+def test_both_surveys_keep_the_grant_of_the_partner(
     account: Account, access: Onboarding, partners: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     before = account.snapshot()["keys"][partners.key]
@@ -54,7 +54,7 @@ def test_both_looks_leave_the_partners_grant(
 
 
 @pytest.mark.parametrize("when", ["before the second look", "after it was noted"])
-def test_a_grant_on_a_key_that_has_become_a_partners_is_kept(
+def test_a_grant_on_a_key_that_was_given_to_a_partner_is_kept(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, when: str
 ) -> None:
     [grant] = grants(account, access.key)
@@ -79,7 +79,7 @@ def note(first: dict[str, Any]) -> None:
     registry().revocations.note(noted, first["lookId"], datetime.fromisoformat(first["at"]))
 
 
-def test_an_access_of_a_partner_has_no_grants_of_ours(run: Run, account: Account, partners: Onboarding) -> None:
+def test_a_partner_access_has_no_grants_of_latchkey(run: Run, account: Account, partners: Onboarding) -> None:
     before, called = account.snapshot(), calls()
 
     first = run("clean_up_grants", {"accessId": PARTNERS, "keys": [partners.key]})
