@@ -1,15 +1,14 @@
-"""Checks a request against what exists and what the stack allows."""
+"""Checks a request against the account and the stack parameters before anything is changed."""
 
 from latchkey.aws import clients
 from latchkey.handler import step
 from latchkey.onboarding.check_request import CheckRequestInput, OnboardingPlan, check_request
-from latchkey.onboarding.rules.request_rules import RequestRules
 from latchkey.registry import registry
 from latchkey.settings import settings
 
 
 @step(CheckRequestInput)
 def lambda_handler(event: CheckRequestInput) -> OnboardingPlan:
-    """Claims the request id in the registry; raises InvalidRequest with every problem, and changes nothing else."""
-    look = RequestRules(settings(), registry(), clients.kms(), clients.secretsmanager, clients.iam(), clients.client_for)
-    return check_request(event, look)
+    """Claims the request id and locks the access in the registry; raises InvalidRequest with every problem of the request."""
+    aws = (clients.kms(), clients.secretsmanager, clients.iam(), clients.client_for)
+    return check_request(event, settings(), registry(), *aws)

@@ -1,23 +1,13 @@
-"""Creates the customer managed key of an access, or finds it."""
+"""Creates or finds the customer managed KMS key of an access."""
 
-from latchkey.access.desired import desire
 from latchkey.aws import clients
 from latchkey.handler import step
-from latchkey.onboarding.create_key import create_key
-from latchkey.onboarding.step_result import StepResult
+from latchkey.onboarding.create_key import CreateKeyInput, StepResult, create_key
 from latchkey.registry import registry
-from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import settings
-from latchkey.wire import WireModel
-
-
-class CreateKeyInput(WireModel):
-    """The request, checked."""
-
-    request: AnyOnboarding
 
 
 @step(CreateKeyInput)
 def lambda_handler(event: CreateKeyInput) -> StepResult:
-    """Makes a rotating symmetric key with its policy, tags and alias, unless the alias or ARN names one."""
-    return create_key(desire(event.request, settings()), clients.kms_without_retries(), registry())
+    """Returns the key that the alias or ARN identifies, or creates a key with its policy, tags, alias and rotation."""
+    return create_key(event, settings(), registry(), clients.kms_without_retries())

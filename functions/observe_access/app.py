@@ -10,5 +10,5 @@ from latchkey.settings import settings
 @step(ObserveAccessInput)
 def lambda_handler(event: ObserveAccessInput) -> Observation:
     """Returns the status of the access and the checks that failed."""
-    made = (clients.kms(), clients.secretsmanager(), clients.iam(), clients.client_for)
-    return observe_access(event.access_id, settings(), registry(), *made)
+    aws = (clients.kms(), clients.secretsmanager(), clients.iam(), clients.client_for)
+    return observe_access(event.access_id, settings(), registry(), *aws)

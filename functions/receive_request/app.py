@@ -9,5 +9,5 @@ from latchkey.settings import settings
 
 @step(RequestEvent)
 def lambda_handler(event: RequestEvent) -> Received:
-    """Starts one execution for each request id and content, unless it has its outcome; nothing else is changed."""
+    """Starts one execution per request id and content; a request that already has an outcome starts nothing."""
     return receive_request(event, registry(), clients.stepfunctions(), settings().onboard_state_machine_arn)

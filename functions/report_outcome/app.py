@@ -1,4 +1,4 @@
-"""Reports how a request ended: one outcome, recorded once, published at least once."""
+"""Reports how a request ended: one outcome, recorded once and published at least once."""
 
 from aws_lambda_powertools.metrics import MetricUnit
 
@@ -12,7 +12,7 @@ from latchkey.settings import settings
 
 @step(Report)
 def lambda_handler(event: Report) -> Reported:
-    """Records the outcome unless the request has one, and publishes the recorded one on the request bus."""
+    """Records the outcome unless the request has one, unlocks the access, and publishes the recorded outcome on the bus."""
     reported = report_outcome(event, registry(), clients.events(), settings().request_bus)
     metrics.add_metric(name=reported.detail_type.replace(" ", ""), unit=MetricUnit.Count, value=1)
     return reported

@@ -13,7 +13,7 @@ from latchkey.onboarding.receive_request import RequestEvent, execution_input
 from local_aws import samples as furnished
 from tests.contract.artefacts import FOLDERS, ROOT
 from tests.contract.sent import SENT
-from tests.functions.invoking import handler
+from tests.functions.lambda_runtime import handler
 
 FOLDER = ROOT / "events/functions"
 FILES: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}

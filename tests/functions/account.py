@@ -1,4 +1,4 @@
-"""An AWS account of moto for one test: what a request may find there, and a picture of everything that is in it."""
+"""An AWS account of moto for one test: what a request may find there, and a account_snapshot of everything that is in it."""
 
 import copy
 import json
@@ -138,7 +138,7 @@ class Account:
             client("sqs").delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
         return [json.loads(message["Body"]) for message in messages]
 
-    def picture(self, *, values: bool = True) -> dict[str, Any]:
+    def snapshot(self, *, values: bool = True) -> dict[str, Any]:
         """Everything that a function could have changed here; `values=False` leaves out what secrets hold."""
         keys = [key["KeyArn"] for key in self.kms.list_keys()["Keys"]]
         secrets = [secret["ARN"] for secret in self.secretsmanager.list_secrets(IncludePlannedDeletion=True)["SecretList"]]
@@ -149,7 +149,7 @@ class Account:
             "table": sorted(self.dynamodb.scan(TableName=TABLE)["Items"], key=json.dumps),
             "locations": json.loads(json.dumps(self.mediatailor.locations)),
             "resources": self.resources(),
-            "roles": {role["RoleName"]: self.role_as_it_is(role["RoleName"]) for role in self.iam.list_roles()["Roles"]},
+            "roles": {role["RoleName"]: self.role_state(role["RoleName"]) for role in self.iam.list_roles()["Roles"]},
         }
 
     def resources(self) -> dict[str, Any]:
@@ -162,7 +162,7 @@ class Account:
         }
         return copy.deepcopy(held)
 
-    def role_as_it_is(self, name: str) -> dict[str, Any]:
+    def role_state(self, name: str) -> dict[str, Any]:
         """A role's trust, inline policies, boundary and tags."""
         role = self.iam.get_role(RoleName=name)["Role"]
         inline = self.iam.list_role_policies(RoleName=name)["PolicyNames"]

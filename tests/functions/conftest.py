@@ -18,8 +18,8 @@ from latchkey.registry import registry, table
 from latchkey.settings import settings
 from tests.contract.artefacts import FUNCTIONS, actions, logical_id
 from tests.functions.account import Account
-from tests.functions.asking import Run
-from tests.functions.invoking import ENVIRONMENT, Context, handler
+from tests.functions.lambda_runtime import ENVIRONMENT, Context, handler
+from tests.functions.onboarding_requests import Run
 
 _called: set[str] = set()
 

@@ -9,9 +9,9 @@ import pytest
 from latchkey.errors import Conflict, LatchkeyError, NotYetEffective, TransientAwsError
 from latchkey.policies.reader_roles import POLICY_NAME
 from tests.functions.account import ACCOUNT, OURS, REGION, Account
-from tests.functions.asking import PARTNER, Run, onboarding
-from tests.functions.cleaning import at_call, crash, refuse, roles_are_old
-from tests.functions.invoking import ENVIRONMENT
+from tests.functions.fault_injection import age_roles, answer_with_error, at_call, lose_connection
+from tests.functions.lambda_runtime import ENVIRONMENT
+from tests.functions.onboarding_requests import PARTNER, Run, onboarding
 
 BOUNDARY = ENVIRONMENT["READER_BOUNDARY_ARN"]
 ACCESS = "mediapackage/originEndpoint/live-hls"
@@ -35,19 +35,19 @@ def to_attach(account: Account, system: str) -> dict[str, Any]:
     return {"request": onboarding(system), "key": {"arn": key, "changed": False}, "secretArn": secret}
 
 
-def the_role(account: Account) -> tuple[str, dict[str, Any]]:
+def only_role(account: Account) -> tuple[str, dict[str, Any]]:
     """The one role there is, and how it is."""
     [name] = [role["RoleName"] for role in account.iam.list_roles()["Roles"]]
-    return name, account.role_as_it_is(name)
+    return name, account.role_state(name)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_the_service_alone_may_assume_a_bounded_role_that_reads_one_secret(run: Run, account: Account, system: str) -> None:
+def test_only_the_service_can_assume_the_bounded_role_that_reads_one_secret(run: Run, account: Account, system: str) -> None:
     event = to_attach(account, system)
 
     assert run("attach_policies", event)["changed"] is True
 
-    name, role = the_role(account)
+    name, role = only_role(account)
     service = "mediapackage" if system == "mediapackage-vod" else system
     [trust] = role["trust"]["Statement"]
     assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
@@ -69,14 +69,14 @@ def test_the_service_alone_may_assume_a_bounded_role_that_reads_one_secret(run: 
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_attaching_twice_makes_one_role(run: Run, account: Account, system: str) -> None:
+def test_attaching_twice_creates_one_role(run: Run, account: Account, system: str) -> None:
     event = to_attach(account, system)
     first = run("attach_policies", event)
-    before = account.picture()
+    before = account.snapshot()
 
     assert run("attach_policies", event) == first, "a retry tells what its request made"
     assert run("attach_policies", event | {"request": onboarding(system, requestId="request-2")}) == first | {"changed": False}
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 def test_each_access_has_a_role_of_its_own(run: Run, account: Account, event: dict[str, Any]) -> None:
@@ -103,97 +103,97 @@ def _lose_boundary(account: Account, name: str) -> None:
 
 
 @pytest.mark.parametrize("act", [_trust_another, _widen, _lose_policy, _lose_boundary])
-def test_a_role_that_differs_is_mended(
+def test_a_role_that_differs_is_updated(
     run: Run, account: Account, event: dict[str, Any], act: Callable[[Account, str], None]
 ) -> None:
     run("attach_policies", event)
-    name, before = the_role(account)
+    name, before = only_role(account)
     act(account, name)
-    assert the_role(account) != (name, before)
+    assert only_role(account) != (name, before)
 
     again = event | {"request": onboarding("mediapackage", requestId="request-2")}
 
     assert run("attach_policies", again)["changed"] is True
-    assert the_role(account) == (name, before)
+    assert only_role(account) == (name, before)
     assert run("attach_policies", again)["changed"] is False
 
 
-def test_a_role_follows_its_access_to_another_secret(run: Run, account: Account, event: dict[str, Any]) -> None:
+def test_a_role_reads_the_new_secret_after_its_access_changes_secrets(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
     run("attach_policies", event)
     other = account.secret("latchkey/another", "{}", OURS, key=event["key"]["arn"])
 
     assert run("attach_policies", event | {"secretArn": other})["changed"] is True
 
-    _, role = the_role(account)
+    _, role = only_role(account)
     assert other in json.dumps(role["policies"])
     assert event["secretArn"] not in json.dumps(role["policies"])
 
 
-def test_an_inline_policy_of_somebody_else_stays(run: Run, account: Account, event: dict[str, Any]) -> None:
+def test_a_foreign_inline_policy_is_kept(run: Run, account: Account, event: dict[str, Any]) -> None:
     run("attach_policies", event)
-    name, before = the_role(account)
+    name, before = only_role(account)
     account.iam.put_role_policy(RoleName=name, PolicyName="Theirs", PolicyDocument=json.dumps(FOREIGN))
     _widen(account, name)
 
     run("attach_policies", event)
 
-    assert the_role(account)[1]["policies"] == {**before["policies"], "Theirs": FOREIGN}
+    assert only_role(account)[1]["policies"] == {**before["policies"], "Theirs": FOREIGN}
 
 
 @pytest.mark.parametrize("tags", [{}, OURS | {"latchkey:access": "mediapackage/originEndpoint/another"}])
-def test_a_role_of_another_access_is_a_conflict_and_stays(
+def test_a_role_of_another_access_is_a_conflict_and_is_kept(
     run: Run, account: Account, event: dict[str, Any], tags: dict[str, str]
 ) -> None:
     run("attach_policies", event)
-    name, _ = the_role(account)
+    name, _ = only_role(account)
     account.iam.untag_role(RoleName=name, TagKeys=["latchkey:access", "latchkey:managed-by"])
     account.iam.tag_role(RoleName=name, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
     _trust_another(account, name)
-    before = account.picture()
+    before = account.snapshot()
 
-    with pytest.raises(Conflict, match="has been made for another access since the request was checked"):
+    with pytest.raises(Conflict):
         run("attach_policies", event)
 
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 @pytest.mark.parametrize(
     ("operation", "when"), [("CreateRole", "after-call"), ("PutRolePolicy", "before-call"), ("PutRolePolicy", "after-call")]
 )
-def test_a_role_that_a_crashed_try_began_is_finished(
+def test_a_retry_completes_a_role_that_a_crash_left_incomplete(
     run: Run, account: Account, event: dict[str, Any], operation: str, when: str
 ) -> None:
-    at_call("iam", operation, crash, when=when)
+    at_call("iam", operation, lose_connection, when=when)
     with pytest.raises(TransientAwsError):
         run("attach_policies", event)
 
     assert run("attach_policies", event)["changed"] is True
 
-    _, role = the_role(account)
+    _, role = only_role(account)
     assert list(role["policies"]) == [POLICY_NAME]
     assert (role["boundary"], role["tags"]["latchkey:access"]) == (BOUNDARY, ACCESS)
 
 
 @pytest.mark.parametrize("code", ["NoSuchEntity", "AccessDenied", "MalformedPolicyDocument"])
-def test_a_role_that_is_not_known_everywhere_yet_is_waited_for(
+def test_a_new_role_that_does_not_exist_everywhere_is_not_yet_effective(
     run: Run, account: Account, event: dict[str, Any], code: str
 ) -> None:
-    at_call("iam", "PutRolePolicy", refuse("PutRolePolicy", code, 404 if code == "NoSuchEntity" else 400))
+    at_call("iam", "PutRolePolicy", answer_with_error("PutRolePolicy", code, 404 if code == "NoSuchEntity" else 400))
     with pytest.raises(NotYetEffective):
         run("attach_policies", event)
 
     assert run("attach_policies", event)["changed"] is True
-    assert list(the_role(account)[1]["policies"]) == [POLICY_NAME]
+    assert list(only_role(account)[1]["policies"]) == [POLICY_NAME]
 
 
-def test_a_role_that_was_made_long_ago_and_has_gone_is_not_waited_for(
-    run: Run, account: Account, event: dict[str, Any]
-) -> None:
+def test_an_old_role_that_was_deleted_is_not_waited_for(run: Run, account: Account, event: dict[str, Any]) -> None:
     run("attach_policies", event)
-    name, _ = the_role(account)
+    name, _ = only_role(account)
     _widen(account, name)
-    roles_are_old()
-    at_call("iam", "PutRolePolicy", refuse("PutRolePolicy", "NoSuchEntity", 404))
+    age_roles()
+    at_call("iam", "PutRolePolicy", answer_with_error("PutRolePolicy", "NoSuchEntity", 404))
 
     with pytest.raises(LatchkeyError) as caught:
         run("attach_policies", event)
@@ -201,43 +201,45 @@ def test_a_role_that_was_made_long_ago_and_has_gone_is_not_waited_for(
     assert type(caught.value) is LatchkeyError
 
 
-def test_a_role_that_another_run_has_just_made_is_looked_at_again(run: Run, account: Account, event: dict[str, Any]) -> None:
+def test_a_role_that_a_concurrent_attempt_created_is_read_by_the_retry(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
     run("attach_policies", event)
-    name, before = the_role(account)
+    name, before = only_role(account)
     _lose_policy(account, name)
     account.iam.delete_role(RoleName=name)
     tags = [{"Key": key, "Value": value} for key, value in before["tags"].items()]
     made = {"RoleName": name, "AssumeRolePolicyDocument": json.dumps(before["trust"]), "Tags": tags}
     at_call("iam", "CreateRole", lambda: account.iam.create_role(**made))
 
-    with pytest.raises(TransientAwsError, match="has just been made"):
+    with pytest.raises(TransientAwsError):
         run("attach_policies", event)
 
     assert run("attach_policies", event)["changed"] is True
-    assert the_role(account) == (name, before)
+    assert only_role(account) == (name, before)
 
 
-def test_key_and_secret_say_nothing_of_a_service_that_assumes_a_role(run: Run, account: Account, event: dict[str, Any]) -> None:
-    before = account.picture()
+def test_policies_do_not_name_a_service_that_assumes_a_role(run: Run, account: Account, event: dict[str, Any]) -> None:
+    before = account.snapshot()
 
     run("attach_policies", event)
 
-    after = account.picture()
+    after = account.snapshot()
     # The registry knows the role before it is made.
     assert {part for part in before if after[part] != before[part]} == {"roles", "table"}
 
 
-def test_the_key_of_a_partner_admits_the_accounts_and_no_role_is_made(run: Run, account: Account) -> None:
+def test_a_partner_key_allows_the_partner_accounts_and_needs_no_role(run: Run, account: Account) -> None:
     key = account.key()
     request = onboarding("adobe-experience-platform")
     event = {"request": request, "key": {"arn": key, "changed": True}, "secretArn": None}
 
     attached = run("attach_policies", event)
     assert (attached["arn"], attached["changed"]) == (key, True)
-    before = account.picture()
+    before = account.snapshot()
 
     assert run("attach_policies", event)["changed"] is False
-    assert account.picture() == before
+    assert account.snapshot() == before
     assert account.iam.list_roles()["Roles"] == []
     statements = json.loads(before["keys"][key]["policy"])["Statement"]
     admitted = [s["Principal"]["AWS"] for s in statements if s["Sid"].startswith("LatchkeyPartner")]

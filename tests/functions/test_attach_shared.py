@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.functions.account import ACCOUNT, ADOPT, Account
-from tests.functions.asking import SECRET_KEY, Run, existing, refusal, to_check
-from tests.functions.carrying_out import Onboarding, key_statements, secret_statements
+from tests.functions.onboarding_requests import SECRET_KEY, Run, check_event, existing, rejection
+from tests.functions.onboarding_steps import Onboarding, key_statements, secret_statements
 
 VALUE = json.dumps({SECRET_KEY: "a" * 20})
 STRANGER = "arn:aws:iam::999999999999:role/media/Stranger"
@@ -23,7 +23,7 @@ class Shared:
         self.readers = [account.role(name, "/media/") for name in ("One", "Other", "Third")]
         self.key = account.key(tags=ADOPT)
         self.secret = account.secret("origin/token", VALUE, ADOPT, key=self.key)
-        self.news().go("record_access")
+        self.news().run_through("record_access")
 
     def news(self, **members: Any) -> Onboarding:
         """A request of `news-origin` for the pair."""
@@ -33,7 +33,9 @@ class Shared:
     def attach_sports(self) -> str:
         """Another access comes to the pair with a reader of its own; gives all that the policies say then."""
         sports = existing(self.secret, originReaders=[self.readers[0]])
-        Onboarding(self.run, self.account, requestId="sports-1", key={"arn": self.key}, secret=sports).go("attach_policies")
+        Onboarding(self.run, self.account, requestId="sports-1", key={"arn": self.key}, secret=sports).run_through(
+            "attach_policies"
+        )
         said = json.dumps([key_statements(self.account, self.key), secret_statements(self.account, self.secret)])
         assert self.readers[0] in said
         return said
@@ -45,38 +47,38 @@ def shared(run: Run, account: Account, stack: Callable[..., None]) -> Shared:
     return Shared(run, account)
 
 
-def test_what_a_request_asks_for_that_was_not_allowed_is_not_written_along(run: Run, shared: Shared) -> None:
+def test_statements_of_a_rejected_request_are_not_merged(run: Run, shared: Shared) -> None:
     refused = shared.news(requestId="news-2", secret=existing(shared.secret, originReaders=[STRANGER], moveKey=True))
-    event = to_check(refused.request, contentHash="d" * 64, executionArn=refused.execution)
+    event = check_event(refused.request, contentHash="d" * 64, executionArn=refused.execution)
 
-    assert [*refusal(run, "check_request", event)] == ["secret.originReaders.0"]
+    assert [*rejection(run, "check_request", event)] == ["secret.originReaders.0"]
 
     assert STRANGER not in shared.attach_sports()
 
 
-def test_what_an_access_asks_of_another_key_is_not_written_along(shared: Shared) -> None:
+def test_statements_for_another_key_are_not_merged(shared: Shared) -> None:
     alias, administrator = "alias/latchkey/news", shared.readers[1]
     asked = {"alias": alias, "administrators": [administrator], "allowDeletion": True}
-    shared.news(requestId="news-2", key=asked, secret=existing(shared.secret, moveKey=True)).go("record_access")
+    shared.news(requestId="news-2", key=asked, secret=existing(shared.secret, moveKey=True)).run_through("record_access")
     shared.account.secretsmanager.update_secret(SecretId=shared.secret, KmsKeyId=shared.key)
 
     assert administrator not in shared.attach_sports()
 
 
 @pytest.mark.parametrize("until", ["check_request", "attach_policies", "record_access"])
-def test_what_an_access_asks_of_another_secret_is_not_written_along(shared: Shared, until: str) -> None:
+def test_statements_for_another_secret_are_not_merged(shared: Shared, until: str) -> None:
     reader = shared.readers[1]
     another = shared.account.secret("another/token", VALUE, ADOPT, key=shared.key)
-    shared.news(requestId="news-2", secret=existing(another, originReaders=[reader])).go(until)
+    shared.news(requestId="news-2", secret=existing(another, originReaders=[reader])).run_through(until)
 
     shared.attach_sports()
 
     assert reader not in json.dumps(secret_statements(shared.account, shared.secret))
 
 
-def test_whom_the_stack_trusts_no_longer_is_not_written_along(shared: Shared, stack: Callable[..., None]) -> None:
+def test_principals_that_are_no_longer_trusted_are_not_added_back(shared: Shared, stack: Callable[..., None]) -> None:
     reader = shared.readers[1]
-    shared.news(requestId="news-2", secret=existing(shared.secret, originReaders=[reader])).go("record_access")
+    shared.news(requestId="news-2", secret=existing(shared.secret, originReaders=[reader])).run_through("record_access")
     shared.account.secretsmanager.delete_resource_policy(SecretId=shared.secret)
     stack(ALLOWED_ORIGIN_HOSTS="*", TRUSTED_PRINCIPAL_PATTERNS=f"arn:aws:iam::{ACCOUNT}:role/media/One")
 

@@ -10,7 +10,7 @@ from latchkey.errors import InvalidRequest
 from tests.contract.artefacts import FOLDERS as VERBS
 from tests.contract.artefacts import ROOT
 from tests.functions.account import Account
-from tests.functions.asking import Run, onboarding
+from tests.functions.onboarding_requests import Run, onboarding
 
 # Those that are handed a request, as their samples show.
 WITH_REQUEST = [verb for verb in VERBS if "request" in json.loads((ROOT / f"events/functions/{verb}.json").read_text())]
@@ -25,25 +25,25 @@ def refused(run: Run, verb: str, event: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_an_input_of_the_wrong_form_is_refused_without_its_values(
+def test_an_input_of_the_wrong_type_is_rejected_without_its_values(
     run: Run, account: Account, log: io.StringIO, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
-    before = account.picture()
+    before = account.snapshot()
 
     told = refused(run, verb, {"request": CANARY, "key": CANARY, "detail": CANARY, "id": {"x": CANARY}, "secretArn": [CANARY]})
 
     assert CANARY not in told + log.getvalue() + "".join(capsys.readouterr())
     assert "step failed" in log.getvalue()
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_missing_input_is_refused(run: Run, verb: str) -> None:
+def test_a_missing_input_is_rejected(run: Run, verb: str) -> None:
     assert "required" in refused(run, verb, {})
 
 
 @pytest.mark.parametrize("verb", WITH_REQUEST)
-def test_a_request_that_was_not_checked_is_refused_without_its_values(run: Run, log: io.StringIO, verb: str) -> None:
+def test_an_invalid_request_is_rejected_without_its_values(run: Run, log: io.StringIO, verb: str) -> None:
     resource = {"baseUrl": f"https://{CANARY}:{CANARY}@origin.example.com", "header": f"x-amz-{CANARY}"}
     bad = onboarding(resource=resource, secret={"value": {"token": CANARY}})
 
@@ -54,7 +54,7 @@ def test_a_request_that_was_not_checked_is_refused_without_its_values(run: Run, 
 
 
 @pytest.mark.parametrize("verb", WITH_REQUEST)
-def test_the_request_id_is_the_correlation_id_of_the_log(run: Run, log: io.StringIO, verb: str) -> None:
+def test_the_request_id_is_the_correlation_id_in_the_log(run: Run, log: io.StringIO, verb: str) -> None:
     refused(run, verb, {"request": onboarding(resource={"header": ""})})
 
     assert '"correlation_id":"request-1"' in log.getvalue()

@@ -13,7 +13,15 @@ from latchkey.errors import InvalidRequest
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import settings
 from tests.functions.account import ACCOUNT, ADOPT, IMPORT, REGION, ROOT, TABLE, Account
-from tests.functions.asking import SECRET_KEY, Run, check, existing, onboarding, to_check
+from tests.functions.onboarding_requests import (
+    SECRET_KEY,
+    Run,
+    check_event,
+    check_rejection,
+    existing,
+    onboarding,
+    rejected_paths,
+)
 
 ALIAS = "alias/latchkey/mediatailor"
 TRUSTED = f"arn:aws:iam::{ACCOUNT}:role/media/Admin"
@@ -26,34 +34,34 @@ def id_of(key: str) -> str:
 
 
 def by_arn(run: Run, arn: str) -> dict[str, str]:
-    return check(run, key={"arn": arn})
+    return check_rejection(run, key={"arn": arn})
 
 
 @pytest.mark.parametrize("place", ELSEWHERE.values(), ids=ELSEWHERE)
-def test_a_key_of_elsewhere_is_refused(run: Run, place: str) -> None:
+def test_a_key_of_another_account_or_region_is_rejected(run: Run, place: str) -> None:
     told = by_arn(run, f"arn:aws:kms:{place}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
 
-    assert told == {"key.arn": f"must be a key of account {ACCOUNT} in {REGION}"}
+    assert set(told) == {"key.arn"}
 
 
-def test_an_absent_key_is_refused(run: Run) -> None:
+def test_a_missing_key_is_rejected(run: Run) -> None:
     told = by_arn(run, f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
 
-    assert told == {"key.arn": "does not exist"}
+    assert set(told) == {"key.arn"}
 
 
-def test_an_absent_alias_is_a_key_to_be_made(run: Run) -> None:
-    assert run("check_request", to_check(onboarding(key={"alias": "alias/latchkey/sports"})))
+def test_a_missing_alias_means_a_new_key(run: Run) -> None:
+    assert run("check_request", check_event(onboarding(key={"alias": "alias/latchkey/sports"})))
 
 
-def test_our_own_key_serves_another_access(run: Run, account: Account) -> None:
+def test_a_key_of_latchkey_can_serve_another_access(run: Run, account: Account) -> None:
     account.key(alias=ALIAS)
 
-    assert run("check_request", to_check(onboarding()))
+    assert run("check_request", check_event(onboarding()))
 
 
-def test_an_adopted_key_serves(run: Run, account: Account) -> None:
-    assert run("check_request", to_check(onboarding(key={"arn": account.key(tags=ADOPT)})))
+def test_an_adopted_key_passes(run: Run, account: Account) -> None:
+    assert run("check_request", check_event(onboarding(key={"arn": account.key(tags=ADOPT)})))
 
 
 @pytest.mark.parametrize(
@@ -65,50 +73,46 @@ def test_an_adopted_key_serves(run: Run, account: Account) -> None:
     ],
     ids=["encrypts asymmetrically", "signs", "authenticates"],
 )
-def test_a_key_that_does_not_encrypt_symmetrically_is_refused(run: Run, account: Account, settings: dict[str, Any]) -> None:
-    assert by_arn(run, account.key(**settings)) == {"key.arn": "must be a symmetric key for encryption and decryption"}
+def test_an_asymmetric_or_hmac_key_is_rejected(run: Run, account: Account, settings: dict[str, Any]) -> None:
+    assert set(by_arn(run, account.key(**settings))) == {"key.arn"}
 
 
-def test_a_multi_region_key_is_refused(run: Run, account: Account) -> None:
-    assert by_arn(run, account.key(MultiRegion=True)) == {"key.arn": "must be a single-Region key"}
+def test_a_multi_region_key_is_rejected(run: Run, account: Account) -> None:
+    assert set(by_arn(run, account.key(MultiRegion=True))) == {"key.arn"}
 
 
-def test_a_disabled_key_is_refused(run: Run, account: Account) -> None:
+def test_a_disabled_key_is_rejected(run: Run, account: Account) -> None:
     key = account.key()
     account.kms.disable_key(KeyId=id_of(key))
 
-    assert by_arn(run, key) == {"key.arn": "must be enabled, and is Disabled"}
+    assert set(by_arn(run, key)) == {"key.arn"}
 
 
-def test_a_key_pending_deletion_is_refused(run: Run, account: Account) -> None:
+def test_a_key_pending_deletion_is_rejected(run: Run, account: Account) -> None:
     key = account.key()
     account.kms.schedule_key_deletion(KeyId=id_of(key), PendingWindowInDays=7)
 
-    assert by_arn(run, key) == {"key.arn": "must be enabled, and is PendingDeletion"}
+    assert set(by_arn(run, key)) == {"key.arn"}
 
 
-def test_an_aws_managed_key_is_refused(run: Run, account: Account) -> None:
+def test_an_aws_managed_key_is_rejected(run: Run, account: Account) -> None:
     key = account.key(tags={})
     kms_backends[ACCOUNT][REGION].keys[id_of(key)].key_manager = "AWS"
 
-    assert by_arn(run, key) == {"key.arn": "must be a customer managed key"}
+    assert set(by_arn(run, key)) == {"key.arn"}
 
 
 @pytest.mark.parametrize("tags", [{}, IMPORT, {"latchkey:consent": "Adopt"}], ids=["none", "import", "another case"])
-def test_a_foreign_key_without_consent_says_which_tag_to_set(run: Run, account: Account, tags: dict[str, str]) -> None:
+def test_a_foreign_key_without_consent_is_rejected(run: Run, account: Account, tags: dict[str, str]) -> None:
     key = account.key(tags=tags)
 
-    assert by_arn(run, key) == {
-        "key.arn": f"the key is not Latchkey's: its owner consents by the tag latchkey:consent = adopt on {key}",
-    }
+    assert set(by_arn(run, key)) == {"key.arn"}
 
 
-def test_an_alias_of_a_foreign_key_is_refused_like_the_key(run: Run, account: Account) -> None:
-    key = account.key(tags={}, alias=ALIAS)
+def test_a_foreign_key_is_rejected_by_its_alias_too(run: Run, account: Account) -> None:
+    account.key(tags={}, alias=ALIAS)
 
-    assert check(run) == {
-        "key.alias": f"the key is not Latchkey's: its owner consents by the tag latchkey:consent = adopt on {key}",
-    }
+    assert rejected_paths(run) == {"key.alias"}
 
 
 @pytest.mark.parametrize(
@@ -126,16 +130,12 @@ def test_an_alias_of_a_foreign_key_is_refused_like_the_key(run: Run, account: Ac
     ],
     ids=["a role alone", "root under a condition", "root for one action"],
 )
-def test_a_key_that_ignores_iam_is_refused_with_the_statement_to_add(
-    run: Run, account: Account, statement: dict[str, Any]
-) -> None:
+def test_a_key_that_does_not_delegate_to_iam_is_rejected(run: Run, account: Account, statement: dict[str, Any]) -> None:
     key = account.key(tags=ADOPT)
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     account.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
 
-    assert by_arn(run, key) == {
-        "key.arn": f"its policy does not delegate to IAM: add a statement that allows kms:* on * to {ROOT}",
-    }
+    assert set(by_arn(run, key)) == {"key.arn"}
 
 
 DELETED = ["AROAEXAMPLE1234567890", "AIDAEXAMPLE1234567890"]
@@ -153,33 +153,33 @@ def wanted(**members: Any) -> tuple[dict[str, Any], ...]:
     return desire(parse_onboarding(onboarding(**members)), settings()).key_statements
 
 
-def test_a_policy_that_cannot_be_changed_for_deleted_principals_says_which_to_remove(run: Run, account: Account) -> None:
+def test_a_key_policy_with_deleted_principals_is_rejected(run: Run, account: Account) -> None:
     key = account.key(tags=ADOPT)
     write_policy(account, key, OF_THE_DEAD)
 
-    assert by_arn(run, key) == {"key.arn": REMOVE}
+    assert set(by_arn(run, key)) == {"key.arn"}
 
 
-def test_a_shared_key_whose_policy_cannot_be_changed_is_refused_under_its_alias(run: Run, account: Account) -> None:
+def test_a_shared_key_with_deleted_principals_is_rejected_by_its_alias(run: Run, account: Account) -> None:
     key = account.key(alias=ALIAS)
     write_policy(account, key, *wanted(resource={"sourceLocation": "news-origin"}), OF_THE_DEAD)
 
-    assert check(run) == {"key.alias": REMOVE}
+    assert rejected_paths(run) == {"key.alias"}
 
 
-def test_a_policy_that_needs_no_change_may_name_deleted_principals(run: Run, account: Account) -> None:
+def test_a_key_policy_that_needs_no_change_can_name_deleted_principals(run: Run, account: Account) -> None:
     write_policy(account, account.key(alias=ALIAS), *wanted(), OF_THE_DEAD)
 
-    assert run("check_request", to_check(onboarding()))
+    assert run("check_request", check_event(onboarding()))
 
 
-def test_deleted_principals_in_statements_of_ours_are_our_own_to_remove(run: Run, account: Account) -> None:
+def test_deleted_principals_in_statements_of_latchkey_are_not_a_problem(run: Run, account: Account) -> None:
     write_policy(account, account.key(alias=ALIAS), policies.use(DELETED))
 
-    assert run("check_request", to_check(onboarding()))
+    assert run("check_request", check_event(onboarding()))
 
 
-def test_a_policy_that_must_admit_the_former_readers_of_a_secret_needs_a_change(
+def test_a_key_policy_changes_for_the_former_readers_of_a_secret(
     run: Run, account: Account, stack: Callable[..., None]
 ) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="*")
@@ -188,21 +188,17 @@ def test_a_policy_that_must_admit_the_former_readers_of_a_secret_needs_a_change(
     key = account.key(tags=ADOPT)
     write_policy(account, key, *wanted(key={"arn": key}, secret=secret), OF_THE_DEAD)
 
-    assert check(run, key={"arn": key}, secret=secret) == {"key.arn": REMOVE}
+    assert rejected_paths(run, key={"arn": key}, secret=secret) == {"key.arn"}
 
 
-def test_every_flaw_of_a_key_is_told(run: Run, account: Account) -> None:
+def test_every_problem_of_a_key_is_reported(run: Run, account: Account) -> None:
     key = account.key(tags={}, MultiRegion=True)
     account.kms.disable_key(KeyId=id_of(key))
 
     with pytest.raises(InvalidRequest) as caught:
-        run("check_request", to_check(onboarding(key={"arn": key})))
+        run("check_request", check_event(onboarding(key={"arn": key})))
 
-    assert [problem.rule.partition(",")[0] for problem in caught.value.problems] == [
-        "must be a single-Region key",
-        "must be enabled",
-        f"the key is not Latchkey's: its owner consents by the tag latchkey:consent = adopt on {key}",
-    ]
+    assert [problem.path for problem in caught.value.problems] == ["key.arn"] * 3
 
 
 POWERS = {
@@ -218,33 +214,33 @@ def trusted(account: Account) -> str:
 
 
 @pytest.mark.parametrize("place", POWERS)
-def test_power_over_a_key_that_serves_another_access_is_refused(run: Run, account: Account, trusted: str, place: str) -> None:
+def test_power_over_a_key_that_serves_another_access_is_rejected(run: Run, account: Account, trusted: str, place: str) -> None:
     key = account.key(alias=ALIAS)
     refer(account, key, "mediatailor/sourceLocation/news-origin")
 
-    assert check(run, key=POWERS[place])[place].startswith("is decided by whoever made the key")
+    assert place in check_rejection(run, key=POWERS[place])
 
 
 @pytest.mark.parametrize("place", POWERS)
-def test_power_over_an_adopted_key_is_refused(run: Run, account: Account, trusted: str, place: str) -> None:
+def test_power_over_an_adopted_key_is_rejected(run: Run, account: Account, trusted: str, place: str) -> None:
     account.key(tags=ADOPT, alias=ALIAS)
 
-    assert place in check(run, key=POWERS[place])
+    assert place in check_rejection(run, key=POWERS[place])
 
 
 @pytest.mark.parametrize("place", POWERS)
-def test_power_over_a_key_of_ones_own_is_given(run: Run, account: Account, trusted: str, place: str) -> None:
+def test_power_over_a_key_that_serves_only_this_access_passes(run: Run, account: Account, trusted: str, place: str) -> None:
     refer(account, account.key(alias=ALIAS), "mediatailor/sourceLocation/sports-origin")
 
-    assert run("check_request", to_check(onboarding(key=POWERS[place])))
+    assert run("check_request", check_event(onboarding(key=POWERS[place])))
 
 
-def test_power_that_a_request_has_already_is_no_more_power(run: Run, account: Account, trusted: str) -> None:
+def test_power_that_the_key_policy_already_gives_passes(run: Run, account: Account, trusted: str) -> None:
     request = parse_onboarding(onboarding(key=POWERS["key.allowDeletion"]))
     policy = json.dumps(desire(request, settings()).new_key_policy)
     refer(account, account.key(alias=ALIAS, Policy=policy), "mediatailor/sourceLocation/news-origin")
 
-    assert run("check_request", to_check(onboarding(key=POWERS["key.allowDeletion"])))
+    assert run("check_request", check_event(onboarding(key=POWERS["key.allowDeletion"])))
 
 
 def refer(account: Account, key: str, access_id: str) -> None:

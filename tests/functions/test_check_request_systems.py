@@ -7,9 +7,18 @@ from typing import Any
 import pytest
 
 from tests.functions.account import ACCOUNT, OURS, REGION, Account
-from tests.functions.asking import Run, check, existing, onboarding, refusal, role_name_of, to_check
-from tests.functions.carrying_out import Onboarding
 from tests.functions.media_services import FLOW
+from tests.functions.onboarding_requests import (
+    Run,
+    check_event,
+    check_rejection,
+    existing,
+    onboarding,
+    rejected_paths,
+    rejection,
+    role_name_of,
+)
+from tests.functions.onboarding_steps import Onboarding
 
 NOT_THERE = "does not exist, and Latchkey makes none: make it first, or set configure to false"
 V2 = "sports/one/hls"
@@ -27,61 +36,60 @@ def resources(account: Account) -> None:
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_resource_that_is_there_passes_and_once_more_changes_nothing(run: Run, account: Account, system: str) -> None:
-    checked = run("check_request", to_check(onboarding(system)))
-    before = account.picture()
+def test_an_existing_resource_passes_and_a_second_check_changes_nothing(run: Run, account: Account, system: str) -> None:
+    checked = run("check_request", check_event(onboarding(system)))
+    before = account.snapshot()
 
     assert (checked["needsSecret"], checked["hasResource"], checked["secretArn"]) == (True, True, None)
-    assert run("check_request", to_check(onboarding(system))) == checked
-    after = account.picture()
+    assert run("check_request", check_event(onboarding(system))) == checked
+    after = account.snapshot()
     assert {part for part in before if after[part] != before[part]} <= {"table"}
 
 
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_resource_that_is_not_there_is_not_made(run: Run, system: str) -> None:
-    assert check(run, system=system) == {"resource": NOT_THERE}
+def test_a_missing_resource_is_rejected(run: Run, system: str) -> None:
+    assert rejected_paths(run, system=system) == {"resource"}
 
 
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_resource_that_its_owner_configures_is_not_looked_at(run: Run, system: str) -> None:
-    checked = run("check_request", to_check(onboarding(system, resource={"configure": False})))
+def test_a_resource_that_its_owner_configures_is_not_read(run: Run, system: str) -> None:
+    checked = run("check_request", check_event(onboarding(system, resource={"configure": False})))
 
     assert (checked["needsSecret"], checked["hasResource"]) == (True, False)
 
 
-def test_a_policy_that_is_not_there_yet_is_no_missing_endpoint(run: Run, account: Account) -> None:
+def test_an_endpoint_without_a_policy_exists(run: Run, account: Account) -> None:
     account.mediapackagev2.add(V2)
 
-    assert run("check_request", to_check(onboarding("mediapackagev2")))["hasResource"] is True
+    assert run("check_request", check_event(onboarding("mediapackagev2")))["hasResource"] is True
 
 
 @pytest.mark.parametrize("statement", [ANYBODY, ANYBODY | {"Principal": {"AWS": "*"}, "Sid": "Players"}])
-def test_an_endpoint_that_is_open_to_everyone_is_refused(run: Run, account: Account, statement: dict[str, Any]) -> None:
+def test_an_endpoint_with_a_public_policy_is_rejected(run: Run, account: Account, statement: dict[str, Any]) -> None:
     account.mediapackagev2.add(V2, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
 
-    rule = "its policy admits everyone without the header, so that it would protect nothing: narrow"
-    assert check(run, system="mediapackagev2") == {"resource": f"{rule} {statement.get('Sid', 'statement 0')}"}
+    assert rejected_paths(run, system="mediapackagev2") == {"resource"}
 
 
-def test_an_endpoint_that_admits_a_cdn_by_name_may_be_gated(run: Run, account: Account) -> None:
+def test_an_endpoint_whose_policy_names_a_cdn_passes(run: Run, account: Account) -> None:
     named = ANYBODY | {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/Cdn"}}
     account.mediapackagev2.add(V2, Policy=json.dumps({"Version": "2012-10-17", "Statement": [named]}))
 
-    assert run("check_request", to_check(onboarding("mediapackagev2")))["hasResource"] is True
+    assert run("check_request", check_event(onboarding("mediapackagev2")))["hasResource"] is True
 
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize(("former", "latter"), [(ACCOUNT, "444455556666"), (REGION, "eu-west-1")], ids=["account", "Region"])
-def test_a_flow_of_another_account_or_region_is_refused_without_a_look(run: Run, former: str, latter: str) -> None:
-    assert check(run, system="mediaconnect", resource={"flowArn": FLOW.replace(former, latter)}) == {
-        "resource.flowArn": f"must be a flow of account {ACCOUNT} in {REGION}"
+def test_a_flow_of_another_account_or_region_is_rejected_without_a_read(run: Run, former: str, latter: str) -> None:
+    assert rejected_paths(run, system="mediaconnect", resource={"flowArn": FLOW.replace(former, latter)}) == {
+        "resource.flowArn"
     }
 
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("resource", [{"output": "another"}, {"output": None, "source": "studio"}])
-def test_a_part_that_the_flow_does_not_have_is_not_made(run: Run, resource: dict[str, Any]) -> None:
-    assert check(run, system="mediaconnect", resource=resource) == {"resource": NOT_THERE}
+def test_a_missing_part_of_a_flow_is_rejected(run: Run, resource: dict[str, Any]) -> None:
+    assert rejected_paths(run, system="mediaconnect", resource=resource) == {"resource"}
 
 
 @pytest.mark.parametrize(
@@ -93,14 +101,14 @@ def test_a_part_that_the_flow_does_not_have_is_not_made(run: Run, resource: dict
         ("source", "rtp-fec", SRT, "encrypts with srt-password only what speaks srt"),
     ],
 )
-def test_a_protocol_that_does_not_take_the_kind_of_key_is_refused(
+def test_a_protocol_that_does_not_support_the_key_type_is_rejected(
     run: Run, account: Account, kind: str, protocol: str, key: dict[str, Any], needed: str
 ) -> None:
     account.mediaconnect.add(kind, "studio", protocol)
 
-    told = check(run, system="mediaconnect", resource={"output": None, kind: "studio", **key})
+    told = check_rejection(run, system="mediaconnect", resource={"output": None, kind: "studio", **key})
 
-    assert told == {"resource": f"it speaks {protocol}, and MediaConnect {needed}"}
+    assert set(told) == {"resource"}
 
 
 @pytest.mark.parametrize(
@@ -112,49 +120,40 @@ def test_a_protocol_that_does_not_take_the_kind_of_key_is_refused(
         ("entitlement", None, {}),
     ],
 )
-def test_a_protocol_that_takes_the_kind_of_key_passes(
+def test_a_protocol_that_supports_the_key_type_passes(
     run: Run, account: Account, kind: str, protocol: str | None, key: dict[str, Any]
 ) -> None:
     account.mediaconnect.add(kind, "studio", protocol)
     request = onboarding("mediaconnect", resource={"output": None, kind: "studio", **key})
 
-    assert run("check_request", to_check(request))["hasResource"] is True
+    assert run("check_request", check_event(request))["hasResource"] is True
 
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("tags", [{}, OURS | {"latchkey:access": "mediapackage/originEndpoint/another"}])
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_role_that_has_the_name_and_is_not_of_this_access_is_refused(
+def test_a_foreign_role_with_the_name_of_the_reader_role_is_rejected(
     run: Run, account: Account, system: str, tags: dict[str, str]
 ) -> None:
-    taken = account.role(role_name_of(system), tags=tags)
+    account.role(role_name_of(system), tags=tags)
 
-    assert check(run, system=system) == {
-        "resource": f"{taken}, the role of this access, exists and is not Latchkey's: remove it"
-    }
+    assert rejected_paths(run, system=system) == {"resource"}
 
 
-def _take_consent(account: Account) -> dict[str, str]:
-    """No owner consents; the ARN on which each would."""
+def _withdraw_consent(account: Account) -> None:
+    """Removes the consent tag of every resource."""
     account.mediapackage.resources["live-hls"]["Tags"] = {"owner": "somebody"}
     account.mediapackage_vod.resources["films"]["Tags"] = {"latchkey:consent": "import"}
     account.mediapackagev2.endpoints[V2]["Tags"] = {}
     account.mediaconnect.tags[FLOW] = {}
-    return {
-        "mediapackage": account.mediapackage.resources["live-hls"]["Arn"],
-        "mediapackage-vod": account.mediapackage_vod.resources["films"]["Arn"],
-        "mediapackagev2": V2_ARN,
-        "mediaconnect": FLOW,
-    }
 
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_resource_whose_owner_has_not_consented_is_refused(run: Run, account: Account, system: str) -> None:
-    arn = _take_consent(account)[system]
+def test_a_resource_without_consent_is_rejected(run: Run, account: Account, system: str) -> None:
+    _withdraw_consent(account)
 
-    rule = f"is not Latchkey's: its owner consents by the tag latchkey:consent = adopt on {arn}"
-    assert check(run, system=system) == {"resource": rule}
+    assert rejected_paths(run, system=system) == {"resource"}
 
 
 @pytest.mark.usefixtures("resources")
@@ -163,17 +162,20 @@ def test_a_resource_whose_owner_has_not_consented_is_refused(run: Run, account: 
 def test_a_resource_that_reads_the_secret_of_its_access_needs_no_consent_again(
     run: Run, account: Account, system: str, until: str
 ) -> None:
-    first = Onboarding(run, account, system=system).go(until)
+    first = Onboarding(run, account, system=system).run_through(until)
     first.end()
-    _take_consent(account)
+    _withdraw_consent(account)
 
-    assert Onboarding(run, account, system=system, requestId="request-2").go("check_request").checked["hasResource"] is True
+    assert (
+        Onboarding(run, account, system=system, requestId="request-2").run_through("check_request").checked["hasResource"]
+        is True
+    )
 
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_secret_of_another_access_needs_its_owners_consent(run: Run, account: Account, system: str) -> None:
-    first = Onboarding(run, account, system=system).go("create_secret")
+def test_a_secret_of_another_access_needs_consent(run: Run, account: Account, system: str) -> None:
+    first = Onboarding(run, account, system=system).run_through("create_secret")
     first.end()
     another = OURS | {"latchkey:access": f"{system}/kind/another"}
     secret = account.secret(
@@ -181,9 +183,8 @@ def test_a_secret_of_another_access_needs_its_owners_consent(run: Run, account: 
     )
     members: dict[str, Any] = {"secret": existing(secret), "key": {"alias": "alias/another"}, "resource": {"configure": False}}
 
-    rule = f"its owner has not consented, which the tag latchkey:consent = adopt on {secret} would do"
-    request = to_check(onboarding(system, requestId="request-2", **members), contentHash="d" * 64, executionArn="arn:2")
-    assert refusal(run, "check_request", request) == {"secret.value.existing.secretArn": rule}
+    request = check_event(onboarding(system, requestId="request-2", **members), contentHash="d" * 64, executionArn="arn:2")
+    assert set(rejection(run, "check_request", request)) == {"secret.value.existing.secretArn"}
     account.secretsmanager.tag_resource(SecretId=secret, Tags=[{"Key": "latchkey:consent", "Value": "adopt"}])
     assert run("check_request", request)["secretArn"] == secret
 
@@ -191,37 +192,33 @@ def test_a_secret_of_another_access_needs_its_owners_consent(run: Run, account: 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
 def test_the_secret_of_the_access_itself_needs_no_consent(run: Run, account: Account, system: str) -> None:
-    first = Onboarding(run, account, system=system).go("record_access")
+    first = Onboarding(run, account, system=system).run_through("record_access")
 
     again = Onboarding(run, account, system=system, requestId="request-2", secret=existing(first.secret))
 
-    assert again.go("check_request").checked["secretArn"] == first.secret
+    assert again.run_through("check_request").checked["secretArn"] == first.secret
 
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_roles_that_configure_the_resource_have_no_place_where_the_policies_need_not_know_them(run: Run, system: str) -> None:
-    told = check(run, system=system, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Management"])
+def test_management_roles_are_rejected_for_systems_that_do_not_need_them(run: Run, system: str) -> None:
+    told = check_rejection(run, system=system, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Management"])
 
-    [(place, rule)] = told.items()
-    assert place == "detail"
-    assert rule == f"must leave out managementRoles: whoever configures {system} needs nothing of key and secret"
+    assert set(told) == {"detail"}
 
 
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
-def test_a_secret_of_another_account_or_region_is_refused(run: Run, system: str) -> None:
+def test_a_secret_of_another_account_or_region_is_rejected(run: Run, system: str) -> None:
     for region, account in ((REGION, "444455556666"), ("eu-west-1", ACCOUNT)):
         secret = f"arn:aws:secretsmanager:{region}:{account}:secret:theirs-AbCdEf"
         request = onboarding(system, requestId=f"request-{region}", secret=existing(secret))
 
-        assert refusal(run, "check_request", to_check(request)) == {
-            "secret.value.existing.secretArn": f"must be a secret of account {ACCOUNT} in {REGION}"
-        }
+        assert set(rejection(run, "check_request", check_event(request))) == {"secret.value.existing.secretArn"}
 
 
 @pytest.mark.usefixtures("resources")
-def test_a_resource_that_is_encrypted_gets_a_new_key_only_if_asked(
+def test_an_encrypted_resource_gets_a_new_secret_only_on_request(
     run: Run, account: Account, stack: Callable[..., None]
 ) -> None:
     theirs = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:theirs-AbCdEf"
@@ -233,6 +230,6 @@ def test_a_resource_that_is_encrypted_gets_a_new_key_only_if_asked(
         "SecretArn": theirs,
     }
 
-    assert list(check(run, system="mediaconnect")) == ["secret.replacesToken"]
+    assert list(check_rejection(run, system="mediaconnect")) == ["secret.replacesToken"]
     asked = onboarding("mediaconnect", requestId="request-2", secret={"replacesToken": True})
-    assert run("check_request", to_check(asked))["hasResource"] is True
+    assert run("check_request", check_event(asked))["hasResource"] is True

@@ -8,7 +8,7 @@ import pytest
 from latchkey.aws import clients
 from latchkey.errors import AccessDenied, Conflict, LatchkeyError, TransientAwsError
 from tests.functions.account import ACCOUNT, REGION, Account
-from tests.functions.asking import HEADER, NAME, SECRET_KEY, Run, onboarding
+from tests.functions.onboarding_requests import HEADER, NAME, SECRET_KEY, Run, onboarding
 
 BASE_URL = "https://origin.example.com/vod"
 GRANT = f"MediaTailor-SourceLocation-{ACCOUNT}-{NAME}"
@@ -34,7 +34,7 @@ def grant(account: Account, event: dict[str, Any], name: str = GRANT, secret: st
     account.grant(event["key"]["arn"], name, secret or event["secretArn"])
 
 
-def test_a_new_location_gets_header_secret_and_member(run: Run, account: Account, event: dict[str, Any]) -> None:
+def test_a_new_source_location_has_its_header_secret_and_member(run: Run, account: Account, event: dict[str, Any]) -> None:
     made = run("configure_access", event)
 
     arn = f"arn:aws:mediatailor:{REGION}:{ACCOUNT}:sourceLocation/{NAME}"
@@ -52,14 +52,14 @@ def test_a_new_location_gets_header_secret_and_member(run: Run, account: Account
 def test_configuring_twice_writes_once(run: Run, account: Account, event: dict[str, Any]) -> None:
     first = run("configure_access", event)
     grant(account, event)
-    before = account.picture()
+    before = account.snapshot()
 
     assert run("configure_access", event) == first | {"changed": False}
-    assert account.picture() == before
+    assert account.snapshot() == before
     assert [method for method, _ in account.mediatailor.writes] == ["POST"]
 
 
-def test_an_existing_location_keeps_its_other_settings(run: Run, account: Account, event: dict[str, Any]) -> None:
+def test_an_existing_source_location_keeps_its_other_settings(run: Run, account: Account, event: dict[str, Any]) -> None:
     account.mediatailor.add(NAME, {"AccessType": "S3_SIGV4"}, **SEGMENTS)
 
     assert run("configure_access", event)["changed"] is True
@@ -69,7 +69,9 @@ def test_an_existing_location_keeps_its_other_settings(run: Run, account: Accoun
     assert sent == {"HttpConfiguration": {"BaseUrl": BASE_URL}, "AccessConfiguration": access(event["secretArn"])} | SEGMENTS
 
 
-def test_an_existing_location_without_other_settings_is_sent_none(run: Run, account: Account, event: dict[str, Any]) -> None:
+def test_an_update_sends_no_settings_that_the_source_location_does_not_have(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
     account.mediatailor.add(NAME)
 
     run("configure_access", event)
@@ -87,7 +89,7 @@ def test_an_existing_location_without_other_settings_is_sent_none(run: Run, acco
     ],
     ids=["base URL", "header", "secret", "member"],
 )
-def test_a_setting_that_differs_is_set(
+def test_a_setting_that_differs_is_updated(
     run: Run, account: Account, event: dict[str, Any], base_url: str, other: dict[str, str]
 ) -> None:
     account.mediatailor.add(NAME, access(event["secretArn"], **other), HttpConfiguration={"BaseUrl": base_url})
@@ -100,7 +102,9 @@ def test_a_setting_that_differs_is_set(
     assert location["AccessConfiguration"] == access(event["secretArn"])
 
 
-def test_a_location_as_wanted_without_its_grant_is_put_again(run: Run, account: Account, event: dict[str, Any]) -> None:
+def test_a_configured_source_location_without_its_grant_is_updated_again(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
     account.mediatailor.add(NAME, access(event["secretArn"]))
     grant(account, event, name=f"{GRANT}-2")
     grant(account, event, secret=f"{event['secretArn'][:-6]}AbCdEf")
@@ -109,7 +113,7 @@ def test_a_location_as_wanted_without_its_grant_is_put_again(run: Run, account: 
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_what_the_location_was_before_the_first_try_is_noted(
+def test_the_settings_before_the_first_attempt_are_recorded(
     run: Run, account: Account, event: dict[str, Any], there: bool
 ) -> None:
     if there:
@@ -126,7 +130,7 @@ def test_what_the_location_was_before_the_first_try_is_noted(
     assert json.loads(item["former"]["S"]) == (former | SEGMENTS if there else None)
 
 
-def test_a_location_made_by_a_try_whose_answer_was_lost_is_looked_at_again(
+def test_a_source_location_whose_creation_response_was_lost_is_read_again(
     run: Run, account: Account, event: dict[str, Any]
 ) -> None:
     def make_first(**_: Any) -> None:
@@ -134,11 +138,13 @@ def test_a_location_made_by_a_try_whose_answer_was_lost_is_looked_at_again(
 
     clients.client_for("mediatailor").meta.events.register("before-call.mediatailor.CreateSourceLocation", make_first)
 
-    with pytest.raises(TransientAwsError, match="has just been made"):
+    with pytest.raises(TransientAwsError):
         run("configure_access", event)
 
 
-def test_missing_told_by_a_400_and_a_complete_list_is_missing(run: Run, account: Account, event: dict[str, Any]) -> None:
+def test_a_400_and_a_complete_list_without_the_name_mean_a_missing_source_location(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
     account.mediatailor.missing_status = 400
     account.mediatailor.add("another")
 
@@ -157,7 +163,9 @@ def _answer(operation: str, status: int, code: str = "") -> None:
 @pytest.mark.parametrize(
     ("status", "error"), [(403, AccessDenied), (409, Conflict), (429, TransientAwsError), (503, TransientAwsError)]
 )
-def test_an_error_counts_by_its_status(run: Run, event: dict[str, Any], status: int, error: type[LatchkeyError]) -> None:
+def test_an_error_without_a_code_is_classified_by_its_status(
+    run: Run, event: dict[str, Any], status: int, error: type[LatchkeyError]
+) -> None:
     _answer("CreateSourceLocation", status)
 
     with pytest.raises(LatchkeyError, match=f"CreateSourceLocation answered {status}") as caught:
@@ -166,9 +174,7 @@ def test_an_error_counts_by_its_status(run: Run, event: dict[str, Any], status: 
     assert type(caught.value) is error
 
 
-def test_a_400_for_a_location_that_is_listed_is_not_taken_for_missing(
-    run: Run, account: Account, event: dict[str, Any]
-) -> None:
+def test_a_400_for_a_listed_source_location_is_an_error(run: Run, account: Account, event: dict[str, Any]) -> None:
     account.mediatailor.add(NAME)
     before = json.dumps(account.mediatailor.locations)
     _answer("DescribeSourceLocation", 400)

@@ -9,10 +9,10 @@ import pytest
 from latchkey.errors import Conflict, LatchkeyError, NotYetEffective
 from latchkey.policies.reader_roles import POLICY_NAME
 from tests.functions.account import ACCOUNT, OURS, REGION, Account, client
-from tests.functions.asking import Run, onboarding, role_name_of
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import at_call, refuse, roles_are_old
+from tests.functions.fault_injection import age_roles, answer_with_error, at_call
 from tests.functions.media_services import FLOW
+from tests.functions.onboarding_requests import Run, onboarding, role_name_of
+from tests.functions.onboarding_steps import Onboarding
 
 V2 = "sports/one/hls"
 V2_ARN = f"arn:aws:mediapackagev2:{REGION}:{ACCOUNT}:channelGroup/sports/channel/one/originEndpoint/hls"
@@ -55,14 +55,14 @@ def role_of(system: str, **members: Any) -> str:
 def configure_twice(run: Run, account: Account, event: dict[str, Any]) -> dict[str, Any]:
     """The answer; a second run finds all done."""
     first = run("configure_access", event)
-    before = account.picture()
+    before = account.snapshot()
     assert run("configure_access", event) == first | {"changed": False}
-    assert account.picture() == before
+    assert account.snapshot() == before
     assert first["changed"] is True
     return first
 
 
-def test_an_origin_endpoint_keeps_every_other_setting(run: Run, account: Account) -> None:
+def test_an_origin_endpoint_keeps_its_other_settings(run: Run, account: Account) -> None:
     account.mediapackage.add("live-hls", ENDPOINT, ChannelId="one", Url="https://x", Tags={"owner": "somebody"}, **SETTINGS)
     event = to_configure(account, "mediapackage")
 
@@ -81,14 +81,14 @@ def test_an_origin_endpoint_keeps_every_other_setting(run: Run, account: Account
     }
 
 
-def test_every_setting_that_an_update_takes_is_kept() -> None:
+def test_every_setting_that_an_update_accepts_is_kept() -> None:
     """What an endpoint may lose is what botocore's model of the update has."""
     taken = client("mediapackage").meta.service_model.operation_model("UpdateOriginEndpoint").input_shape.members
 
     assert set(SETTINGS) == set(taken) - {"Id", "Authorization"}
 
 
-def test_an_origin_endpoint_without_other_settings_is_sent_none(run: Run, account: Account) -> None:
+def test_an_update_sends_no_settings_that_the_endpoint_does_not_have(run: Run, account: Account) -> None:
     account.mediapackage.add("live-hls", ENDPOINT)
 
     configure_twice(run, account, to_configure(account, "mediapackage"))
@@ -96,7 +96,7 @@ def test_an_origin_endpoint_without_other_settings_is_sent_none(run: Run, accoun
     assert [set(update) for update in account.mediapackage.updates] == [{"Id", "Authorization"}]
 
 
-def test_a_packaging_group_is_sent_its_authorization(run: Run, account: Account) -> None:
+def test_an_update_of_a_packaging_group_sends_only_its_authorization(run: Run, account: Account) -> None:
     arn = f"arn:aws:mediapackage-vod:{REGION}:{ACCOUNT}:packaging-groups/films"
     account.mediapackage_vod.add("films", arn, EgressAccessLogs={"LogGroupName": "logs"})
     event = to_configure(account, "mediapackage-vod")
@@ -109,9 +109,7 @@ def test_a_packaging_group_is_sent_its_authorization(run: Run, account: Account)
 
 
 @pytest.mark.parametrize("present", [[], [NAMED], [NAMED, NAMED | {"Sid": "Second"}, {**NAMED, "Effect": "Deny"}]])
-def test_an_endpoint_policy_keeps_its_statements_beside_the_gate(
-    run: Run, account: Account, present: list[dict[str, Any]]
-) -> None:
+def test_an_endpoint_policy_keeps_its_other_statements(run: Run, account: Account, present: list[dict[str, Any]]) -> None:
     policy = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": present})} if present else {}
     account.mediapackagev2.add(V2, **policy)
     event = to_configure(account, "mediapackagev2")
@@ -135,7 +133,7 @@ def test_an_endpoint_policy_keeps_its_statements_beside_the_gate(
     }
 
 
-def test_an_endpoint_whose_gate_was_taken_away_gets_it_again(run: Run, account: Account) -> None:
+def test_a_removed_gate_statement_is_added_again(run: Run, account: Account) -> None:
     account.mediapackagev2.add(V2)
     event = to_configure(account, "mediapackagev2")
     run("configure_access", event)
@@ -150,7 +148,7 @@ def test_an_endpoint_whose_gate_was_taken_away_gets_it_again(run: Run, account: 
     ("kind", "protocol", "member"),
     [("source", "zixi-push", "Decryption"), ("output", "zixi-pull", "Encryption"), ("entitlement", None, "Encryption")],
 )
-def test_a_part_of_a_flow_is_sent_its_key_and_nothing_else(
+def test_an_update_of_a_flow_part_sends_only_its_encryption(
     run: Run, account: Account, kind: str, protocol: str | None, member: str
 ) -> None:
     arn = account.mediaconnect.add(kind, "studio", protocol, Description="as it was")
@@ -185,14 +183,14 @@ def test_an_srt_password_has_no_algorithm(run: Run, account: Account) -> None:
     ],
 )
 @pytest.mark.parametrize("is_new", [True, False])
-def test_a_role_that_a_service_cannot_use_is_waited_for_while_it_is_new(
+def test_a_new_role_that_the_service_cannot_use_is_not_yet_effective(
     run: Run, account: Account, service: str, operation: str, system: str, code: str, status: int, is_new: bool
 ) -> None:
     account.add_resources()
     event = to_configure(account, system)
     if not is_new:
-        roles_are_old()
-    at_call(service, operation, refuse(operation, code, status))
+        age_roles()
+    at_call(service, operation, answer_with_error(operation, code, status))
 
     with pytest.raises(LatchkeyError) as caught:
         run("configure_access", event)
@@ -201,21 +199,23 @@ def test_a_role_that_a_service_cannot_use_is_waited_for_while_it_is_new(
     assert run("configure_access", event)["changed"] is True
 
 
-def test_an_old_role_whose_policy_has_just_changed_is_waited_for_too(run: Run, account: Account) -> None:
+def test_an_old_role_with_a_new_policy_is_not_yet_effective(run: Run, account: Account) -> None:
     account.add_resources()
-    access = Onboarding(run, account, system="mediapackage").go("attach_policies")
+    access = Onboarding(run, account, system="mediapackage").run_through("attach_policies")
     account.iam.delete_role_policy(RoleName=role_name_of("mediapackage"), PolicyName=POLICY_NAME)
-    roles_are_old()
+    age_roles()
     access.attach_policies()
-    at_call("mediapackage", "UpdateOriginEndpoint", refuse("UpdateOriginEndpoint", "UnprocessableEntityException", 422))
+    at_call(
+        "mediapackage", "UpdateOriginEndpoint", answer_with_error("UpdateOriginEndpoint", "UnprocessableEntityException", 422)
+    )
 
     with pytest.raises(NotYetEffective):
         access.configure_access()
 
 
 @pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
-def test_a_resource_that_went_meanwhile_is_a_conflict(run: Run, account: Account, system: str) -> None:
+def test_a_resource_that_was_deleted_in_the_meantime_is_a_conflict(run: Run, account: Account, system: str) -> None:
     event = to_configure(account, system)
 
-    with pytest.raises(Conflict, match="has gone since the request was checked"):
+    with pytest.raises(Conflict):
         run("configure_access", event)

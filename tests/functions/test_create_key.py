@@ -15,8 +15,8 @@ from latchkey.aws.clients import kms_without_retries as product_kms
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, ADOPT, CONFIGURE_ROLE, REGION, ROOT, TABLE, Account
-from tests.functions.asking import Run, onboarding
 from tests.functions.media_tailor import Raw
+from tests.functions.onboarding_requests import Run, onboarding
 
 ALIAS = "alias/latchkey/mediatailor"
 ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/media/Origin"
@@ -41,7 +41,7 @@ def test_the_new_key_is_symmetric_single_region_tagged_and_rotates(run: Run, acc
 
 
 @pytest.mark.parametrize(("key", "days"), [({}, 365), ({"rotationDays": 180}, 180)])
-def test_the_key_rotates_as_often_as_asked(run: Run, key: dict[str, int], days: int) -> None:
+def test_the_key_rotates_with_the_requested_period(run: Run, key: dict[str, int], days: int) -> None:
     asked: list[int] = []
     # moto forgets the period, so it is read off the call.
     product_kms().meta.events.register(
@@ -53,9 +53,7 @@ def test_the_key_rotates_as_often_as_asked(run: Run, key: dict[str, int], days: 
     assert asked == [days]
 
 
-def test_the_new_keys_policy_keeps_the_account_and_lets_managers_create_grants_through_the_service(
-    run: Run, account: Account
-) -> None:
+def test_the_policy_of_a_new_key_delegates_to_iam_and_allows_grants_through_the_service(run: Run, account: Account) -> None:
     made = run("create_key", {"request": onboarding(managementRoles=[ORIGIN])})
 
     policy = json.loads(account.kms.get_key_policy(KeyId=made["arn"], PolicyName="default")["Policy"])
@@ -66,13 +64,13 @@ def test_the_new_keys_policy_keeps_the_account_and_lets_managers_create_grants_t
     assert granting["Condition"] == {"StringEquals": {"kms:ViaService": f"mediatailor.{REGION}.amazonaws.com"}}
 
 
-def test_creating_twice_makes_one_key_and_frees_its_lease(run: Run, account: Account) -> None:
+def test_creating_twice_creates_one_key_and_releases_the_lease(run: Run, account: Account) -> None:
     first = run("create_key", {"request": onboarding()})
-    before = account.picture()
+    before = account.snapshot()
 
     assert run("create_key", {"request": onboarding()}) == first, "a retry tells what its request changed"
     assert run("create_key", {"request": onboarding(requestId="request-2")}) == first | {"changed": False}
-    assert account.picture() == before
+    assert account.snapshot() == before
     assert account.items("lease") == []
 
 
@@ -91,7 +89,7 @@ def test_a_second_access_shares_the_key_of_its_alias(run: Run, account: Account)
     ]
 
 
-def test_a_key_left_without_rotation_by_a_crash_is_finished(run: Run, account: Account) -> None:
+def test_a_retry_enables_the_rotation_that_a_crash_left_off(run: Run, account: Account) -> None:
     key = account.key(alias=ALIAS)
     account.kms.disable_key_rotation(KeyId=key)
 
@@ -101,25 +99,25 @@ def test_a_key_left_without_rotation_by_a_crash_is_finished(run: Run, account: A
     assert account.kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] is True
 
 
-def test_a_key_left_without_its_alias_by_a_crash_is_found_again(run: Run, account: Account) -> None:
-    def crash(**_: object) -> None:
+def test_a_retry_finds_a_key_that_a_crash_left_without_an_alias(run: Run, account: Account) -> None:
+    def lose_connection(**_: object) -> None:
         raise TransientAwsError("an answer that never came")
 
-    product_kms().meta.events.register("before-call.kms.CreateAlias", crash)
+    product_kms().meta.events.register("before-call.kms.CreateAlias", lose_connection)
     with pytest.raises(TransientAwsError):
         run("create_key", {"request": onboarding()})
-    [left] = account.picture()["keys"]
+    [left] = account.snapshot()["keys"]
 
-    product_kms().meta.events.unregister("before-call.kms.CreateAlias", crash)
+    product_kms().meta.events.unregister("before-call.kms.CreateAlias", lose_connection)
     finished = run("create_key", {"request": onboarding()})
 
     assert (finished["arn"], finished["changed"]) == (left, True)
     assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == left
-    assert list(account.picture()["keys"]) == [left]
+    assert list(account.snapshot()["keys"]) == [left]
 
 
 @pytest.mark.parametrize("next_request", [{}, {"requestId": "request-2", "resource": {"sourceLocation": "news-origin"}}])
-def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(
+def test_a_key_whose_creation_response_was_lost_is_found_by_its_tag(
     run: Run, account: Account, next_request: dict[str, Any]
 ) -> None:
     def lose(**_: object) -> None:
@@ -129,38 +127,38 @@ def test_a_key_whose_answer_was_lost_is_found_again_by_its_requests_tag(
     product_kms().meta.events.register("after-call.kms.CreateKey", lose)
     with pytest.raises(TransientAwsError):
         run("create_key", {"request": onboarding()})
-    before = set(account.picture()["keys"])
+    before = set(account.snapshot()["keys"])
 
     product_kms().meta.events.unregister("after-call.kms.CreateKey", lose)
     finished = run("create_key", {"request": onboarding(**next_request)})
 
-    assert set(account.picture()["keys"]) == before
+    assert set(account.snapshot()["keys"]) == before
     assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == finished["arn"]
     tags = account.kms.list_resource_tags(KeyId=finished["arn"])["Tags"]
     assert {"TagKey": "latchkey:request", "TagValue": "request-1"} in tags
 
 
-def test_a_key_that_its_owner_shows_to_nobody_does_not_hide_the_one_whose_answer_was_lost(run: Run, account: Account) -> None:
+def test_an_unreadable_key_does_not_hide_the_key_that_is_found_by_its_tag(run: Run, account: Account) -> None:
     closed = account.key()
 
     def lose(**_: object) -> None:
         raise TransientAwsError("an answer that never came")
 
-    def refuse(params: dict[str, Any], **_: object) -> None:
+    def answer_with_error(params: dict[str, Any], **_: object) -> None:
         if closed in str(params["body"]):
             raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeKey")
 
     product_kms().meta.events.register("after-call.kms.CreateKey", lose)
     with pytest.raises(TransientAwsError):
         run("create_key", {"request": onboarding()})
-    before = set(account.picture()["keys"])
+    before = set(account.snapshot()["keys"])
 
     product_kms().meta.events.unregister("after-call.kms.CreateKey", lose)
-    product_kms().meta.events.register("before-call.kms.DescribeKey", refuse)
+    product_kms().meta.events.register("before-call.kms.DescribeKey", answer_with_error)
     finished = run("create_key", {"request": onboarding()})
 
     assert finished["arn"] in before - {closed}
-    assert set(account.picture()["keys"]) == before
+    assert set(account.snapshot()["keys"]) == before
 
 
 def test_create_key_is_never_sent_twice_by_botocore(run: Run) -> None:
@@ -185,17 +183,17 @@ def note(account: Account, begun: datetime, key: str) -> None:
     account.dynamodb.put_item(TableName=TABLE, Item={name: {"S": value} for name, value in item.items()})
 
 
-def test_a_key_that_was_just_made_and_is_not_known_yet_is_waited_for(run: Run, account: Account) -> None:
+def test_a_new_key_that_does_not_exist_everywhere_is_not_yet_effective(run: Run, account: Account) -> None:
     unknown = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     note(account, datetime.now(UTC), unknown)
 
-    with pytest.raises(NotYetEffective, match="is not known everywhere yet"):
+    with pytest.raises(NotYetEffective):
         run("create_key", {"request": onboarding()})
 
-    assert account.picture()["keys"] == {}
+    assert account.snapshot()["keys"] == {}
 
 
-def test_a_noted_key_that_is_being_deleted_is_replaced(run: Run, account: Account) -> None:
+def test_a_recorded_key_that_is_pending_deletion_is_replaced(run: Run, account: Account) -> None:
     dying = account.key()
     account.kms.schedule_key_deletion(KeyId=dying, PendingWindowInDays=7)
     note(account, datetime.now(UTC), dying)
@@ -206,27 +204,27 @@ def test_a_noted_key_that_is_being_deleted_is_replaced(run: Run, account: Accoun
     assert account.kms.describe_key(KeyId=ALIAS)["KeyMetadata"]["Arn"] == made["arn"]
 
 
-def test_a_key_that_is_being_removed_takes_no_new_access(run: Run, account: Account) -> None:
+def test_a_key_that_is_being_removed_gets_no_new_access(run: Run, account: Account) -> None:
     key = account.key(alias=ALIAS)
     item = {"kind": {"S": "resource"}, "id": {"S": key}, "removing": {"S": "2026-11-22T08:00:00Z"}}
     account.dynamodb.put_item(TableName=TABLE, Item=item)
 
-    with pytest.raises(NotYetEffective, match="is being removed by another request"):
+    with pytest.raises(NotYetEffective):
         run("create_key", {"request": onboarding()})
 
 
-def test_a_key_whose_alias_an_undo_has_just_deleted_gets_no_alias_again(run: Run, account: Account) -> None:
+def test_a_key_that_a_rollback_removes_gets_no_new_alias(run: Run, account: Account) -> None:
     made = run("create_key", {"request": onboarding()})
     registry().resources.begin_removal(made["arn"], "mediatailor/sourceLocation/sports-origin")
     account.kms.delete_alias(AliasName=ALIAS)
 
-    with pytest.raises(NotYetEffective, match="is being removed by another request"):
+    with pytest.raises(NotYetEffective):
         run("create_key", {"request": onboarding(requestId="request-2", resource={"sourceLocation": "news-origin"})})
 
     assert ALIAS not in [alias["AliasName"] for alias in account.kms.list_aliases()["Aliases"]]
 
 
-def test_a_key_whose_removal_ends_between_look_and_reference_is_not_used(run: Run, account: Account) -> None:
+def test_a_key_that_is_removed_before_it_is_referred_to_is_not_used(run: Run, account: Account) -> None:
     made = run("create_key", {"request": onboarding()})
     ends = [ALIAS]
 
@@ -236,7 +234,7 @@ def test_a_key_whose_removal_ends_between_look_and_reference_is_not_used(run: Ru
 
     clients.dynamodb().meta.events.register("before-call.dynamodb.UpdateItem", end_removal)
 
-    with pytest.raises(TransientAwsError, match="has just been removed by another request"):
+    with pytest.raises(TransientAwsError):
         run("create_key", {"request": onboarding(requestId="request-2", resource={"sourceLocation": "news-origin"})})
 
     assert references(account, made["arn"]) == ["mediatailor/sourceLocation/sports-origin"]
@@ -245,17 +243,17 @@ def test_a_key_whose_removal_ends_between_look_and_reference_is_not_used(run: Ru
 def test_an_adopted_key_keeps_its_own_settings(run: Run, account: Account) -> None:
     key = account.key(tags=ADOPT)
     account.kms.disable_key_rotation(KeyId=key)
-    before = account.picture()
+    before = account.snapshot()
 
     found = run("create_key", {"request": onboarding(key={"arn": key})})
 
     assert (found["arn"], found["changed"]) == (key, False)
     assert references(account, key) == ["mediatailor/sourceLocation/sports-origin"]
-    assert account.picture() == before | {"table": account.items("resource")}
+    assert account.snapshot() == before | {"table": account.items("resource")}
 
 
 @pytest.mark.parametrize("by", ["arn", "alias"])
-def test_of_an_adopted_key_nobody_knows_how_long_its_owners_consent_has_counted(run: Run, account: Account, by: str) -> None:
+def test_an_adopted_key_propagates_from_now_on(run: Run, account: Account, by: str) -> None:
     """Tags take minutes to count, and who reads in a rejection which tag to set sets it and asks again."""
     key = account.key(tags=ADOPT)
     account.kms.create_alias(AliasName="alias/theirs", TargetKeyId=key)
@@ -267,10 +265,10 @@ def test_of_an_adopted_key_nobody_knows_how_long_its_owners_consent_has_counted(
     assert begun <= datetime.fromisoformat(found["created"]) <= datetime.now(UTC)
 
 
-def test_an_adopted_key_that_has_gone_meanwhile_is_a_conflict(run: Run) -> None:
+def test_an_adopted_key_that_was_deleted_in_the_meantime_is_a_conflict(run: Run) -> None:
     gone = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
-    with pytest.raises(Conflict, match="has gone since the request was checked"):
+    with pytest.raises(Conflict):
         run("create_key", {"request": onboarding(key={"arn": gone})})
 
 
@@ -280,23 +278,23 @@ def hold(account: Account, name: str, until: float) -> None:
     account.dynamodb.put_item(TableName=TABLE, Item=item)
 
 
-def test_while_another_request_makes_the_key_this_one_waits(run: Run, account: Account) -> None:
+def test_a_request_waits_while_another_one_creates_the_key(run: Run, account: Account) -> None:
     hold(account, f"alias {ALIAS}", time.time() + 60)
 
-    with pytest.raises(NotYetEffective, match=f"lease on the alias {ALIAS}"):
+    with pytest.raises(NotYetEffective):
         run("create_key", {"request": onboarding()})
 
-    assert account.picture()["keys"] == {}
+    assert account.snapshot()["keys"] == {}
     assert [item["holder"]["S"] for item in account.items("lease")] == ["another"]
 
 
-def test_a_lease_that_a_crash_left_ends_by_itself(run: Run, account: Account) -> None:
+def test_the_lease_of_a_crashed_request_expires(run: Run, account: Account) -> None:
     hold(account, f"alias {ALIAS}", time.time() - 60)
 
     assert run("create_key", {"request": onboarding()})["changed"] is True
 
 
-def test_a_failure_on_the_way_frees_the_lease(run: Run, account: Account) -> None:
+def test_a_failure_releases_the_lease(run: Run, account: Account) -> None:
     def fail(**_: object) -> None:
         raise TransientAwsError("an answer that never came")
 

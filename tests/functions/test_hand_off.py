@@ -8,9 +8,9 @@ import pytest
 
 from latchkey.errors import AccessNotEffective, LatchkeyError
 from tests.functions.account import ACCOUNT, Account
-from tests.functions.asking import NAME, PARTNER, Run, role_name_of, to_check
-from tests.functions.carrying_out import Onboarding, picture
 from tests.functions.media_services import FLOW
+from tests.functions.onboarding_requests import NAME, PARTNER, Run, check_event, role_name_of
+from tests.functions.onboarding_steps import Onboarding, account_snapshot
 
 SYSTEMS = ["mediatailor", "mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect", "adobe-experience-platform"]
 # Those whose resource an API can look at.
@@ -27,7 +27,7 @@ def allowed(account: Account, stack: Callable[..., None]) -> None:
 
 def made(run: Run, account: Account, system: str, **members: Any) -> Onboarding:
     """All but the resource's settings."""
-    return Onboarding(run, account, system=system, resource={"configure": False}, **members).go("configure_access")
+    return Onboarding(run, account, system=system, resource={"configure": False}, **members).run_through("configure_access")
 
 
 def to_validate(access: Onboarding, **members: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def hand_off(run: Run, account: Account, system: str) -> tuple[Onboarding, dict[
     return access, told["handoff"]
 
 
-def set_as_told(account: Account, access: Onboarding, handoff: dict[str, Any]) -> None:
+def apply_handoff(account: Account, access: Onboarding, handoff: dict[str, Any]) -> None:
     """The owner does what the piece of a template says."""
     [[properties]] = [[piece["Properties"]] for piece in (handoff["cloudFormation"] or {"": {"Properties": {}}}).values()]
     system = access.request["system"]
@@ -61,9 +61,9 @@ def set_as_told(account: Account, access: Onboarding, handoff: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_all_but_the_resource_is_proven_and_the_owner_is_told_the_rest(run: Run, account: Account, system: str) -> None:
+def test_a_handoff_validates_everything_but_the_resource(run: Run, account: Account, system: str) -> None:
     access = made(run, account, system)
-    before = account.picture()
+    before = account.snapshot()
 
     told = run("validate_access", to_validate(access))
 
@@ -83,11 +83,11 @@ def test_all_but_the_resource_is_proven_and_the_owner_is_told_the_rest(run: Run,
         assert told["resources"]["roleArn"] in values
     assert told["handoff"]["steps"]
     assert run("validate_access", to_validate(access)) == told
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 @pytest.mark.parametrize("system", [system for system in SYSTEMS if system != "adobe-experience-platform"])
-def test_the_owner_is_not_told_the_token(run: Run, account: Account, system: str) -> None:
+def test_a_handoff_does_not_contain_the_token(run: Run, account: Account, system: str) -> None:
     access = made(run, account, system)
     value = account.value(access.secret)
     token = next(iter(json.loads(value).values())) if value.startswith("{") else value
@@ -96,25 +96,25 @@ def test_the_owner_is_not_told_the_token(run: Run, account: Account, system: str
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_handed_off_access_is_recorded_as_such_and_twice_is_once(run: Run, account: Account, system: str) -> None:
+def test_recording_a_handoff_twice_equals_recording_it_once(run: Run, account: Account, system: str) -> None:
     access, _ = hand_off(run, account, system)
     [item] = account.items("access")
     assert {item[member]["S"] for member in ("status", "reached")} == {"handed-off"}
     assert item["keyArn"]["S"] == access.key
     assert ("secretArn" in item) is bool(access.secret)
-    before = account.picture()
+    before = account.snapshot()
 
     resources = {"keyArn": access.key, "secretArn": access.secret or None}
     run("record_access", {"request": access.request, "resources": resources, "status": "handed-off"})
 
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 @pytest.mark.parametrize("system", CONFIGURABLE)
-def test_what_is_confirmed_too_early_fails_and_takes_nothing_back(run: Run, account: Account, system: str) -> None:
+def test_a_premature_confirmation_fails_and_rolls_nothing_back(run: Run, account: Account, system: str) -> None:
     access, _ = hand_off(run, account, system)
     confirmation = confirmed(run, access)
-    before = picture(account)
+    before = account_snapshot(account)
 
     with pytest.raises(LatchkeyError) as caught:
         run("validate_access", to_validate(confirmation, confirms=True))
@@ -124,14 +124,14 @@ def test_what_is_confirmed_too_early_fails_and_takes_nothing_back(run: Run, acco
     assert "resource is configured" in failed
     assert failed <= OF_THE_RESOURCE
     assert confirmation.undo() == []
-    assert picture(account) == before
+    assert account_snapshot(account) == before
 
 
 def confirmed(run: Run, access: Onboarding) -> Onboarding:
     """The request that a confirmation becomes, checked."""
     members = {name: value for name, value in access.request.items() if name != "requestId"}
     again = Onboarding(run, access.account, requestId="request-2", **members)
-    event = to_check(again.request, executionArn=again.execution, confirms=True)
+    event = check_event(again.request, executionArn=again.execution, confirms=True)
     again.checked = run("check_request", event)
     assert run("check_request", event) == again.checked
     again.key, again.secret = again.checked["keyArn"], again.checked["secretArn"] or ""
@@ -139,9 +139,9 @@ def confirmed(run: Run, access: Onboarding) -> Onboarding:
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_what_is_set_as_told_is_confirmed_and_active(run: Run, account: Account, system: str) -> None:
+def test_a_confirmed_handoff_is_active(run: Run, account: Account, system: str) -> None:
     access, handoff = hand_off(run, account, system)
-    set_as_told(account, access, handoff)
+    apply_handoff(account, access, handoff)
 
     confirmation = confirmed(run, access)
     assert (confirmation.checked["changed"], confirmation.key, confirmation.secret) == (True, access.key, access.secret)
@@ -158,7 +158,7 @@ def test_what_is_set_as_told_is_confirmed_and_active(run: Run, account: Account,
 def onboard(run: Run, account: Account, system: str) -> None:
     """An access that its owner has set and confirmed."""
     access, handoff = hand_off(run, account, system)
-    set_as_told(account, access, handoff)
+    apply_handoff(account, access, handoff)
     confirmation = confirmed(run, access)
     told = run("validate_access", to_validate(confirmation, confirms=True))
     run("record_access", {"request": confirmation.request, "resources": told["resources"], "status": told["status"]})
@@ -166,7 +166,7 @@ def onboard(run: Run, account: Account, system: str) -> None:
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_an_access_that_was_confirmed_stays_active_when_it_is_asked_for_again(run: Run, account: Account, system: str) -> None:
+def test_a_confirmed_access_stays_active_when_it_is_requested_again(run: Run, account: Account, system: str) -> None:
     onboard(run, account, system)
 
     again = made(run, account, system, requestId="request-3")
@@ -177,7 +177,7 @@ def test_an_access_that_was_confirmed_stays_active_when_it_is_asked_for_again(ru
 
 
 @pytest.mark.parametrize("system", CONFIGURABLE)
-def test_an_access_whose_resource_has_gone_is_handed_off_once_more(run: Run, account: Account, system: str) -> None:
+def test_an_access_whose_resource_was_deleted_is_handed_off_again(run: Run, account: Account, system: str) -> None:
     onboard(run, account, system)
     for held in (account.mediatailor.locations, account.mediapackage.resources, account.mediapackage_vod.resources):
         held.clear()
@@ -189,18 +189,18 @@ def test_an_access_whose_resource_has_gone_is_handed_off_once_more(run: Run, acc
     assert run("validate_access", to_validate(again))["status"] == "handed-off"
 
 
-def test_an_access_that_is_to_have_another_base_url_is_handed_off_once_more(run: Run, account: Account) -> None:
+def test_an_access_with_a_new_base_url_is_handed_off_again(run: Run, account: Account) -> None:
     onboard(run, account, "mediatailor")
 
     resource = {"configure": False, "baseUrl": "https://other.example.com/vod"}
-    again = Onboarding(run, account, requestId="request-3", resource=resource).go("configure_access")
+    again = Onboarding(run, account, requestId="request-3", resource=resource).run_through("configure_access")
 
     assert run("validate_access", to_validate(again))["status"] == "handed-off"
 
 
-def test_the_flaws_of_what_was_made_are_found_before_anything_is_handed_off(run: Run, account: Account) -> None:
+def test_failed_checks_prevent_a_handoff(run: Run, account: Account) -> None:
     access = made(run, account, "mediapackage")
     account.iam.delete_role_policy(RoleName=role_name_of("mediapackage"), PolicyName="ReadOneSecret")
 
-    with pytest.raises(AccessNotEffective, match="role reads this secret and nothing else"):
+    with pytest.raises(AccessNotEffective):
         run("validate_access", to_validate(access))

@@ -10,16 +10,16 @@ from latchkey.registry import Registry
 from latchkey.registry.table import Table
 from tests.contract.artefacts import ROOT
 from tests.functions.account import ACCOUNT, OWN_ROLES, TABLE, Account, client
-from tests.functions.asking import EXECUTION, NAME, SECRET_NAME, Run
-from tests.functions.machine import Machine
+from tests.functions.onboarding_requests import EXECUTION, NAME, SECRET_NAME, Run
+from tests.functions.state_machine import StateMachine
 
 SPORTS, NEWS = (f"mediatailor/sourceLocation/{name}" for name in (NAME, "news-origin"))
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 @pytest.fixture
-def machine(account: Account) -> Machine:
-    return Machine("clean-up-grants")
+def machine(account: Account) -> StateMachine:
+    return StateMachine("clean-up-grants")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def failed(answer: dict[str, Any]) -> list[str]:
     return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
 
-def started(machine: Machine) -> list[str]:
+def started(machine: StateMachine) -> list[str]:
     return sorted(content["accessId"] for content in machine().values())
 
 
@@ -65,8 +65,8 @@ def started(machine: Machine) -> list[str]:
         ("kms-delete-key", [NEWS, SPORTS]),
     ],
 )
-def test_every_access_concerned_is_cleaned_up_once(
-    run: Run, registry: Registry, machine: Machine, sample: str, accesses: list[str]
+def test_every_affected_access_is_cleaned_up_once(
+    run: Run, registry: Registry, machine: StateMachine, sample: str, accesses: list[str]
 ) -> None:
     first = run("identify_accesses", batch(trail(sample)))
     before = machine()
@@ -77,7 +77,7 @@ def test_every_access_concerned_is_cleaned_up_once(
     assert machine() == before
 
 
-def test_the_input_of_an_execution_is_the_access_and_the_event(run: Run, registry: Registry, machine: Machine) -> None:
+def test_the_input_of_an_execution_is_the_access_and_the_event(run: Run, registry: Registry, machine: StateMachine) -> None:
     event = trail("mediatailor-update-source-location")
     run("identify_accesses", batch(event))
 
@@ -88,7 +88,7 @@ def test_the_input_of_an_execution_is_the_access_and_the_event(run: Run, registr
     assert len(name) <= 80
 
 
-def test_an_event_that_comes_again_after_its_clean_up_starts_nothing(run: Run, registry: Registry, machine: Machine) -> None:
+def test_a_redelivered_event_starts_nothing(run: Run, registry: Registry, machine: StateMachine) -> None:
     event = trail("mediatailor-delete-source-location")
     run("identify_accesses", batch(event))
     machine.end()
@@ -97,7 +97,7 @@ def test_an_event_that_comes_again_after_its_clean_up_starts_nothing(run: Run, r
     assert started(machine) == [SPORTS]
 
 
-def test_two_events_about_one_access_are_two_clean_ups(run: Run, registry: Registry, machine: Machine) -> None:
+def test_two_events_about_one_access_are_two_clean_ups(run: Run, registry: Registry, machine: StateMachine) -> None:
     event = trail("mediatailor-delete-source-location")
     run("identify_accesses", batch(event, trail("mediatailor-delete-source-location", eventID="another")))
 
@@ -116,12 +116,14 @@ def test_two_events_about_one_access_are_two_clean_ups(run: Run, registry: Regis
     ],
     ids=["a longer name", "a shorter name", "another secret", "another key", "a failed call", "our own"],
 )
-def test_what_is_not_ours_starts_nothing(run: Run, registry: Registry, machine: Machine, event: dict[str, Any]) -> None:
+def test_an_event_that_affects_no_access_starts_nothing(
+    run: Run, registry: Registry, machine: StateMachine, event: dict[str, Any]
+) -> None:
     assert failed(run("identify_accesses", batch(event))) == []
     assert machine() == {}
 
 
-def test_an_access_of_which_nothing_is_known_any_more_is_not_ours(run: Run, registry: Registry, machine: Machine) -> None:
+def test_a_forgotten_access_starts_nothing(run: Run, registry: Registry, machine: StateMachine) -> None:
     registry.locks.unlock(SPORTS, EXECUTION)
 
     run("identify_accesses", batch(trail("mediatailor-delete-source-location")))
@@ -130,8 +132,8 @@ def test_an_access_of_which_nothing_is_known_any_more_is_not_ours(run: Run, regi
 
 
 @pytest.mark.parametrize("body", ["", "no JSON", "{", "[" * 100_000])
-def test_a_message_that_cannot_be_read_comes_again_alone(
-    run: Run, registry: Registry, machine: Machine, log: io.StringIO, body: str
+def test_only_an_unreadable_message_is_redelivered(
+    run: Run, registry: Registry, machine: StateMachine, log: io.StringIO, body: str
 ) -> None:
     good = trail("mediatailor-delete-source-location")
 
@@ -143,29 +145,31 @@ def test_a_message_that_cannot_be_read_comes_again_alone(
 
 
 @pytest.mark.parametrize("body", ["null", "5", "[]", '"text"', "{}", '{"detail": {}}', '{"detail": "\\ud800"}'])
-def test_a_message_that_is_no_event_of_the_trail_is_done_with(run: Run, machine: Machine, body: str) -> None:
+def test_a_message_that_is_not_a_trail_event_is_discarded(run: Run, machine: StateMachine, body: str) -> None:
     assert failed(run("identify_accesses", batch(body))) == []
     assert machine() == {}
 
 
-def test_messages_whose_executions_cannot_start_come_again(run: Run, registry: Registry) -> None:
+def test_messages_whose_executions_cannot_start_are_redelivered(run: Run, registry: Registry) -> None:
     """There is no machine; what is about nothing of ours needs none."""
     ours, theirs = trail("kms-disable-key"), trail("kms-disable-key", resources=[{"ARN": f"{KEY[:-1]}0"}])
 
     assert failed(run("identify_accesses", batch(ours, theirs, ours))) == ["m-0", "m-2"]
 
 
-def test_messages_come_again_while_the_registry_cannot_be_read(run: Run, registry: Registry, machine: Machine) -> None:
+def test_messages_are_redelivered_while_the_registry_cannot_be_read(
+    run: Run, registry: Registry, machine: StateMachine
+) -> None:
     client("dynamodb").delete_table(TableName=TABLE)
 
     assert failed(run("identify_accesses", batch(trail("kms-disable-key")))) == ["m-0"]
 
 
-def test_an_empty_batch_is_done(run: Run) -> None:
+def test_an_empty_batch_succeeds(run: Run) -> None:
     assert run("identify_accesses", {"Records": []}) == {"batchItemFailures": []}
 
 
-def test_the_body_of_a_message_is_not_logged(run: Run, registry: Registry, machine: Machine, log: io.StringIO) -> None:
+def test_the_body_of_a_message_is_not_logged(run: Run, registry: Registry, machine: StateMachine, log: io.StringIO) -> None:
     run("identify_accesses", batch('{"canary', trail("kms-put-key-policy", requestParameters={"policy": "canary"})))
 
     assert "m-0" in log.getvalue()

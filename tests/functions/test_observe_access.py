@@ -7,9 +7,10 @@ import pytest
 
 from latchkey.registry import registry
 from tests.functions.account import Account
-from tests.functions.asking import EXECUTION, Run
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import ACCESS, GRANT, at_call, by_token, delete_location, grants, onboarded, refuse
+from tests.functions.clean_up_steps import ACCESS, GRANT, delete_location, grants, onboarded, token_configuration
+from tests.functions.fault_injection import answer_with_error, at_call
+from tests.functions.onboarding_requests import EXECUTION, Run
+from tests.functions.onboarding_steps import Onboarding
 
 NAME = "sports-origin"
 
@@ -29,9 +30,9 @@ def observe(run: Run, account: Account) -> Callable[[], tuple[str | None, list[s
     """The status and the lost checks; observing changes nothing."""
 
     def observed() -> tuple[str | None, list[str]]:
-        before = account.picture()
+        before = account.snapshot()
         told = run("observe_access", {"accessId": ACCESS})
-        assert account.picture() == before
+        assert account.snapshot() == before
         return told["status"], [check["name"] for check in told["lost"]]
 
     return observed
@@ -85,7 +86,7 @@ def revoke(account: Account, access: Onboarding) -> None:
         (revoke, ["grant is there"]),
     ],
 )
-def test_an_access_is_revoked_by_what_the_service_cannot_do_without(
+def test_an_access_is_revoked_when_a_requirement_of_the_service_is_missing(
     account: Account, access: Onboarding, observe: Observe, act: Callable[..., None], lost: list[str]
 ) -> None:
     act(account, access)
@@ -101,9 +102,7 @@ def move_secret(account: Account, access: Onboarding) -> str:
     return theirs
 
 
-def test_a_secret_that_a_person_moved_to_another_key_revokes_nothing(
-    account: Account, access: Onboarding, observe: Observe
-) -> None:
+def test_a_secret_under_another_key_does_not_revoke_the_access(account: Account, access: Onboarding, observe: Observe) -> None:
     theirs = move_secret(account, access)
     assert observe() == (None, ["grant is there"])
 
@@ -111,17 +110,17 @@ def test_a_secret_that_a_person_moved_to_another_key_revokes_nothing(
     assert observe() == ("active", [])
 
 
-def test_nothing_is_told_of_a_secret_under_a_key_whose_grants_may_not_be_read(
+def test_the_status_is_unknown_if_the_grants_of_the_new_key_cannot_be_read(
     account: Account, access: Onboarding, observe: Observe
 ) -> None:
     theirs = move_secret(account, access)
     account.grant(theirs, GRANT, access.secret)
-    at_call("kms", "ListGrants", refuse("ListGrants"), 2)
+    at_call("kms", "ListGrants", answer_with_error("ListGrants"), 2)
 
     assert observe() == (None, ["grant is there"])
 
 
-def test_only_a_missing_grant_may_settle(run: Run, account: Account, access: Onboarding) -> None:
+def test_only_a_missing_grant_can_appear_later(run: Run, account: Account, access: Onboarding) -> None:
     revoke(account, access)
     assert run("observe_access", {"accessId": ACCESS})["unsettled"] is True
 
@@ -129,7 +128,7 @@ def test_only_a_missing_grant_may_settle(run: Run, account: Account, access: Onb
     assert run("observe_access", {"accessId": ACCESS})["unsettled"] is False
 
 
-def test_what_one_call_of_the_owner_could_give_back_is_proposed(run: Run, account: Account, access: Onboarding) -> None:
+def test_a_call_that_restores_the_access_is_proposed(run: Run, account: Account, access: Onboarding) -> None:
     revoke(account, access)
     proposal = run("observe_access", {"accessId": ACCESS})["proposal"]
     disable(account, access)
@@ -138,17 +137,15 @@ def test_what_one_call_of_the_owner_could_give_back_is_proposed(run: Run, accoun
     assert run("observe_access", {"accessId": ACCESS})["proposal"] is None
 
 
-def test_an_access_whose_location_is_gone_or_reads_elsewhere_is_told_so(
-    account: Account, access: Onboarding, observe: Observe
-) -> None:
-    account.mediatailor.add(NAME, by_token(account.secret("theirs/token", "{}")))
+def test_an_access_is_gone_or_detached_with_its_source_location(account: Account, access: Onboarding, observe: Observe) -> None:
+    account.mediatailor.add(NAME, token_configuration(account.secret("theirs/token", "{}")))
     assert observe() == ("detached", ["resource is configured"])
 
     delete_location(account)
     assert observe() == ("gone", ["resource is configured"])
 
 
-def test_nothing_is_told_of_an_access_that_is_not_recorded_or_that_a_request_works_on(
+def test_the_status_of_an_unrecorded_or_locked_access_is_unknown(
     account: Account, access: Onboarding, observe: Observe, run: Run
 ) -> None:
     registry().locks.lock(ACCESS, EXECUTION)
@@ -157,7 +154,7 @@ def test_nothing_is_told_of_an_access_that_is_not_recorded_or_that_a_request_wor
     assert run("observe_access", {"accessId": "mediatailor/sourceLocation/nobody"})["status"] is None
 
 
-def test_what_an_owner_gave_up_stays_so_whatever_comes_and_goes(account: Account, access: Onboarding, observe: Observe) -> None:
+def test_an_unmanaged_access_stays_unmanaged(account: Account, access: Onboarding, observe: Observe) -> None:
     record = registry().accesses.get(ACCESS)
     assert record
     registry().accesses.mark_unmanaged(record, ["a key: our statements"])
@@ -174,7 +171,7 @@ def test_what_an_owner_gave_up_stays_so_whatever_comes_and_goes(account: Account
     assert observe() == ("unmanaged", [])
 
 
-def test_a_status_is_told_with_the_version_that_it_was_seen_with(run: Run, access: Onboarding) -> None:
+def test_an_observation_contains_the_version_of_the_record(run: Run, access: Onboarding) -> None:
     record = registry().accesses.get(ACCESS)
     assert record
     told: dict[str, Any] = run("observe_access", {"accessId": ACCESS})

@@ -8,8 +8,8 @@ import pytest
 
 from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, ROOT, Account
-from tests.functions.asking import PARTNER, Run, role_name_of
-from tests.functions.carrying_out import Onboarding
+from tests.functions.onboarding_requests import PARTNER, Run, role_name_of
+from tests.functions.onboarding_steps import Onboarding
 
 ADOBE = "adobe-experience-platform"
 WHOLE = {"Sid": "Whole", "Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
@@ -29,16 +29,16 @@ def there(account: Account, stack: Callable[..., None]) -> None:
 def observe(run: Run, access: Onboarding) -> tuple[str | None, list[str]]:
     """The status and the lost checks; observing changes nothing."""
     account, event = access.account, {"accessId": access.checked["accessId"]}
-    before = account.picture()
+    before = account.snapshot()
     told = run("observe_access", event)
     assert run("observe_access", event) == told
-    assert account.picture() == before
+    assert account.snapshot() == before
     return told["status"], [check["name"] for check in told["lost"]]
 
 
 def recorded(run: Run, account: Account, system: str, *, configure: bool = True) -> Onboarding:
     resource = {} if configure else {"configure": False}
-    return Onboarding(run, account, system=system, resource=resource).go("record_access")
+    return Onboarding(run, account, system=system, resource=resource).run_through("record_access")
 
 
 def _delete_role(account: Account, name: str) -> None:
@@ -79,7 +79,7 @@ def test_an_access_is_revoked_when_its_role_cannot_read(
     assert observe(run, access) == ("revoked", lost)
 
 
-def test_what_the_role_may_is_asked_as_its_service_asks(run: Run, account: Account) -> None:
+def test_the_permissions_of_the_role_are_simulated_with_the_context_of_its_service(run: Run, account: Account) -> None:
     access = recorded(run, account, ROLE)
     account.simulator.asked.clear()
 
@@ -101,7 +101,7 @@ def test_what_the_role_may_is_asked_as_its_service_asks(run: Run, account: Accou
 
 
 @pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
-def test_a_resource_that_is_gone_is_told_so_unless_it_is_its_owners_to_make(run: Run, account: Account, system: str) -> None:
+def test_a_missing_resource_is_gone_unless_its_owner_has_not_created_it(run: Run, account: Account, system: str) -> None:
     active = recorded(run, account, system)
     assert observe(run, active) == ("active", [])
 
@@ -111,7 +111,7 @@ def test_a_resource_that_is_gone_is_told_so_unless_it_is_its_owners_to_make(run:
 
     assert observe(run, active) == ("gone", ["resource is configured"])
     handed_off = Onboarding(run, account, requestId="request-2", system=system, resource={"configure": False})
-    assert observe(run, handed_off.go("record_access")) == ("handed-off", [])
+    assert observe(run, handed_off.run_through("record_access")) == ("handed-off", [])
 
 
 def test_a_resource_that_reads_another_secret_is_detached(run: Run, account: Account) -> None:
@@ -139,7 +139,7 @@ def _strip(account: Account, key: str) -> None:
     [(_disable, "key is enabled"), (_schedule, "key is enabled"), (_strip, "key policy admits the roles")],
 )
 @pytest.mark.parametrize("status", ["handed-off", "active"])
-def test_a_partner_loses_the_access_with_its_key(
+def test_a_partner_access_is_revoked_with_its_key(
     run: Run, account: Account, status: Any, act: Callable[[Account, str], None], lost: str
 ) -> None:
     access = recorded(run, account, ADOBE)
@@ -154,7 +154,7 @@ def test_a_partner_loses_the_access_with_its_key(
     assert run("observe_access", {"accessId": access.checked["accessId"]})["unsettled"] is False
 
 
-def test_a_key_that_is_enabled_again_brings_the_partners_access_back_as_what_it_was(run: Run, account: Account) -> None:
+def test_a_partner_access_returns_to_its_status_when_its_key_is_enabled(run: Run, account: Account) -> None:
     access = recorded(run, account, ADOBE)
     _disable(account, access.key)
     observe(run, access)

@@ -9,7 +9,7 @@ from moto.stepfunctions.models import StepFunctionBackend, stepfunctions_backend
 
 from latchkey.onboarding.read_execution import REPORTED
 from tests.functions.account import ACCOUNT, REGION, TABLE, Account
-from tests.functions.asking import EXECUTION, Run, onboarding
+from tests.functions.onboarding_requests import EXECUTION, Run, onboarding
 
 HASH = "c" * 64
 ASKED = {"requestId": "request-1", "contentHash": HASH, "system": "mediatailor"}
@@ -49,7 +49,7 @@ def put(account: Account, kind: str, item_id: str, **members: Any) -> None:
     account.dynamodb.put_item(TableName=TABLE, Item=item)
 
 
-def test_what_was_asked_is_told_as_it_was_asked(run: Run, executions: Executions) -> None:
+def test_the_request_of_an_execution_is_returned_as_it_was_sent(run: Run, executions: Executions) -> None:
     request = onboarding()
     access_id = "mediatailor/sourceLocation/sports-origin"
     executions.tell("ABORTED", ASKED | {"accessId": access_id, "request": request})
@@ -64,9 +64,7 @@ def test_what_was_asked_is_told_as_it_was_asked(run: Run, executions: Executions
 
 
 @pytest.mark.parametrize("unknown", [{}, {"accessId": None, "request": None, "confirms": False}], ids=["missing", "null"])
-def test_a_request_that_could_not_be_read_has_nothing_to_undo(
-    run: Run, executions: Executions, unknown: dict[str, Any]
-) -> None:
+def test_an_invalid_request_has_nothing_to_roll_back(run: Run, executions: Executions, unknown: dict[str, Any]) -> None:
     """Earlier versions left out what was unknown."""
     executions.tell("TIMED_OUT", ASKED | unknown | {"problems": [{"place": "a", "rule": "b"}]})
 
@@ -88,7 +86,7 @@ def test_a_request_that_could_not_be_read_has_nothing_to_undo(
         ("SUCCEEDED", None, True, False),
     ],
 )
-def test_only_an_end_of_its_own_has_told_the_sender(
+def test_only_an_execution_that_ended_itself_reported_its_outcome(
     run: Run, executions: Executions, status: str, error: str | None, answered: bool, at_rest: bool
 ) -> None:
     executions.tell(status, ASKED, error)
@@ -98,7 +96,7 @@ def test_only_an_end_of_its_own_has_told_the_sender(
     assert (told["answered"], told["atRest"]) == (answered, at_rest)
 
 
-def test_an_outcome_counts_for_its_own_content_alone(run: Run, executions: Executions, account: Account) -> None:
+def test_an_outcome_belongs_to_the_content_of_its_request(run: Run, executions: Executions, account: Account) -> None:
     executions.tell("ABORTED", ASKED)
     put(account, "request", "request-1", contentHash={"S": "d" * 64}, outcomeId={"S": "other"})
     assert read(run)["outcomeRecorded"] is False
@@ -107,7 +105,7 @@ def test_an_outcome_counts_for_its_own_content_alone(run: Run, executions: Execu
     assert read(run)["outcomeRecorded"] is True
 
 
-def test_an_access_counts_as_recorded_by_its_own_request_alone(run: Run, executions: Executions, account: Account) -> None:
+def test_an_access_is_recorded_only_by_its_own_request(run: Run, executions: Executions, account: Account) -> None:
     access_id = "mediatailor/sourceLocation/sports-origin"
     executions.tell("ABORTED", ASKED | {"accessId": access_id, "request": onboarding()})
     members = {"system": "mediatailor", "status": "active", "keyArn": KEY, "secretArn": SECRET, "resourceArn": KEY}
@@ -121,7 +119,7 @@ def test_an_access_counts_as_recorded_by_its_own_request_alone(run: Run, executi
     assert (told["accessRecorded"], told["keyArn"], told["secretArn"]) == (True, KEY, SECRET)
 
 
-def test_an_answer_whose_undo_left_something_is_none_yet(run: Run, executions: Executions, account: Account) -> None:
+def test_a_request_with_an_unfinished_rollback_is_not_answered(run: Run, executions: Executions, account: Account) -> None:
     access_id = "mediatailor/sourceLocation/sports-origin"
     executions.tell("FAILED", ASKED | {"accessId": access_id, "request": onboarding()}, REPORTED)
     put(account, "access", access_id, unfinished={"S": EXECUTION})

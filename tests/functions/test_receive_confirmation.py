@@ -8,9 +8,9 @@ import pytest
 
 from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import Account
-from tests.functions.asking import PARTNER, Run, onboarding
-from tests.functions.carrying_out import Onboarding
-from tests.functions.machine import Machine
+from tests.functions.onboarding_requests import PARTNER, Run, onboarding
+from tests.functions.onboarding_steps import Onboarding
+from tests.functions.state_machine import StateMachine
 
 EVENT_ID = "7bf73129-1428-4cd3-a780-95db273d1602"
 ACCESS = "mediapackage/originEndpoint/live-hls"
@@ -23,8 +23,8 @@ def allowed(stack: Callable[..., None]) -> None:
 
 
 @pytest.fixture
-def machine(account: Account) -> Machine:
-    return Machine("onboard-access")
+def machine(account: Account) -> StateMachine:
+    return StateMachine("onboard-access")
 
 
 def confirmation(detail: Any) -> dict[str, Any]:
@@ -32,14 +32,16 @@ def confirmation(detail: Any) -> dict[str, Any]:
 
 
 def handed_off(run: Run, account: Account, system: str, **members: Any) -> Onboarding:
-    return Onboarding(run, account, system=system, resource={"configure": False}, **members).go("record_access")
+    return Onboarding(run, account, system=system, resource={"configure": False}, **members).run_through("record_access")
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_it_starts_one_execution_of_what_was_handed_off(run: Run, account: Account, machine: Machine, system: str) -> None:
+def test_a_confirmation_starts_one_execution_of_the_recorded_request(
+    run: Run, account: Account, machine: StateMachine, system: str
+) -> None:
     access = handed_off(run, account, system, tags={"team": "sports"})
     event = confirmation({"accessId": access.checked["accessId"]})
-    before = account.picture()
+    before = account.snapshot()
 
     received = run("receive_request", event)
 
@@ -50,10 +52,12 @@ def test_it_starts_one_execution_of_what_was_handed_off(run: Run, account: Accou
     assert parse_onboarding(content["request"]) == parse_onboarding(access.request | {"requestId": EVENT_ID})
     assert run("receive_request", event) == received
     assert len(machine()) == 1
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
-def test_its_execution_is_what_check_request_takes(run: Run, account: Account, machine: Machine) -> None:
+def test_the_execution_input_of_a_confirmation_is_accepted_by_check_request(
+    run: Run, account: Account, machine: StateMachine
+) -> None:
     access = handed_off(run, account, "mediapackage")
     run("receive_request", confirmation({"accessId": ACCESS, "requestId": "request-2"}))
     [content] = machine().values()
@@ -63,7 +67,7 @@ def test_its_execution_is_what_check_request_takes(run: Run, account: Account, m
     assert (checked["confirms"], checked["changed"], checked["keyArn"]) == (True, True, access.key)
 
 
-def test_a_second_confirmation_is_a_request_of_its_own(run: Run, account: Account, machine: Machine) -> None:
+def test_a_second_confirmation_is_a_separate_request(run: Run, account: Account, machine: StateMachine) -> None:
     handed_off(run, account, "mediapackage")
 
     for request_id in ("request-2", "request-3"):
@@ -73,11 +77,11 @@ def test_a_second_confirmation_is_a_request_of_its_own(run: Run, account: Accoun
 
 
 @pytest.mark.parametrize("begun", [True, False])
-def test_of_an_access_that_is_not_recorded_there_is_nothing_to_confirm(
-    run: Run, account: Account, machine: Machine, begun: bool
+def test_a_confirmation_of_an_unrecorded_access_is_rejected(
+    run: Run, account: Account, machine: StateMachine, begun: bool
 ) -> None:
     if begun:
-        Onboarding(run, account, system="mediapackage", resource={"configure": False}).go("attach_policies")
+        Onboarding(run, account, system="mediapackage", resource={"configure": False}).run_through("attach_policies")
 
     run("receive_request", confirmation({"accessId": ACCESS}))
 
@@ -99,8 +103,8 @@ def test_of_an_access_that_is_not_recorded_there_is_nothing_to_confirm(
         (onboarding("mediapackage", secret={"value": "canary"}), {"accessId", "<name>", "secret", "system"}),
     ],
 )
-def test_what_is_no_confirmation_is_answered_without_its_values(
-    run: Run, machine: Machine, detail: Any, places: set[str]
+def test_an_invalid_confirmation_is_rejected_without_its_values(
+    run: Run, machine: StateMachine, detail: Any, places: set[str]
 ) -> None:
     run("receive_request", confirmation(detail))
 

@@ -9,15 +9,15 @@ import pytest
 from latchkey.errors import LatchkeyError
 from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import ACCOUNT, REGION, Account
-from tests.functions.asking import EXECUTION, Run, onboarding
-from tests.functions.machine import Machine
+from tests.functions.onboarding_requests import EXECUTION, Run, onboarding
+from tests.functions.state_machine import StateMachine
 
 EVENT_ID = "7bf73129-1428-4cd3-a780-95db273d1602"
 
 
 @pytest.fixture
-def machine(account: Account) -> Machine:
-    return Machine("onboard-access")
+def machine(account: Account) -> StateMachine:
+    return StateMachine("onboard-access")
 
 
 def event(detail: Any, event_id: str = EVENT_ID, detail_type: str = "Onboarding Requested") -> dict[str, Any]:
@@ -35,7 +35,7 @@ def event(detail: Any, event_id: str = EVENT_ID, detail_type: str = "Onboarding 
     }
 
 
-def test_the_execution_is_named_and_holds_the_clean_request(run: Run, machine: Machine) -> None:
+def test_the_execution_is_named_after_its_request_and_contains_it(run: Run, machine: StateMachine) -> None:
     received = run("receive_request", event(onboarding()))
 
     [(name, content)] = machine().items()
@@ -46,7 +46,7 @@ def test_the_execution_is_named_and_holds_the_clean_request(run: Run, machine: M
     assert parse_onboarding(content["request"]) == parse_onboarding(onboarding())
 
 
-def test_a_repeat_of_a_request_starts_nothing(run: Run, machine: Machine) -> None:
+def test_a_repeated_request_starts_nothing(run: Run, machine: StateMachine) -> None:
     first = run("receive_request", event(onboarding()))
     before = machine()
 
@@ -54,7 +54,7 @@ def test_a_repeat_of_a_request_starts_nothing(run: Run, machine: Machine) -> Non
     assert machine() == before
 
 
-def test_a_repeat_with_its_members_in_another_order_starts_nothing(run: Run, machine: Machine) -> None:
+def test_a_repeated_request_with_reordered_members_starts_nothing(run: Run, machine: StateMachine) -> None:
     first = run("receive_request", event(onboarding(tags={"a": "1", "b": "2"})))
     again = dict(reversed(onboarding(tags={"b": "2", "a": "1"}).items()))
 
@@ -62,7 +62,7 @@ def test_a_repeat_with_its_members_in_another_order_starts_nothing(run: Run, mac
     assert list(machine()) == [first["executionName"]]
 
 
-def test_a_repeat_whose_execution_is_forgotten_starts_nothing(run: Run, machine: Machine, account: Account) -> None:
+def test_a_repeated_request_whose_execution_expired_starts_nothing(run: Run, machine: StateMachine, account: Account) -> None:
     account.open_bus()
     first = run("receive_request", event(onboarding()))
     [content] = machine().values()
@@ -76,7 +76,7 @@ def test_a_repeat_whose_execution_is_forgotten_starts_nothing(run: Run, machine:
     assert len(machine()) == 1
 
 
-def test_the_same_id_with_other_content_is_another_execution(run: Run, machine: Machine) -> None:
+def test_the_same_id_with_other_content_is_another_execution(run: Run, machine: StateMachine) -> None:
     first = run("receive_request", event(onboarding()))
     second = run("receive_request", event(onboarding(tags={"team": "sports"})))
 
@@ -84,7 +84,7 @@ def test_the_same_id_with_other_content_is_another_execution(run: Run, machine: 
     assert set(machine()) == {first["executionName"], second["executionName"]}
 
 
-def test_a_request_without_an_id_has_that_of_its_event(run: Run, machine: Machine) -> None:
+def test_a_request_without_an_id_gets_the_id_of_its_event(run: Run, machine: StateMachine) -> None:
     detail = {name: value for name, value in onboarding().items() if name != "requestId"}
 
     assert run("receive_request", event(detail))["requestId"] == EVENT_ID
@@ -92,14 +92,14 @@ def test_a_request_without_an_id_has_that_of_its_event(run: Run, machine: Machin
 
 
 @pytest.mark.parametrize("request_id", [5, "", "with space", "x" * 129, None], ids=["5", "empty", "space", "long", "null"])
-def test_an_unusable_id_is_a_problem_under_the_id_of_the_event(run: Run, machine: Machine, request_id: Any) -> None:
+def test_an_invalid_request_id_is_reported_under_the_id_of_the_event(run: Run, machine: StateMachine, request_id: Any) -> None:
     assert run("receive_request", event(onboarding(requestId=request_id)))["requestId"] == EVENT_ID
 
     [content] = machine().values()
     assert [problem["place"] for problem in content["problems"]] == ["requestId"]
 
 
-def test_a_bad_request_leaves_only_its_problems_in_the_history(run: Run, machine: Machine) -> None:
+def test_only_the_problems_of_an_invalid_request_enter_the_history(run: Run, machine: StateMachine) -> None:
     run("receive_request", event(onboarding(secret={"value": "canary-token"}, resource={"header": "canary\nheader"})))
 
     [content] = machine().values()
@@ -109,7 +109,7 @@ def test_a_bad_request_leaves_only_its_problems_in_the_history(run: Run, machine
 
 
 @pytest.mark.parametrize("detail", [{}, [], "canary", None, 5])
-def test_a_detail_that_is_no_request_is_answered_too(run: Run, machine: Machine, detail: Any) -> None:
+def test_a_detail_that_is_not_a_request_is_rejected(run: Run, machine: StateMachine, detail: Any) -> None:
     run("receive_request", event(detail))
 
     [content] = machine().values()
@@ -118,7 +118,7 @@ def test_a_detail_that_is_no_request_is_answered_too(run: Run, machine: Machine,
 
 
 @pytest.mark.parametrize("system", ["unknown", "canary token", 5, None])
-def test_an_unknown_system_is_not_passed_on(run: Run, machine: Machine, system: Any) -> None:
+def test_an_unknown_system_is_not_part_of_the_input(run: Run, machine: StateMachine, system: Any) -> None:
     run("receive_request", event(onboarding() | {"system": system}))
 
     [content] = machine().values()
@@ -126,13 +126,13 @@ def test_an_unknown_system_is_not_passed_on(run: Run, machine: Machine, system: 
     assert "system" in {problem["place"] for problem in content["problems"]}
 
 
-def test_without_its_machine_a_request_is_not_lost_silently(run: Run) -> None:
+def test_a_missing_state_machine_is_an_error(run: Run) -> None:
     with pytest.raises(LatchkeyError, match="StartExecution answered StateMachineDoesNotExist"):
         run("receive_request", event(onboarding()))
 
 
 @pytest.mark.parametrize("detail_type", ["Onboarding Request", "onboarding requested", "Offboarding Requested", ""])
-def test_a_request_of_a_kind_that_nobody_carries_out_is_answered(run: Run, machine: Machine, detail_type: str) -> None:
+def test_an_unknown_detail_type_is_rejected(run: Run, machine: StateMachine, detail_type: str) -> None:
     run("receive_request", event(onboarding(), detail_type=detail_type))
 
     [content] = machine().values()
@@ -141,7 +141,7 @@ def test_a_request_of_a_kind_that_nobody_carries_out_is_answered(run: Run, machi
     assert content["request"] is None
 
 
-def test_a_request_sent_again_as_what_it_is_starts_another_execution(run: Run, machine: Machine) -> None:
+def test_the_same_detail_under_another_detail_type_starts_another_execution(run: Run, machine: StateMachine) -> None:
     first = run("receive_request", event(onboarding(), detail_type="Onboarding Request"))
     second = run("receive_request", event(onboarding()))
 

@@ -15,9 +15,10 @@ from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation
 from tests.contract.test_schemas import validator
 from tests.functions.account import TABLE, Account, client
-from tests.functions.asking import Run
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import ACCESS, at_call, onboarded, refuse
+from tests.functions.clean_up_steps import ACCESS, onboarded
+from tests.functions.fault_injection import answer_with_error, at_call
+from tests.functions.onboarding_requests import Run
+from tests.functions.onboarding_steps import Onboarding
 from tests.functions.test_report_outcome import caught
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:clean-up-grants:one"
@@ -86,9 +87,13 @@ def published(account: Account) -> dict[str, dict[str, Any]]:
     return told
 
 
-def untold() -> list[Any]:
+def unpublished_changes() -> list[Any]:
     """What is written as a change and not yet published."""
-    return [one for item in client("dynamodb").scan(TableName=TABLE)["Items"] for one in item.get("untold", {}).get("SS", [])]
+    return [
+        one
+        for item in client("dynamodb").scan(TableName=TABLE)["Items"]
+        for one in item.get("unpublished_changes", {}).get("SS", [])
+    ]
 
 
 def status() -> str:
@@ -97,7 +102,7 @@ def status() -> str:
     return record.status
 
 
-def test_a_removed_grant_is_told_with_its_exposure(run: Run, account: Account, access: Onboarding) -> None:
+def test_a_removed_grant_is_reported_with_its_exposure(run: Run, account: Account, access: Onboarding) -> None:
     event = report(hint=HINT, look=look(access, found(access, "orphaned")), cleaned=cleaned(removed(access)))
 
     answer = run("report_clean_up", event | {"observed": observed("gone")})
@@ -109,7 +114,9 @@ def test_a_removed_grant_is_told_with_its_exposure(run: Run, account: Account, a
     assert status() == "gone"
 
 
-def test_without_a_hint_the_exposure_counts_from_the_first_look(run: Run, account: Account, access: Onboarding) -> None:
+def test_without_a_trail_event_the_exposure_starts_with_the_first_survey(
+    run: Run, account: Account, access: Onboarding
+) -> None:
     grants = [removed(access), removed(access, at="2026-11-22T10:10:15Z"), removed(access, "service", "2026-11-22T11:00:00Z")]
 
     run("report_clean_up", report(look=look(access, found(access, "orphaned")), cleaned=cleaned(*grants)))
@@ -118,7 +125,7 @@ def test_without_a_hint_the_exposure_counts_from_the_first_look(run: Run, accoun
 
 
 @pytest.mark.parametrize("seen", [(), ("foreign",)])
-def test_a_grant_that_was_gone_before_anybody_looked_was_retired_by_the_service(
+def test_a_grant_that_was_gone_before_the_survey_was_retired_by_the_service(
     run: Run, account: Account, access: Onboarding, seen: tuple[str, ...]
 ) -> None:
     first = look(access, *(found(access, verdict) for verdict in seen))
@@ -137,7 +144,7 @@ def test_a_grant_that_is_still_there_was_not_retired(run: Run, account: Account,
     assert published(account) == {}
 
 
-def test_what_is_gone_is_told_once(run: Run, account: Account, access: Onboarding) -> None:
+def test_a_removed_grant_is_reported_once(run: Run, account: Account, access: Onboarding) -> None:
     run("report_clean_up", report(look=look(access), observed=observed("gone")))
     assert [*published(account)] == ["Grants Cleaned Up"]
 
@@ -145,7 +152,7 @@ def test_what_is_gone_is_told_once(run: Run, account: Account, access: Onboardin
     assert published(account) == {}
 
 
-def test_an_access_that_changes_is_told_and_recorded(run: Run, account: Account, access: Onboarding) -> None:
+def test_a_change_of_status_is_recorded_and_published(run: Run, account: Account, access: Onboarding) -> None:
     run("report_clean_up", report(observed=observed("revoked", LOST, proposal="enable it")))
     told = published(account)
     assert [*told] == ["Access Revoked"]
@@ -158,14 +165,16 @@ def test_an_access_that_changes_is_told_and_recorded(run: Run, account: Account,
 
 
 @pytest.mark.parametrize("state", ["active", "gone", "unmanaged"])
-def test_an_access_that_is_as_it_was_or_gone_is_not_revoked(run: Run, account: Account, access: Onboarding, state: str) -> None:
+def test_an_unchanged_or_gone_access_is_not_reported_as_revoked(
+    run: Run, account: Account, access: Onboarding, state: str
+) -> None:
     run("report_clean_up", report(observed=observed(state)))
 
     assert published(account) == {}
     assert status() == state
 
 
-def test_a_state_that_lasts_is_told_once_and_again_for_other_reasons(run: Run, account: Account, access: Onboarding) -> None:
+def test_a_status_is_reported_once_and_again_for_other_reasons(run: Run, account: Account, access: Onboarding) -> None:
     told = []
     for name in ("key is enabled", "key is enabled", "grant is there"):
         run("report_clean_up", report(observed=observed("revoked", [LOST[0] | {"name": name}])))
@@ -177,16 +186,16 @@ def test_a_state_that_lasts_is_told_once_and_again_for_other_reasons(run: Run, a
 def test_reporting_twice_equals_once(run: Run, account: Account, access: Onboarding) -> None:
     event = report(observed=observed("revoked", LOST))
     run("report_clean_up", event)
-    before = account.picture()
+    before = account.snapshot()
 
     run("report_clean_up", event)
 
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 def test_a_report_that_was_not_published_is_published_by_a_retry(run: Run, account: Account, access: Onboarding) -> None:
     event = report(observed=observed("revoked", LOST))
-    at_call("events", "PutEvents", refuse("PutEvents", "InternalException", 500))
+    at_call("events", "PutEvents", answer_with_error("PutEvents", "InternalException", 500))
     with pytest.raises(TransientAwsError):
         run("report_clean_up", event)
     assert (published(account), status()) == ({}, "revoked")
@@ -194,10 +203,10 @@ def test_a_report_that_was_not_published_is_published_by_a_retry(run: Run, accou
     run("report_clean_up", event)
 
     assert ([*published(account)], status()) == (["Access Revoked"], "revoked")
-    assert untold() == []
+    assert unpublished_changes() == []
 
 
-def test_of_two_reports_at_once_one_tells_the_change(run: Run, account: Account, access: Onboarding) -> None:
+def test_one_of_two_concurrent_reports_publishes_the_change(run: Run, account: Account, access: Onboarding) -> None:
     event, others = report(observed=observed("revoked", LOST)), f"{EXECUTION}-2"
     at_call("dynamodb", "GetItem", lambda: run("report_clean_up", event | {"executionArn": others}), when="after-call")
 
@@ -206,9 +215,7 @@ def test_of_two_reports_at_once_one_tells_the_change(run: Run, account: Account,
     assert [told["detail"]["executionArn"] for told in account.published()] == [others]
 
 
-def test_of_two_reports_at_once_one_tells_that_the_service_retired_the_grant(
-    run: Run, account: Account, access: Onboarding
-) -> None:
+def test_one_of_two_concurrent_reports_publishes_the_retirement(run: Run, account: Account, access: Onboarding) -> None:
     event, others = report(look=look(access), observed=observed("gone")), f"{EXECUTION}-2"
     at_call("dynamodb", "GetItem", lambda: run("report_clean_up", event | {"executionArn": others}), when="after-call")
 
@@ -217,11 +224,11 @@ def test_of_two_reports_at_once_one_tells_that_the_service_retired_the_grant(
     assert [told["detail"]["executionArn"] for told in account.published()] == [others]
 
 
-def test_a_change_whose_report_died_is_told_by_a_later_one(
+def test_a_later_report_publishes_the_change_of_a_crashed_one(
     monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, access: Onboarding
 ) -> None:
     event = report(observed=observed("revoked", LOST))
-    at_call("events", "PutEvents", refuse("PutEvents", "InternalException", 500))
+    at_call("events", "PutEvents", answer_with_error("PutEvents", "InternalException", 500))
     with pytest.raises(TransientAwsError):
         run("report_clean_up", event)
     other = report(executionArn=f"{EXECUTION}-2", observed=observed("active"))
@@ -233,19 +240,17 @@ def test_a_change_whose_report_died_is_told_by_a_later_one(
 
     told = account.published()
     assert [(event["detail-type"], event["detail"]["executionArn"]) for event in told] == [("Access Revoked", EXECUTION)]
-    assert untold() == []
+    assert unpublished_changes() == []
 
 
-def test_that_the_service_retired_a_grant_is_told_with_the_state(run: Run, account: Account, access: Onboarding) -> None:
+def test_a_retirement_is_reported_with_the_status(run: Run, account: Account, access: Onboarding) -> None:
     """Nothing was observed, so nothing is recorded: another report tells it."""
     run("report_clean_up", report(look=look(access)))
 
     assert (published(account), status()) == ({}, "active")
 
 
-def test_what_was_seen_before_a_request_recorded_the_access_anew_is_not_told(
-    run: Run, account: Account, access: Onboarding
-) -> None:
+def test_an_observation_of_an_older_version_is_not_reported(run: Run, account: Account, access: Onboarding) -> None:
     event = report(observed=observed("revoked", LOST))
     record = registry().accesses.get(ACCESS)
     assert record
@@ -256,7 +261,7 @@ def test_what_was_seen_before_a_request_recorded_the_access_anew_is_not_told(
     assert (published(account), status()) == ({}, "active")
 
 
-def test_an_access_that_was_never_recorded_is_told_by_its_id(run: Run, account: Account, access: Onboarding) -> None:
+def test_an_unrecorded_access_is_reported_by_its_id(run: Run, account: Account, access: Onboarding) -> None:
     nobody = "mediatailor/sourceLocation/nobody"
     first = look(access, found(access, "orphaned")) | {"accessId": nobody}
 
@@ -266,7 +271,7 @@ def test_an_access_that_was_never_recorded_is_told_by_its_id(run: Run, account: 
     assert (told["accessId"], told["system"], told["status"]) == (nobody, "mediatailor", "gone")
 
 
-def test_what_could_not_be_revoked_is_told_marked_and_left_open(run: Run, account: Account, access: Onboarding) -> None:
+def test_an_irrevocable_grant_is_reported_and_stays_open(run: Run, account: Account, access: Onboarding) -> None:
     """One of two grants went before the other was refused."""
     first = look(access, found(access, "orphaned"))
     for grant in ("g-1", "g-2"):
@@ -287,7 +292,7 @@ def test_what_could_not_be_revoked_is_told_marked_and_left_open(run: Run, accoun
     assert "irrevocableAt" in item
 
 
-def test_an_owner_that_was_set_again_is_counted(run: Run, account: Account, access: Onboarding) -> None:
+def test_a_restored_resource_is_counted(run: Run, account: Account, access: Onboarding) -> None:
     event = report(look=look(access, exists=True), cleaned=cleaned(removed(access), restored=True))
 
     assert run("report_clean_up", event)["restored"] is True

@@ -10,7 +10,7 @@ from latchkey.errors import TransientAwsError
 from latchkey.events.outcomes import OUTCOMES
 from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, REGION, TABLE, Account
-from tests.functions.asking import EXECUTION, NAME, Run
+from tests.functions.onboarding_requests import EXECUTION, NAME, Run
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 COMMON = {"requestId": "request-1", "contentHash": "c" * 64, "executionArn": EXECUTION, "system": "mediatailor"}
@@ -43,7 +43,7 @@ def bus(account: Account) -> None:
     account.open_bus()
 
 
-def test_a_success_tells_checks_and_resources(run: Run, account: Account) -> None:
+def test_a_success_contains_checks_and_resources(run: Run, account: Account) -> None:
     run("report_outcome", ONBOARDED)
 
     [event] = account.published()
@@ -53,7 +53,7 @@ def test_a_success_tells_checks_and_resources(run: Run, account: Account) -> Non
     assert (told["checks"], told["resources"]) == (ONBOARDED["checks"], ONBOARDED["resources"])
 
 
-def test_a_success_that_changed_nothing_says_so(run: Run, account: Account) -> None:
+def test_a_success_without_changes_is_unchanged(run: Run, account: Account) -> None:
     run("report_outcome", ONBOARDED | {"changed": False})
 
     [event] = account.published()
@@ -68,7 +68,7 @@ def test_a_rejection_lists_every_problem(run: Run, account: Account) -> None:
     assert (event["detail"]["status"], event["detail"]["errors"]) == ("rejected", PROBLEMS)
 
 
-def test_a_failure_tells_what_failed(run: Run, account: Account) -> None:
+def test_a_failure_contains_the_error(run: Run, account: Account) -> None:
     run("report_outcome", FAILED)
 
     [event] = account.published()
@@ -76,7 +76,7 @@ def test_a_failure_tells_what_failed(run: Run, account: Account) -> None:
     assert event["detail"]["failure"] == {"name": "AccessDenied", "message": "CreateKey answered AccessDenied (400)"}
 
 
-def test_a_failure_tells_what_was_taken_back(run: Run, account: Account) -> None:
+def test_a_failure_contains_the_rollback_steps(run: Run, account: Account) -> None:
     undone = [f"{KEY} is scheduled for deletion in 7 days"]
     run("report_outcome", FAILED | {"undone": undone})
 
@@ -85,7 +85,7 @@ def test_a_failure_tells_what_was_taken_back(run: Run, account: Account) -> None
 
 
 @pytest.mark.parametrize("left", [True, False])
-def test_a_failure_says_whether_something_is_left(run: Run, account: Account, left: bool) -> None:
+def test_a_failure_reports_whether_changes_remain(run: Run, account: Account, left: bool) -> None:
     run("report_outcome", FAILED | {"changed": left})
 
     [event] = account.published()
@@ -93,7 +93,7 @@ def test_a_failure_says_whether_something_is_left(run: Run, account: Account, le
 
 
 @pytest.mark.parametrize(("execution", "running"), [(EXECUTION, False), (f"{EXECUTION}-2", True)])
-def test_the_report_frees_the_access_that_its_own_execution_has(
+def test_a_report_unlocks_only_the_access_that_its_execution_locked(
     run: Run, account: Account, execution: str, running: bool
 ) -> None:
     access = {"kind": "access", "id": ONBOARDED["accessId"], "running": execution, "pending": "{}", "former": "null"}
@@ -117,7 +117,7 @@ def test_the_report_frees_the_access_that_its_own_execution_has(
     ],
     ids=["none", "text", "list", "another error"],
 )
-def test_of_a_failure_that_is_not_ours_only_the_name_is_told(run: Run, account: Account, cause: str) -> None:
+def test_only_the_name_of_a_foreign_error_is_reported(run: Run, account: Account, cause: str) -> None:
     run("report_outcome", FAILED | {"caught": {"Error": "States.Timeout", "Cause": cause}})
 
     [event] = account.published()
@@ -138,15 +138,15 @@ def test_the_published_outcome_is_the_recorded_one_and_fits_its_model(
 
 def test_reporting_twice_records_once_and_publishes_the_same_again(run: Run, account: Account) -> None:
     first = run("report_outcome", ONBOARDED)
-    before = account.picture()
+    before = account.snapshot()
 
     assert run("report_outcome", ONBOARDED) == first
-    assert account.picture() == before
+    assert account.snapshot() == before
     one, two = account.published()
     assert one["detail"] == two["detail"]
 
 
-def test_a_second_execution_of_the_request_reports_the_recorded_outcome(run: Run, account: Account) -> None:
+def test_a_second_execution_publishes_the_recorded_outcome(run: Run, account: Account) -> None:
     first = run("report_outcome", ONBOARDED)
 
     assert run("report_outcome", FAILED | OTHER_EXECUTION) == first
@@ -163,16 +163,16 @@ def test_a_conflicting_request_under_the_same_id_has_an_outcome_of_its_own(run: 
     assert [event["detail-type"] for event in account.published()] == ["Access Onboarded", *["Request Rejected"] * 2]
 
 
-def test_an_event_that_the_bus_does_not_take_is_published_by_the_retry(run: Run, account: Account) -> None:
+def test_a_retry_publishes_an_event_that_the_bus_rejected(run: Run, account: Account) -> None:
     answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}], "ResponseMetadata": {"HTTPStatusCode": 200}}
     times = [(type("Answer", (), {"status_code": 200})(), answer)]
 
-    def refuse_once(**_: Any) -> Any:
+    def reject_once(**_: Any) -> Any:
         return times.pop() if times else None
 
-    clients.events().meta.events.register("before-call.events.PutEvents", refuse_once)
+    clients.events().meta.events.register("before-call.events.PutEvents", reject_once)
 
-    with pytest.raises(TransientAwsError, match="EventBridge rejected the event: InternalFailure"):
+    with pytest.raises(TransientAwsError):
         run("report_outcome", ONBOARDED)
     assert account.published() == []
 
@@ -190,7 +190,7 @@ def running() -> None:
     registry().locks.lock(ACCESS_ID, EXECUTION)
 
 
-def test_what_an_undo_left_is_kept_until_it_is_whole(run: Run, running: None) -> None:
+def test_the_notes_of_an_unfinished_rollback_are_kept(run: Run, running: None) -> None:
     run("report_outcome", UNDONE_HALF)
     assert registry().locks.is_undo_unfinished(ACCESS_ID, EXECUTION)
 
@@ -203,7 +203,7 @@ def test_what_an_undo_left_is_kept_until_it_is_whole(run: Run, running: None) ->
     assert not registry().locks.is_undo_unfinished(ACCESS_ID, EXECUTION)
 
 
-def test_a_late_failure_leaves_an_access_that_was_told_as_onboarded(run: Run, running: None) -> None:
+def test_a_late_failure_does_not_change_an_onboarded_access(run: Run, running: None) -> None:
     run("report_outcome", ONBOARDED)
     registry().locks.lock(ACCESS_ID, EXECUTION)
 

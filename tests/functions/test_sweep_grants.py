@@ -15,21 +15,20 @@ from latchkey.registry import journal, registry
 from latchkey.registry.accesses import StatusChange
 from latchkey.registry.sweep_lock import SWEEP_LOCK_SECONDS, SweepLock
 from tests.functions.account import ACCOUNT, ADOPT, TABLE, Account
-from tests.functions.asking import NAME, Run, existing
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import (
+from tests.functions.clean_up_steps import (
     ACCESS,
     GRANT,
-    at_call,
-    by_token,
     delete_location,
-    first_look,
+    first_survey,
     grants,
     onboarded,
-    refuse,
-    second_look,
+    second_survey,
+    token_configuration,
 )
-from tests.functions.machine import Machine
+from tests.functions.fault_injection import answer_with_error, at_call
+from tests.functions.onboarding_requests import NAME, Run, existing
+from tests.functions.onboarding_steps import Onboarding
+from tests.functions.state_machine import StateMachine
 from tests.functions.test_undo_onboarding import VALUE
 
 OTHER_ACCESS = "mediatailor/sourceLocation/theirs"
@@ -42,9 +41,9 @@ def no_grace(stack: Callable[..., None]) -> None:
 
 
 @pytest.fixture
-def machine(account: Account) -> Machine:
-    Machine("end-request")
-    return Machine("clean-up-grants")
+def machine(account: Account) -> StateMachine:
+    StateMachine("end-request")
+    return StateMachine("clean-up-grants")
 
 
 def sweep(run: Run, event_id: str = "event-1") -> dict[str, Any]:
@@ -57,7 +56,7 @@ def refuse_calls(service: str, operation: str, named: str, **error: Any) -> None
 
     def answer(params: dict[str, Any], **_: Any) -> None:
         if named in str(params["body"]):
-            refuse(operation, **error)()
+            answer_with_error(operation, **error)()
 
     event = f"before-call.{client.meta.service_model.service_id.hyphenize()}.{operation}"
     client.meta.events.register_first(event, answer)
@@ -69,7 +68,7 @@ def know(account: Account, access_id: str, key: str) -> None:
     account.dynamodb.put_item(TableName=TABLE, Item=item)
 
 
-def test_what_needs_a_clean_up_is_started_once_for_each_event(run: Run, account: Account, machine: Machine) -> None:
+def test_each_sweep_event_starts_a_cleanup_once(run: Run, account: Account, machine: StateMachine) -> None:
     access = onboarded(run, account)
     assert (sweep(run)["cleaning"], machine()) == ([], {})
 
@@ -89,7 +88,7 @@ def test_what_needs_a_clean_up_is_started_once_for_each_event(run: Run, account:
     assert (sweep(run), len(machine())) == (told, 1)
 
 
-def test_a_change_that_nobody_told_is_left_to_a_report(run: Run, account: Account, machine: Machine) -> None:
+def test_an_unreported_change_starts_a_cleanup(run: Run, account: Account, machine: StateMachine) -> None:
     onboarded(run, account)
     record = registry().accesses.get(ACCESS)
     assert record
@@ -102,15 +101,15 @@ def test_a_change_that_nobody_told_is_left_to_a_report(run: Run, account: Accoun
     assert sweep(run)["cleaning"] == []
 
 
-def test_of_two_sweeps_at_once_the_second_ends_and_changes_nothing(run: Run, account: Account, machine: Machine) -> None:
+def test_a_concurrent_sweep_ends_and_changes_nothing(run: Run, account: Account, machine: StateMachine) -> None:
     onboarded(run, account)
     delete_location(account)
     seen: list[Any] = []
 
     def sweep_again() -> None:
-        before = (account.picture(), machine())
+        before = (account.snapshot(), machine())
         seen.append(sweep(run, "event-2"))
-        assert (account.picture(), machine()) == before
+        assert (account.snapshot(), machine()) == before
 
     at_call("kms", "ListGrants", sweep_again)
 
@@ -120,8 +119,8 @@ def test_of_two_sweeps_at_once_the_second_ends_and_changes_nothing(run: Run, acc
     assert (told["cleaning"], told["anotherSweeps"]) == ([ACCESS], False)
 
 
-def test_a_sweep_that_crashed_is_made_by_its_retry_and_after_its_lease_by_any(
-    monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: Machine
+def test_a_crashed_sweep_is_repeated_by_its_retry_or_after_its_lock_expired(
+    monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: StateMachine
 ) -> None:
     onboarded(run, account)
     monkeypatch.setattr(SweepLock, "unlock", lambda *_: None)
@@ -134,9 +133,9 @@ def test_a_sweep_that_crashed_is_made_by_its_retry_and_after_its_lease_by_any(
     assert sweep(run, "event-2")["anotherSweeps"] is False
 
 
-def test_a_sweep_that_fails_gives_its_turn_back(run: Run, account: Account, machine: Machine) -> None:
+def test_a_failed_sweep_releases_its_lock(run: Run, account: Account, machine: StateMachine) -> None:
     onboarded(run, account)
-    at_call("kms", "ListGrants", refuse("ListGrants", "KMSInternalException", 500))
+    at_call("kms", "ListGrants", answer_with_error("ListGrants", "KMSInternalException", 500))
     with pytest.raises(TransientAwsError):
         sweep(run)
 
@@ -144,7 +143,7 @@ def test_a_sweep_that_fails_gives_its_turn_back(run: Run, account: Account, mach
 
 
 def test_requests_within_the_grace_period_start_the_same_executions(
-    run: Run, account: Account, machine: Machine, stack: Callable[..., None]
+    run: Run, account: Account, machine: StateMachine, stack: Callable[..., None]
 ) -> None:
     stack(GRACE_SECONDS="600")
     onboarded(run, account)
@@ -159,22 +158,22 @@ def test_requests_within_the_grace_period_start_the_same_executions(
     assert len(machine()) == 2
 
 
-def test_a_location_that_names_its_secret_without_the_suffix_is_none_to_be_cleaned_up(
-    run: Run, account: Account, machine: Machine
+def test_a_source_location_that_names_its_secret_without_the_suffix_needs_no_cleanup(
+    run: Run, account: Account, machine: StateMachine
 ) -> None:
     access = onboarded(run, account)
-    account.mediatailor.add(NAME, by_token(access.secret[: -len("-abcdef")]))
+    account.mediatailor.add(NAME, token_configuration(access.secret[: -len("-abcdef")]))
 
     assert sweep(run)["cleaning"] == []
 
 
-def test_a_location_that_is_served_and_names_its_secret_without_the_suffix_lacks_no_grant(
-    run: Run, account: Account, machine: Machine
+def test_a_source_location_that_names_its_secret_without_the_suffix_lacks_no_grant(
+    run: Run, account: Account, machine: StateMachine
 ) -> None:
     access = onboarded(run, account)
     delete_location(account)
-    second_look(run, first_look(run))
-    account.mediatailor.add(NAME, by_token(access.secret[: -len("-abcdef")]))
+    second_survey(run, first_survey(run))
+    account.mediatailor.add(NAME, token_configuration(access.secret[: -len("-abcdef")]))
     assert sweep(run)["cleaning"] == [ACCESS]
 
     account.mediatailor.at_update()
@@ -182,7 +181,7 @@ def test_a_location_that_is_served_and_names_its_secret_without_the_suffix_lacks
     assert sweep(run, "event-2")["cleaning"] == []
 
 
-def test_a_key_that_cannot_be_read_holds_up_no_other(run: Run, account: Account, machine: Machine) -> None:
+def test_an_unreadable_key_does_not_hold_up_the_others(run: Run, account: Account, machine: StateMachine) -> None:
     access, unreadable = onboarded(run, account), account.key(tags=ADOPT)
     know(account, OTHER_ACCESS, unreadable)
     know(account, "mediatailor/sourceLocation/fine", account.key())
@@ -195,8 +194,8 @@ def test_a_key_that_cannot_be_read_holds_up_no_other(run: Run, account: Account,
     assert [content["keys"] for content in machine().values()] == [[access.key]]
 
 
-def test_what_cannot_be_read_is_counted_for_an_alarm(
-    run: Run, account: Account, machine: Machine, capsys: pytest.CaptureFixture[str]
+def test_unreadable_keys_and_secrets_are_counted(
+    run: Run, account: Account, machine: StateMachine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = account.key()
     know(account, OTHER_ACCESS, key)
@@ -208,25 +207,25 @@ def test_what_cannot_be_read_is_counted_for_an_alarm(
     assert [line["Unreadable"] for line in lines] == [[0.0], [1.0]]
 
 
-def test_a_secret_that_cannot_be_read_holds_up_nothing(run: Run, account: Account, machine: Machine) -> None:
+def test_an_unreadable_secret_does_not_hold_up_the_sweep(run: Run, account: Account, machine: StateMachine) -> None:
     """A location that used our key may name a secret of another account by now."""
     access = onboarded(run, account)
-    account.mediatailor.add(NAME, by_token(FOREIGN_SECRET))
+    account.mediatailor.add(NAME, token_configuration(FOREIGN_SECRET))
     refuse_calls("secretsmanager", "DescribeSecret", "444455556666")
 
     told = sweep(run)
-    cleaned = second_look(run, first_look(run))
+    cleaned = second_survey(run, first_survey(run))
 
     assert (told["cleaning"], told["unreadable"]) == ([ACCESS], 1)
     assert [removed["reason"] for removed in cleaned["removed"]] == [Reason.OTHER_SECRET.text()]
     assert grants(account, access.key) == []
 
 
-def test_a_grant_whose_secret_cannot_be_read_is_kept(run: Run, account: Account, machine: Machine) -> None:
+def test_a_grant_whose_secret_cannot_be_read_is_kept(run: Run, account: Account, machine: StateMachine) -> None:
     access = onboarded(run, account)
     refuse_calls("secretsmanager", "GetResourcePolicy", access.secret)
 
-    told, first = sweep(run), first_look(run)
+    told, first = sweep(run), first_survey(run)
 
     assert (told["cleaning"], told["unreadable"], first["orphaned"]) == ([], 1, False)
     assert [(grant["verdict"], grant["reason"]) for grant in first["grants"]] == [("suspect", Reason.SECRET_UNREADABLE.text())]
@@ -237,8 +236,8 @@ def test_a_grant_whose_secret_cannot_be_read_is_kept(run: Run, account: Account,
     [("kms", "ListGrants"), ("secretsmanager", "DescribeSecret"), ("secretsmanager", "GetResourcePolicy")],
 )
 @pytest.mark.parametrize("error", [{"code": "ThrottlingException"}, {"code": "InternalFailure", "status": 500}], ids=str)
-def test_what_may_be_read_soon_is_not_taken_for_unreadable(
-    run: Run, account: Account, machine: Machine, service: str, operation: str, error: dict[str, Any]
+def test_a_transient_error_does_not_make_a_key_unreadable(
+    run: Run, account: Account, machine: StateMachine, service: str, operation: str, error: dict[str, Any]
 ) -> None:
     onboarded(run, account)
     refuse_calls(service, operation, "", **error)
@@ -246,50 +245,50 @@ def test_what_may_be_read_soon_is_not_taken_for_unreadable(
     with pytest.raises(TransientAwsError):
         sweep(run)
     with pytest.raises(TransientAwsError):
-        first_look(run)
+        first_survey(run)
     assert machine() == {}
 
 
-def test_a_former_key_that_cannot_be_read_is_told_and_remembered(run: Run, account: Account) -> None:
+def test_an_unreadable_former_key_is_reported_and_kept(run: Run, account: Account) -> None:
     access, former = onboarded(run, account), account.key(tags=ADOPT)
     registry().journal.note_former(ACCESS, None, former)
     delete_location(account)
     refuse_calls("kms", "ListGrants", former)
 
-    first = first_look(run)
-    cleaned = second_look(run, first)
+    first = first_survey(run)
+    cleaned = second_survey(run, first)
 
     assert first["unreadable"] == [former]
     assert len(cleaned["removed"]) == 1
     assert registry().journal.grant_keys(ACCESS) == {access.key, former}
 
 
-def test_the_service_is_not_said_to_have_retired_what_could_not_be_read(run: Run, account: Account) -> None:
+def test_a_grant_on_an_unreadable_key_is_not_reported_as_retired(run: Run, account: Account) -> None:
     account.open_bus()
     access = onboarded(run, account)
     delete_location(account)
     refuse_calls("kms", "ListGrants", access.key)
 
-    run("report_clean_up", {"accessId": ACCESS, "executionArn": "execution", "look": first_look(run)})
+    run("report_clean_up", {"accessId": ACCESS, "executionArn": "execution", "look": first_survey(run)})
 
     assert account.published() == []
 
 
-def test_a_grant_on_an_unreadable_key_replaces_no_other(run: Run, account: Account) -> None:
+def test_a_grant_on_an_unreadable_key_does_not_replace_another_one(run: Run, account: Account) -> None:
     """That the key of the secret has a grant of its own must have been seen."""
     access, new = onboarded(run, account), account.key(tags=ADOPT)
     account.secretsmanager.update_secret(SecretId=access.secret, KmsKeyId=new)
     account.grant(new, GRANT, access.secret)
     refuse_calls("kms", "ListGrants", new)
 
-    first = first_look(run, new)
+    first = first_survey(run, new)
 
     reason = Reason.KEY_UNREADABLE.text()
     assert [(grant["verdict"], grant["reason"]) for grant in first["grants"]] == [("suspect", reason)]
     assert first["unreadable"] == [new]
 
 
-def test_list_grants_tells_what_could_not_be_read(run: Run, account: Account) -> None:
+def test_list_grants_reports_unreadable_keys(run: Run, account: Account) -> None:
     access, unreadable = onboarded(run, account), account.key(tags=ADOPT)
     know(account, OTHER_ACCESS, unreadable)
     refuse_calls("kms", "ListGrants", unreadable)
@@ -303,12 +302,12 @@ def test_list_grants_tells_what_could_not_be_read(run: Run, account: Account) ->
 def test_the_former_key_of_an_access_that_was_adopted_configured_is_swept(run: Run, account: Account) -> None:
     theirs = account.key(tags=ADOPT, alias="alias/theirs")
     secret = account.secret("theirs/token", VALUE, key=theirs)
-    account.mediatailor.add(NAME, by_token(secret))
+    account.mediatailor.add(NAME, token_configuration(secret))
     account.grant(theirs, GRANT, secret)
-    Onboarding(run, account, key={"arn": theirs}, secret=existing(secret)).go("record_access")
+    Onboarding(run, account, key={"arn": theirs}, secret=existing(secret)).run_through("record_access")
 
     moved = {"key": {"alias": "alias/latchkey/new"}, "secret": existing(secret, moveKey=True)}
-    after = Onboarding(run, account, requestId="request-2", **moved).go("record_access")
+    after = Onboarding(run, account, requestId="request-2", **moved).run_through("record_access")
 
     assert registry().journal.grant_keys(ACCESS) == {theirs, after.key}
 
@@ -316,9 +315,9 @@ def test_the_former_key_of_an_access_that_was_adopted_configured_is_swept(run: R
 def test_the_key_of_an_access_that_is_restored_is_swept(run: Run, account: Account) -> None:
     theirs = account.key(tags=ADOPT, alias="alias/theirs")
     secret = account.secret("theirs/token", VALUE, key=theirs)
-    account.mediatailor.add(NAME, by_token(secret))
+    account.mediatailor.add(NAME, token_configuration(secret))
     account.grant(theirs, GRANT, secret)
-    access = Onboarding(run, account, key={"arn": theirs}, secret=existing(secret)).go("record_access")
+    access = Onboarding(run, account, key={"arn": theirs}, secret=existing(secret)).run_through("record_access")
 
     registry().accesses.restore(ACCESS, access.request["requestId"])
 
@@ -326,17 +325,17 @@ def test_the_key_of_an_access_that_is_restored_is_swept(run: Run, account: Accou
     assert registry().journal.grant_keys(ACCESS) == {theirs}
 
 
-def test_an_orphan_of_a_location_nobody_asked_for_is_found_on_a_key_that_no_access_uses(
-    monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: Machine
+def test_an_orphaned_grant_of_an_unknown_source_location_is_found_on_an_unused_key(
+    monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: StateMachine
 ) -> None:
     """A management role may put other locations under a key of Latchkey's."""
     monkeypatch.setattr(journal, "UNLISTED", timedelta(seconds=-5))
-    access = Onboarding(run, account).go("configure_access")
+    access = Onboarding(run, account).run_through("configure_access")
     account.grant(access.key, GRANT, access.secret)
     access.end()
     account.grant(access.key, f"MediaTailor-SourceLocation-{ACCOUNT}-theirs", access.secret)
     delete_location(account)
-    second_look(run, first_look(run))
+    second_survey(run, first_survey(run))
     assert registry().journal.grant_keys(ACCESS) == frozenset()
 
     told = sweep(run)
@@ -346,14 +345,14 @@ def test_an_orphan_of_a_location_nobody_asked_for_is_found_on_a_key_that_no_acce
     assert len(run("list_grants", {"keys": []})["grants"]) == 1
 
 
-def test_an_owner_that_came_back_with_a_secret_nobody_may_read_is_tried_again(run: Run, account: Account) -> None:
+def test_a_recreated_resource_with_an_unreadable_secret_is_retried(run: Run, account: Account) -> None:
     access = onboarded(run, account)
     delete_location(account)
-    first = first_look(run)
+    first = first_survey(run)
     refuse_calls("secretsmanager", "DescribeSecret", access.secret)
-    at_call("kms", "RevokeGrant", lambda: account.mediatailor.add(NAME, by_token(access.secret)))
+    at_call("kms", "RevokeGrant", lambda: account.mediatailor.add(NAME, token_configuration(access.secret)))
 
-    with pytest.raises(AccessDenied, match="unknown whether its grant is needed"):
-        second_look(run, first)
+    with pytest.raises(AccessDenied):
+        second_survey(run, first)
 
     assert [noted.access_id for noted in registry().revocations.open()] == [ACCESS]

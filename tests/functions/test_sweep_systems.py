@@ -10,10 +10,10 @@ from latchkey.aws import clients
 from latchkey.registry import registry
 from latchkey.registry.accesses import StatusChange
 from tests.functions.account import Account
-from tests.functions.asking import PARTNER, Run
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import ACCESS, GRANT, delete_location, grants, onboarded
-from tests.functions.machine import Machine
+from tests.functions.clean_up_steps import ACCESS, GRANT, delete_location, grants, onboarded
+from tests.functions.onboarding_requests import PARTNER, Run
+from tests.functions.onboarding_steps import Onboarding
+from tests.functions.state_machine import StateMachine
 
 ADOBE = "adobe-experience-platform"
 PARTNERS = f"{ADOBE}/instance/us-east-1"
@@ -26,9 +26,9 @@ def there(account: Account, stack: Callable[..., None]) -> None:
 
 
 @pytest.fixture
-def machine(account: Account) -> Machine:
-    Machine("end-request")
-    return Machine("clean-up-grants")
+def machine(account: Account) -> StateMachine:
+    StateMachine("end-request")
+    return StateMachine("clean-up-grants")
 
 
 def sweep(run: Run, event_id: str) -> dict[str, Any]:
@@ -54,10 +54,10 @@ def looked_at(run: Run, event_id: str) -> set[str]:
 
 @pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
 @pytest.mark.parametrize("configure", [True, False])
-def test_an_access_of_a_service_without_grants_needs_no_clean_up(
-    run: Run, account: Account, machine: Machine, system: str, configure: bool
+def test_an_access_without_grants_needs_no_cleanup(
+    run: Run, account: Account, machine: StateMachine, system: str, configure: bool
 ) -> None:
-    Onboarding(run, account, system=system, resource={} if configure else {"configure": False}).go("record_access")
+    Onboarding(run, account, system=system, resource={} if configure else {"configure": False}).run_through("record_access")
 
     told = sweep(run, "event-1")
 
@@ -65,8 +65,10 @@ def test_an_access_of_a_service_without_grants_needs_no_clean_up(
     assert machine() == {}
 
 
-def test_a_location_that_its_owner_has_not_made_yet_needs_no_clean_up(run: Run, account: Account, machine: Machine) -> None:
-    Onboarding(run, account, resource={"configure": False}).go("record_access")
+def test_a_handed_off_source_location_that_does_not_exist_yet_needs_no_cleanup(
+    run: Run, account: Account, machine: StateMachine
+) -> None:
+    Onboarding(run, account, resource={"configure": False}).run_through("record_access")
     assert sweep(run, "event-1")["cleaning"] == []
 
     account.mediatailor.add("sports-origin")
@@ -74,16 +76,18 @@ def test_a_location_that_its_owner_has_not_made_yet_needs_no_clean_up(run: Run, 
     assert machine() == {}
 
 
-def test_the_orphan_of_a_handed_off_location_is_cleaned_up(run: Run, account: Account, machine: Machine) -> None:
-    access = Onboarding(run, account, resource={"configure": False}).go("record_access")
+def test_an_orphaned_grant_of_a_handed_off_source_location_is_cleaned_up(
+    run: Run, account: Account, machine: StateMachine
+) -> None:
+    access = Onboarding(run, account, resource={"configure": False}).run_through("record_access")
     account.grant(access.key, GRANT, access.secret)
 
     assert sweep(run, "event-1")["cleaning"] == [ACCESS]
     assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key], "hint": None}]
 
 
-def test_the_grants_on_a_partners_key_are_not_even_listed(run: Run, account: Account, machine: Machine) -> None:
-    partners = Onboarding(run, account, system=ADOBE).go("record_access")
+def test_the_grants_on_a_partner_key_are_not_listed(run: Run, account: Account, machine: StateMachine) -> None:
+    partners = Onboarding(run, account, system=ADOBE).run_through("record_access")
     ours = onboarded(run, account, requestId="request-2")
     account.grant(partners.key, GRANT, ours.secret)
     delete_location(account)
@@ -102,17 +106,17 @@ def _schedule(account: Account, key: str) -> None:
 
 
 @pytest.mark.parametrize("act", [_disable, _schedule])
-def test_a_partners_key_that_is_off_is_told_once_though_no_event_came(
-    run: Run, account: Account, machine: Machine, act: Callable[[Account, str], None]
+def test_a_disabled_partner_key_is_reported_once_without_an_event(
+    run: Run, account: Account, machine: StateMachine, act: Callable[[Account, str], None]
 ) -> None:
-    access = Onboarding(run, account, system=ADOBE).go("record_access")
+    access = Onboarding(run, account, system=ADOBE).run_through("record_access")
     assert sweep(run, "event-1")["cleaning"] == []
 
     act(account, access.key)
-    before = account.picture()
+    before = account.snapshot()
     assert sweep(run, "event-2")["cleaning"] == [PARTNERS]
     assert [*machine().values()] == [{"accessId": PARTNERS, "keys": [], "hint": None}]
-    assert account.picture()["keys"] == before["keys"]
+    assert account.snapshot()["keys"] == before["keys"]
 
     record(account, "revoked")
     assert sweep(run, "event-3")["cleaning"] == []
@@ -127,8 +131,8 @@ def record(account: Account, status: Any) -> None:
     registry().accesses.note_published(PARTNERS, change)
 
 
-def test_a_partners_key_that_is_on_again_is_told_as_well(run: Run, account: Account, machine: Machine) -> None:
-    access = Onboarding(run, account, system=ADOBE).go("record_access")
+def test_a_partner_key_that_is_enabled_again_is_reported(run: Run, account: Account, machine: StateMachine) -> None:
+    access = Onboarding(run, account, system=ADOBE).run_through("record_access")
     _disable(account, access.key)
     record(account, "revoked")
     account.kms.enable_key(KeyId=access.key.rpartition("/")[2])

@@ -10,7 +10,7 @@ import pytest
 from latchkey.aws import clients
 from latchkey.errors import LatchkeyError
 from tests.functions.account import ADOPT, IMPORT, OWN, Account
-from tests.functions.asking import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding
+from tests.functions.onboarding_requests import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding
 
 CANARY = "canary-in-the-mine"
 # A token of 7 or 129 characters is refused while the function holds it.
@@ -26,7 +26,7 @@ def everything(account: Account, log: io.StringIO, capsys: pytest.CaptureFixture
     def gather() -> str:
         written = log.getvalue()
         assert written, "the function logs"
-        return written + "".join(capsys.readouterr()) + json.dumps(account.picture(values=False), default=str)
+        return written + "".join(capsys.readouterr()) + json.dumps(account.snapshot(values=False), default=str)
 
     return gather
 
@@ -35,14 +35,14 @@ def to_create(account: Account, **members: Any) -> dict[str, Any]:
     return {"request": onboarding(**members), "key": {"arn": account.key(), "changed": False}}
 
 
-def test_a_generated_token_is_only_in_its_secret(run: Run, account: Account, everything: Everything) -> None:
+def test_a_generated_token_exists_only_in_its_secret(run: Run, account: Account, everything: Everything) -> None:
     answer = run("create_secret", to_create(account))
 
     token = json.loads(account.value(SECRET_NAME))[SECRET_KEY]
     assert token not in json.dumps(answer) + everything()
 
 
-def test_a_copied_token_is_only_in_its_secrets(run: Run, account: Account, everything: Everything) -> None:
+def test_a_copied_token_exists_only_in_its_secrets(run: Run, account: Account, everything: Everything) -> None:
     source = account.secret("origin/token", json.dumps({SECRET_KEY: CANARY}), IMPORT)
 
     answer = run("create_secret", to_create(account, secret=copied(source, SECRET_KEY)))
@@ -52,25 +52,25 @@ def test_a_copied_token_is_only_in_its_secrets(run: Run, account: Account, every
 
 
 @pytest.mark.parametrize("value", [json.dumps({SECRET_KEY: CANARY}), *BAD.values()], ids=["good", *BAD])
-def test_a_look_at_a_value_tells_nothing_of_it(run: Run, account: Account, everything: Everything, value: str) -> None:
+def test_a_value_check_does_not_reveal_the_value(run: Run, account: Account, everything: Everything, value: str) -> None:
     answer = run("create_secret", {"request": onboarding(secret=existing(account.secret("origin/token", value, ADOPT)))})
 
     assert "canary" not in json.dumps(answer) + everything()
 
 
 @pytest.mark.parametrize("value", BAD.values(), ids=BAD)
-def test_a_refused_value_is_in_no_error(run: Run, account: Account, everything: Everything, value: str) -> None:
+def test_a_rejected_value_is_in_no_error(run: Run, account: Account, everything: Everything, value: str) -> None:
     source = account.secret("origin/token", value, IMPORT)
     key = None if value == BAD["too short"] or value == BAD["too long"] else SECRET_KEY
 
     with pytest.raises(LatchkeyError) as caught:
         run("create_secret", to_create(account, secret=copied(source, key)))
 
-    assert "canary" not in _told_by(caught.value) + everything()
+    assert "canary" not in traceback_text(caught.value) + everything()
 
 
 @pytest.mark.parametrize("operation", ["CreateSecret", "PutSecretValue"])
-def test_an_answer_of_aws_that_quotes_its_input_is_not_passed_on(
+def test_an_aws_error_that_quotes_its_input_is_not_passed_on(
     run: Run, account: Account, everything: Everything, operation: str
 ) -> None:
     source = account.secret("origin/token", CANARY, IMPORT)
@@ -81,11 +81,13 @@ def test_an_answer_of_aws_that_quotes_its_input_is_not_passed_on(
     with pytest.raises(LatchkeyError, match=f"{operation} answered ValidationException") as caught:
         run("create_secret", to_create(account, secret=copied(source)))
 
-    assert CANARY not in _told_by(caught.value) + everything()
+    assert CANARY not in traceback_text(caught.value) + everything()
 
 
 @pytest.mark.parametrize("way", ["copyFrom", "existing"])
-def test_a_token_sent_as_a_members_name_is_not_told_back(run: Run, account: Account, everything: Everything, way: str) -> None:
+def test_a_token_that_is_sent_as_a_member_name_is_not_repeated(
+    run: Run, account: Account, everything: Everything, way: str
+) -> None:
     secret = account.secret("origin/token", "{}", IMPORT if way == "copyFrom" else ADOPT)
     named = copied(secret, CANARY) if way == "copyFrom" else existing(secret)
 
@@ -95,7 +97,7 @@ def test_a_token_sent_as_a_members_name_is_not_told_back(run: Run, account: Acco
     assert "canary" not in json.dumps(finding) + everything()
 
 
-def test_a_parameter_that_botocore_refuses_is_not_passed_on(run: Run, account: Account, everything: Everything) -> None:
+def test_a_parameter_that_botocore_rejects_is_not_passed_on(run: Run, account: Account, everything: Everything) -> None:
     def spoil(params: dict[str, Any], **_: Any) -> None:
         params["SecretString"] = [params["SecretString"]]
 
@@ -105,20 +107,20 @@ def test_a_parameter_that_botocore_refuses_is_not_passed_on(run: Run, account: A
     with pytest.raises(LatchkeyError, match="botocore refuses a parameter") as caught:
         run("create_secret", to_create(account, secret=copied(source)))
 
-    assert CANARY not in _told_by(caught.value) + everything()
+    assert CANARY not in traceback_text(caught.value) + everything()
 
 
 def _answer_with(operation: str, message: str) -> None:
     """Secrets Manager refuses the operation with a message."""
     error = {"Error": {"Code": "ValidationException", "Message": message}}
 
-    def refuse(**_: Any) -> Any:
+    def answer_with_error(**_: Any) -> Any:
         return type("Answer", (), {"status_code": 400})(), error | {"ResponseMetadata": {"HTTPStatusCode": 400}}
 
-    clients.secretsmanager("us-east-1").meta.events.register(f"before-call.secrets-manager.{operation}", refuse)
+    clients.secretsmanager("us-east-1").meta.events.register(f"before-call.secrets-manager.{operation}", answer_with_error)
 
 
-def _told_by(error: BaseException | None) -> str:
+def traceback_text(error: BaseException | None) -> str:
     """What a traceback shows of an error and of all that it hides or follows from."""
     told = ""
     while error is not None:

@@ -3,8 +3,8 @@
 import json
 
 from tests.functions.account import TABLE, Account
-from tests.functions.asking import Run
-from tests.functions.carrying_out import Onboarding, key_statements, secret_statements
+from tests.functions.onboarding_requests import Run
+from tests.functions.onboarding_steps import Onboarding, key_statements, secret_statements
 
 
 def forget(account: Account) -> None:
@@ -13,14 +13,14 @@ def forget(account: Account) -> None:
         account.dynamodb.delete_item(TableName=TABLE, Key={name: item[name] for name in ("kind", "id")})
 
 
-def test_an_undo_takes_nothing_that_its_request_did_not_add(run: Run, account: Account) -> None:
+def test_a_rollback_removes_only_what_its_request_added(run: Run, account: Account) -> None:
     origin, other = (account.role(name, "/media/") for name in ("One", "Other"))
-    first = Onboarding(run, account, secret={"originReaders": [origin]}).go("record_access")
+    first = Onboarding(run, account, secret={"originReaders": [origin]}).run_through("record_access")
     before = key_statements(account, first.key), secret_statements(account, first.secret)
     forget(account)
 
     news = {"requestId": "news-1", "resource": {"sourceLocation": "news-origin"}, "secret": {"originReaders": [other]}}
-    failed = Onboarding(run, account, **news).go("attach_policies")
+    failed = Onboarding(run, account, **news).run_through("attach_policies")
     assert failed.key == first.key
     assert other in json.dumps(key_statements(account, first.key))
     failed.undo()

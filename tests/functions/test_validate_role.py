@@ -8,8 +8,8 @@ import pytest
 
 from latchkey.errors import AccessNotEffective, LatchkeyError, NotYetEffective
 from tests.functions.account import ACCOUNT, Account
-from tests.functions.asking import Run, role_name_of
-from tests.functions.carrying_out import Onboarding
+from tests.functions.onboarding_requests import Run, role_name_of
+from tests.functions.onboarding_steps import Onboarding
 
 SYSTEMS = ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"]
 WIDE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
@@ -27,14 +27,16 @@ def there(account: Account) -> None:
 
 def to_validate(run: Run, account: Account, system: str) -> dict[str, Any]:
     """The input after every step before."""
-    made = Onboarding(run, account, system=system).go()
+    made = Onboarding(run, account, system=system).run_through()
     return {"request": made.request, "keyArn": made.key, "secretArn": made.secret}
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_an_access_through_a_role_passes_every_check_and_twice_changes_nothing(run: Run, account: Account, system: str) -> None:
+def test_an_access_with_a_role_passes_every_check_and_a_second_validation_changes_nothing(
+    run: Run, account: Account, system: str
+) -> None:
     event = to_validate(run, account, system)
-    before = account.picture()
+    before = account.snapshot()
 
     told = run("validate_access", event)
 
@@ -45,7 +47,7 @@ def test_an_access_through_a_role_passes_every_check_and_twice_changes_nothing(r
     assert "grant is there" not in names
     assert told["resources"]["roleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{role_name_of(system)}"
     assert run("validate_access", event) == told
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 def _delete(account: Account, name: str) -> None:
@@ -90,7 +92,7 @@ def _refuse_decrypting(account: Account, _name: str) -> None:
         (_refuse_decrypting, NotYetEffective, {"role may read the secret"}),
     ],
 )
-def test_a_flaw_of_the_role_is_told(
+def test_a_flaw_of_the_role_fails_its_check(
     run: Run, account: Account, act: Callable[[Account, str], None], error: type[LatchkeyError], checks: set[str]
 ) -> None:
     event = to_validate(run, account, ROLE)

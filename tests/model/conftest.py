@@ -16,7 +16,7 @@ from latchkey.settings import settings
 from local_aws import clock
 from local_aws.assumptions import CURRENT
 from local_aws.embedded import ACCOUNT
-from tests.functions.invoking import ENVIRONMENT
+from tests.functions.lambda_runtime import ENVIRONMENT
 from tests.model.wire import ENDPOINT, Wire
 from tests.model.world import GRACE
 

@@ -14,7 +14,7 @@ from latchkey.registry.table import Table
 from local_aws.calls import Call
 from local_aws.embedded import ACCOUNT
 from tests.functions.account import TABLE
-from tests.functions.invoking import Context, handler
+from tests.functions.lambda_runtime import Context, handler
 from tests.model.oracle import PREFIX, Oracle
 from tests.model.wire import Crash, Run, Wire, stored_grants
 

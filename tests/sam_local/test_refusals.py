@@ -9,7 +9,7 @@ from tests.sam_local.invoking import Answer, Typed
 
 # The class of each error, and what its message says.
 RAISED = {
-    "attach_policies": ("Conflict", "has gone since the request was checked"),
+    "attach_policies": ("Conflict", "was deleted after the request was checked"),
     "check_request": ("InvalidRequest", "managementRoles"),
     "clean_up_grants": ("InvalidRequest", "keys"),
     "configure_access": ("InvalidRequest", "resource.header"),

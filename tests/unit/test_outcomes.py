@@ -119,7 +119,7 @@ def test_a_failure_says_what_failed_and_whether_anything_stays_changed(left: boo
 
 
 def test_a_failure_says_what_was_undone_and_names_nothing_as_still_serving() -> None:
-    undone = [f"{SECRET_ARN} is deleted", f"the policy of {KEY_ARN} is without this request's statements"]
+    undone = [f"deleted {SECRET_ARN}", f"removed the statements of this request from the policy of {KEY_ARN}"]
     told = said(
         report("Request Failed", caught=caught("Conflict", "a"), undone=undone, resources={"keyArn": KEY_ARN}, changed=True)
     )

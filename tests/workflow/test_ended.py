@@ -35,7 +35,7 @@ def test_an_aborted_execution_is_undone_and_told(onboarding: Onboarding) -> None
 
     assert (event["detail-type"], event["detail"]["changed"]) == ("Request Failed", False)
     assert event["detail"]["failure"] == {"name": "ExecutionEnded", "message": "the execution was aborted"}
-    assert any("scheduled for deletion" in told for told in event["detail"]["undone"])
+    assert any("for deletion in 7 days" in told for told in event["detail"]["undone"])
     assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "active"
     assert len(onboarding.outcomes.of(detail["requestId"])) == 1
 

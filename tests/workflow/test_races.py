@@ -222,7 +222,7 @@ def test_a_token_of_another_access_is_not_copied_or_replaced_or_moved(onboarding
     name = onboarding.secretsmanager.describe_secret(SecretId=made["secretArn"])["Name"]
 
     copied = {"value": {"copyFrom": {"secretArn": made["secretArn"], "key": MEMBER}}}
-    assert "consent = import" in onboarding.reject(onboarding.detail(secret=copied))["secret.value.copyFrom.secretArn"]
+    assert "consent=import" in onboarding.reject(onboarding.detail(secret=copied))["secret.value.copyFrom.secretArn"]
     replaced = {"name": name, "value": {"copyFrom": {"secretArn": theirs, "key": MEMBER}}}
     assert "another access" in onboarding.reject(onboarding.detail(key=victim["key"], secret=replaced))["secret.name"]
     moved = onboarding.detail(secret=sharing | {"moveKey": True})

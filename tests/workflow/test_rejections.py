@@ -101,7 +101,7 @@ CASES = {
         "secret.value.existing",
         "not exist",
     ),
-    "dying secret": (_dying_secret, "secret.value.existing", "being deleted"),
+    "dying secret": (_dying_secret, "secret.value.existing", "scheduled for deletion"),
     "secret that is not JSON": (_existing("plain-text-token"), "secret.value.existing", "JSON object"),
     "secret without the member": (_existing(json.dumps({"other": "0123456789"})), "secret.value.existing", "secretKey names"),
     "token in the secret too short": (_existing(json.dumps({MEMBER: "1234567"})), "secret.value.existing", "8 to 128"),

@@ -139,7 +139,7 @@ def test_a_resource_whose_owner_has_not_consented_stays_as_it_is(onboarding: Onb
 
     rules = onboarding.reject(consumer.detail)
 
-    assert "its owner consents by the tag latchkey:consent = adopt on arn:aws:media" in rules["resource"]
+    assert "latchkey:consent=adopt to arn:aws:media" in rules["resource"]
     assert consumer.settings() == before
 
 

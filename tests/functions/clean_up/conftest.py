@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.functions.account import Account
-from tests.functions.asking import Run
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import CleanUp, Look, first_look, onboarded, second_look
+from tests.functions.clean_up_steps import CleanUp, Look, first_survey, onboarded, second_survey
+from tests.functions.onboarding_requests import Run
+from tests.functions.onboarding_steps import Onboarding
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +22,9 @@ def access(run: Run, account: Account) -> Onboarding:
 
 @pytest.fixture
 def look(run: Run) -> Look:
-    return lambda *keys: first_look(run, *keys)
+    return lambda *keys: first_survey(run, *keys)
 
 
 @pytest.fixture
 def clean_up(run: Run) -> CleanUp:
-    return lambda first: second_look(run, first)
+    return lambda first: second_survey(run, first)

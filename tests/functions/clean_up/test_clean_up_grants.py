@@ -10,21 +10,20 @@ import pytest
 from latchkey.cleanup.verdict import Reason
 from latchkey.registry import journal, registry
 from tests.functions.account import ACCOUNT, Account
-from tests.functions.asking import EXECUTION, NAME, Run, existing
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import (
+from tests.functions.clean_up_steps import (
     ACCESS,
     GRANT,
     CleanUp,
     Look,
-    at_call,
-    by_token,
-    come_back,
     delete_location,
     grants,
     onboarded,
-    refuse,
+    restore_location,
+    token_configuration,
 )
+from tests.functions.fault_injection import answer_with_error, at_call
+from tests.functions.onboarding_requests import EXECUTION, NAME, Run, existing
+from tests.functions.onboarding_steps import Onboarding
 
 READING = {"Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}, "Action": "secretsmanager:GetSecretValue"}
 
@@ -33,18 +32,18 @@ def told(first: dict[str, Any]) -> list[tuple[str, str]]:
     return [(grant["verdict"], grant["reason"]) for grant in first["grants"]]
 
 
-def test_a_grant_in_use_is_told_and_nothing_is_to_be_done(account: Account, access: Onboarding, look: Look) -> None:
-    before = account.picture()
+def test_a_grant_in_use_is_reported_and_kept(account: Account, access: Onboarding, look: Look) -> None:
+    before = account.snapshot()
 
     first = look()
 
     assert told(first) == [("in use", Reason.IN_USE.text())]
     assert (first["orphaned"], first["ownerExists"], first["graceSeconds"]) == (False, True, 0)
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
 @pytest.mark.parametrize("status", [404, 400])
-def test_the_grant_of_a_deleted_location_is_revoked_with_the_evidence_of_both_looks(
+def test_the_grant_of_a_deleted_source_location_is_revoked_with_the_evidence_of_both_surveys(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, status: int
 ) -> None:
     account.mediatailor.missing_status = status
@@ -64,17 +63,17 @@ def test_the_grant_of_a_deleted_location_is_revoked_with_the_evidence_of_both_lo
     assert (cleaned["kept"], cleaned["restored"], registry().revocations.open()) == ([], False, [])
 
 
-def test_a_second_look_twice_equals_one(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+def test_a_repeated_second_survey_changes_nothing(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
     delete_location(account)
     first = look()
     once = clean_up(first)
-    before = account.picture()
+    before = account.snapshot()
 
     assert clean_up(first) == once
-    assert account.picture() == before
+    assert account.snapshot() == before
 
 
-def test_a_grant_that_the_service_retired_is_told_as_the_services_doing(
+def test_a_grant_that_the_service_retired_is_reported_as_removed_by_the_service(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -107,7 +106,7 @@ def send_nothing(account: Account, _access: Onboarding) -> None:
 
 
 def send_another(account: Account, access: Onboarding) -> None:
-    account.mediatailor.add(NAME, by_token(account.secret("theirs/token", "{}", key=access.key)))
+    account.mediatailor.add(NAME, token_configuration(account.secret("theirs/token", "{}", key=access.key)))
 
 
 ORPHANING = {
@@ -148,11 +147,11 @@ def schedule_key(account: Account, access: Onboarding) -> None:
 
 
 def name_without_suffix(account: Account, access: Onboarding) -> None:
-    account.mediatailor.add(NAME, by_token(access.secret[: -len("-abcdef")]))
+    account.mediatailor.add(NAME, token_configuration(access.secret[: -len("-abcdef")]))
 
 
 @pytest.mark.parametrize("act", [deny, disable_key, schedule_key, name_without_suffix])
-def test_a_denial_a_key_that_rests_and_a_short_name_orphan_nothing(
+def test_a_deny_a_disabled_key_and_a_short_secret_arn_do_not_orphan_a_grant(
     account: Account, access: Onboarding, look: Look, act: Callable[..., None]
 ) -> None:
     act(account, access)
@@ -164,7 +163,7 @@ def test_a_denial_a_key_that_rests_and_a_short_name_orphan_nothing(
 
 
 @pytest.mark.parametrize("act", [disable_key, schedule_key])
-def test_an_orphan_goes_from_a_key_that_rests(
+def test_an_orphaned_grant_is_revoked_on_a_disabled_key(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, act: Callable[..., None]
 ) -> None:
     act(account, access)
@@ -175,7 +174,7 @@ def test_an_orphan_goes_from_a_key_that_rests(
     assert grants(account, access.key) == []
 
 
-def test_grants_of_others_stay(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+def test_foreign_grants_are_kept(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
     longer = account.grant(access.key, f"{GRANT}-2", access.secret)
     shorter = account.grant(access.key, GRANT[:-1], access.secret)
     person = account.kms.create_grant(
@@ -215,7 +214,7 @@ def move_secret(account: Account, access: Onboarding) -> str:
     return other
 
 
-def test_the_grant_on_the_former_key_goes_only_when_there_is_one_on_the_new_key(
+def test_the_grant_on_the_former_key_is_revoked_only_after_a_grant_on_the_new_key_exists(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     other = move_secret(account, access)
@@ -228,7 +227,7 @@ def test_the_grant_on_the_former_key_goes_only_when_there_is_one_on_the_new_key(
     assert (grants(account, access.key), grants(account, other)) == ([], [new])
 
 
-def test_a_key_without_grants_is_forgotten_unless_it_is_the_present_one(
+def test_a_former_key_without_grants_is_forgotten(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     former = account.key()
@@ -246,7 +245,7 @@ def test_a_key_without_grants_is_forgotten_unless_it_is_the_present_one(
     assert registry().journal.grant_keys(ACCESS) == {access.key}
 
 
-def test_a_key_that_a_sweep_names_is_looked_at(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+def test_a_key_that_a_sweep_names_is_surveyed(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
     unknown = account.key()
     account.grant(unknown, GRANT, "arn:aws:secretsmanager:us-east-1:123456789012:secret:another-abcdef")
 
@@ -255,25 +254,25 @@ def test_a_key_that_a_sweep_names_is_looked_at(account: Account, access: Onboard
     assert (len(grants(account, unknown)), len(grants(account, access.key))) == (0, 1)
 
 
-def test_an_access_that_was_never_onboarded_has_nothing_to_be_done(look: Look, clean_up: CleanUp) -> None:
+def test_an_access_that_was_never_onboarded_needs_no_cleanup(look: Look, clean_up: CleanUp) -> None:
     first = look()
 
     assert (first["grants"], first["orphaned"]) == ([], False)
     assert clean_up(first) == {"removed": [], "kept": [], "restored": False}
 
 
-def test_a_key_that_is_gone_has_no_grants(access: Onboarding, look: Look) -> None:
-    at_call("kms", "ListGrants", refuse("ListGrants", "NotFoundException"))
+def test_a_deleted_key_has_no_grants(access: Onboarding, look: Look) -> None:
+    at_call("kms", "ListGrants", answer_with_error("ListGrants", "NotFoundException"))
 
     assert look()["grants"] == []
 
 
-def test_a_grant_that_is_used_again_at_the_second_look_is_kept(
+def test_a_grant_that_is_used_again_at_the_second_survey_is_kept(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
     first = look()
-    come_back(account, access)
+    restore_location(account, access)
 
     cleaned = clean_up(first)
 
@@ -283,7 +282,7 @@ def test_a_grant_that_is_used_again_at_the_second_look_is_kept(
     assert registry().revocations.open() == []
 
 
-def test_looks_too_close_to_each_other_keep_the_grant_and_later_ones_revoke_it(
+def test_surveys_within_the_grace_period_keep_the_grant(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, stack: Callable[..., None]
 ) -> None:
     delete_location(account)

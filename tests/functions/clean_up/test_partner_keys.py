@@ -11,9 +11,9 @@ from latchkey.cleanup.verdict import Reason
 from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation
 from tests.functions.account import Account
-from tests.functions.asking import PARTNER, Run
-from tests.functions.carrying_out import Onboarding
-from tests.functions.cleaning import GRANT, CleanUp, Look, delete_location, grants
+from tests.functions.clean_up_steps import GRANT, CleanUp, Look, delete_location, grants
+from tests.functions.onboarding_requests import PARTNER, Run
+from tests.functions.onboarding_steps import Onboarding
 
 PARTNERS = "adobe-experience-platform/instance/us-east-1"
 
@@ -22,7 +22,7 @@ PARTNERS = "adobe-experience-platform/instance/us-east-1"
 def partners(run: Run, account: Account, access: Onboarding, stack: Callable[..., None]) -> Onboarding:
     """An access of Adobe's, on whose key lies a grant that looks like a location's orphan."""
     stack(GRACE_SECONDS="0", ALLOWED_PARTNER_ACCOUNTS=PARTNER)
-    made = Onboarding(run, account, requestId="request-2", system="adobe-experience-platform").go("record_access")
+    made = Onboarding(run, account, requestId="request-2", system="adobe-experience-platform").run_through("record_access")
     account.grant(made.key, GRANT, access.secret)
     delete_location(account)
     return made
@@ -35,26 +35,26 @@ def calls() -> list[str]:
     return called
 
 
-def test_a_key_that_is_named_is_not_looked_at(access: Onboarding, partners: Onboarding, look: Look) -> None:
+def test_a_partner_key_that_is_named_is_not_surveyed(access: Onboarding, partners: Onboarding, look: Look) -> None:
     first = look(partners.key, access.key)
 
     assert {grant["keyArn"] for grant in first["grants"]} == {access.key}
 
 
-def test_both_looks_leave_the_partners_grant(
+def test_both_surveys_keep_the_grant_of_the_partner(
     account: Account, access: Onboarding, partners: Onboarding, look: Look, clean_up: CleanUp
 ) -> None:
-    before = account.picture()["keys"][partners.key]
+    before = account.snapshot()["keys"][partners.key]
 
     cleaned = [clean_up(first) for first in (look(partners.key), look(partners.key))]
 
     assert [len(one["removed"]) for one in cleaned] == [1, 0]
     assert grants(account, access.key) == []
-    assert account.picture()["keys"][partners.key] == before
+    assert account.snapshot()["keys"][partners.key] == before
 
 
 @pytest.mark.parametrize("when", ["before the second look", "after it was noted"])
-def test_a_grant_on_a_key_that_has_become_a_partners_is_kept(
+def test_a_grant_on_a_key_that_was_given_to_a_partner_is_kept(
     account: Account, access: Onboarding, look: Look, clean_up: CleanUp, when: str
 ) -> None:
     [grant] = grants(account, access.key)
@@ -79,11 +79,11 @@ def note(first: dict[str, Any]) -> None:
     registry().revocations.note(noted, first["lookId"], datetime.fromisoformat(first["at"]))
 
 
-def test_an_access_of_a_partner_has_no_grants_of_ours(run: Run, account: Account, partners: Onboarding) -> None:
-    before, called = account.picture(), calls()
+def test_a_partner_access_has_no_grants_of_latchkey(run: Run, account: Account, partners: Onboarding) -> None:
+    before, called = account.snapshot(), calls()
 
     first = run("clean_up_grants", {"accessId": PARTNERS, "keys": [partners.key]})
 
     assert (first["grants"], first["orphaned"], first["deprived"], first["settled"]) == ([], False, False, [])
     assert called == []
-    assert account.picture() == before
+    assert account.snapshot() == before

@@ -1,84 +1,96 @@
-"""Idempotent verbs: each looks first, changes what is missing, and says whether it changed anything."""
+"""Attaches what lets the service read: our statements in both policies, and the reader role of a service that assumes one."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from latchkey.access.desired import NOT_FOR_A_SHARED_KEY, Desired
+from latchkey.access.desired import Desired, desire
 from latchkey.aws.errors import settling
 from latchkey.aws.keys import key_policy
-from latchkey.aws.secrets import find_secret, secret_policy
+from latchkey.aws.secrets import find_secret
 from latchkey.errors import Conflict
 from latchkey.onboarding.reader_role import ensure_role
-from latchkey.onboarding.shared_policies import key_statements_of_others, merge_into, secret_statements_of_others
+from latchkey.onboarding.rules.key import NOT_FOR_SHARED_KEYS
+from latchkey.onboarding.shared_policies import (
+    key_statements_of_others,
+    merge_into,
+    policy_of_key,
+    policy_of_secret,
+    secret_statements_of_others,
+)
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
+from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
+from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
+__all__ = ["AttachPoliciesInput", "StepResult", "attach_policies"]
+
+
+class AttachPoliciesInput(WireModel):
+    """The request, its key, and the ARN of its secret if the system reads one."""
+
+    request: AnyOnboarding
+    key: StepResult
+    secret_arn: str | None
+
 
 def attach_policies(
-    desired: Desired,
-    key: StepResult,
-    secret_arn: str | None,
+    event: AttachPoliciesInput,
+    settings: Settings,
+    registry: Registry,
     kms: KMSClient,
     secretsmanager: SecretsManagerClient,
     iam: IAMClient,
-    registry: Registry,
-    settings: Settings,
 ) -> StepResult:
-    """Puts our statements into the key policy and the secret's policy, then has the secret under the key.
+    """Merges our statements into the key policy and the secret's policy, moves the secret to the key, and ensures the role.
 
-    In this order, so that no present reader of an adopted secret loses it on the way. Without a secret it is the key alone.
-    At last the role of a service that assumes one: it would be of no use before.
+    The policies come first, so that the present readers of an adopted secret keep their access when it moves. Without a
+    secret, only the key policy changes.
     """
-    secret = find_secret(secretsmanager, secret_arn) if secret_arn else None
-    if secret is None and secret_arn:
-        raise Conflict(f"{secret_arn} has gone since the request was checked")
+    desired, key = desire(event.request, settings), event.key
+    secret = find_secret(secretsmanager, event.secret_arn) if event.secret_arn else None
+    if secret is None and event.secret_arn:
+        raise Conflict(f"{event.secret_arn} was deleted after the request was checked: send the request again")
     from_default_key = secret is not None and secret.kms_key_id is None
     key_statements = desired.key_statements_beside(secret.arn if secret else "", under_default_key=from_default_key)
     with settling(key.created):
         _refuse_power_over_others(desired, key, kms, registry)
         changed = merge_into(
-            f"policy of {key.arn}",
+            policy_of_key(key.arn, kms),
             key_statements,
             lambda: key_statements_of_others(desired, key.arn, registry, settings),
             registry,
-            read=lambda: key_policy(kms, key.arn),
-            write=lambda text: kms.put_key_policy(KeyId=key.arn, PolicyName="default", Policy=text),
         )
         if secret is None:
             return StepResult(arn=key.arn, changed=changed, created=datetime.now(UTC) if changed else key.created)
         changed |= merge_into(
-            f"policy of {secret.arn}",
+            policy_of_secret(secret.arn, secretsmanager),
             desired.secret_statements(secret.arn),
             lambda: secret_statements_of_others(desired, secret.arn, registry, settings),
             registry,
-            read=lambda: secret_policy(secretsmanager, secret.arn),
-            write=lambda text: secretsmanager.put_resource_policy(
-                SecretId=secret.arn, ResourcePolicy=text, BlockPublicPolicy=True
-            ),
         )
         if secret.kms_key_id != key.arn:
             secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
             changed = True
-    settles = datetime.now(UTC) if changed else key.created
+    created = datetime.now(UTC) if changed else key.created
     role = desired.role(key.arn, secret.arn)
     if role is not None:
-        # So that nobody's role of this name is taken for ours.
+        # The reference proves that the role is ours; its tag alone does not, because anybody can set it.
         registry.resources.refer(role.arn(desired.place), desired.access_id)
         changed |= ensure_role(desired, role, iam, lambda: registry.journal.note_role_change(desired.access_id))
-    return StepResult(arn=secret.arn, changed=changed, created=settles)
+    return StepResult(arn=secret.arn, changed=changed, created=created)
 
 
 def _refuse_power_over_others(desired: Desired, key: StepResult, kms: KMSClient, registry: Registry) -> None:
-    """The check of the request again: another access may have made the key since."""
+    """Repeats a rule of check_request, because another access can have started to use the key since then."""
     if desired.asks_for_powers and not key.changed and registry.resources.others(key.arn, desired.access_id):
-        beyond = desired.powers_missing_from(key_policy(kms, key.arn))
-        if beyond:
-            raise Conflict(f"{', '.join(beyond)} {NOT_FOR_A_SHARED_KEY}")
+        members = desired.powers_missing_from(key_policy(kms, key.arn))
+        if members:
+            raise Conflict(f"{', '.join(members)} {NOT_FOR_SHARED_KEYS}")

@@ -1,16 +1,30 @@
-"""Checks a request: claims its id and its access, then gathers every problem before anything is changed."""
+"""Checks a request against the account and the stack parameters, and announces it if every rule passes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from latchkey.access.desired import Desired, desire
+from latchkey.aws.clients import ClientFor
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.rules.consent import withdrawals
-from latchkey.onboarding.rules.request_rules import RequestRules
+from latchkey.onboarding.rules.read_evidence import EvidenceReader
+from latchkey.onboarding.rules.request_rules import request_problems
+from latchkey.registry import Registry
 from latchkey.requests.models import NOTHING_HANDED_OFF
+from latchkey.settings import Settings
 from latchkey.wire import WireModel
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+VALUE_UNREADABLE = (
+    "cannot be read, so its format cannot be checked: the key of that secret must delegate kms:Decrypt to IAM in its key policy"
+)
 
 
 class CheckRequestInput(ExecutionInput):
@@ -22,7 +36,7 @@ class CheckRequestInput(ExecutionInput):
 
 
 class OnboardingPlan(WireModel):
-    """Facts on which the state machine branches. `keyArn` is known, and `changed` true, where a hand-off is confirmed."""
+    """What the state machine branches on. For a confirmed handoff `keyArn` is known, and `changed` is true."""
 
     access_id: str
     confirms: bool = False
@@ -33,27 +47,38 @@ class OnboardingPlan(WireModel):
     secret_arn: str | None
 
 
-def check_request(event: CheckRequestInput, look: RequestRules) -> OnboardingPlan:
-    """Claims the request id and the access, then raises InvalidRequest with every problem; at last refers to the secret."""
-    problems, registry = {*event.problems, *event.findings}, look.registry
+def check_request(
+    event: CheckRequestInput,
+    settings: Settings,
+    registry: Registry,
+    kms: KMSClient,
+    secretsmanager: Callable[[str], SecretsManagerClient],
+    iam: IAMClient,
+    client_for: ClientFor,
+) -> OnboardingPlan:
+    """Claims the request id, locks the access, applies all rules and announces the request.
+
+    Raises InvalidRequest with every problem, and NotYetEffective while another request has the access or removes its secret.
+    """
+    problems = {*event.problems, *event.findings}
     try:
         registry.requests.claim(event.request_id, event.content_hash, event.execution_arn)
     except Conflict as error:
         raise InvalidRequest({*problems, Problem("requestId", str(error))}) from None
     if event.request is None:
         raise InvalidRequest(problems)
-    desired = desire(event.request, look.settings)
+    desired = desire(event.request, settings)
     registry.locks.lock(desired.access_id, event.execution_arn)
     if event.confirms:
-        return _handed_off(desired, look)
+        return _confirmed_plan(desired, registry)
     if desired.reads_secret:
         registry.resources.await_removal(desired.secret_resource)
-    problems.update(look.problems(desired))
+    reader = EvidenceReader(settings, registry, kms, secretsmanager, iam, client_for)
+    problems.update(request_problems(desired, reader.read_request(desired), settings))
     if event.unreadable and desired.request.secret.value.source_arn and not problems:
-        rule = "the secret's value cannot be read, so its form is unknown: its key must let IAM decide on kms:Decrypt"
-        problems.add(Problem("secret.value", rule))
+        problems.add(Problem("secret.value", VALUE_UNREADABLE))
     if problems:
-        raise InvalidRequest({*problems, *_unmanaged(desired, look)})
+        raise InvalidRequest({*problems, *_stop_managing(desired, registry, reader)})
     registry.locks.announce_request(desired.access_id, event.request.wire, event.execution_arn)
     if desired.reads_secret:
         registry.resources.refer(desired.secret_resource, desired.access_id)
@@ -65,14 +90,15 @@ def check_request(event: CheckRequestInput, look: RequestRules) -> OnboardingPla
     )
 
 
-def _handed_off(desired: Desired, look: RequestRules) -> OnboardingPlan:
-    """What is recorded of an access that its owner says to have finished; nothing is made, so nothing else is asked."""
-    record, wanted = look.registry.accesses.get(desired.access_id), look.registry.accesses.recorded_request(desired.access_id)
-    if record is None or wanted is None:
+def _confirmed_plan(desired: Desired, registry: Registry) -> OnboardingPlan:
+    """The plan for a confirmed handoff: only the recorded access is validated, so no other rule applies."""
+    record, recorded = registry.accesses.get(desired.access_id), registry.accesses.recorded_request(desired.access_id)
+    if record is None or recorded is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
-    # Between the event and this execution another request may have ended.
-    if {**wanted.wire, "requestId": ""} != {**desired.request.wire, "requestId": ""}:
-        raise InvalidRequest([Problem("accessId", "has been changed by another request meanwhile: look, and confirm again")])
+    # Another request can have ended between the event and this execution.
+    if {**recorded.wire, "requestId": ""} != {**desired.request.wire, "requestId": ""}:
+        rule = "was changed by another request after this confirmation was sent: check its handoff, and confirm again"
+        raise InvalidRequest([Problem("accessId", rule)])
     return OnboardingPlan(
         accessId=desired.access_id,
         confirms=True,
@@ -84,14 +110,14 @@ def _handed_off(desired: Desired, look: RequestRules) -> OnboardingPlan:
     )
 
 
-def _unmanaged(desired: Desired, look: RequestRules) -> Iterator[Problem]:
-    """Gives up an access whose owner withdrew consent: nothing of it is changed any more, and what is left there is told."""
-    record = look.registry.accesses.get(desired.access_id)
+def _stop_managing(desired: Desired, registry: Registry, reader: EvidenceReader) -> Iterator[Problem]:
+    """Marks an access as unmanaged if an owner has withdrawn consent, and reports the statements that stay in place."""
+    record = registry.accesses.get(desired.access_id)
     if record is None:
         return
-    withdrawn = [*withdrawals(record, look.kms, look.secretsmanager(desired.place.region))]
+    withdrawn = [*withdrawals(reader.read_consent(record, desired))]
     if withdrawn:
-        look.registry.accesses.mark_unmanaged(record, [str(withdrawal) for withdrawal in withdrawn])
+        registry.accesses.mark_unmanaged(record, [str(withdrawal) for withdrawal in withdrawn])
     for withdrawal in withdrawn:
-        rule = f"its owner withdrew consent, so {desired.access_id} is no longer managed; left on {withdrawal}"
+        rule = f"its owner withdrew consent, so {desired.access_id} is no longer managed; remaining on {withdrawal}"
         yield Problem(withdrawal.kind, rule)

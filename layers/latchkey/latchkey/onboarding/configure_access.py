@@ -1,11 +1,11 @@
-"""Points the resource at its secret."""
+"""Configures the consumer resource to read the secret."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from latchkey.access.desired import Desired
+from latchkey.access.desired import Desired, desire
 from latchkey.access.grants import serves
 from latchkey.aws.clients import ClientFor
 from latchkey.aws.errors import ROLE_SETTLING, settling
@@ -13,24 +13,44 @@ from latchkey.aws.grants import list_grants
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
+from latchkey.requests.parsing import AnyOnboarding
+from latchkey.settings import Settings
 from latchkey.systems.system import CreatingConfiguration, Reading
+from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
 
 
-def configure_access(
-    desired: Desired, key: StepResult, secret_arn: str, kms: KMSClient, iam: IAMClient, client_of: ClientFor, registry: Registry
-) -> StepResult:
-    """Points the resource at the secret, unless it is and its service holds the grant on this key already.
+__all__ = ["ConfigureAccessInput", "StepResult", "configure_access"]
 
-    What it was set to before is noted first, so that an undo can restore it.
+
+class ConfigureAccessInput(WireModel):
+    """The request, its key, and the ARN of its secret."""
+
+    request: AnyOnboarding
+    key: StepResult
+    secret_arn: str
+
+
+def configure_access(
+    event: ConfigureAccessInput,
+    settings: Settings,
+    registry: Registry,
+    kms: KMSClient,
+    iam: IAMClient,
+    client_for: ClientFor,
+) -> StepResult:
+    """Creates or updates the resource, unless it already reads the secret and its service holds the grant on this key.
+
+    The former settings are recorded before the call, so that a rollback can restore them.
     """
+    desired, key, secret_arn = desire(event.request, settings), event.key, event.secret_arn
     configuration, resource = desired.system.configuration, desired.resource
     if configuration is None:
-        raise Conflict(f"{desired.system.name} has no resource that an API configures")
-    client, reading = client_of(configuration.service), desired.reading(key.arn, secret_arn)
+        raise Conflict(f"no API configures the resources of {desired.system.name}")
+    client, reading = client_for(configuration.service), desired.reading(key.arn, secret_arn)
     present = configuration.read(client, resource)
     as_wanted = present is not None and present.settings == configuration.wanted(resource, reading)
     arn = present.arn if present else resource.arn(desired.place) or desired.access_id
@@ -44,21 +64,21 @@ def configure_access(
         if present is not None:
             configuration.update(client, resource, reading, present)
         elif not isinstance(configuration, CreatingConfiguration):
-            raise Conflict(f"{desired.access_id} has gone since the request was checked")
+            raise Conflict(f"the resource of {desired.access_id} was deleted after the request was checked: create it again")
         elif not configuration.create(client, resource, reading, desired.tags()):
-            raise TransientAwsError(f"{arn} has just been made")
+            raise TransientAwsError(f"{arn} already exists: an earlier attempt or another caller created it")
     return StepResult(arn=arn, changed=True)
 
 
 def _is_granted(desired: Desired, key_arn: str, secret_arn: str, resource_arn: str, kms: KMSClient) -> bool:
-    """Does the service hold the grant it needs, if it needs one?"""
+    """Whether the service holds the grant that it needs; true if it needs none."""
     name = desired.grant_name
     return name is None or any(serves(grant, name, secret_arn, resource_arn) for grant in list_grants(kms, key_arn).grants)
 
 
 def _role_since(desired: Desired, reading: Reading, iam: IAMClient, registry: Registry) -> datetime | None:
-    """Since when the role by which the service reads is as it is, None if it does not read by one."""
+    """The time of the last change to the reader role, or None if the service assumes no role."""
     if reading.role_arn is None:
         return None
-    made = iam.get_role(RoleName=reading.role_arn.rsplit("/", 1)[1])["Role"]["CreateDate"]
-    return max(made, registry.journal.role_changed(desired.access_id) or made)
+    created = iam.get_role(RoleName=reading.role_arn.rsplit("/", 1)[1])["Role"]["CreateDate"]
+    return max(created, registry.journal.role_changed(desired.access_id) or created)

@@ -1,26 +1,48 @@
-"""Finds or creates the secret of an access."""
+"""Finds or creates the secret of an access: the only function that can read or write a token."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
 
-from latchkey.access.desired import Desired
+from latchkey.access.desired import Desired, desire
 from latchkey.aws.errors import settling
 from latchkey.aws.secrets import find_secret
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding import secret_values
+from latchkey.onboarding.secret_values import ClientOfRegion, ValueCheck
 from latchkey.onboarding.step_result import StepResult
+from latchkey.requests.parsing import AnyOnboarding
+from latchkey.settings import Settings
 from latchkey.tags import ACCESS
+from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
-def create_secret(desired: Desired, key: StepResult, client_of_region: secret_values.ClientOfRegion) -> StepResult:
-    """Makes the secret under the key, or keeps the one of that name; a copied value that differs becomes a new version.
+__all__ = ["CreateSecretInput", "StepResult", "ValueCheck", "create_secret"]
 
-    The token is born and dies in this function's memory; nothing it returns or raises holds it.
+
+class CreateSecretInput(WireModel):
+    """The request and its key. Without a key, only the format of the existing values is checked."""
+
+    request: AnyOnboarding
+    key: StepResult | None = None
+
+
+def create_secret(event: CreateSecretInput, settings: Settings, client_of_region: ClientOfRegion) -> StepResult | ValueCheck:
+    """Checks the values that the request brings or, once there is a key, ensures the secret under that key."""
+    desired = desire(event.request, settings)
+    if event.key is None:
+        return secret_values.check_value(desired, client_of_region)
+    return _ensure_secret(desired, event.key, client_of_region)
+
+
+def _ensure_secret(desired: Desired, key: StepResult, client_of_region: ClientOfRegion) -> StepResult:
+    """Creates the secret, or keeps the one of its name; a copied value that differs becomes a new version.
+
+    The token exists in the memory of this function only. It is in no result and in no error.
     """
     secretsmanager = client_of_region(desired.place.region)
     found = find_secret(secretsmanager, desired.secret_name)
@@ -29,7 +51,7 @@ def create_secret(desired: Desired, key: StepResult, client_of_region: secret_va
         value = secret_values.compose(desired, token) if token else secret_values.generated_value(desired)
         return _create_secret(desired, key, value, secretsmanager)
     if found.tags.get(ACCESS) != desired.access_id:
-        raise Conflict(f"{found.arn} has been made for another access since the request was checked")
+        raise Conflict(f"{found.arn} was created for another access after the request was checked: choose another secret name")
     present = secret_values.read_value(secretsmanager, found.arn) if token else ""
     value = secret_values.compose(desired, token, present) if token else present
     if value == present:
@@ -44,21 +66,21 @@ def create_secret(desired: Desired, key: StepResult, client_of_region: secret_va
 def _create_secret(desired: Desired, key: StepResult, value: str, secretsmanager: SecretsManagerClient) -> StepResult:
     try:
         with settling(key.created):
-            made = secretsmanager.create_secret(
+            created = secretsmanager.create_secret(
                 Name=desired.secret_name,
                 Description=f"Latchkey: the token of {desired.access_id}",
-                # The ARN, not an alias: MediaTailor passes what DescribeSecret tells on to CreateGrant, which takes no alias.
+                # Not an alias: MediaTailor passes the key from DescribeSecret to CreateGrant, which accepts no alias.
                 KmsKeyId=key.arn,
                 SecretString=value,
                 ClientRequestToken=_version_id(desired.request.request_id),
                 Tags=[{"Key": name, "Value": text} for name, text in desired.tags().items()],
             )
     except Conflict:
-        # Made meanwhile by another run of this request; a retry finds it and goes on from there.
-        raise TransientAwsError(f"the secret {desired.secret_name} has just been made by somebody else") from None
-    return StepResult(arn=made["ARN"], changed=True)
+        # An earlier attempt created it; a retry finds it and continues from there.
+        raise TransientAwsError(f"the secret {desired.secret_name} already exists: an earlier attempt created it") from None
+    return StepResult(arn=created["ARN"], changed=True)
 
 
 def _version_id(request_id: str) -> str:
-    """One request makes one version of a secret, however often it is tried."""
+    """The id of the version that a request creates: the same for every attempt, so that one request creates one version."""
     return hashlib.sha256(request_id.encode()).hexdigest()

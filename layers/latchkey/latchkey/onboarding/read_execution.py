@@ -1,4 +1,4 @@
-"""Executions that ended: what was asked in one, how far it came, and whether anybody was told."""
+"""Reads an ended onboarding execution: its request, how far it came, and whether its outcome was reported."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ from latchkey.wire import WireModel
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
-# The one error with which the state machine ends after it has reported; any other end has told nobody.
+# The error with which the state machine ends after it has reported an outcome. After any other end, no outcome was reported.
 REPORTED = "RequestNotCarriedOut"
-_ENDED = {"ABORTED": "was aborted", "FAILED": "failed on the way to its report", "TIMED_OUT": "ran into its time limit"}
+_ENDED = {"ABORTED": "was aborted", "FAILED": "failed before it reported an outcome", "TIMED_OUT": "timed out"}
+
+
+class ReadExecutionInput(WireModel):
+    """An ended execution of the onboarding state machine."""
+
+    execution_arn: str
 
 
 class EndedExecution(WireModel):
-    """What was asked in an execution, and the facts on which its answer depends.
+    """The request of an execution, and the facts that decide how to end it.
 
-    `answered`: there is nothing to do. `unfinished`: it was answered, and its undo left something. `atRest`: no function of it
-    can still be running. `outcomeRecorded`: the outcome stands, and only telling it may have failed. `keyArn` and `secretArn`
-    belong to an access that it recorded as active.
+    `answered`: nothing is left to do. `unfinished`: an outcome was reported, and the rollback is unfinished. `atRest`: no
+    function of the execution can still be running. `outcomeRecorded`: the outcome is recorded, and can be unpublished.
+    `keyArn` and `secretArn` are those of the access if this execution recorded it.
     """
 
     answered: bool
@@ -44,31 +50,32 @@ class EndedExecution(WireModel):
     caught: CaughtError
 
 
-def read_execution(execution_arn: str, stepfunctions: SFNClient, registry: Registry) -> EndedExecution:
-    """Reads an execution and what the registry knows of its request; changes nothing.
+def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry: Registry) -> EndedExecution:
+    """Returns an execution together with what the registry holds about its request.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
     """
-    told = stepfunctions.describe_execution(executionArn=execution_arn)
-    asked = ExecutionInput.model_validate_json(told["input"])
-    access = registry.accesses.get(asked.access_id) if asked.access_id else None
-    recorded = access if access and access.request_id == asked.request_id else None
-    status = told["status"]
-    unfinished = bool(asked.access_id) and registry.locks.is_undo_unfinished(asked.access_id or "", execution_arn)
+    execution_arn = event.execution_arn
+    described = stepfunctions.describe_execution(executionArn=execution_arn)
+    received = ExecutionInput.model_validate_json(described["input"])
+    access = registry.accesses.get(received.access_id) if received.access_id else None
+    recorded = access if access and access.request_id == received.request_id else None
+    status = described["status"]
+    unfinished = bool(received.access_id) and registry.locks.is_undo_unfinished(received.access_id or "", execution_arn)
     cause = json.dumps({"errorMessage": f"the execution {_ENDED.get(status, status)}"})
     return EndedExecution(
-        answered=not unfinished and (status not in _ENDED or (status == "FAILED" and told.get("error") == REPORTED)),
+        answered=not unfinished and (status not in _ENDED or (status == "FAILED" and described.get("error") == REPORTED)),
         unfinished=unfinished,
         atRest=status == "FAILED",
-        outcomeRecorded=registry.requests.has_outcome(asked.request_id, asked.content_hash),
+        outcomeRecorded=registry.requests.has_outcome(received.request_id, received.content_hash),
         accessRecorded=recorded is not None,
-        hasRequest=asked.request is not None,
-        requestId=asked.request_id,
-        contentHash=asked.content_hash,
-        system=asked.system,
-        accessId=asked.access_id,
-        request=asked.request.wire if asked.request else None,
-        confirms=asked.confirms,
+        hasRequest=received.request is not None,
+        requestId=received.request_id,
+        contentHash=received.content_hash,
+        system=received.system,
+        accessId=received.access_id,
+        request=received.request.wire if received.request else None,
+        confirms=received.confirms,
         keyArn=recorded.key_arn if recorded else None,
         secretArn=recorded.secret_arn if recorded else None,
         caught=CaughtError(Error=ExecutionEnded.__name__, Cause=cause),

@@ -1,4 +1,4 @@
-"""Makes and mends the role through which a service reads: it is wholly ours, so its documents are set, not merged."""
+"""The IAM role that a service assumes to read a secret. Latchkey owns the whole role, so its policies are set, not merged."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 
 def ensure_role(desired: Desired, wanted: ReaderRole, iam: IAMClient, note_change: Callable[[], None]) -> bool:
-    """Has the role trust the service, read the one secret, and bounded; says whether it changed or made it."""
+    """Ensures that the role trusts the service, reads one secret and has its boundary; returns whether it changed."""
     found, boundary_arn = find_role(iam, wanted.name), desired.reader_boundary_arn
     if found is None:
         note_change()
         _create_role(desired, wanted, iam, boundary_arn)
         return True
     if found.tags.get(ACCESS) != desired.access_id:
-        raise Conflict(f"{found.arn} has been made for another access since the request was checked")
+        raise Conflict(f"{found.arn} was created for another access after the request was checked: delete or rename it")
     as_wanted = is_as_wanted(found, wanted, boundary_arn)
     if not as_wanted:
         note_change()
-    mend_role(found, wanted, iam, boundary_arn)
+    update_role(found, wanted, iam, boundary_arn)
     return not as_wanted or desired.made(found.tags)
 
 
 def _create_role(desired: Desired, wanted: ReaderRole, iam: IAMClient, boundary_arn: str) -> None:
     try:
-        made = iam.create_role(
+        created = iam.create_role(
             RoleName=wanted.name,
             AssumeRolePolicyDocument=json.dumps(wanted.trust),
             Description=f"Latchkey: lets the service of {desired.access_id} read one secret"[:1000],
@@ -44,13 +44,13 @@ def _create_role(desired: Desired, wanted: ReaderRole, iam: IAMClient, boundary_
             Tags=[{"Key": name, "Value": value} for name, value in desired.tags().items()],
         )["Role"]
     except iam.exceptions.EntityAlreadyExistsException:
-        raise TransientAwsError(f"the role {wanted.name} has just been made") from None
-    with settling(made["CreateDate"], ROLE_SETTLING):
+        raise TransientAwsError(f"the role {wanted.name} already exists: an earlier attempt created it") from None
+    with settling(created["CreateDate"], ROLE_SETTLING):
         _put_policy(wanted, iam)
 
 
-def mend_role(found: ObservedRole, wanted: ReaderRole, iam: IAMClient, boundary_arn: str) -> None:
-    """Sets what differs; a role that a crashed try began is finished here as well."""
+def update_role(found: ObservedRole, wanted: ReaderRole, iam: IAMClient, boundary_arn: str) -> None:
+    """Sets what differs, and so completes a role that a crashed attempt left half created."""
     with settling(found.created, ROLE_SETTLING):
         if found.trust != wanted.trust:
             iam.update_assume_role_policy(RoleName=wanted.name, PolicyDocument=json.dumps(wanted.trust))
@@ -61,7 +61,7 @@ def mend_role(found: ObservedRole, wanted: ReaderRole, iam: IAMClient, boundary_
 
 
 def is_as_wanted(found: ObservedRole, wanted: ReaderRole, boundary_arn: str) -> bool:
-    """Is nothing left to mend?"""
+    """Whether the role needs no update."""
     return (found.trust, found.boundary_arn, found.policy) == (wanted.trust, boundary_arn, wanted.policy)
 
 
@@ -70,7 +70,7 @@ def _put_policy(wanted: ReaderRole, iam: IAMClient) -> None:
 
 
 def delete_role(name: str, iam: IAMClient) -> None:
-    """Deletes a role with its one policy; one that has gone is deleted."""
+    """Deletes a role with its inline policy, if it exists."""
     with suppress(iam.exceptions.NoSuchEntityException):
         iam.delete_role_policy(RoleName=name, PolicyName=POLICY_NAME)
     with suppress(iam.exceptions.NoSuchEntityException):

@@ -1,4 +1,4 @@
-"""The gate: turns an event into a clean request and starts its execution, so that nothing unchecked enters a history."""
+"""Validates the event of a request and starts its execution, so that no unchecked value enters an execution history."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from latchkey.wire import WireModel
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
-# The request that an access, by its id, last fulfilled.
+# Returns the request that an access fulfilled last.
 type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 
 
 class RequestEvent(BaseModel):
-    """An event as EventBridge delivers it; only what is used. The detail is anybody's and not to be trusted."""
+    """An event as EventBridge delivers it, reduced to the members in use. The detail is untrusted input."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -44,7 +44,7 @@ class RequestEvent(BaseModel):
 
 
 class Received(WireModel):
-    """The execution that carries a request out."""
+    """The execution of a request."""
 
     request_id: str
     execution_name: str
@@ -63,16 +63,16 @@ def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> E
         kind = {} if event.detail_type == ONBOARDING_REQUESTED else {"detail-type": event.detail_type}
         content_hash = _hash({**detail, "requestId": None, **kind})
     except RecursionError:
-        problem = Problem("detail", "is nested too deeply")
+        problem = Problem("detail", "is nested too deeply: remove levels of nesting")
         return ExecutionInput(requestId=request_id, contentHash=_hash(event.id), problems=(problem,))
     system = detail["system"] if isinstance(detail.get("system"), str) and detail["system"] in SYSTEMS else None
     known = ExecutionInput(requestId=request_id, contentHash=content_hash, system=system)
-    asked = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
+    sent = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
     try:
         if event.detail_type not in KINDS:
             raise InvalidRequest([Problem("detail-type", f"must be one of {', '.join(KINDS)}")])
         confirms = event.detail_type == HANDOFF_CONFIRMED
-        request = _confirmed(parse_confirmation(asked), recorded_request) if confirms else parse_onboarding(asked)
+        request = _confirmed(parse_confirmation(sent), recorded_request) if confirms else parse_onboarding(sent)
     except InvalidRequest as error:
         return known.model_copy(update={"problems": error.problems})
     complete = {"system": request.system, "access_id": request.access_id, "request": request, "confirms": confirms}
@@ -88,9 +88,9 @@ def _confirmed(confirmation: HandoffConfirmed, recorded_request: RecordedRequest
 
 
 def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNClient, state_machine_arn: str) -> Received:
-    """Starts the execution of a request, named by its id and content: a repeat of the same request starts nothing.
+    """Starts the execution of a request, named by its id and content, so that the same request starts only once.
 
-    Step Functions keeps a name for 90 days, the registry keeps the outcome.
+    Step Functions keeps the name of an execution for 90 days; after that, the outcome in the registry prevents a second start.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
     content = execution_input(event, registry.accesses.recorded_request)

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from typing import Literal
 
-from latchkey.access.desired import Desired
+from latchkey.access.desired import desire
 from latchkey.access.record import AccessRecord
 from latchkey.events.outcomes import Resources
 from latchkey.registry import Registry
+from latchkey.requests.parsing import AnyOnboarding
+from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
 
+class RecordAccessInput(WireModel):
+    """The request, the ARNs of what serves it, and the status that the access has reached."""
+
+    request: AnyOnboarding
+    resources: Resources
+    status: Literal["active", "handed-off"]
+
+
 class Recorded(WireModel):
-    """The registry's version of the access."""
+    """The version of the access in the registry."""
 
     access_id: str
     version: int
 
 
-def record_access(
-    desired: Desired, resources: Resources, status: Literal["active", "handed-off"], registry: Registry
-) -> Recorded:
-    """Records a validated access, unless this request has done so."""
+def record_access(event: RecordAccessInput, settings: Settings, registry: Registry) -> Recorded:
+    """Records a validated access with its status, unless this request has already recorded it."""
+    desired, resources = desire(event.request, settings), event.resources
     found = registry.accesses.get(desired.access_id)
     wanted = AccessRecord(
         access_id=desired.access_id,
         system=desired.system.name,
-        status=status,
-        reached=status,
+        status=event.status,
+        reached=event.status,
         request_id=desired.request.request_id,
         key_arn=resources.key_arn or "",
         secret_arn=resources.secret_arn,

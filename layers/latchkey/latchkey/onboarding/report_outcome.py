@@ -1,10 +1,10 @@
-"""Records and publishes the one outcome of a request."""
+"""Records and publishes the one outcome of a request, and unlocks its access."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latchkey.events.outcomes import OUTCOMES, CaughtError, Check, DetailType, Outcome, Resources
 from latchkey.events.publishing import publish
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Report(WireModel):
-    """What a state machine knows at the end of an execution; `whole`: an undo has been finished since the outcome."""
+    """The result of an execution. `whole` means that a rollback was finished after its outcome was recorded."""
 
     detail_type: DetailType
     request_id: str
@@ -36,7 +36,7 @@ class Report(WireModel):
 
 
 def outcome_of(report: Report) -> Outcome:
-    """The outcome a report amounts to; reporting an execution again gives the same one."""
+    """The outcome of an execution. Reporting the same execution again returns the same outcome."""
     common = {
         "requestId": report.request_id,
         "outcomeId": hashlib.sha256(report.execution_arn.encode()).hexdigest()[:32],
@@ -63,30 +63,54 @@ def outcome_of(report: Report) -> Outcome:
 
 
 class Reported(WireModel):
-    """What was published."""
+    """The outcome that was published."""
 
     detail_type: str
     outcome_id: str
 
 
 def report_outcome(report: Report, registry: Registry, events: EventBridgeClient, bus: str) -> Reported:
-    """Records the outcome unless the request has one, and publishes the one that is recorded.
+    """Records the outcome of a request unless it has one, unlocks its access, and publishes the recorded outcome.
 
-    Raises TransientAwsError if EventBridge does not take the event; a retry publishes the same outcome again.
+    Raises TransientAwsError if EventBridge rejects the event; a retry publishes the same outcome again.
     """
     outcome = outcome_of(report)
-    detail_type, detail = registry.requests.record_outcome(
-        outcome.request_id,
-        report.content_hash,
-        outcome.outcome_id,
-        report.detail_type,
-        outcome.model_dump_json(by_alias=True, exclude_none=True),
+    recorded = _record(outcome, report, registry)
+    _unlock_access(report, recorded, registry)
+    return _publish(recorded, events, bus)
+
+
+class _RecordedOutcome(NamedTuple):
+    """The outcome that the registry holds; it differs from the one of this report if an earlier report was first."""
+
+    detail_type: str
+    detail: str
+
+    @property
+    def members(self) -> dict[str, Any]:
+        members: dict[str, Any] = json.loads(self.detail)
+        return members
+
+
+def _record(outcome: Outcome, report: Report, registry: Registry) -> _RecordedOutcome:
+    detail = outcome.model_dump_json(by_alias=True, exclude_none=True)
+    recorded = registry.requests.record_outcome(
+        outcome.request_id, report.content_hash, outcome.outcome_id, report.detail_type, detail
     )
-    recorded = json.loads(detail)
+    return _RecordedOutcome(*recorded)
+
+
+def _unlock_access(report: Report, recorded: _RecordedOutcome, registry: Registry) -> None:
+    """Unlocks the access; the notes of an unfinished rollback are kept.
+
+    The recorded outcome decides whether that is so: a late report must not make a working access look unfinished.
+    """
     if report.access_id:
-        # By what is recorded: a report that comes too late for its outcome must not make an access that works look unfinished.
-        left = detail_type == "Request Failed" and recorded["changed"] and not report.whole
-        registry.locks.unlock(report.access_id, report.execution_arn, unfinished=left)
-    arns = [arn for arn in recorded.get("resources", {}).values() if arn.startswith("arn:")]
-    publish(events, bus, detail_type, detail, arns)
-    return Reported(detailType=detail_type, outcomeId=recorded["outcomeId"])
+        failed = recorded.detail_type == "Request Failed" and recorded.members["changed"]
+        registry.locks.unlock(report.access_id, report.execution_arn, unfinished=failed and not report.whole)
+
+
+def _publish(recorded: _RecordedOutcome, events: EventBridgeClient, bus: str) -> Reported:
+    arns = [arn for arn in recorded.members.get("resources", {}).values() if arn.startswith("arn:")]
+    publish(events, bus, recorded.detail_type, recorded.detail, arns)
+    return Reported(detailType=recorded.detail_type, outcomeId=recorded.members["outcomeId"])

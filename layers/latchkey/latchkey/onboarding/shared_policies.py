@@ -1,65 +1,127 @@
-"""Merging our statements into policies that several accesses share."""
+"""Policies that several accesses share: merging our statements into one, and removing the statements of one request."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from latchkey import policies
 from latchkey.access.desired import Desired, desire
+from latchkey.aws.keys import key_policy
+from latchkey.aws.secrets import secret_policy
 from latchkey.errors import TransientAwsError
 from latchkey.onboarding.rules import bounds
+from latchkey.policies import Document, Statement
 from latchkey.registry import Registry
 from latchkey.settings import Settings
 
+if TYPE_CHECKING:
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+
+@dataclass(frozen=True)
+class SharedPolicy:
+    """The policy of one key or secret."""
+
+    name: str
+    read: Callable[[], Document | None]
+    write: Callable[[Document], None]
+
+
+def policy_of_key(key_arn: str, kms: KMSClient) -> SharedPolicy:
+    """The key policy, which every key has."""
+
+    def write(document: Document) -> None:
+        kms.put_key_policy(KeyId=key_arn, PolicyName="default", Policy=json.dumps(document))
+
+    return SharedPolicy(f"policy of {key_arn}", lambda: key_policy(kms, key_arn), write)
+
+
+def policy_of_secret(secret_arn: str, secretsmanager: SecretsManagerClient) -> SharedPolicy:
+    """The resource policy of a secret, which is deleted with its last statement."""
+
+    def write(document: Document) -> None:
+        if document["Statement"]:
+            text = json.dumps(document)
+            secretsmanager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=text, BlockPublicPolicy=True)
+        else:
+            secretsmanager.delete_resource_policy(SecretId=secret_arn)
+
+    return SharedPolicy(f"policy of {secret_arn}", lambda: secret_policy(secretsmanager, secret_arn), write)
+
 
 def merge_into(
-    name: str,
-    statements: Sequence[policies.Statement],
-    others: Callable[[], Iterable[Iterable[policies.Statement]]],
+    policy: SharedPolicy,
+    statements: Sequence[Statement],
+    others: Callable[[], Iterable[Iterable[Statement]]],
     registry: Registry,
-    read: Callable[[], policies.Document | None],
-    write: Callable[[str], Any],
 ) -> bool:
-    """Read, merge, write, read back under a lease; people do not take leases, hence the look afterwards.
+    """Merges our statements into a policy under a lease, and returns whether the policy changed.
 
-    What the other accesses want goes along, since the policy that is read may be older than the last one written.
+    The statements of the other accesses are merged as well, because the policy that is read can be older than the last one
+    that was written. Raises TransientAwsError if a statement is missing afterwards: a person can write the policy without the
+    lease.
     """
-    if not policies.missing_from(read(), statements):
+    if not policies.missing_from(policy.read(), statements):
         return False
-    with registry.lease(name):
+    with registry.lease(policy.name):
         wanted = policies.union([*others(), statements])
-        # Nothing between these two: what somebody writes there is overwritten unseen, since no write here is conditional.
-        write(json.dumps(policies.merge(read(), wanted)))
-        lost = policies.missing_from(read(), statements)
-        if lost:
-            raise TransientAwsError(f"the {name} was written by somebody else meanwhile; missing: {', '.join(lost)}")
+        # No call between the read and the write: AWS has no conditional write, so a change made in between would be lost.
+        policy.write(policies.merge(policy.read(), wanted))
+        missing = policies.missing_from(policy.read(), statements)
+        if missing:
+            raise TransientAwsError(f"the {policy.name} was overwritten during this request; missing: {', '.join(missing)}")
     return True
 
 
-def _others(desired: Desired, resource: str, registry: Registry, settings: Settings) -> Iterator[tuple[Desired, str | None]]:
-    """What the other accesses of a key or secret want, each with the key that it has; it may be for another by now.
+def remove_from(
+    policy: SharedPolicy,
+    statements: Sequence[Statement],
+    others: Iterable[Iterable[Statement]],
+    registry: Registry,
+    note: Callable[[], None],
+    *,
+    kept: Sequence[str] = (),
+) -> None:
+    """Removes `statements` from a policy under a lease, except for what `others` and the Sids in `kept` still need.
 
-    Whom the stack trusts no longer nobody brings back.
+    Principals and values that this registry does not know are kept too. `note` is called before the policy is written.
     """
-    for want in registry.requests_using(resource, without=desired.access_id):
-        other = desire(want.request, settings)
+    with registry.lease(policy.name):
+        present = policy.read()
+        needed = policies.union([*others, policies.beyond(present, statements)])
+        rewritten = policies.retain(present, needed, kept=kept)
+        if present is None or rewritten == present:
+            return
+        note()
+        policy.write(rewritten)
+
+
+def _others(desired: Desired, resource: str, registry: Registry, settings: Settings) -> Iterator[tuple[Desired, str | None]]:
+    """The other accesses of a key or secret, each with the ARN of its key, which can be another one by now.
+
+    Accesses with principals that TrustedPrincipalPatterns no longer allows are left out, so those are not added back.
+    """
+    for announced in registry.requests_using(resource, without=desired.access_id):
+        other = desire(announced.request, settings)
         if not any(bounds.principal_rule(arn, settings) for arns in other.request.principals.values() for arn in arns):
-            yield other, want.key_arn
+            yield other, announced.key_arn
 
 
 def key_statements_of_others(
     desired: Desired, key_arn: str, registry: Registry, settings: Settings
-) -> Iterator[Sequence[policies.Statement]]:
-    """What the other accesses want of the key."""
-    for other, has in _others(desired, key_arn, registry, settings):
-        if key_arn == has or (has is None and _is_on_its_way(desired, other, key_arn, registry)):
+) -> Iterator[Sequence[Statement]]:
+    """The statements in a key policy that the other accesses of the key need."""
+    for other, recorded_key in _others(desired, key_arn, registry, settings):
+        if key_arn == recorded_key or (recorded_key is None and _will_use(desired, other, key_arn, registry)):
             yield other.key_statements
 
 
-def _is_on_its_way(desired: Desired, other: Desired, key_arn: str, registry: Registry) -> bool:
-    """Will the other request have the key of this one? By an alias of its own that a person made it is not known."""
+def _will_use(desired: Desired, other: Desired, key_arn: str, registry: Registry) -> bool:
+    """Whether a request without a key yet will use this key. It is not known for an alias that a person created."""
     if other.alias is None:
         return other.request.key.arn == key_arn
     if other.alias == desired.alias:
@@ -70,8 +132,8 @@ def _is_on_its_way(desired: Desired, other: Desired, key_arn: str, registry: Reg
 
 def secret_statements_of_others(
     desired: Desired, secret_arn: str, registry: Registry, settings: Settings
-) -> Iterator[Sequence[policies.Statement]]:
-    """What the other accesses want of the secret."""
+) -> Iterator[Sequence[Statement]]:
+    """The statements in the resource policy of a secret that its other accesses need."""
     for other, _ in _others(desired, desired.secret_resource, registry, settings):
         if other.secret_resource == desired.secret_resource:
             yield other.secret_statements(secret_arn)

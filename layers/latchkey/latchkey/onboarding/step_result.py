@@ -8,9 +8,9 @@ from latchkey.wire import WireModel
 
 
 class StepResult(WireModel):
-    """What is there now. `created` is the time from which tags and policies need to settle, if that is known.
+    """The ARN that the step has ensured. `created` is the time from which its tags and policies propagate, if it is known.
 
-    The policy of a key and the tags that consent to its use may count everywhere only minutes after they were set.
+    A key policy, and the tags that express consent, can take minutes to apply everywhere:
     https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency
     """
 

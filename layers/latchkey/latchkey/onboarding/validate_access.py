@@ -1,4 +1,4 @@
-"""Proves a finished access by reading everything it consists of."""
+"""Validates a finished access: reads everything it consists of, and runs every check."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 from typing import TYPE_CHECKING, Literal
 
 from latchkey.access.checks import check_access
-from latchkey.access.desired import Desired
+from latchkey.access.desired import Desired, desire
 from latchkey.access.grants import serves
 from latchkey.access.observed import ObservedAccess, read_access
 from latchkey.aws.clients import ClientFor
 from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten
 from latchkey.events.outcomes import Check, Resources
 from latchkey.registry import Registry
+from latchkey.requests.parsing import AnyOnboarding
+from latchkey.settings import Settings
 from latchkey.systems.system import Handoff, Reading
 from latchkey.wire import WireModel
 
@@ -22,8 +24,17 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
+class ValidateAccessInput(WireModel):
+    """The request and the ARNs of its key and secret; `confirms` means that the owner has configured the resource."""
+
+    request: AnyOnboarding
+    key_arn: str
+    secret_arn: str | None
+    confirms: bool = False
+
+
 class Validated(WireModel):
-    """Every check, all passed, what serves the access, and what is left to its owner, if anything is."""
+    """The passed checks, the resources of the access, and the handoff to the owner if there is one."""
 
     detail_type: Literal["Access Onboarded", "Access Handed Off"]
     status: Literal["active", "handed-off"]
@@ -34,40 +45,40 @@ class Validated(WireModel):
 
 
 def validate_access(
-    desired: Desired,
-    key_arn: str,
-    secret_arn: str | None,
+    event: ValidateAccessInput,
+    settings: Settings,
     registry: Registry,
     kms: KMSClient,
     secretsmanager: SecretsManagerClient,
     iam: IAMClient,
-    client_of: ClientFor,
-    *,
-    confirms: bool = False,
+    client_for: ClientFor,
 ) -> Validated:
-    """Raises with the failed checks what may mend them: PolicyOverwritten, NotYetEffective, or else AccessNotEffective.
+    """Returns the passed checks, or raises with the failed ones.
 
-    Of a resource that its owner configures nothing is known until the owner `confirms` it.
+    The error says what can help: PolicyOverwritten (attach the policies again), NotYetEffective (wait) or AccessNotEffective
+    (neither). The resource of a handoff is not checked until its owner confirms it.
     """
+    desired, key_arn, secret_arn = desire(event.request, settings), event.key_arn, event.secret_arn
     former = registry.accesses.get(desired.access_id)
     former_key_arn = former.key_arn if former else None
     observed = read_access(
-        desired, key_arn, secret_arn, former_key_arn, kms=kms, secretsmanager=secretsmanager, iam=iam, client_of=client_of
+        desired, key_arn, secret_arn, former_key_arn, kms=kms, secretsmanager=secretsmanager, iam=iam, client_of=client_for
     )
-    hands_off = desired.hands_off and not confirms
+    hands_off = desired.hands_off and not event.confirms
     checks = check_access(desired, observed, handed_off=hands_off)
     failed = [check for check in checks if not check.passed]
     if failed:
-        told = json.dumps({"failed": [{"check": check.name, "evidence": check.evidence} for check in failed]})
+        message = json.dumps({"failed": [{"check": check.name, "evidence": check.evidence} for check in failed]})
         if any(check.overwritten for check in failed):
-            raise PolicyOverwritten(told)
-        raise NotYetEffective(told) if all(check.settles for check in failed) else AccessNotEffective(told)
-    stays = former is not None and former.reached == "active" and (former.key_arn, former.secret_arn) == (key_arn, secret_arn)
-    stays = stays and all(check.passed for check in check_access(desired, observed))
+            raise PolicyOverwritten(message)
+        raise NotYetEffective(message) if all(check.settles for check in failed) else AccessNotEffective(message)
+    was_active = former is not None and former.reached == "active"
+    is_same = former is not None and (former.key_arn, former.secret_arn) == (key_arn, secret_arn)
+    stays_active = was_active and is_same and all(check.passed for check in check_access(desired, observed))
     reading = desired.reading(key_arn, secret_arn) if secret_arn else None
     return Validated(
         detailType="Access Handed Off" if hands_off else "Access Onboarded",
-        status="handed-off" if hands_off and not stays else "active",
+        status="handed-off" if hands_off and not stays_active else "active",
         checks=checks,
         resources=_resources(desired, observed, key_arn, reading),
         handoff=desired.system.handoff(desired.resource, reading, key_arn, desired.place) if hands_off else None,

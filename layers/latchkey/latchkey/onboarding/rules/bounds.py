@@ -1,4 +1,4 @@
-"""Pure: what the stack's parameters let requests do. Requests choose within them and never beyond."""
+"""What the stack parameters allow: requests choose within them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from latchkey.settings import Settings
 
 
 def principal_rule(arn: str, settings: Settings) -> str | None:
-    """Why a request may not name a principal, or None if it may."""
+    """The rule that a principal breaks, or None if the stack allows requests to name it."""
     if not any(fnmatchcase(arn, pattern) for pattern in settings.trusted_principal_patterns):
-        return "is none of the principals that the stack's parameter TrustedPrincipalPatterns allows"
+        return "not allowed by the stack parameter TrustedPrincipalPatterns: name an allowed principal, or add this one to it"
     return None
 
 
 def allows_host(host: str, settings: Settings) -> bool:
-    """May a token that exists newly go to this host?"""
+    """Whether the stack allows requests to send an existing token to this host."""
     return any(fnmatchcase(host, pattern.lower()) for pattern in settings.allowed_origin_hosts)
+
+
+def is_in_account(arn: str, settings: Settings) -> bool:
+    """Whether an ARN belongs to the account of the stack."""
+    return arn.split(":")[4] == settings.place.account

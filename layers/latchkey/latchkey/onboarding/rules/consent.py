@@ -1,56 +1,84 @@
-"""What Latchkey made it may change; what others made, only while their owner consents by a tag that no function may set."""
+"""Consent: Latchkey changes what it created, and other resources only while they carry the tag `latchkey:consent`.
+
+No function can set that tag.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from latchkey import policies
-from latchkey.aws.keys import find_key, key_policy
-from latchkey.aws.secrets import ObservedSecret, find_secret, secret_policy
-from latchkey.tags import CONSENT, is_ours_or_consented
+from latchkey.access.desired import Desired
+from latchkey.access.record import AccessRecord
+from latchkey.aws.secrets import ObservedSecret
+from latchkey.onboarding.rules.evidence import ConsentEvidence
+from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
+from latchkey.tags import ACCESS, CONSENT, is_ours_or_consented
 
-if TYPE_CHECKING:
-    from mypy_boto3_kms.client import KMSClient
-    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
-    from latchkey.access.record import AccessRecord
+def missing_consent(arn: str, consent: Literal["adopt", "import"] = "adopt") -> str:
+    """The rule that a resource without consent breaks, with the tag that its owner has to add."""
+    return f"not approved for use by Latchkey: add the tag {CONSENT}={consent} to {arn}"
 
 
 def secret_rules(secret: ObservedSecret | None, consent: Literal["adopt", "import"], *, is_own: bool = False) -> Iterator[str]:
-    """Why a secret that a request names may not be adopted, or not be copied; one that `is_own` needs nobody's consent."""
+    """The rules that a secret breaks which a request adopts or imports; `is_own` secrets need no consent."""
     if secret is None:
-        yield "does not exist"
+        yield "does not exist: name an existing secret by its full ARN"
         return
     if secret.is_being_deleted:
-        yield "is being deleted"
+        yield "is scheduled for deletion: restore the secret, or name another one"
     if secret.owning_service:
-        yield f"is managed by {secret.owning_service}, which alone may change it"
+        yield f"is managed by {secret.owning_service}, so no other service can change it: name another secret"
     if not is_own and secret.tags.get(CONSENT) != consent:
-        yield f"its owner has not consented, which the tag {CONSENT} = {consent} on {secret.arn} would do"
+        yield missing_consent(secret.arn, consent)
+
+
+def was_created_for(desired: Desired, secret: ObservedSecret | None) -> bool:
+    """Whether a secret was created for the access of this request."""
+    return secret is not None and secret.tags.get(ACCESS) == desired.access_id
+
+
+def needs_resource_consent(
+    desired: Desired,
+    configuration: Configuration,
+    configured: Configured,
+    record: AccessRecord | None,
+    secret: ObservedSecret | None,
+) -> bool:
+    """Whether the owner of a resource has to consent before Latchkey configures it.
+
+    Systems whose resources Latchkey can create have a rule of their own. A resource that already reads the secret of its
+    access was configured with consent before.
+    """
+    if isinstance(configuration, CreatingConfiguration):
+        return False
+    reads_recorded = record is not None and configured.secret_arn == record.secret_arn
+    reads_own = secret is not None and was_created_for(desired, secret) and configured.secret_arn == secret.arn
+    return not (reads_recorded or reads_own)
 
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """A key or secret of an access whose owner took the consent back; `left` are the Sids of our statements in its policy."""
+    """A key or secret of an access that is no longer approved; `remaining_sids` are our statements in its policy."""
 
     kind: Literal["key", "secret"]
     arn: str
-    left: tuple[str, ...]
+    remaining_sids: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.arn}: {', '.join(self.left) or 'no statement of ours'}"
+        return f"{self.arn}: {', '.join(self.remaining_sids) or 'no statement of Latchkey'}"
 
 
-def withdrawals(record: AccessRecord, kms: KMSClient, secretsmanager: SecretsManagerClient) -> Iterator[Withdrawal]:
-    """What a recorded access uses without its owner's consent by now, with what Latchkey put there."""
-    key = find_key(kms, record.key_arn)
-    secret = find_secret(secretsmanager, record.secret_arn) if record.secret_arn else None
+def withdrawals(evidence: ConsentEvidence) -> Iterator[Withdrawal]:
+    """The key and the secret of a recorded access whose owner has withdrawn consent."""
+    key, secret = evidence.key, evidence.secret
     if key is not None and not is_ours_or_consented(key.tags):
-        yield Withdrawal("key", key.arn, _own_sids(key_policy(kms, key.arn)))
+        yield Withdrawal("key", key.arn, _own_sids(evidence.key_policy))
     if secret is not None and not is_ours_or_consented(secret.tags):
-        yield Withdrawal("secret", secret.arn, _own_sids(secret_policy(secretsmanager, secret.arn)))
+        yield Withdrawal("secret", secret.arn, _own_sids(evidence.secret_policy))
 
 
 def _own_sids(document: policies.Document | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Inputs of the functions, as a sender and the state machine write them, and what a refusal says."""
+"""Inputs of the functions, as a sender and the state machine write them, and what a rejection says."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ type Run = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
 def partner(account: str) -> dict[str, Any]:
-    """A statement as the page of an instance of Adobe Experience Platform shows it."""
+    """A statement as the encryption page of an Adobe Experience Platform instance shows it."""
     actions = ["Decrypt", "Encrypt", "ReEncrypt*", "GenerateDataKey*", "DescribeKey", "CreateGrant"]
     return {
         "Sid": "Enable IAM User Permissions",
@@ -50,20 +50,20 @@ RESOURCES: dict[str, dict[str, Any]] = {
 
 
 def onboarding(system: str = "mediatailor", **members: Any) -> dict[str, Any]:
-    """A sound request of a system's resource; `resource` is merged into it, None takes away; other members replace."""
+    """A valid request for a system. `resource` is merged into its resource, where None removes a member."""
     resource = RESOURCES[system] | members.pop("resource", {})
     resource = {name: value for name, value in resource.items() if value is not None}
     return {"requestId": "request-1", "system": system, "resource": resource, **members}
 
 
 def role_name_of(system: str, **members: Any) -> str:
-    """The name of the role that the access of an `onboarding` has."""
+    """The name of the reader role of an `onboarding` request."""
     role = desire(parse_onboarding(onboarding(system, **members)), settings()).role("", "")
     assert role
     return role.name
 
 
-def to_check(request: dict[str, Any], **members: Any) -> dict[str, Any]:
+def check_event(request: dict[str, Any], **members: Any) -> dict[str, Any]:
     """The input of check_request."""
     known = {"requestId": request["requestId"], "contentHash": "c" * 64, "executionArn": EXECUTION}
     return known | {"system": request["system"], "request": request} | members
@@ -79,15 +79,20 @@ def copied(secret: str, key: str | None = None, **members: Any) -> dict[str, Any
     return {"value": {"copyFrom": {"secretArn": secret} | ({"key": key} if key else {})}, **members}
 
 
-def refusal(run: Run, verb: str, event: dict[str, Any]) -> dict[str, str]:
-    """The problems with which a function refuses, each rule by its place."""
+def rejection(run: Run, verb: str, event: dict[str, Any]) -> dict[str, str]:
+    """The rules that the input of a function breaks, by path; fails if the function accepts it."""
     with pytest.raises(InvalidRequest) as caught:
         run(verb, event)
-    told = {problem.path: problem.rule for problem in caught.value.problems}
-    assert len(told) == len(caught.value.problems), "two problems at one place"
-    return told
+    rules = {problem.path: problem.rule for problem in caught.value.problems}
+    assert len(rules) == len(caught.value.problems), "two problems with one path"
+    return rules
 
 
-def check(run: Run, **members: Any) -> dict[str, str]:
-    """The problems check_request finds in a request; fails if it finds none."""
-    return refusal(run, "check_request", to_check(onboarding(**members)))
+def check_rejection(run: Run, **members: Any) -> dict[str, str]:
+    """The rules that a request breaks in check_request, by path; fails if it breaks none."""
+    return rejection(run, "check_request", check_event(onboarding(**members)))
+
+
+def rejected_paths(run: Run, **members: Any) -> set[str]:
+    """The paths of the problems that check_request finds in a request; fails if it finds none."""
+    return set(check_rejection(run, **members))

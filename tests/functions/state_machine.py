@@ -6,7 +6,7 @@ from typing import Any
 from tests.functions.account import ACCOUNT, client
 
 
-class Machine:
+class StateMachine:
     """A state machine, which moto does not run."""
 
     def __init__(self, name: str) -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tests.functions.account import TABLE, Account
-from tests.functions.asking import EXECUTION, Run, onboarding, to_check
+from tests.functions.onboarding_requests import EXECUTION, Run, check_event, onboarding
 
 
 def policy(*statements: dict[str, Any]) -> str:
@@ -21,7 +21,7 @@ class Onboarding:
         self.execution = f"{EXECUTION}-{self.request['requestId']}"
         self.key, self.secret, self.resource = "", "", ""
 
-    def go(self, until: str = "configure_access") -> "Onboarding":
+    def run_through(self, until: str = "configure_access") -> "Onboarding":
         steps = (self.check_request, self.create_key, self.create_secret, self.attach_policies, self.configure_access)
         for step in (*steps, self.record_access):
             step()
@@ -31,7 +31,7 @@ class Onboarding:
 
     def check_request(self) -> None:
         digest = self.request["requestId"].ljust(64, "-")
-        self.checked = self.run("check_request", to_check(self.request, contentHash=digest, executionArn=self.execution))
+        self.checked = self.run("check_request", check_event(self.request, contentHash=digest, executionArn=self.execution))
 
     def create_key(self) -> None:
         self.key = self.run("create_key", {"request": self.request})["arn"]
@@ -43,11 +43,11 @@ class Onboarding:
             self.secret = self.run("create_secret", event)["arn"]
 
     def attach_policies(self) -> None:
-        self.run("attach_policies", self._made)
+        self.run("attach_policies", self._step_event)
 
     def configure_access(self) -> None:
         if self.checked["hasResource"]:
-            self.resource = self.run("configure_access", self._made)["arn"]
+            self.resource = self.run("configure_access", self._step_event)["arn"]
 
     def record_access(self) -> None:
         resources = {"keyArn": self.key, "secretArn": self.secret or None, "resourceArn": self.resource or None}
@@ -64,23 +64,23 @@ class Onboarding:
         )
 
     @property
-    def _made(self) -> dict[str, Any]:
+    def _step_event(self) -> dict[str, Any]:
         return {"request": self.request, "key": {"arn": self.key, "changed": False}, "secretArn": self.secret or None}
 
     @property
-    def undoing(self) -> dict[str, Any]:
+    def undo_event(self) -> dict[str, Any]:
         return {"request": self.request, "executionArn": self.execution}
 
     def undo(self) -> list[str]:
         """Undoes it, and once more, which must change nothing and tell the same."""
-        undone: list[str] = self.run("undo_onboarding", self.undoing)["undone"]
-        before = picture(self.account)
-        assert self.run("undo_onboarding", self.undoing) == {"undone": undone}
-        assert picture(self.account) == before
+        undone: list[str] = self.run("undo_onboarding", self.undo_event)["undone"]
+        before = account_snapshot(self.account)
+        assert self.run("undo_onboarding", self.undo_event) == {"undone": undone}
+        assert account_snapshot(self.account) == before
         return undone
 
 
-def picture(account: Account) -> dict[str, Any]:
+def account_snapshot(account: Account) -> dict[str, Any]:
     """What is in the account; of a key that is being deleted only that."""
     keys = {
         key["KeyArn"]: account.kms.describe_key(KeyId=key["KeyArn"])["KeyMetadata"] for key in account.kms.list_keys()["Keys"]
@@ -99,7 +99,7 @@ def picture(account: Account) -> dict[str, Any]:
         "table": sorted((item for item in account.dynamodb.scan(TableName=TABLE)["Items"] if len(item) > 2), key=json.dumps),
         "locations": json.loads(json.dumps(account.mediatailor.locations)),
         "resources": account.resources(),
-        "roles": {role["RoleName"]: account.role_as_it_is(role["RoleName"]) for role in account.iam.list_roles()["Roles"]},
+        "roles": {role["RoleName"]: account.role_state(role["RoleName"]) for role in account.iam.list_roles()["Roles"]},
     }
 
 

@@ -1,0 +1,1 @@
+"""The parts of the rollback of one request, by what they remove or restore."""

@@ -1,0 +1,121 @@
+"""What the rules know about an account: frozen values, filled by `read_evidence`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from latchkey.access.record import AccessRecord
+from latchkey.aws.keys import ObservedKey
+from latchkey.aws.roles import ObservedRole
+from latchkey.aws.secrets import ObservedSecret
+from latchkey.policies import Document
+from latchkey.requests.models import OnboardingRequest
+from latchkey.systems.system import Configured
+
+
+@dataclass(frozen=True)
+class PrincipalEvidence:
+    """A role or user of this account.
+
+    `found_arn` is the ARN that IAM returns for its name, or None if it does not exist. `denied_actions` are the key operations
+    that its own policies deny; they are read only for the users of a key that is given to a partner.
+    """
+
+    found_arn: str | None
+    denied_actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeyEvidence:
+    """The KMS key of the request.
+
+    `key` is None if it does not exist, is in another account or Region, or denies a read of its metadata or tags. `hidden`:
+    KMS denied a read of the key. `policy` is read only for a key that Latchkey is allowed to use, `grant_count` only for a key
+    that would be given to a partner. `refused_creation` are the calls that the role of create_key lacks to create a new key.
+    """
+
+    key: ObservedKey | None = None
+    hidden: bool = False
+    policy: Document | None = None
+    other_accesses: frozenset[str] = frozenset()
+    grant_count: int | None = None
+    refused_creation: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SecretEvidence:
+    """The secret that the request adopts, or the one that already has the name of a new secret.
+
+    `key_arn` is the ARN of its customer managed key, or the identifier that Secrets Manager returns if no ARN was read; None
+    under the default key. `policy` is read only for a secret to be adopted. `referred` means that the access of the request is
+    recorded as a user of the secret. `origin_hosts` are the hosts that already receive the token.
+    """
+
+    secret: ObservedSecret
+    key_arn: str | None = None
+    policy: Document | None = None
+    referred: bool = False
+    other_accesses: frozenset[str] = frozenset()
+    origin_hosts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SourceEvidence:
+    """The secret that `copyFrom` names. It is not looked up in a Region that does not exist."""
+
+    region_exists: bool
+    secret: ObservedSecret | None = None
+
+
+@dataclass(frozen=True)
+class RoleEvidence:
+    """The IAM role that has the name of the reader role; `referred` means that the registry has it as a role of this access."""
+
+    role: ObservedRole
+    referred: bool
+
+
+@dataclass(frozen=True)
+class ConsentTarget:
+    """The AWS resource whose tags express consent: the resource itself, or the one it is part of."""
+
+    arn: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ResourceEvidence:
+    """The consumer resource; `configured` is None if it does not exist, `consent_target` if no consent is needed."""
+
+    configured: Configured | None
+    consent_target: ConsentTarget | None = None
+
+
+@dataclass(frozen=True)
+class RequestEvidence:
+    """All reads that the rules of one request are based on.
+
+    A member is None (a principal: absent) if there is no such thing, or if no rule needs it. `resource` is None if the request
+    configures no resource.
+    """
+
+    record: AccessRecord | None = None
+    recorded_request: OnboardingRequest[Any] | None = None
+    principals: Mapping[str, PrincipalEvidence] = field(default_factory=dict)
+    role: RoleEvidence | None = None
+    key: KeyEvidence = KeyEvidence()
+    secret: SecretEvidence | None = None
+    source: SourceEvidence | None = None
+    resource: ResourceEvidence | None = None
+
+
+@dataclass(frozen=True)
+class ConsentEvidence:
+    """The key and the secret of a recorded access, with their policies where consent is missing."""
+
+    key: ObservedKey | None = None
+    key_policy: Document | None = None
+    secret: ObservedSecret | None = None
+    secret_policy: Document | None = None

@@ -1,0 +1,154 @@
+"""Rules for the KMS key: its alias, what kind of key it is, who else uses it, and what its policy allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from latchkey import policies
+from latchkey.access.desired import Desired
+from latchkey.access.record import AccessRecord, is_exclusive
+from latchkey.aws.keys import ObservedKey
+from latchkey.errors import Problem
+from latchkey.onboarding.rules.consent import missing_consent
+from latchkey.onboarding.rules.evidence import KeyEvidence, RequestEvidence
+from latchkey.settings import Settings
+from latchkey.systems import SYSTEMS
+from latchkey.tags import is_ours, is_ours_or_consented
+
+# What a request can ask of a key only if Latchkey created the key and no other access uses it.
+NOT_FOR_SHARED_KEYS = (
+    "cannot be set on a key that other accesses use or that Latchkey did not create: remove it, or choose another alias"
+)
+
+
+def key_path(desired: Desired) -> str:
+    """The path of the member that identifies the key, in the request or by default."""
+    return "key.arn" if desired.request.key.arn else "key.alias"
+
+
+def is_here(desired: Desired) -> bool:
+    """Whether the key is identified by an alias, or by an ARN of this account and Region."""
+    arn = desired.request.key.arn
+    return arn is None or arn.startswith(desired.place.arn("kms", "key/"))
+
+
+def alias_problems(desired: Desired) -> Iterator[Problem]:
+    """Keys that are given to a partner have aliases of their own, so that no request can take a key of the other kind."""
+    alias, prefix = desired.alias or "", f"alias/latchkey/{desired.system.name}/"
+    if desired.alias and desired.system.key_is_exclusive and not alias.startswith(prefix):
+        yield Problem("key.alias", f"must begin with {prefix}, because a key of this system serves nothing else")
+    reserved = [name for name, system in SYSTEMS.items() if system.key_is_exclusive and name != desired.system.name]
+    for name in reserved:
+        if alias.startswith(f"alias/latchkey/{name}"):
+            yield Problem("key.alias", f"must not begin with alias/latchkey/{name}, which is reserved: choose another alias")
+
+
+def key_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+    """The key must be usable, approved and open to IAM; a new key for a partner must be possible to create."""
+    path, found = key_path(desired), evidence.key
+    aliased = [*alias_problems(desired)]
+    yield from aliased
+    if found.hidden:
+        yield Problem(path, _not_delegating(desired))
+    if aliased:
+        # The request has to name another alias, so the rules for this key do not matter.
+        return
+    if found.key is not None:
+        yield from _existing_key_problems(desired, found.key, evidence, path)
+    elif found.hidden:
+        return
+    elif not is_here(desired):
+        place = desired.place
+        yield Problem(path, f"must be in account {place.account} and Region {place.region}: name a key of this stack's Region")
+    elif desired.request.key.arn:
+        yield Problem(path, "does not exist: correct the ARN, or use key.alias to create a key")
+    elif desired.system.key_is_exclusive:
+        yield from _new_partner_key_problems(desired, evidence, settings)
+
+
+def _new_partner_key_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+    if evidence.record is not None:
+        yield Problem("key.alias", _replaces_partner_key(desired, evidence.record))
+    elif evidence.key.refused_creation:
+        actions, role = ", ".join(evidence.key.refused_creation), settings.create_key_role_arn
+        yield Problem("key", f"cannot be created because the policies of {role} do not allow {actions}: allow these actions")
+
+
+def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: RequestEvidence, path: str) -> Iterator[Problem]:
+    if not key.customer_managed:
+        yield Problem(path, "is an AWS managed key: choose a customer managed key")
+        return
+    if not key.encrypts_symmetrically:
+        yield Problem(path, "is not a symmetric encryption key: choose a key with key spec SYMMETRIC_DEFAULT")
+    if key.multi_region:
+        yield Problem(path, "is a multi-Region key: choose a single-Region key")
+    if key.state != "Enabled":
+        yield Problem(path, f"is in key state {key.state}: enable the key, or choose another one")
+    if not is_ours_or_consented(key.tags):
+        yield Problem(path, missing_consent(key.arn))
+        return
+    policy = evidence.key.policy
+    if policy is None:
+        return
+    if not policies.delegates_to_iam(policy, desired.place):
+        yield Problem(path, _not_delegating(desired))
+    yield from _sharing_problems(desired, key, evidence, path)
+    secret = evidence.secret.secret if evidence.secret else None
+    under_default_key = secret is not None and secret.kms_key_id is None
+    wanted = desired.key_statements_beside(secret.arn if secret else "", under_default_key=under_default_key)
+    if policies.missing_from(policy, wanted):
+        yield from (Problem(path, rule) for rule in deleted_principals_rule(policy))
+    if not is_ours(key.tags) or evidence.key.other_accesses:
+        yield from (Problem(member, NOT_FOR_SHARED_KEYS) for member in desired.powers_missing_from(policy))
+
+
+def needs_grant_count(desired: Desired, key: ObservedKey, others: frozenset[str], record: AccessRecord | None) -> bool:
+    """Whether an existing key would become the key of a partner, which must not have grants."""
+    return desired.system.key_is_exclusive and record is None and is_ours(key.tags) and not others
+
+
+def _sharing_problems(desired: Desired, key: ObservedKey, evidence: RequestEvidence, path: str) -> Iterator[Problem]:
+    """A key that is given to a partner serves one access for ever, and a key that served others never becomes one.
+
+    A key that Latchkey did not create does not become one either: consent to a change of the key is not consent to share it.
+    """
+    found, record, system = evidence.key, evidence.record, desired.system
+    partners = sorted(other for other in found.other_accesses if is_exclusive([other]))
+    if partners:
+        yield Problem(path, f"serves only {', '.join(partners)}: choose another alias")
+        return
+    if not system.key_is_exclusive or (record is not None and record.key_arn == key.arn):
+        return
+    if record is not None:
+        yield Problem(path, _replaces_partner_key(desired, record))
+    elif not is_ours(key.tags):
+        yield Problem(path, f"must be a key that Latchkey created: remove {path}, or choose another alias")
+    elif found.other_accesses:
+        others = ", ".join(sorted(found.other_accesses))
+        yield Problem(path, f"serves {others}, and a key of {system.name} serves nothing else: choose another alias")
+    elif found.grant_count:
+        rule = f"has {found.grant_count} grants, and a key of {system.name} serves nothing else: choose another alias"
+        yield Problem(path, rule)
+
+
+def _replaces_partner_key(desired: Desired, record: AccessRecord) -> str:
+    return f"is not {record.key_arn}, the key that {desired.access_id} keeps: name the alias of that key"
+
+
+def _not_delegating(desired: Desired) -> str:
+    root = desired.place.arn("iam", "root", region="")
+    return f"its policy does not delegate to IAM: add a statement that allows kms:* on * to {root}"
+
+
+def deleted_principals_rule(policy: policies.Document | None) -> Iterator[str]:
+    """The rule that a policy breaks which names deleted principals in statements that are not ours.
+
+    AWS rejects every new version of such a policy.
+    """
+    if deleted := policies.deleted_principals(policy or {}):
+        yield f"its policy names deleted principals, so AWS rejects every change to it: remove {', '.join(deleted)}"
+
+
+def readable_key_arn(found: KeyEvidence) -> str | None:
+    """The ARN of the key, or None if there is no key or if KMS denied a read of it."""
+    return None if found.key is None or found.hidden else found.key.arn

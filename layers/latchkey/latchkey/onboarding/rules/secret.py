@@ -1,0 +1,116 @@
+"""Rules for the secret: a new one, an adopted one, the one that a value is copied from, and the key it is under."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from latchkey import policies
+from latchkey.access.desired import Desired
+from latchkey.errors import Problem
+from latchkey.onboarding.rules.consent import secret_rules, was_created_for
+from latchkey.onboarding.rules.evidence import RequestEvidence, SecretEvidence
+from latchkey.onboarding.rules.key import deleted_principals_rule, readable_key_arn
+from latchkey.settings import Settings
+from latchkey.tags import is_ours
+
+EXISTING_PATH = "secret.value.existing.secretArn"
+SOURCE_PATH = "secret.value.copyFrom.secretArn"
+
+
+def is_here(desired: Desired) -> bool:
+    """Whether the secret is identified by a name, or by an ARN of this account and Region."""
+    arn = desired.existing_secret_arn
+    return arn is None or arn.startswith(desired.place.arn("secretsmanager", "secret:"))
+
+
+def secret_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+    """The secret that the service will read; nothing for a system that reads none."""
+    if not desired.reads_secret:
+        return
+    if desired.existing_secret_arn:
+        yield from _existing_secret_problems(desired, evidence, settings)
+    else:
+        yield from _new_secret_problems(desired, evidence, settings)
+    if evidence.secret is not None:
+        yield from _key_move_problems(desired, evidence, evidence.secret)
+
+
+def _existing_secret_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+    if not is_here(desired):
+        place = desired.place
+        rule = f"must be in account {place.account} and Region {place.region}: name a secret of this stack's Region"
+        yield Problem(EXISTING_PATH, rule)
+        return
+    found, secret = evidence.secret, evidence.secret.secret if evidence.secret else None
+    # Secrets that Latchkey created go only to hosts that are known; where there is no host, a secret stays with its access.
+    is_own = secret is not None and is_ours(secret.tags)
+    is_own = is_own and (desired.resource.origin_host is not None or was_created_for(desired, secret))
+    yield from (Problem(EXISTING_PATH, rule) for rule in secret_rules(secret, "adopt", is_own=is_own))
+    if found is None or found.secret.is_being_deleted:
+        return
+    # The permissions boundary of the reader roles goes by secret names: if it went by a tag, removing the tag would stop
+    # services that are on air.
+    prefixes = (settings.secret_prefix, settings.adopted_secret_prefix)
+    if desired.role("", "") and not desired.secret_name.startswith(prefixes):
+        rule = (
+            f"must have a name that begins with {' or '.join(prefixes)}, so that a role can read it: "
+            "choose another secret, or change the stack parameter AdoptedSecretPrefix"
+        )
+        yield Problem(EXISTING_PATH, rule)
+    if policies.missing_from(found.policy, desired.secret_statements(desired.existing_secret_arn or "")):
+        yield from (Problem(EXISTING_PATH, rule) for rule in deleted_principals_rule(found.policy))
+
+
+def _new_secret_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+    if not desired.secret_name.startswith(settings.secret_prefix):
+        yield Problem("secret.name", f"must begin with {settings.secret_prefix}, the stack parameter SecretPrefix")
+    found = evidence.secret
+    if found is None:
+        return
+    if found.secret.is_being_deleted:
+        yield Problem("secret.name", "names a secret that is scheduled for deletion: restore it, or choose another name")
+    elif not is_ours(found.secret.tags):
+        rule = f"{found.secret.arn} exists and is not Latchkey's: adopt it with secret.value.existing, or choose another name"
+        yield Problem("secret.name", rule)
+    elif not was_created_for(desired, found.secret):
+        rule = f"{found.secret.arn} was created for another access: share it with secret.value.existing, or choose another name"
+        yield Problem("secret.name", rule)
+    elif desired.request.secret.value.copy_from:
+        yield from _shared_secret_problems(found, "secret.value.copyFrom", "change the token")
+
+
+def _key_move_problems(desired: Desired, evidence: RequestEvidence, found: SecretEvidence) -> Iterator[Problem]:
+    """No reader is lost when a secret leaves the default key; when it leaves another key, the request must ask for it."""
+    kms_key_id = found.secret.kms_key_id
+    if kms_key_id is None:
+        return
+    key_arn = readable_key_arn(evidence.key)
+    if key_arn is not None and key_arn == found.key_arn:
+        return
+    if desired.request.secret.move_key:
+        yield from _shared_secret_problems(found, "secret.moveKey", "change the key of a secret")
+        return
+    path = EXISTING_PATH if desired.existing_secret_arn else "secret.name"
+    rule = f"is encrypted under {kms_key_id}: name that key in key.arn, or set secret.moveKey to true to change the key"
+    yield Problem(path, rule)
+
+
+def _shared_secret_problems(found: SecretEvidence, path: str, change: str) -> Iterator[Problem]:
+    if found.other_accesses:
+        others = ", ".join(sorted(found.other_accesses))
+        yield Problem(path, f"cannot {change} that {others} also uses: choose another secret")
+
+
+def source_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Problem]:
+    """The secret whose value is imported.
+
+    Its value goes to another secret and from there to any host, so even a secret that Latchkey created needs consent.
+    """
+    if desired.request.secret.value.copy_from is None:
+        return
+    if evidence.source is None:
+        yield Problem(SOURCE_PATH, f"must be in account {desired.place.account}: name a secret of this account")
+    elif not evidence.source.region_exists:
+        yield Problem(SOURCE_PATH, "is in a Region that does not exist: correct the ARN")
+    else:
+        yield from (Problem(SOURCE_PATH, rule) for rule in secret_rules(evidence.source.secret, "import"))

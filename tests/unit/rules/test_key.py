@@ -1,0 +1,171 @@
+"""Rules for the KMS key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from latchkey import policies
+from latchkey.access.desired import Desired
+from latchkey.onboarding.rules.evidence import KeyEvidence, RequestEvidence
+from latchkey.onboarding.rules.key import NOT_FOR_SHARED_KEYS, key_problems, needs_grant_count
+from tests.unit.rules.samples import (
+    ADOBE,
+    ADOPT,
+    NEWS,
+    OTHER_KEY_ARN,
+    key,
+    key_evidence,
+    key_policy,
+    paths,
+    record,
+    rules,
+    secret,
+    secret_evidence,
+)
+from tests.unit.samples import KEY_ARN, REGION, SETTINGS, desired, role
+
+BY_ARN = {"key.arn": KEY_ARN}
+INSTANCE = f"{ADOBE}/instance/{REGION}"
+DELETED = {"Effect": "Allow", "Principal": {"AWS": "AROAEXAMPLE1234567890"}, "Action": "kms:Encrypt", "Resource": "*"}
+
+
+def found(request: Desired, evidence: KeyEvidence, **others: Any) -> list[str]:
+    """The paths of the problems with a key."""
+    return paths(key_problems(request, RequestEvidence(key=evidence, **others), SETTINGS))
+
+
+def test_a_new_alias_means_a_new_key() -> None:
+    assert found(desired(), KeyEvidence()) == []
+
+
+def test_an_arn_must_name_a_key_that_exists_in_this_account_and_region() -> None:
+    assert found(desired(BY_ARN), KeyEvidence()) == ["key.arn"]
+    assert found(desired({"key.arn": KEY_ARN.replace(REGION, "us-east-1")}), KeyEvidence()) == ["key.arn"]
+
+
+@pytest.mark.parametrize("tags", [None, ADOPT], ids=["ours", "adopted"])
+def test_a_key_that_latchkey_created_or_is_allowed_to_adopt_passes(tags: dict[str, str] | None) -> None:
+    assert found(desired(BY_ARN), key_evidence(key(tags))) == []
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        {"customer_managed": False},
+        {"spec": "RSA_2048"},
+        {"usage": "SIGN_VERIFY"},
+        {"multi_region": True},
+        {"state": "Disabled"},
+        {"state": "PendingDeletion"},
+        {"tags": {}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("request_key", "path"), [({}, "key.alias"), (BY_ARN, "key.arn")])
+def test_a_key_that_cannot_be_used_is_rejected_under_the_member_that_names_it(
+    request_key: dict[str, str], path: str, flaw: dict[str, Any]
+) -> None:
+    assert found(desired(request_key), key_evidence(key(**flaw))) == [path]
+
+
+def test_a_missing_consent_names_the_tag_and_the_key() -> None:
+    [(_, rule)] = rules(key_problems(desired(), RequestEvidence(key=key_evidence(key({}))), SETTINGS))
+
+    assert f"latchkey:consent=adopt to {KEY_ARN}" in rule
+
+
+def test_every_problem_of_a_key_is_reported() -> None:
+    unusable = key({}, multi_region=True, state="Disabled")
+
+    assert found(desired(BY_ARN), key_evidence(unusable)) == ["key.arn"] * 3
+
+
+@pytest.mark.parametrize("evidence", [KeyEvidence(hidden=True), KeyEvidence(key=key(), hidden=True)], ids=["key", "policy"])
+def test_a_key_that_denies_a_read_does_not_delegate_to_iam(evidence: KeyEvidence) -> None:
+    [(path, rule)] = rules(key_problems(desired(BY_ARN), RequestEvidence(key=evidence), SETTINGS))
+
+    assert (path, "does not delegate to IAM" in rule) == ("key.arn", True)
+
+
+def test_a_policy_that_does_not_delegate_to_iam_is_rejected() -> None:
+    assert found(desired(), key_evidence(policy=policies.new_document([]))) == ["key.alias"]
+
+
+def test_a_policy_with_deleted_principals_is_rejected_only_if_it_must_change() -> None:
+    complete = key_policy(*desired().key_statements, DELETED)
+
+    assert found(desired(), key_evidence(policy=key_policy(DELETED))) == ["key.alias"]
+    assert found(desired(), key_evidence(policy=complete)) == []
+    # A secret under the default key needs one more statement, for the present readers.
+    assert found(desired(), key_evidence(policy=complete), secret=secret_evidence(secret())) == ["key.alias"]
+
+
+@pytest.mark.parametrize(("tags", "others"), [(ADOPT, frozenset[str]()), (None, frozenset({NEWS}))], ids=["adopted", "shared"])
+def test_power_over_a_shared_or_adopted_key_is_rejected(tags: dict[str, str] | None, others: frozenset[str]) -> None:
+    request = desired({"key.administrators": [role("Admins")], "key.allowDeletion": True})
+    evidence = RequestEvidence(key=key_evidence(key(tags), other_accesses=others))
+
+    assert rules(key_problems(request, evidence, SETTINGS)) == [
+        ("key.administrators", NOT_FOR_SHARED_KEYS),
+        ("key.allowDeletion", NOT_FOR_SHARED_KEYS),
+    ]
+
+
+def test_power_over_a_key_of_this_access_only_or_power_that_it_already_gives_passes() -> None:
+    request = desired({"key.administrators": [role("Admins")]})
+
+    assert found(request, key_evidence()) == []
+    granted = key_policy(*request.key_statements)
+    assert found(request, key_evidence(policy=granted, other_accesses=frozenset({NEWS}))) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "alias"), [(ADOBE, "alias/other"), ("mediatailor", f"alias/latchkey/{ADOBE}/{REGION}")], ids=["other", "reserved"]
+)
+def test_aliases_of_partner_keys_are_kept_apart_and_nothing_else_is_reported(kind: str, alias: str) -> None:
+    assert found(desired({"key.alias": alias}, kind), KeyEvidence(key=key({}, state="Disabled"))) == ["key.alias"]
+
+
+def test_the_key_of_a_partner_serves_no_other_access() -> None:
+    assert found(desired(BY_ARN), key_evidence(other_accesses=frozenset({INSTANCE}))) == ["key.arn"]
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        key_evidence(key(ADOPT)),
+        key_evidence(other_accesses=frozenset({NEWS})),
+        key_evidence(grant_count=1),
+    ],
+    ids=["adopted", "shared", "with grants"],
+)
+def test_a_key_that_served_others_is_not_given_to_a_partner(evidence: KeyEvidence) -> None:
+    assert found(desired(BY_ARN, ADOBE), evidence) == ["key.arn"]
+
+
+def test_an_unused_key_of_latchkey_can_be_given_to_a_partner() -> None:
+    assert found(desired(BY_ARN, ADOBE), key_evidence(grant_count=0)) == []
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_partner_keeps_its_key(existing: bool) -> None:
+    own = record(OTHER_KEY_ARN, None, INSTANCE)
+    evidence = key_evidence() if existing else KeyEvidence()
+
+    assert found(desired(kind=ADOBE), evidence, record=own) == ["key.alias"]
+    assert found(desired(BY_ARN, ADOBE), key_evidence(), record=record(KEY_ARN, None, INSTANCE)) == []
+
+
+def test_a_partner_key_that_cannot_be_created_is_rejected() -> None:
+    assert found(desired(kind=ADOBE), KeyEvidence(refused_creation=("kms:CreateKey",))) == ["key"]
+    assert found(desired(kind=ADOBE), KeyEvidence()) == []
+
+
+def test_grants_are_counted_only_on_a_key_that_would_be_given_to_a_partner() -> None:
+    assert needs_grant_count(desired(kind=ADOBE), key(), frozenset(), None)
+    assert not needs_grant_count(desired(kind=ADOBE), key(ADOPT), frozenset(), None)
+    assert not needs_grant_count(desired(kind=ADOBE), key(), frozenset({NEWS}), None)
+    assert not needs_grant_count(desired(kind=ADOBE), key(), frozenset(), record())
+    assert not needs_grant_count(desired(), key(), frozenset(), None)
