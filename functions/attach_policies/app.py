@@ -10,5 +10,4 @@ from latchkey.settings import settings
 @step(AttachPoliciesInput)
 def lambda_handler(event: AttachPoliciesInput) -> StepResult:
     """Merges Latchkey's statements into both policies and keeps all others, moves the secret to the key, ensures the role."""
-    kms, secretsmanager = clients.kms_without_retries(), clients.secretsmanager_without_retries()
-    return attach_policies(event, settings(), registry(), kms, secretsmanager, clients.iam())
+    return attach_policies(event, settings(), registry(), clients.clients_without_retries())

@@ -10,5 +10,4 @@ from latchkey.settings import settings
 @step(CheckRequestInput)
 def lambda_handler(event: CheckRequestInput) -> OnboardingPlan:
     """Claims the request id and locks the access in the registry; raises InvalidRequest with every problem of the request."""
-    aws = (clients.kms(), clients.secretsmanager, clients.iam(), clients.client_for)
-    return check_request(event, settings(), registry(), *aws)
+    return check_request(event, settings(), registry(), clients.standard_clients(), clients.secretsmanager)

@@ -13,4 +13,4 @@ def lambda_handler(event: ConfigureAccessInput) -> StepResult:
 
     The media service creates its KMS grant with the permissions of this function's role.
     """
-    return configure_access(event, settings(), registry(), clients.kms(), clients.iam(), clients.client_for)
+    return configure_access(event, settings(), registry(), clients.standard_clients())

@@ -10,5 +10,4 @@ from latchkey.settings import settings
 @step(ObserveAccessInput)
 def lambda_handler(event: ObserveAccessInput) -> Observation:
     """Returns the status of the access and the checks that failed."""
-    aws = (clients.kms(), clients.secretsmanager(), clients.iam(), clients.client_for)
-    return observe_access(event.access_id, settings(), registry(), *aws)
+    return observe_access(event.access_id, settings(), registry(), clients.standard_clients())

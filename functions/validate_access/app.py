@@ -10,5 +10,4 @@ from latchkey.settings import settings
 @step(ValidateAccessInput)
 def lambda_handler(event: ValidateAccessInput) -> Validated:
     """Returns the passed checks; raises PolicyOverwritten, NotYetEffective or AccessNotEffective with the failed ones."""
-    aws = (clients.kms(), clients.secretsmanager(), clients.iam(), clients.client_for)
-    return validate_access(event, settings(), registry(), *aws)
+    return validate_access(event, settings(), registry(), clients.standard_clients())

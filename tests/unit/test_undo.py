@@ -9,6 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from latchkey.access.desired import Desired
+from latchkey.aws.clients import Clients
 from latchkey.onboarding.undo_onboarding import Undone, UndoOnboardingInput, undo_onboarding
 from latchkey.registry import Registry
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, SETTINGS, desired, text
@@ -34,8 +35,8 @@ class Undo:
 
     def __call__(self, desired: Desired, execution_arn: str) -> Undone:
         event = UndoOnboardingInput(request=desired.request, executionArn=execution_arn)
-        aws = (self.kms, self.secretsmanager, self.iam, lambda _: self.mediatailor)
-        return undo_onboarding(event, SETTINGS, self.registry, *aws)
+        clients = Clients(self.kms, self.secretsmanager, self.iam, lambda _: self.mediatailor)
+        return undo_onboarding(event, SETTINGS, self.registry, clients)
 
 
 @pytest.fixture

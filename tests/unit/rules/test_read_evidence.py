@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from latchkey.aws.clients import Clients
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.registry import Registry
 from latchkey.settings import Settings
@@ -39,8 +40,8 @@ class StubbedAws:
             stub.activate()
 
     def reader(self, registry: Registry, settings: Settings = SETTINGS) -> EvidenceReader:
-        kms, secretsmanager, iam = (self.clients[name] for name in ("kms", "secretsmanager", "iam"))
-        return EvidenceReader(settings, registry, kms, lambda _: secretsmanager, iam, lambda _: None)
+        clients = Clients(self.clients["kms"], self.clients["secretsmanager"], self.clients["iam"], lambda _: None)
+        return EvidenceReader(settings, registry, clients, lambda _: clients.secretsmanager)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""Lazily created boto3 clients, one per service and configuration."""
+"""Lazily created boto3 clients: one per service, Region and configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 type ClientFor = Callable[[str], Any]
-# Standard mode rides out short throttling itself; the state machine's Retry takes over where its attempts do not suffice.
+# Standard mode retries short throttling. If its attempts do not suffice, the state machine retries the function.
 _CONFIG = Config(retries={"mode": "standard"}, connect_timeout=3, read_timeout=10)
 _WITHOUT_RETRIES = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 
@@ -41,7 +42,7 @@ def regions(partition: str) -> frozenset[str]:
 
 
 def client_for(service: str) -> Any:
-    """The client of the service that configures a system's resources."""
+    """The client of a service that configures resources."""
     return _client(service)
 
 
@@ -50,17 +51,17 @@ def kms() -> KMSClient:
 
 
 def kms_without_retries() -> KMSClient:
-    """KMS without retries: a CreateKey or PutKeyPolicy that got no answer is repeated only after another look."""
+    """KMS without retries: before a failed CreateKey or PutKeyPolicy call is repeated, its effect is read."""
     return cast("KMSClient", _client("kms", None, _WITHOUT_RETRIES))
 
 
 def secretsmanager_without_retries() -> SecretsManagerClient:
-    """Secrets Manager without retries: a PutResourcePolicy that got no answer is repeated only after another look."""
+    """Secrets Manager without retries: before a failed PutResourcePolicy call is repeated, its effect is read."""
     return cast("SecretsManagerClient", _client("secretsmanager", None, _WITHOUT_RETRIES))
 
 
 def secretsmanager(region: str | None = None) -> SecretsManagerClient:
-    """Secrets Manager here, or in the Region of a secret that is copied from elsewhere."""
+    """Secrets Manager in this Region or, for the source of a copied secret, in another one."""
     return cast("SecretsManagerClient", _client("secretsmanager", region))
 
 
@@ -78,3 +79,23 @@ def events() -> EventBridgeClient:
 
 def stepfunctions() -> SFNClient:
     return cast("SFNClient", _client("stepfunctions"))
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The clients that a flow uses. `client_for` returns the client of a service that configures resources."""
+
+    kms: KMSClient
+    secretsmanager: SecretsManagerClient
+    iam: IAMClient
+    client_for: ClientFor
+
+
+def standard_clients() -> Clients:
+    """Clients that retry in standard mode."""
+    return Clients(kms(), secretsmanager(), iam(), client_for)
+
+
+def clients_without_retries() -> Clients:
+    """Clients for policy updates: KMS and Secrets Manager do not retry."""
+    return Clients(kms_without_retries(), secretsmanager_without_retries(), iam(), client_for)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from latchkey.aws.errors import aws_errors
+from latchkey.aws.executions import start_once
 from latchkey.cleanup.execution_input import CleanUpInput
 from latchkey.cleanup.trail_events import read_trail_event
 from latchkey.errors import InvalidRequest, LatchkeyError, Problem
@@ -81,6 +81,4 @@ def _event(message: Message) -> object:
 def _start(stepfunctions: SFNClient, state_machine_arn: str, access_id: str, trail_event: TrailEvent) -> None:
     name = hashlib.sha256(f"{trail_event.event_id} {access_id}".encode()).hexdigest()
     clean_up = CleanUpInput(accessId=access_id, hint=trail_event).model_dump_json(by_alias=True)
-    # The same event was delivered before: its cleanup is running or has ended.
-    with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
-        stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=clean_up)
+    start_once(stepfunctions, state_machine_arn, name, clean_up)

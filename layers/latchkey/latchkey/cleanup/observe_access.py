@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from latchkey.access.checks import CONFIGURED, state_of
 from latchkey.access.desired import desire
 from latchkey.access.observed import read_access
 from latchkey.access.record import Status
-from latchkey.aws.clients import ClientFor
+from latchkey.aws.clients import Clients
 from latchkey.errors import AccessNotEffective
 from latchkey.events.outcomes import Check
 from latchkey.registry import Registry
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
-
-if TYPE_CHECKING:
-    from mypy_boto3_iam.client import IAMClient
-    from mypy_boto3_kms.client import KMSClient
-    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
 class ObserveAccessInput(WireModel):
@@ -47,10 +40,7 @@ def observe_access(
     access_id: str,
     settings: Settings,
     registry: Registry,
-    kms: KMSClient,
-    secretsmanager: SecretsManagerClient,
-    iam: IAMClient,
-    client_of: ClientFor,
+    clients: Clients,
 ) -> Observation:
     """Reads everything that an access consists of, and evaluates its checks."""
     record, wanted = registry.accesses.get(access_id), registry.accesses.recorded_request(access_id)
@@ -63,19 +53,10 @@ def observe_access(
     status: Status | None
     lost: tuple[Check, ...]
     try:
-        observed = read_access(
-            desired,
-            record.key_arn,
-            record.secret_arn,
-            None,
-            kms=kms,
-            secretsmanager=secretsmanager,
-            iam=iam,
-            client_of=client_of,
-        )
+        observed = read_access(desired, record.key_arn, record.secret_arn, None, clients)
     except AccessNotEffective as error:
         status, lost = "revoked", (Check("key and secret exist", False, str(error)),)
-        missing = configuration and configuration.read(client_of(configuration.service), desired.resource) is None
+        missing = configuration and configuration.read(clients.client_for(configuration.service), desired.resource) is None
         if missing and not handed_off:
             status, lost = "gone", (Check(CONFIGURED, False, "does not exist"),)
     else:

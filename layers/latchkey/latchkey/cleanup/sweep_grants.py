@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from latchkey.access.grants import granted_resource, is_another_secret, names_secret, serves
 from latchkey.access.record import AccessRecord, has_grants, is_exclusive
+from latchkey.aws.executions import start_once
 from latchkey.aws.keys import find_key
 from latchkey.cleanup.execution_input import CleanUpInput
 from latchkey.cleanup.grant_map import GrantMap, GrantRow, read_grant_map
@@ -161,8 +162,7 @@ class Sweep:
     def _start(self, machine: str, occasion: str, execution_input: Mapping[str, Any]) -> None:
         text = json.dumps(execution_input, sort_keys=True)
         name = hashlib.sha256(f"{occasion} {text}".encode()).hexdigest()[:64]
-        with suppress(self.stepfunctions.exceptions.ExecutionAlreadyExists):
-            self.stepfunctions.start_execution(stateMachineArn=machine, name=name, input=text)
+        start_once(self.stepfunctions, machine, name, text)
 
 
 def _is_undecided(row: GrantRow, keys: frozenset[str]) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from latchkey.access.desired import Desired, desire
+from latchkey.aws.clients import Clients
 from latchkey.aws.errors import settling
 from latchkey.aws.keys import key_policy
 from latchkey.aws.secrets import find_secret
@@ -26,9 +27,7 @@ from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
-    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
-    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 __all__ = ["AttachPoliciesInput", "StepResult", "attach_policies"]
 
@@ -41,20 +40,14 @@ class AttachPoliciesInput(WireModel):
     secret_arn: str | None
 
 
-def attach_policies(
-    event: AttachPoliciesInput,
-    settings: Settings,
-    registry: Registry,
-    kms: KMSClient,
-    secretsmanager: SecretsManagerClient,
-    iam: IAMClient,
-) -> StepResult:
+def attach_policies(event: AttachPoliciesInput, settings: Settings, registry: Registry, clients: Clients) -> StepResult:
     """Merges our statements into the key policy and the secret's policy, moves the secret to the key, and ensures the role.
 
     The policies come first, so that the present readers of an adopted secret keep their access when it moves. Without a
     secret, only the key policy changes.
     """
     desired, key = desire(event.request, settings), event.key
+    kms, secretsmanager = clients.kms, clients.secretsmanager
     secret = find_secret(secretsmanager, event.secret_arn) if event.secret_arn else None
     if secret is None and event.secret_arn:
         raise Conflict(f"{event.secret_arn} was deleted after the request was checked: send the request again")
@@ -84,7 +77,7 @@ def attach_policies(
     if role is not None:
         # The reference proves that the role is ours; its tag alone does not, because anybody can set it.
         registry.resources.refer(role.arn(desired.place), desired.access_id)
-        changed |= ensure_role(desired, role, iam, lambda: registry.journal.note_role_change(desired.access_id))
+        changed |= ensure_role(desired, role, clients.iam, lambda: registry.journal.note_role_change(desired.access_id))
     return StepResult(arn=secret.arn, changed=changed, created=created)
 
 

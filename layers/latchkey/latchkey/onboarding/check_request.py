@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from latchkey.access.desired import Desired, desire
-from latchkey.aws.clients import ClientFor
+from latchkey.aws.clients import Clients
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.rules.consent import withdrawals
@@ -18,8 +18,6 @@ from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
-    from mypy_boto3_iam.client import IAMClient
-    from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 VALUE_UNREADABLE = (
@@ -51,10 +49,8 @@ def check_request(
     event: CheckRequestInput,
     settings: Settings,
     registry: Registry,
-    kms: KMSClient,
-    secretsmanager: Callable[[str], SecretsManagerClient],
-    iam: IAMClient,
-    client_for: ClientFor,
+    clients: Clients,
+    secretsmanager_in: Callable[[str], SecretsManagerClient],
 ) -> OnboardingPlan:
     """Claims the request id, locks the access, applies all rules and announces the request.
 
@@ -73,7 +69,7 @@ def check_request(
         return _confirmed_plan(desired, registry)
     if desired.reads_secret:
         registry.resources.await_removal(desired.secret_resource)
-    reader = EvidenceReader(settings, registry, kms, secretsmanager, iam, client_for)
+    reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
     problems.update(request_problems(desired, reader.read_request(desired), settings))
     if event.unreadable and desired.request.secret.value.source_arn and not problems:
         problems.add(Problem("secret.value", VALUE_UNREADABLE))
@@ -115,7 +111,7 @@ def _stop_managing(desired: Desired, registry: Registry, reader: EvidenceReader)
     record = registry.accesses.get(desired.access_id)
     if record is None:
         return
-    withdrawn = [*withdrawals(reader.read_consent(record, desired))]
+    withdrawn = [*withdrawals(reader.read_consent(record))]
     if withdrawn:
         registry.accesses.mark_unmanaged(record, [str(withdrawal) for withdrawal in withdrawn])
     for withdrawal in withdrawn:

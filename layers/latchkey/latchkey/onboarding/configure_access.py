@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from latchkey.access.desired import Desired, desire
 from latchkey.access.grants import serves
-from latchkey.aws.clients import ClientFor
+from latchkey.aws.clients import Clients
 from latchkey.aws.errors import ROLE_SETTLING, settling
 from latchkey.aws.grants import list_grants
 from latchkey.errors import Conflict, TransientAwsError
@@ -34,14 +34,7 @@ class ConfigureAccessInput(WireModel):
     secret_arn: str
 
 
-def configure_access(
-    event: ConfigureAccessInput,
-    settings: Settings,
-    registry: Registry,
-    kms: KMSClient,
-    iam: IAMClient,
-    client_for: ClientFor,
-) -> StepResult:
+def configure_access(event: ConfigureAccessInput, settings: Settings, registry: Registry, clients: Clients) -> StepResult:
     """Creates or updates the resource, unless it already reads the secret and its service holds the grant on this key.
 
     The former settings are recorded before the call, so that a rollback can restore them.
@@ -50,16 +43,16 @@ def configure_access(
     configuration, resource = desired.system.configuration, desired.resource
     if configuration is None:
         raise Conflict(f"no API configures the resources of {desired.system.name}")
-    client, reading = client_for(configuration.service), desired.reading(key.arn, secret_arn)
+    client, reading = clients.client_for(configuration.service), desired.reading(key.arn, secret_arn)
     present = configuration.read(client, resource)
     as_wanted = present is not None and present.settings == configuration.wanted(resource, reading)
     arn = present.arn if present else resource.arn(desired.place) or desired.access_id
-    if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, kms):
+    if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, clients.kms):
         return StepResult(arn=arn, changed=False)
     registry.journal.note_former(
         desired.access_id, present.full_settings if present else None, key.arn if desired.grant_name else None
     )
-    role_since = _role_since(desired, reading, iam, registry)
+    role_since = _role_since(desired, reading, clients.iam, registry)
     with settling(role_since, ROLE_SETTLING, configuration.role_not_ready_errors) if role_since else settling(key.created):
         if present is not None:
             configuration.update(client, resource, reading, present)

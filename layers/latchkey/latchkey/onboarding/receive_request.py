@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from latchkey.aws.executions import start_once
 from latchkey.errors import InvalidRequest, Problem
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.registry import Registry
@@ -96,10 +96,7 @@ def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNC
     content = execution_input(event, registry.accesses.recorded_request)
     name = f"{_hash(content.request_id)[:32]}-{content.content_hash[:32]}"
     if not registry.requests.has_outcome(content.request_id, content.content_hash):
-        # A repeat of the same request: the first execution answers it.
-        with suppress(stepfunctions.exceptions.ExecutionAlreadyExists):
-            text = content.model_dump_json(by_alias=True)
-            stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=text)
+        start_once(stepfunctions, state_machine_arn, name, content.model_dump_json(by_alias=True))
     return Received(requestId=content.request_id, executionName=name)
 
 

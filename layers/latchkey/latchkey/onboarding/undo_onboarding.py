@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from latchkey.access.desired import desire
-from latchkey.aws.clients import ClientFor
+from latchkey.aws.clients import Clients
 from latchkey.aws.secrets import find_secret
 from latchkey.errors import Conflict
 from latchkey.onboarding.rollback.key import find_key_to_roll_back, roll_back_key, roll_back_partner_key
@@ -17,11 +15,6 @@ from latchkey.registry import Registry
 from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
-
-if TYPE_CHECKING:
-    from mypy_boto3_iam.client import IAMClient
-    from mypy_boto3_kms.client import KMSClient
-    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
 class UndoOnboardingInput(WireModel):
@@ -42,10 +35,7 @@ def undo_onboarding(
     event: UndoOnboardingInput,
     settings: Settings,
     registry: Registry,
-    kms: KMSClient,
-    secretsmanager: SecretsManagerClient,
-    iam: IAMClient,
-    client_for: ClientFor,
+    clients: Clients,
 ) -> Undone:
     """Rolls back the resource first, then the role, the secret and the key, and returns the steps. Grants are left to clean-up.
 
@@ -69,11 +59,11 @@ def undo_onboarding(
         # A confirmation changed nothing but the record.
         return Undone(undone=())
     record, recorded_request = registry.accesses.get(access_id), registry.accesses.recorded_request(access_id)
-    rollback = Rollback(desired, record, recorded_request, settings, registry, kms, secretsmanager, iam, client_for)
+    rollback = Rollback(desired, record, recorded_request, settings, registry, clients)
     key = find_key_to_roll_back(rollback)
     roll_back_resource(rollback)
     if desired.reads_secret:
-        secret = find_secret(secretsmanager, desired.existing_secret_arn or desired.secret_name)
+        secret = find_secret(clients.secretsmanager, desired.existing_secret_arn or desired.secret_name)
         roll_back_role(rollback, key, secret)
         roll_back_secret(rollback, secret)
     if key is not None and desired.system.key_is_exclusive and recorded is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from latchkey.access.checks import check_access
 from latchkey.access.desired import Desired, desire
 from latchkey.access.grants import serves
 from latchkey.access.observed import ObservedAccess, read_access
-from latchkey.aws.clients import ClientFor
+from latchkey.aws.clients import Clients
 from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten
 from latchkey.events.outcomes import Check, Resources
 from latchkey.registry import Registry
@@ -17,11 +17,6 @@ from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
 from latchkey.systems.system import Handoff, Reading
 from latchkey.wire import WireModel
-
-if TYPE_CHECKING:
-    from mypy_boto3_iam.client import IAMClient
-    from mypy_boto3_kms.client import KMSClient
-    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
 class ValidateAccessInput(WireModel):
@@ -48,10 +43,7 @@ def validate_access(
     event: ValidateAccessInput,
     settings: Settings,
     registry: Registry,
-    kms: KMSClient,
-    secretsmanager: SecretsManagerClient,
-    iam: IAMClient,
-    client_for: ClientFor,
+    clients: Clients,
 ) -> Validated:
     """Returns the passed checks, or raises with the failed ones.
 
@@ -61,9 +53,7 @@ def validate_access(
     desired, key_arn, secret_arn = desire(event.request, settings), event.key_arn, event.secret_arn
     former = registry.accesses.get(desired.access_id)
     former_key_arn = former.key_arn if former else None
-    observed = read_access(
-        desired, key_arn, secret_arn, former_key_arn, kms=kms, secretsmanager=secretsmanager, iam=iam, client_of=client_for
-    )
+    observed = read_access(desired, key_arn, secret_arn, former_key_arn, clients)
     hands_off = desired.hands_off and not event.confirms
     checks = check_access(desired, observed, handed_off=hands_off)
     failed = [check for check in checks if not check.passed]

@@ -27,13 +27,13 @@ def find_key_to_roll_back(rollback: Rollback) -> ObservedKey | None:
     """The key of the request, including one whose alias, or whose CreateKey response, is missing after a crash."""
     desired, alias = rollback.desired, rollback.desired.alias
     noted = rollback.registry.resources.noted_key(alias) if alias else None
-    found = find_key(rollback.kms, desired.request.key.arn or alias or "")
+    found = find_key(rollback.clients.kms, desired.request.key.arn or alias or "")
     if found is not None or noted is None:
         return found
     if noted.arn:
-        return find_key(rollback.kms, noted.arn)
+        return find_key(rollback.clients.kms, noted.arn)
     # A key without an ARN is found by its tag, and only by the request that started to create it.
-    return find_key_by_tags(rollback.kms, noted.request_id) if noted.request_id == desired.request.request_id else None
+    return find_key_by_tags(rollback.clients.kms, noted.request_id) if noted.request_id == desired.request.request_id else None
 
 
 def roll_back_key(rollback: Rollback, key: ObservedKey) -> None:
@@ -48,7 +48,7 @@ def roll_back_key(rollback: Rollback, key: ObservedKey) -> None:
     if created and not in_use and resources.begin_removal(key.arn, desired.access_id):
         rollback.note(f"scheduled {key.arn} for deletion in {_WAITING_DAYS} days")
         _delete_alias(rollback, alias or "")
-        rollback.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=_WAITING_DAYS)
+        rollback.clients.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=_WAITING_DAYS)
         resources.forget_key(alias or "", key.arn)
         resources.forget(key.arn)
         return
@@ -65,7 +65,7 @@ def roll_back_partner_key(rollback: Rollback, key: ObservedKey) -> None:
     """
     before = rollback.formerly_desired
     former = before.key_statements if before else ()
-    present = policies.own_statements(key_policy(rollback.kms, key.arn))
+    present = policies.own_statements(key_policy(rollback.clients.kms, key.arn))
     partners = {statement["Sid"] for statement in present if statement["Sid"].startswith(policies.PARTNER_SID)}
     _remove_statements(rollback, key, [former], kept=(*_PERMANENT_SIDS, *partners))
     if partners - {statement["Sid"] for statement in former}:
@@ -79,7 +79,7 @@ def _remove_statements(
     rollback: Rollback, key: ObservedKey, others: Iterable[Iterable[Statement]], kept: Sequence[str] = _PERMANENT_SIDS
 ) -> None:
     remove_from(
-        policy_of_key(key.arn, rollback.kms),
+        policy_of_key(key.arn, rollback.clients.kms),
         rollback.desired.key_statements,
         others,
         rollback.registry,
@@ -93,13 +93,13 @@ def _encrypts_secret(rollback: Rollback, key: ObservedKey) -> bool:
     desired = rollback.desired
     if not desired.reads_secret:
         return False
-    secret = find_secret(rollback.secretsmanager, desired.existing_secret_arn or desired.secret_name)
+    secret = find_secret(rollback.clients.secretsmanager, desired.existing_secret_arn or desired.secret_name)
     return secret is not None and not secret.is_being_deleted and secret.kms_key_id == key.arn
 
 
 def _delete_alias(rollback: Rollback, alias: str) -> None:
     try:
-        rollback.kms.delete_alias(AliasName=alias)
+        rollback.clients.kms.delete_alias(AliasName=alias)
     except ClientError as error:
         if not is_missing(error):
             raise

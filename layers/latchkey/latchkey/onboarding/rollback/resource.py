@@ -16,7 +16,7 @@ def roll_back_resource(rollback: Rollback) -> None:
     was_configured, former = rollback.registry.journal.former(rollback.access_id)
     if not was_configured or configuration is None:
         return
-    client = rollback.client_for(configuration.service)
+    client = rollback.clients.client_for(configuration.service)
     present = configuration.read(client, desired.resource)
     if present is None or not desired.is_secret(present.secret_arn):
         return

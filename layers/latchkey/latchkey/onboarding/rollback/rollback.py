@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from latchkey.access.desired import Desired, desire
 from latchkey.access.record import AccessRecord
-from latchkey.aws.clients import ClientFor
+from latchkey.aws.clients import Clients
 from latchkey.registry import Registry
 from latchkey.requests.models import OnboardingRequest
 from latchkey.settings import Settings
-
-if TYPE_CHECKING:
-    from mypy_boto3_iam.client import IAMClient
-    from mypy_boto3_kms.client import KMSClient
-    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
 @dataclass(frozen=True)
@@ -30,10 +25,7 @@ class Rollback:
     recorded_request: OnboardingRequest[Any] | None
     settings: Settings
     registry: Registry
-    kms: KMSClient
-    secretsmanager: SecretsManagerClient
-    iam: IAMClient
-    client_for: ClientFor
+    clients: Clients
 
     @property
     def access_id(self) -> str:

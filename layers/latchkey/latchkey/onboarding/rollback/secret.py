@@ -21,12 +21,12 @@ def roll_back_secret(rollback: Rollback, secret: ObservedSecret | None) -> None:
     if created and not in_use and resources.begin_removal(desired.secret_resource, desired.access_id):
         # Nothing has used the secret yet, and its name must be free for the next request, so there is no recovery window.
         rollback.note(f"deleted {secret.arn}")
-        rollback.secretsmanager.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
+        rollback.clients.secretsmanager.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
         resources.forget(desired.secret_resource)
         return
     remaining = rollback.remaining_accesses(desired.secret_resource, in_use=in_use)
     remove_from(
-        policy_of_secret(secret.arn, rollback.secretsmanager),
+        policy_of_secret(secret.arn, rollback.clients.secretsmanager),
         desired.secret_statements(secret.arn),
         [access.secret_statements(secret.arn) for access in remaining],
         rollback.registry,

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from latchkey.access.desired import Desired
 from latchkey.access.record import AccessRecord
-from latchkey.aws.clients import ClientFor, regions
+from latchkey.aws.clients import Clients, regions
 from latchkey.aws.errors import is_missing, is_refused
 from latchkey.aws.grants import list_grants
 from latchkey.aws.keys import ObservedKey, find_key, key_policy
@@ -36,8 +36,6 @@ from latchkey.settings import Settings
 from latchkey.tags import MANAGED_BY, OURS, is_ours_or_consented
 
 if TYPE_CHECKING:
-    from mypy_boto3_iam.client import IAMClient
-    from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 # What a user of a key calls.
@@ -50,10 +48,8 @@ class EvidenceReader:
 
     settings: Settings
     registry: Registry
-    kms: KMSClient
-    secretsmanager: Callable[[str], SecretsManagerClient]
-    iam: IAMClient
-    client_for: ClientFor
+    clients: Clients
+    secretsmanager_in: Callable[[str], SecretsManagerClient]
 
     def read_request(self, desired: Desired) -> RequestEvidence:
         """The evidence for one request."""
@@ -75,16 +71,16 @@ class EvidenceReader:
             resource=self._resource(desired, record, found),
         )
 
-    def read_consent(self, record: AccessRecord, desired: Desired) -> ConsentEvidence:
+    def read_consent(self, record: AccessRecord) -> ConsentEvidence:
         """The key and secret that an access is recorded with, and the policies of those that lost their consent."""
-        secretsmanager = self.secretsmanager(desired.place.region)
-        found_key = find_key(self.kms, record.key_arn)
+        secretsmanager = self.clients.secretsmanager
+        found_key = find_key(self.clients.kms, record.key_arn)
         found_secret = find_secret(secretsmanager, record.secret_arn) if record.secret_arn else None
         key_lost = found_key is not None and not is_ours_or_consented(found_key.tags)
         secret_lost = found_secret is not None and not is_ours_or_consented(found_secret.tags)
         return ConsentEvidence(
             key=found_key,
-            key_policy=key_policy(self.kms, record.key_arn) if key_lost else None,
+            key_policy=key_policy(self.clients.kms, record.key_arn) if key_lost else None,
             secret=found_secret,
             secret_policy=secret_policy(secretsmanager, found_secret.arn) if found_secret and secret_lost else None,
         )
@@ -96,28 +92,29 @@ class EvidenceReader:
         return {arn: self._principal(desired, arn) for arn in allowed if bounds.is_in_account(arn, self.settings)}
 
     def _principal(self, desired: Desired, arn: str) -> PrincipalEvidence:
+        iam = self.clients.iam
         kind, _, path = arn.split(":", 5)[5].partition("/")
         name = path.rsplit("/", 1)[-1]
         try:
-            found = self.iam.get_role(RoleName=name)["Role"] if kind == "role" else self.iam.get_user(UserName=name)["User"]
+            found = iam.get_role(RoleName=name)["Role"] if kind == "role" else iam.get_user(UserName=name)["User"]
         except ClientError as error:
             if is_missing(error):
                 return PrincipalEvidence(None)
             raise
         # The key policy alone does not let a user of the key use it if its own policies or its boundary deny that.
         simulated = found["Arn"] == arn and desired.system.key_is_exclusive and arn in desired.request.principals[USERS_PATH]
-        return PrincipalEvidence(found["Arn"], tuple(denied_actions(self.iam, arn, _USE, "*")) if simulated else ())
+        return PrincipalEvidence(found["Arn"], tuple(denied_actions(self.clients.iam, arn, _USE, "*")) if simulated else ())
 
     def _role(self, desired: Desired) -> RoleEvidence | None:
         wanted = desired.role("", "")
-        found = find_role(self.iam, wanted.name) if wanted else None
+        found = find_role(self.clients.iam, wanted.name) if wanted else None
         return RoleEvidence(found, self.registry.resources.is_referred(found.arn, desired.access_id)) if found else None
 
     def _key(self, desired: Desired, record: AccessRecord | None) -> KeyEvidence:
         found = None
         try:
             if key.is_here(desired):
-                found = find_key(self.kms, desired.request.key.arn or desired.alias or "")
+                found = find_key(self.clients.kms, desired.request.key.arn or desired.alias or "")
             if found is not None:
                 return self._key_details(desired, found, record)
         except ClientError as error:
@@ -132,14 +129,14 @@ class EvidenceReader:
         is_excluded = any(key.alias_problems(desired))
         if is_excluded or not found.customer_managed or not is_ours_or_consented(found.tags):
             return KeyEvidence(key=found)
-        policy = key_policy(self.kms, found.arn)
+        policy = key_policy(self.clients.kms, found.arn)
         others = self.registry.resources.others(found.arn, desired.access_id)
         counted = key.needs_grant_count(desired, found, others, record)
         return KeyEvidence(
             key=found,
             policy=policy,
             other_accesses=others,
-            grant_count=len(list_grants(self.kms, found.arn).grants) if counted else None,
+            grant_count=len(list_grants(self.clients.kms, found.arn).grants) if counted else None,
         )
 
     def _refused_creation(self, desired: Desired) -> tuple[str, ...]:
@@ -150,15 +147,15 @@ class EvidenceReader:
         any_key = desired.place.arn("kms", "key/00000000-0000-0000-0000-000000000000")
         later_calls = ("kms:CreateAlias", "kms:DescribeKey", "kms:EnableKeyRotation")
         return (
-            *refused_actions(self.iam, role, ("kms:CreateKey", "kms:TagResource"), "*", requested),
-            *refused_actions(self.iam, role, later_calls, any_key, tagged),
+            *refused_actions(self.clients.iam, role, ("kms:CreateKey", "kms:TagResource"), "*", requested),
+            *refused_actions(self.clients.iam, role, later_calls, any_key, tagged),
         )
 
     def _find_secret(self, desired: Desired) -> ObservedSecret | None:
         if not desired.reads_secret or not secret.is_here(desired):
             return None
         identifier = desired.existing_secret_arn or desired.secret_name
-        return find_secret(self.secretsmanager(desired.place.region), identifier)
+        return find_secret(self.clients.secretsmanager, identifier)
 
     def _secret(self, desired: Desired, found: ObservedSecret, key_evidence: KeyEvidence) -> SecretEvidence:
         resources = self.registry.resources
@@ -166,7 +163,7 @@ class EvidenceReader:
         return SecretEvidence(
             secret=found,
             key_arn=self._key_arn_of(found, key_evidence),
-            policy=secret_policy(self.secretsmanager(desired.place.region), found.arn) if is_adopted else None,
+            policy=secret_policy(self.clients.secretsmanager, found.arn) if is_adopted else None,
             referred=resources.is_referred(desired.secret_resource, desired.access_id),
             other_accesses=resources.others(desired.secret_resource, desired.access_id),
             origin_hosts=resources.origin_hosts(found.arn),
@@ -177,7 +174,7 @@ class EvidenceReader:
         key_id = found.kms_key_id
         if key_id is None or key.readable_key_arn(key_evidence) is None or (key_id.startswith("arn:") and ":key/" in key_id):
             return key_id
-        own = find_key(self.kms, key_id)
+        own = find_key(self.clients.kms, key_id)
         return own.arn if own else key_id
 
     def _source(self, desired: Desired) -> SourceEvidence | None:
@@ -189,13 +186,13 @@ class EvidenceReader:
             return None
         if region not in regions(partition):
             return SourceEvidence(region_exists=False)
-        return SourceEvidence(region_exists=True, secret=find_secret(self.secretsmanager(region), source.secret_arn))
+        return SourceEvidence(region_exists=True, secret=find_secret(self.secretsmanager_in(region), source.secret_arn))
 
     def _resource(self, desired: Desired, record: AccessRecord | None, found: ObservedSecret | None) -> ResourceEvidence | None:
         configuration = desired.system.configuration
         if configuration is None or not is_configured_by_api(desired):
             return None
-        client = self.client_for(configuration.service)
+        client = self.clients.client_for(configuration.service)
         configured = configuration.read(client, desired.resource)
         if configured is None or not needs_resource_consent(desired, configuration, configured, record, found):
             return ResourceEvidence(configured)
