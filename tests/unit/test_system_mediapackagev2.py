@@ -92,7 +92,7 @@ def test_an_endpoint_that_admits_only_with_our_secret_shows_the_wanted_settings(
 )
 def test_an_endpoint_that_admits_others_is_not_as_wanted(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
     found = read(client, answers, policy, AUTHORIZATION)
-    assert found.settings["admits"] == "others"
+    assert found.settings["policy"] == "allows other requests"
 
 
 def test_an_endpoint_that_reads_a_second_secret_is_not_as_wanted(client: Any, answers: Stubber) -> None:

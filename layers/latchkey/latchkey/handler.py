@@ -1,4 +1,4 @@
-"""What every function has around its one call: typed input and output, our errors, logs, traces and metrics without values."""
+"""The decorator of all Lambda handlers: typed input and output, Latchkey errors, logs, traces and metrics without values."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 
 def step[Input: BaseModel](model: type[Input]) -> Callable[[Callable[[Input], BaseModel]], Handler]:
-    """Makes a Lambda handler of a function that takes `model` and returns a document.
+    """Turns a function with one parameter of type `model` into a Lambda handler.
 
-    Neither the event nor the result is logged or traced. Errors leave as the classes of `latchkey.errors`; a wrong input is
-    an InvalidRequest that names the places.
+    The event and the result are not logged or traced. AWS errors are raised as the classes of `latchkey.errors`. An event that
+    does not fit the model raises InvalidRequest with the path of each problem.
     """
 
     def decorate(work: Callable[[Input], BaseModel]) -> Handler:
@@ -54,7 +54,7 @@ def step[Input: BaseModel](model: type[Input]) -> Callable[[Callable[[Input], Ba
 def _parse[Input: BaseModel](model: type[Input], event: dict[str, Any]) -> Input:
     logger.set_correlation_id(_request_id(event))
     try:
-        # A document is JSON, whose arrays are tuples to it; the event of a stranger may hold what is hardly JSON.
+        # Strict models accept a tuple only from JSON. Other models also accept events that cannot be encoded as JSON.
         return model.model_validate_json(json.dumps(event)) if issubclass(model, WireModel) else model.model_validate(event)
     except ValidationError as error:
         problems = [
@@ -65,7 +65,7 @@ def _parse[Input: BaseModel](model: type[Input], event: dict[str, Any]) -> Input
 
 
 def _request_id(event: dict[str, Any]) -> str | None:
-    """The id of the request a function works on, wherever its event holds it."""
+    """The request ID in the event, or None."""
     inner = [event.get(member) for member in ("request", "detail")]
     found = [holder.get("requestId") for holder in (event, *inner) if isinstance(holder, dict)]
     return next((value for value in (*found, event.get("id")) if is_request_id(value)), None)

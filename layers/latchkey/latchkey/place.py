@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Place(BaseModel):
-    """Where this stack runs; every ARN it makes or accepts is compared with it."""
+    """Where the stack runs. ARNs that it builds or accepts must belong to this place."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -15,5 +15,5 @@ class Place(BaseModel):
     region: str
 
     def arn(self, service: str, resource: str, *, region: str | None = None) -> str:
-        """The ARN of a resource here; give `region=""` for global services such as IAM."""
+        """The ARN of a resource in this place. Use `region=""` for global services such as IAM."""
         return f"arn:{self.partition}:{service}:{self.region if region is None else region}:{self.account}:{resource}"

@@ -1,4 +1,4 @@
-"""What the template tells the functions, read from the environment once and typed."""
+"""The settings of the functions, which the template passes in environment variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latchkey.place import Place
 
 
 class Settings(BaseModel):
-    """One field for each environment variable; the first use of a function raises KeyError with the name of a missing one."""
+    """One field for each environment variable, and the place of the stack."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,7 +36,10 @@ class Settings(BaseModel):
 
 @cache
 def settings() -> Settings:
-    """The settings of the running function. `AWS_REGION` comes from Lambda, all else from the template."""
+    """The settings of this function, read once. Raises KeyError with the name of a variable that is missing.
+
+    Lambda sets `AWS_REGION`; the template sets the other variables.
+    """
     env = os.environ
     return Settings(
         place=Place(partition=env["AWS_PARTITION"], account=env["ACCOUNT_ID"], region=env["AWS_REGION"]),

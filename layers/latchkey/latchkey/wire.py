@@ -1,4 +1,4 @@
-"""The base of every document that crosses a border: frozen, closed, strict, camelCase on the wire."""
+"""The base of all models that leave or enter a function, and the formats of ARNs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 
 class WireModel(BaseModel):
-    """A wrong type is an error, not a conversion; an unknown member is an error, not a hint."""
+    """A frozen model with camelCase member names. Wrong types and unknown members are errors; nothing is converted."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 

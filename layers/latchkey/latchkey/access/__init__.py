@@ -1,1 +1,1 @@
-"""One access: what should be true, what is true, and the checks that compare the two."""
+"""One access: its desired state, its observed state, and the checks that compare them."""

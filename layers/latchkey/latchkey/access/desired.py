@@ -1,4 +1,4 @@
-"""From a request to what should be true: pure, and computed anew in every step, so that no document grows on the way."""
+"""The desired state of an access, computed from its request. Every step computes it again, so no step passes it on."""
 
 from __future__ import annotations
 
@@ -18,13 +18,10 @@ from latchkey.systems.readers import AccessFacts
 from latchkey.systems.system import Reading, Resource, SecretShape, System
 from latchkey.tags import ACCESS, MANAGED_BY, OURS, REQUEST
 
-# What a request may have of a key only while no other access depends on that key.
-NOT_FOR_A_SHARED_KEY = "is decided by whoever made the key, which serves others: leave it out, or choose another alias"
-
 
 @dataclass(frozen=True)
 class Desired:
-    """What should be true of one access. Whatever AWS decides on making it (the ARNs) is an argument of the methods."""
+    """The desired state of one access. ARNs that AWS chooses are arguments of the methods."""
 
     request: OnboardingRequest[Any]
     place: Place
@@ -47,7 +44,7 @@ class Desired:
 
     @property
     def alias(self) -> str | None:
-        """The alias by which the key is found or made; None if the request names the key by its ARN."""
+        """The alias with which the key is found or created, or None if the request contains the ARN of the key."""
         key = self.request.key
         own = f"/{self.resource.name}" if self.system.key_is_exclusive else ""
         return None if key.arn else key.alias or f"alias/latchkey/{self.system.name}{own}"
@@ -56,7 +53,7 @@ class Desired:
     def secret_name(self) -> str:
         if self.existing_secret_arn:
             return self.existing_secret_arn.split(":", 6)[6][: -len("-abcdef")]
-        # What a resource may be called beyond what a secret may.
+        # The name of a resource can contain spaces; the name of a secret cannot.
         name = self.resource.name.replace(" ", "-")
         return self.request.secret.name or f"latchkey/{self.system.name}/{name}/token"
 
@@ -67,13 +64,13 @@ class Desired:
 
     @property
     def secret_resource(self) -> str:
-        """The secret in the registry: by name, since its ARN is not known before it is made."""
+        """The secret's key in the registry: its name, because its ARN is unknown before it is created."""
         return f"secret {self.secret_name}"
 
     def is_secret(self, arn: str | None) -> bool:
-        """Is it the ARN of this request's secret, whichever suffix Secrets Manager gave it?"""
-        begins = self.place.arn("secretsmanager", f"secret:{self.secret_name}-")
-        return arn is not None and arn in (self.existing_secret_arn, begins + arn[-6:])
+        """Whether this is the ARN of the request's secret, with any random suffix."""
+        prefix = self.place.arn("secretsmanager", f"secret:{self.secret_name}-")
+        return arn is not None and arn in (self.existing_secret_arn, prefix + arn[-6:])
 
     @property
     def reads_secret(self) -> bool:
@@ -81,33 +78,33 @@ class Desired:
 
     @cached_property
     def secret_shape(self) -> SecretShape | None:
-        """The form of the secret's value, or None if the system reads none."""
+        """The shape of the secret's value, or None if the system reads no secret."""
         return self.system.secret(self.resource) if self.system.secret else None
 
     @property
     def hands_off(self) -> bool:
-        """Is the last step, to configure the resource, left to its owner?"""
+        """Whether the owner configures the resource."""
         return not self.resource.configure
 
     @property
     def needs_secret(self) -> bool:
-        """Is there a secret to be made, rather than none or one that exists?"""
+        """Whether the access requires a new secret."""
         return self.system.secret is not None and self.existing_secret_arn is None
 
     @property
     def secret_arn_pattern(self) -> str:
-        """The secret's ARN, with the six characters that Secrets Manager chooses left open for one still to be made."""
+        """The ARN of the secret. For a new secret, it ends in six question marks instead of the random suffix."""
         return self.existing_secret_arn or self.place.arn("secretsmanager", f"secret:{self.secret_name}-??????")
 
     @property
     def grant_name(self) -> str | None:
-        """The name of the grant that the service makes for this resource, or None if it makes none."""
+        """The name of the grant that the service creates for this resource, or None if it creates none."""
         granted = self.system.granted
         return granted[0].grant_name(self.place, self.resource.name) if granted else None
 
     @cached_property
     def facts(self) -> AccessFacts:
-        """What the reader of the system must know about this access."""
+        """The facts from which the reader of the system builds statements and role."""
         return AccessFacts(
             access_id=self.access_id,
             system=self.system.name,
@@ -125,41 +122,43 @@ class Desired:
         return self.system.reader.role(self.facts, key_arn, secret_arn)
 
     def reading(self, key_arn: str, secret_arn: str) -> Reading:
-        """What the resource is pointed at."""
+        """The secret and the role with which the resource is configured."""
         role = self.role(key_arn, secret_arn)
         return Reading(secret_arn, role.arn(self.place) if role else None)
 
     @cached_property
     def key_statements(self) -> tuple[Statement, ...]:
-        """Our statements in the key policy: one for each purpose, with a list of principals."""
+        """Our statements in the key policy: one for each purpose, with all its principals."""
         return (*self.system.reader.key_statements(self.facts), *self._powers.values())
 
     @property
     def _powers(self) -> dict[str, Statement]:
-        """The statements that give power over the key itself, by their places in the request."""
+        """The statements for administrators and users of the key, by path in the request."""
         key = self.request.key
-        asked = {
+        requested = {
             "key.administrators": policies.administration(key.administrators) if key.administrators else None,
             "key.allowDeletion": policies.deletion(key.administrators) if key.administrators and key.allow_deletion else None,
             "key.users": policies.use(key.users) if key.users else None,
         }
-        return {place: statement for place, statement in asked.items() if statement}
+        return {path: statement for path, statement in requested.items() if statement}
 
     @property
     def asks_for_powers(self) -> bool:
+        """Whether the request names administrators or users of the key."""
         return bool(self._powers)
 
     def powers_missing_from(self, policy: policies.Document) -> list[str]:
-        """The places of a request that ask for power over the key beyond what its policy gives already."""
-        return [place for place, statement in self._powers.items() if policies.missing_from(policy, [statement])]
+        """The paths of the request whose statements a key policy does not contain yet."""
+        return [path for path, statement in self._powers.items() if policies.missing_from(policy, [statement])]
 
     def key_statements_beside(self, secret_arn: str, *, under_default_key: bool) -> tuple[Statement, ...]:
-        """Our statements in the policy of a key that a secret comes under; one from the default key keeps its readers."""
+        """Our statements in the policy of the key to which a secret moves. A secret from the default key keeps its readers."""
         former = (policies.default_key_rule([secret_arn], self.place),) if under_default_key else ()
         return (*self.key_statements, *former)
 
     @property
     def new_key_policy(self) -> policies.Document:
+        """The complete policy of a new key."""
         creation = policies.creation(self.create_key_role_arn)
         return policies.new_document((policies.delegation(self.place), creation, *self.key_statements))
 
@@ -170,15 +169,16 @@ class Desired:
         return (*own, policies.role_reading(readers, secret_arn)) if readers else own
 
     def made(self, tags: Mapping[str, str]) -> bool:
-        """Do a resource's tags say that this request made it?"""
+        """Whether this request created the resource with these tags."""
         return tags.get(REQUEST) == self.request.request_id
 
     def tags(self, *, shared: bool = False) -> dict[str, str]:
-        """Tags of what this request makes; a `shared` resource may come to serve more accesses than this one."""
+        """The tags of resources that this request creates. A `shared` resource can also serve other accesses."""
         own = {MANAGED_BY: OURS, REQUEST: self.request.request_id}
         return self.request.tags | own | ({} if shared else {ACCESS: self.access_id})
 
 
 def desire(request: OnboardingRequest[Any], settings: Settings) -> Desired:
+    """The desired state for a request in this stack."""
     roles = (settings.configure_role_arn, settings.create_key_role_arn)
     return Desired(request, settings.place, *roles, settings.reader_boundary_arn)

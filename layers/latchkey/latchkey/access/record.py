@@ -1,4 +1,4 @@
-"""What an access is called, what its record says, and the states it may be in."""
+"""The ID, the record and the status of an access."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Literal
 from latchkey.systems import SYSTEMS
 from latchkey.systems.system import System
 
-# active: every check passed. handed-off: all is made, and its owner has not confirmed the last step. unmanaged: an owner
-# withdrew consent. revoked: its key, its secret or the policy that admits the service was taken away. detached: its resource
-# reads another secret or none. gone: its resource does not exist.
+# active: every check passed. handed-off: the owner has not confirmed the last step yet. unmanaged: an owner withdrew consent.
+# revoked: the service can no longer read, because the key, the secret or a policy changed. detached: the resource uses another
+# secret or none. gone: the resource does not exist.
 Status = Literal["active", "handed-off", "unmanaged", "revoked", "detached", "gone"]
 
 
 @dataclass(frozen=True)
 class AccessRecord:
-    """What the registry knows of one access; `version` rises by one with every write.
+    """The record of one access in the registry. Every write increments `version`.
 
-    `reached` is the status that the last request came to, whatever was observed since. `secretArn` is None without a secret,
-    `resourceArn` where no resource is known.
+    `reached` is the status that the last request achieved; later observations change only `status`. `secret_arn` is None if the
+    system reads no secret, `resource_arn` if the resource is not known.
     """
 
     access_id: str
@@ -40,11 +40,11 @@ def access_id_of(system: System, name: str) -> str:
 
 
 def has_grants(access_id: str) -> bool:
-    """Does the service of an access make grants? Raises KeyError if the id is of no system that Latchkey knows."""
+    """Whether the service of an access creates grants. Raises KeyError if the system is unknown."""
     return SYSTEMS[access_id.split("/", 1)[0]].granted is not None
 
 
 def is_exclusive(access_ids: Iterable[str]) -> bool:
-    """Does a key that serves these accesses belong to a partner's data, so that nobody touches it or its grants?"""
+    """Whether a key with these accesses is used by a partner. Such a key and its grants are never changed automatically."""
     systems = (SYSTEMS.get(access_id.split("/", 1)[0]) for access_id in access_ids)
     return any(system is not None and system.key_is_exclusive for system in systems)

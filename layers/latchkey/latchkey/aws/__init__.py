@@ -1,1 +1,1 @@
-"""The AWS APIs: clients, errors, and reads of one kind of resource each."""
+"""AWS APIs: clients, errors, and one module for each kind of resource that is read."""

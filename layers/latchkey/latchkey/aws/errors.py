@@ -1,4 +1,4 @@
-"""Clients made once and late, and the one table that turns what AWS answers into our errors."""
+"""Maps AWS errors to Latchkey errors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffective, TransientAwsError
 
-# Tags take up to five minutes to count in KMS authorization, one more for clocks:
+# KMS applies a tag change within five minutes. One more minute allows for clock differences:
 # https://docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html
 SETTLING = timedelta(minutes=6)
-# A new role is usually known within seconds, and some services take half a minute to assume it:
+# A new role usually works within seconds, and some services need half a minute to assume it:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 ROLE_SETTLING = timedelta(minutes=1)
-# The one table: the first row whose codes or statuses fit decides.
+# The first row with a matching error code or status decides.
 _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]], ...] = (
     (
         TransientAwsError,
@@ -46,7 +46,7 @@ _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]]
         frozenset(["AccessDenied", "AccessDeniedException", "Forbidden", "ForbiddenException", "UnauthorizedOperation"]),
         lambda status: status == 403,
     ),
-    # The principals of our documents were looked up: one that KMS, or IAM, refuses is too new to be known everywhere.
+    # The principals in our policies exist. If KMS or IAM rejects one, it is too new to be known everywhere.
     # https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html
     (NotYetEffective, frozenset(["MalformedPolicyDocument", "MalformedPolicyDocumentException"]), lambda _: False),
     (
@@ -56,75 +56,76 @@ _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]]
     ),
 )
 _NOT_READY = {"InvalidStateException", "KMSInvalidStateException"}
-# AWS's message for these calls may quote its input, and their input holds a token.
+# The input of these calls contains a token, and the error message of AWS can repeat the input.
 _CARRIES_VALUE = {"CreateSecret", "PutSecretValue", "UpdateSecret", "GetSecretValue"}
 
 
 def code_of(error: ClientError) -> str:
+    """The error code."""
     return error.response.get("Error", {}).get("Code", "")
 
 
 def status_of(error: ClientError) -> int:
-    """The HTTP status, the only thing to go by where a service models no errors, as MediaTailor does."""
+    """The HTTP status. Services without error codes, such as MediaTailor, return nothing else."""
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
 def is_missing(error: ClientError) -> bool:
-    """Does AWS say that the thing asked for does not exist?"""
+    """Whether the resource does not exist."""
     return code_of(error) in {"NotFoundException", "ResourceNotFoundException", "NoSuchEntity"} or status_of(error) == 404
 
 
 def is_refused(error: ClientError) -> bool:
-    """Is it for an owner to say otherwise? What is throttled or fails may be done soon."""
+    """Whether AWS denied the call, which only a change of permissions resolves."""
     return isinstance(translate(error), AccessDenied)
 
 
 def translate(error: ClientError | BotoCoreError) -> LatchkeyError:
-    """What AWS or botocore answered, as one of ours; the message names operation and code, never an input."""
+    """The Latchkey error for an error of AWS or botocore. Its message contains operation and code, never an input."""
     if isinstance(error, ParamValidationError):
-        return LatchkeyError("botocore refuses a parameter of the call before sending it")
+        return LatchkeyError("botocore rejected a parameter of the call before sending it")
     if isinstance(error, BotoCoreError):
-        return TransientAwsError(f"no answer from AWS{_where(error)}: {type(error).__name__}")
+        return TransientAwsError(f"no response from AWS{_host(error)}: {type(error).__name__}")
     code, status = code_of(error), status_of(error)
-    told = "" if error.operation_name in _CARRIES_VALUE else f": {error.response.get('Error', {}).get('Message', '')}"
-    message = f"{error.operation_name} answered {code} ({status}){told}"
+    details = "" if error.operation_name in _CARRIES_VALUE else f": {error.response.get('Error', {}).get('Message', '')}"
+    message = f"{error.operation_name} failed with {code} ({status}){details}"
     kind = next((error for error, codes, has_status in _ERRORS if code in codes or has_status(status)), LatchkeyError)
     return kind(message)
 
 
-def _where(error: BotoCoreError) -> str:
-    """The host alone: the rest of the address may name what the call was about."""
+def _host(error: BotoCoreError) -> str:
+    """The host of the endpoint. The rest of the URL can identify the resource of the call."""
     host = urlsplit(str(error.kwargs.get("endpoint_url", ""))).netloc
     return host and f" at {host}"
 
 
 @contextmanager
 def aws_errors() -> Iterator[None]:
-    """Within it, every answer of AWS that nobody else expected is raised as one of our errors, without its cause."""
+    """Raises AWS errors inside the context as Latchkey errors."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        # `from None`: the original holds the request's parameters, and a traceback is written to the log.
+        # `from None`: the traceback is logged, and the original error contains the parameters of the request.
         raise translate(error) from None
 
 
 @contextmanager
-def settling(since: datetime | None, period: timedelta = SETTLING, unready: frozenset[str] = frozenset()) -> Iterator[None]:
-    """Within it, what AWS refuses or does not know counts as not yet effective while what was made at `since` may settle.
+def settling(since: datetime | None, period: timedelta = SETTLING, not_ready: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Raises NotYetEffective for denied calls and missing resources while a change made at `since` may not be known everywhere.
 
-    `unready` are further error codes that may mean no more than that.
+    `not_ready` are further error codes that can have this cause. Other errors are raised as by `aws_errors`.
     https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency
     """
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        told = translate(error)
-        unknown = isinstance(error, ClientError) and (is_missing(error) or code_of(error) in _NOT_READY | unready)
-        if is_settling(since, period) and (unknown or isinstance(told, AccessDenied)):
-            raise NotYetEffective(str(told)) from None
-        raise told from None
+        translated = translate(error)
+        unknown = isinstance(error, ClientError) and (is_missing(error) or code_of(error) in _NOT_READY | not_ready)
+        if is_settling(since, period) and (unknown or isinstance(translated, AccessDenied)):
+            raise NotYetEffective(str(translated)) from None
+        raise translated from None
 
 
 def is_settling(since: datetime | None, period: timedelta = SETTLING) -> bool:
-    """May what was made or tagged at this time still be unknown somewhere?"""
+    """Whether a change made at this time may not be known everywhere yet."""
     return since is not None and datetime.now(UTC) - since < period

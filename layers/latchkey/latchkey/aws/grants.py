@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grant:
-    """One grant as KMS lists it. Any member of the listing may be absent, so all but the ids are optional.
+    """One grant in the response of ListGrants, in which every member except the IDs can be missing.
 
-    A service's grant is bound to one secret (`secret_arn`, the encryption context) or, in the form of 2026, to the resource
-    it serves (`source_arn`). https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
+    The grant of a service is constrained to one secret (`secret_arn`, from the encryption context) or to the resource that it
+    serves (`source_arn`). https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
     """
 
     grant_id: str
@@ -32,18 +32,18 @@ class Grant:
 
 @dataclass(frozen=True)
 class Listing:
-    """Every grant of a key; `at` is when the listing began, in whole seconds, by the clock of KMS if that tells it."""
+    """All grants on a key. `at` is the time of the first response, in whole seconds, by the clock of KMS if it is known."""
 
     grants: tuple[Grant, ...]
     at: datetime
 
 
 def list_grants(kms: KMSClient, key_arn: str) -> Listing:
-    """Lists a key's grants; raises rather than returning a part. Pages may be short or empty without being the last."""
+    """All grants on a key, or an error. A page can be short or empty without being the last one."""
     pages = kms.get_paginator("list_grants").paginate(KeyId=key_arn, PaginationConfig={"PageSize": 100})
     grants: list[Grant] = []
     dates = []
-    # Page by page: there may be 50,000 grants on a key.
+    # Page by page, because a key can have 50,000 grants.
     for page in pages:
         grants += (_grant(key_arn, entry) for entry in page.get("Grants", []))
         dates.append(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ObservedKey:
-    """A KMS key as DescribeKey and ListResourceTags tell it."""
+    """A KMS key as DescribeKey and ListResourceTags return it."""
 
     arn: str
     state: str
@@ -34,11 +34,12 @@ class ObservedKey:
 
     @property
     def encrypts_symmetrically(self) -> bool:
+        """Whether Secrets Manager can use the key."""
         return self.spec == "SYMMETRIC_DEFAULT" and self.usage == "ENCRYPT_DECRYPT"
 
 
 def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
-    """The key of an ARN or alias with its tags, or None if there is none."""
+    """The key with this ARN, ID or alias, or None if it does not exist. Only customer managed keys are read with tags."""
     try:
         metadata = kms.describe_key(KeyId=key)["KeyMetadata"]
     except ClientError as error:
@@ -49,9 +50,9 @@ def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
 
 
 def find_key_by_tags(kms: KMSClient, request_id: str) -> ObservedKey | None:
-    """The enabled key that a request made, by a look at every key's tags: for the rare case that nothing else names it.
+    """The enabled key that a request created, or None. Reads the tags of every key, for when no alias or record identifies it.
 
-    A key whose owner lets nobody look at it is none that Latchkey made.
+    Keys that Latchkey is not allowed to read are skipped, because Latchkey can read the keys that it created.
     """
     entries = (entry for page in kms.get_paginator("list_keys").paginate() for entry in page["Keys"])
     keys = (_find_readable_key(kms, entry["KeyArn"]) for entry in entries)
@@ -73,7 +74,7 @@ def _tags_of_key(kms: KMSClient, metadata: KeyMetadataTypeDef) -> dict[str, str]
 
 
 def observed_key(metadata: KeyMetadataTypeDef, tags: dict[str, str]) -> ObservedKey:
-    """A key from what CreateKey or DescribeKey answers."""
+    """A key from the metadata that CreateKey or DescribeKey returns."""
     return ObservedKey(
         arn=metadata["Arn"],
         state=metadata["KeyState"],
@@ -88,6 +89,6 @@ def observed_key(metadata: KeyMetadataTypeDef, tags: dict[str, str]) -> Observed
 
 
 def key_policy(kms: KMSClient, key_arn: str) -> Document:
-    """The key's one policy. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html"""
+    """The key policy; a key has exactly one, named default. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html"""
     document: Document = json.loads(kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
     return document

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ObservedRole:
-    """A role as IAM tells it; `policy` is our inline policy, `others` are the names of all its other policies."""
+    """An IAM role. `policy` is our inline policy; `others` are the names of its other inline and attached policies."""
 
     arn: str
     created: datetime
@@ -32,7 +32,7 @@ class ObservedRole:
 
 
 def find_role(iam: IAMClient, name: str) -> ObservedRole | None:
-    """The role of a name with its policies, or None if there is none. boto3 decodes the documents."""
+    """The role with this name and its policies, or None if it does not exist. boto3 decodes the policy documents."""
     try:
         found = iam.get_role(RoleName=name)["Role"]
         pages = iam.get_paginator("list_role_policies").paginate(RoleName=name)
@@ -58,28 +58,32 @@ def find_role(iam: IAMClient, name: str) -> ObservedRole | None:
 def refused_actions(
     iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str] | None = None
 ) -> list[str]:
-    """The actions that the identity policies of a role or user do not allow on a resource, in this context."""
-    return [told["EvalActionName"] for told in _simulate(iam, principal, actions, resource, context or {}) if not _allows(told)]
+    """The actions that the identity policies of a principal do not allow on a resource with these context keys."""
+    return [
+        result["EvalActionName"]
+        for result in _simulate(iam, principal, actions, resource, context or {})
+        if not _allows(result)
+    ]
 
 
 def denied_actions(iam: IAMClient, principal: str, actions: Sequence[str], resource: str) -> list[str]:
-    """The actions that no key policy could give: an explicit Deny stands against them, or the permissions boundary."""
-    return [told["EvalActionName"] for told in _simulate(iam, principal, actions, resource, {}) if _is_denied(told)]
+    """The actions that an explicit Deny or the permissions boundary blocks, so that no key policy can allow them."""
+    return [result["EvalActionName"] for result in _simulate(iam, principal, actions, resource, {}) if _is_denied(result)]
 
 
-def _allows(told: EvaluationResultTypeDef) -> bool:
-    return told["EvalDecision"] == "allowed"
+def _allows(result: EvaluationResultTypeDef) -> bool:
+    return result["EvalDecision"] == "allowed"
 
 
-def _is_denied(told: EvaluationResultTypeDef) -> bool:
-    bounded = told.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary", True)
-    return told["EvalDecision"] == "explicitDeny" or not bounded
+def _is_denied(result: EvaluationResultTypeDef) -> bool:
+    bounded = result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary", True)
+    return result["EvalDecision"] == "explicitDeny" or not bounded
 
 
 def _simulate(
     iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str]
 ) -> Iterator[EvaluationResultTypeDef]:
-    """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html"""
+    """The results of the policy simulator: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html"""
     pages = iam.get_paginator("simulate_principal_policy").paginate(
         PolicySourceArn=principal,
         ActionNames=[*actions],

@@ -1,4 +1,4 @@
-"""Secrets Manager secrets: metadata, keys and resource policy. Never values."""
+"""Secrets Manager secrets: metadata, keys and resource policy, but never values."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
-# So a version under aws/secretsmanager tells its key.
+# The key ID of a version that is encrypted with aws/secretsmanager.
 DEFAULT_KEY = "DefaultEncryptionKey"
 
 
 @dataclass(frozen=True)
 class ObservedSecret:
-    """A secret as DescribeSecret tells it; `kms_key_id` is None under the default key, else as it was associated."""
+    """A secret as DescribeSecret returns it.
+
+    `kms_key_id` is None for the default key. Otherwise, it is the ARN, ID or alias that was associated with the secret.
+    """
 
     arn: str
     name: str
@@ -33,7 +36,7 @@ class ObservedSecret:
 
 
 def find_secret(secretsmanager: SecretsManagerClient, secret: str) -> ObservedSecret | None:
-    """The secret of an ARN or name, one that is being deleted included, or None if there is none."""
+    """The secret with this ARN or name, or None if it does not exist. A secret that is scheduled for deletion exists."""
     try:
         found = secretsmanager.describe_secret(SecretId=secret)
     except ClientError as error:
@@ -51,21 +54,22 @@ def find_secret(secretsmanager: SecretsManagerClient, secret: str) -> ObservedSe
 
 
 def current_keys(secret: ObservedSecret, kms: KMSClient, secretsmanager: SecretsManagerClient) -> tuple[str, ...]:
-    """The keys that encrypt the current version, by ARN, the secret's first if it is one; alone that, if none is told.
+    """The ARNs of the keys that encrypt the current version, or of the secret's key if no version is returned.
 
-    Versions follow a secret to another key only if whoever moved it could decrypt them.
+    If the secret's key is one of them, it comes first. When a secret moves to another key, its versions move only if the caller
+    can decrypt them.
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
     """
-    # Versions without a label are left out, and there are at most twenty labels: one page.
+    # One page is enough: only versions with a staging label are returned, and a secret has at most twenty labels.
     versions = secretsmanager.list_secret_version_ids(SecretId=secret.arn).get("Versions", [])
     current = [version for version in versions if "AWSCURRENT" in version.get("VersionStages", [])]
     own = _key_arn(kms, secret.kms_key_id or DEFAULT_KEY)
-    told = [_key_arn(kms, key) for version in current for key in version.get("KmsKeyIds", [])]
-    return tuple(sorted(told, key=lambda key: key != own)) or (own,)
+    keys = [_key_arn(kms, key) for version in current for key in version.get("KmsKeyIds", [])]
+    return tuple(sorted(keys, key=lambda key: key != own)) or (own,)
 
 
 def _key_arn(kms: KMSClient, key_id: str) -> str:
-    """A secret and its versions tell a key as it was associated: by ARN, id or alias; the default key by a name."""
+    """The ARN of the key with this ARN, ID or alias. The default key has no ARN here, only a name."""
     if ":key/" in key_id or key_id == DEFAULT_KEY:
         return key_id
     key = find_key(kms, key_id)

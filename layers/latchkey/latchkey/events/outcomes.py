@@ -21,16 +21,14 @@ DetailType = Literal["Access Onboarded", "Access Handed Off", "Request Rejected"
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class Check:
-    """One check of an access. `evidence` describes what was read, never a secret value.
-
-    The flags never leave the function. `settles`: waiting can resolve a failure. `overwritten`: attaching the policies again
-    resolves it. `revokes`: without it, the service cannot read, or could not get a new grant. `unclear`: a failure does not
-    prove that.
-    """
+    """One check of an access. `evidence` describes what was read, never a secret value."""
 
     name: str
     passed: bool
     evidence: str
+    # The flags stay inside the function. settles: waiting can resolve a failure. overwritten: attaching the policies again
+    # resolves it. revokes: without what is checked, the service cannot read, or could not get a new grant. unclear: a failure
+    # does not prove that.
     settles: _Internal = False
     overwritten: _Internal = False
     revokes: _Internal = False

@@ -1,4 +1,4 @@
-"""Policy documents as pure data: building our statements, merging them beside foreign ones, reading what a document says."""
+"""IAM policy documents as data: builds our statements, merges them into documents of others, and inspects documents."""
 
 from latchkey.policies.document import OWN_SID, VERSION, Document, Statement, is_own, new_document, own_statements
 from latchkey.policies.inspection import (

@@ -1,4 +1,4 @@
-"""A policy document as pure data, and which of its statements are ours."""
+"""Policy documents and their statements as data."""
 
 from __future__ import annotations
 
@@ -7,37 +7,44 @@ from typing import Any
 
 Statement = dict[str, Any]
 Document = dict[str, Any]
-# Statements whose Sid begins so are ours; nothing else in a document is ever touched.
+# A statement whose Sid has this prefix is ours. Latchkey changes no other statement.
 OWN_SID = "Latchkey"
 VERSION = "2012-10-17"
 
 
 def new_document(statements: Iterable[Statement]) -> Document:
+    """A document with these statements."""
     return {"Version": VERSION, "Statement": [*statements]}
 
 
 def own_statements(document: Document | None) -> list[Statement]:
+    """The statements of a document that are ours."""
     return [statement for statement in statements_of(document or {}) if is_own(statement)]
 
 
 def is_own(statement: Statement) -> bool:
+    """Whether a statement is ours."""
     return str(statement.get("Sid", "")).startswith(OWN_SID)
 
 
 def statements_of(document: Document) -> list[Statement]:
+    """The statements of a document, which can also be a single statement without a list."""
     return list(listed(document.get("Statement")))
 
 
 def principals_of(statement: Statement) -> dict[str, Any]:
+    """The principals of a statement, by type."""
     return by_kind(statement.get("Principal", {}))
 
 
 def by_kind(principal: Any) -> dict[str, Any]:
+    """The value of a Principal element, by type: the text `*` means `{"AWS": "*"}`."""
     kinds: dict[str, Any] = {"AWS": principal} if isinstance(principal, str) else principal
     return kinds
 
 
 def listed(value: Any) -> list[Any]:
+    """A value that can be a list, a single item or absent, as a list."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""What a document says, told from its structure: whom it admits, and whether IAM counts beside it."""
+"""What a policy document allows, derived from its structure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RANDOM_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}$")
 
 
 def delegates_to_iam(document: Document, place: Place) -> bool:
-    """Do IAM policies of the account count for a key with this policy? Recognised by content, since its Sid varies."""
+    """Whether a key policy delegates to IAM. The statement is recognized by its content, because its Sid varies."""
     root = {place.arn("iam", "root", region=""), place.account}
     return any(
         statement.get("Effect") == "Allow"
@@ -25,10 +25,10 @@ def delegates_to_iam(document: Document, place: Place) -> bool:
 
 
 def admits_service(document: Document | None, principal: str, action: str, resource: str) -> bool:
-    """Does an unconditional Allow admit the service, and no unconditional Deny refuse it?
+    """Whether a statement without a condition allows the service, and none denies it.
 
-    Compared by structure, since IAM's simulator takes no resource policies for service principals. Whether a condition holds
-    for a call of the service nobody can tell from outside, so conditional statements count neither way.
+    The IAM policy simulator does not accept service principals for resource policies, so statements are compared by structure.
+    Whether a condition is met by a call of the service is unknown, so statements with a condition are ignored.
     """
     effects = {
         s["Effect"]
@@ -42,15 +42,15 @@ def admits_service(document: Document | None, principal: str, action: str, resou
 
 
 def could_admit_service(document: Document | None, service: str, action: str, resource: str) -> bool:
-    """Is any Allow left, whatever its conditions, that names the service in any of its forms, or everyone?"""
+    """Whether any Allow statement names the service, in any form of its principal, or everyone. Conditions are ignored."""
     return bool(statements_for_service(document, service, action, resource))
 
 
 def statements_for_service(document: Document | None, service: str, action: str, resource: str) -> list[str]:
-    """The Sids of the statements that could admit a service, or their places in the document where they have none.
+    """The Sids of the statements that could allow a service; for a statement without a Sid, its position in the document.
 
-    A service may read as `mediatailor.amazonaws.com` or with its Region in the name; which is not documented. A statement
-    that names a secret without its random suffix counts.
+    It is not documented whether a service reads as `mediatailor.amazonaws.com` or with its Region in the principal, so both
+    count. A statement that names a secret without its random suffix also counts.
     """
     names = (resource, without_suffix(resource))
     return [
@@ -64,7 +64,7 @@ def statements_for_service(document: Document | None, service: str, action: str,
 
 
 def without_suffix(secret_arn: str) -> str:
-    """A secret's ARN as it may be given as well: without the random characters at its end.
+    """The ARN of a secret without the random suffix, which Secrets Manager also accepts.
 
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html#ARN_secretnamehyphen
     """
@@ -72,12 +72,12 @@ def without_suffix(secret_arn: str) -> str:
 
 
 def is_public(document: Document | None) -> bool:
-    """Does an Allow admit everyone, or everyone but a few, without a condition?"""
+    """Whether a statement without a condition allows everyone, or everyone except some principals."""
     return bool(public_statements(document))
 
 
 def public_statements(document: Document | None) -> list[str]:
-    """The Allows that admit everyone, or everyone but a few, without a condition: Sids, or places where there are none."""
+    """The statements that make a document public, by Sid or, without a Sid, by position."""
     return [
         s.get("Sid", f"statement {at}")
         for at, s in enumerate(statements_of(document or {}))
@@ -108,7 +108,7 @@ def _is_everyone(statement: Statement) -> bool:
 
 
 def _covers(statement: Statement, member: str, value: str) -> bool:
-    """Does the statement's Action or Resource, or its negation, cover the value? Actions are not case-sensitive."""
+    """Whether the statement's Action or Resource, or its negation, matches the value. Actions are not case-sensitive."""
     fold = str.lower if member == "Action" else str
 
     def matches(patterns: Any) -> bool:

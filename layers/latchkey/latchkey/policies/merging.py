@@ -1,4 +1,7 @@
-"""Our statements in a document: put beside foreign ones, taken out again, and compared with what is wanted."""
+"""Merges our statements into a document, removes them, and compares them with the wanted ones.
+
+The statements of others are never changed.
+"""
 
 from __future__ import annotations
 
@@ -14,30 +17,30 @@ _UNIQUE_ID = re.compile(r"A(ROA|IDA)[A-Z0-9]+")
 
 
 def merge(document: Document | None, own: Iterable[Statement]) -> Document:
-    """`document` with our statements in it: an own statement of the same Sid is widened in place, all else stays as it is.
+    """The document with our statements. A statement of ours with the same Sid is extended in place.
 
-    Statements are a list, since Sids may be missing or stand twice in a resource policy; one statement may stand alone
-    without a list.
+    In a resource policy, a Sid can be missing or occur twice, so statements are compared as a list. Raises Conflict if a
+    statement with one of our Sids denies something.
     """
     merged = copy.deepcopy(document) if document else new_document(())
     statements = statements_of(merged)
     for wanted in own:
         position = next((at for at, statement in enumerate(statements) if statement.get("Sid") == wanted["Sid"]), None)
         if position is not None and statements[position]["Effect"] != "Allow":
-            raise Conflict(f"the policy denies something under the Sid {wanted['Sid']}, which is Latchkey's own")
+            raise Conflict(f"the policy has a Deny statement with the reserved Sid {wanted['Sid']}: rename or remove it")
         if position is None:
             statements.append(copy.deepcopy(wanted))
         elif not includes(statements[position], wanted):
             statements[position] = _widen(statements[position], wanted)
     if statements != statements_of(document or {}):
-        merged["Statement"] = [living for statement in statements if (living := _living(statement))]
+        merged["Statement"] = [kept for statement in statements if (kept := _without_deleted(statement))]
     return merged
 
 
 def _widen(present: Statement, wanted: Statement) -> Statement:
-    """`wanted` with the principals and secrets that the present statement names beside it."""
+    """The wanted statement, extended by the principals and list values of the present one."""
     widened = copy.deepcopy(wanted)
-    # Who admits everyone names nobody beside them.
+    # A statement for everyone lists no other principals.
     for kind, names in principals_of(present).items() if isinstance(wanted["Principal"], dict) else ():
         own = wanted["Principal"].get(kind)
         widened["Principal"][kind] = _union(names, own) if own else names
@@ -48,22 +51,22 @@ def _widen(present: Statement, wanted: Statement) -> Statement:
     return widened
 
 
-def _living(statement: Statement) -> Statement | None:
-    """Our own statement without the principals that were deleted, or None if none is left; a foreign one as it is.
+def _without_deleted(statement: Statement) -> Statement | None:
+    """The statement without deleted principals, or None if no principal is left. A statement of others is returned unchanged.
 
-    A deleted principal stands there by its unique id, with which no policy can be written.
+    In a policy, IAM replaces a deleted principal by its unique ID, and rejects updates that contain such an ID.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
     """
     if not is_own(statement) or not _deleted_principals(statement):
         return statement
-    dead = _deleted_principals(statement)
-    named = {kind: [name for name in listed(names) if name not in dead] for kind, names in principals_of(statement).items()}
+    deleted = _deleted_principals(statement)
+    named = {kind: [name for name in listed(names) if name not in deleted] for kind, names in principals_of(statement).items()}
     principals = {kind: names for kind, names in named.items() if names}
     return statement | {"Principal": principals} if principals else None
 
 
 def deleted_principals(document: Document) -> list[str]:
-    """The unique ids in foreign statements: only the owner can take them out, and until then the policy cannot be written."""
+    """The unique IDs of deleted principals in statements of others. Until the owner removes them, AWS rejects every update."""
     foreign = [statement for statement in statements_of(document) if not is_own(statement)]
     return sorted({name for statement in foreign for name in _deleted_principals(statement)})
 
@@ -73,13 +76,13 @@ def _deleted_principals(statement: Statement) -> set[str]:
 
 
 def retain(document: Document | None, own: Iterable[Statement], *, kept: Sequence[str] = ()) -> Document:
-    """`document` with no more of ours than these statements say, beside what lives of those whose Sids are `kept`.
+    """The document with our statements reduced to what `own` contains. Statements whose Sids are in `kept` stay.
 
-    Adds nothing, since an owner may have taken it out; foreign statements stay as they are.
+    Nothing is added, because an owner can have removed it.
     """
     wanted = {statement["Sid"]: statement for statement in own}
     narrowed = (
-        _living(statement)
+        _without_deleted(statement)
         if not is_own(statement) or statement["Sid"] in kept
         else _narrowed(statement, wanted.get(statement["Sid"]))
         for statement in statements_of(document or {})
@@ -88,7 +91,7 @@ def retain(document: Document | None, own: Iterable[Statement], *, kept: Sequenc
 
 
 def _narrowed(present: Statement, wanted: Statement | None) -> Statement | None:
-    """The present statement without the principals and listed values that nobody wants; None if nothing of it is left."""
+    """The present statement with only the wanted principals and list values, or None if nothing is left."""
     if wanted is None:
         return None
     names = principals_of(wanted)
@@ -105,17 +108,17 @@ def _narrowed(present: Statement, wanted: Statement | None) -> Statement | None:
 
 
 def beyond(document: Document | None, known: Iterable[Statement]) -> list[Statement]:
-    """What our living statements in `document` name beyond these: it may be of an access that this registry does not know."""
+    """The parts of our statements that `known` does not explain: they can belong to an access of another registry."""
     by_sid = {statement["Sid"]: statement for statement in known}
-    living = (_living(statement) for statement in statements_of(document or {}) if is_own(statement))
-    named = (_without(statement, by_sid.get(statement["Sid"])) for statement in living if statement)
+    present = (_without_deleted(statement) for statement in statements_of(document or {}) if is_own(statement))
+    named = (_without(statement, by_sid.get(statement["Sid"])) for statement in present if statement)
     return [statement for statement in named if statement]
 
 
 def _without(present: Statement, known: Statement | None) -> Statement | None:
-    """The present statement without the principals and listed values that the other names; None if it names no others.
+    """The part of the present statement that the known one does not contain, or None if there is none.
 
-    One that both share stays beside what only the present one names: a role may read another's secret too.
+    If only some list values differ, all principals stay, because a known role can also read the other secret.
     """
     if known is None:
         return present
@@ -137,13 +140,13 @@ def _rest(present: Any, known: Any) -> list[Any]:
 
 
 def _both(present: Any, wanted: Any) -> Any:
-    """What two name; a single text that both name stays single."""
+    """The values that both contain, in the form of the present ones if they are equal."""
     both = [name for name in listed(present) if name in listed(wanted)]
     return present if both == listed(present) else both
 
 
 def union(contributions: Iterable[Iterable[Statement]]) -> list[Statement]:
-    """What several accesses want of one document, as one statement for each purpose."""
+    """The statements of several accesses, merged into one statement for each Sid."""
     document = new_document(())
     for statements in contributions:
         document = merge(document, statements)
@@ -151,7 +154,7 @@ def union(contributions: Iterable[Iterable[Statement]]) -> list[Statement]:
 
 
 def includes(present: Statement, wanted: Statement) -> bool:
-    """Does a statement say all that the wanted one says, and nothing beyond more principals and more listed values?"""
+    """Whether a statement equals the wanted one, except for additional principals and list values."""
     if {**present, "Principal": 0, "Condition": 0, "Action": 0, "Resource": 0} != {
         **wanted,
         "Principal": 0,
@@ -174,7 +177,7 @@ def _conditions_include(present: dict[str, Any], wanted: dict[str, Any]) -> bool
     for operator, keys in wanted.items():
         for key, values in keys.items():
             here, there = set(listed(present[operator][key])), set(listed(values))
-            # A condition with a list is ours to widen; a single value is a limit and must be exactly that.
+            # Latchkey extends lists. A single value is a limit, so it must be equal.
             if not (there <= here if isinstance(values, list) else there == here):
                 return False
     return True
@@ -187,6 +190,6 @@ def missing_from(document: Document | None, wanted: Iterable[Statement]) -> list
 
 
 def _union(present: Any, wanted: Any) -> Any:
-    """Strings stay single if they agree, so that a document written twice is the same document."""
+    """The values of both. A single text stays a text, so that merging twice changes nothing."""
     both = sorted({*listed(present), *listed(wanted)})
     return wanted if isinstance(wanted, str) and both == [wanted] else both

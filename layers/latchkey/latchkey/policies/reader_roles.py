@@ -1,4 +1,4 @@
-"""The roles through which services read: their names, whom they trust and what they may do. Pure."""
+"""The roles that services assume to read secrets: name, trust policy and permissions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from latchkey.place import Place
 from latchkey.policies import VERSION, Document
 
-# Roles are made under names that begin so, with the Region after it; IAM bounds the functions to that. No stack can bear a name
-# with an underscore, so that no role of a stack begins so.
+# The names of reader roles begin with this prefix and the Region, and the functions can change only such roles. The name of a
+# stack cannot contain an underscore, so no role of a stack has the prefix.
 ROLE_PREFIX = "latchkey_"
-# The one inline policy of such a role.
+# The name of the only inline policy of a reader role.
 POLICY_NAME = "ReadOneSecret"
-# Regions that an account must opt in to, in which services have a principal of their own as well:
+# Opt-in Regions, where services also have a Regional principal:
 # https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
 OPT_IN_REGIONS = frozenset(
     [
@@ -42,19 +42,19 @@ OPT_IN_REGIONS = frozenset(
 
 @dataclass(frozen=True)
 class ReaderRole:
-    """A role as it should be: `trust` says who assumes it, `policy` is its one inline policy."""
+    """A reader role: its name, its trust policy and its only inline policy."""
 
     name: str
     trust: Document
     policy: Document
 
     def arn(self, place: Place) -> str:
-        """Without a path, which MediaConnect's router resources do not take."""
+        """The ARN. The role has no path, because router resources of MediaConnect do not accept one."""
         return place.arn("iam", f"role/{self.name}", region="")
 
 
 def role_name(system: str, resource: str, access_id: str, place: Place) -> str:
-    """At most 64 characters, readable, and unique by a hash of the access: IAM's names are the same in every Region.
+    """A readable name of at most 64 characters. A hash of Region and access ID makes it unique, because IAM is global.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
@@ -64,10 +64,10 @@ def role_name(system: str, resource: str, access_id: str, place: Place) -> str:
 
 
 def trust(principals: Sequence[str], place: Place) -> Document:
-    """Only the service, and only for resources of this account.
+    """Lets only the service assume the role, and only for resources of this account.
 
-    The resource's ARN is not named: services choose ARNs on creation, and of MediaConnect's a pattern of flows would shut out
-    routers. https://docs.aws.amazon.com/mediaconnect/latest/ug/cross-service-confused-deputy-prevention.html
+    The trust policy has no resource ARN: services choose ARNs when they create resources, and a pattern for MediaConnect flows
+    would exclude routers. https://docs.aws.amazon.com/mediaconnect/latest/ug/cross-service-confused-deputy-prevention.html
     """
     return {
         "Version": VERSION,
@@ -92,7 +92,7 @@ def reading(
     listing_actions: Sequence[str] = (),
     describes_key: bool = False,
 ) -> Document:
-    """One secret, and its key for nothing but that secret."""
+    """Allows reading one secret, and decrypting with its key for that secret only."""
     via = {"kms:ViaService": f"secretsmanager.{place.region}.amazonaws.com"}
     statements = [
         {"Sid": "TheSecret", "Effect": "Allow", "Action": [*secret_actions], "Resource": secret_arn},
@@ -108,7 +108,7 @@ def reading(
         statements.append({"Sid": "WhatTheKeyIs", "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": key_arn})
     if listing_actions:
         statements.append(
-            # Takes no resource, and shows no value without GetSecretValue on the secret:
+            # The action has no resource, and returns no value without GetSecretValue on the secret:
             # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
             {"Sid": "TakesNoResource", "Effect": "Allow", "Action": [*listing_actions], "Resource": "*"}
         )

@@ -1,4 +1,4 @@
-"""The statements that Latchkey writes into policies of keys and secrets."""
+"""The statements that Latchkey adds to key policies and resource policies of secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latchkey.place import Place
 from latchkey.policies.document import OWN_SID, Statement
 
 PARTNER_SID = f"{OWN_SID}Partner"
-# What AWS's console gives key administrators, less kms:Create*, which would include CreateGrant and with it Decrypt.
+# The actions that the AWS console allows key administrators, without kms:Create*, which includes CreateGrant.
 # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-default-allow-administrators
 _ADMINISTRATION = [
     "kms:CreateAlias",
@@ -39,7 +39,7 @@ _USE = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*",
 
 
 def delegation(place: Place) -> Statement:
-    """The statement by which IAM policies of the account count for the key; without it only the key policy does.
+    """Lets IAM policies of the account allow the key. Without this statement, only the key policy can.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
     """
@@ -53,31 +53,31 @@ def delegation(place: Place) -> Statement:
 
 
 def creation(creator: str) -> Statement:
-    """KMS makes a key only if whoever asks for it could change its policy again, and takes that from IAM or the policy itself.
+    """Lets the function that creates keys change the policy of this key, without a permission for other keys.
 
-    Named here, the function that makes keys can do so with those it made and with no other.
+    KMS creates a key only if the caller is allowed to change its policy afterward, by IAM or by the policy itself.
     https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html#KMS-CreateKey-request-BypassPolicyLockoutSafetyCheck
     """
     return _allow("Creation", [creator], "kms:PutKeyPolicy")
 
 
 def administration(principals: Iterable[str]) -> Statement:
-    """Key administrators: no cryptographic action, and no deletion."""
+    """Lets key administrators manage the key, without cryptographic actions and deletion."""
     return _allow("Administrators", principals, _ADMINISTRATION)
 
 
 def deletion(principals: Iterable[str]) -> Statement:
-    """Administrators who may delete the key: a statement of its own, since others of the same key may not."""
+    """Lets administrators delete the key. A separate statement, because it can have fewer principals."""
     return _allow("Deletion", principals, _DELETION)
 
 
 def use(principals: Iterable[str]) -> Statement:
-    """Key users, as the console makes them."""
+    """Lets key users encrypt and decrypt, with the actions that the AWS console allows."""
     return _allow("Users", principals, _USE)
 
 
 def grant_creation(purpose: str, principals: Iterable[str], via_service: str) -> Statement:
-    """Lets those who configure the service pass the key on to it, only through the service.
+    """Lets the principals that configure a service create grants on the key, only through that service.
 
     https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-configuring.html
     """
@@ -85,9 +85,9 @@ def grant_creation(purpose: str, principals: Iterable[str], via_service: str) ->
 
 
 def decryption(principals: Iterable[str], secret_arns: Sequence[str], place: Place) -> Statement:
-    """Lets principals decrypt these secrets through Secrets Manager; the secrets' own policies decide who reads which.
+    """Lets principals decrypt these secrets through Secrets Manager. The policy of each secret decides who can read it.
 
-    A secret still to be made is named with its random suffix as `-??????`.
+    The ARN of a secret that does not exist yet ends in `-??????`.
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     """
     return _allow(
@@ -102,7 +102,7 @@ def decryption(principals: Iterable[str], secret_arns: Sequence[str], place: Pla
 
 
 def default_key_rule(secret_arns: Sequence[str], place: Place) -> Statement:
-    """What the key aws/secretsmanager allows the account for a secret, so that one leaving it loses no reader or writer.
+    """Allows what the key aws/secretsmanager allows the account, so that a secret that moves to this key keeps its readers.
 
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html#security-encryption-policies
     """
@@ -123,7 +123,7 @@ def default_key_rule(secret_arns: Sequence[str], place: Place) -> Statement:
 
 
 def partner_use(principal: str, actions: Sequence[str]) -> Statement:
-    """What a partner's account asks for, under a Sid of our own: the partner's may be that of the owner's root statement.
+    """Allows the account of a partner. The Sid is ours, because the partner's can equal that of the owner's root statement.
 
     https://experienceleague.adobe.com/en/docs/experience-platform/landing/governance-privacy-security/customer-managed-keys/aws/ui-set-up
     """
@@ -133,7 +133,7 @@ def partner_use(principal: str, actions: Sequence[str]) -> Statement:
 
 
 def service_reading(purpose: str, principal: str, secret_arn: str) -> Statement:
-    """Admits a service principal to the value of one secret.
+    """Lets a service principal read one secret.
 
     https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-token-how-to-create-secret.html
     """
@@ -147,12 +147,12 @@ def service_reading(purpose: str, principal: str, secret_arn: str) -> Statement:
 
 
 def role_reading(principals: Iterable[str], secret_arn: str) -> Statement:
-    """Admits the origin's roles to the value of one secret."""
+    """Lets the roles of the origin read one secret."""
     return _allow("OriginReaders", principals, "secretsmanager:GetSecretValue") | {"Resource": secret_arn}
 
 
 def management_reading(principals: Iterable[str], secret_arn: str) -> Statement:
-    """Lets the roles that configure the service show it the secret, without reading it themselves.
+    """Lets the service read the secret on behalf of the roles that configure it; the roles cannot read it themselves.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_forward_access_sessions.html
     """

@@ -1,4 +1,4 @@
-"""What may be asked: frozen models of the requests, and all errors of a request at once, without any value in them."""
+"""Models of the requests. Their validation errors never contain a value of the request."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from latchkey.wire import JsonKey, KeyArn, PrincipalArn, RoleArn, SecretArn, Wir
 
 ONBOARDING_REQUESTED = "Onboarding Requested"
 HANDOFF_CONFIRMED = "Handoff Confirmed"
-RECONCILIATION_REQUESTED = "Reconciliation Requested"  # which the sweep takes
+RECONCILIATION_REQUESTED = "Reconciliation Requested"  # handled by the sweep
 KINDS = (HANDOFF_CONFIRMED, ONBOARDING_REQUESTED, RECONCILIATION_REQUESTED)
 NO_TOKEN_HERE = (
-    "a token has no place in a request: import it with copyFrom or adopt its secret with existing; "
-    "if this was a token, it has been on the bus and must be replaced"
+    "requests must not contain tokens: import the token with copyFrom, or adopt its secret with existing. "
+    "If you sent a token, replace it, because everyone who can read the bus could read it"
 )
 SOUNDS_SECRET = re.compile(r"token|secret|passw|credential|api-?_?key", re.IGNORECASE)
-# A JSON array becomes a tuple, which is no looseness; what it holds stays strict.
+# Not strict, so that a JSON array becomes a tuple. Its items stay strict.
 Several = Field(strict=False, max_length=50)
-NOTHING_HANDED_OFF = "nothing is recorded of this access: onboard it first"
+NOTHING_HANDED_OFF = "is not a recorded access: onboard it first"
 _REQUEST_ID = r"^[A-Za-z0-9._:-]{1,128}$"
 RequestId = Annotated[str, StringConstraints(pattern=_REQUEST_ID)]
 
 
 def is_request_id(value: object) -> TypeIs[str]:
-    """May this text stand in logs and names as the id of a request?"""
+    """Whether a value is a valid request ID, which is safe in logs and names."""
     return isinstance(value, str) and bool(re.fullmatch(_REQUEST_ID, value))
 
 
 def _not_like_a_suffix(value: str) -> str:
     if re.search(r"-[A-Za-z0-9]{6}$", value):
         raise PydanticCustomError(
-            "suffix", "must not end with a hyphen and six characters: Secrets Manager takes that for the end of an ARN"
+            "suffix", "must not end with a hyphen and six characters, because Secrets Manager adds such a suffix to ARNs"
         )
     return value
 
@@ -53,19 +53,19 @@ def _within_the_system(value: int | None, info: ValidationInfo) -> int | None:
         return value
     low, high = shape.generated
     if not low <= value <= high:
-        rule = "must be {low}" if low == high else "must be between {low} and {high}"
+        rule = "must be {low} for this system" if low == high else "must be between {low} and {high} for this system"
         raise PydanticCustomError("length", rule, {"low": low, "high": high})
     return value
 
 
 def _own_tags(value: dict[str, str]) -> dict[str, str]:
     if any(key.lower().startswith(("latchkey:", "aws:")) for key in value):
-        raise PydanticCustomError("reserved", "keys must not begin with latchkey: or aws:")
+        raise PydanticCustomError("reserved", "must not have keys that begin with latchkey: or aws:")
     if any(SOUNDS_SECRET.search(key) for key in value):
         raise PydanticCustomError("token", "{rule}", {"rule": NO_TOKEN_HERE})
     if len({key.lower() for key in value}) < len(value):
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
-        raise PydanticCustomError("case", "keys must differ by more than case, which IAM ignores")
+        raise PydanticCustomError("case", "must not have keys that differ only in case, because IAM ignores case")
     return value
 
 
@@ -73,31 +73,31 @@ SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_+=.@-]{1,50
 AliasName = Annotated[str, StringConstraints(pattern=r"^alias/[A-Za-z0-9/_-]{1,250}$"), AfterValidator(_not_reserved)]
 TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")]
 TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{0,256}$")]
-# An access id is the value of a tag: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+# An access ID is used as the value of a tag: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 _LONGEST_ACCESS_ID = 256
 
 
 class Generate(WireModel):
-    """A token made in the memory of one function; `length` in characters, within the system's bounds; it has a usual one."""
+    """Generates a new random token. `length` is its number of characters; each system has bounds and a default."""
 
     length: Annotated[int | None, AfterValidator(_within_the_system)] = None
 
 
 class CopyFrom(WireModel):
-    """A token read once from another secret, also of another Region; `key` picks a member if that secret is JSON."""
+    """Copies the token from another secret once, from any Region. If that secret is JSON, `key` is the member to copy."""
 
     secret_arn: SecretArn
     key: JsonKey | None = None
 
 
 class Existing(WireModel):
-    """A secret that is there already and is used as it is."""
+    """Adopts an existing secret with its present value."""
 
     secret_arn: SecretArn
 
 
 class SecretValue(WireModel):
-    """Exactly one of three ways to come by a token; none of them carries it."""
+    """The source of the token. Specify exactly one member; a request never contains the token itself."""
 
     generate: Generate | None = None
     copy_from: CopyFrom | None = None
@@ -106,21 +106,21 @@ class SecretValue(WireModel):
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if sum(way is not None for way in (self.generate, self.copy_from, self.existing)) != 1:
-            raise PydanticCustomError("one_of", "must hold exactly one of generate, copyFrom, existing")
+            raise PydanticCustomError("one_of", "must contain exactly one of generate, copyFrom, existing")
         return self
 
     @property
     def source_arn(self) -> str | None:
-        """The secret that holds the value already, if there is one."""
+        """The ARN of the secret that already contains the value, or None for a generated value."""
         source = self.copy_from or self.existing
         return source.secret_arn if source else None
 
 
 class SecretRequest(WireModel):
-    """The secret: its name, where its value comes from, and the roles by which the origin learns it.
+    """The secret: its name, the source of its value, and the roles with which the origin reads it.
 
-    `replacesToken` consents to a new token on a resource that already sends one, `moveKey` to taking an adopted secret
-    from another customer managed key.
+    Set `replacesToken` to true to replace the token of a resource that already sends one. Set `moveKey` to true to move an
+    adopted secret from another customer managed key to the key of this request.
     """
 
     name: SecretName | None = None
@@ -132,14 +132,14 @@ class SecretRequest(WireModel):
     @model_validator(mode="after")
     def _name_is_for_new_secrets(self) -> Self:
         if self.name is not None and self.value.existing is not None:
-            raise PydanticCustomError("one_of", "an existing secret keeps its name: leave out name")
+            raise PydanticCustomError("one_of", "must not contain name, because an existing secret keeps its name")
         return self
 
 
 class KeyRequest(WireModel):
-    """The customer managed key: found or created by its alias, or adopted by its ARN.
+    """The customer managed key. Specify an alias to find or create the key, or an ARN to adopt an existing key.
 
-    `rotationDays` is the period of automatic rotation in days, 90 to 2560.
+    `rotationDays` is the period of automatic rotation in days, from 90 to 2560.
     https://docs.aws.amazon.com/kms/latest/developerguide/rotate-keys.html
     """
 
@@ -152,14 +152,15 @@ class KeyRequest(WireModel):
 
     @model_validator(mode="after")
     def _alias_or_arn(self) -> Self:
-        beside = self.model_dump(exclude={"arn"}) != KeyRequest.model_construct().model_dump(exclude={"arn"})
-        if self.arn is not None and beside:
-            raise PydanticCustomError("one_of", "a key given by arn keeps its own settings: give nothing beside arn")
+        has_others = self.model_dump(exclude={"arn"}) != KeyRequest.model_construct().model_dump(exclude={"arn"})
+        if self.arn is not None and has_others:
+            rule = "must contain only arn for an adopted key, which keeps its settings: remove the other members"
+            raise PydanticCustomError("one_of", rule)
         return self
 
 
 class OnboardingRequest[R: Resource](WireModel):
-    """The detail of an `Onboarding Requested` event, complete with its request id."""
+    """The detail of an `Onboarding Requested` event. `requestId` identifies the request and its outcome."""
 
     version: Literal["1"] = "1"
     request_id: RequestId
@@ -172,33 +173,37 @@ class OnboardingRequest[R: Resource](WireModel):
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_own_tags)] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _asks_for_what_the_system_knows(self) -> Self:
+    def _fits_the_system(self) -> Self:
         system = SYSTEMS.get(self.system)
         if system is None:
             return self
         if system.secret is None and "secret" in self.model_fields_set:
-            raise PydanticCustomError("system", "must leave out secret: {system} reads none", {"system": system.name})
+            raise PydanticCustomError(
+                "system",
+                "must not contain secret, because {system} does not read a secret: remove secret",
+                {"system": system.name},
+            )
         if not system.reader.knows_managers and self.management_roles:
-            rule = "must leave out managementRoles: whoever configures {system} needs nothing of key and secret"
+            rule = "must not contain managementRoles, because roles that configure {system} need no access to key and secret"
             raise PydanticCustomError("system", rule, {"system": system.name})
         if len(self.access_id) > _LONGEST_ACCESS_ID:
-            rule = "must make an access id of at most {longest} characters: <system>/<kind>/<names of the resource>"
+            rule = "must have an access ID <system>/<kind>/<name> of at most {longest} characters: use a shorter resource name"
             raise PydanticCustomError("names", rule, {"longest": _LONGEST_ACCESS_ID})
         return self
 
     @property
     def wire(self) -> dict[str, Any]:
-        """The request as it was sent."""
+        """The JSON document of the request, with only the members that were sent."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     @property
     def access_id(self) -> str:
-        """`<system>/<kind>/<name>`: the unit of request, of record and of repair."""
+        """`<system>/<kind>/<name>`."""
         return f"{self.system}/{self.resource.kind}/{self.resource.name}"
 
     @property
     def principals(self) -> dict[str, tuple[str, ...]]:
-        """Whom the request names, by the places where it does."""
+        """The ARNs of the principals that the request names, by path."""
         return {
             "managementRoles": self.management_roles,
             "secret.originReaders": self.secret.origin_readers,
@@ -208,7 +213,7 @@ class OnboardingRequest[R: Resource](WireModel):
 
 
 class HandoffConfirmed(WireModel):
-    """The detail of a `Handoff Confirmed` event: the owner of a resource says that it is set as an outcome asked."""
+    """The detail of a `Handoff Confirmed` event: the owner confirms that the steps of the handoff are done."""
 
     version: Literal["1"] = "1"
     request_id: RequestId

@@ -1,4 +1,4 @@
-"""Parsing a request: every problem at once, none of which repeats a value."""
+"""Parses requests, and reports every problem at once. No problem repeats a value of the request."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from latchkey.systems import SYSTEMS
 from latchkey.systems.system import SecretShape, System
 from latchkey.wire import WireModel
 
-# A member's name that is not the model's stands in an error only if it is shorter than any token put in the wrong place.
+# The name of an unknown member is shown only if it is shorter than any token, which could be there by mistake.
 _HARMLESS_NAME = re.compile(r"[A-Za-z]{1,7}")
-# pydantic's errors in the words of a sender; what is filled in comes from the model, never from the request.
+# The messages for pydantic's error types. Their placeholders are filled from the model, never from the request.
 _RULES = {
     "bool_type": "must be true or false",
     "dict_type": "must be an object",
@@ -32,19 +32,19 @@ _RULES = {
     "string_pattern_mismatch": "must match the pattern {pattern}",
     "string_too_long": "must have at most {max_length} characters",
     "string_type": "must be text",
-    "string_unicode": "must be text of whole characters",
+    "string_unicode": "must be valid Unicode text",
     "too_long": "must have at most {max_length} members",
     "tuple_type": "must be a list",
 }
 
 
 class _UnknownSystem(OnboardingRequest[Any]):
-    """Lets the other errors of a request be told beside that of its system."""
+    """Reports the other problems of a request whose system is unknown."""
 
     resource: dict[str, Any]
 
 
-# One model for each system: what its schema says and what its errors name is that system's own resource.
+# One model for each system, so that schemas and errors refer to the resource of that system.
 ONBOARDING: Mapping[str, type[OnboardingRequest[Any]]] = {
     name: cast("type[OnboardingRequest[Any]]", OnboardingRequest.__class_getitem__(system.resource))
     for name, system in SYSTEMS.items()
@@ -52,7 +52,7 @@ ONBOARDING: Mapping[str, type[OnboardingRequest[Any]]] = {
 
 
 def parse_confirmation(detail: object) -> HandoffConfirmed:
-    """The request in the detail of an event. Raises InvalidRequest as `parse_onboarding` does."""
+    """The confirmation in the detail of an event. Raises InvalidRequest with every problem."""
     try:
         return HandoffConfirmed.model_validate(detail)
     except ValidationError as error:
@@ -61,7 +61,7 @@ def parse_confirmation(detail: object) -> HandoffConfirmed:
 
 
 def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
-    """The request in the detail of an event. Raises InvalidRequest with every problem, none of which repeats a value."""
+    """The onboarding request in the detail of an event. Raises InvalidRequest with every problem."""
     if not isinstance(detail, Mapping):
         raise InvalidRequest([Problem("detail", "must be a JSON object")])
     name = detail.get("system")
@@ -71,7 +71,7 @@ def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
     if not system:
         rule = "is missing" if name is None else f"must be one of {', '.join(SYSTEMS)}"
         problems.add(Problem("system", rule))
-        # A placeholder that the model accepts, so that only the other errors are added.
+        # A placeholder that the model accepts, so that only the other problems are added.
         detail = {**detail, "system": ""}
     shape = _shape(system, detail.get("resource")) if system else None
     try:
@@ -85,7 +85,7 @@ def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
 
 
 def _shape(system: System, resource: object) -> SecretShape | None:
-    """The shape of the secret for the resource that is asked for, or None if that is no resource."""
+    """The shape of the secret for the requested resource, or None if the resource is invalid."""
     try:
         return system.secret(system.resource.model_validate(resource)) if system.secret else None
     except ValidationError:
@@ -93,32 +93,34 @@ def _shape(system: System, resource: object) -> SecretShape | None:
 
 
 def _problem(model: type[WireModel], error: ErrorDetails) -> Problem:
-    """One pydantic error as a place and a rule; names that could be values are left out of the place."""
+    """The problem for one pydantic error. A name that could be a value is replaced by `<name>`."""
     *parents, last = error["loc"] or ("detail",)
-    place = [_name(model, part) for part in parents]
+    path = [_name(model, part) for part in parents]
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(last), _members(model, tuple(parents)), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         if parents[:1] == ["secret"] or SOUNDS_SECRET.search(str(last)):
             shown = str(last) if near else _name(model, last) if SOUNDS_SECRET.search(str(last)) else "<name>"
-            return Problem(".".join([*place, shown]), f"is not a member here{hint}; {NO_TOKEN_HERE}")
-        return Problem(".".join([*place, str(last) if near else _name(model, last)]), f"is not a member here{hint}")
-    path = ".".join([*place, _name(model, last)])
-    if path in {"secret", "secret.value"} and error["type"] == "model_type":
-        return Problem(path, f"{_RULES['model_type']}; {NO_TOKEN_HERE}")
+            return Problem(".".join([*path, shown]), f"is not a known member{hint}; {NO_TOKEN_HERE}")
+        return Problem(
+            ".".join([*path, str(last) if near else _name(model, last)]), f"is not a known member{hint or ': remove it'}"
+        )
+    full_path = ".".join([*path, _name(model, last)])
+    if full_path in {"secret", "secret.value"} and error["type"] == "model_type":
+        return Problem(full_path, f"{_RULES['model_type']}; {NO_TOKEN_HERE}")
     rule = _RULES.get(error["type"], error["msg"])
-    # Literals are told as JSON spells them.
-    return Problem(path, rule.format(**error.get("ctx", {})).replace("True", "true").replace("False", "false"))
+    # pydantic spells booleans as Python does, and the sender writes JSON.
+    return Problem(full_path, rule.format(**error.get("ctx", {})).replace("True", "true").replace("False", "false"))
 
 
 def _name(model: type[WireModel], part: str | int) -> str:
-    told = isinstance(part, int) or part in _all_members(model) or _HARMLESS_NAME.fullmatch(part)
-    return str(part) if told else "<name>"
+    is_safe = isinstance(part, int) or part in _all_members(model) or _HARMLESS_NAME.fullmatch(part)
+    return str(part) if is_safe else "<name>"
 
 
 @cache
 def _all_members(model: type[WireModel]) -> frozenset[str]:
-    """Every name that the model knows, wherever it stands, and the place of an error in the whole."""
+    """The names of all members in the model at any depth, and `detail`, the path of an error of the whole request."""
     schema = model.model_json_schema()
     parts = (schema, *schema.get("$defs", {}).values())
     return frozenset({"detail", *(name for part in parts for name in part.get("properties", {}))})
@@ -126,7 +128,7 @@ def _all_members(model: type[WireModel]) -> frozenset[str]:
 
 @cache
 def _members(model: type[WireModel], parents: tuple[str | int, ...]) -> tuple[str, ...]:
-    """The wire names that stand at a place of the model."""
+    """The names of the members at one path of the model."""
     schema = model.model_json_schema()
     node: dict[str, Any] = schema
     for part in parents:
@@ -140,7 +142,7 @@ def _load(value: object) -> OnboardingRequest[Any]:
     return value if isinstance(value, OnboardingRequest) else parse_onboarding(value)
 
 
-# For the inputs of functions: a request that has been parsed before, whatever its system.
+# For the inputs of functions: a request of any system, which was parsed before.
 AnyOnboarding = Annotated[
     OnboardingRequest[Any],
     PlainValidator(_load),

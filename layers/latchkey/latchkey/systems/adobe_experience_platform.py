@@ -1,4 +1,4 @@
-"""Adobe Experience Platform on AWS: a customer managed key that Adobe's accounts use for an instance's data; no secret."""
+"""Adobe Experience Platform on AWS: a customer managed key that encrypts the data of an instance; no secret."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latchkey.wire import WireModel
 
 _DOCUMENTS = "https://experienceleague.adobe.com/en/docs/experience-platform/landing/governance-privacy-security/customer-managed-keys/aws"
 
-# What Adobe's statements allow, and nothing else: <_DOCUMENTS>/ui-set-up
+# The actions that Adobe's statements allow: <_DOCUMENTS>/ui-set-up
 ACTIONS = (
     "kms:CreateGrant",
     "kms:Decrypt",
@@ -28,36 +28,40 @@ ACTIONS = (
 
 def _exactly_adobes(actions: tuple[str, ...]) -> tuple[str, ...]:
     if sorted(set(actions)) != [*ACTIONS]:
-        raise PydanticCustomError("actions", "must hold exactly {actions}", {"actions": ", ".join(ACTIONS)})
+        raise PydanticCustomError(
+            "actions",
+            "must be exactly {actions}: copy the statement from Adobe without changes",
+            {"actions": ", ".join(ACTIONS)},
+        )
     return actions
 
 
-class _Pasted(WireModel):
-    """In the spelling of policies."""
+class _PolicyElement(WireModel):
+    """A part of a statement, with member names in the spelling of IAM policies."""
 
     model_config = ConfigDict(alias_generator=to_pascal)
 
 
-class PartnerPrincipal(_Pasted):
-    """One account, whole; no wildcard."""
+class PartnerPrincipal(_PolicyElement):
+    """The root of one account, without a wildcard."""
 
     arn: Annotated[str, Field(alias="AWS"), StringConstraints(pattern=r"^arn:(aws|aws-cn|aws-us-gov):iam::[0-9]{12}:root$")]
 
 
 class PartnerAccount(WireModel):
-    """The account that the condition names."""
+    """The account in the condition."""
 
     account: Annotated[str, Field(alias="aws:PrincipalAccount"), StringConstraints(pattern=r"^[0-9]{12}$")]
 
 
-class PartnerCondition(_Pasted):
-    """The one condition, on the account of the caller."""
+class PartnerCondition(_PolicyElement):
+    """The only allowed condition: the account of the caller."""
 
     string_equals: PartnerAccount
 
 
-class PartnerStatement(_Pasted):
-    """A statement as Adobe's page shows it: one account, six actions, a condition on that account."""
+class PartnerStatement(_PolicyElement):
+    """A statement as Adobe shows it: one account, six actions, and a condition on that account."""
 
     sid: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _-]{0,128}$")] = ""
     effect: Literal["Allow"]
@@ -69,7 +73,10 @@ class PartnerStatement(_Pasted):
     @model_validator(mode="after")
     def _condition_is_on_the_principal(self) -> Self:
         if self.condition.string_equals.account != self.account:
-            raise PydanticCustomError("condition", "must name the same account in Principal and Condition")
+            raise PydanticCustomError(
+                "condition",
+                "must contain the same account in Principal and Condition: copy the statement from Adobe without changes",
+            )
         return self
 
     @property
@@ -79,14 +86,14 @@ class PartnerStatement(_Pasted):
 
 def _one_each(statements: tuple[PartnerStatement, ...]) -> tuple[PartnerStatement, ...]:
     if len({statement.account for statement in statements}) != len(statements):
-        raise PydanticCustomError("accounts", "must name each account once")
+        raise PydanticCustomError("accounts", "must contain each account once: remove the repeated statements")
     return statements
 
 
 class Instance(Resource):
-    """An instance of Adobe Experience Platform; `instance` tells several in one Region apart.
+    """An instance of Adobe Experience Platform. Set `instance` if you have more than one instance in a Region.
 
-    `partnerStatements` are copied from the encryption configuration page of the instance, which shows them.
+    Copy `partnerStatements` from the encryption configuration page of the instance.
     """
 
     kind: ClassVar[str] = "instance"
@@ -96,7 +103,7 @@ class Instance(Resource):
     partner_statements: Annotated[
         tuple[PartnerStatement, ...], Field(strict=False, min_length=1, max_length=20), AfterValidator(_one_each)
     ]
-    # There is no call that sets the key of an instance: a person does.
+    # No API sets the key of an instance: a person sets it in the user interface.
     configure: Literal[False] = False
 
     @property
@@ -108,19 +115,20 @@ class Instance(Resource):
         return tuple(PartnerAccess(statement.principal.arn, statement.action) for statement in self.partner_statements)
 
     def wrong_location(self, place: Place) -> dict[str, str]:
-        """Adobe reaches only keys of its instance's own Region."""
-        here = self.instance_region == place.region
-        return {} if here else {"instanceRegion": f"must be this stack's Region, {place.region}, in which the key is made"}
+        """The Region of the instance must be the Region of the key, because Adobe cannot use keys of other Regions."""
+        if self.instance_region == place.region:
+            return {}
+        return {"instanceRegion": f"must be {place.region}, the Region of this stack: use the stack in the instance's Region"}
 
 
 def _handoff(resource: Instance, _reading: Reading | None, key_arn: str, _place: Place) -> Handoff:
     return Handoff(
         values={"KMS key ARN": key_arn, "Region": resource.instance_region},
         steps=(
-            "In Adobe Experience Platform open Administration, Encryption, Configure under Customer Managed Keys.",
-            "Enter a configuration name and the KMS key ARN, and save. This is for good: without the key the data is lost.",
-            "Wait until the configuration's status is enabled, usually within 24 hours.",
-            "Put an event Handoff Confirmed with this accessId on the request bus.",
+            "In Adobe Experience Platform, open Administration, Encryption, and choose Configure under Customer Managed Keys.",
+            "Enter a configuration name and the KMS key ARN, and save. This is permanent: without the key, the data is lost.",
+            "Wait until the status of the configuration is enabled, usually within 24 hours.",
+            "Send the event Handoff Confirmed with this accessId to the request bus.",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""AWS Elemental MediaConnect: a source, output or entitlement of a flow, encrypted with a static key or an SRT password."""
+"""AWS Elemental MediaConnect: static key or SRT password encryption of a flow's source, output or entitlement."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FlowArn = Annotated[
 
 
 class _Part(NamedTuple):
-    """How the API speaks of one kind of part of a flow."""
+    """The API names for one kind of part: list member, ARN member, encryption member, update method, CloudFormation type."""
 
     listed: str
     arn: str
@@ -49,14 +49,14 @@ _PARTS: Final = MappingProxyType(
         ),
     }
 )
-# Hexadecimal digits of a key: https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key-set-up.html
+# The number of hexadecimal digits of a key: https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key-set-up.html
 DIGITS: Final = MappingProxyType({"aes128": 32, "aes192": 48, "aes256": 64})
-# What a part must speak for a kind of key to encrypt it; an entitlement speaks nothing.
+# The beginning of the protocol that each key type requires. An entitlement has no protocol.
 _PROTOCOLS: Final = MappingProxyType({"static-key": "zixi", "srt-password": "srt"})
 
 
 class FlowPart(Resource):
-    """A source, output or entitlement, by its name, of a flow that exists; `algorithm` belongs to a static key.
+    """A source, output or entitlement of an existing flow, by its name. `algorithm` is for `keyType` static-key only.
 
     https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key.html
     https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-srt-password-set-up.html
@@ -74,16 +74,16 @@ class FlowPart(Resource):
     @model_validator(mode="after")
     def _one_part_with_its_key(self) -> Self:
         if sum(name is not None for name in (self.source, self.output, self.entitlement)) != 1:
-            raise PydanticCustomError("one_of", "must hold exactly one of source, output, entitlement")
+            raise PydanticCustomError("one_of", "must contain exactly one of source, output, entitlement")
         if (self.key_type == "static-key") != (self.algorithm is not None):
-            raise PydanticCustomError("one_of", "must hold algorithm with keyType static-key, and only then")
+            raise PydanticCustomError("one_of", "must contain algorithm if keyType is static-key, and only then")
         if self.key_type == "srt-password" and self.entitlement is not None:
-            raise PydanticCustomError("one_of", "must have keyType static-key for an entitlement")
+            raise PydanticCustomError("one_of", "must have keyType static-key: an entitlement cannot use an SRT password")
         return self
 
     @property
     def part(self) -> tuple[str, str]:
-        """The kind of the part and its name."""
+        """The kind and the name of the part."""
         named = {"source": self.source, "output": self.output, "entitlement": self.entitlement}
         return next((kind, name) for kind, name in named.items() if name is not None)
 
@@ -94,11 +94,11 @@ class FlowPart(Resource):
 
     def wrong_location(self, place: Place) -> dict[str, str]:
         here = self.flow_arn.startswith(place.arn("mediaconnect", "flow:"))
-        return {} if here else {"flowArn": f"must be a flow of account {place.account} in {place.region}"}
+        return {} if here else {"flowArn": f"must be the ARN of a flow in account {place.account} and Region {place.region}"}
 
 
 class FlowParts(Configuration):
-    """Parts of flows over MediaConnect's API, whose updates keep what they leave out."""
+    """Parts of flows. An update keeps the settings that it omits."""
 
     service = "mediaconnect"
     our_settings = frozenset(["encryption"])
@@ -121,24 +121,34 @@ class FlowParts(Configuration):
             "keyType": key_type,
             "roleArn": encryption.get("RoleArn", ""),
             "secretArn": encryption.get("SecretArn", ""),
-            # An SRT password needs none, and an earlier one may have stayed.
+            # An SRT password has no algorithm, but the API can still return an earlier one.
             **({"algorithm": encryption["Algorithm"]} if key_type == "static-key" and "Algorithm" in encryption else {}),
         }
         names = {"FlowArn": resource.flow_arn, part.arn: found[part.arn]}
         protocol = {"protocol": (found.get("Transport") or {}).get("Protocol", "")}
-        whole = {"part": kind, "names": names, "encryption": encryption}
-        return Configured(found[part.arn], settings, encryption.get("SecretArn"), names | protocol, whole, {})
+        return Configured(
+            arn=found[part.arn],
+            settings=settings,
+            secret_arn=encryption.get("SecretArn"),
+            other_settings=names | protocol,
+            full_settings={"part": kind, "names": names, "encryption": encryption},
+            tags={},
+        )
 
     def update(self, client: MediaConnectClient, resource: FlowPart, reading: Reading, present: Configured) -> None:
         kind, _ = resource.part
         names = {member: value for member, value in present.other_settings.items() if member != "protocol"}
         _set(client, kind, names, _encryption(resource, reading))
 
-    def restore(self, client: MediaConnectClient, whole: Mapping[str, Any]) -> None:
-        if not whole["encryption"]:
-            told = f"{whole['names'][_PARTS[whole['part']].arn]} was not encrypted before, and no call of MediaConnect takes"
-            raise Conflict(f"{told} encryption away: remove the {whole['part']}, and the rest is taken back")
-        _set(client, whole["part"], whole["names"], whole["encryption"])
+    def restore(self, client: MediaConnectClient, full_settings: Mapping[str, Any]) -> None:
+        kind, names, encryption = full_settings["part"], full_settings["names"], full_settings["encryption"]
+        if not encryption:
+            arn = names[_PARTS[kind].arn]
+            raise Conflict(
+                f"{arn} was not encrypted before, and MediaConnect has no API that removes encryption: "
+                f"remove the {kind}, and the rollback continues"
+            )
+        _set(client, kind, names, encryption)
 
     def consent_target(self, client: MediaConnectClient, present: Configured) -> tuple[str, Mapping[str, str]]:
         arn = present.other_settings["FlowArn"]
@@ -147,11 +157,12 @@ class FlowParts(Configuration):
     def unsupported_reasons(self, resource: FlowPart, present: Configured) -> Iterator[str]:
         protocol, needed = present.other_settings["protocol"], _PROTOCOLS[resource.key_type]
         if protocol and not protocol.startswith(needed):
-            yield f"it speaks {protocol}, and MediaConnect encrypts with {resource.key_type} only what speaks {needed}"
+            rule = f"uses the protocol {protocol}, but keyType {resource.key_type} requires {needed}"
+            yield f"{rule}: change the protocol or the keyType"
 
 
 def _flow(client: MediaConnectClient, arn: str) -> FlowTypeDef | None:
-    """The flow of exactly this ARN, whose last part is a name."""
+    """The flow with exactly this ARN, or None. Its last part is a name, so the ARN of the found flow is compared."""
     try:
         flow = client.describe_flow(FlowArn=arn)["Flow"]
     except ClientError as error:
@@ -162,7 +173,7 @@ def _flow(client: MediaConnectClient, arn: str) -> FlowTypeDef | None:
 
 
 def _listed(flow: Mapping[str, Any], part: _Part) -> list[dict[str, Any]]:
-    """A flow with one source tells it by itself."""
+    """The parts of one kind. For a flow with one source, the API returns `Source` instead of `Sources`."""
     several: list[dict[str, Any]] = flow.get(part.listed) or []
     return several or ([flow["Source"]] if part.listed == "Sources" and "Source" in flow else [])
 
@@ -178,7 +189,7 @@ def _encryption(resource: FlowPart, reading: Reading) -> dict[str, str]:
 
 
 def _secret(resource: FlowPart) -> SecretShape:
-    """The value stands alone, as plain text."""
+    """The value is the token alone, as plain text."""
     if resource.algorithm is None:
         return SecretShape(10, 80, format=PASSWORD)
     digits = DIGITS[resource.algorithm]
@@ -192,8 +203,8 @@ def _handoff(resource: FlowPart, reading: Reading | None, _key_arn: str, _place:
     return Handoff(
         values={"FlowArn": resource.flow_arn, kind: name, **encryption},
         steps=(
-            f"Set {part.encryption} of the {kind} to these values; whoever does so needs iam:PassRole for the role.",
-            "Give everybody who sends or receives this stream the same key, each in an account and a Region of their own.",
+            f"Set {part.encryption} of the {kind} to these values. The principal that sets it needs iam:PassRole for the role.",
+            "Give the same key to every sender and receiver of this stream. Each one stores it in its own account and Region.",
         ),
         cloudFormation={"Part": {"Type": part.type_name, "Properties": properties}},
     )
@@ -202,7 +213,7 @@ def _handoff(resource: FlowPart, reading: Reading | None, _key_arn: str, _place:
 MEDIACONNECT = System(
     name="mediaconnect",
     resource=FlowPart,
-    # Beside these four the guide names nothing of KMS, which a customer managed key needs:
+    # The guide lists these four actions. It does not list kms:Decrypt, which a customer managed key requires:
     # https://docs.aws.amazon.com/mediaconnect/latest/ug/iam-policy-examples-asm-secrets.html
     reader=AssumedRole(
         service="mediaconnect",

@@ -1,4 +1,4 @@
-"""AWS Elemental MediaPackage v2: an origin endpoint whose policy admits only requests with the secret's value."""
+"""AWS Elemental MediaPackage v2: CDN authorization of origin endpoints, enforced by the endpoint policy."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from mypy_boto3_mediapackagev2.client import Mediapackagev2Client
 
 HEADER: Final = "X-MediaPackageV2-CDNIdentifier"
-_GATED: Final = "only with the header"
+_REQUIRES_HEADER: Final = "requires the header"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
 
 
 class Endpoint(Resource):
-    """An origin endpoint that exists, by the names that lead to it."""
+    """An existing origin endpoint, by the names of its channel group, its channel and itself."""
 
     kind: ClassVar[str] = "originEndpoint"
 
@@ -40,15 +40,15 @@ class Endpoint(Resource):
 
     @classmethod
     def arn_of(cls, name: str, place: Place) -> str:
-        """https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselementalmediapackagev2.html"""
+        """The ARN: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselementalmediapackagev2.html"""
         group, channel, endpoint = name.split("/")
         return place.arn("mediapackagev2", f"channelGroup/{group}/channel/{channel}/originEndpoint/{endpoint}")
 
 
 class EndpointPolicies(Configuration):
-    """Endpoint policies over MediaPackage's API: a PUT of policy and authorization together.
+    """Policies of endpoints. One call replaces both the policy and the authorization.
 
-    The authorization alone refuses nobody; the policy must demand the header, in every statement that admits everyone.
+    The authorization alone rejects no request: every statement that allows everyone must also require the header.
     https://docs.aws.amazon.com/mediapackage/latest/userguide/cdn-auth-setup.html
     """
 
@@ -57,7 +57,7 @@ class EndpointPolicies(Configuration):
     role_not_ready_errors = frozenset(["ValidationException"])
 
     def wanted(self, _resource: Endpoint, reading: Reading) -> dict[str, str]:
-        return {"secretArn": reading.secret_arn, "roleArn": reading.role_arn or "", "admits": _GATED}
+        return {"secretArn": reading.secret_arn, "roleArn": reading.role_arn or "", "policy": _REQUIRES_HEADER}
 
     def read(self, client: Mediapackagev2Client, resource: Endpoint) -> Configured | None:
         names = _names(resource.name)
@@ -67,42 +67,48 @@ class EndpointPolicies(Configuration):
             if is_missing(error):
                 return None
             raise
-        whole = _policy(client, names)
-        document = _document(whole)
-        authorization = whole.get("CdnAuthConfiguration", {})
+        policy_settings = _policy(client, names)
+        document = _document(policy_settings)
+        authorization = policy_settings.get("CdnAuthConfiguration", {})
         secrets = authorization.get("CdnIdentifierSecretArns", [])
-        gate = _gate(endpoint["Arn"])
+        allows_others = policies.missing_from(document, [_header_statement(endpoint["Arn"])]) or _open(document)
         settings = {
             "secretArn": " ".join(secrets),
             "roleArn": authorization.get("SecretsRoleArn", ""),
-            "admits": "others" if policies.missing_from(document, [gate]) or _open(document) else _GATED,
+            "policy": "allows other requests" if allows_others else _REQUIRES_HEADER,
         }
-        secret = secrets[0] if secrets else None
-        return Configured(endpoint["Arn"], settings, secret, {"Policy": document}, names | whole, endpoint.get("Tags", {}))
+        return Configured(
+            arn=endpoint["Arn"],
+            settings=settings,
+            secret_arn=secrets[0] if secrets else None,
+            other_settings={"Policy": document},
+            full_settings=names | policy_settings,
+            tags=endpoint.get("Tags", {}),
+        )
 
     def update(self, client: Mediapackagev2Client, resource: Endpoint, reading: Reading, present: Configured) -> None:
         client.put_origin_endpoint_policy(
             **_names(resource.name),
-            Policy=json.dumps(policies.merge(present.other_settings["Policy"], [_gate(present.arn)])),
+            Policy=json.dumps(policies.merge(present.other_settings["Policy"], [_header_statement(present.arn)])),
             CdnAuthConfiguration=_authorization(reading),
         )
 
     def restored_settings(self, present: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
-        """Of the policy only the gate goes, unless it was there before."""
-        back = super().restored_settings(present, former)
+        """Removes only Latchkey's statement from the policy, and keeps it if it was there before."""
+        restored = super().restored_settings(present, former)
         before = [statement["Sid"] for statement in policies.own_statements(_document(former))]
         policy = policies.retain(_document(present), (), kept=before)
-        return back | {"Policy": json.dumps(policy)} if policy["Statement"] or "Policy" in former else back
+        return restored | {"Policy": json.dumps(policy)} if policy["Statement"] or "Policy" in former else restored
 
-    def restore(self, client: Mediapackagev2Client, whole: Mapping[str, Any]) -> None:
-        if whole.get("Policy"):
-            client.put_origin_endpoint_policy(**whole)
+    def restore(self, client: Mediapackagev2Client, full_settings: Mapping[str, Any]) -> None:
+        if full_settings.get("Policy"):
+            client.put_origin_endpoint_policy(**full_settings)
         else:
-            client.delete_origin_endpoint_policy(**whole)
+            client.delete_origin_endpoint_policy(**full_settings)
 
     def unsupported_reasons(self, _resource: Endpoint, present: Configured) -> Iterator[str]:
         if named := _open(present.other_settings["Policy"]):
-            yield f"its policy admits everyone without the header, so that it would protect nothing: narrow {', '.join(named)}"
+            yield f"has a policy that allows everyone without the header: restrict or remove its statements {', '.join(named)}"
 
 
 def _names(name: str) -> Any:
@@ -110,23 +116,23 @@ def _names(name: str) -> Any:
 
 
 def _policy(client: Mediapackagev2Client, names: Any) -> dict[str, Any]:
-    """The endpoint's policy and authorization as a PUT takes them; empty if it has none."""
+    """The policy and authorization in the form that PutOriginEndpointPolicy accepts, or nothing if there are none."""
     try:
         found = client.get_origin_endpoint_policy(**names)
     except ClientError as error:
         if is_missing(error):
             return {}
         raise
-    kept: dict[str, Any] = {member: found[member] for member in ("Policy", "CdnAuthConfiguration") if member in found}
-    return kept
+    settings: dict[str, Any] = {member: found[member] for member in ("Policy", "CdnAuthConfiguration") if member in found}
+    return settings
 
 
-def _document(whole: Mapping[str, Any]) -> policies.Document | None:
-    return json.loads(whole["Policy"]) if whole.get("Policy") else None
+def _document(settings: Mapping[str, Any]) -> policies.Document | None:
+    return json.loads(settings["Policy"]) if settings.get("Policy") else None
 
 
-def _gate(endpoint_arn: str) -> policies.Statement:
-    """https://docs.aws.amazon.com/mediapackage/latest/userguide/cdn-auth-setup.html"""
+def _header_statement(endpoint_arn: str) -> policies.Statement:
+    """The statement that requires the header: https://docs.aws.amazon.com/mediapackage/latest/userguide/cdn-auth-setup.html"""
     return {
         "Sid": f"{policies.OWN_SID}CdnAuthorization",
         "Effect": "Allow",
@@ -138,7 +144,7 @@ def _gate(endpoint_arn: str) -> policies.Statement:
 
 
 def _open(document: policies.Document | None) -> list[str]:
-    """The statements of others that admit everyone on no condition."""
+    """The statements, except ours, that allow everyone without a condition."""
     return [named for named in policies.public_statements(document) if not named.startswith(policies.OWN_SID)]
 
 
@@ -148,17 +154,18 @@ def _authorization(reading: Reading) -> Any:
 
 def _handoff(resource: Endpoint, reading: Reading | None, _key_arn: str, place: Place) -> Handoff:
     reading = reading or Reading("")
-    gate = _gate(Endpoint.arn_of(resource.name, place))
+    statement = _header_statement(Endpoint.arn_of(resource.name, place))
     properties = _names(resource.name) | {
-        "Policy": policies.new_document([gate]),
+        "Policy": policies.new_document([statement]),
         "CdnAuthConfiguration": _authorization(reading),
     }
     return Handoff(
         values=_names(resource.name) | {"CdnIdentifierSecretArn": reading.secret_arn, "SecretsRoleArn": reading.role_arn or ""},
         steps=(
-            "Add the statement to the endpoint's policy beside those it has: the authorization alone refuses nobody.",
-            f"Let the CDN send the secret's value in the header {HEADER} first: a CDN without it is refused from then on.",
-            "Whoever sets the policy needs iam:PassRole for the role.",
+            f"Configure the CDN to send the secret's value in the header {HEADER}. "
+            "After the next step, MediaPackage rejects requests without it.",
+            "Add the statement to the endpoint policy, keep the other statements, and set the authorization. "
+            "The principal that sets them needs iam:PassRole for the role.",
         ),
         cloudFormation={"EndpointPolicy": {"Type": "AWS::MediaPackageV2::OriginEndpointPolicy", "Properties": properties}},
     )

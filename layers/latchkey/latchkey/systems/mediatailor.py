@@ -1,4 +1,4 @@
-"""AWS Elemental MediaTailor: a source location that authenticates to its origin with a Secrets Manager access token."""
+"""AWS Elemental MediaTailor: Secrets Manager access tokens of source locations."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _OTHER_SETTINGS: Final = ("DefaultSegmentDeliveryConfiguration", "SegmentDeliver
 
 
 def _base_url(value: str) -> str:
-    """http or https, a host, nothing else that could carry a credential; which of the two is allowed the stack decides."""
+    """Accepts http and https URLs that cannot contain a credential. The stack parameter AllowHttpOrigins decides about http."""
     if not re.fullmatch(r"[\x21-\x5b\x5d-\x7e]+", value):
-        raise PydanticCustomError("url", "must hold printable ASCII only, without spaces and backslashes")
+        raise PydanticCustomError("url", "must contain only printable ASCII characters, without spaces and backslashes")
     try:
         parts = urlsplit(value)
         port = parts.port
@@ -46,27 +46,27 @@ def _base_url(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise PydanticCustomError("url", "must be an http or https URL with a host")
     if "@" in parts.netloc:
-        raise PydanticCustomError("url", "must not hold a user or password")
-    # What clients read differently may be of an allowed host to one and of another to the next.
+        raise PydanticCustomError("url", "must not contain a user name or password")
+    # Clients parse other host names differently, so an allowed host could be another host for MediaTailor.
     if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-f:.]+", parts.hostname):
-        rule = "must name its host by letters, digits, dots, hyphens and underscores, or by an IP address"
+        rule = "must have a host name of letters, digits, dots, hyphens and underscores, or an IP address"
         raise PydanticCustomError("url", rule)
     if "?" in value or "#" in value:
-        raise PydanticCustomError("url", "must not hold a query or fragment")
+        raise PydanticCustomError("url", "must not contain a query or fragment")
     return value
 
 
 def _header(value: str) -> str:
     if value.lower().startswith(("x-amz-", "x-amzn-")):
-        raise PydanticCustomError("header", "must not begin with x-amz- or x-amzn-, which MediaTailor refuses")
+        raise PydanticCustomError("header", "must not begin with x-amz- or x-amzn-, because MediaTailor rejects these headers")
     return value
 
 
 class SourceLocation(Resource):
-    """A channel assembly source location and the header by which it shows the token to its origin.
+    """A channel assembly source location, and the header in which it sends the token to its origin.
 
-    `secretKey` is the member of the secret's JSON that holds the token. The name goes into the grant's name, which takes
-    only letters, digits, hyphen and underscore. https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-creating-source-locations.html
+    `secretKey` is the member of the JSON secret that contains the token. The name of the source location is part of the name of
+    its KMS grant, which allows only letters, digits, hyphens and underscores. https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-creating-source-locations.html
     """
 
     kind: ClassVar[str] = "sourceLocation"
@@ -94,7 +94,7 @@ class SourceLocation(Resource):
 
 
 class SourceLocations(CreatingConfiguration, GrantedConfiguration):
-    """Source locations over MediaTailor's API, whose update is a PUT of the whole object and whose errors have no names."""
+    """Source locations. An update replaces the whole object. Errors of the API have no codes, only an HTTP status."""
 
     service = "mediatailor"
     our_settings = frozenset(["AccessConfiguration", "HttpConfiguration"])
@@ -127,14 +127,21 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
             "secretArn": token.get("SecretArn", ""),
             "secretKey": token.get("SecretStringKey", ""),
         }
-        # What an omitted member means in an update is not documented, so everything the location has is sent again.
-        kept: dict[str, Any] = {member: found[member] for member in _OTHER_SETTINGS if found.get(member)}
-        whole = kept | {
+        # The API does not document what an update does with omitted members, so all present settings are sent again.
+        others: dict[str, Any] = {member: found[member] for member in _OTHER_SETTINGS if found.get(member)}
+        ours = {
             "SourceLocationName": found["SourceLocationName"],
             "HttpConfiguration": found["HttpConfiguration"],
             "AccessConfiguration": access,
         }
-        return Configured(found["Arn"], settings, _secret_arn(found), kept, whole, found.get("Tags", {}))
+        return Configured(
+            arn=found["Arn"],
+            settings=settings,
+            secret_arn=_secret_arn(found),
+            other_settings=others,
+            full_settings=others | ours,
+            tags=found.get("Tags", {}),
+        )
 
     def secrets_by_name(self, client: MediaTailorClient) -> dict[str, str | None]:
         return {item["SourceLocationName"]: _secret_arn(item) for item in _list(client)}
@@ -143,7 +150,7 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
         try:
             client.create_source_location(**_settings(resource, reading), Tags=tags)
         except ClientError:
-            # After a lost answer botocore asks again and hears that the location exists.
+            # If a response is lost, botocore calls again, and MediaTailor answers that the location exists.
             if _describe(client, resource.name) is None:
                 raise
             return False
@@ -152,8 +159,8 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
     def update(self, client: MediaTailorClient, resource: SourceLocation, reading: Reading, present: Configured) -> None:
         client.update_source_location(**_settings(resource, reading), **present.other_settings)
 
-    def restore(self, client: MediaTailorClient, whole: Mapping[str, Any]) -> None:
-        client.update_source_location(**whole)
+    def restore(self, client: MediaTailorClient, full_settings: Mapping[str, Any]) -> None:
+        client.update_source_location(**full_settings)
 
     def delete(self, client: MediaTailorClient, resource: SourceLocation) -> None:
         client.delete_source_location(SourceLocationName=resource.name)
@@ -179,20 +186,24 @@ def _settings(resource: SourceLocation, reading: Reading) -> Any:
 
 
 def _secret_arn(location: SourceLocationTypeDef | DescribeSourceLocationResponseTypeDef) -> str | None:
-    """The secret a location sends the token of, or None if it sends none."""
+    """The secret whose token a location sends, or None if it sends none."""
     access = location.get("AccessConfiguration", {})
     sends_token = access.get("AccessType") == _BY_SECRET
     return access.get("SecretsManagerAccessTokenConfiguration", {}).get("SecretArn") if sends_token else None
 
 
 def _list(client: MediaTailorClient) -> Iterator[SourceLocationTypeDef]:
-    """Every source location; pages may be short or empty without being the last."""
+    """Every source location. A page can be short or empty without being the last one."""
     for page in client.get_paginator("list_source_locations").paginate(PaginationConfig={"PageSize": 100}):
         yield from page.get("Items", [])
 
 
 def _describe(client: MediaTailorClient, name: str) -> DescribeSourceLocationResponseTypeDef | None:
-    """MediaTailor models no error for a missing location: a 404 tells, a 400 only beside a complete list without the name."""
+    """One source location, or None if it does not exist.
+
+    MediaTailor documents no error for a missing location. A status of 404 means that it is missing; a status of 400 means that
+    only if a complete list does not contain the name.
+    """
     try:
         return client.describe_source_location(SourceLocationName=name)
     except ClientError as error:
@@ -212,8 +223,8 @@ def _handoff(resource: SourceLocation, reading: Reading | None, _key_arn: str, _
     return Handoff(
         values={"SourceLocationName": resource.name, "BaseUrl": resource.base_url, "AccessType": _BY_SECRET, **token},
         steps=(
-            "Set the access configuration of the source location with a role that the request names in managementRoles: "
-            "MediaTailor makes its grant with that role's permissions.",
+            "Set the access configuration of the source location with a role that the request lists in managementRoles. "
+            "MediaTailor creates its KMS grant with the permissions of that role.",
         ),
         cloudFormation={"SourceLocation": {"Type": "AWS::MediaTailor::SourceLocation", "Properties": settings}},
     )

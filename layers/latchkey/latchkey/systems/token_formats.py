@@ -1,4 +1,4 @@
-"""What tokens are made of: each form can make one from the operating system's randomness and judge one without repeating it."""
+"""Formats of tokens. Each format generates tokens from the operating system's random source, and checks tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _CLASSES = (string.ascii_uppercase, string.ascii_lowercase, string.digits, _SYMB
 
 @dataclass(frozen=True)
 class TokenFormat:
-    """`rule` tells what `holds` demands of a token. `make` takes a length in characters; `length` may be the only one."""
+    """A format that a token must have.
+
+    `rule` describes what `holds` checks. `make` generates a token of a length in characters; if `length` is set, tokens have no
+    other length.
+    """
 
     rule: str
     holds: Callable[[str], bool]
@@ -33,25 +37,26 @@ def _classes(token: str) -> int:
 
 
 def _password(length: int) -> str:
-    """One character of each class, the rest of any, in random order."""
+    """A password with at least one character of each class, in random order."""
     characters = [secrets.choice(members) for members in _CLASSES] + [*_random("".join(_CLASSES), length - len(_CLASSES))]
     secrets.SystemRandom().shuffle(characters)
     return "".join(characters)
 
 
-ANY = TokenFormat("may hold any character", lambda _: True, lambda length: _random(_LETTERS_AND_DIGITS, length))
-# Any value is taken, a random UUID is advised:
+ANY = TokenFormat("can contain any character", lambda _: True, lambda length: _random(_LETTERS_AND_DIGITS, length))
+# The service accepts any value and recommends a random UUID:
 # https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html
-UUID = TokenFormat("may hold any character", lambda _: True, lambda _: str(uuid4()), length=36)
+UUID = TokenFormat("can contain any character", lambda _: True, lambda _: str(uuid4()), length=36)
 # https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key-set-up.html
 HEXADECIMAL = TokenFormat(
-    "must hold hexadecimal digits only",
+    "must contain only hexadecimal digits",
     lambda token: re.fullmatch(r"[0-9A-Fa-f]+", token) is not None,
     lambda length: secrets.token_hex(length // 2),
 )
 # https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-srt-password-set-up.html
 PASSWORD = TokenFormat(
-    "must hold three of: capital letters, small letters, digits, the symbols ! @ # $ % ^ & * ( ) _ + - = [ ] { } | '",
+    "must contain at least three of: uppercase letters, lowercase letters, digits, and the symbols "
+    "! @ # $ % ^ & * ( ) _ + - = [ ] { } | '",
     lambda token: _classes(token) >= 3 and set(token) <= set("".join(_CLASSES)),
     _password,
 )
