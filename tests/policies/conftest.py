@@ -1,4 +1,4 @@
-"""What the tests of policy documents share: no sockets, since policies are pure data."""
+"""Fixtures for the tests of policy documents, which need no sockets."""
 
 from __future__ import annotations
 

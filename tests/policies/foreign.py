@@ -1,4 +1,4 @@
-"""Policies as owners of keys and secrets have them before Latchkey comes."""
+"""Policies of owners before Latchkey adds its statements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every policy document that Latchkey writes, as a file a reviewer reads, and what must hold of them whatever the file says."""
+"""Golden files of the policy documents for MediaTailor, and properties that hold for all of them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ NEW_DOCUMENTS: dict[str, policies.Document] = {
 
 
 @pytest.mark.parametrize("name", NEW_DOCUMENTS)
-def test_a_new_document_is_the_reviewed_one(name: str, agrees: Agrees) -> None:
+def test_a_new_document_equals_its_golden_file(name: str, agrees: Agrees) -> None:
     agrees(GOLDEN / "new" / f"{name}.json", NEW_DOCUMENTS[name])
 
 
 @pytest.mark.parametrize("name", KEY_POLICIES)
-def test_a_key_policy_of_somebody_else_becomes_the_reviewed_one(name: str, agrees: Agrees) -> None:
+def test_a_merged_key_policy_equals_its_golden_file(name: str, agrees: Agrees) -> None:
     before = KEY_POLICIES[name]
     agrees(
         GOLDEN / "merged" / f"key-{name}.json",
@@ -47,20 +47,20 @@ def test_a_key_policy_of_somebody_else_becomes_the_reviewed_one(name: str, agree
 
 
 @pytest.mark.parametrize("name", SECRET_POLICIES)
-def test_a_secret_policy_of_somebody_else_becomes_the_reviewed_one(name: str, agrees: Agrees) -> None:
+def test_a_merged_secret_policy_equals_its_golden_file(name: str, agrees: Agrees) -> None:
     before = SECRET_POLICIES[name]
     after = policies.merge(before, desired(FULL).secret_statements(SECRET_ARN))
     agrees(GOLDEN / "merged" / f"secret-{name}.json", {"before": before, "after": after})
 
 
-def test_a_secret_leaving_the_default_key_brings_that_key_s_rule(agrees: Agrees) -> None:
+def test_a_secret_from_the_default_key_adds_the_statement_of_that_key(agrees: Agrees) -> None:
     before = KEY_POLICIES["console"]
     once = policies.merge(before, [*desired(ADOPTING).key_statements, policies.default_key_rule([EXISTING_ARN], PLACE)])
     twice = policies.merge(once, [policies.default_key_rule([SECRET_ARN], PLACE)])
     agrees(GOLDEN / "merged" / "key-default-key-rule.json", {"before": before, "after": once, "afterAnotherSecret": twice})
 
 
-def test_every_file_belongs_to_a_document() -> None:
+def test_every_golden_file_belongs_to_a_document() -> None:
     written = {f"new/{name}" for name in NEW_DOCUMENTS} | {"merged/key-default-key-rule"}
     written |= {f"merged/key-{name}" for name in KEY_POLICIES} | {f"merged/secret-{name}" for name in SECRET_POLICIES}
     found = [*GOLDEN.glob("new/*.json"), *GOLDEN.glob("merged/*.json")]
@@ -77,7 +77,7 @@ def actions(document: policies.Document, sid: str) -> set[str]:
     return {given} if isinstance(given, str) else set(given)
 
 
-def test_a_new_key_keeps_its_account_in_charge() -> None:
+def test_a_new_key_policy_delegates_to_the_account_first() -> None:
     assert desired().new_key_policy["Statement"][0] == {
         "Sid": "EnableIAMUserPermissions",
         "Effect": "Allow",
@@ -87,7 +87,7 @@ def test_a_new_key_keeps_its_account_in_charge() -> None:
     }
 
 
-def test_management_roles_pass_the_key_on_only_through_the_service_as_its_documents_show() -> None:
+def test_management_roles_create_grants_only_through_the_service() -> None:
     told = statement(
         desired({"managementRoles": [role("MediaTailorManagement")]}).new_key_policy, "LatchkeyMediatailorManagement"
     )
@@ -101,7 +101,7 @@ def test_management_roles_pass_the_key_on_only_through_the_service_as_its_docume
     }
 
 
-def test_the_service_reads_one_secret_by_its_full_arn_as_its_documents_show() -> None:
+def test_the_service_reads_one_secret_by_its_full_arn() -> None:
     assert statement(NEW_DOCUMENTS["secret-minimal"], "LatchkeyMediatailorReading") == {
         "Sid": "LatchkeyMediatailorReading",
         "Effect": "Allow",
@@ -112,14 +112,14 @@ def test_the_service_reads_one_secret_by_its_full_arn_as_its_documents_show() ->
 
 
 @pytest.mark.parametrize("name", ["key-full", "key-full-without-deletion"])
-def test_administrators_neither_use_the_key_nor_pass_it_on(name: str) -> None:
+def test_administrators_can_neither_use_the_key_nor_create_grants(name: str) -> None:
     cryptographic = ("Decrypt", "Encrypt", "ReEncrypt", "GenerateDataKey", "Sign", "Verify", "Derive", "CreateGrant", "*")
     told = actions(NEW_DOCUMENTS[name], "LatchkeyAdministrators")
     assert not [action for action in told if action.split(":")[1].startswith(cryptographic) or action.endswith("*")]
     assert {"kms:PutKeyPolicy", "kms:RevokeGrant", "kms:EnableKeyRotation"} <= told
 
 
-def test_deletion_is_given_only_where_it_is_asked_for() -> None:
+def test_deletion_is_allowed_only_on_request() -> None:
     asked, not_asked = NEW_DOCUMENTS["key-full"], NEW_DOCUMENTS["key-full-without-deletion"]
     deletion = statement(asked, "LatchkeyDeletion")
     assert set(deletion["Action"]) == {"kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion"}
@@ -128,11 +128,11 @@ def test_deletion_is_given_only_where_it_is_asked_for() -> None:
     assert not [one for one in not_asked["Statement"] if "Deletion" in text(one)]
 
 
-def test_deletion_asked_for_without_administrators_is_given_to_nobody() -> None:
+def test_deletion_without_administrators_is_allowed_for_nobody() -> None:
     assert desired({"key.allowDeletion": True}).new_key_policy == NEW_DOCUMENTS["key-minimal"]
 
 
-def test_decryption_is_bound_to_secrets_manager_and_the_secret() -> None:
+def test_decryption_is_limited_to_secrets_manager_and_the_secret() -> None:
     told = statement(NEW_DOCUMENTS["key-for-an-existing-secret"], "LatchkeySecretDecryption")["Condition"]
     assert told == {
         "StringEquals": {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"},
@@ -140,7 +140,7 @@ def test_decryption_is_bound_to_secrets_manager_and_the_secret() -> None:
     }
 
 
-def test_management_roles_show_the_secret_to_the_service_without_reading_it_themselves() -> None:
+def test_management_roles_read_the_secret_only_through_the_service() -> None:
     told = statement(NEW_DOCUMENTS["secret-full"], "LatchkeyManagementRoles")
     assert told["Condition"] == {"Bool": {"aws:ViaAWSService": "true"}}
     assert told["Resource"] == SECRET_ARN

@@ -1,4 +1,4 @@
-"""Every policy document that Latchkey writes for each system and kind, as files a reviewer reads."""
+"""Golden files of the policy documents for each system and kind of resource."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ DOCUMENTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_document_is_the_reviewed_one(name: str, agrees: Agrees) -> None:
+def test_a_document_equals_its_golden_file(name: str, agrees: Agrees) -> None:
     agrees(GOLDEN / f"{name}.json", DOCUMENTS[name])
 
 
-def test_every_file_belongs_to_a_document() -> None:
+def test_every_golden_file_belongs_to_a_document() -> None:
     assert {str(path.relative_to(GOLDEN).with_suffix("")) for path in GOLDEN.rglob("*.json")} == set(DOCUMENTS)
 
 
@@ -104,11 +104,11 @@ def test_no_document_is_public(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_key_policy_keeps_its_account_in_charge(kind: str) -> None:
+def test_a_new_key_policy_delegates_to_the_account(kind: str) -> None:
     assert DOCUMENTS[f"{kind}/key"]["Statement"][0] == policies.delegation(PLACE)
 
 
-def test_the_owner_s_root_statement_stays_though_the_partner_s_has_its_sid() -> None:
+def test_the_root_statement_of_the_owner_stays_when_a_partner_uses_its_sid() -> None:
     told = DOCUMENTS[f"{PARTNER}/key-of-the-console"]
     [sid] = {statement["Sid"] for statement in detail(kind=PARTNER)["resource"]["partnerStatements"][:1]}
     foreign = [statement for statement in told["after"]["Statement"] if not policies.is_own(statement)]
@@ -118,7 +118,7 @@ def test_the_owner_s_root_statement_stays_though_the_partner_s_has_its_sid() -> 
     ]
 
 
-def test_the_statements_of_others_stay_in_an_endpoint_s_policy() -> None:
+def test_an_endpoint_policy_keeps_the_statements_of_others() -> None:
     told = DOCUMENTS["mediapackagev2/endpoint-beside-others"]
     assert told["after"]["Statement"] == [HARVESTING, ONLY_OUR_NETWORK, *gate()]
     # https://docs.aws.amazon.com/mediapackage/latest/APIReference/API_PutOriginEndpointPolicy.html
@@ -126,7 +126,7 @@ def test_the_statements_of_others_stay_in_an_endpoint_s_policy() -> None:
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)
-def test_a_role_reads_one_secret_and_passes_nothing_on(kind: str) -> None:
+def test_a_role_reads_one_secret_and_creates_no_grants(kind: str) -> None:
     statements = DOCUMENTS[f"{kind}/role"]["policy"]["Statement"]
     named = [action for s in statements for action in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])]
     assert not [action for action in named if "*" in action]

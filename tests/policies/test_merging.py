@@ -1,4 +1,4 @@
-"""Merging into any document: nothing foreign is lost, nothing of ours is lost, and doing it twice is doing it once."""
+"""Merging into any document keeps the statements of others, adds ours, and is idempotent."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def as_set(value: Any) -> set[str]:
 
 @properties
 @given(documents(), requests())
-def test_every_foreign_statement_stays_as_and_where_it_was(before: Document | None, own: Sequence[Statement]) -> None:
+def test_every_statement_of_others_keeps_its_content_and_position(before: Document | None, own: Sequence[Statement]) -> None:
     after = policies.merge(before, own)
     assert [s for s in statements(after) if is_foreign(s)] == [s for s in statements(before) if is_foreign(s)]
     # What stood there first stands there still; ours come after it.
@@ -125,7 +125,7 @@ def test_a_document_that_lacks_nothing_is_not_touched(before: Document | None, o
 
 @properties
 @given(documents(), requests())
-def test_a_document_given_is_not_changed_in_place(before: Document | None, own: Sequence[Statement]) -> None:
+def test_merging_does_not_modify_its_argument(before: Document | None, own: Sequence[Statement]) -> None:
     copies = copy.deepcopy((before, own))
     after = policies.merge(before, own)
     for statement in statements(after):
@@ -135,7 +135,7 @@ def test_a_document_given_is_not_changed_in_place(before: Document | None, own: 
 
 @properties
 @given(documents(), requests())
-def test_our_statements_lose_no_principal_and_no_secret(before: Document | None, own: Sequence[Statement]) -> None:
+def test_our_statements_keep_their_principals_and_secrets(before: Document | None, own: Sequence[Statement]) -> None:
     after = {statement["Sid"]: statement for statement in statements(policies.merge(before, own)) if not is_foreign(statement)}
     for former in (s for s in statements(before) if not is_foreign(s)):
         assert as_set(former["Principal"]["AWS"]) <= as_set(after[former["Sid"]]["Principal"]["AWS"])
@@ -160,7 +160,7 @@ def _sets(value: Any) -> Any:
 
 @properties
 @given(documents(), requests(), requests())
-def test_two_requests_say_the_same_in_either_order(
+def test_the_order_of_two_requests_does_not_matter(
     before: Document | None, first: Sequence[Statement], second: Sequence[Statement]
 ) -> None:
     one = policies.merge(policies.merge(before, first), second)
@@ -171,7 +171,7 @@ def test_two_requests_say_the_same_in_either_order(
 
 @properties
 @given(some_roles, some_roles, st.booleans())
-def test_the_statements_of_a_secret_merge_alike(managers: list[str], readers: list[str], again: bool) -> None:
+def test_the_order_of_two_requests_does_not_matter_for_a_secret(managers: list[str], readers: list[str], again: bool) -> None:
     own = desired({"managementRoles": managers, "secret.originReaders": readers}).secret_statements(SECRET_ARN)
     for before in SECRET_POLICIES.values():
         after = policies.merge(policies.merge(before, own) if again else before, own)
@@ -179,7 +179,7 @@ def test_the_statements_of_a_secret_merge_alike(managers: list[str], readers: li
         assert policies.missing_from(after, own) == []
 
 
-def test_two_requests_that_differ_in_deletion_both_keep_what_they_asked_for() -> None:
+def test_two_requests_that_differ_in_deletion_both_keep_their_statements() -> None:
     allowing = desired({"key.administrators": [ROLES[0]], "key.allowDeletion": True})
     refusing = desired({"key.administrators": [ROLES[1]]})
     both = policies.merge(allowing.new_key_policy, refusing.key_statements)
@@ -187,7 +187,7 @@ def test_two_requests_that_differ_in_deletion_both_keep_what_they_asked_for() ->
     assert policies.missing_from(both, refusing.key_statements) == []
 
 
-def test_deletion_is_not_given_to_the_administrators_of_an_earlier_request() -> None:
+def test_deletion_is_not_allowed_for_administrators_of_an_earlier_request() -> None:
     refusing = desired({"key.administrators": [ROLES[0]]})
     allowing = desired({"key.administrators": [ROLES[1]], "key.allowDeletion": True})
     both = policies.merge(refusing.new_key_policy, allowing.key_statements)
@@ -195,7 +195,7 @@ def test_deletion_is_not_given_to_the_administrators_of_an_earlier_request() -> 
     assert [s["Principal"]["AWS"] for s in may_delete] == [[ROLES[1]]]
 
 
-def test_a_widened_statement_keeps_principals_of_another_kind() -> None:
+def test_an_extended_statement_keeps_principals_of_another_type() -> None:
     [_, decryption] = desired().key_statements
     decryption["Principal"]["Service"] = "backup.amazonaws.com"
     before = policies.new_document([decryption])
@@ -208,7 +208,7 @@ DELETED = ["AROAEXAMPLE1234567890", "AIDAEXAMPLE1234567890"]
 
 
 @pytest.mark.parametrize("present", [DELETED[0], DELETED[1], [DELETED[0]], [*DELETED, ROLES[1]], [ROLES[1], *DELETED]], ids=str)
-def test_a_widened_statement_loses_the_principals_that_were_deleted(present: str | list[str]) -> None:
+def test_an_extended_statement_drops_deleted_principals(present: str | list[str]) -> None:
     before = policies.new_document([policies.use([ROLES[1]]) | {"Principal": {"AWS": present}}])
     [users] = statements(policies.merge(before, [policies.use([ROLES[0]])]))
     assert users["Principal"] == {"AWS": [ROLES[0], *([ROLES[1]] if ROLES[1] in present else [])]}
@@ -226,7 +226,7 @@ GRIEVED = policies.use([ROLES[1]])
     ],
     ids=["some of many", "in their order", "all of a kind"],
 )
-def test_whatever_is_written_every_statement_of_ours_loses_deleted_principals(
+def test_every_update_drops_deleted_principals_from_all_our_statements(
     principal: dict[str, Any], living: dict[str, Any]
 ) -> None:
     before = policies.new_document([GRIEVED | {"Principal": principal}])
@@ -236,13 +236,13 @@ def test_whatever_is_written_every_statement_of_ours_loses_deleted_principals(
 
 
 @pytest.mark.parametrize("nobody", [DELETED[0], DELETED[1:], DELETED], ids=str)
-def test_a_statement_of_ours_whose_principals_were_all_deleted_goes(nobody: str | list[str]) -> None:
+def test_our_statement_without_a_remaining_principal_is_removed(nobody: str | list[str]) -> None:
     wanted = policies.deletion([ROLES[0]])
     before = policies.new_document([policies.delegation(PLACE), GRIEVED | {"Principal": {"AWS": nobody}}])
     assert statements(policies.merge(before, [wanted])) == [policies.delegation(PLACE), wanted]
 
 
-def test_nothing_is_written_for_the_sake_of_a_deleted_principal_alone() -> None:
+def test_a_deleted_principal_alone_causes_no_update() -> None:
     wanted = policies.deletion([ROLES[0]])
     before = policies.new_document([GRIEVED | {"Principal": {"AWS": DELETED}}, wanted])
     assert policies.merge(before, [wanted]) == before
@@ -265,7 +265,9 @@ def bereaved(draw: st.DrawFn) -> Document:
 
 @properties
 @given(bereaved(), requests())
-def test_what_is_written_names_nobody_who_was_deleted_but_where_others_do(before: Document, own: Sequence[Statement]) -> None:
+def test_an_updated_document_has_deleted_principals_only_in_statements_of_others(
+    before: Document, own: Sequence[Statement]
+) -> None:
     after = policies.merge(before, own)
     ours = [s for s in statements(after) if not is_foreign(s)]
     assert [s for s in statements(after) if is_foreign(s)] == [s for s in statements(before) if is_foreign(s)]
@@ -277,13 +279,13 @@ def test_what_is_written_names_nobody_who_was_deleted_but_where_others_do(before
     assert {s["Sid"] for s in ours} >= living | {s["Sid"] for s in own}
 
 
-def test_a_role_that_is_called_like_a_unique_id_is_not_taken_for_deleted() -> None:
+def test_a_role_whose_name_resembles_a_unique_id_stays() -> None:
     living = [role(DELETED[0]), role("AROA")]
     [users] = statements(policies.merge(policies.new_document([policies.use(living)]), [policies.use([ROLES[0]])]))
     assert users["Principal"] == {"AWS": sorted([*living, ROLES[0]])}
 
 
-def test_a_deleted_principal_in_a_statement_of_somebody_else_stays() -> None:
+def test_a_deleted_principal_in_a_statement_of_others_stays() -> None:
     foreign = {"Effect": "Allow", "Principal": {"AWS": DELETED}, "Action": "kms:Decrypt", "Resource": "*"}
     after = policies.merge(policies.new_document([foreign]), [policies.use([ROLES[0]])])
     assert statements(after)[0] == foreign
@@ -305,7 +307,7 @@ def test_a_deleted_principal_in_a_statement_of_somebody_else_stays() -> None:
     ],
     ids=str,
 )
-def test_a_statement_of_ours_that_was_changed_is_set_right(change: dict[str, Any]) -> None:
+def test_a_modified_statement_of_ours_is_corrected(change: dict[str, Any]) -> None:
     wanted = desired().key_statements
     before = policies.new_document([wanted[0] | change, wanted[1]])
     assert policies.missing_from(before, wanted) == ["LatchkeyMediatailorManagement"]
@@ -314,7 +316,7 @@ def test_a_statement_of_ours_that_was_changed_is_set_right(change: dict[str, Any
     assert statements(after)[1] == wanted[1]
 
 
-def test_a_denial_under_our_own_sid_is_a_conflict_and_not_overwritten() -> None:
+def test_a_deny_statement_with_our_sid_is_a_conflict() -> None:
     wanted = desired().key_statements
     before = policies.new_document([wanted[0] | {"Effect": "Deny"}, wanted[1]])
     with pytest.raises(Conflict, match="denies something under the Sid LatchkeyMediatailorManagement"):
@@ -322,11 +324,11 @@ def test_a_denial_under_our_own_sid_is_a_conflict_and_not_overwritten() -> None:
 
 
 @pytest.mark.parametrize("before", [*KEY_POLICIES.values(), *SECRET_POLICIES.values()], ids=[*KEY_POLICIES, *SECRET_POLICIES])
-def test_our_own_statements_are_known_by_their_sid(before: Document) -> None:
+def test_our_statements_are_recognized_by_their_sid(before: Document) -> None:
     assert policies.own_statements(before) == [s for s in statements(before) if not is_foreign(s)]
 
 
-def test_a_missing_document_holds_nothing_of_ours() -> None:
+def test_a_missing_document_contains_none_of_our_statements() -> None:
     wanted = desired().secret_statements(SECRET_ARN)
     assert policies.own_statements(None) == []
     assert policies.missing_from(None, wanted) == ["LatchkeyMediatailorReading"]

@@ -1,4 +1,4 @@
-"""What the unit tests share: no sockets, and an environment in which no real account can be met."""
+"""Fixtures for the unit tests: no sockets, and an environment without credentials of a real account."""
 
 from __future__ import annotations
 

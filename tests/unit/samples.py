@@ -1,4 +1,4 @@
-"""Requests, settings and an account as the unit and policy tests know them."""
+"""Sample requests, settings and ARNs for the unit and policy tests."""
 
 from __future__ import annotations
 

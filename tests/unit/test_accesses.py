@@ -1,4 +1,4 @@
-"""An access is known by its id alone: its system, the name of its resource, and the grant that its service makes."""
+"""An access ID identifies the system, the resource, and the grant of its service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.samples import ACCOUNT, PLACE
 GRANT_NAME = f"MediaTailor-SourceLocation-{ACCOUNT}-sports"
 
 
-def test_an_id_leads_to_the_resource_and_the_name_of_its_grant() -> None:
+def test_an_access_id_identifies_the_resource_and_its_grant_name() -> None:
     subject = granted_resource("mediatailor/sourceLocation/sports", PLACE)
 
     assert (subject.system, subject.name) == (SYSTEMS["mediatailor"], "sports")
@@ -21,7 +21,7 @@ def test_an_id_leads_to_the_resource_and_the_name_of_its_grant() -> None:
     assert access_id_of(subject.system, subject.name) == "mediatailor/sourceLocation/sports"
 
 
-def test_an_id_of_no_system_leads_nowhere() -> None:
+def test_an_access_id_of_an_unknown_system_raises_an_error() -> None:
     with pytest.raises(KeyError, match="mediatailer"):
         granted_resource("mediatailer/sourceLocation/sports", PLACE)
 
@@ -38,7 +38,7 @@ def test_an_id_of_no_system_leads_nowhere() -> None:
         (None, None),
     ],
 )
-def test_the_name_of_a_grant_leads_to_the_resource(grant_name: str | None, resource: str | None) -> None:
+def test_a_grant_name_identifies_the_resource(grant_name: str | None, resource: str | None) -> None:
     granted = SYSTEMS["mediatailor"].granted
     assert granted
     assert granted[0].resource_of(PLACE, grant_name) == resource
@@ -47,7 +47,7 @@ def test_the_name_of_a_grant_leads_to_the_resource(grant_name: str | None, resou
 WITHOUT_GRANTS = [name for name, system in SYSTEMS.items() if not system.granted]
 
 
-def test_only_some_systems_make_grants() -> None:
+def test_only_some_systems_create_grants() -> None:
     assert has_grants("mediatailor/sourceLocation/sports")
     assert not any(has_grants(f"{name}/kind/sports") for name in WITHOUT_GRANTS)
     with pytest.raises(KeyError, match="mediatailer"):
@@ -55,7 +55,7 @@ def test_only_some_systems_make_grants() -> None:
 
 
 @pytest.mark.parametrize("system", WITHOUT_GRANTS)
-def test_an_access_of_a_system_without_grants_leads_to_none(system: str) -> None:
+def test_an_access_of_a_system_without_grants_raises_an_error(system: str) -> None:
     with pytest.raises(KeyError, match=system):
         granted_resource(f"{system}/kind/sports", PLACE)
 
@@ -73,5 +73,5 @@ PARTNER = "adobe-experience-platform/instance/eu-west-1"
         (("of-a-later-version/instance/a",), False),
     ],
 )
-def test_a_key_belongs_to_a_partner_if_any_of_its_accesses_does(access_ids: tuple[str, ...], exclusive: bool) -> None:
+def test_a_key_is_exclusive_if_any_of_its_accesses_is(access_ids: tuple[str, ...], exclusive: bool) -> None:
     assert is_exclusive(access_ids) is exclusive

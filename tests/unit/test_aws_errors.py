@@ -1,4 +1,4 @@
-"""What AWS answers, as our errors: by one table, without a value, and with patience while things settle."""
+"""AWS errors become Latchkey errors that contain no secret value."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def answer(code: str, status: int = 400, operation: str = "DescribeKey", message
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else str(value)[:60],
 )
-def test_an_answer_becomes_the_error_that_a_workflow_treats(error: ClientError | BotoCoreError, kind: type) -> None:
+def test_an_aws_error_becomes_the_error_class_of_its_row(error: ClientError | BotoCoreError, kind: type) -> None:
     assert type(translate(error)) is kind
 
 
@@ -68,12 +68,12 @@ def test_an_error_names_operation_code_status_and_message() -> None:
 
 
 @pytest.mark.parametrize("operation", ["CreateSecret", "PutSecretValue", "UpdateSecret", "GetSecretValue"])
-def test_the_message_about_a_call_that_carries_a_value_is_withheld(operation: str) -> None:
+def test_the_message_of_a_call_with_a_secret_value_is_omitted(operation: str) -> None:
     told = str(translate(answer("InvalidParameterException", operation=operation, message=f"{TOKEN} is too short")))
     assert told == f"{operation} answered InvalidParameterException (400)"
 
 
-def test_a_parameter_that_botocore_refuses_is_not_quoted() -> None:
+def test_a_parameter_that_botocore_rejects_is_not_in_the_message() -> None:
     secretsmanager = boto3.client("secretsmanager")
     with pytest.raises(LatchkeyError) as raised, aws_errors():
         secretsmanager.create_secret(Name="a", SecretString=[TOKEN])  # type: ignore[arg-type] # which botocore refuses
@@ -82,13 +82,13 @@ def test_a_parameter_that_botocore_refuses_is_not_quoted() -> None:
     assert TOKEN not in "".join(traceback.format_exception(raised.value))
 
 
-def test_the_log_of_an_answer_about_a_value_does_not_quote_it() -> None:
+def test_the_traceback_of_a_call_with_a_secret_value_does_not_contain_it() -> None:
     with pytest.raises(LatchkeyError) as raised, aws_errors():
         raise answer("InvalidRequestException", operation="PutSecretValue", message=TOKEN)
     assert TOKEN not in "".join(traceback.format_exception(raised.value))
 
 
-def test_our_own_errors_pass_through() -> None:
+def test_latchkey_errors_pass_through() -> None:
     with pytest.raises(Conflict, match="as it was"), aws_errors():
         raise Conflict("as it was")
 
@@ -104,7 +104,7 @@ def test_our_own_errors_pass_through() -> None:
         (answer("BadRequestException", 400), False),
     ],
 )
-def test_only_a_plain_answer_means_absence(error: ClientError, missing: bool) -> None:
+def test_only_not_found_errors_mean_absence(error: ClientError, missing: bool) -> None:
     assert is_missing(error) is missing
 
 
@@ -112,19 +112,19 @@ DENIAL = answer("AccessDeniedException", message="not authorized")
 
 
 @pytest.mark.parametrize("age", [timedelta(0), timedelta(minutes=5, seconds=50)])
-def test_a_refusal_while_tags_settle_is_not_yet_effective(age: timedelta) -> None:
+def test_a_denied_call_soon_after_tagging_is_not_yet_effective(age: timedelta) -> None:
     with pytest.raises(NotYetEffective, match="DescribeKey answered AccessDeniedException"), settling(datetime.now(UTC) - age):
         raise DENIAL
 
 
 @pytest.mark.parametrize("since", [None, datetime.now(UTC) - timedelta(minutes=6, seconds=1)])
-def test_a_refusal_after_that_is_a_refusal(since: datetime | None) -> None:
+def test_a_denied_call_long_after_tagging_is_access_denied(since: datetime | None) -> None:
     with pytest.raises(AccessDenied, match="not authorized"), settling(since):
         raise DENIAL
 
 
 @pytest.mark.parametrize("since", [None, datetime.now(UTC) - timedelta(days=1)])
-def test_a_policy_refused_for_a_principal_too_new_to_be_known_is_not_yet_effective(since: datetime | None) -> None:
+def test_a_policy_with_a_new_principal_is_not_yet_effective(since: datetime | None) -> None:
     with pytest.raises(NotYetEffective, match="PutKeyPolicy answered Malformed"), settling(since):
         raise answer("MalformedPolicyDocumentException", operation="PutKeyPolicy")
 
@@ -139,43 +139,43 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize("error", UNKNOWN, ids=str)
-def test_what_has_just_been_made_and_is_not_known_or_ready_is_not_yet_effective(error: ClientError) -> None:
+def test_a_new_resource_that_is_unknown_or_not_ready_is_not_yet_effective(error: ClientError) -> None:
     with pytest.raises(NotYetEffective, match="DescribeKey answered"), settling(datetime.now(UTC)):
         raise error
 
 
 @pytest.mark.parametrize("since", [None, datetime.now(UTC) - timedelta(minutes=6, seconds=1)])
 @pytest.mark.parametrize("error", UNKNOWN, ids=str)
-def test_what_was_made_long_ago_and_is_not_known_is_missing(error: ClientError, since: datetime | None) -> None:
+def test_an_old_resource_that_is_unknown_is_missing(error: ClientError, since: datetime | None) -> None:
     with pytest.raises(LatchkeyError) as raised, settling(since):
         raise error
     assert type(raised.value) is type(translate(error))
     assert not isinstance(raised.value, NotYetEffective)
 
 
-def test_no_answer_while_things_settle_is_asked_again_at_once() -> None:
+def test_a_lost_response_soon_after_a_change_is_transient() -> None:
     with pytest.raises(TransientAwsError), settling(datetime.now(UTC)):
         raise ConnectTimeoutError(endpoint_url="https://kms")
 
 
-def test_our_own_errors_pass_through_while_things_settle() -> None:
+def test_latchkey_errors_pass_through_soon_after_a_change() -> None:
     with pytest.raises(Conflict, match="as it was"), settling(datetime.now(UTC)):
         raise Conflict("as it was")
 
 
 @pytest.mark.parametrize("since", [None, datetime.now(UTC)])
-def test_the_log_of_an_answer_while_things_settle_does_not_quote_a_value(since: datetime | None) -> None:
+def test_the_traceback_of_a_settling_call_does_not_contain_the_value(since: datetime | None) -> None:
     with pytest.raises(LatchkeyError) as raised, settling(since):
         raise answer("ResourceNotFoundException", operation="PutSecretValue", message=TOKEN)
     assert TOKEN not in "".join(traceback.format_exception(raised.value))
 
 
-def test_other_errors_do_not_become_patience() -> None:
+def test_other_errors_do_not_become_not_yet_effective() -> None:
     with pytest.raises(Conflict), settling(datetime.now(UTC)):
         raise answer("ResourceExistsException")
 
 
-def test_a_key_is_made_by_a_client_that_does_not_ask_twice() -> None:
+def test_the_client_that_creates_keys_does_not_retry() -> None:
     once: Any = clients.kms_without_retries().meta.config
     usual: Any = clients.kms().meta.config
     assert clients.kms_without_retries() is clients.kms_without_retries()
@@ -184,13 +184,13 @@ def test_a_key_is_made_by_a_client_that_does_not_ask_twice() -> None:
     assert (once.connect_timeout, once.read_timeout) == (usual.connect_timeout, usual.read_timeout)
 
 
-def test_the_regions_of_a_partition_are_known_without_asking_aws() -> None:
+def test_the_regions_of_a_partition_are_known_without_a_call() -> None:
     assert {"eu-west-1", "us-east-1"} <= clients.regions("aws")
     assert clients.regions("aws-cn") == {"cn-north-1", "cn-northwest-1"}
     assert clients.regions("aws").isdisjoint(clients.regions("aws-cn"))
 
 
-def test_a_client_is_made_once_for_each_service_and_region() -> None:
+def test_a_client_is_created_once_for_each_service_and_region() -> None:
     assert clients.secretsmanager() is clients.secretsmanager()
     assert clients.secretsmanager("us-east-1").meta.region_name == "us-east-1"
     assert clients.secretsmanager("us-east-1") is not clients.secretsmanager("us-west-2")
@@ -203,5 +203,5 @@ def test_a_client_is_made_once_for_each_service_and_region() -> None:
         (BotoCoreError(), "no answer from AWS"),
     ],
 )
-def test_who_did_not_answer_is_told_without_what_was_asked(error: BotoCoreError, message: str) -> None:
+def test_a_connection_error_names_only_the_host(error: BotoCoreError, message: str) -> None:
     assert str(translate(error)) == f"{message}: {type(error).__name__}"

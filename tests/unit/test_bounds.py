@@ -1,4 +1,4 @@
-"""What the parameters of the stack let requests do."""
+"""The bounds that the stack parameters set for requests."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def _settings(**members: tuple[str, ...]) -> Settings:
     return SETTINGS.model_copy(update=members)
 
 
-def test_by_default_no_principal_may_be_named() -> None:
+def test_by_default_no_principal_is_allowed() -> None:
     assert "TrustedPrincipalPatterns" in (principal_rule(role("Manager"), SETTINGS) or "")
 
 
@@ -28,16 +28,16 @@ def test_by_default_no_principal_may_be_named() -> None:
         (role("Manager"), role("Manager2"), False),
     ],
 )
-def test_a_principal_must_fit_a_pattern(pattern: str, arn: str, allowed: bool) -> None:
+def test_a_principal_must_match_a_pattern(pattern: str, arn: str, allowed: bool) -> None:
     assert (principal_rule(arn, _settings(trusted_principal_patterns=(pattern,))) is None) is allowed
 
 
-def test_a_pattern_names_the_account_of_whom_it_allows() -> None:
+def test_a_pattern_contains_the_account_of_the_principal() -> None:
     assert principal_rule(PARTNER, _settings(trusted_principal_patterns=(PARTNER,))) is None
     assert principal_rule(PARTNER, _settings(trusted_principal_patterns=(role("*"),)))
 
 
-def test_an_allowed_account_alone_names_nobody() -> None:
+def test_a_pattern_with_only_an_account_allows_nobody() -> None:
     assert principal_rule(PARTNER, _settings(allowed_partner_accounts=("444455556666",)))
 
 
@@ -45,7 +45,7 @@ def test_an_allowed_account_alone_names_nobody() -> None:
     ("pattern", "host", "allowed"),
     [("*", "a.example.com", True), ("*.Example.com", "a.example.com", True), ("*.example.com", "example.com", False)],
 )
-def test_a_host_must_fit_a_pattern(pattern: str, host: str, allowed: bool) -> None:
+def test_a_host_must_match_a_pattern(pattern: str, host: str, allowed: bool) -> None:
     assert allows_host(host, _settings(allowed_origin_hosts=(pattern,))) is allowed
 
 

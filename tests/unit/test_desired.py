@@ -1,4 +1,4 @@
-"""From a request to what should be true, with the defaults a reader of the documents expects."""
+"""The desired state of a request, with its defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXISTING = {"secret.value.existing.secretArn": EXISTING_ARN}
     ("changes", "alias"),
     [({}, "alias/latchkey/mediatailor"), ({"key.alias": "alias/sports"}, "alias/sports"), ({"key.arn": KEY_ARN}, None)],
 )
-def test_a_key_is_found_by_its_alias_unless_its_arn_is_given(changes: dict[str, Any], alias: str | None) -> None:
+def test_the_alias_identifies_the_key_unless_an_arn_does(changes: dict[str, Any], alias: str | None) -> None:
     assert desired(changes).alias == alias
 
 
@@ -45,22 +45,24 @@ def test_a_key_is_found_by_its_alias_unless_its_arn_is_given(changes: dict[str, 
     ],
     ids=["default", "named", "existing", "copied"],
 )
-def test_a_secret_is_known_before_it_is_made(changes: dict[str, Any], name: str, needs_secret: bool, pattern: str) -> None:
+def test_the_name_of_a_secret_is_known_before_it_is_created(
+    changes: dict[str, Any], name: str, needs_secret: bool, pattern: str
+) -> None:
     wanted = desired(changes)
     assert (wanted.secret_name, wanted.needs_secret, wanted.secret_arn_pattern) == (name, needs_secret, pattern)
 
 
-def test_our_function_and_the_asked_roles_configure_the_resource() -> None:
+def test_our_function_and_the_requested_roles_configure_the_resource() -> None:
     assert desired().facts.managers == (CONFIGURE_ROLE,)
     assert desired(FULL).facts.managers == (CONFIGURE_ROLE, role("MediaTailorManagement"), role("media/Operators"))
 
 
-def test_the_access_is_named_by_system_kind_and_name() -> None:
+def test_an_access_id_contains_system_kind_and_name() -> None:
     assert desired().access_id == "mediatailor/sourceLocation/sports-origin"
     assert desired().grant_name == f"MediaTailor-SourceLocation-{ACCOUNT}-sports-origin"
 
 
-def test_the_origin_is_known_by_its_host_alone() -> None:
+def test_the_origin_is_identified_by_its_host() -> None:
     assert desired({"resource.baseUrl": "https://Origin.Example.com:8443/vod"}).resource.origin_host == "origin.example.com"
 
 
@@ -75,17 +77,17 @@ def test_the_origin_is_known_by_its_host_alone() -> None:
         (EXISTING, EXISTING_ARN, True),
     ],
 )
-def test_its_secret_is_known_by_its_name_whatever_the_suffix(changes: dict[str, Any], arn: str | None, is_it: bool) -> None:
+def test_the_secret_is_recognized_with_any_suffix(changes: dict[str, Any], arn: str | None, is_it: bool) -> None:
     assert desired(changes).is_secret(arn) is is_it
 
 
-def test_a_resource_of_one_access_carries_its_id_and_a_shared_one_does_not() -> None:
+def test_only_a_resource_of_one_access_is_tagged_with_its_id() -> None:
     wanted = desired(FULL)
     assert wanted.tags(shared=True) == {"team": "sports", "latchkey:managed-by": "latchkey", "latchkey:request": "request-1"}
     assert wanted.tags() == wanted.tags(shared=True) | {"latchkey:access": "mediatailor/sourceLocation/sports-origin"}
 
 
-def test_tags_stay_within_what_aws_takes() -> None:
+def test_tags_stay_within_the_aws_limits() -> None:
     changes = {"requestId": "r" * 128, "resource.sourceLocation": "s" * 128, "tags": {f"tag{n}": "v" * 256 for n in range(40)}}
     tags = desired(changes).tags()
     assert len(tags) <= 50
@@ -104,12 +106,12 @@ def test_tags_stay_within_what_aws_takes() -> None:
     ],
     ids=str,
 )
-def test_a_request_made_what_carries_its_id(tags: dict[str, str], made: bool) -> None:
+def test_a_request_created_the_resources_with_its_id(tags: dict[str, str], made: bool) -> None:
     assert desired().made(tags) is made
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_request_knows_what_it_tagged_and_not_what_another_did(shared: bool) -> None:
+def test_a_request_recognizes_only_the_tags_of_its_own_resources(shared: bool) -> None:
     assert desired().made(desired(FULL).tags(shared=shared))
     assert not desired().made(desired({"requestId": "request-2"}).tags(shared=shared))
 
@@ -123,16 +125,16 @@ def test_a_request_knows_what_it_tagged_and_not_what_another_did(shared: bool) -
     ],
     ids=["default", "named", "existing"],
 )
-def test_a_secret_has_one_name_in_the_registry_whether_it_is_made_or_adopted(changes: dict[str, Any], resource: str) -> None:
+def test_a_created_and_an_adopted_secret_have_the_same_registry_key(changes: dict[str, Any], resource: str) -> None:
     assert desired(changes).secret_resource == resource
 
 
-def test_an_access_that_shares_a_secret_meets_the_one_that_made_it() -> None:
+def test_accesses_that_share_a_secret_share_its_registry_key() -> None:
     shared = desired({"resource.sourceLocation": "news-origin", "secret.value.existing.secretArn": SECRET_ARN})
     assert shared.secret_resource == desired().secret_resource
 
 
-def test_nothing_is_said_for_roles_nobody_asked_for() -> None:
+def test_there_are_no_statements_for_roles_that_are_not_requested() -> None:
     assert [statement["Sid"] for statement in desired().key_statements] == [
         "LatchkeyMediatailorManagement",
         "LatchkeySecretDecryption",
@@ -140,7 +142,7 @@ def test_nothing_is_said_for_roles_nobody_asked_for() -> None:
     assert [statement["Sid"] for statement in desired().secret_statements(SECRET_ARN)] == ["LatchkeyMediatailorReading"]
 
 
-def test_a_secret_that_leaves_the_default_key_takes_that_keys_rule_along() -> None:
+def test_a_secret_from_the_default_key_keeps_its_readers() -> None:
     own = desired().key_statements
 
     assert desired().key_statements_beside(SECRET_ARN, under_default_key=False) == own
@@ -158,7 +160,7 @@ POWERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("place", POWERS)
-def test_power_over_the_key_is_named_by_its_place_in_the_request(place: str) -> None:
+def test_missing_powers_are_listed_by_request_path(place: str) -> None:
     asking = desired(POWERS[place])
 
     assert asking.asks_for_powers
@@ -166,6 +168,6 @@ def test_power_over_the_key_is_named_by_its_place_in_the_request(place: str) -> 
     assert asking.powers_missing_from(asking.new_key_policy) == []
 
 
-def test_a_request_that_asks_for_no_power_misses_none() -> None:
+def test_a_request_without_powers_misses_none() -> None:
     assert not desired().asks_for_powers
     assert desired().powers_missing_from(policies.new_document(())) == []

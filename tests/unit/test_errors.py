@@ -1,4 +1,4 @@
-"""Errors: what a state machine and a person read of them."""
+"""The errors that state machines and senders read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from latchkey import errors
 from latchkey.errors import InvalidRequest, LatchkeyError, Problem
 
 
-def test_an_invalid_request_tells_every_problem_once_and_in_order() -> None:
+def test_an_invalid_request_lists_every_problem_once_in_order() -> None:
     error = InvalidRequest([Problem("system", "is missing"), Problem("key", "is wrong"), Problem("system", "is missing")])
     assert json.loads(str(error)) == {
         "problems": [{"place": "key", "rule": "is wrong"}, {"place": "system", "rule": "is missing"}]
@@ -16,12 +16,12 @@ def test_an_invalid_request_tells_every_problem_once_and_in_order() -> None:
     assert error.problems == (Problem("key", "is wrong"), Problem("system", "is missing"))
 
 
-def test_a_hundred_problems_are_all_told() -> None:
+def test_a_hundred_problems_are_all_listed() -> None:
     problems = [Problem(f"place{number:03}", "is wrong") for number in range(100)]
     assert InvalidRequest(problems * 2).problems == tuple(problems)
 
 
-def test_of_more_than_a_hundred_problems_the_rest_is_counted() -> None:
+def test_further_problems_are_counted() -> None:
     problems = [Problem(f"place{number:03}", "is wrong") for number in range(142)]
     error = InvalidRequest(reversed(problems))
     assert error.problems[:100] == tuple(problems[:100])

@@ -1,4 +1,4 @@
-"""Grants are listed to the last page, and serve a resource by name, constraint and grantee."""
+"""Grants are listed completely, and serve a resource by name, constraint and grantee."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ GRANT = Grant(
         "a person's",
     ],
 )
-def test_a_grant_serves_by_name_secret_and_operation(grant: Grant, does: bool) -> None:
+def test_a_grant_serves_a_resource_by_name_constraint_and_operation(grant: Grant, does: bool) -> None:
     assert serves(grant, NAME, SECRET_ARN, RESOURCE_ARN) is does
 
 
@@ -70,7 +70,7 @@ def listed(**members: Any) -> dict[str, Any]:
     return {"GrantId": "g-1", "Name": NAME, "CreationDate": CREATED, "Operations": ["Decrypt", "RetireGrant"]} | members
 
 
-def test_short_and_empty_pages_are_not_taken_for_the_last() -> None:
+def test_short_and_empty_pages_do_not_end_a_listing() -> None:
     kms = boto3.client("kms")
     with Stubber(kms) as stubber:
         answers: list[dict[str, Any]] = [
@@ -111,7 +111,7 @@ def test_short_and_empty_pages_are_not_taken_for_the_last() -> None:
     ],
     ids=["principal", "equals", "service principal", "only an id"],
 )
-def test_both_forms_of_a_grant_are_read_and_absent_members_endured(entry: dict[str, Any], grant: Grant) -> None:
+def test_both_constraints_and_missing_members_are_read(entry: dict[str, Any], grant: Grant) -> None:
     kms = boto3.client("kms")
     with Stubber(kms) as stubber:
         stubber.add_response("list_grants", {"Grants": [entry], "Truncated": False}, {"KeyId": KEY_ARN, "Limit": 100})
@@ -123,7 +123,7 @@ def test_both_forms_of_a_grant_are_read_and_absent_members_endured(entry: dict[s
     [({"date": "Sun, 22 Nov 2026 10:00:07 GMT"}, datetime(2026, 11, 22, 10, 0, 7, tzinfo=UTC)), ({}, None)],
     ids=["told", "not told"],
 )
-def test_a_listing_is_dated_by_the_clock_of_kms_if_that_tells_it(headers: dict[str, str], at: datetime | None) -> None:
+def test_a_listing_has_the_time_of_kms_if_it_is_known(headers: dict[str, str], at: datetime | None) -> None:
     kms, before = boto3.client("kms"), datetime.now(UTC).replace(microsecond=0)
     with Stubber(kms) as stubber:
         answer = {"Grants": [], "Truncated": False, "ResponseMetadata": {"HTTPHeaders": headers}}

@@ -1,4 +1,4 @@
-"""Whatever somebody puts on the bus, the gate answers with a request or with problems, and repeats nothing of a bad one."""
+"""Any event becomes a request or a list of problems, and no problem repeats a value."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ def problems(request: Any) -> list[str]:
     return [problem.path for problem in content.problems]
 
 
-def test_the_places_are_those_of_the_model() -> None:
+def test_the_tested_paths_are_those_of_the_model() -> None:
     assert len(PLACES) > 30
     assert {("tags", "team"), ("managementRoles", "0"), ("secret", "value", "copyFrom", "key")} <= set(PLACES)
 
 
 @pytest.mark.parametrize("path", PLACES, ids=".".join)
-def test_a_wrong_type_is_a_problem_at_its_place(path: tuple[str, ...]) -> None:
+def test_a_wrong_type_is_reported_at_its_path(path: tuple[str, ...]) -> None:
     wrong = {name: value for name, value in VALUES.items() if name not in PLACES[path]}
 
     assert wrong
@@ -101,7 +101,7 @@ def test_a_wrong_type_is_a_problem_at_its_place(path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=".".join)
-def test_an_odd_character_is_a_problem_at_its_place(path: tuple[str, ...]) -> None:
+def test_an_unusual_character_is_reported_at_its_path(path: tuple[str, ...]) -> None:
     for name, character in ODD.items():
         assert ".".join(path) in problems(put(path, _sound(path) + character)), name
 
@@ -119,7 +119,7 @@ def _sound(path: tuple[str, ...]) -> str:
 
 
 @pytest.mark.parametrize("character", ODD.values(), ids=ODD)
-def test_an_odd_character_in_a_name_is_a_problem_that_does_not_repeat_it(character: str) -> None:
+def test_an_unusual_character_in_a_name_is_reported_and_not_repeated(character: str) -> None:
     for parent in ("resource", "secret", "key", "tags"):
         name = f"{MARKER}{character}"
         assert any(place.startswith(parent) for place in problems(put((parent, name), "sports")))
@@ -135,7 +135,7 @@ _JSON = st.recursive(
 
 @settings(deadline=None, database=None, max_examples=400)
 @given(document=_JSON, path=st.none() | st.sampled_from(sorted(PLACES)))
-def test_any_json_anywhere_is_a_request_or_its_problems(document: Any, path: tuple[str, ...] | None) -> None:
+def test_any_json_is_parsed_or_rejected(document: Any, path: tuple[str, ...] | None) -> None:
     content = execution_input(RequestEvent(id="event-1", detail=put(path, document) if path else document), lambda _: None)
 
     assert (content.request is None) == bool(content.problems)

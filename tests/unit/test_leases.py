@@ -1,4 +1,4 @@
-"""Leases: held by one at a time, given back, and ended by time after a crash."""
+"""A lease has one holder, is released after the work, and expires after a crash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latchkey.registry.table import LEASE_SECONDS, Table
 from tests.unit.test_registry import item
 
 
-def test_a_lease_is_held_alone_and_given_back(registry: Registry) -> None:
+def test_a_lease_has_one_holder_and_is_released(registry: Registry) -> None:
     with registry.lease("alias a"), registry.lease("alias b"):
         with pytest.raises(NotYetEffective, match="lease on the alias a"), registry.lease("alias a"):
             raise AssertionError("two hold the lease")
@@ -25,18 +25,18 @@ def test_a_lease_is_held_alone_and_given_back(registry: Registry) -> None:
         assert item("lease", "alias a")
 
 
-def test_a_lease_is_given_back_when_the_work_fails(registry: Registry) -> None:
+def test_a_lease_is_released_after_an_error(registry: Registry) -> None:
     with pytest.raises(Conflict), registry.lease("alias a"):
         raise Conflict("of the work")
     assert item("lease", "alias a") == {}
 
 
-def test_a_lease_outlives_every_function_that_may_hold_one(registry: Registry) -> None:
+def test_a_lease_outlasts_every_function_that_can_hold_it(registry: Registry) -> None:
     with registry.lease("alias a"):
         assert item("lease", "alias a")["expiresAt"] >= int(time.time()) + LEASE_SECONDS - 2
 
 
-def test_a_lease_left_by_a_crash_ends_by_time(registry: Registry) -> None:
+def test_a_lease_expires_after_a_crash(registry: Registry) -> None:
     table = boto3.resource("dynamodb").Table("accesses")
     lost: dict[str, str | int] = {"kind": "lease", "id": "alias a", "holder": "lost", "expiresAt": int(time.time()) - 1}
     table.put_item(Item=lost)
@@ -47,7 +47,7 @@ def test_a_lease_left_by_a_crash_ends_by_time(registry: Registry) -> None:
         raise AssertionError("two hold the lease")
 
 
-def test_a_lease_that_is_given_back_soon_is_waited_for(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_that_is_released_soon_is_awaited(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latchkey.registry.table, "LEASE_WAIT_SECONDS", 10)
     holder = registry.lease("alias a")
     holder.__enter__()
@@ -62,14 +62,14 @@ def test_a_lease_that_is_given_back_soon_is_waited_for(registry: Registry, monke
         assert len(waits) == 1
 
 
-def test_a_late_holder_does_not_give_back_the_lease_of_the_next(registry: Registry) -> None:
+def test_a_late_holder_does_not_release_the_lease_of_the_next_one(registry: Registry) -> None:
     table = boto3.resource("dynamodb").Table("accesses")
     with registry.lease("alias a"):
         table.put_item(Item={"kind": "lease", "id": "alias a", "holder": "next", "expiresAt": int(time.time()) + 60})
     assert item("lease", "alias a")["holder"] == "next"
 
 
-def test_a_lease_whose_answer_was_lost_is_given_back() -> None:
+def test_a_lease_with_a_lost_response_is_released() -> None:
     dynamodb = boto3.client("dynamodb")
     with Stubber(dynamodb) as stubber:
         stubber.add_client_error("put_item", "ThrottlingException")
@@ -82,7 +82,7 @@ def test_a_lease_whose_answer_was_lost_is_given_back() -> None:
         stubber.assert_no_pending_responses()
 
 
-def test_a_lease_that_cannot_be_given_back_does_not_spoil_what_was_done_under_it() -> None:
+def test_a_failed_release_does_not_fail_the_work() -> None:
     dynamodb, done = boto3.client("dynamodb"), []
     with Stubber(dynamodb) as stubber:
         stubber.add_response("put_item", {})

@@ -1,4 +1,4 @@
-"""One outcome for each request: what it says, what it keeps to itself, recorded once and published as recorded."""
+"""Every request has one outcome, which is recorded once and published as recorded."""
 
 from __future__ import annotations
 
@@ -82,25 +82,25 @@ def handed_off(*, changed: bool = True) -> Report:
 
 
 @pytest.mark.parametrize(("changed", "status"), [(True, "handed-off"), (False, "unchanged")])
-def test_a_hand_off_tells_what_is_left_to_the_owner(changed: bool, status: str) -> None:
+def test_a_handoff_lists_the_steps_of_the_owner(changed: bool, status: str) -> None:
     told = said(handed_off(changed=changed))
     assert (told["status"], told["changed"]) == (status, changed)
     assert told["handoff"] == HANDOFF
     assert told["effectDelaySeconds"] == 600
 
 
-def test_an_onboarded_access_has_nothing_left_and_tells_the_delay_of_its_service() -> None:
+def test_an_onboarded_access_has_the_effect_delay_and_no_handoff() -> None:
     told = said(onboarded().model_copy(update={"effect_delay_seconds": 300}))
     assert "handoff" not in told
     assert told["effectDelaySeconds"] == 300
 
 
-def test_nothing_is_handed_off_without_telling_what() -> None:
+def test_an_access_handed_off_requires_a_handoff() -> None:
     with pytest.raises(ValidationError, match="handoff"):
         outcome_of(handed_off().model_copy(update={"handoff": None}))
 
 
-def test_a_rejection_lists_every_problem_and_changed_nothing() -> None:
+def test_a_rejection_lists_every_problem_and_no_change() -> None:
     error = InvalidRequest([Problem("system", "is missing"), Problem("key.alias", "is reserved")])
     assert said(report("Request Rejected", changed=True, caught=caught("InvalidRequest", str(error)))) == {
         "status": "rejected",
@@ -110,7 +110,7 @@ def test_a_rejection_lists_every_problem_and_changed_nothing() -> None:
 
 
 @pytest.mark.parametrize("left", [True, False])
-def test_a_failure_says_what_failed_and_whether_anything_stays_changed(left: bool) -> None:
+def test_a_failure_contains_the_error_and_whether_changes_remain(left: bool) -> None:
     assert said(report("Request Failed", changed=left, caught=caught("Conflict", "the key has gone"))) == {
         "status": "failed",
         "changed": left,
@@ -118,7 +118,7 @@ def test_a_failure_says_what_failed_and_whether_anything_stays_changed(left: boo
     }
 
 
-def test_a_failure_says_what_was_undone_and_names_nothing_as_still_serving() -> None:
+def test_a_failure_lists_the_rollback_and_no_resources() -> None:
     undone = [f"deleted {SECRET_ARN}", f"removed the statements of this request from the policy of {KEY_ARN}"]
     told = said(
         report("Request Failed", caught=caught("Conflict", "a"), undone=undone, resources={"keyArn": KEY_ARN}, changed=True)
@@ -128,7 +128,7 @@ def test_a_failure_says_what_was_undone_and_names_nothing_as_still_serving() -> 
 
 
 @pytest.mark.parametrize("detail_type", ["Access Onboarded", "Request Rejected"])
-def test_only_a_failure_tells_of_an_undo(detail_type: str) -> None:
+def test_only_a_failure_lists_a_rollback(detail_type: str) -> None:
     told = said(report(detail_type, accessId="a", caught=caught("InvalidRequest"), undone=["anything"]))
     assert "undone" not in told
 
@@ -144,7 +144,7 @@ def test_only_a_failure_tells_of_an_undo(detail_type: str) -> None:
     ],
     ids=["timeout", "empty cause", "text", "list", "no message"],
 )
-def test_a_failure_without_a_message_of_ours_is_known_by_its_name(error: dict[str, str]) -> None:
+def test_a_failure_with_a_foreign_error_has_only_its_name(error: dict[str, str]) -> None:
     assert said(report("Request Failed", caught=error))["failure"] == {"name": error["Error"], "message": ""}
 
 
@@ -161,14 +161,14 @@ causes = st.one_of(
 
 @settings(deadline=None, database=None)
 @given(st.sampled_from(["InvalidRequest", "Conflict", "LatchkeyError", "States.Timeout"]), causes)
-def test_a_failure_is_told_whatever_its_cause_is(name: str, cause: str) -> None:
+def test_a_failure_accepts_any_cause(name: str, cause: str) -> None:
     told = said(report("Request Failed", caught={"Error": name, "Cause": cause}))
     assert (told["status"], told["failure"]["name"]) == ("failed", name)
 
 
 @settings(deadline=None, database=None)
 @given(causes)
-def test_a_rejection_is_told_whatever_its_cause_is(cause: str) -> None:
+def test_a_rejection_accepts_any_cause(cause: str) -> None:
     told = said(report("Request Rejected", caught={"Error": "InvalidRequest", "Cause": cause}))
     assert told["status"] == "rejected"
 
@@ -177,22 +177,22 @@ def test_a_rejection_is_told_whatever_its_cause_is(cause: str) -> None:
     "message",
     ["text", "[]", "{}", '{"problems": null}', '{"problems": ["text"]}', '{"problems": [{"place": "system"}]}'],
 )
-def test_a_rejection_whose_message_lists_no_problems_is_still_a_rejection(message: str) -> None:
+def test_a_rejection_without_problems_is_still_a_rejection(message: str) -> None:
     assert said(report("Request Rejected", caught=caught("InvalidRequest", message)))["status"] == "rejected"
 
 
-def test_a_cause_that_is_nested_too_deeply_is_told_without_a_message() -> None:
+def test_a_deeply_nested_cause_has_no_message() -> None:
     cause = "[" * (LONGEST_CAUSE // 2) + "]" * (LONGEST_CAUSE // 2)
     assert said(report("Request Failed", caught={"Error": "Conflict", "Cause": cause}))["failure"]["message"] == ""
 
 
-def test_an_outcome_can_be_published_whatever_characters_a_message_holds() -> None:
+def test_an_outcome_with_any_characters_can_be_published() -> None:
     outcome = outcome_of(report("Request Failed", caught=caught("Conflict", "half a character: \ud800")))
     assert json.loads(outcome.model_dump_json(by_alias=True, exclude_none=True))["status"] == "failed"
 
 
 @pytest.mark.parametrize("name", ["ValueError", "ValidationError", "KeyError", "ClientError", "Problem", "json", "Exception"])
-def test_the_message_of_an_error_that_is_not_ours_is_kept_back(name: str) -> None:
+def test_the_message_of_a_foreign_error_is_omitted(name: str) -> None:
     error = CaughtError.model_validate(caught(name, f"input_value='{TOKEN}'"))
     assert error.message == ""
 
@@ -200,7 +200,7 @@ def test_the_message_of_an_error_that_is_not_ours_is_kept_back(name: str) -> Non
 @pytest.mark.parametrize(
     ("parent", "stem"), [("secret", "originReaders"), ("secret", "token"), ("secret.value.copyFrom", "secretArn")]
 )
-def test_a_rejection_with_more_problems_than_a_cause_holds_is_still_a_rejection(parent: str, stem: str) -> None:
+def test_a_rejection_with_a_truncated_cause_is_still_a_rejection(parent: str, stem: str) -> None:
     # Names that are told, with the longest rule there is.
     names = [f"{stem}{first}{second}" for first in ascii_lowercase for second in ascii_lowercase]
     with pytest.raises(InvalidRequest) as rejected:
@@ -219,7 +219,7 @@ def test_reporting_an_execution_again_gives_the_same_outcome() -> None:
 
 
 @pytest.mark.parametrize("detail_type", ["Request Rejected", "Request Failed"])
-def test_a_request_does_not_end_badly_for_no_reason(detail_type: str) -> None:
+def test_a_failed_request_requires_an_error(detail_type: str) -> None:
     with pytest.raises(ValidationError, match="status"):
         outcome_of(report(detail_type))
 
@@ -230,14 +230,14 @@ def test_an_access_is_not_onboarded_without_its_id() -> None:
 
 
 @pytest.mark.parametrize("outcome", [onboarded(), handed_off(), report("Request Failed", caught=caught("Conflict"))])
-def test_what_is_published_is_valid_by_its_own_model(outcome: Report) -> None:
+def test_a_published_outcome_validates_against_its_model(outcome: Report) -> None:
     made = outcome_of(outcome)
     model = OUTCOMES[outcome.detail_type]
     assert type(made) is model
     assert model.model_validate_json(made.model_dump_json(by_alias=True, exclude_none=True)) == made
 
 
-def test_an_outcome_is_published_with_the_arns_it_is_about(registry: Registry) -> None:
+def test_an_outcome_is_published_with_its_resource_arns(registry: Registry) -> None:
     events = boto3.client("events")
     with Stubber(events) as stubber:
         entry = {
@@ -263,7 +263,7 @@ def test_the_first_outcome_of_a_request_is_its_only_one(registry: Registry) -> N
 
 
 @pytest.mark.parametrize("detail_type", ["Access Onboarded", "Request Rejected", "Request Failed"])
-def test_however_a_request_ends_its_access_is_free_for_the_next(registry: Registry, detail_type: str) -> None:
+def test_every_outcome_unlocks_the_access(registry: Registry, detail_type: str) -> None:
     access_id, events = "mediatailor/sourceLocation/sports-origin", boto3.client("events")
     registry.locks.lock(access_id, EXECUTION_ARN)
     with Stubber(events) as stubber:
@@ -273,7 +273,7 @@ def test_however_a_request_ends_its_access_is_free_for_the_next(registry: Regist
     registry.locks.lock(access_id, f"{EXECUTION_ARN}-2")
 
 
-def test_a_request_that_waits_for_an_access_does_not_free_it_when_it_fails(registry: Registry) -> None:
+def test_a_request_that_waits_for_a_lock_does_not_release_it(registry: Registry) -> None:
     access_id, events = "mediatailor/sourceLocation/sports-origin", boto3.client("events")
     registry.locks.lock(access_id, f"{EXECUTION_ARN}-2")
     with Stubber(events) as stubber:
@@ -284,7 +284,7 @@ def test_a_request_that_waits_for_an_access_does_not_free_it_when_it_fails(regis
         registry.locks.lock(access_id, f"{EXECUTION_ARN}-3")
 
 
-def test_an_outcome_that_eventbridge_refuses_is_tried_again(registry: Registry) -> None:
+def test_an_outcome_that_eventbridge_rejects_is_retried(registry: Registry) -> None:
     events = boto3.client("events")
     refusal = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": TOKEN}]}
     with Stubber(events) as stubber:

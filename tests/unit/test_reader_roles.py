@@ -1,4 +1,4 @@
-"""The roles through which services read: named within IAM's bounds, trusting one service, reading one secret."""
+"""Reader roles have a valid name, trust one service, and read one secret."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ systems = st.sampled_from([name for name, system in SYSTEMS.items() if isinstanc
 @given(systems, st.text(max_size=600), st.sampled_from([PLACE, LONGEST]))
 @example("mediapackagev2", "/".join(["a" * 256] * 3), LONGEST)
 @example("mediaconnect", "-" * 100, LONGEST)
-def test_every_resource_has_a_role_name_that_iam_takes(system: str, resource: str, place: Place) -> None:
+def test_every_role_name_is_valid_for_iam(system: str, resource: str, place: Place) -> None:
     name = role_name(system, resource, f"{system}/kind/{resource}", place)
     assert ROLE_NAME.fullmatch(name)
     assert name.startswith(f"latchkey_{place.region}_{system}")
@@ -42,7 +42,7 @@ def test_two_accesses_never_share_a_role_name(one: str, other: str) -> None:
     assert len(names) == 2
 
 
-def test_one_access_in_two_regions_has_two_roles_since_iam_knows_no_region() -> None:
+def test_one_access_in_two_regions_has_two_role_names() -> None:
     one, other = (role_name("s", "a", "s/k/a", place) for place in (PLACE, LONGEST))
     assert one != other
     assert one[-10:] != other[-10:]
@@ -57,7 +57,7 @@ def test_a_reader_has_a_role_without_a_path(kind: str) -> None:
     assert wanted.reading(KEY_ARN, SECRET_ARN).role_arn == role.arn(PLACE)
 
 
-def test_one_service_is_trusted_for_resources_of_the_account_alone() -> None:
+def test_a_role_trusts_one_service_for_resources_of_the_account() -> None:
     assert trust(["mediaconnect.amazonaws.com"], PLACE)["Statement"] == [
         {
             "Sid": "TheServiceForThisAccount",
@@ -74,9 +74,7 @@ def test_one_service_is_trusted_for_resources_of_the_account_alone() -> None:
     ("system", "regional"),
     [("mediapackage", True), ("mediapackage-vod", True), ("mediapackagev2", True), ("mediaconnect", False)],
 )
-def test_a_service_is_trusted_by_its_region_s_name_as_well_where_that_is_an_opt_in_one(
-    system: str, regional: bool, region: str
-) -> None:
+def test_in_an_opt_in_region_a_role_also_trusts_the_regional_principal(system: str, regional: bool, region: str) -> None:
     reader = SYSTEMS[system].reader
     assert isinstance(reader, AssumedRole)
     principals = reader.principals(Place(partition="aws", account=ACCOUNT, region=region))
@@ -85,12 +83,12 @@ def test_a_service_is_trusted_by_its_region_s_name_as_well_where_that_is_an_opt_
     assert trust(principals, PLACE)["Statement"][0]["Principal"]["Service"] in (own[0], [*principals])
 
 
-def test_two_names_of_a_service_are_trusted_as_a_list() -> None:
+def test_two_principals_of_a_service_are_a_list() -> None:
     [told] = trust(["a.amazonaws.com", "a.ap-east-1.amazonaws.com"], PLACE)["Statement"]
     assert told["Principal"] == {"Service": ["a.amazonaws.com", "a.ap-east-1.amazonaws.com"]}
 
 
-def test_only_what_takes_no_resource_is_allowed_everywhere() -> None:
+def test_only_actions_without_a_resource_are_allowed_on_all_resources() -> None:
     document = reading(["secretsmanager:GetSecretValue"], KEY_ARN, SECRET_ARN, PLACE, listing_actions=["secretsmanager:List"])
     assert [(s["Action"], s["Resource"]) for s in document["Statement"]] == [
         (["secretsmanager:GetSecretValue"], SECRET_ARN),
@@ -100,7 +98,7 @@ def test_only_what_takes_no_resource_is_allowed_everywhere() -> None:
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)
-def test_a_role_opens_its_key_for_its_secret_alone(kind: str) -> None:
+def test_a_role_decrypts_only_its_secret(kind: str) -> None:
     role = desired(kind=kind).role(KEY_ARN, SECRET_ARN)
     assert role
     [decrypting] = [s for s in role.policy["Statement"] if s["Action"] == "kms:Decrypt"]

@@ -1,4 +1,4 @@
-"""What each way of reading says in the policies of key and secret."""
+"""The statements that each kind of reader adds to the policies of key and secret."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def sids(statements: tuple[dict[str, Any], ...]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)
-def test_a_role_needs_nothing_in_the_policies_of_key_and_secret(kind: str) -> None:
+def test_a_role_needs_no_statements_in_the_policies(kind: str) -> None:
     wanted = desired(kind=kind)
     assert wanted.key_statements == ()
     assert wanted.secret_statements(SECRET_ARN) == ()
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)
-def test_the_origin_of_what_a_role_reads_is_admitted_to_key_and_secret(kind: str) -> None:
+def test_origin_readers_are_allowed_by_both_policies(kind: str) -> None:
     wanted = desired(ORIGIN, kind)
     [decryption], [reading] = wanted.key_statements, wanted.secret_statements(SECRET_ARN)
     assert (decryption["Sid"], reading["Sid"]) == ("LatchkeySecretDecryption", "LatchkeyOriginReaders")
@@ -33,7 +33,7 @@ def test_the_origin_of_what_a_role_reads_is_admitted_to_key_and_secret(kind: str
     assert context == [wanted.secret_arn_pattern]
 
 
-def test_partners_are_admitted_under_sids_of_our_own_with_the_actions_they_ask_for() -> None:
+def test_partner_statements_have_our_sids_and_the_requested_actions() -> None:
     wanted = desired(kind=PARTNER)
     assert sids(wanted.key_statements) == [f"LatchkeyPartner{account}" for account in PARTNERS]
     for account, statement in zip(PARTNERS, wanted.key_statements, strict=True):
@@ -55,7 +55,7 @@ def test_a_service_principal_needs_no_role() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_powers_over_the_key_stand_beside_what_the_reader_needs(kind: str) -> None:
+def test_administrators_and_users_are_added_to_the_statements_of_the_reader(kind: str) -> None:
     powerful = desired({"key.administrators": [role("Admin")], "key.users": [role("User")]}, kind)
     assert sids(powerful.key_statements) == [
         *sids(desired(kind=kind).key_statements),
@@ -65,11 +65,11 @@ def test_powers_over_the_key_stand_beside_what_the_reader_needs(kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_some_resources_ask_for_partners(kind: str) -> None:
+def test_only_some_resources_have_partners(kind: str) -> None:
     assert bool(desired(kind=kind).resource.partners) == (kind == PARTNER)
 
 
-def test_a_partner_s_key_has_an_alias_of_its_own_and_others_share_one() -> None:
+def test_a_partner_key_has_its_own_alias_and_other_keys_share_one() -> None:
     assert desired(kind=PARTNER).alias == "alias/latchkey/adobe-experience-platform/eu-west-1"
     assert desired({"resource.instance": "stage"}, PARTNER).alias == "alias/latchkey/adobe-experience-platform/stage"
     assert desired({"key.arn": KEY_ARN}, PARTNER).alias is None
@@ -78,17 +78,17 @@ def test_a_partner_s_key_has_an_alias_of_its_own_and_others_share_one() -> None:
     }
 
 
-def test_a_name_that_no_secret_may_have_is_spelled_with_hyphens() -> None:
+def test_spaces_in_the_name_of_a_secret_become_hyphens() -> None:
     wanted = desired({"resource.source": "main feed"}, "mediaconnect-source")
     assert wanted.secret_name == "latchkey/mediaconnect/1-AbCdEf-0123456789ab/sports/source/main-feed/token"
     assert wanted.access_id == "mediaconnect/flow/1-AbCdEf-0123456789ab/sports/source/main feed"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != PARTNER])
-def test_the_last_step_is_its_owners_only_where_the_request_says_so(kind: str) -> None:
+def test_the_owner_configures_the_resource_only_on_request(kind: str) -> None:
     assert not desired(kind=kind).hands_off
     assert desired({"resource.configure": False}, kind).hands_off
 
 
-def test_what_no_call_can_set_is_always_handed_off() -> None:
+def test_a_resource_without_an_api_is_always_handed_off() -> None:
     assert desired(kind=PARTNER).hands_off

@@ -1,4 +1,4 @@
-"""The registry: every write on a condition, one outcome for each request, leases that end."""
+"""The registry writes conditionally, and records one outcome for each request."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_request_is_claimed_once_and_again_by_its_own_execution(registry: Regi
 
 
 @pytest.mark.parametrize(("content_hash", "execution"), [(OTHER_HASH, EXECUTION_ARN), (HASH, f"{EXECUTION_ARN}-2")])
-def test_an_id_that_stands_for_another_request_is_a_conflict(registry: Registry, content_hash: str, execution: str) -> None:
+def test_an_id_of_another_request_is_a_conflict(registry: Registry, content_hash: str, execution: str) -> None:
     registry.requests.claim("request-1", HASH, EXECUTION_ARN)
     with pytest.raises(Conflict, match="was already used"):
         registry.requests.claim("request-1", content_hash, execution)
@@ -78,7 +78,7 @@ def test_a_request_that_was_never_claimed_has_an_outcome_too(registry: Registry)
     assert item("request", "request-1")["contentHash"] == HASH
 
 
-def test_another_request_under_a_used_id_has_an_outcome_of_its_own(registry: Registry) -> None:
+def test_another_request_under_a_used_id_has_its_own_outcome(registry: Registry) -> None:
     registry.requests.claim("request-1", HASH, EXECUTION_ARN)
     for _ in range(2):
         told = registry.requests.record_outcome("request-1", OTHER_HASH, "o-2", "Request Rejected", '{"a": 1}')
@@ -87,7 +87,7 @@ def test_another_request_under_a_used_id_has_an_outcome_of_its_own(registry: Reg
     assert item("request", "request-1")["outcomeId"] == "o-1"
 
 
-def test_outcomes_of_two_requests_are_never_mixed_up(registry: Registry) -> None:
+def test_outcomes_of_two_requests_are_separate(registry: Registry) -> None:
     for content in (HASH, "b" * 64, "b" * 16 + "c" * 48):
         if content.endswith("c"):
             with pytest.raises(Conflict, match="share an id"):
@@ -97,7 +97,7 @@ def test_outcomes_of_two_requests_are_never_mixed_up(registry: Registry) -> None
     assert item("request", f"request-1/{'b' * 16}")["outcomeId"] == "b"
 
 
-def test_an_access_is_read_as_it_was_saved(registry: Registry) -> None:
+def test_a_saved_access_is_read_unchanged(registry: Registry) -> None:
     assert registry.accesses.get(RECORD.access_id) is None
     saved = registry.accesses.save(RECORD, WANTED)
     assert saved == replace(RECORD, version=1)
@@ -109,7 +109,7 @@ def test_a_saved_access_counts_its_versions(registry: Registry) -> None:
     assert (saved.version, registry.accesses.get(RECORD.access_id)) == (2, saved)
 
 
-def test_an_access_written_meanwhile_is_not_overwritten(registry: Registry) -> None:
+def test_a_concurrently_written_access_is_not_overwritten(registry: Registry) -> None:
     first = registry.accesses.save(RECORD, WANTED)
     second = registry.accesses.save(replace(first, status="failed"), WANTED)
     with pytest.raises(TransientAwsError, match="written by another request"):
@@ -120,7 +120,7 @@ def test_an_access_written_meanwhile_is_not_overwritten(registry: Registry) -> N
     assert registry.accesses.recorded_request(RECORD.access_id) == parse_onboarding(WANTED)
 
 
-def test_a_request_has_its_access_alone_until_it_ends(registry: Registry) -> None:
+def test_one_request_holds_the_lock_of_an_access(registry: Registry) -> None:
     for _ in range(2):
         registry.locks.lock(ACCESS, EXECUTION_ARN)
     with pytest.raises(NotYetEffective, match="another request is running"):
@@ -134,13 +134,13 @@ def test_a_request_has_its_access_alone_until_it_ends(registry: Registry) -> Non
     registry.locks.lock(ACCESS, OTHER_EXECUTION)
 
 
-def test_ending_what_never_began_changes_nothing(registry: Registry) -> None:
+def test_unlocking_without_a_lock_changes_nothing(registry: Registry) -> None:
     registry.locks.unlock(ACCESS, EXECUTION_ARN)
     assert item("access", ACCESS) == {}
 
 
 @pytest.mark.parametrize(("age", "free"), [(STALE_SECONDS - 60, False), (STALE_SECONDS + 60, True)])
-def test_a_request_that_ended_without_saying_so_holds_its_access_no_longer_than_any_may_run(
+def test_an_abandoned_lock_expires_after_the_longest_execution(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, age: int, free: bool
 ) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
@@ -154,7 +154,7 @@ def test_a_request_that_ended_without_saying_so_holds_its_access_no_longer_than_
     assert item("access", ACCESS)["running"] == OTHER_EXECUTION
 
 
-def test_who_takes_over_an_abandoned_access_has_it_alone(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_request_gets_an_expired_lock(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     _later(monkeypatch, STALE_SECONDS + 60)
     registry.locks.lock(ACCESS, OTHER_EXECUTION)
@@ -162,7 +162,7 @@ def test_who_takes_over_an_abandoned_access_has_it_alone(registry: Registry, mon
         registry.locks.lock(ACCESS, f"{EXECUTION_ARN}-3")
 
 
-def test_an_access_under_work_is_not_yet_recorded(registry: Registry) -> None:
+def test_a_locked_access_is_not_recorded(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     assert registry.accesses.get(ACCESS) is None
     assert registry.accesses.recorded_request(ACCESS) is None
@@ -170,7 +170,7 @@ def test_an_access_under_work_is_not_yet_recorded(registry: Registry) -> None:
     assert (saved.version, registry.accesses.get(ACCESS)) == (1, saved)
 
 
-def test_what_an_access_wanted_before_outlives_a_request_that_fails(registry: Registry) -> None:
+def test_a_failed_request_keeps_the_recorded_request(registry: Registry) -> None:
     assert registry.accesses.recorded_request(ACCESS) is None
     registry.accesses.save(RECORD, WANTED)
     registry.locks.lock(ACCESS, EXECUTION_ARN)
@@ -181,7 +181,7 @@ def test_what_an_access_wanted_before_outlives_a_request_that_fails(registry: Re
 
 
 @pytest.mark.parametrize("former", [{"a": {"b": ["c"]}}, {}, None], ids=str)
-def test_the_first_look_at_a_resource_is_what_it_was_before(registry: Registry, former: dict[str, Any] | None) -> None:
+def test_the_first_settings_noted_are_the_former_ones(registry: Registry, former: dict[str, Any] | None) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     assert registry.journal.former(ACCESS) == (False, None)
     registry.journal.note_former(ACCESS, former, KEY_ARN)
@@ -190,7 +190,7 @@ def test_the_first_look_at_a_resource_is_what_it_was_before(registry: Registry, 
     assert registry.journal.former(OTHER_ACCESS) == (False, None)
 
 
-def test_the_next_request_looks_at_the_resource_anew(registry: Registry) -> None:
+def test_the_next_request_notes_the_former_settings_again(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     registry.journal.note_former(ACCESS, {"a": 1}, KEY_ARN)
     registry.locks.unlock(ACCESS, EXECUTION_ARN)
@@ -199,7 +199,7 @@ def test_the_next_request_looks_at_the_resource_anew(registry: Registry) -> None
     assert registry.journal.former(ACCESS) == (True, {"a": 2})
 
 
-def test_a_key_and_a_secret_know_the_accesses_that_refer_to_them(registry: Registry) -> None:
+def test_keys_and_secrets_list_their_accesses(registry: Registry) -> None:
     for _ in range(2):
         registry.resources.refer(KEY_ARN, ACCESS)
         registry.resources.refer(KEY_ARN, OTHER_ACCESS)
@@ -210,7 +210,7 @@ def test_a_key_and_a_secret_know_the_accesses_that_refer_to_them(registry: Regis
     assert registry.resources.others("unknown", ACCESS) == frozenset()
 
 
-def test_a_reference_is_taken_back_alone(registry: Registry) -> None:
+def test_releasing_a_reference_keeps_the_others(registry: Registry) -> None:
     registry.resources.refer(KEY_ARN, ACCESS)
     registry.resources.refer(KEY_ARN, OTHER_ACCESS)
     for _ in range(2):
@@ -220,7 +220,7 @@ def test_a_reference_is_taken_back_alone(registry: Registry) -> None:
     assert registry.resources.others(KEY_ARN, "a third") == frozenset()
 
 
-def test_who_looks_for_requests_without_an_outcome_reads_no_others(registry: Registry) -> None:
+def test_only_requests_without_an_outcome_are_read(registry: Registry) -> None:
     """Requests are kept for good, and anybody who may put events can have any number of them rejected."""
     registry.requests.claim("request-1", HASH, EXECUTION_ARN)
     registry.requests.record_outcome("request-1", HASH, "one", "Request Rejected", "{}")
@@ -236,7 +236,7 @@ def test_who_looks_for_requests_without_an_outcome_reads_no_others(registry: Reg
     assert [item["id"]["S"] for item in brought] == ["request-2"]
 
 
-def test_what_others_want_is_what_they_have_and_what_they_may_come_to_have(registry: Registry) -> None:
+def test_requests_using_a_resource_are_recorded_or_running(registry: Registry) -> None:
     registry.resources.refer(KEY_ARN, ACCESS)
     registry.resources.refer(KEY_ARN, OTHER_ACCESS)
     registry.locks.lock(OTHER_ACCESS, OTHER_EXECUTION)
@@ -255,14 +255,14 @@ def test_what_others_want_is_what_they_have_and_what_they_may_come_to_have(regis
     assert registry.requests_using(KEY_ARN, without=ACCESS) == []
 
 
-def test_a_request_is_admitted_only_while_it_has_the_access(registry: Registry) -> None:
+def test_a_request_is_announced_only_while_it_holds_the_lock(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     with pytest.raises(NotYetEffective, match="another request is running"):
         registry.locks.announce_request(ACCESS, OTHER_WANTED, OTHER_EXECUTION)
     assert "pending" not in item("access", ACCESS)
 
 
-def test_what_a_request_that_died_was_to_have_is_wanted_no_longer(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_request_no_longer_uses_a_resource(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     registry.locks.announce_request(ACCESS, WANTED, EXECUTION_ARN)
     _later(monkeypatch, STALE_SECONDS + 1)
@@ -270,13 +270,13 @@ def test_what_a_request_that_died_was_to_have_is_wanted_no_longer(registry: Regi
     assert "pending" not in item("access", ACCESS)
 
 
-def test_what_an_access_wants_of_a_key_is_wanted_of_no_other(registry: Registry) -> None:
+def test_a_request_uses_only_its_own_key(registry: Registry) -> None:
     registry.accesses.save(RECORD, WANTED)
     registry.resources.refer(KEY_ARN, ACCESS)
     assert registry.requests_using(f"{KEY_ARN}0", without=OTHER_ACCESS) == []
 
 
-def test_what_no_other_access_refers_to_is_closed_and_forgotten(registry: Registry) -> None:
+def test_a_resource_without_other_references_is_removed(registry: Registry) -> None:
     registry.resources.refer(SECRET, ACCESS)
     registry.resources.await_removal(SECRET)
     assert registry.resources.begin_removal(SECRET, ACCESS)
@@ -294,7 +294,7 @@ def test_what_no_other_access_refers_to_is_closed_and_forgotten(registry: Regist
 
 
 @pytest.mark.parametrize("referring", [[ACCESS, OTHER_ACCESS], [OTHER_ACCESS]], ids=["too", "instead"])
-def test_what_is_not_one_s_own_alone_is_not_closed(registry: Registry, referring: list[str]) -> None:
+def test_a_resource_with_other_references_is_not_removed(registry: Registry, referring: list[str]) -> None:
     for access_id in referring:
         registry.resources.refer(SECRET, access_id)
     before = item("resource", SECRET)
@@ -303,21 +303,21 @@ def test_what_is_not_one_s_own_alone_is_not_closed(registry: Registry, referring
     registry.resources.await_removal(SECRET)
 
 
-def test_what_nobody_came_to_refer_to_may_be_closed(registry: Registry) -> None:
+def test_a_resource_without_references_can_be_removed(registry: Registry) -> None:
     assert registry.resources.begin_removal(SECRET, ACCESS)
     assert registry.resources.begin_removal(SECRET, ACCESS)
     with pytest.raises(NotYetEffective):
         registry.resources.refer(SECRET, OTHER_ACCESS)
 
 
-def test_what_the_others_have_left_may_be_closed(registry: Registry) -> None:
+def test_a_resource_that_others_released_can_be_removed(registry: Registry) -> None:
     registry.resources.refer(SECRET, ACCESS)
     registry.resources.refer(SECRET, OTHER_ACCESS)
     registry.resources.release(SECRET, OTHER_ACCESS)
     assert registry.resources.begin_removal(SECRET, ACCESS)
 
 
-def test_only_a_removal_that_has_begun_is_finished(registry: Registry) -> None:
+def test_only_a_removal_that_began_is_finished(registry: Registry) -> None:
     registry.resources.forget_removed(SECRET)
     registry.resources.refer(SECRET, ACCESS)
     registry.resources.forget_removed(SECRET)
@@ -327,7 +327,7 @@ def test_only_a_removal_that_has_begun_is_finished(registry: Registry) -> None:
     assert item("resource", SECRET) == {}
 
 
-def test_a_key_that_was_begun_is_known_before_and_after_its_answer(registry: Registry) -> None:
+def test_a_key_being_created_is_noted_before_and_after_the_response(registry: Registry) -> None:
     assert registry.resources.noted_key(ALIAS) is None
     registry.resources.begin_key(ALIAS, "request-1")
     begun = registry.resources.noted_key(ALIAS)
@@ -339,7 +339,7 @@ def test_a_key_that_was_begun_is_known_before_and_after_its_answer(registry: Reg
     assert registry.resources.noted_key("alias/other") is None
 
 
-def test_a_key_begun_anew_is_not_taken_for_the_one_before(registry: Registry) -> None:
+def test_a_second_key_is_not_confused_with_the_first(registry: Registry) -> None:
     registry.resources.begin_key(ALIAS, "request-1")
     registry.resources.note_key(ALIAS, KEY_ARN)
     registry.resources.begin_key(ALIAS, "request-1")
@@ -350,7 +350,7 @@ def test_a_key_begun_anew_is_not_taken_for_the_one_before(registry: Registry) ->
     assert registry.resources.noted_key(ALIAS) is None
 
 
-def test_a_secret_knows_the_hosts_that_its_token_goes_to(registry: Registry) -> None:
+def test_a_secret_lists_the_hosts_that_receive_its_token(registry: Registry) -> None:
     assert registry.resources.origin_hosts("latchkey/a") == frozenset()
     for host in ("origin.example.com", "origin.example.com", "backup.example.com"):
         registry.resources.add_origin_host("latchkey/a", host)
@@ -368,7 +368,7 @@ BUSY: dict[str, tuple[str, Callable[[Registry], object]]] = {
 
 
 @pytest.mark.parametrize("call", BUSY)
-def test_a_throttled_call_is_not_mistaken_for_a_failed_condition(call: str) -> None:
+def test_a_throttled_call_is_not_a_failed_condition(call: str) -> None:
     operation, act = BUSY[call]
     dynamodb = boto3.client("dynamodb")
     with Stubber(dynamodb) as stubber:
@@ -377,7 +377,7 @@ def test_a_throttled_call_is_not_mistaken_for_a_failed_condition(call: str) -> N
             act(Registry(Table(dynamodb, "accesses")))
 
 
-def test_the_registry_never_settles() -> None:
+def test_a_registry_error_is_never_not_yet_effective() -> None:
     dynamodb = boto3.client("dynamodb")
     with Stubber(dynamodb) as stubber:
         stubber.add_client_error("get_item", "AccessDeniedException")
@@ -385,7 +385,7 @@ def test_the_registry_never_settles() -> None:
             Registry(Table(dynamodb, "accesses")).accesses.get(ACCESS)
 
 
-def test_an_access_recorded_for_a_request_that_failed_is_as_before(registry: Registry) -> None:
+def test_a_failed_request_restores_the_former_record(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     registry.accesses.save(RECORD, WANTED)
     for _ in range(2):
@@ -401,7 +401,7 @@ def test_an_access_recorded_for_a_request_that_failed_is_as_before(registry: Reg
         assert registry.accesses.recorded_request(ACCESS) == parse_onboarding(WANTED)
 
 
-def test_a_recorded_access_that_has_ended_well_stays(registry: Registry) -> None:
+def test_a_successful_record_is_not_restored(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     saved = registry.accesses.save(RECORD, WANTED)
     registry.accesses.restore(ACCESS, "request-2")
@@ -410,7 +410,7 @@ def test_a_recorded_access_that_has_ended_well_stays(registry: Registry) -> None
     assert registry.accesses.get(ACCESS) == saved
 
 
-def test_what_is_undone_is_told_until_the_request_ends(registry: Registry) -> None:
+def test_rollback_steps_are_listed_until_the_request_ends(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     for told in ("b is deleted", "a is deleted", "b is deleted"):
         registry.journal.note_undone(ACCESS, told)
@@ -419,7 +419,7 @@ def test_what_is_undone_is_told_until_the_request_ends(registry: Registry) -> No
     assert registry.journal.undone(ACCESS) == ()
 
 
-def test_what_is_noted_of_a_newer_key_of_the_alias_is_not_forgotten(registry: Registry) -> None:
+def test_a_newer_key_of_the_alias_is_not_forgotten(registry: Registry) -> None:
     registry.resources.begin_key(ALIAS, "request-1")
     registry.resources.forget_key(ALIAS, KEY_ARN)
     registry.resources.note_key(ALIAS, f"{KEY_ARN}-2")
@@ -431,7 +431,7 @@ def test_what_is_noted_of_a_newer_key_of_the_alias_is_not_forgotten(registry: Re
     assert registry.resources.noted_key(ALIAS) is None
 
 
-def test_an_undo_that_left_something_is_taken_up_by_its_own_execution_alone(registry: Registry) -> None:
+def test_only_its_own_execution_resumes_an_unfinished_rollback(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     registry.journal.note_former(ACCESS, {"a": 1}, KEY_ARN)
     registry.locks.unlock(ACCESS, EXECUTION_ARN, unfinished=True)
@@ -456,7 +456,7 @@ def _left_unfinished(registry: Registry) -> None:
     registry.locks.unlock(ACCESS, EXECUTION_ARN, unfinished=True)
 
 
-def test_what_an_undo_left_outlives_a_request_that_comes_to_nothing(registry: Registry) -> None:
+def test_an_unfinished_rollback_survives_a_failed_request(registry: Registry) -> None:
     _left_unfinished(registry)
 
     registry.locks.lock(ACCESS, OTHER_EXECUTION)
@@ -468,7 +468,7 @@ def test_what_an_undo_left_outlives_a_request_that_comes_to_nothing(registry: Re
     assert registry.locks.resume_undo(ACCESS, EXECUTION_ARN)
 
 
-def test_what_an_undo_left_is_nobodys_once_a_request_is_recorded(registry: Registry) -> None:
+def test_a_recorded_request_ends_an_unfinished_rollback(registry: Registry) -> None:
     _left_unfinished(registry)
 
     registry.locks.lock(ACCESS, OTHER_EXECUTION)
@@ -480,7 +480,7 @@ def test_what_an_undo_left_is_nobodys_once_a_request_is_recorded(registry: Regis
     assert registry.journal.grant_keys(ACCESS) == {KEY_ARN}
 
 
-def test_whoever_died_with_an_access_runs_no_longer(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_lock_means_no_running_request(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     _left_unfinished(registry)
     registry.locks.resume_undo(ACCESS, EXECUTION_ARN)
     assert registry.locks.is_locked(ACCESS)

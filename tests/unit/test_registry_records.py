@@ -1,4 +1,4 @@
-"""Records of accesses without a secret or a known resource, what a request reached, and the keys of partners."""
+"""Records without a secret or a known resource, and the keys of partners."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_an_access_without_a_secret_is_recorded_without_one(registry: Registry) 
 
 
 @pytest.mark.parametrize(("first", "second"), [(RECORD, WITHOUT_SECRET), (WITHOUT_SECRET, RECORD)])
-def test_what_a_later_record_leaves_out_is_gone_and_comes_back_with_the_former(
+def test_members_missing_in_a_later_record_are_removed_and_restored(
     registry: Registry, first: AccessRecord, second: AccessRecord
 ) -> None:
     before = registry.accesses.save(first, WANTED)
@@ -31,7 +31,7 @@ def test_what_a_later_record_leaves_out_is_gone_and_comes_back_with_the_former(
     assert registry.accesses.get(ACCESS) == replace(first, version=3)
 
 
-def test_what_the_last_request_reached_stays_whatever_is_observed(registry: Registry) -> None:
+def test_observations_do_not_change_the_status_that_a_request_reached(registry: Registry) -> None:
     saved = registry.accesses.save(replace(RECORD, reached="handed-off", status="revoked"), WANTED)
     registry.accesses.mark_unmanaged(saved, ["a statement"])
     found = registry.accesses.get(ACCESS)
@@ -42,7 +42,7 @@ def test_what_the_last_request_reached_stays_whatever_is_observed(registry: Regi
 @pytest.mark.parametrize(
     ("access_id", "exclusive"), [("adobe-experience-platform/instance/eu-west-1", True), (ACCESS, False), (None, False)]
 )
-def test_the_keys_of_partners_are_told_from_others(registry: Registry, access_id: str | None, exclusive: bool) -> None:
+def test_keys_of_partners_are_distinguished_from_other_keys(registry: Registry, access_id: str | None, exclusive: bool) -> None:
     if access_id:
         registry.resources.refer(KEY_ARN, access_id)
     assert registry.resources.exclusive_keys([KEY_ARN, f"{KEY_ARN}-2"]) == (frozenset({KEY_ARN}) if exclusive else frozenset())

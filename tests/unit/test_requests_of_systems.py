@@ -1,4 +1,4 @@
-"""What may be asked of the systems that read through a role, and how the owner of a resource confirms a hand-off."""
+"""The rules for requests of the other systems, and for confirmations of a handoff."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def problems(detail: object, parse: Any = parse_onboarding) -> list[tuple[str, s
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_smallest_request_of_every_kind_is_taken(kind: str) -> None:
+def test_the_smallest_request_of_every_kind_is_accepted(kind: str) -> None:
     request = parse_onboarding(detail(kind=kind))
     assert request.wire == detail(kind=kind)
     assert parse_onboarding(request.wire) == request
@@ -47,129 +47,105 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("kind", "changes"), GOOD.values(), ids=GOOD)
-def test_a_sound_request_is_accepted(kind: str, changes: dict[str, Any]) -> None:
+def test_a_valid_request_is_accepted(kind: str, changes: dict[str, Any]) -> None:
     assert parse_onboarding(detail(changes, kind)).system == KINDS[kind]["system"]
 
 
-BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
-    "128 bits for a key of 256": ("mediaconnect-source", {LENGTH: 32}, LENGTH, "must be 64"),
-    "63 digits": ("mediaconnect-source", {LENGTH: 63}, LENGTH, "must be 64"),
-    "64 digits for 128 bits": ("mediaconnect-output", {LENGTH: 64}, LENGTH, "must be 32"),
-    "40 digits for 192 bits": ("mediaconnect-entitlement", {LENGTH: 40}, LENGTH, "must be 48"),
-    "a password of 9": ("mediaconnect-srt-password", {LENGTH: 9}, LENGTH, "must be between 10 and 80"),
-    "a password of 81": ("mediaconnect-srt-password", {LENGTH: 81}, LENGTH, "must be between 10 and 80"),
-    "a UUID of 40": ("mediapackage", {LENGTH: 40}, LENGTH, "must be 36"),
+BAD: dict[str, tuple[str, dict[str, Any], str]] = {
+    "128 bits for a key of 256": ("mediaconnect-source", {LENGTH: 32}, LENGTH),
+    "63 digits": ("mediaconnect-source", {LENGTH: 63}, LENGTH),
+    "64 digits for 128 bits": ("mediaconnect-output", {LENGTH: 64}, LENGTH),
+    "40 digits for 192 bits": ("mediaconnect-entitlement", {LENGTH: 40}, LENGTH),
+    "a password of 9": ("mediaconnect-srt-password", {LENGTH: 9}, LENGTH),
+    "a password of 81": ("mediaconnect-srt-password", {LENGTH: 81}, LENGTH),
+    "a UUID of 40": ("mediapackage", {LENGTH: 40}, LENGTH),
     "names too long together": (
         "mediapackagev2",
         {f"resource.{name}": "n" * 80 for name in ("channelGroup", "channel", "originEndpoint")},
         "detail",
-        "must make an access id of at most 256 characters",
     ),
-    "a name too long for its tag": (
-        "mediapackage",
-        {"resource.originEndpoint": "n" * 229},
-        "detail",
-        "must make an access id of at most 256 characters",
-    ),
-    "two parts": ("mediaconnect-source", {"resource.output": "a"}, "resource", ONE_PART),
-    "three parts": ("mediaconnect-source", {"resource.output": "a", "resource.entitlement": "b"}, "resource", ONE_PART),
-    "no part": ("mediaconnect-source", {"resource.source": MISSING}, "resource", ONE_PART),
-    "no algorithm": ("mediaconnect-source", {"resource.algorithm": MISSING}, "resource", WITH_ALGORITHM),
-    "an algorithm for a password": (
-        "mediaconnect-srt-password",
-        {"resource.algorithm": "aes128"},
-        "resource",
-        WITH_ALGORITHM,
-    ),
+    "a name too long for its tag": ("mediapackage", {"resource.originEndpoint": "n" * 229}, "detail"),
+    "two parts": ("mediaconnect-source", {"resource.output": "a"}, "resource"),
+    "three parts": ("mediaconnect-source", {"resource.output": "a", "resource.entitlement": "b"}, "resource"),
+    "no part": ("mediaconnect-source", {"resource.source": MISSING}, "resource"),
+    "no algorithm": ("mediaconnect-source", {"resource.algorithm": MISSING}, "resource"),
+    "an algorithm for a password": ("mediaconnect-srt-password", {"resource.algorithm": "aes128"}, "resource"),
     "a password for an entitlement": (
         "mediaconnect-entitlement",
         {"resource.algorithm": MISSING, "resource.keyType": "srt-password"},
         "resource",
-        "must have keyType static-key for an entitlement",
     ),
-    "SPEKE": ("mediaconnect-source", {"resource.keyType": "speke"}, "resource.keyType", "'static-key' or 'srt-password'"),
-    "another algorithm": (
-        "mediaconnect-source",
-        {"resource.algorithm": "aes512"},
-        "resource.algorithm",
-        "'aes192' or 'aes256'",
-    ),
-    "a flow by name": ("mediaconnect-source", {"resource.flowArn": "sports"}, "resource.flowArn", "pattern"),
-    "a part by ARN": ("mediaconnect-source", {"resource.source": FLOW_ARN}, "resource.source", "pattern"),
-    "an endpoint with a slash": ("mediapackage", {"resource.originEndpoint": "a/b"}, "resource.originEndpoint", "pattern"),
-    "a group with a space": ("mediapackage-vod", {"resource.packagingGroup": "a b"}, "resource.packagingGroup", "pattern"),
-    "an endpoint without channel": ("mediapackagev2", {"resource.channel": MISSING}, "resource.channel", "is missing"),
-    "a channel with a slash": ("mediapackagev2", {"resource.channel": "a/b"}, "resource.channel", "pattern"),
-    "a member of another system": ("mediapackage", {"resource.header": "X-A"}, "resource.header", "is not a member here"),
+    "SPEKE": ("mediaconnect-source", {"resource.keyType": "speke"}, "resource.keyType"),
+    "another algorithm": ("mediaconnect-source", {"resource.algorithm": "aes512"}, "resource.algorithm"),
+    "a flow by name": ("mediaconnect-source", {"resource.flowArn": "sports"}, "resource.flowArn"),
+    "a part by ARN": ("mediaconnect-source", {"resource.source": FLOW_ARN}, "resource.source"),
+    "an endpoint with a slash": ("mediapackage", {"resource.originEndpoint": "a/b"}, "resource.originEndpoint"),
+    "a group with a space": ("mediapackage-vod", {"resource.packagingGroup": "a b"}, "resource.packagingGroup"),
+    "an endpoint without channel": ("mediapackagev2", {"resource.channel": MISSING}, "resource.channel"),
+    "a channel with a slash": ("mediapackagev2", {"resource.channel": "a/b"}, "resource.channel"),
+    "a member of another system": ("mediapackage", {"resource.header": "X-A"}, "resource.header"),
 }
 
 
-@pytest.mark.parametrize(("kind", "changes", "place", "rule"), BAD.values(), ids=BAD)
-def test_a_broken_rule_is_told_with_its_place(kind: str, changes: dict[str, Any], place: str, rule: str) -> None:
-    [(told_place, told_rule)] = problems(detail(changes, kind))
-    assert told_place == place
-    assert rule in told_rule
+@pytest.mark.parametrize(("kind", "changes", "path"), BAD.values(), ids=BAD)
+def test_a_broken_rule_is_reported_at_its_path(kind: str, changes: dict[str, Any], path: str) -> None:
+    assert [problem for problem, _ in problems(detail(changes, kind))] == [path]
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)
-def test_managers_are_refused_where_policies_need_not_know_them(kind: str) -> None:
-    [(place, rule)] = problems(detail({"managementRoles": [role("A")]}, kind))
-    assert place == "detail"
-    assert rule.startswith("must leave out managementRoles")
+def test_management_roles_are_rejected_for_systems_that_do_not_need_them(kind: str) -> None:
+    [(path, rule)] = problems(detail({"managementRoles": [role("A")]}, kind))
+    assert path == "detail"
+    assert "managementRoles" in rule
 
 
-def test_a_length_is_judged_by_the_resource_beside_other_errors() -> None:
-    told = problems(detail({LENGTH: 32, "key.alias": "alias/aws/kms"}, "mediaconnect-source"))
-    assert told == [
-        ("key.alias", "must not begin with alias/aws/, which is reserved for AWS managed keys"),
-        (LENGTH, "must be 64"),
-    ]
+def test_the_resource_decides_the_allowed_length() -> None:
+    rules = dict(problems(detail({LENGTH: 32, "key.alias": "alias/aws/kms"}, "mediaconnect-source")))
+    assert [*rules] == ["key.alias", LENGTH]
+    assert "64" in rules[LENGTH]
 
 
-def test_a_length_for_a_resource_that_is_none_is_not_judged() -> None:
-    assert [place for place, _ in problems(detail({LENGTH: 1, "resource.source": MISSING}, "mediaconnect-source"))] == [
-        "resource"
-    ]
+def test_the_length_for_an_invalid_resource_is_not_checked() -> None:
+    [(path, _)] = problems(detail({LENGTH: 1, "resource.source": MISSING}, "mediaconnect-source"))
+    assert path == "resource"
 
 
 CONFIRMATION = {"requestId": "request-2", "accessId": "mediaconnect/flow/1-AbCdEf-0123456789ab/sports/source/main feed"}
 
 
-def test_a_confirmation_names_the_access() -> None:
+def test_a_confirmation_contains_the_access_id() -> None:
     assert parse_confirmation(CONFIRMATION | {"version": "1"}) == HandoffConfirmed(
         requestId="request-2", accessId=CONFIRMATION["accessId"]
     )
 
 
 @pytest.mark.parametrize(
-    ("changes", "place", "rule"),
+    ("changes", "path"),
     [
-        ({"accessId": MISSING}, "accessId", "is missing"),
-        ({"accessId": ""}, "accessId", "pattern"),
-        ({"accessId": "a" * 1025}, "accessId", "pattern"),
-        ({"accessId": ["a"]}, "accessId", "must be text"),
-        ({"requestId": "a b"}, "requestId", "pattern"),
-        ({"version": "2"}, "version", "must be '1'"),
-        ({"system": "mediatailor"}, "system", "is not a member here"),
-        ({"accesId": "a"}, "accesId", "did you mean accessId?"),
-        ({"token": TOKEN}, "token", "must be replaced"),
-        ({TOKEN: 1}, "<name>", "is not a member here"),
+        ({"accessId": MISSING}, "accessId"),
+        ({"accessId": ""}, "accessId"),
+        ({"accessId": "a" * 1025}, "accessId"),
+        ({"accessId": ["a"]}, "accessId"),
+        ({"requestId": "a b"}, "requestId"),
+        ({"version": "2"}, "version"),
+        ({"system": "mediatailor"}, "system"),
+        ({"accesId": "a"}, "accesId"),
+        ({"token": TOKEN}, "token"),
+        ({TOKEN: 1}, "<name>"),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_bad_confirmation_is_told_with_its_place_and_without_its_values(
-    changes: dict[str, Any], place: str, rule: str
-) -> None:
+def test_an_invalid_confirmation_is_reported_by_path_without_values(changes: dict[str, Any], path: str) -> None:
     sent = {name: value for name, value in (CONFIRMATION | changes).items() if value is not MISSING}
-    [(told_place, told_rule)] = problems(sent, parse_confirmation)
-    assert told_place == place
-    assert rule in told_rule
-    assert TOKEN not in told_rule
+    [(problem_path, rule)] = problems(sent, parse_confirmation)
+    assert problem_path == path
+    assert TOKEN not in rule
 
 
 @pytest.mark.parametrize("no_object", [None, "confirmed", 7, []])
-def test_a_confirmation_that_is_no_object_is_rejected(no_object: object) -> None:
-    assert problems(no_object, parse_confirmation) == [("detail", "must be an object")]
+def test_a_confirmation_that_is_not_an_object_is_rejected(no_object: object) -> None:
+    [(path, _)] = problems(no_object, parse_confirmation)
+    assert path == "detail"
 
 
 def leaves(node: Any, path: str = "resource") -> list[str]:
@@ -183,13 +159,13 @@ LEAVES = [(kind, path) for kind, sample in KINDS.items() for path in leaves(samp
 
 @pytest.mark.parametrize(("kind", "path"), LEAVES)
 def test_no_value_of_a_resource_is_repeated(kind: str, path: str) -> None:
-    told = str(problems(detail({path: f"{TOKEN}\n"}, kind)))
-    assert path.rsplit(".", 1)[0].split(".Action", maxsplit=1)[0] in told
-    assert TOKEN not in told
+    rejection = str(problems(detail({path: f"{TOKEN}\n"}, kind)))
+    assert path.rsplit(".", 1)[0].split(".Action", maxsplit=1)[0] in rejection
+    assert TOKEN not in rejection
 
 
 @pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, path in LEAVES if not path[-1].isdigit()])
 def test_no_name_in_a_resource_is_repeated(kind: str, path: str) -> None:
-    told = str(problems(detail({f"{path.rsplit('.', 1)[0]}.{TOKEN}": 1}, kind)))
-    assert "<name>" in told
-    assert TOKEN not in told
+    rejection = str(problems(detail({f"{path.rsplit('.', 1)[0]}.{TOKEN}": 1}, kind)))
+    assert "<name>" in rejection
+    assert TOKEN not in rejection

@@ -1,4 +1,4 @@
-"""What is known of grants that are to go: opened once, closed once, and reopened only by what was seen since."""
+"""Revocations are opened once, ended once, and reopened only by later findings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def noted(revocations: Revocations) -> Revocation:
     return made
 
 
-def test_what_is_noted_is_open(revocations: Revocations, noted: Revocation) -> None:
+def test_a_noted_revocation_is_open(revocations: Revocations, noted: Revocation) -> None:
     assert noted == NOTED
 
     revocations.note(replace(NOTED, reason="its secret is absent"), "look-2", NOW)
@@ -43,14 +43,14 @@ def test_what_is_noted_is_open(revocations: Revocations, noted: Revocation) -> N
     assert revocations.open() == [noted]
 
 
-def test_an_access_whose_name_begins_alike_has_its_own(revocations: Revocations, noted: Revocation) -> None:
+def test_accesses_with_the_same_prefix_have_separate_revocations(revocations: Revocations, noted: Revocation) -> None:
     revocations.note(replace(NOTED, access_id=f"{ACCESS}-2"), "look-1", NOW)
 
     assert revocations.open(ACCESS) == [noted]
     assert [one.access_id for one in revocations.open()] == [ACCESS, f"{ACCESS}-2"]
 
 
-def test_tries_are_counted_and_taken_back_and_a_revocation_stays_known(revocations: Revocations, noted: Revocation) -> None:
+def test_attempts_are_counted_and_reset(revocations: Revocations, noted: Revocation) -> None:
     begun = [revocations.begin(noted), revocations.begin(noted)]
     assert [one.tries for one in begun if one] == [1, 2]
     revocations.note_denied(noted)
@@ -62,7 +62,7 @@ def test_tries_are_counted_and_taken_back_and_a_revocation_stays_known(revocatio
     assert revocations.read(noted) == replace(NOTED, tries=1, revoked=True)
 
 
-def test_the_first_end_counts(revocations: Revocations, noted: Revocation) -> None:
+def test_the_first_end_of_a_revocation_counts(revocations: Revocations, noted: Revocation) -> None:
     revocations.end(noted, "look-1", GONE, gone=True, by_us=True)
     revocations.end(noted, "look-2", KEPT, gone=False, by_us=False)
 
@@ -71,7 +71,7 @@ def test_the_first_end_counts(revocations: Revocations, noted: Revocation) -> No
     assert revocations.open() == []
 
 
-def test_nothing_is_done_about_what_ended(revocations: Revocations, noted: Revocation) -> None:
+def test_an_ended_revocation_is_not_changed(revocations: Revocations, noted: Revocation) -> None:
     revocations.end(noted, "look-1", GONE, gone=True, by_us=True)
 
     assert revocations.begin(noted) is None
@@ -81,16 +81,14 @@ def test_nothing_is_done_about_what_ended(revocations: Revocations, noted: Revoc
     assert revocations.read(noted).revoked is False
 
 
-def test_an_owner_that_was_set_again_is_told_at_the_end(revocations: Revocations, noted: Revocation) -> None:
+def test_a_restored_resource_is_reported_at_the_end(revocations: Revocations, noted: Revocation) -> None:
     revocations.note_restoring(noted, "look-1")
     revocations.end(noted, "look-1", GONE, gone=True, by_us=True)
 
     assert revocations.ended(ACCESS, "look-1").restored is True
 
 
-def test_an_owner_that_was_set_again_is_told_after_a_retry_and_by_whoever_ends_it(
-    revocations: Revocations, noted: Revocation
-) -> None:
+def test_a_restored_resource_is_reported_after_a_retry(revocations: Revocations, noted: Revocation) -> None:
     revocations.note_restoring(noted, "look-1")
     revocations.note(NOTED, "look-1", NOW)
     revocations.end(noted, "look-2", GONE, gone=True, by_us=True)
@@ -98,7 +96,7 @@ def test_an_owner_that_was_set_again_is_told_after_a_retry_and_by_whoever_ends_i
     assert [revocations.ended(ACCESS, look).restored for look in ("look-1", "look-2", "look-3")] == [True, True, False]
 
 
-def test_an_owner_that_was_set_again_is_told_though_another_look_closed_the_revocation(
+def test_a_restored_resource_is_reported_although_another_survey_closed_the_revocation(
     revocations: Revocations, noted: Revocation
 ) -> None:
     revocations.end(noted, "look-2", GONE, gone=True, by_us=True)
@@ -119,7 +117,7 @@ def test_an_owner_that_was_set_again_is_told_though_another_look_closed_the_revo
     ],
     ids=["the same look", "seen before it went", "seen since", "kept by the same look", "kept by another look"],
 )
-def test_what_ended_is_opened_again_by_what_was_seen_since(
+def test_a_later_finding_reopens_an_ended_revocation(
     revocations: Revocations, noted: Revocation, gone: bool, look: str, seen: datetime, opens: bool
 ) -> None:
     revocations.begin(noted)
@@ -133,7 +131,7 @@ def test_what_ended_is_opened_again_by_what_was_seen_since(
     assert len(revocations.ended(ACCESS, "look-1").outcomes) == (0 if opens else 1)
 
 
-def test_what_could_not_be_revoked_stays_open(revocations: Revocations, noted: Revocation) -> None:
+def test_a_failed_revocation_stays_open(revocations: Revocations, noted: Revocation) -> None:
     revocations.mark_irrevocable(noted)
 
     assert revocations.open() == [noted]

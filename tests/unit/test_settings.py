@@ -1,4 +1,4 @@
-"""What the functions learn from their environment."""
+"""The settings of the functions, from environment variables."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ def test_empty_lists_allow_nothing(environment: pytest.MonkeyPatch) -> None:
     assert found.trusted_principal_patterns == found.allowed_origin_hosts == found.allowed_partner_accounts == ()
 
 
-def test_lists_are_separated_by_commas_whatever_the_spaces(environment: pytest.MonkeyPatch) -> None:
+def test_spaces_around_list_items_are_ignored(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ALLOWED_ORIGIN_HOSTS", " origin.example.com, *.example.org ,,")
     assert settings().allowed_origin_hosts == ("origin.example.com", "*.example.org")
 
 
 @pytest.mark.parametrize(("value", "allowed"), [("true", True), ("false", False), ("", False), ("True", False), ("1", False)])
-def test_http_is_allowed_by_the_one_word_true(environment: pytest.MonkeyPatch, value: str, allowed: bool) -> None:
+def test_only_the_word_true_allows_http(environment: pytest.MonkeyPatch, value: str, allowed: bool) -> None:
     environment.setenv("ALLOW_HTTP_ORIGINS", value)
     assert settings().allow_http_origins is allowed
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)
-def test_a_missing_variable_is_named(environment: pytest.MonkeyPatch, name: str) -> None:
+def test_a_missing_variable_is_in_the_error(environment: pytest.MonkeyPatch, name: str) -> None:
     environment.delenv(name)
     with pytest.raises((KeyError, ValidationError), match=name):
         settings()

@@ -1,4 +1,4 @@
-"""MediaConnect's sources, outputs and entitlements: found in their flow by name, set and restored by their encryption."""
+"""MediaConnect: sources, outputs and entitlements of a flow, and their encryption."""
 
 from __future__ import annotations
 
@@ -86,27 +86,27 @@ def read(client: Any, answers: Stubber, kind: str, encryption: dict[str, str] | 
 
 
 @kinds
-def test_a_part_with_our_secret_and_role_shows_the_wanted_settings(client: Any, answers: Stubber, kind: str) -> None:
+def test_a_part_with_our_secret_and_role_has_the_wanted_settings(client: Any, answers: Stubber, kind: str) -> None:
     found = read(client, answers, kind, ENCRYPTION[kind])
     assert (found.arn, found.secret_arn, found.tags) == (arn(kind), SECRET_ARN, {})
     assert found.settings == FlowParts().wanted(part(kind), READING)
 
 
 @kinds
-def test_a_part_without_encryption_reads_no_secret(client: Any, answers: Stubber, kind: str) -> None:
+def test_a_part_without_encryption_has_no_secret(client: Any, answers: Stubber, kind: str) -> None:
     found = read(client, answers, kind, None)
     assert found.secret_arn is None
     assert found.settings == {"keyType": "static-key", "roleArn": "", "secretArn": ""}
 
 
-def test_an_algorithm_that_stayed_beside_a_password_does_not_count(client: Any, answers: Stubber) -> None:
+def test_the_algorithm_of_a_part_with_a_password_is_ignored(client: Any, answers: Stubber) -> None:
     kind = "mediaconnect-srt-password"
     found = read(client, answers, kind, ENCRYPTION[kind] | {"Algorithm": "aes128"})
     assert found.settings == FlowParts().wanted(part(kind), READING)
 
 
 @kinds
-def test_a_part_is_known_by_its_name_among_others(client: Any, answers: Stubber, kind: str) -> None:
+def test_a_part_is_found_by_its_name(client: Any, answers: Stubber, kind: str) -> None:
     other = part_of(kind, FORMER) | {"Name": "another", API[kind][1]: "arn:another"}
     describe(answers, **{API[kind][0]: [other, part_of(kind, ENCRYPTION[kind])]})
     found = FlowParts().read(client, part(kind))
@@ -114,7 +114,7 @@ def test_a_part_is_known_by_its_name_among_others(client: Any, answers: Stubber,
     assert found.arn == arn(kind)
 
 
-def test_a_flow_with_one_source_tells_it_by_itself(client: Any, answers: Stubber) -> None:
+def test_the_only_source_of_a_flow_is_found(client: Any, answers: Stubber) -> None:
     describe(answers)
     found = FlowParts().read(client, part("mediaconnect-source"))
     assert found
@@ -127,18 +127,18 @@ def test_a_part_that_is_not_in_its_flow_does_not_exist(client: Any, answers: Stu
     assert FlowParts().read(client, part(kind)) is None
 
 
-def test_a_part_of_no_flow_does_not_exist(client: Any, answers: Stubber) -> None:
+def test_a_part_of_a_missing_flow_does_not_exist(client: Any, answers: Stubber) -> None:
     answers.add_client_error("describe_flow", "NotFoundException", http_status_code=404)
     assert FlowParts().read(client, part("mediaconnect-output")) is None
 
 
-def test_a_flow_of_another_name_under_the_same_id_does_not_exist(client: Any, answers: Stubber) -> None:
+def test_a_flow_with_the_same_id_and_another_name_does_not_exist(client: Any, answers: Stubber) -> None:
     listed, *_ = API["mediaconnect-output"]
     describe(answers, FlowArn=f"{FLOW_ARN}-another", **{listed: [part_of("mediaconnect-output", None)]})
     assert FlowParts().read(client, part("mediaconnect-output")) is None
 
 
-def test_flows_of_one_id_and_two_names_make_two_accesses() -> None:
+def test_flows_with_the_same_id_and_two_names_are_two_accesses() -> None:
     one, other = (desired({"resource.flowArn": arn}, "mediaconnect-output") for arn in (FLOW_ARN, f"{FLOW_ARN}-another"))
     assert one.access_id != other.access_id
     assert f"/{FLOW_ARN.split(':')[6]}/{FLOW_ARN.split(':')[7]}/output/" in one.access_id
@@ -151,14 +151,14 @@ def test_the_owner_of_a_flow_consents_for_its_parts(client: Any, answers: Stubbe
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 503])
-def test_any_other_answer_is_not_taken_for_absence(client: Any, answers: Stubber, status: int) -> None:
+def test_other_errors_do_not_mean_absence(client: Any, answers: Stubber, status: int) -> None:
     answers.add_client_error("describe_flow", "Something", http_status_code=status)
     with pytest.raises(ClientError, match="Something"):
         FlowParts().read(client, part("mediaconnect-output"))
 
 
 @kinds
-def test_a_part_is_set_and_restored_by_its_encryption_alone(client: Any, answers: Stubber, kind: str) -> None:
+def test_a_part_is_updated_and_restored_by_its_encryption(client: Any, answers: Stubber, kind: str) -> None:
     _, name_of_arn, member, update = API[kind]
     named = {"FlowArn": FLOW_ARN, name_of_arn: arn(kind)}
     found = read(client, answers, kind, FORMER, "" if "entitlement" in kind else "zixi-push")
@@ -170,7 +170,7 @@ def test_a_part_is_set_and_restored_by_its_encryption_alone(client: Any, answers
 
 
 @kinds
-def test_encryption_that_was_not_there_cannot_be_taken_away(client: Any, answers: Stubber, kind: str) -> None:
+def test_encryption_that_was_added_cannot_be_removed(client: Any, answers: Stubber, kind: str) -> None:
     found = read(client, answers, kind, None)
     with pytest.raises(Conflict, match=f"{arn(kind)} was not encrypted before") as raised:
         FlowParts().restore(client, found.full_settings)
@@ -190,7 +190,7 @@ def test_encryption_that_was_not_there_cannot_be_taken_away(client: Any, answers
         ("mediaconnect-entitlement", "", False),
     ],
 )
-def test_a_part_that_speaks_another_protocol_is_refused(
+def test_a_part_with_another_protocol_is_rejected(
     client: Any, answers: Stubber, kind: str, protocol: str, refused: bool
 ) -> None:
     rules = [*FlowParts().unsupported_reasons(part(kind), read(client, answers, kind, None, protocol))]
@@ -207,14 +207,14 @@ def test_a_part_that_speaks_another_protocol_is_refused(
         ("mediaconnect-srt-password", (10, 80)),
     ],
 )
-def test_the_value_stands_alone_and_is_as_long_as_its_key(kind: str, bounds: tuple[int, int]) -> None:
+def test_the_value_is_plain_text_of_the_length_of_its_key(kind: str, bounds: tuple[int, int]) -> None:
     shape = desired(kind=kind).secret_shape
     assert shape
     assert (shape.member, shape.generated) == (None, bounds)
 
 
 @kinds
-def test_a_hand_off_tells_the_encryption_of_the_part(kind: str) -> None:
+def test_a_handoff_contains_the_encryption_of_the_part(kind: str) -> None:
     wanted = desired(kind=kind)
     kind_of_part, name = part(kind).part
     told = MEDIACONNECT.handoff(wanted.resource, READING, KEY_ARN, PLACE)
@@ -234,6 +234,6 @@ def test_a_hand_off_tells_the_encryption_of_the_part(kind: str) -> None:
         (FLOW_ARN.replace("arn:aws:", "arn:aws-cn:"), True),
     ],
 )
-def test_a_flow_is_of_this_account_and_region(changed: str, misplaced: bool) -> None:
+def test_a_flow_must_be_in_this_account_and_region(changed: str, misplaced: bool) -> None:
     told = desired({"resource.flowArn": changed}, "mediaconnect-output").resource.wrong_location(PLACE)
     assert told == ({"flowArn": "must be a flow of account 111122223333 in eu-west-1"} if misplaced else {})

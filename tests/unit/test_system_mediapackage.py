@@ -1,4 +1,4 @@
-"""MediaPackage's live origin endpoints, read and set whole, and what their CDN authorization shares with VOD."""
+"""MediaPackage live: origin endpoints and their CDN authorization."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def read(mediapackage: Any, answers: Stubber, **members: Any) -> Configured:
     return found
 
 
-def test_an_endpoint_with_our_secret_and_role_shows_the_wanted_settings(mediapackage: Any, answers: Stubber) -> None:
+def test_an_endpoint_with_our_secret_and_role_has_the_wanted_settings(mediapackage: Any, answers: Stubber) -> None:
     found = read(mediapackage, answers, Authorization=AUTHORIZATION, Tags={"team": "sports"})
     assert (found.arn, found.secret_arn, found.tags) == (ARN, SECRET_ARN, {"team": "sports"})
     assert found.settings == OriginEndpoints().wanted(WANTED.resource, READING)
 
 
-def test_an_endpoint_without_authorization_reads_no_secret(mediapackage: Any, answers: Stubber) -> None:
+def test_an_endpoint_without_authorization_has_no_secret(mediapackage: Any, answers: Stubber) -> None:
     found = read(mediapackage, answers)
     assert found.secret_arn is None
     assert found.tags == {}
@@ -73,7 +73,7 @@ def test_a_404_means_that_there_is_no_endpoint(mediapackage: Any, answers: Stubb
 
 
 @pytest.mark.parametrize("status", [403, 422, 429, 500])
-def test_any_other_answer_is_not_taken_for_absence(mediapackage: Any, answers: Stubber, status: int) -> None:
+def test_other_errors_do_not_mean_absence(mediapackage: Any, answers: Stubber, status: int) -> None:
     answers.add_client_error("describe_origin_endpoint", "Something", http_status_code=status)
     with pytest.raises(ClientError, match="Something"):
         OriginEndpoints().read(mediapackage, WANTED.resource)
@@ -94,7 +94,7 @@ CMAF = {"SegmentPrefix": "a", "HlsManifests": [MANIFEST]}
     ],
     ids=["HLS", "nothing", "CMAF, whose manifests tell their URLs"],
 )
-def test_an_endpoint_keeps_its_other_settings_when_it_is_set_and_restored(
+def test_an_endpoint_keeps_its_other_settings_when_it_is_updated_and_restored(
     mediapackage: Any, answers: Stubber, present: dict[str, Any], kept: dict[str, Any]
 ) -> None:
     found = read(mediapackage, answers, **present)
@@ -105,14 +105,14 @@ def test_an_endpoint_keeps_its_other_settings_when_it_is_set_and_restored(
     OriginEndpoints().restore(mediapackage, json.loads(json.dumps(found.full_settings)))
 
 
-def test_an_endpoint_gets_the_authorization_back_that_it_had(mediapackage: Any, answers: Stubber) -> None:
+def test_the_former_authorization_of_an_endpoint_is_restored(mediapackage: Any, answers: Stubber) -> None:
     former = {"CdnIdentifierSecret": SECRET_ARN.replace("sports", "news"), "SecretsRoleArn": role("Former")}
     found = read(mediapackage, answers, Authorization=former, **SETTINGS)
     answers.add_response("update_origin_endpoint", {}, NAMED | SETTINGS | {"Authorization": former})
     OriginEndpoints().restore(mediapackage, found.full_settings)
 
 
-def test_a_hand_off_tells_secret_role_and_who_must_send_the_header() -> None:
+def test_a_handoff_contains_secret_role_and_header() -> None:
     told = MEDIAPACKAGE.handoff(WANTED.resource, READING, KEY_ARN, PLACE)
     assert told.values == NAMED | AUTHORIZATION
     assert told.cloud_formation == {
@@ -121,14 +121,14 @@ def test_a_hand_off_tells_secret_role_and_who_must_send_the_header() -> None:
     assert any("X-MediaPackage-CDNIdentifier" in step for step in told.steps)
 
 
-def test_the_value_and_its_delay_are_those_of_the_documents() -> None:
+def test_the_value_and_the_effect_delay_are_as_documented() -> None:
     shape = WANTED.secret_shape
     assert shape
     assert (shape.member, shape.minimum, shape.maximum, shape.generated) == ("MediaPackageCDNIdentifier", 8, 128, (36, 36))
     assert MEDIAPACKAGE.effect_delay_seconds == 600
 
 
-def test_what_somebody_set_meanwhile_stays_when_the_authorization_is_put_back() -> None:
+def test_settings_changed_meanwhile_stay_when_the_authorization_is_restored() -> None:
     ours, theirs = {"CdnIdentifierSecret": "ours"}, {"CdnIdentifierSecret": "theirs"}
     present = {"Id": "sports", "Description": "set meanwhile", "Authorization": ours}
     configuration = MEDIAPACKAGE.configuration

@@ -1,4 +1,4 @@
-"""MediaPackage's packaging groups, of which an update takes the authorization alone."""
+"""MediaPackage VOD: packaging groups and their CDN authorization."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def answers(vod: Any) -> Iterator[Stubber]:
 
 
 @pytest.mark.parametrize("former", [None, AUTHORIZATION | {"SecretsRoleArn": role("Former")}], ids=["none", "another role"])
-def test_a_group_is_set_and_restored_by_its_authorization(vod: Any, answers: Stubber, former: dict[str, str] | None) -> None:
+def test_a_group_is_updated_and_restored_by_its_authorization(
+    vod: Any, answers: Stubber, former: dict[str, str] | None
+) -> None:
     before = {"Authorization": former} if former else {}
     answers.add_response("describe_packaging_group", TOLD | NAMED | before, NAMED)
     found = PackagingGroups().read(vod, WANTED.resource)
@@ -53,7 +55,7 @@ def test_a_group_is_set_and_restored_by_its_authorization(vod: Any, answers: Stu
     PackagingGroups().restore(vod, found.full_settings)
 
 
-def test_a_hand_off_is_of_a_packaging_group() -> None:
+def test_a_handoff_is_for_a_packaging_group() -> None:
     told = MEDIAPACKAGE_VOD.handoff(WANTED.resource, READING, KEY_ARN, PLACE)
     assert told.values == NAMED | AUTHORIZATION
     assert told.cloud_formation
@@ -61,7 +63,7 @@ def test_a_hand_off_is_of_a_packaging_group() -> None:
     assert told.steps[0].startswith("Set Authorization of packagingGroup sports-vod")
 
 
-def test_live_and_vod_have_the_same_form_of_value_and_delay() -> None:
+def test_live_and_vod_have_the_same_value_and_effect_delay() -> None:
     live = desired(kind="mediapackage")
     assert WANTED.secret_shape == live.secret_shape
     assert WANTED.system.effect_delay_seconds == live.system.effect_delay_seconds == 600

@@ -1,4 +1,4 @@
-"""MediaPackage v2's endpoint policies: ours beside those of others, a gate that nothing leaves open, and the way back."""
+"""MediaPackage v2: endpoint policies that require the CDN header."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def read(
     return found
 
 
-def test_an_endpoint_that_admits_only_with_our_secret_shows_the_wanted_settings(client: Any, answers: Stubber) -> None:
+def test_an_endpoint_that_requires_the_header_has_the_wanted_settings(client: Any, answers: Stubber) -> None:
     found = read(client, answers, document(HARVESTING, GATE), AUTHORIZATION, Tags={"team": "sports"})
     assert (found.arn, found.secret_arn, found.tags) == (ARN, SECRET_ARN, {"team": "sports"})
     assert found.settings == EndpointPolicies().wanted(RESOURCE, READING)
@@ -90,25 +90,27 @@ def test_an_endpoint_that_admits_only_with_our_secret_shows_the_wanted_settings(
     [None, document(), document(HARVESTING), document(GATE, EVERYONE), document(GATE | {"Condition": {}})],
     ids=["no policy", "empty policy", "without the gate", "beside an open door", "a gate that is open"],
 )
-def test_an_endpoint_that_admits_others_is_not_as_wanted(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
+def test_an_endpoint_that_allows_other_requests_has_other_settings(
+    client: Any, answers: Stubber, policy: dict[str, Any] | None
+) -> None:
     found = read(client, answers, policy, AUTHORIZATION)
     assert found.settings["policy"] == "allows other requests"
 
 
-def test_an_endpoint_that_reads_a_second_secret_is_not_as_wanted(client: Any, answers: Stubber) -> None:
+def test_an_endpoint_with_a_second_secret_has_other_settings(client: Any, answers: Stubber) -> None:
     second = SECRET_ARN.replace("sports", "news")
     found = read(client, answers, document(GATE), AUTHORIZATION | {"CdnIdentifierSecretArns": [SECRET_ARN, second]})
     assert found.settings["secretArn"] == f"{SECRET_ARN} {second}"
     assert found.settings != EndpointPolicies().wanted(RESOURCE, READING)
 
 
-def test_an_endpoint_that_is_missing_is_none(client: Any, answers: Stubber) -> None:
+def test_a_missing_endpoint_is_none(client: Any, answers: Stubber) -> None:
     answers.add_client_error("get_origin_endpoint", "ResourceNotFoundException", http_status_code=404)
     assert EndpointPolicies().read(client, RESOURCE) is None
 
 
 @pytest.mark.parametrize("operation", ["get_origin_endpoint", "get_origin_endpoint_policy"])
-def test_any_other_answer_is_not_taken_for_absence(client: Any, answers: Stubber, operation: str) -> None:
+def test_other_errors_do_not_mean_absence(client: Any, answers: Stubber, operation: str) -> None:
     if operation == "get_origin_endpoint_policy":
         told = {"Arn": ARN, **NAMED, "ContainerType": "TS", "CreatedAt": 0, "ModifiedAt": 0, "Segment": {}}
         answers.add_response("get_origin_endpoint", told, NAMED)
@@ -118,7 +120,7 @@ def test_any_other_answer_is_not_taken_for_absence(client: Any, answers: Stubber
 
 
 @pytest.mark.parametrize("before", [None, document(HARVESTING), document(GATE)], ids=["none", "foreign", "ours"])
-def test_the_statements_of_others_stay_beside_the_gate(client: Any, answers: Stubber, before: dict[str, Any] | None) -> None:
+def test_the_statements_of_others_stay(client: Any, answers: Stubber, before: dict[str, Any] | None) -> None:
     found = read(client, answers, before)
     foreign = [one for one in (before or document())["Statement"] if one != GATE]
     after = {"Policy": json.dumps(document(*foreign, GATE)), "CdnAuthConfiguration": AUTHORIZATION}
@@ -133,7 +135,7 @@ OPENED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("condition", OPENED.values(), ids=OPENED)
-def test_a_gate_that_somebody_opened_is_closed_again(client: Any, answers: Stubber, condition: dict[str, Any]) -> None:
+def test_a_modified_header_statement_is_corrected(client: Any, answers: Stubber, condition: dict[str, Any]) -> None:
     found = read(client, answers, document(GATE | {"Condition": condition}, HARVESTING), AUTHORIZATION)
     assert [*EndpointPolicies().unsupported_reasons(RESOURCE, found)] == []
     after = {"Policy": json.dumps(document(GATE, HARVESTING)), "CdnAuthConfiguration": AUTHORIZATION}
@@ -141,7 +143,7 @@ def test_a_gate_that_somebody_opened_is_closed_again(client: Any, answers: Stubb
     EndpointPolicies().update(client, RESOURCE, READING, found)
 
 
-def test_an_endpoint_gets_the_policy_back_that_it_had(client: Any, answers: Stubber) -> None:
+def test_the_former_policy_of_an_endpoint_is_restored(client: Any, answers: Stubber) -> None:
     former = AUTHORIZATION | {"SecretsRoleArn": role("Former")}
     found = read(client, answers, document(HARVESTING), former)
     before = {"Policy": json.dumps(document(HARVESTING)), "CdnAuthConfiguration": former}
@@ -149,7 +151,7 @@ def test_an_endpoint_gets_the_policy_back_that_it_had(client: Any, answers: Stub
     EndpointPolicies().restore(client, json.loads(json.dumps(found.full_settings)))
 
 
-def test_an_endpoint_that_had_no_policy_has_none_again(client: Any, answers: Stubber) -> None:
+def test_an_endpoint_without_a_former_policy_loses_the_policy(client: Any, answers: Stubber) -> None:
     found = read(client, answers, None)
     answers.add_response("delete_origin_endpoint_policy", {}, NAMED)
     EndpointPolicies().restore(client, json.loads(json.dumps(found.full_settings)))
@@ -158,7 +160,7 @@ def test_an_endpoint_that_had_no_policy_has_none_again(client: Any, answers: Stu
 @pytest.mark.parametrize(
     ("statement", "named"), [(EVERYONE, "Everyone"), (UNNAMED, "statement 1")], ids=["with a Sid", "without"]
 )
-def test_a_policy_that_admits_everyone_beside_the_gate_is_refused(
+def test_a_policy_that_allows_everyone_without_the_header_is_rejected(
     client: Any, answers: Stubber, statement: dict[str, Any], named: str
 ) -> None:
     found = read(client, answers, document(HARVESTING, statement))
@@ -167,11 +169,11 @@ def test_a_policy_that_admits_everyone_beside_the_gate_is_refused(
 
 
 @pytest.mark.parametrize("policy", [None, document(HARVESTING, GATE)])
-def test_a_policy_of_named_principals_is_refused_nothing(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
+def test_a_policy_with_named_principals_is_accepted(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
     assert [*EndpointPolicies().unsupported_reasons(RESOURCE, read(client, answers, policy))] == []
 
 
-def test_a_hand_off_holds_the_gate_for_the_endpoint() -> None:
+def test_a_handoff_contains_the_header_statement() -> None:
     told = MEDIAPACKAGEV2.handoff(RESOURCE, READING, KEY_ARN, PLACE)
     assert told.values == NAMED | {"CdnIdentifierSecretArn": SECRET_ARN, "SecretsRoleArn": role("latchkey-reader")}
     assert told.cloud_formation
@@ -180,7 +182,7 @@ def test_a_hand_off_holds_the_gate_for_the_endpoint() -> None:
     assert any("X-MediaPackageV2-CDNIdentifier" in step for step in told.steps)
 
 
-def test_the_value_and_its_delay_are_those_of_the_documents() -> None:
+def test_the_value_and_the_effect_delay_are_as_documented() -> None:
     shape = WANTED.secret_shape
     assert shape
     assert (shape.member, shape.exclusive) == ("MediaPackageV2CDNIdentifier", True)
@@ -188,7 +190,7 @@ def test_the_value_and_its_delay_are_those_of_the_documents() -> None:
     assert MEDIAPACKAGEV2.effect_delay_seconds == 300
 
 
-def test_the_role_describes_the_key_and_lists_values_of_the_one_secret() -> None:
+def test_the_role_describes_the_key_and_reads_one_secret() -> None:
     reader = WANTED.role(KEY_ARN, SECRET_ARN)
     assert reader
     allowed = {
@@ -227,10 +229,10 @@ def whole(*statements: dict[str, Any], authorization: dict[str, Any] | None = No
     ],
     ids=["no authorization", "another's authorization", "a gate that was there", "no policy"],
 )
-def test_what_somebody_added_meanwhile_stays_when_ours_is_put_back(former: dict[str, Any], back: dict[str, Any]) -> None:
+def test_statements_added_meanwhile_stay_when_the_policy_is_restored(former: dict[str, Any], back: dict[str, Any]) -> None:
     present = whole(HARVESTING, GATE, EVERYONE, authorization=AUTHORIZATION)
     assert EndpointPolicies().restored_settings(present, former) == back
 
 
-def test_where_nothing_was_and_nothing_is_but_ours_nothing_is_put_back() -> None:
+def test_a_policy_with_only_our_statement_is_removed() -> None:
     assert EndpointPolicies().restored_settings(whole(GATE, authorization=AUTHORIZATION), whole()) == NAMED

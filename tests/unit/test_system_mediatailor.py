@@ -1,4 +1,4 @@
-"""MediaTailor's facts, and its source locations read and set whole."""
+"""MediaTailor: source locations and their access configuration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.unit.samples import ACCOUNT, KEY_ARN, KINDS, PLACE, SECRET_ARN, desir
 SOURCE_LOCATION_ARN = PLACE.arn("mediatailor", "sourceLocation/sports-origin")
 
 
-def test_mediatailor_reads_as_a_service_principal_of_its_documents() -> None:
+def test_mediatailor_reads_as_its_documented_service_principal() -> None:
     assert MEDIATAILOR.granted
     reader, _ = MEDIATAILOR.granted
     china = Place(partition="aws-cn", account=ACCOUNT, region="cn-north-1")
@@ -75,7 +75,7 @@ def answers(mediatailor: Any) -> Iterator[Stubber]:
         stubber.assert_no_pending_responses()
 
 
-def test_a_location_that_sends_our_token_shows_the_wanted_settings(mediatailor: Any, answers: Stubber) -> None:
+def test_a_location_that_sends_our_token_has_the_wanted_settings(mediatailor: Any, answers: Stubber) -> None:
     answers.add_response("describe_source_location", described(AccessConfiguration=BY_SECRET), NAMED)
     found = SourceLocations().read(mediatailor, RESOURCE)
     assert found is not None
@@ -92,7 +92,7 @@ def test_a_location_without_access_configuration_sends_no_token(mediatailor: Any
     assert found.settings["accessType"] == ""
 
 
-def test_a_location_that_signs_requests_sends_no_token_though_one_is_left_in_it(mediatailor: Any, answers: Stubber) -> None:
+def test_a_location_that_signs_requests_sends_no_token(mediatailor: Any, answers: Stubber) -> None:
     answers.add_response(
         "describe_source_location", described(AccessConfiguration=BY_SECRET | {"AccessType": "S3_SIGV4"}), NAMED
     )
@@ -107,7 +107,7 @@ def test_a_404_means_that_there_is_no_location(mediatailor: Any, answers: Stubbe
     assert SourceLocations().read(mediatailor, RESOURCE) is None
 
 
-def test_a_400_means_so_only_beside_a_whole_list_without_the_name(mediatailor: Any, answers: Stubber) -> None:
+def test_a_400_means_absence_only_if_a_complete_list_lacks_the_name(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("describe_source_location", "BadRequestException", http_status_code=400)
     answers.add_response("list_source_locations", {"NextToken": "1"}, {"MaxResults": 100})
     answers.add_response(
@@ -128,7 +128,7 @@ def test_a_400_for_a_location_on_a_later_page_is_an_error(mediatailor: Any, answ
 
 
 @pytest.mark.parametrize("status", [403, 429, 500])
-def test_any_other_answer_is_not_taken_for_absence(mediatailor: Any, answers: Stubber, status: int) -> None:
+def test_other_errors_do_not_mean_absence(mediatailor: Any, answers: Stubber, status: int) -> None:
     answers.add_client_error("describe_source_location", "Something", http_status_code=status)
     with pytest.raises(ClientError, match="Something"):
         SourceLocations().read(mediatailor, RESOURCE)
@@ -139,13 +139,13 @@ def test_a_location_is_created_with_token_and_tags(mediatailor: Any, answers: St
     assert SourceLocations().create(mediatailor, RESOURCE, READING, {"team": "sports"})
 
 
-def test_a_location_that_is_there_by_now_is_not_taken_for_made(mediatailor: Any, answers: Stubber) -> None:
+def test_an_existing_location_is_not_reported_as_created(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("create_source_location", "BadRequestException", http_status_code=400)
     answers.add_response("describe_source_location", described(), NAMED)
     assert not SourceLocations().create(mediatailor, RESOURCE, READING, {})
 
 
-def test_a_location_that_cannot_be_made_is_an_error(mediatailor: Any, answers: Stubber) -> None:
+def test_a_location_that_cannot_be_created_is_an_error(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("create_source_location", "BadRequestException", "of creating", http_status_code=400)
     answers.add_client_error("describe_source_location", "NotFound", http_status_code=404)
     with pytest.raises(ClientError, match="of creating"):
@@ -181,7 +181,7 @@ def test_an_updated_location_keeps_its_other_settings(
     ],
     ids=["plain", "segment delivery", "another way of access", "another secret and host"],
 )
-def test_a_location_is_restored_to_all_that_it_was(mediatailor: Any, answers: Stubber, present: dict[str, Any]) -> None:
+def test_all_settings_of_a_location_are_restored(mediatailor: Any, answers: Stubber, present: dict[str, Any]) -> None:
     answers.add_response("describe_source_location", described(Tags={"team": "sports"}, **present), NAMED)
     before = SourceLocations().read(mediatailor, RESOURCE)
     assert before is not None
@@ -193,7 +193,7 @@ def test_a_location_is_restored_to_all_that_it_was(mediatailor: Any, answers: St
     SourceLocations().restore(mediatailor, noted)
 
 
-def test_a_location_shows_its_tags(mediatailor: Any, answers: Stubber) -> None:
+def test_the_tags_of_a_location_are_read(mediatailor: Any, answers: Stubber) -> None:
     for tags in ({"latchkey:request": "request-1"}, None):
         answers.add_response("describe_source_location", described(**({"Tags": tags} if tags else {})), NAMED)
         found = SourceLocations().read(mediatailor, RESOURCE)
@@ -206,13 +206,13 @@ def test_a_location_is_deleted_by_its_name(mediatailor: Any, answers: Stubber) -
     SourceLocations().delete(mediatailor, RESOURCE)
 
 
-def test_a_location_that_something_was_put_into_is_not_deleted_silently(mediatailor: Any, answers: Stubber) -> None:
+def test_a_location_that_is_in_use_is_not_deleted(mediatailor: Any, answers: Stubber) -> None:
     answers.add_client_error("delete_source_location", "BadRequestException", http_status_code=400)
     with pytest.raises(ClientError, match="BadRequestException"):
         SourceLocations().delete(mediatailor, RESOURCE)
 
 
-def test_alerts_of_all_pages_are_told_once_each(mediatailor: Any, answers: Stubber) -> None:
+def test_alerts_of_all_pages_are_listed_once(mediatailor: Any, answers: Stubber) -> None:
     asked = {"ResourceArn": SOURCE_LOCATION_ARN}
     answers.add_response("list_alerts", {"Items": [_alert("UNAUTHORIZED")], "NextToken": "1"}, asked)
     answers.add_response("list_alerts", {"NextToken": "2"}, asked | {"NextToken": "1"})
@@ -222,7 +222,7 @@ def test_alerts_of_all_pages_are_told_once_each(mediatailor: Any, answers: Stubb
 
 
 @pytest.mark.parametrize("reading", [READING, None])
-def test_a_hand_off_tells_what_the_location_needs(reading: Reading | None) -> None:
+def test_a_handoff_contains_the_settings_of_the_location(reading: Reading | None) -> None:
     secret_arn = reading.secret_arn if reading else ""
     told = MEDIATAILOR.handoff(RESOURCE, reading, KEY_ARN, PLACE)
     assert told.values == {
@@ -239,7 +239,7 @@ def test_a_hand_off_tells_what_the_location_needs(reading: Reading | None) -> No
     assert properties["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]["SecretArn"] == secret_arn
 
 
-def test_the_member_of_the_secret_is_the_one_the_request_names() -> None:
+def test_the_request_names_the_member_of_the_secret() -> None:
     shape = desired({"resource.secretKey": "MediaPackageCDNIdentifier"}).secret_shape
     assert shape
     assert (shape.member, shape.generated, shape.exclusive) == ("MediaPackageCDNIdentifier", (8, 128), False)

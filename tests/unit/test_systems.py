@@ -1,4 +1,4 @@
-"""Every system of the registry keeps the rules of its record."""
+"""Rules that the record of every system satisfies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_system_name_fits_aliases_tags_and_secret_names(system: System) -> Non
     assert set(system.name) <= {*string.ascii_lowercase, *string.digits, "-"}
 
 
-def test_a_system_tells_the_documents_its_facts_come_from(system: System) -> None:
+def test_a_system_lists_its_documents(system: System) -> None:
     assert system.documents
     assert all(document.startswith("https://") for document in system.documents)
 
@@ -50,26 +50,26 @@ GRANTED = [system.granted for system in SYSTEMS.values() if system.granted]
 
 
 @pytest.mark.parametrize("reader", [reader for reader, _ in GRANTED])
-def test_a_grant_name_is_one_that_kms_accepts(reader: ServicePrincipal) -> None:
+def test_a_grant_name_is_valid_for_kms(reader: ServicePrincipal) -> None:
     name = reader.grant_name(PLACE, "a_b-C9")
     assert set(name) <= {*string.ascii_letters, *string.digits, *":/_-"}
     assert len(reader.grant_name(PLACE, "s" * 128)) <= 256
     assert ACCOUNT in name
 
 
-def test_a_resource_has_a_kind_and_only_closed_strict_members(system: System) -> None:
+def test_a_resource_has_a_kind_and_a_strict_model(system: System) -> None:
     assert issubclass(system.resource, Resource)
     assert system.resource.kind.isalpha()
     assert system.resource.model_config["extra"] == "forbid"
     assert system.resource.model_config["strict"]
 
 
-def test_a_configuration_speaks_to_a_service_that_botocore_models(system: System) -> None:
+def test_the_service_of_a_configuration_is_known_to_botocore(system: System) -> None:
     assert system.configuration is None or system.configuration.service in boto3.session.Session().get_available_services()
 
 
 @pytest.mark.parametrize("configuration", [configuration for _, configuration in GRANTED])
-def test_hints_are_operations_that_name_the_resource(configuration: GrantedConfiguration) -> None:
+def test_trail_operations_have_a_member_that_names_the_resource(configuration: GrantedConfiguration) -> None:
     model: Any = Session().get_service_model(configuration.service)
 
     assert configuration.trail_operations
@@ -78,17 +78,17 @@ def test_hints_are_operations_that_name_the_resource(configuration: GrantedConfi
 
 
 @pytest.mark.parametrize(("minimum", "maximum"), [(0, 8), (9, 8), (-1, 8)])
-def test_a_secret_without_room_for_a_token_is_no_shape(minimum: int, maximum: int) -> None:
+def test_a_shape_requires_valid_bounds(minimum: int, maximum: int) -> None:
     with pytest.raises(ValueError, match="0 < minimum <= maximum"):
         SecretShape(minimum, maximum)
 
 
-def test_every_system_has_a_request_among_the_samples(system: System) -> None:
+def test_every_system_has_a_sample_request(system: System) -> None:
     assert system.name in {sample["system"] for sample in KINDS.values()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_access_is_named_by_its_system_kind_and_name(kind: str) -> None:
+def test_an_access_id_consists_of_system_kind_and_name(kind: str) -> None:
     wanted = desired(kind=kind)
     system, resource_kind, name = wanted.access_id.split("/", 2)
     assert (SYSTEMS[system], resource_kind) == (wanted.system, wanted.resource.kind)
@@ -96,7 +96,7 @@ def test_an_access_is_named_by_its_system_kind_and_name(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_resource_knows_its_arn_where_its_name_tells_it(kind: str) -> None:
+def test_only_some_resources_have_an_arn_that_follows_from_the_name(kind: str) -> None:
     known = {"mediatailor", "mediapackagev2"}
     arn = desired(kind=kind).resource.arn(PLACE)
     assert (arn is not None) == (kind in known)
@@ -104,13 +104,13 @@ def test_a_resource_knows_its_arn_where_its_name_tells_it(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_usual_token_has_a_length_that_may_be_asked_for(kind: str) -> None:
+def test_the_default_length_of_a_token_is_allowed(kind: str) -> None:
     shape = desired(kind=kind).secret_shape
     assert shape is None or shape.generated[0] <= shape.usual_length <= shape.generated[1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_hand_off_names_values_and_steps(kind: str) -> None:
+def test_a_handoff_has_values_and_steps(kind: str) -> None:
     wanted = desired(kind=kind)
     reading = wanted.reading(KEY_ARN, SECRET_ARN) if wanted.reads_secret else None
     told = wanted.system.handoff(wanted.resource, reading, KEY_ARN, PLACE)
@@ -126,7 +126,7 @@ def test_a_hand_off_names_values_and_steps(kind: str) -> None:
 @pytest.mark.parametrize(
     "system", [system for system in SYSTEMS.values() if system.configuration], ids=lambda system: system.name
 )
-def test_most_services_tell_no_alert_and_refuse_nothing(system: System) -> None:
+def test_services_have_no_alerts_and_unsupported_reasons_by_default(system: System) -> None:
     assert system.configuration
     if type(system.configuration).alerts is Configuration.alerts:
         assert system.configuration.alerts(None, "") == ()

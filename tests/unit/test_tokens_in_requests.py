@@ -1,4 +1,4 @@
-"""A token that somebody puts into a request is repeated by nothing that rejects the request."""
+"""A token in a request is never repeated in the rejection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_token_is_not_repeated(request_detail: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("parent", ["secret.", "secret.value."])
-def test_a_name_that_is_taken_for_a_token_is_not_repeated(parent: str) -> None:
+def test_a_member_name_that_could_be_a_token_is_not_repeated(parent: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_onboarding(detail({f"{parent}abracadabra": True}))
     assert "abracadabra" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A look reads grants first, the owner, its secret, and says exactly what it read; anything unclear is no answer."""
+"""A survey reads grants, resource and secret completely, or reports what it could not read."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def aws() -> Iterator[Aws]:
         made.end()
 
 
-def test_a_look_holds_grants_owner_and_secret(aws: Aws) -> None:
+def test_a_survey_contains_grants_resource_and_secret(aws: Aws) -> None:
     aws.grants(KEY_ARN, _grant())
     aws.location(SECRET_ARN)
     aws.secret()
@@ -120,7 +120,7 @@ def test_a_look_holds_grants_owner_and_secret(aws: Aws) -> None:
     assert secret.statements == ("Reading",)
 
 
-def test_a_location_without_a_token_has_no_secret_to_be_looked_at(aws: Aws) -> None:
+def test_a_location_without_a_token_has_no_secret(aws: Aws) -> None:
     aws.grants(KEY_ARN)
     aws.location(None)
 
@@ -129,7 +129,7 @@ def test_a_location_without_a_token_has_no_secret_to_be_looked_at(aws: Aws) -> N
     assert (sight.resource.exists, sight.resource.secret_arn, sight.secrets) == (True, None, {})
 
 
-def test_the_key_that_the_secret_came_under_is_listed_as_well(aws: Aws) -> None:
+def test_the_new_key_of_the_secret_is_listed_too(aws: Aws) -> None:
     aws.grants(KEY_ARN, _grant())
     aws.location(SECRET_ARN)
     aws.secret(KmsKeyId=OTHER_KEY)
@@ -151,7 +151,7 @@ def test_the_key_that_the_secret_came_under_is_listed_as_well(aws: Aws) -> None:
         (("DefaultEncryptionKey",), None),
     ],
 )
-def test_a_secret_is_under_the_key_that_opens_its_current_version(aws: Aws, keys: tuple[str, ...], opens: str | None) -> None:
+def test_the_key_of_a_secret_is_that_of_its_current_version(aws: Aws, keys: tuple[str, ...], opens: str | None) -> None:
     """The key that the secret tells is that of its next version, if whoever moved it could not decrypt this one."""
     aws.secret(KmsKeyId=OTHER_KEY)
     aws.versions(*keys)
@@ -159,13 +159,13 @@ def test_a_secret_is_under_the_key_that_opens_its_current_version(aws: Aws, keys
     assert aws.looking.secrets(SUBJECT, SECRET_ARN)[SECRET_ARN].key_arn == opens
 
 
-def test_a_secret_that_is_gone_is_not_asked_for_its_versions(aws: Aws) -> None:
+def test_the_versions_of_a_missing_secret_are_not_read(aws: Aws) -> None:
     aws.secret(DeletedDate=0)
 
     assert not aws.looking.secrets(SUBJECT, SECRET_ARN)[SECRET_ARN].exists
 
 
-def test_the_key_of_another_secret_is_not_asked_for(aws: Aws) -> None:
+def test_the_key_of_another_secret_is_not_read(aws: Aws) -> None:
     """It may be one of another account, which would not answer."""
     aws.grants(KEY_ARN, _grant(EXISTING_ARN))
     aws.location(SECRET_ARN)
@@ -176,7 +176,7 @@ def test_the_key_of_another_secret_is_not_asked_for(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 400])
-def test_a_location_is_absent_if_a_complete_list_lacks_it_too(aws: Aws, status: int) -> None:
+def test_a_location_is_absent_only_if_a_complete_list_lacks_it(aws: Aws, status: int) -> None:
     aws.no_location(status)
     pages: list[dict[str, str | None]] = [{}, {"sports-2": SECRET_ARN}, {}, {"news": None}]
     aws.locations(*pages)
@@ -189,13 +189,13 @@ def test_a_location_is_absent_if_a_complete_list_lacks_it_too(aws: Aws, status: 
     assert owner.evidence.endswith("is not in the complete list of 2")
 
 
-def test_a_list_from_just_before_is_not_read_again(aws: Aws) -> None:
+def test_a_recent_list_is_not_read_again(aws: Aws) -> None:
     aws.no_location()
 
     assert aws.looking.resource(SUBJECT, {"sports-2": None}).exists is False
 
 
-def test_a_location_that_is_listed_and_not_described_is_neither_here_nor_gone(aws: Aws) -> None:
+def test_a_location_that_is_listed_and_not_described_is_undecided(aws: Aws) -> None:
     aws.no_location()
     aws.locations({}, {"sports": SECRET_ARN})
 
@@ -203,14 +203,14 @@ def test_a_location_that_is_listed_and_not_described_is_neither_here_nor_gone(aw
         aws.looking.resource(SUBJECT)
 
 
-def test_a_refusal_is_no_absence(aws: Aws) -> None:
+def test_a_denied_read_does_not_mean_absence(aws: Aws) -> None:
     aws.fail("mediatailor", "describe_source_location", "AccessDeniedException", 403)
 
     with pytest.raises(ClientError, match="AccessDenied"):
         aws.looking.resource(SUBJECT)
 
 
-def test_a_list_that_breaks_off_is_no_list(aws: Aws) -> None:
+def test_an_incomplete_list_is_an_error(aws: Aws) -> None:
     aws.locations({"sports": SECRET_ARN, "news": None})
     assert aws.looking.secrets_by_resource(SUBJECT.system) == {"sports": SECRET_ARN, "news": None}
 
@@ -219,7 +219,7 @@ def test_a_list_that_breaks_off_is_no_list(aws: Aws) -> None:
         aws.looking.secrets_by_resource(SUBJECT.system)
 
 
-def test_a_key_that_does_not_exist_has_no_grants_and_a_refused_one_no_answer(aws: Aws) -> None:
+def test_a_missing_key_has_no_grants_and_a_denied_key_is_unreadable(aws: Aws) -> None:
     aws.fail("kms", "list_grants", "NotFoundException")
     assert aws.looking.grants([KEY_ARN])[1] == ()
 
@@ -228,7 +228,7 @@ def test_a_key_that_does_not_exist_has_no_grants_and_a_refused_one_no_answer(aws
         aws.looking.grants([KEY_ARN])
 
 
-def test_a_look_tells_the_keys_that_it_could_not_read(aws: Aws) -> None:
+def test_a_survey_lists_unreadable_keys(aws: Aws) -> None:
     aws.grants(KEY_ARN, _grant())
     aws.fail("kms", "list_grants", "AccessDeniedException")
     aws.location(SECRET_ARN)
@@ -240,7 +240,7 @@ def test_a_look_tells_the_keys_that_it_could_not_read(aws: Aws) -> None:
     assert (sight.unreadable, sight.secrets) == (frozenset({OTHER_KEY}), {})
 
 
-def test_a_secret_named_without_its_suffix_is_known_by_its_own_arn(aws: Aws) -> None:
+def test_a_secret_without_suffix_is_resolved_to_its_arn(aws: Aws) -> None:
     short = SECRET_ARN[: -len("-AbCdEf")]
     aws.secret(asked=short)
     aws.versions()
@@ -251,14 +251,16 @@ def test_a_secret_named_without_its_suffix_is_known_by_its_own_arn(aws: Aws) -> 
 
 
 @pytest.mark.parametrize(("policy", "admits"), [(POLICY, True), (None, False), ({"Statement": []}, False)])
-def test_a_secret_admits_by_its_policy(aws: Aws, policy: dict[str, Any] | None, admits: bool) -> None:
+def test_the_policy_of_a_secret_decides_whether_it_admits_the_service(
+    aws: Aws, policy: dict[str, Any] | None, admits: bool
+) -> None:
     aws.secret(policy=policy)
     aws.versions(KEY_ARN)
 
     assert aws.looking.secret(SUBJECT, SECRET_ARN).admits is admits
 
 
-def test_a_secret_that_is_being_deleted_or_absent_does_not_exist(aws: Aws) -> None:
+def test_a_secret_that_is_missing_or_scheduled_for_deletion_does_not_exist(aws: Aws) -> None:
     aws.secret(DeletedDate=0)
     dying = aws.looking.secret(SUBJECT, SECRET_ARN)
     aws.fail("secretsmanager", "describe_secret", "ResourceNotFoundException")
@@ -268,7 +270,7 @@ def test_a_secret_that_is_being_deleted_or_absent_does_not_exist(aws: Aws) -> No
     assert (dying.arn, absent.arn) == (SECRET_ARN, None)
 
 
-def test_the_key_of_a_secret_is_told_by_its_arn(aws: Aws) -> None:
+def test_the_key_of_a_secret_is_resolved_to_its_arn(aws: Aws) -> None:
     aws.secret(KmsKeyId="alias/sports")
     aws.versions()
     aws.alias("alias/sports")
@@ -280,6 +282,6 @@ def test_the_key_of_a_secret_is_told_by_its_arn(aws: Aws) -> None:
     assert aws.looking.secret(SUBJECT, SECRET_ARN).key_arn == "alias/lost"
 
 
-def test_a_system_whose_resource_no_api_sets_makes_no_grants(aws: Aws) -> None:
+def test_a_system_without_a_configuration_creates_no_grants(aws: Aws) -> None:
     with pytest.raises(TypeError, match="mediatailor"):
         aws.looking.secrets_by_resource(replace(SYSTEMS["mediatailor"], configuration=None))

@@ -1,4 +1,4 @@
-"""The registry: observed states, what was given up, and the keys on which a service may hold a grant."""
+"""Observed status of accesses, unpublished events, and keys that can have grants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.test_registry import ACCESS, RECORD, WANTED
 CHANGE = StatusChange(kind="Access Revoked", detail="{}", executionArn=EXECUTION_ARN, at=datetime.now(UTC))
 
 
-def test_a_state_is_written_over_the_version_it_was_seen_with(registry: Registry) -> None:
+def test_a_status_is_written_only_over_the_observed_version(registry: Registry) -> None:
     saved = registry.accesses.save(RECORD, WANTED)
     registry.accesses.record_status(saved, "revoked", ["key is enabled"])
 
@@ -26,7 +26,7 @@ def test_a_state_is_written_over_the_version_it_was_seen_with(registry: Registry
     assert (registry.accesses.get(ACCESS), registry.accesses.unpublished(ACCESS)) == (changed, [])
 
 
-def test_a_change_stays_untold_until_it_is_told(registry: Registry) -> None:
+def test_a_change_stays_unpublished_until_it_is_published(registry: Registry) -> None:
     other = CHANGE.model_copy(update={"kind": "Access Restored"})
     registry.accesses.record_status(registry.accesses.save(RECORD, WANTED), "revoked", [], CHANGE)
     seen = registry.accesses.get(ACCESS)
@@ -42,7 +42,7 @@ def test_a_change_stays_untold_until_it_is_told(registry: Registry) -> None:
     assert (registry.accesses.unpublished(ACCESS), [known.unpublished for known in registry.accesses.all()]) == ([], [False])
 
 
-def test_a_change_is_told_by_its_execution_and_long_after_by_any() -> None:
+def test_a_change_is_published_by_its_execution_and_later_by_any() -> None:
     soon, late = (CHANGE.at + PUBLISHING_PERIOD + timedelta(seconds=seconds) for seconds in (-1, 1))
 
     assert [CHANGE.is_for(EXECUTION_ARN, soon), CHANGE.is_for("another", soon), CHANGE.is_for("another", late)] == [
@@ -52,7 +52,7 @@ def test_a_change_is_told_by_its_execution_and_long_after_by_any() -> None:
     ]
 
 
-def test_a_request_that_is_fulfilled_forgets_what_was_lost_and_given_up(registry: Registry) -> None:
+def test_a_successful_request_clears_lost_and_unmanaged_notes(registry: Registry) -> None:
     saved = registry.accesses.save(RECORD, WANTED)
     registry.accesses.mark_unmanaged(saved, ["a key: our statements"])
     given_up = registry.accesses.get(ACCESS)
@@ -66,9 +66,7 @@ def test_a_request_that_is_fulfilled_forgets_what_was_lost_and_given_up(registry
     assert (registry.accesses.is_unmanaged(ACCESS), registry.accesses.failed_checks(ACCESS)) == (False, ())
 
 
-def test_keys_on_which_there_may_be_a_grant_are_remembered_until_there_is_none(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_that_can_have_grants_are_noted_until_they_have_none(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     former = f"{KEY_ARN}0"
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     registry.journal.note_former(ACCESS, None, former)

@@ -1,4 +1,4 @@
-"""The checks of accesses that are read through a role, handed off, or of a partner's key."""
+"""Checks of accesses with a reader role, of handed-off accesses, and of partner keys."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def failed(kind: str, observed: ObservedAccess, *, handed_off: bool = False) -> 
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)
-def test_an_access_by_role_passes_every_check_in_the_order_a_person_would_look(kind: str) -> None:
+def test_a_working_access_with_a_role_passes_every_check_in_order(kind: str) -> None:
     checks = check_access(desired(kind=kind), sound(kind))
     assert [check.name for check in checks] == [*KEY_CHECKS, *SECRET_CHECKS, *ROLE_CHECKS, *RESOURCE_CHECKS]
     assert all(check.passed and check.evidence for check in checks)
@@ -130,7 +130,7 @@ FAILURES: dict[str, tuple[Change, str, str, bool, bool]] = {
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)
 @pytest.mark.parametrize(("change", "name", "evidence", "settles", "revokes"), FAILURES.values(), ids=FAILURES)
-def test_a_check_of_the_role_fails_for_the_one_reason_it_is_for(
+def test_a_role_check_fails_for_its_own_reason_only(
     kind: str, change: Change, name: str, evidence: str, settles: bool, revokes: bool
 ) -> None:
     observed = change(sound(kind))
@@ -141,19 +141,19 @@ def test_a_check_of_the_role_fails_for_the_one_reason_it_is_for(
     assert state_of(desired(kind=kind), observed)[0] == ("revoked" if revokes else "active")
 
 
-def test_every_check_of_a_role_can_fail() -> None:
+def test_every_role_check_can_fail() -> None:
     assert {name for _, name, *_ in FAILURES.values()} == {*ROLE_CHECKS, "role exists"}
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)
-def test_a_resource_that_names_another_role_is_not_configured(kind: str) -> None:
+def test_a_resource_with_another_role_is_not_configured(kind: str) -> None:
     observed = sound(kind)
     assert observed.configured
     other = replace(observed.configured, settings={**observed.configured.settings, "roleArn": role("Other")})
     assert failed(kind, replace(observed, configured=other)) == ["resource is configured"]
 
 
-def test_a_partner_s_key_is_all_there_is_to_check() -> None:
+def test_an_access_of_a_partner_has_only_key_checks() -> None:
     checks = check_access(desired(kind=PARTNER), sound(PARTNER))
     assert [check.name for check in checks] == KEY_CHECKS
     assert state_of(desired(kind=PARTNER), sound(PARTNER), handed_off=True) == ("handed-off", ())
@@ -161,13 +161,13 @@ def test_a_partner_s_key_is_all_there_is_to_check() -> None:
 
 
 @pytest.mark.parametrize("key_state", ["Disabled", "PendingDeletion"])
-def test_a_partner_s_key_that_is_taken_away_revokes_its_access(key_state: str) -> None:
+def test_a_disabled_or_deleted_partner_key_revokes_its_access(key_state: str) -> None:
     observed = replace(sound(PARTNER), key=replace(sound(PARTNER).key, state=key_state))
     status, [lost] = state_of(desired(kind=PARTNER), observed)
     assert (status, lost.name) == ("revoked", "key is enabled")
 
 
-def test_a_partner_s_key_without_the_partner_s_statements_revokes_its_access() -> None:
+def test_a_partner_key_without_partner_statements_revokes_its_access() -> None:
     observed = replace(sound(PARTNER), key_policy=policies.new_document([policies.delegation(PLACE)]))
     status, [lost] = state_of(desired(kind=PARTNER), observed)
     assert (status, lost.name) == ("revoked", "key policy admits the roles")
@@ -175,7 +175,7 @@ def test_a_partner_s_key_without_the_partner_s_statements_revokes_its_access() -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_asked_of_a_resource_that_its_owner_has_not_confirmed(kind: str) -> None:
+def test_a_resource_is_not_checked_before_its_owner_confirms_it(kind: str) -> None:
     unset = replace(sound(kind), configured=None, alerts=("NOT_PROCESSED",))
     names = [check.name for check in check_access(desired(kind=kind), unset, handed_off=True)]
     assert failed(kind, unset, handed_off=True) == []
@@ -184,18 +184,18 @@ def test_nothing_is_asked_of_a_resource_that_its_owner_has_not_confirmed(kind: s
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != PARTNER])
-def test_once_confirmed_the_resource_must_be_there(kind: str) -> None:
+def test_a_confirmed_resource_must_exist(kind: str) -> None:
     assert "resource is configured" in failed(kind, replace(sound(kind), configured=None))
     assert state_of(desired(kind=kind), replace(sound(kind), configured=None))[0] == "gone"
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)
-def test_a_handed_off_access_is_revoked_by_what_the_service_cannot_do_without(kind: str) -> None:
+def test_a_handed_off_access_is_revoked_without_anything_that_the_service_needs(kind: str) -> None:
     lost = replace(sound(kind), configured=None, role=None)
     assert state_of(desired(kind=kind), lost, handed_off=True)[0] == "revoked"
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)
-def test_a_secret_that_was_taken_to_another_key_is_told(kind: str) -> None:
+def test_a_secret_that_moved_to_another_key_fails_its_check(kind: str) -> None:
     moved = replace(sound(kind), secret_keys=(f"{KEY_ARN}-2",))
     assert failed(kind, moved) == ["secret is under the key"]

@@ -1,4 +1,4 @@
-"""What every function has around its one call: input that is checked, errors that are ours, logs without values."""
+"""The handler checks its input, translates errors, and logs no values."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def metrics(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
 
 
-def test_a_step_takes_and_gives_documents() -> None:
+def test_a_handler_reads_and_returns_json() -> None:
     given: list[Input] = []
 
     def take(event: Input) -> Output:
@@ -78,14 +78,14 @@ def test_a_step_takes_and_gives_documents() -> None:
     assert given[0].request.request_id == "request-1"
 
 
-def test_a_wrong_input_is_named_by_place_and_never_by_value() -> None:
+def test_an_invalid_event_is_reported_by_path_without_values() -> None:
     with pytest.raises(InvalidRequest) as raised:
         invoke({"note": [TOKEN], "requestId": {"a": TOKEN}})
     assert [problem.path for problem in raised.value.problems] == ["note", "requestId"]
     assert TOKEN not in str(raised.value)
 
 
-def test_a_wrong_request_inside_the_input_is_named_by_its_own_places() -> None:
+def test_an_invalid_request_in_the_event_is_reported_by_its_paths() -> None:
     with pytest.raises(InvalidRequest) as raised:
         invoke({"request": detail({"secret.value": TOKEN, "key.alias": "alias/aws/kms"})})
     assert [problem.path for problem in raised.value.problems] == ["key.alias", "secret.value"]
@@ -97,13 +97,13 @@ def test_a_wrong_request_inside_the_input_is_named_by_its_own_places() -> None:
     [{"requestId": "request-1"}, {"request": detail()}, {"requestId": "request-1", "request": None, "note": TOKEN}],
     ids=["id", "request", "id first"],
 )
-def test_every_line_of_a_success_holds_the_request_id(logs: Logs, event: dict[str, Any]) -> None:
+def test_every_log_line_of_a_success_has_the_request_id(logs: Logs, event: dict[str, Any]) -> None:
     invoke(event)
     assert logs()
     assert {line["correlation_id"] for line in logs()} == {"request-1"}
 
 
-def test_every_line_of_a_failure_holds_the_request_id_and_the_reason(logs: Logs) -> None:
+def test_every_log_line_of_a_failure_has_the_request_id_and_the_reason(logs: Logs) -> None:
     def refuse(_: Input) -> Output:
         raise TransientAwsError("the lease is held")
 
@@ -113,7 +113,7 @@ def test_every_line_of_a_failure_holds_the_request_id_and_the_reason(logs: Logs)
     assert (line["correlation_id"], line["error"], line["reason"]) == ("request-1", "TransientAwsError", "the lease is held")
 
 
-def test_the_log_of_the_gate_holds_the_request_id(logs: Logs, registry: Registry) -> None:
+def test_the_log_of_receive_request_has_the_request_id(logs: Logs, registry: Registry) -> None:
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions) as stubber:
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0})
@@ -122,14 +122,14 @@ def test_the_log_of_the_gate_holds_the_request_id(logs: Logs, registry: Registry
     assert {line.get("correlation_id") for line in logs()} == {"request-1"}
 
 
-def test_a_request_id_does_not_stay_for_the_next_event(logs: Logs) -> None:
+def test_a_request_id_is_not_logged_for_the_next_event(logs: Logs) -> None:
     invoke({"requestId": "request-1"})
     invoke({"note": "nobody's"})
     assert [line.get("correlation_id") for line in logs()] == ["request-1", None]
 
 
 @pytest.mark.parametrize("request_of", [{"requestId": 7}, {"request": "text"}, {"request": {"requestId": [1]}}, {}])
-def test_a_request_id_that_is_no_text_is_not_logged(logs: Logs, request_of: dict[str, Any]) -> None:
+def test_a_request_id_that_is_not_text_is_not_logged(logs: Logs, request_of: dict[str, Any]) -> None:
     if request_of:
         with pytest.raises(InvalidRequest):
             invoke(request_of)
@@ -140,7 +140,7 @@ def test_a_request_id_that_is_no_text_is_not_logged(logs: Logs, request_of: dict
 
 @pytest.mark.parametrize("event_id", [{TOKEN: TOKEN}, [TOKEN], 4711, True, None], ids=repr)
 @pytest.mark.parametrize("model", [Input, RequestEvent])
-def test_an_event_id_that_is_no_text_is_not_logged(logs: Logs, model: Any, event_id: Any) -> None:
+def test_an_event_id_that_is_not_text_is_not_logged(logs: Logs, model: Any, event_id: Any) -> None:
     with pytest.raises(InvalidRequest):
         invoke({"id": event_id, "note": 7, "detail": TOKEN}, model=model)
     [line] = logs()
@@ -149,14 +149,14 @@ def test_an_event_id_that_is_no_text_is_not_logged(logs: Logs, model: Any, event
 
 
 @pytest.mark.parametrize("event_id", ["", f"{TOKEN}\n", f"{TOKEN} and more", TOKEN * 10], ids=repr)
-def test_an_event_id_that_could_be_no_request_id_is_not_logged(logs: Logs, event_id: str) -> None:
+def test_an_event_id_that_is_not_a_valid_request_id_is_not_logged(logs: Logs, event_id: str) -> None:
     invoke({"id": event_id, "detail": TOKEN}, model=RequestEvent)
     [line] = logs()
     assert line.get("correlation_id") is None
     assert TOKEN not in json.dumps(line)
 
 
-def test_an_event_id_is_the_correlation_id_where_no_request_has_one(logs: Logs) -> None:
+def test_an_event_id_is_the_correlation_id_without_a_request_id(logs: Logs) -> None:
     with pytest.raises(InvalidRequest):
         invoke({"id": "event-1", "note": 7, "detail": {"requestId": [TOKEN]}})
     assert [line["correlation_id"] for line in logs()] == ["event-1"]
@@ -171,7 +171,7 @@ def test_neither_event_nor_result_is_logged(
     assert TOKEN not in "".join(capsys.readouterr())
 
 
-def test_an_answer_of_aws_leaves_as_one_of_our_errors_without_its_message_about_a_value(logs: Logs) -> None:
+def test_an_aws_error_is_raised_as_a_latchkey_error_without_the_value(logs: Logs) -> None:
     def refuse(_: Input) -> Output:
         told: Any = {"Error": {"Code": "AccessDeniedException", "Message": TOKEN}}
         raise ClientError(told, "PutSecretValue")
@@ -210,7 +210,7 @@ def nested(depth: int) -> Any:
     [detail() | {"notes": nested(300)}, detail({"resource.sourceLocation": "sports-\ud800"})],
     ids=["nested deeply", "half a character"],
 )
-def test_a_request_that_is_hardly_json_still_starts_the_execution_that_rejects_it(
+def test_an_event_that_is_not_json_still_starts_the_execution_that_rejects_it(
     request_detail: dict[str, Any], registry: Registry
 ) -> None:
     stepfunctions = boto3.client("stepfunctions")
@@ -222,7 +222,7 @@ def test_a_request_that_is_hardly_json_still_starts_the_execution_that_rejects_i
     assert answer["requestId"] == "request-1"
 
 
-def test_no_answer_of_aws_is_recorded_by_a_patched_client() -> None:
+def test_no_aws_response_is_recorded_by_a_patched_client() -> None:
     # In a process of its own, since a patch reaches every client; the directory tells the tracer that it runs in Lambda.
     told = "import latchkey.handler; from aws_xray_sdk.core import patcher; print(sorted(patcher._PATCHED_MODULES))"
     environment = os.environ | {"LAMBDA_TASK_ROOT": "/var/task", "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -1,4 +1,4 @@
-"""Hints: which events of the trail may have orphaned a grant, and what they are about in the registry's terms."""
+"""CloudTrail events that can orphan a grant, and the accesses and resources that they affect."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_every_operation_has_its_sample() -> None:
 
 
 @samples
-def test_a_sample_is_a_hint_that_tells_its_event(sample: str) -> None:
+def test_a_sample_becomes_a_trail_event(sample: str) -> None:
     concern, record = read(SAMPLES[sample]), SAMPLES[sample]["detail"]
 
     assert concern
@@ -67,32 +67,32 @@ def test_a_sample_is_a_hint_that_tells_its_event(sample: str) -> None:
 
 
 @samples
-def test_a_sample_is_about_the_item_of_its_service(sample: str) -> None:
+def test_a_sample_affects_the_item_of_its_service(sample: str) -> None:
     assert about(SAMPLES[sample]) == ABOUT[sample.partition("-")[0]]
 
 
 @samples
-def test_what_failed_is_no_hint(sample: str) -> None:
+def test_a_failed_call_is_ignored(sample: str) -> None:
     assert read(changed(sample, errorCode="AccessDenied")) is None
 
 
 @samples
-def test_another_operation_is_no_hint(sample: str) -> None:
+def test_another_operation_is_ignored(sample: str) -> None:
     assert read(changed(sample, eventName="TagResource")) is None
 
 
 @samples
-def test_an_operation_of_another_service_is_no_hint(sample: str) -> None:
+def test_an_operation_of_another_service_is_ignored(sample: str) -> None:
     assert read(changed(sample, eventSource="iam.amazonaws.com")) is None
 
 
 @samples
-def test_an_event_that_is_not_of_the_trail_is_no_hint(sample: str) -> None:
+def test_an_event_that_is_not_from_cloudtrail_is_ignored(sample: str) -> None:
     assert read(SAMPLES[sample] | {"detail-type": "Secret Label Updated"}) is None
 
 
 @samples
-def test_what_our_own_roles_do_is_a_hint_only_where_it_may_leave_a_grant(sample: str) -> None:
+def test_calls_of_our_own_roles_count_only_if_they_can_orphan_a_grant(sample: str) -> None:
     ours, theirs = (changed(sample, userIdentity=by(role)) for role in (OWN_ROLE, f"{OWN_ROLE}2"))
 
     leaves = sample.startswith("mediatailor") and "create" not in sample
@@ -101,19 +101,19 @@ def test_what_our_own_roles_do_is_a_hint_only_where_it_may_leave_a_grant(sample:
 
 
 @pytest.mark.parametrize("identity", [None, {}, {"sessionContext": None}, {"sessionContext": {"sessionIssuer": "x"}}, by("")])
-def test_who_is_not_known_is_not_us(identity: Any) -> None:
+def test_an_unknown_caller_is_not_one_of_our_roles(identity: Any) -> None:
     assert about(changed("kms-disable-key", userIdentity=identity)) == (KEY,)
 
 
 @pytest.mark.parametrize("member", ["SourceLocationName", "sourceLocationName"])
 @pytest.mark.parametrize("holder", ["requestParameters", "responseElements"])
-def test_a_location_is_named_in_either_case_in_what_was_asked_or_answered(holder: str, member: str) -> None:
+def test_a_location_is_found_in_either_case_in_request_or_response(holder: str, member: str) -> None:
     emptied: dict[str, Any] = {"requestParameters": None, "responseElements": None}
 
     assert about(changed("mediatailor-update-source-location", **emptied | {holder: {member: "sports-origin"}})) == (ACCESS,)
 
 
-def test_a_name_from_a_path_may_be_encoded() -> None:
+def test_an_encoded_name_is_decoded() -> None:
     event = changed("mediatailor-delete-source-location", requestParameters={"SourceLocationName": "sports%2Dorigin"})
 
     assert about(event) == (ACCESS,)
@@ -130,14 +130,14 @@ def test_a_name_from_a_path_may_be_encoded() -> None:
     ids=["name", "ARN without suffix", "ARN", "name that ends as an ARN does"],
 )
 @pytest.mark.parametrize("member", ["secretId", "SecretId"])
-def test_a_secret_is_named_as_its_caller_did(text: str, items: tuple[str, ...], member: str) -> None:
+def test_a_secret_is_identified_as_its_caller_named_it(text: str, items: tuple[str, ...], member: str) -> None:
     event = changed("secretsmanager-delete-secret", requestParameters={member: text}, responseElements=None)
 
     assert about(event) == items
 
 
 @pytest.mark.parametrize("member", ["arn", "aRN", "ARN"])
-def test_the_arn_in_the_answer_goes_before_what_the_caller_wrote(member: str) -> None:
+def test_the_arn_in_the_response_has_priority(member: str) -> None:
     event = changed(
         "secretsmanager-restore-secret",
         requestParameters={"secretId": "another"},
@@ -151,14 +151,14 @@ def test_the_arn_in_the_answer_goes_before_what_the_caller_wrote(member: str) ->
 @pytest.mark.parametrize(
     "holder", [{"requestParameters": "keyId"}, {"responseElements": "keyId"}, {"serviceEventDetails": "keyId"}], ids=str
 )
-def test_a_key_is_named_wherever_its_resource_is_missing(holder: dict[str, str], text: str) -> None:
+def test_a_key_is_found_in_the_parameters_without_a_resource(holder: dict[str, str], text: str) -> None:
     emptied: dict[str, Any] = {"resources": [], "requestParameters": None, "responseElements": None}
     named = {name: {member: text} for name, member in holder.items()}
 
     assert about(changed("kms-disable-key", **emptied | named)) == (KEY,)
 
 
-def test_a_secret_is_named_by_the_records_resources_last() -> None:
+def test_the_resources_of_a_record_are_read_last() -> None:
     event = changed("secretsmanager-delete-secret", requestParameters=None, responseElements=None)
     event["detail"] |= {"resources": [{"ARN": f"{PARTIAL}-AbCdEf"}]}
 
@@ -166,7 +166,7 @@ def test_a_secret_is_named_by_the_records_resources_last() -> None:
 
 
 @pytest.mark.parametrize("place", ELSEWHERE, ids=["another account", "another Region"])
-def test_what_is_elsewhere_is_not_ours_though_an_id_alone_could_be(place: Place) -> None:
+def test_items_of_other_accounts_and_regions_are_ignored_except_plain_ids(place: Place) -> None:
     key, secret = place.arn("kms", f"key/{KEY_ID}"), place.arn("secretsmanager", f"secret:{NAME}-AbCdEf")
 
     assert read(changed("kms-disable-key", resources=[{"ARN": key}], requestParameters={"keyId": KEY_ID})) is None
@@ -174,16 +174,16 @@ def test_what_is_elsewhere_is_not_ours_though_an_id_alone_could_be(place: Place)
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "a\n", "é", "\ud800", "x" * 513, None, 5, ["a"], {"a": "b"}], ids=repr)
-def test_a_name_that_nothing_of_ours_can_have_is_no_hint(text: Any) -> None:
+def test_a_name_that_no_access_can_have_is_ignored(text: Any) -> None:
     assert read(changed("mediatailor-delete-source-location", requestParameters={"SourceLocationName": text})) is None
 
 
 @pytest.mark.parametrize("arn", [PLACE.arn("kms", "key/"), PLACE.arn("kms", "alias/a")])
-def test_an_arn_that_names_no_key_is_no_hint(arn: str) -> None:
+def test_an_arn_of_no_key_is_ignored(arn: str) -> None:
     assert read(changed("kms-disable-key", resources=[{"ARN": arn}])) is None
 
 
-def test_an_arn_that_names_no_secret_is_no_hint() -> None:
+def test_an_arn_of_no_secret_is_ignored() -> None:
     nameless = {"arn": PLACE.arn("secretsmanager", "secret:")}
 
     assert read(changed("secretsmanager-delete-secret", responseElements=nameless)) is None
@@ -191,11 +191,11 @@ def test_an_arn_that_names_no_secret_is_no_hint() -> None:
 
 @pytest.mark.parametrize("member", ["eventID", "eventName", "eventTime", "eventSource"])
 @pytest.mark.parametrize("value", [None, [], "", "\ud800", "x y", "x" * 200])
-def test_a_record_that_does_not_say_what_happened_is_no_hint(member: str, value: Any) -> None:
+def test_an_incomplete_record_is_ignored(member: str, value: Any) -> None:
     assert read(changed("kms-disable-key", **{member: value})) is None
 
 
-def test_a_time_without_its_zone_is_no_time() -> None:
+def test_a_time_without_a_time_zone_is_ignored() -> None:
     assert read(changed("kms-disable-key", eventTime="2026-11-22T08:00:00")) is None
 
 
@@ -207,12 +207,12 @@ MEMBERS = sorted({member for event in SAMPLES.values() for member in event["deta
 
 
 @given(JSON)
-def test_anything_else_is_no_hint(event: Any) -> None:
+def test_any_other_value_is_ignored(event: Any) -> None:
     assert read(event) is None
 
 
 @given(st.sampled_from(sorted(SAMPLES)), st.dictionaries(st.sampled_from(MEMBERS), JSON, min_size=1))
-def test_a_record_with_anything_in_it_is_read_or_none(sample: str, members: dict[str, Any]) -> None:
+def test_any_record_is_read_or_ignored(sample: str, members: dict[str, Any]) -> None:
     concern = read(changed(sample, **members))
 
     assert concern is None or len(concern.trail_event.model_dump_json()) < 512

@@ -1,4 +1,4 @@
-"""Whether an owner has a grant, and whether it could need the one that went."""
+"""Whether a resource is served by a grant, and whether it could need the revoked one."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ LIVING = SecretEvidence(True, True, KEY_ARN, "", arn=SECRET_ARN)
         "under another key",
     ],
 )
-def test_an_owner_that_could_read_is_served_by_a_grant_or_not(
+def test_a_resource_that_could_read_is_served_or_not(
     named: str | None, secret: SecretEvidence, grants: list[Grant], served: bool | None
 ) -> None:
     evidence = Evidence(CREATED, ResourceEvidence(True, named, ""), {SECRET_ARN: secret}, grants)
@@ -68,7 +68,7 @@ def test_an_owner_that_could_read_is_served_by_a_grant_or_not(
         "no secret",
     ],
 )
-def test_an_owner_that_names_another_secret_needs_no_grant_for_the_former(
+def test_a_resource_with_another_secret_needs_no_grant_for_the_former_one(
     named: str | None, secret: SecretEvidence | None, bound: str | None, past: bool
 ) -> None:
     secrets = {named: secret} if named and secret else {}

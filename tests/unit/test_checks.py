@@ -1,4 +1,4 @@
-"""Each check of an access fails for the one reason it is for, and says so in its evidence."""
+"""Each check of an access fails for its own reason, with evidence."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def check(observed: ObservedAccess) -> tuple[Check, ...]:
     return check_access(WANTED, observed)
 
 
-def test_a_sound_access_passes_every_check_in_the_order_a_person_would_look() -> None:
+def test_a_working_access_passes_every_check_in_order() -> None:
     checks = check(SOUND)
     assert [one.name for one in checks] == CHECKS
     assert [one.name for one in checks if not one.passed] == []
@@ -207,7 +207,7 @@ FAILURES: dict[str, tuple[Change, str, str]] = {
 
 
 @pytest.mark.parametrize(("change", "name", "evidence"), FAILURES.values(), ids=FAILURES)
-def test_a_check_fails_for_the_one_reason_it_is_for(change: Change, name: str, evidence: str) -> None:
+def test_a_check_fails_for_its_own_reason_only(change: Change, name: str, evidence: str) -> None:
     [failed] = [one for one in check(change(SOUND)) if not one.passed]
     assert failed.name == name
     assert evidence in failed.evidence
@@ -218,35 +218,35 @@ def test_every_check_can_fail() -> None:
 
 
 @pytest.mark.parametrize(("change", "name", "_evidence"), FAILURES.values(), ids=FAILURES)
-def test_waiting_is_of_use_for_grants_and_alerts_alone(change: Change, name: str, _evidence: str) -> None:
+def test_waiting_resolves_only_missing_grants_and_alerts(change: Change, name: str, _evidence: str) -> None:
     [failed] = [one for one in check(change(SOUND)) if not one.passed]
     assert failed.settles == (name in {"grant is there", "service raises no alert"})
 
 
 @pytest.mark.parametrize(("change", "name", "_evidence"), FAILURES.values(), ids=FAILURES)
-def test_attaching_again_is_of_use_for_lost_statements_alone(change: Change, name: str, _evidence: str) -> None:
+def test_attaching_again_resolves_only_missing_statements(change: Change, name: str, _evidence: str) -> None:
     [failed] = [one for one in check(change(SOUND)) if not one.passed]
     assert failed.overwritten == (name in {"key policy admits the roles", "secret policy holds our statements"})
 
 
-def test_the_evidence_of_a_public_policy_does_not_deny_it() -> None:
+def test_the_evidence_of_a_public_policy_differs_from_that_of_a_private_one() -> None:
     [failed] = [one for one in check(statement()(SOUND)) if not one.passed]
     [passed] = [one for one in check(SOUND) if one.name == failed.name]
     assert failed.evidence != passed.evidence
 
 
-def test_an_adopted_key_keeps_its_own_rotation() -> None:
+def test_an_adopted_key_does_not_have_to_rotate() -> None:
     adopted = key(tags={"latchkey:consent": "adopt"})(replace(SOUND, rotates=False))
     assert all(one.passed for one in check(adopted))
     assert [one.evidence for one in check(adopted) if one.name == "key rotates"] == ["rotation is off"]
 
 
-def test_a_grant_in_the_form_of_2026_counts() -> None:
+def test_a_grant_constrained_by_source_arn_counts() -> None:
     newer = replace(GRANT, secret_arn=None, source_arn=RESOURCE_ARN)
     assert all(one.passed for one in check(replace(SOUND, grants=(newer,))))
 
 
-def test_a_grant_left_on_a_former_key_is_told_and_fails_nothing() -> None:
+def test_a_grant_on_the_former_key_is_evidence_and_no_failure() -> None:
     left = replace(GRANT, grant_id="g-0", key_arn=FORMER_KEY)
     foreign = replace(GRANT, grant_id="g-9", key_arn=FORMER_KEY, name="MediaTailor-SourceLocation-somebody-else")
     [told] = [one for one in check(replace(SOUND, former_grants=(left, foreign))) if one.name == "grant is there"]
@@ -254,7 +254,7 @@ def test_a_grant_left_on_a_former_key_is_told_and_fails_nothing() -> None:
     assert told.evidence.endswith(f"g-1 on {KEY_ARN}; left to clean-up: g-0 on {FORMER_KEY}")
 
 
-def test_a_system_without_an_api_for_its_resource_has_no_checks_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_a_configuration_has_no_resource_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     handed_off = replace(SYSTEMS["mediatailor"], configuration=None)
     monkeypatch.setattr(desired_module, "SYSTEMS", {"mediatailor": handed_off})
     names = [one.name for one in check(replace(SOUND, configured=None))]
@@ -278,7 +278,7 @@ def state(change: Change) -> tuple[str | None, list[str]]:
 
 
 @pytest.mark.parametrize(("change", "name", "_evidence"), FAILURES.values(), ids=FAILURES)
-def test_an_access_is_revoked_by_what_the_service_cannot_do_without(change: Change, name: str, _evidence: str) -> None:
+def test_an_access_is_revoked_without_anything_that_the_service_needs(change: Change, name: str, _evidence: str) -> None:
     if name != "resource is configured":
         assert state(change) == (("revoked", [name]) if name in REVOKES else ("active", []))
 
@@ -294,16 +294,16 @@ def named(secret_arn: str | None) -> Change:
 
 
 @pytest.mark.parametrize("secret_arn", [EXISTING_ARN, None, SECRET_ARN[:-8]])
-def test_an_access_whose_resource_reads_another_secret_or_none_is_detached(secret_arn: str | None) -> None:
+def test_an_access_whose_resource_uses_another_secret_or_none_is_detached(secret_arn: str | None) -> None:
     assert state(named(secret_arn)) == ("detached", ["resource is configured"])
 
 
-def test_a_resource_may_name_its_secret_without_the_suffix() -> None:
+def test_a_resource_can_name_its_secret_without_the_suffix() -> None:
     assert state(named(SECRET_ARN[:-7])) == ("active", [])
 
 
 @pytest.mark.parametrize("setting", ["header", "baseUrl", "secretKey"])
-def test_an_access_with_other_settings_is_not_revoked_by_them(setting: str) -> None:
+def test_different_settings_do_not_revoke_an_access(setting: str) -> None:
     assert state(configured(setting)) == ("active", [])
 
 
@@ -311,7 +311,7 @@ PERSON = replace(GRANT, grant_id="g-7", grantee=PLACE.arn("iam", "role/Person", 
 
 
 @pytest.mark.parametrize("grantee", [PERSON.grantee, "AROADBQP57FF2AEXAMPLE", "mediatailor.eu-west-3.amazonaws.com"])
-def test_nothing_is_told_of_an_access_whose_only_grant_is_of_an_odd_grantee(grantee: str) -> None:
+def test_the_status_is_unknown_if_the_only_grant_has_another_grantee(grantee: str) -> None:
     odd = replace(PERSON, grantee=grantee)
     [told] = [one for one in check(replace(SOUND, grants=(odd,))) if not one.passed]
 
@@ -319,17 +319,17 @@ def test_nothing_is_told_of_an_access_whose_only_grant_is_of_an_odd_grantee(gran
     assert state(lambda access: replace(access, grants=(odd,))) == (None, ["grant is there"])
 
 
-def test_an_odd_grantee_hides_no_other_loss() -> None:
+def test_another_grantee_does_not_hide_other_failures() -> None:
     change = key(state="Disabled")
     assert state(lambda access: change(replace(access, grants=(PERSON,)))) == ("revoked", ["key is enabled", "grant is there"])
     assert state(lambda access: replace(access, grants=(PERSON, GRANT))) == ("active", [])
 
 
-def test_a_current_version_under_two_keys_is_under_the_one() -> None:
+def test_a_current_version_with_two_keys_counts_for_each_key() -> None:
     assert all(one.passed for one in check(opened_by(FORMER_KEY, KEY_ARN)(SOUND)))
 
 
-def test_the_loss_of_a_key_that_the_secret_left_is_none() -> None:
+def test_the_former_key_of_a_moved_secret_does_not_revoke_an_access() -> None:
     gone = replace(opened_by(FORMER_KEY)(key(state="Disabled")(SOUND)), grants=(), moved_grants=(moved_to(FORMER_KEY),))
     [told] = [one for one in check(gone) if one.name == "grant is there"]
 
@@ -340,7 +340,7 @@ def test_the_loss_of_a_key_that_the_secret_left_is_none() -> None:
 
 @pytest.mark.parametrize("grants", [(), None, (replace(moved_to(FORMER_KEY), secret_arn=EXISTING_ARN),)])
 @pytest.mark.parametrize("left", [(), (GRANT,)])
-def test_nothing_is_told_of_a_secret_under_a_key_with_no_grant_that_is_seen(
+def test_the_status_is_unknown_if_the_grants_on_the_new_key_are_not_seen(
     grants: tuple[Grant, ...] | None, left: tuple[Grant, ...]
 ) -> None:
     moved = replace(opened_by(FORMER_KEY)(SOUND), grants=left, moved_grants=grants)

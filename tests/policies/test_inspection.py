@@ -1,4 +1,4 @@
-"""What a policy says: whether it delegates to IAM, whether it admits a service, whether it is public."""
+"""Whether a policy delegates to IAM, admits a service, or is public."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def delegation(**members: Any) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_a_policy_delegates_by_what_it_says_and_not_by_its_sid(statement: dict[str, Any], delegates: bool) -> None:
+def test_delegation_is_recognized_by_content_and_not_by_sid(statement: dict[str, Any], delegates: bool) -> None:
     assert policies.delegates_to_iam(document(statement), PLACE) is delegates
 
 
 @pytest.mark.parametrize("name", KEY_POLICIES)
-def test_the_usual_policies_of_owners_delegate(name: str) -> None:
+def test_common_key_policies_delegate(name: str) -> None:
     assert policies.delegates_to_iam(KEY_POLICIES[name], PLACE)
 
 
-def test_delegation_is_told_in_the_partition_of_the_place() -> None:
+def test_delegation_depends_on_the_partition() -> None:
     china = Place(partition="aws-cn", account=ACCOUNT, region="cn-north-1")
     assert not policies.delegates_to_iam(document(delegation()), china)
     assert policies.delegates_to_iam(policies.new_document([policies.delegation(china)]), china)
@@ -86,7 +86,7 @@ def admits(*statements: dict[str, Any]) -> bool:
     ],
     ids=str,
 )
-def test_a_service_is_admitted_by_an_allow_of_its_own(statement: dict[str, Any], admitted: bool) -> None:
+def test_an_allow_statement_for_the_service_admits_it(statement: dict[str, Any], admitted: bool) -> None:
     assert admits(statement) is admitted
 
 
@@ -117,7 +117,7 @@ OVERRULING: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("denial", OVERRULING.values(), ids=OVERRULING)
-def test_a_deny_that_could_touch_the_service_overrules_the_allow(denial: dict[str, Any]) -> None:
+def test_a_deny_statement_for_the_service_overrides_the_allow(denial: dict[str, Any]) -> None:
     assert not admits(admission(), denial)
 
 
@@ -144,11 +144,11 @@ def test_a_deny_that_could_touch_the_service_overrules_the_allow(denial: dict[st
         "all but the secret",
     ],
 )
-def test_a_deny_of_others_leaves_the_service_admitted(denial: dict[str, Any]) -> None:
+def test_a_deny_statement_for_others_does_not_affect_the_service(denial: dict[str, Any]) -> None:
     assert admits(admission(), denial)
 
 
-def test_nobody_is_admitted_by_a_policy_that_is_not_there() -> None:
+def test_a_missing_policy_admits_nobody() -> None:
     assert not policies.admits_service(None, SERVICE, ACTION, SECRET_ARN)
 
 
@@ -166,7 +166,7 @@ def test_nobody_is_admitted_by_a_policy_that_is_not_there() -> None:
     ],
     ids=str,
 )
-def test_a_policy_is_public_by_an_allow_for_everyone_without_condition(statement: dict[str, Any], public: bool) -> None:
+def test_an_allow_statement_for_everyone_without_condition_is_public(statement: dict[str, Any], public: bool) -> None:
     assert policies.is_public(document(admission(), statement)) is public
 
 
@@ -176,18 +176,18 @@ def test_an_allow_for_all_but_one_principal_is_public() -> None:
     )
 
 
-def test_a_policy_that_is_not_there_is_not_public() -> None:
+def test_a_missing_policy_is_not_public() -> None:
     assert not policies.is_public(None)
 
 
-def test_statements_that_admit_everyone_are_told_by_sid_or_by_place() -> None:
+def test_public_statements_are_listed_by_sid_or_position() -> None:
     everyone = admission(Principal="*")
     named = document(admission(Sid="One"), everyone | {"Sid": "Two"}, everyone, everyone | {"Effect": "Deny"})
     assert policies.public_statements(named) == ["Two", "statement 2"]
     assert policies.public_statements(None) == []
 
 
-def test_a_partner_is_admitted_as_its_page_asks_under_a_sid_of_its_own() -> None:
+def test_a_partner_statement_has_our_sid_and_the_documented_actions() -> None:
     asked = policies.partner_use("arn:aws:iam::444455556666:root", ["kms:Encrypt", "kms:CreateGrant"])
     assert asked == {
         "Sid": "LatchkeyPartner444455556666",
@@ -215,14 +215,14 @@ DELETED_ROLE, DELETED_USER = "AROAEXAMPLE1234567890", "AIDAEXAMPLE1234567890"
     ],
     ids=str,
 )
-def test_deleted_principals_are_told_by_their_unique_ids(principal: Any, deleted: list[str]) -> None:
+def test_deleted_principals_are_listed_by_unique_id(principal: Any, deleted: list[str]) -> None:
     statement = delegation(Principal=principal)
     assert policies.deleted_principals(document(delegation(), statement)) == deleted
     # One statement may stand alone without a list.
     assert policies.deleted_principals({"Version": "2012-10-17", "Statement": statement}) == deleted
 
 
-def test_deleted_principals_are_told_of_every_foreign_statement_and_of_none_of_ours() -> None:
+def test_deleted_principals_are_listed_for_all_statements_of_others_and_none_of_ours() -> None:
     statements = (
         delegation(Effect="Deny", Principal={"AWS": DELETED_USER}),
         policies.use([DELETED_USER, "AROAOURS1234567890123"]),
@@ -258,15 +258,15 @@ MEDIATAILOR = {"Service": "mediatailor.amazonaws.com"}
         (READING | {"Principal": MEDIATAILOR, "Resource": EXISTING_ARN}, False),
     ],
 )
-def test_any_allow_that_could_admit_the_service_counts(statement: dict[str, Any], could: bool) -> None:
+def test_any_allow_statement_that_could_admit_the_service_counts(statement: dict[str, Any], could: bool) -> None:
     read = (document(statement), "mediatailor", "secretsmanager:GetSecretValue", SECRET_ARN)
     assert policies.could_admit_service(*read) is could
 
 
-def test_an_allow_counts_beside_a_deny() -> None:
+def test_an_allow_statement_counts_despite_a_deny_statement() -> None:
     both = document(READING | {"Principal": MEDIATAILOR}, READING | {"Principal": "*", "Effect": "Deny"})
     assert policies.could_admit_service(both, "mediatailor", "secretsmanager:GetSecretValue", SECRET_ARN) is True
 
 
-def test_a_policy_that_is_not_there_could_admit_nobody() -> None:
+def test_a_missing_policy_could_admit_nobody() -> None:
     assert policies.could_admit_service(None, "mediatailor", "secretsmanager:GetSecretValue", SECRET_ARN) is False

@@ -1,4 +1,4 @@
-"""Rewriting our part of a document: what others wrote stays, what nobody wants any more goes, and two forms of one are one."""
+"""Reducing our statements in a document keeps the statements of others and the wanted parts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def principals(statement: Statement) -> set[str]:
 
 @properties
 @given(documents(), requests())
-def test_nothing_is_added_and_nothing_stays_that_nobody_wants(before: Document | None, own: Sequence[Statement]) -> None:
+def test_nothing_is_added_and_unwanted_parts_are_removed(before: Document | None, own: Sequence[Statement]) -> None:
     after, wanted = policies.retain(before, own), {statement["Sid"]: statement for statement in own}
     assert [s for s in statements(after) if is_foreign(s)] == [s for s in statements(before) if is_foreign(s)]
     for left in policies.own_statements(after):
@@ -52,14 +52,14 @@ def test_nothing_is_added_and_nothing_stays_that_nobody_wants(before: Document |
 
 @properties
 @given(documents(), requests())
-def test_what_is_there_and_wanted_stays(before: Document | None, own: Sequence[Statement]) -> None:
+def test_wanted_parts_that_are_present_stay(before: Document | None, own: Sequence[Statement]) -> None:
     there = policies.merge(before, own)
     assert policies.missing_from(policies.retain(there, own), own) == []
 
 
 @properties
 @given(documents(), requests())
-def test_a_document_given_is_not_rewritten_in_place(before: Document | None, own: Sequence[Statement]) -> None:
+def test_retaining_does_not_modify_its_argument(before: Document | None, own: Sequence[Statement]) -> None:
     copies = copy.deepcopy((before, own))
     policies.retain(before, own, kept=(STAYS,))["Statement"].append({})
     policies.retain(policies.merge(before, own), own)
@@ -69,13 +69,13 @@ def test_a_document_given_is_not_rewritten_in_place(before: Document | None, own
 
 @properties
 @given(documents(), requests())
-def test_undoing_a_request_leaves_the_foreign_statements_alone(before: Document | None, own: Sequence[Statement]) -> None:
+def test_undoing_a_request_keeps_the_statements_of_others(before: Document | None, own: Sequence[Statement]) -> None:
     foreign = policies.retain(before, ())
     assert policies.retain(policies.merge(before, own), ()) == foreign
     assert policies.own_statements(foreign) == []
 
 
-def test_what_an_owner_took_out_is_not_given_back() -> None:
+def test_parts_that_an_owner_removed_are_not_added_again() -> None:
     wanted = desired({"managementRoles": ROLES[:2]}).key_statements
     assert policies.retain(policies.new_document([policies.delegation(PLACE)]), wanted) == policies.new_document(
         [policies.delegation(PLACE)]
@@ -84,21 +84,21 @@ def test_what_an_owner_took_out_is_not_given_back() -> None:
     assert policies.retain(narrowed, wanted) == narrowed
 
 
-def test_a_statement_for_secrets_that_nobody_wants_any_more_goes() -> None:
+def test_a_statement_without_a_wanted_secret_is_removed() -> None:
     there, other = (policies.decryption(ROLES[:1], [arn], PLACE) for arn in (SECRET_ARN, EXISTING_ARN))
     assert policies.retain(policies.new_document([there]), [other])["Statement"] == []
     without = {name: value for name, value in there.items() if name != "Condition"}
     assert policies.retain(policies.new_document([without]), [other])["Statement"] == [without]
 
 
-def test_the_rule_of_the_default_key_stays_where_it_is_kept() -> None:
+def test_a_kept_sid_stays() -> None:
     rule = policies.default_key_rule([SECRET_ARN], PLACE)
     before = policies.new_document([policies.delegation(PLACE), rule, *desired().key_statements])
     assert policies.retain(before, (), kept=(STAYS,)) == policies.new_document([policies.delegation(PLACE), rule])
     assert policies.retain(before, ()) == policies.new_document([policies.delegation(PLACE)])
 
 
-def test_what_stays_names_no_principal_that_was_deleted() -> None:
+def test_retained_statements_have_no_deleted_principals() -> None:
     """With one no policy can be written, and the role that made a key goes with its stack."""
     rule = policies.default_key_rule([SECRET_ARN], PLACE)
     before = policies.new_document([policies.delegation(PLACE), policies.creation(DELETED[0]), rule])
@@ -106,7 +106,7 @@ def test_what_stays_names_no_principal_that_was_deleted() -> None:
     assert policies.retain(before, (), kept=kept) == policies.new_document([policies.delegation(PLACE), rule])
 
 
-def test_beyond_what_one_access_wants_stands_what_another_brought() -> None:
+def test_parts_of_another_access_are_beyond_the_known_ones() -> None:
     one = desired({"managementRoles": ROLES[:1], "key.users": ROLES[:1]})
     other = desired({"resource.sourceLocation": "news-origin", "managementRoles": ROLES[1:2], "key.administrators": ROLES[1:2]})
     both = policies.merge(one.new_key_policy, other.key_statements)
@@ -127,12 +127,12 @@ def test_beyond_what_one_access_wants_stands_what_another_brought() -> None:
     ((ROLES[:2], [SECRET_ARN]), (ROLES[:1], [SECRET_ARN]), (ROLES[1:2], [SECRET_ARN])),
     ((ROLES[:2], BOTH), (ROLES[:1], [SECRET_ARN]), (ROLES[1:2], [EXISTING_ARN])),
 ])  # fmt: skip
-def test_a_role_or_secret_that_two_share_stands_for_the_other(there: Reading, wanted: Reading, left: Reading) -> None:
+def test_a_shared_principal_or_secret_counts_for_the_other_access(there: Reading, wanted: Reading, left: Reading) -> None:
     document = policies.new_document([policies.decryption(*there, PLACE)])
     assert policies.beyond(document, [policies.decryption(*wanted, PLACE)]) == [policies.decryption(*left, PLACE)]
 
 
-def test_beyond_what_one_access_wants_stands_no_deleted_principal() -> None:
+def test_deleted_principals_are_not_beyond_the_known_ones() -> None:
     wanted = policies.use(ROLES[:1])
     there = policies.new_document([policies.use([ROLES[0], DELETED[0]]), policies.administration(DELETED)])
     assert policies.beyond(there, [wanted]) == policies.beyond(None, [wanted]) == []
@@ -140,12 +140,12 @@ def test_beyond_what_one_access_wants_stands_no_deleted_principal() -> None:
 
 @properties
 @given(documents(), requests())
-def test_what_stands_beyond_a_request_is_the_same_without_it(before: Document, own: tuple[Statement, ...]) -> None:
+def test_parts_beyond_a_request_stay_the_same_without_it(before: Document, own: tuple[Statement, ...]) -> None:
     after = policies.merge(before, own)
     assert policies.beyond(policies.retain(after, policies.beyond(after, own)), own) == policies.beyond(after, own)
 
 
-def test_a_document_that_was_ours_alone_has_nothing_left() -> None:
+def test_a_document_with_only_our_statements_becomes_empty() -> None:
     before = policies.new_document(desired().secret_statements(SECRET_ARN))
     assert policies.retain(before, ())["Statement"] == []
     assert policies.retain(None, ()) == policies.new_document(())
@@ -156,7 +156,7 @@ contributions = st.lists(requests(), max_size=4)
 
 @properties
 @given(contributions)
-def test_a_union_says_all_that_any_access_wants_and_no_more(wanted: list[tuple[Statement, ...]]) -> None:
+def test_a_union_contains_exactly_what_any_access_wants(wanted: list[tuple[Statement, ...]]) -> None:
     united = policies.union(wanted)
     every = [statement for own in wanted for statement in own]
     assert policies.missing_from(policies.new_document(united), every) == []
@@ -179,11 +179,11 @@ def test_a_union_is_the_same_in_any_order_and_with_repeats(wanted: list[tuple[St
     assert [policies.missing_from(*both) for both in ((one, other["Statement"]), (other, one["Statement"]))] == [[], []]
 
 
-def test_of_nothing_the_union_is_nothing() -> None:
+def test_an_empty_union_is_empty() -> None:
     assert policies.union([]) == policies.union([(), ()]) == []
 
 
-def test_what_one_access_alone_wanted_goes_with_it_and_what_another_shares_stays() -> None:
+def test_removing_an_access_keeps_the_parts_that_others_share() -> None:
     going = desired({"managementRoles": ROLES[:2], "key.users": ROLES[:1], "secret.value.existing.secretArn": EXISTING_ARN})
     staying = desired({"resource.sourceLocation": "news-origin", "managementRoles": ROLES[1:3]})
     before = policies.merge(going.new_key_policy, staying.key_statements)

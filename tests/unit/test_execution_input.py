@@ -1,4 +1,4 @@
-"""The gate: what enters an execution, under which name, and what never does."""
+"""The input and the name of the execution for an event."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_state_machine_receives_every_member(request_detail: Any) -> None:
     assert set(confirmed(request_detail)) == MEMBERS
 
 
-def test_an_input_that_an_earlier_version_sent_without_unknown_members_is_still_read() -> None:
+def test_an_input_of_an_earlier_version_is_still_read() -> None:
     former = {"requestId": "request-1", "contentHash": "c" * 64}
     assert sent(ExecutionInput.model_validate_json(json.dumps(former))) == former | {
         "system": None,
@@ -57,7 +57,7 @@ def test_an_input_that_an_earlier_version_sent_without_unknown_members_is_still_
     }
 
 
-def test_the_content_hash_is_that_of_earlier_versions() -> None:
+def test_the_content_hash_equals_that_of_earlier_versions() -> None:
     """Another hash would make a repeat of an old request a conflict."""
     assert received(detail(FULL))["contentHash"] == "e068acd23ccc5cbf6a6c1d21b95126ac85ac16d39d6cf4630dbd4a6dcd63b525"
 
@@ -73,17 +73,17 @@ def test_the_content_hash_is_that_of_earlier_versions() -> None:
     ],
     ids=str,
 )
-def test_what_enters_is_read_again_by_every_step_as_it_was_asked(changes: dict[str, Any]) -> None:
+def test_every_step_parses_the_request_of_the_input_again(changes: dict[str, Any]) -> None:
     assert parse_onboarding(received(detail(changes))["request"]) == parse_onboarding(detail(changes))
 
 
-def test_the_input_of_an_invalid_request_is_its_problems() -> None:
+def test_the_input_of_an_invalid_request_contains_its_problems() -> None:
     content = received(detail({"key.alias": "alias/aws/kms"}))
     assert (content["system"], content["accessId"], content["request"]) == ("mediatailor", None, None)
     assert [problem["place"] for problem in content["problems"]] == ["key.alias"]
 
 
-def test_a_kind_that_nobody_carries_out_is_a_problem_and_other_content() -> None:
+def test_an_unknown_detail_type_is_a_problem_and_part_of_the_hash() -> None:
     event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": "Offboarding Requested", "detail": detail(FULL)})
     content = sent(execution_input(event, lambda _: None))
     assert [problem["place"] for problem in content["problems"]] == ["detail-type"]
@@ -99,30 +99,30 @@ def test_no_value_of_a_rejected_request_enters_an_execution(request_detail: dict
 
 
 @pytest.mark.parametrize("system", ["mediastore", TOKEN, ["mediatailor"], None])
-def test_an_unknown_system_does_not_enter(system: object) -> None:
+def test_an_unknown_system_is_not_in_the_input(system: object) -> None:
     assert received(detail({"system": system}))["system"] is None
 
 
-def test_a_request_without_an_id_is_known_by_its_event() -> None:
+def test_a_request_without_an_id_gets_the_event_id() -> None:
     content = received(detail({"requestId": MISSING}))
     assert content["requestId"] == content["request"]["requestId"] == EVENT_ID
 
 
 @pytest.mark.parametrize("request_id", ["", "a b", "r" * 129, 7, None, ["a"]])
-def test_a_request_with_a_bad_id_is_known_by_its_event_and_rejected(request_id: object) -> None:
+def test_a_request_with_an_invalid_id_gets_the_event_id_and_is_rejected(request_id: object) -> None:
     content = received(detail({"requestId": request_id}))
     assert content["requestId"] == EVENT_ID
     assert [problem["place"] for problem in content["problems"]] == ["requestId"]
 
 
 @pytest.mark.parametrize("no_object", [None, "onboard", 7, [], ["onboard"]])
-def test_a_detail_that_is_no_object_is_rejected_under_the_event_id(no_object: object) -> None:
+def test_a_detail_that_is_not_an_object_is_rejected_under_the_event_id(no_object: object) -> None:
     content = received(no_object)
     assert content["requestId"] == EVENT_ID
     assert content["problems"] == [{"place": "detail", "rule": "must be a JSON object"}]
 
 
-def test_a_request_nested_too_deeply_to_be_read_is_rejected_under_a_name_of_its_event(registry: Registry) -> None:
+def test_a_deeply_nested_request_is_rejected_under_the_event_id(registry: Registry) -> None:
     deep = nested(100_000)
     content = received(detail() | {"notes": deep})
     assert content["requestId"] == "request-1"
@@ -132,11 +132,11 @@ def test_a_request_nested_too_deeply_to_be_read_is_rejected_under_a_name_of_its_
     assert first == second != start(detail(), registry)
 
 
-def test_an_empty_request_is_not_told_to_bring_an_id() -> None:
+def test_an_empty_request_does_not_need_an_id() -> None:
     assert [problem["place"] for problem in received({})["problems"]] == ["resource", "system"]
 
 
-def test_the_hash_does_not_know_the_order_of_members_or_the_request_id() -> None:
+def test_the_hash_ignores_the_order_of_members_and_the_request_id() -> None:
     request = detail(FULL)
     turned = json.loads(json.dumps(dict(reversed(request.items()))))
     turned["key"] = dict(reversed(turned["key"].items()))
@@ -150,11 +150,11 @@ def test_the_hash_does_not_know_the_order_of_members_or_the_request_id() -> None
 @pytest.mark.parametrize(
     "changes", [{"resource.header": "X-Other"}, {"managementRoles": []}, {"tags": {"team": "news"}}, {"unknown": 1}]
 )
-def test_the_hash_knows_every_member(changes: dict[str, Any]) -> None:
+def test_the_hash_covers_every_member(changes: dict[str, Any]) -> None:
     assert received(detail(changes))["contentHash"] != received(detail())["contentHash"]
 
 
-def test_an_execution_is_named_by_request_and_content(registry: Registry) -> None:
+def test_the_execution_name_depends_on_request_and_content(registry: Registry) -> None:
     names = {
         start(detail(changes), registry)
         for changes in ({}, {"requestId": "request-2"}, {"resource.header": "X-Other"}, {"requestId": MISSING})
@@ -167,7 +167,7 @@ def test_the_same_request_again_has_the_same_name(registry: Registry) -> None:
     assert start(detail(FULL), registry) == start(dict(reversed(detail(FULL).items())), registry)
 
 
-def test_a_repeat_of_a_request_ends_quietly(registry: Registry) -> None:
+def test_a_repeated_request_starts_nothing(registry: Registry) -> None:
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions) as stubber:
         stubber.add_client_error("start_execution", "ExecutionAlreadyExists")
@@ -175,14 +175,14 @@ def test_a_repeat_of_a_request_ends_quietly(registry: Registry) -> None:
     assert answer.request_id == "request-1"
 
 
-def test_a_request_that_has_its_outcome_starts_nothing(registry: Registry) -> None:
+def test_a_request_with_an_outcome_starts_nothing(registry: Registry) -> None:
     name = start(detail(), registry)
     end(detail(), registry)
 
     assert again(detail(), registry) == name
 
 
-def test_a_conflict_that_has_its_outcome_starts_nothing(registry: Registry) -> None:
+def test_a_conflict_with_an_outcome_starts_nothing(registry: Registry) -> None:
     other = detail({"resource.header": "X-Other"})
     end(detail(), registry)
     start(other, registry)
@@ -191,7 +191,7 @@ def test_a_conflict_that_has_its_outcome_starts_nothing(registry: Registry) -> N
     assert again(other, registry) != again(detail(), registry)
 
 
-def test_a_request_that_was_claimed_and_has_no_outcome_starts_again(registry: Registry) -> None:
+def test_a_claimed_request_without_an_outcome_starts_again(registry: Registry) -> None:
     content = received(detail())
     registry.requests.claim("request-1", content["contentHash"], EXECUTION_ARN)
 
@@ -227,7 +227,7 @@ def test_a_confirmation_becomes_the_request_that_the_access_last_fulfilled() -> 
     assert content["problems"] == []
 
 
-def test_a_confirmation_without_an_id_is_known_by_its_event() -> None:
+def test_a_confirmation_without_an_id_gets_the_event_id() -> None:
     content = confirmed({"accessId": ACCESS_ID})
     assert content["requestId"] == content["request"]["requestId"] == EVENT_ID
 
@@ -237,7 +237,7 @@ def test_a_confirmation_without_an_id_is_known_by_its_event() -> None:
     [({"accessId": ACCESS_ID}, None), ({"accessId": f"{ACCESS_ID}-2"}, HANDED_OFF)],
     ids=["nothing recorded", "another access"],
 )
-def test_a_confirmation_of_what_is_not_recorded_enters_as_its_problem(
+def test_a_confirmation_of_an_unrecorded_access_is_rejected(
     request_detail: dict[str, Any], recorded: dict[str, Any] | None
 ) -> None:
     content = confirmed(request_detail, recorded)
@@ -252,14 +252,14 @@ def test_a_recorded_request_that_is_no_longer_valid_is_rejected() -> None:
 
 
 @pytest.mark.parametrize("bad", [{}, {"accessId": 7}, {"accessId": ACCESS_ID, "token": TOKEN}, [], None, TOKEN])
-def test_a_bad_confirmation_enters_as_its_problems_alone(bad: Any) -> None:
+def test_the_input_of_an_invalid_confirmation_contains_only_problems(bad: Any) -> None:
     content = confirmed(bad)
     assert content["problems"]
     assert content["request"] is None
     assert TOKEN not in json.dumps(content)
 
 
-def test_an_onboarding_is_no_confirmation_though_its_access_is_handed_off() -> None:
+def test_an_onboarding_of_a_handed_off_access_is_not_a_confirmation() -> None:
     assert confirmed(detail())["problems"]
     assert received(detail())["confirms"] is False
 

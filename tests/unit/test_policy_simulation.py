@@ -1,4 +1,4 @@
-"""What IAM's simulator tells of a principal's policies, on all its pages."""
+"""The results of the IAM policy simulator."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def told(action: str, decision: str, *, bounded: bool | None = None) -> dict[str
     return {"EvalActionName": action, "EvalDecision": decision} | detail
 
 
-def test_whatever_is_not_allowed_is_refused_on_every_page(iam: Any, answers: Stubber) -> None:
+def test_actions_that_are_not_allowed_are_found_on_every_page(iam: Any, answers: Stubber) -> None:
     actions, context = ["a:One", "a:Two", "a:Three"], {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"}
     entry = {
         "ContextKeyName": "kms:ViaService",
@@ -62,7 +62,7 @@ def test_whatever_is_not_allowed_is_refused_on_every_page(iam: Any, answers: Stu
     ],
     ids=["allowed", "not mentioned", "within its boundary", "beyond its boundary", "denied"],
 )
-def test_only_what_a_key_policy_could_not_give_is_denied(
+def test_only_actions_that_no_key_policy_can_allow_are_denied(
     iam: Any, answers: Stubber, result: dict[str, Any], denied: list[str]
 ) -> None:
     answers.add_response("simulate_principal_policy", {"EvaluationResults": [result]}, asked(["a:One"], []))

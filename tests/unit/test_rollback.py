@@ -1,4 +1,4 @@
-"""An undo and the registry: it takes back its own request's work, never that of the request which has the access."""
+"""A rollback removes what its own request created, and nothing of another request."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _by_id(params: dict[str, Any], **_: Any) -> None:
     params["KeyId"] = params["KeyId"].rsplit("/", 1)[-1]
 
 
-def test_a_request_that_never_got_its_access_takes_nothing_back(undo: Undo, registry: Registry, mediatailor: Any) -> None:
+def test_a_request_without_the_lock_rolls_back_nothing(undo: Undo, registry: Registry, mediatailor: Any) -> None:
     # The request that has the access has set the resource and refers to its secret; the other waited until it failed.
     registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
     registry.resources.refer(RUNNING.secret_resource, RUNNING.access_id)
@@ -65,7 +65,7 @@ def test_a_request_that_never_got_its_access_takes_nothing_back(undo: Undo, regi
     assert registry.resources.others(RUNNING.secret_resource, OTHER.access_id) == {RUNNING.access_id}
 
 
-def test_a_request_that_failed_before_its_secret_was_made_refers_to_it_no_longer(undo: Undo, registry: Registry) -> None:
+def test_a_request_that_failed_before_its_secret_existed_releases_it(undo: Undo, registry: Registry) -> None:
     registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
     registry.resources.refer(RUNNING.secret_resource, RUNNING.access_id)
     for _ in range(2):
@@ -73,7 +73,7 @@ def test_a_request_that_failed_before_its_secret_was_made_refers_to_it_no_longer
     assert registry.resources.others(RUNNING.secret_resource, OTHER.access_id) == frozenset()
 
 
-def test_a_key_that_was_made_is_deleted_late_and_its_alias_at_once(undo: Undo, registry: Registry) -> None:
+def test_a_created_key_is_scheduled_for_deletion_and_its_alias_deleted(undo: Undo, registry: Registry) -> None:
     registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
     key = _made_key(undo, registry)
     for _ in range(2):
@@ -83,7 +83,7 @@ def test_a_key_that_was_made_is_deleted_late_and_its_alias_at_once(undo: Undo, r
     assert [one for one in undo.kms.list_aliases()["Aliases"] if one["AliasName"] == RUNNING.alias] == []
 
 
-def test_a_key_that_another_access_refers_to_stays(undo: Undo, registry: Registry) -> None:
+def test_a_key_of_another_access_stays(undo: Undo, registry: Registry) -> None:
     registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
     key = _made_key(undo, registry)
     registry.resources.refer(key, OTHER.access_id)
@@ -95,7 +95,7 @@ def test_a_key_that_another_access_refers_to_stays(undo: Undo, registry: Registr
     assert registry.resources.others(key, RUNNING.access_id) == {OTHER.access_id}
 
 
-def test_a_key_whose_deletion_a_person_cancelled_may_be_used_again(undo: Undo, registry: Registry) -> None:
+def test_a_key_whose_deletion_was_canceled_can_be_used_again(undo: Undo, registry: Registry) -> None:
     registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
     key = _made_key(undo, registry)
     undo(RUNNING, EXECUTION_ARN)
