@@ -7,4 +7,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _no_network(socket_disabled: None) -> None:
-    """Whoever opens a socket fails."""
+    """A test that opens a socket fails."""

@@ -17,7 +17,7 @@ def document(*statements: dict[str, Any], **members: Any) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": copy.deepcopy([*statements])} | members
 
 
-# As the console writes it: an Id, a delegation under another Sid than ours, administrators and users of the owner.
+# A policy from the console: an Id, a delegation with another Sid than ours, administrators and users of the owner.
 CONSOLE_KEY = document(
     {"Sid": "Enable IAM User Permissions"} | ANYTHING,
     {
@@ -49,7 +49,7 @@ EVERYONE_OF_THE_ACCOUNT = document(
     {"Effect": "Allow", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*", "Condition": WITHIN_THE_ACCOUNT},
     {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kms:Encrypt", "Resource": "*", "Condition": WITHIN_THE_ACCOUNT},
 )
-# Another access under the same key, with a statement of the owner between ours.
+# Another access with the same key, with a statement of the owner between ours.
 SHARED_WITH_ANOTHER_ACCESS = document(
     *desired({**FULL, "resource.sourceLocation": "news-origin", "managementRoles": [role("News")]}).new_key_policy["Statement"][
         :2
@@ -57,7 +57,7 @@ SHARED_WITH_ANOTHER_ACCESS = document(
     {"Effect": "Deny", "Principal": "*", "Action": "kms:ScheduleKeyDeletion", "Resource": "*"},
     *desired({**FULL, "resource.sourceLocation": "news-origin", "managementRoles": [role("News")]}).key_statements[1:],
 )
-# As a policy comes back when lists of one are written as text.
+# A policy in which lists of one item were changed to text.
 LISTS_OF_ONE_AS_TEXT = document(
     ANYTHING,
     {

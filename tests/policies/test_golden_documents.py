@@ -88,10 +88,10 @@ def test_a_new_key_policy_delegates_to_the_account_first() -> None:
 
 
 def test_management_roles_create_grants_only_through_the_service() -> None:
-    told = statement(
+    found = statement(
         desired({"managementRoles": [role("MediaTailorManagement")]}).new_key_policy, "LatchkeyMediatailorManagement"
     )
-    assert told == {
+    assert found == {
         "Sid": "LatchkeyMediatailorManagement",
         "Effect": "Allow",
         "Principal": {"AWS": sorted([CONFIGURE_ROLE, role("MediaTailorManagement")])},
@@ -114,9 +114,9 @@ def test_the_service_reads_one_secret_by_its_full_arn() -> None:
 @pytest.mark.parametrize("name", ["key-full", "key-full-without-deletion"])
 def test_administrators_can_neither_use_the_key_nor_create_grants(name: str) -> None:
     cryptographic = ("Decrypt", "Encrypt", "ReEncrypt", "GenerateDataKey", "Sign", "Verify", "Derive", "CreateGrant", "*")
-    told = actions(NEW_DOCUMENTS[name], "LatchkeyAdministrators")
-    assert not [action for action in told if action.split(":")[1].startswith(cryptographic) or action.endswith("*")]
-    assert {"kms:PutKeyPolicy", "kms:RevokeGrant", "kms:EnableKeyRotation"} <= told
+    found = actions(NEW_DOCUMENTS[name], "LatchkeyAdministrators")
+    assert not [action for action in found if action.split(":")[1].startswith(cryptographic) or action.endswith("*")]
+    assert {"kms:PutKeyPolicy", "kms:RevokeGrant", "kms:EnableKeyRotation"} <= found
 
 
 def test_deletion_is_allowed_only_on_request() -> None:
@@ -133,17 +133,17 @@ def test_deletion_without_administrators_is_allowed_for_nobody() -> None:
 
 
 def test_decryption_is_limited_to_secrets_manager_and_the_secret() -> None:
-    told = statement(NEW_DOCUMENTS["key-for-an-existing-secret"], "LatchkeySecretDecryption")["Condition"]
-    assert told == {
+    found = statement(NEW_DOCUMENTS["key-for-an-existing-secret"], "LatchkeySecretDecryption")["Condition"]
+    assert found == {
         "StringEquals": {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"},
         "StringLike": {"kms:EncryptionContext:SecretARN": [EXISTING_ARN]},
     }
 
 
 def test_management_roles_read_the_secret_only_through_the_service() -> None:
-    told = statement(NEW_DOCUMENTS["secret-full"], "LatchkeyManagementRoles")
-    assert told["Condition"] == {"Bool": {"aws:ViaAWSService": "true"}}
-    assert told["Resource"] == SECRET_ARN
+    found = statement(NEW_DOCUMENTS["secret-full"], "LatchkeyManagementRoles")
+    assert found["Condition"] == {"Bool": {"aws:ViaAWSService": "true"}}
+    assert found["Resource"] == SECRET_ARN
 
 
 @pytest.mark.parametrize("name", NEW_DOCUMENTS)
@@ -156,7 +156,7 @@ def test_a_new_key_policy_delegates_to_iam(name: str) -> None:
     assert policies.delegates_to_iam(NEW_DOCUMENTS[name], PLACE)
 
 
-# The longest names that roles come by in practice, with a path.
+# Role names of a realistic maximum length, with a path.
 MANY = [role(f"media/channel-assembly/MediaTailorManagement-{number:03}") for number in range(100)]
 KEY_POLICY_BYTES, SECRET_POLICY_CHARACTERS = 32_768, 20_480
 

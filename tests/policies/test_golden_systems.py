@@ -24,7 +24,7 @@ PARTNER = "adobe-experience-platform"
 
 
 def full(kind: str) -> Desired:
-    """With administrators of the key, and with readers of the secret where there is one."""
+    """A request with administrators of the key and, if there is a secret, with origin readers."""
     readers = {"secret.originReaders": [role("Origin")]} if desired(kind=kind).reads_secret else {}
     return desired({"key.administrators": [role("KeyAdmins")]} | readers, kind)
 
@@ -45,11 +45,11 @@ def in_opt_in_region(kind: str) -> Desired:
 
 
 def gate() -> list[policies.Statement]:
-    """Our statement in an endpoint policy, as its owner would be handed it."""
+    """Our statement in an endpoint policy, from the handoff."""
     wanted = desired(kind="mediapackagev2")
-    told = wanted.system.handoff(wanted.resource, None, KEY_ARN, PLACE).cloud_formation
-    assert told
-    statements: list[policies.Statement] = told["EndpointPolicy"]["Properties"]["Policy"]["Statement"]
+    handoff = wanted.system.handoff(wanted.resource, None, KEY_ARN, PLACE).cloud_formation
+    assert handoff
+    statements: list[policies.Statement] = handoff["EndpointPolicy"]["Properties"]["Policy"]["Statement"]
     return statements
 
 
@@ -109,20 +109,20 @@ def test_a_new_key_policy_delegates_to_the_account(kind: str) -> None:
 
 
 def test_the_root_statement_of_the_owner_stays_when_a_partner_uses_its_sid() -> None:
-    told = DOCUMENTS[f"{PARTNER}/key-of-the-console"]
+    golden = DOCUMENTS[f"{PARTNER}/key-of-the-console"]
     [sid] = {statement["Sid"] for statement in detail(kind=PARTNER)["resource"]["partnerStatements"][:1]}
-    foreign = [statement for statement in told["after"]["Statement"] if not policies.is_own(statement)]
-    assert foreign == told["before"]["Statement"]
+    foreign = [statement for statement in golden["after"]["Statement"] if not policies.is_own(statement)]
+    assert foreign == golden["before"]["Statement"]
     assert [statement["Principal"] for statement in foreign if statement["Sid"] == sid] == [
         {"AWS": PLACE.arn("iam", "root", region="")}
     ]
 
 
 def test_an_endpoint_policy_keeps_the_statements_of_others() -> None:
-    told = DOCUMENTS["mediapackagev2/endpoint-beside-others"]
-    assert told["after"]["Statement"] == [HARVESTING, ONLY_OUR_NETWORK, *gate()]
+    golden = DOCUMENTS["mediapackagev2/endpoint-beside-others"]
+    assert golden["after"]["Statement"] == [HARVESTING, ONLY_OUR_NETWORK, *gate()]
     # https://docs.aws.amazon.com/mediapackage/latest/APIReference/API_PutOriginEndpointPolicy.html
-    assert len(json.dumps(told["after"])) <= 6144
+    assert len(json.dumps(golden["after"])) <= 6144
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)

@@ -79,7 +79,7 @@ def admits(*statements: dict[str, Any]) -> bool:
         (admission(Action="secretsmanager:DescribeSecret"), False),
         (admission(Resource=EXISTING_ARN), False),
         (admission(Resource=SECRET_ARN.upper()), False),
-        # The ARN in MediaTailor's example ends in the name; without its last six characters it is another secret's.
+        # The ARN in the example of MediaTailor ends in the name. Without its last six characters, it is another secret.
         (admission(Resource=SECRET_ARN[:-7]), False),
         (admission(Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}}), False),
         (admission(Effect="Deny"), False),
@@ -218,7 +218,7 @@ DELETED_ROLE, DELETED_USER = "AROAEXAMPLE1234567890", "AIDAEXAMPLE1234567890"
 def test_deleted_principals_are_listed_by_unique_id(principal: Any, deleted: list[str]) -> None:
     statement = delegation(Principal=principal)
     assert policies.deleted_principals(document(delegation(), statement)) == deleted
-    # One statement may stand alone without a list.
+    # A single statement can be without a list.
     assert policies.deleted_principals({"Version": "2012-10-17", "Statement": statement}) == deleted
 
 

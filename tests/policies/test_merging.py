@@ -60,7 +60,7 @@ foreign_statements = st.fixed_dictionaries(
 
 @st.composite
 def documents(draw: st.DrawFn) -> Document | None:
-    """What may stand there before: nothing, foreign statements in any form, and ours of another request among them."""
+    """A document before the merge: statements of others in any form, and ours of another request."""
     if draw(st.booleans()) and draw(st.booleans()):
         return None
     foreign: list[Statement] = draw(st.lists(foreign_statements, max_size=4))
@@ -97,7 +97,7 @@ def as_set(value: Any) -> set[str]:
 def test_every_statement_of_others_keeps_its_content_and_position(before: Document | None, own: Sequence[Statement]) -> None:
     after = policies.merge(before, own)
     assert [s for s in statements(after) if is_foreign(s)] == [s for s in statements(before) if is_foreign(s)]
-    # What stood there first stands there still; ours come after it.
+    # The first statements keep their positions, and ours follow.
     assert [s.get("Sid") for s in statements(after)][: len(statements(before))] == [s.get("Sid") for s in statements(before)]
     known = {"Statement": 0, "Version": "2012-10-17"}
     assert {**after, "Statement": 0} == ({**before, "Statement": 0} if before else known)
@@ -146,7 +146,7 @@ def test_our_statements_keep_their_principals_and_secrets(before: Document | Non
 
 
 def said(document: Document) -> dict[str, Any]:
-    """Our statements by Sid, whatever their order and the order of names in them."""
+    """Our statements by Sid, independent of their order and the order of their values."""
     ours = [s for s in statements(document) if not is_foreign(s)]
     assert len({s["Sid"] for s in ours}) == len(ours)
     return {s["Sid"]: _sets(s) for s in ours}
@@ -250,7 +250,7 @@ def test_a_deleted_principal_alone_causes_no_update() -> None:
 
 @st.composite
 def bereaved(draw: st.DrawFn) -> Document:
-    """A document of whose principals, in our statements and in others', some or all were deleted."""
+    """A document in which some or all principals, of our statements and of others, were deleted."""
     document = draw(documents()) or policies.new_document(())
     for statement in statements(document):
         named = statement.get("Principal")
@@ -319,7 +319,7 @@ def test_a_modified_statement_of_ours_is_corrected(change: dict[str, Any]) -> No
 def test_a_deny_statement_with_our_sid_is_a_conflict() -> None:
     wanted = desired().key_statements
     before = policies.new_document([wanted[0] | {"Effect": "Deny"}, wanted[1]])
-    with pytest.raises(Conflict, match="denies something under the Sid LatchkeyMediatailorManagement"):
+    with pytest.raises(Conflict, match="LatchkeyMediatailorManagement"):
         policies.merge(before, wanted)
 
 

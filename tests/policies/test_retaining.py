@@ -30,7 +30,7 @@ type Reading = tuple[Sequence[str], Sequence[str]]
 
 
 def principals(statement: Statement) -> set[str]:
-    """Everybody whom a statement names."""
+    """All principals of a statement."""
     named = statement.get("Principal", {})
     return set().union(*(as_set(names) for names in named.values())) if isinstance(named, dict) else as_set(named)
 
@@ -99,7 +99,7 @@ def test_a_kept_sid_stays() -> None:
 
 
 def test_retained_statements_have_no_deleted_principals() -> None:
-    """With one no policy can be written, and the role that made a key goes with its stack."""
+    """AWS rejects a policy with a deleted principal, and the role that created a key is deleted with its stack."""
     rule = policies.default_key_rule([SECRET_ARN], PLACE)
     before = policies.new_document([policies.delegation(PLACE), policies.creation(DELETED[0]), rule])
     kept = ("LatchkeyCreation", STAYS)

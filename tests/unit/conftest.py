@@ -16,7 +16,7 @@ from tests.unit.samples import REGION
 
 @pytest.fixture(autouse=True)
 def _no_network(socket_disabled: None) -> None:
-    """Whoever opens a socket fails."""
+    """A test that opens a socket fails."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """A registry on an empty table, whose held leases are told at once."""
+    """A registry on an empty table, on which a held lease is reported without a wait."""
     monkeypatch.setattr(latchkey.registry.table, "LEASE_WAIT_SECONDS", 0)
     with mock_aws():
         dynamodb = boto3.client("dynamodb")

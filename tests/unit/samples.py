@@ -41,7 +41,7 @@ PARTNERS = ("444455556666", "777788889999")
 
 
 def partner_statement(account: str, sid: str = "Enable IAM User Permissions") -> dict[str, Any]:
-    """As the partner's page shows it; the first of them has the Sid of a new key's own root statement."""
+    """A statement as the partner shows it. By default, its Sid equals that of the root statement of a new key."""
     return {
         "Sid": sid,
         "Effect": "Allow",
@@ -59,7 +59,7 @@ def partner_statement(account: str, sid: str = "Enable IAM User Permissions") ->
     }
 
 
-# The smallest sound request of every system and kind, less its id.
+# The smallest valid request of every system and kind, without its ID.
 KINDS: Mapping[str, dict[str, Any]] = {
     "mediatailor": {
         "system": "mediatailor",
@@ -105,9 +105,9 @@ KINDS: Mapping[str, dict[str, Any]] = {
 }
 READ_BY_ROLE = [name for name in KINDS if name.startswith(("mediapackage", "mediaconnect"))]
 
-# Stands for a token that somebody put into a request; no message, log or document may hold it.
+# A token that was put into a request by mistake. No message, log or document contains it.
 TOKEN = "not-a-real-token-4711"
-MISSING = ...  # its name is the same in every process that collects the tests
+MISSING = ...  # its representation is the same in every pytest worker
 
 
 def nested(depth: int) -> Any:
@@ -127,7 +127,7 @@ def user(name: str) -> str:
 
 
 def detail(changes: Mapping[str, Any] | None = None, kind: str = "mediatailor") -> dict[str, Any]:
-    """The detail of a small sound request; `changes` sets members by their path, MISSING takes one away."""
+    """The detail of a small valid request. `changes` sets members by path; MISSING removes one."""
     made: dict[str, Any] = {"requestId": "request-1"} | copy.deepcopy(KINDS[kind])
     for path, value in (changes or {}).items():
         *parents, last = path.split(".")
@@ -143,7 +143,7 @@ def detail(changes: Mapping[str, Any] | None = None, kind: str = "mediatailor") 
 
 
 def desired(changes: Mapping[str, Any] | None = None, kind: str = "mediatailor") -> Desired:
-    """What the request `detail(changes, kind)` wants."""
+    """The desired state of the request `detail(changes, kind)`."""
     return desire(parse_onboarding(detail(changes, kind)), SETTINGS)
 
 
@@ -156,7 +156,7 @@ FULL: Mapping[str, Any] = {
     "tags": {"team": "sports"},
 }
 
-# Every place of a request into which somebody may put a token so that the request is rejected, as value or as a name.
+# Every path of a request at which a token, as a value or as a name, makes the request invalid.
 TOKEN_PLACES: Mapping[str, dict[str, Any]] = {
     "as the secret": detail({"secret": TOKEN}),
     "as the secret in a list": detail({"secret": [TOKEN]}),
@@ -165,11 +165,11 @@ TOKEN_PLACES: Mapping[str, dict[str, Any]] = {
     "as a name in the secret's value": detail({"secret.value": {TOKEN: True}}),
     "instead of generate": detail({"secret.value.generate": TOKEN}),
     "as the length": detail({"secret.value.generate.length": TOKEN}),
-    "beside the length": detail({"secret.value.generate": {"length": 40, "token": TOKEN}}),
+    "next to the length": detail({"secret.value.generate": {"length": 40, "token": TOKEN}}),
     "as the secret to copy": detail({"secret.value.copyFrom": {"secretArn": TOKEN}}),
     "as the member to copy": detail({"secret.value.copyFrom": {"secretArn": EXISTING_ARN, "key": f"{TOKEN} "}}),
     "as the secret to adopt": detail({"secret.value.existing": {"secretArn": TOKEN}}),
-    "as a way of its own": detail({"secret.value": {"plaintext": TOKEN}}),
+    "as an unknown source": detail({"secret.value": {"plaintext": TOKEN}}),
     "in a member of the secret": detail({"secret": {"secretString": TOKEN}}),
     "as a name in the secret": detail({"secret": {TOKEN: 1}}),
     "as the secret's name": detail({"secret.name": f"{TOKEN}!"}),
@@ -207,5 +207,5 @@ TOKEN_PLACES: Mapping[str, dict[str, Any]] = {
 
 
 def text(document: object) -> str:
-    """The JSON that a policy would be sent as."""
+    """The JSON text of a policy."""
     return json.dumps(document)

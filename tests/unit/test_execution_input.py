@@ -58,7 +58,7 @@ def test_an_input_of_an_earlier_version_is_still_read() -> None:
 
 
 def test_the_content_hash_equals_that_of_earlier_versions() -> None:
-    """Another hash would make a repeat of an old request a conflict."""
+    """Another hash would turn the repetition of an old request into a conflict."""
     assert received(detail(FULL))["contentHash"] == "e068acd23ccc5cbf6a6c1d21b95126ac85ac16d39d6cf4630dbd4a6dcd63b525"
 
 
@@ -127,7 +127,7 @@ def test_a_deeply_nested_request_is_rejected_under_the_event_id(registry: Regist
     content = received(detail() | {"notes": deep})
     assert content["requestId"] == "request-1"
     assert [problem["place"] for problem in content["problems"]] == ["detail"]
-    # Its content has no hash, so it is known by its event: EventBridge's second delivery starts nothing.
+    # Its content cannot be hashed, so the event ID identifies it: a second delivery of the event starts nothing.
     first, second = (start(detail() | {"notes": deep}, registry) for _ in range(2))
     assert first == second != start(detail(), registry)
 
@@ -271,19 +271,19 @@ def end(request: dict[str, Any], registry: Registry) -> None:
 
 
 def again(request: dict[str, Any], registry: Registry) -> str:
-    """The name of the execution of a request that starts none: the stub refuses every call."""
+    """The execution name of a request that starts no execution: the stub rejects every call."""
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions):
         return receive_request(RequestEvent(id=EVENT_ID, detail=request), registry, stepfunctions, STATE_MACHINE).execution_name
 
 
 def start(request: Any, registry: Registry) -> str:
-    """The name of the execution that carries exactly the input of the request."""
+    """The name of the started execution, whose input is exactly that of the request."""
     stepfunctions = boto3.client("stepfunctions")
     event = RequestEvent(id=EVENT_ID, detail=request)
     content = execution_input(event, lambda _: None)
     with Stubber(stepfunctions) as stubber:
-        # The stub compares the name with what is asked afterwards, so that the answer is the real one.
+        # The stub accepts any name, and the test compares it afterward.
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, None)
         asked: dict[str, Any] = {}
         stepfunctions.meta.events.register("provide-client-params.stepfunctions.StartExecution", _into(asked))

@@ -48,7 +48,7 @@ GRANT = Grant(
     ],
     ids=[
         "the grant",
-        "the form of 2026",
+        "constrained by SourceArn",
         "unknown grantee",
         "Regional grantee",
         "grantee of another Region",
@@ -121,7 +121,7 @@ def test_both_constraints_and_missing_members_are_read(entry: dict[str, Any], gr
 @pytest.mark.parametrize(
     ("headers", "at"),
     [({"date": "Sun, 22 Nov 2026 10:00:07 GMT"}, datetime(2026, 11, 22, 10, 0, 7, tzinfo=UTC)), ({}, None)],
-    ids=["told", "not told"],
+    ids=["known", "unknown"],
 )
 def test_a_listing_has_the_time_of_kms_if_it_is_known(headers: dict[str, str], at: datetime | None) -> None:
     kms, before = boto3.client("kms"), datetime.now(UTC).replace(microsecond=0)

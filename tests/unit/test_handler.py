@@ -31,7 +31,7 @@ STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
 
 @dataclass
 class Context:
-    """What Lambda hands a function beside its event."""
+    """The context that Lambda passes with an event."""
 
     function_name: str = "create_key"
     function_version: str = "1"
@@ -52,7 +52,7 @@ class Output(WireModel):
 
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> Logs:
-    """The lines that the function has logged."""
+    """The log lines of the function."""
     stream = io.StringIO()
     monkeypatch.setattr(observability.logger.registered_handler, "stream", stream)
     return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -173,8 +173,8 @@ def test_neither_event_nor_result_is_logged(
 
 def test_an_aws_error_is_raised_as_a_latchkey_error_without_the_value(logs: Logs) -> None:
     def refuse(_: Input) -> Output:
-        told: Any = {"Error": {"Code": "AccessDeniedException", "Message": TOKEN}}
-        raise ClientError(told, "PutSecretValue")
+        response: Any = {"Error": {"Code": "AccessDeniedException", "Message": TOKEN}}
+        raise ClientError(response, "PutSecretValue")
 
     with pytest.raises(AccessDenied):
         invoke({"requestId": "request-1"}, refuse)
@@ -208,7 +208,7 @@ def nested(depth: int) -> Any:
 @pytest.mark.parametrize(
     "request_detail",
     [detail() | {"notes": nested(300)}, detail({"resource.sourceLocation": "sports-\ud800"})],
-    ids=["nested deeply", "half a character"],
+    ids=["nested deeply", "lone surrogate"],
 )
 def test_an_event_that_is_not_json_still_starts_the_execution_that_rejects_it(
     request_detail: dict[str, Any], registry: Registry
@@ -223,8 +223,8 @@ def test_an_event_that_is_not_json_still_starts_the_execution_that_rejects_it(
 
 
 def test_no_aws_response_is_recorded_by_a_patched_client() -> None:
-    # In a process of its own, since a patch reaches every client; the directory tells the tracer that it runs in Lambda.
-    told = "import latchkey.handler; from aws_xray_sdk.core import patcher; print(sorted(patcher._PATCHED_MODULES))"
+    # In a separate process, because a patch affects every client. The directory makes the tracer assume that it runs in Lambda.
+    code = "import latchkey.handler; from aws_xray_sdk.core import patcher; print(sorted(patcher._PATCHED_MODULES))"
     environment = os.environ | {"LAMBDA_TASK_ROOT": "/var/task", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

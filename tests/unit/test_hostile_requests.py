@@ -14,10 +14,10 @@ from latchkey.onboarding.receive_request import RequestEvent, execution_input
 from latchkey.requests.parsing import ONBOARDING
 from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, detail
 
-# No text of a sound request holds it, and no name or id may.
+# No valid request contains this character in a name or ID.
 MARKER = "canary token 4711!"
 SCHEMA = ONBOARDING["mediatailor"].model_json_schema()
-# One value of each JSON type; the last two are numbers that only some parsers read.
+# One value of each JSON type. Only some parsers accept the last two numbers.
 VALUES: dict[str, Any] = {
     "null": None,
     "boolean": True,
@@ -43,7 +43,7 @@ ODD = {
 
 
 def _places(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:
-    """Every place of the model below a node, and the JSON types that it takes."""
+    """Every path of the model below a node, with the JSON types that it accepts."""
     options = [SCHEMA["$defs"][o["$ref"].rsplit("/", 1)[-1]] if "$ref" in o else o for o in node.get("anyOf", [node])]
     if path:
         yield path, frozenset(option["type"] for option in options)
@@ -62,7 +62,7 @@ SOUND = detail(FULL)
 
 
 def put(path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """A sound request but for one place."""
+    """A request that is valid except at one path."""
     request: dict[str, Any] = json.loads(json.dumps(SOUND))
     node: Any = request
     for name, following in zip(path, (*path[1:], ""), strict=True):
@@ -79,7 +79,7 @@ def put(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 
 def problems(request: Any) -> list[str]:
-    """The places of the problems of a request that must be refused, after a look at what enters the execution."""
+    """The paths of the problems of an invalid request, which are also those in the input of the execution."""
     content = execution_input(RequestEvent(id="event-1", detail=request), lambda _: None)
     assert content.request is None
     assert MARKER not in content.model_dump_json()
@@ -107,7 +107,7 @@ def test_an_unusual_character_is_reported_at_its_path(path: tuple[str, ...]) -> 
 
 
 def _sound(path: tuple[str, ...]) -> str:
-    """A text that the place takes."""
+    """A text that is valid at the path."""
     arns = {"arn": KEY_ARN, "secretArn": EXISTING_ARN}
     node: Any = SOUND
     for name in path:

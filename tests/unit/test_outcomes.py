@@ -38,7 +38,7 @@ def report(detail_type: str, **members: Any) -> Report:
 
 
 def caught(name: str, message: str = "") -> dict[str, str]:
-    """What Catch hands on for an exception of a Lambda function."""
+    """The output of a Catch for an exception of a Lambda function."""
     cause = {"errorMessage": message, "errorType": name, "stackTrace": [f"  raise {name}"]}
     return {"Error": name, "Cause": json.dumps(cause)}
 
@@ -54,12 +54,12 @@ def onboarded(*, changed: bool = True) -> Report:
 
 
 def said(outcome: Report) -> dict[str, Any]:
-    """The outcome on the bus, less what every outcome says."""
-    told = outcome_of(outcome).model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    common = {name: told.pop(name) for name in ("requestId", "system", "executionArn")}
+    """The outcome on the bus, without the members of every outcome."""
+    result = outcome_of(outcome).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    common = {name: result.pop(name) for name in ("requestId", "system", "executionArn")}
     assert common == {"requestId": "request-1", "system": "mediatailor", "executionArn": EXECUTION_ARN}
-    assert len(told.pop("outcomeId")) == 32
-    return told
+    assert len(result.pop("outcomeId")) == 32
+    return result
 
 
 @pytest.mark.parametrize(("changed", "status"), [(True, "active"), (False, "unchanged")])
@@ -83,16 +83,16 @@ def handed_off(*, changed: bool = True) -> Report:
 
 @pytest.mark.parametrize(("changed", "status"), [(True, "handed-off"), (False, "unchanged")])
 def test_a_handoff_lists_the_steps_of_the_owner(changed: bool, status: str) -> None:
-    told = said(handed_off(changed=changed))
-    assert (told["status"], told["changed"]) == (status, changed)
-    assert told["handoff"] == HANDOFF
-    assert told["effectDelaySeconds"] == 600
+    result = said(handed_off(changed=changed))
+    assert (result["status"], result["changed"]) == (status, changed)
+    assert result["handoff"] == HANDOFF
+    assert result["effectDelaySeconds"] == 600
 
 
 def test_an_onboarded_access_has_the_effect_delay_and_no_handoff() -> None:
-    told = said(onboarded().model_copy(update={"effect_delay_seconds": 300}))
-    assert "handoff" not in told
-    assert told["effectDelaySeconds"] == 300
+    result = said(onboarded().model_copy(update={"effect_delay_seconds": 300}))
+    assert "handoff" not in result
+    assert result["effectDelaySeconds"] == 300
 
 
 def test_an_access_handed_off_requires_a_handoff() -> None:
@@ -120,17 +120,17 @@ def test_a_failure_contains_the_error_and_whether_changes_remain(left: bool) -> 
 
 def test_a_failure_lists_the_rollback_and_no_resources() -> None:
     undone = [f"deleted {SECRET_ARN}", f"removed the statements of this request from the policy of {KEY_ARN}"]
-    told = said(
+    result = said(
         report("Request Failed", caught=caught("Conflict", "a"), undone=undone, resources={"keyArn": KEY_ARN}, changed=True)
     )
-    assert told["undone"] == undone
-    assert "resources" not in told
+    assert result["undone"] == undone
+    assert "resources" not in result
 
 
 @pytest.mark.parametrize("detail_type", ["Access Onboarded", "Request Rejected"])
 def test_only_a_failure_lists_a_rollback(detail_type: str) -> None:
-    told = said(report(detail_type, accessId="a", caught=caught("InvalidRequest"), undone=["anything"]))
-    assert "undone" not in told
+    result = said(report(detail_type, accessId="a", caught=caught("InvalidRequest"), undone=["anything"]))
+    assert "undone" not in result
 
 
 @pytest.mark.parametrize(
@@ -162,15 +162,15 @@ causes = st.one_of(
 @settings(deadline=None, database=None)
 @given(st.sampled_from(["InvalidRequest", "Conflict", "LatchkeyError", "States.Timeout"]), causes)
 def test_a_failure_accepts_any_cause(name: str, cause: str) -> None:
-    told = said(report("Request Failed", caught={"Error": name, "Cause": cause}))
-    assert (told["status"], told["failure"]["name"]) == ("failed", name)
+    result = said(report("Request Failed", caught={"Error": name, "Cause": cause}))
+    assert (result["status"], result["failure"]["name"]) == ("failed", name)
 
 
 @settings(deadline=None, database=None)
 @given(causes)
 def test_a_rejection_accepts_any_cause(cause: str) -> None:
-    told = said(report("Request Rejected", caught={"Error": "InvalidRequest", "Cause": cause}))
-    assert told["status"] == "rejected"
+    result = said(report("Request Rejected", caught={"Error": "InvalidRequest", "Cause": cause}))
+    assert result["status"] == "rejected"
 
 
 @pytest.mark.parametrize(
@@ -201,15 +201,15 @@ def test_the_message_of_a_foreign_error_is_omitted(name: str) -> None:
     ("parent", "stem"), [("secret", "originReaders"), ("secret", "token"), ("secret.value.copyFrom", "secretArn")]
 )
 def test_a_rejection_with_a_truncated_cause_is_still_a_rejection(parent: str, stem: str) -> None:
-    # Names that are told, with the longest rule there is.
+    # Member names that are shown, with the longest rule.
     names = [f"{stem}{first}{second}" for first in ascii_lowercase for second in ascii_lowercase]
     with pytest.raises(InvalidRequest) as rejected:
         parse_onboarding(detail({parent: dict.fromkeys(names, 1)}))
     error = caught("InvalidRequest", str(rejected.value))
     assert len(error["Cause"]) <= LONGEST_CAUSE
-    told = said(report("Request Rejected", caught=error))
-    assert told["status"] == "rejected"
-    assert len(told["errors"]) == 101
+    result = said(report("Request Rejected", caught=error))
+    assert result["status"] == "rejected"
+    assert len(result["errors"]) == 101
 
 
 def test_reporting_an_execution_again_gives_the_same_outcome() -> None:

@@ -32,7 +32,7 @@ def asked(actions: list[str], context: list[dict[str, Any]]) -> dict[str, Any]:
     return {"PolicySourceArn": READER, "ActionNames": actions, "ResourceArns": [SECRET_ARN], "ContextEntries": context}
 
 
-def told(action: str, decision: str, *, bounded: bool | None = None) -> dict[str, Any]:
+def result(action: str, decision: str, *, bounded: bool | None = None) -> dict[str, Any]:
     detail = {} if bounded is None else {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": bounded}}
     return {"EvalActionName": action, "EvalDecision": decision} | detail
 
@@ -44,8 +44,8 @@ def test_actions_that_are_not_allowed_are_found_on_every_page(iam: Any, answers:
         "ContextKeyType": "string",
         "ContextKeyValues": ["secretsmanager.eu-west-1.amazonaws.com"],
     }
-    first = {"EvaluationResults": [told("a:One", IMPLICIT)], "IsTruncated": True, "Marker": "more"}
-    second = {"EvaluationResults": [told("a:Two", ALLOWED), told("a:Three", EXPLICIT)], "IsTruncated": False}
+    first = {"EvaluationResults": [result("a:One", IMPLICIT)], "IsTruncated": True, "Marker": "more"}
+    second = {"EvaluationResults": [result("a:Two", ALLOWED), result("a:Three", EXPLICIT)], "IsTruncated": False}
     answers.add_response("simulate_principal_policy", first, asked(actions, [entry]))
     answers.add_response("simulate_principal_policy", second, asked(actions, [entry]) | {"Marker": "more"})
     assert refused_actions(iam, READER, actions, SECRET_ARN, context) == ["a:One", "a:Three"]
@@ -54,11 +54,11 @@ def test_actions_that_are_not_allowed_are_found_on_every_page(iam: Any, answers:
 @pytest.mark.parametrize(
     ("result", "denied"),
     [
-        (told("a:One", ALLOWED), []),
-        (told("a:One", IMPLICIT), []),
-        (told("a:One", IMPLICIT, bounded=True), []),
-        (told("a:One", IMPLICIT, bounded=False), ["a:One"]),
-        (told("a:One", EXPLICIT), ["a:One"]),
+        (result("a:One", ALLOWED), []),
+        (result("a:One", IMPLICIT), []),
+        (result("a:One", IMPLICIT, bounded=True), []),
+        (result("a:One", IMPLICIT, bounded=False), ["a:One"]),
+        (result("a:One", EXPLICIT), ["a:One"]),
     ],
     ids=["allowed", "not mentioned", "within its boundary", "beyond its boundary", "denied"],
 )

@@ -84,8 +84,8 @@ def test_in_an_opt_in_region_a_role_also_trusts_the_regional_principal(system: s
 
 
 def test_two_principals_of_a_service_are_a_list() -> None:
-    [told] = trust(["a.amazonaws.com", "a.ap-east-1.amazonaws.com"], PLACE)["Statement"]
-    assert told["Principal"] == {"Service": ["a.amazonaws.com", "a.ap-east-1.amazonaws.com"]}
+    [statement] = trust(["a.amazonaws.com", "a.ap-east-1.amazonaws.com"], PLACE)["Statement"]
+    assert statement["Principal"] == {"Service": ["a.amazonaws.com", "a.ap-east-1.amazonaws.com"]}
 
 
 def test_only_actions_without_a_resource_are_allowed_on_all_resources() -> None:

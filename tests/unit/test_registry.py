@@ -39,7 +39,7 @@ RECORD = AccessRecord(
 
 
 def item(kind: str, item_id: str) -> dict[str, Any]:
-    """The item as it stands in the table of the fixture `registry`."""
+    """An item in the table of the fixture `registry`."""
     key = {"kind": kind, "id": item_id}
     found: dict[str, Any] = boto3.resource("dynamodb").Table("accesses").get_item(Key=key).get("Item", {})
     return found
@@ -81,8 +81,8 @@ def test_a_request_that_was_never_claimed_has_an_outcome_too(registry: Registry)
 def test_another_request_under_a_used_id_has_its_own_outcome(registry: Registry) -> None:
     registry.requests.claim("request-1", HASH, EXECUTION_ARN)
     for _ in range(2):
-        told = registry.requests.record_outcome("request-1", OTHER_HASH, "o-2", "Request Rejected", '{"a": 1}')
-        assert told == ("Request Rejected", '{"a": 1}')
+        recorded = registry.requests.record_outcome("request-1", OTHER_HASH, "o-2", "Request Rejected", '{"a": 1}')
+        assert recorded == ("Request Rejected", '{"a": 1}')
     assert registry.requests.record_outcome("request-1", HASH, "o-1", "Access Onboarded", "{}") == ("Access Onboarded", "{}")
     assert item("request", "request-1")["outcomeId"] == "o-1"
 
@@ -221,7 +221,7 @@ def test_releasing_a_reference_keeps_the_others(registry: Registry) -> None:
 
 
 def test_only_requests_without_an_outcome_are_read(registry: Registry) -> None:
-    """Requests are kept for good, and anybody who may put events can have any number of them rejected."""
+    """Requests are kept permanently, and everyone who can send events can cause any number of rejections."""
     registry.requests.claim("request-1", HASH, EXECUTION_ARN)
     registry.requests.record_outcome("request-1", HASH, "one", "Request Rejected", "{}")
     registry.requests.claim("request-2", HASH, OTHER_EXECUTION)
@@ -280,7 +280,7 @@ def test_a_resource_without_other_references_is_removed(registry: Registry) -> N
     registry.resources.refer(SECRET, ACCESS)
     registry.resources.await_removal(SECRET)
     assert registry.resources.begin_removal(SECRET, ACCESS)
-    # A try that crashed is tried again.
+    # An attempt that crashed is repeated.
     assert registry.resources.begin_removal(SECRET, ACCESS)
     with pytest.raises(NotYetEffective, match=f"{SECRET} is being removed"):
         registry.resources.refer(SECRET, OTHER_ACCESS)
@@ -412,8 +412,8 @@ def test_a_successful_record_is_not_restored(registry: Registry) -> None:
 
 def test_rollback_steps_are_listed_until_the_request_ends(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
-    for told in ("b is deleted", "a is deleted", "b is deleted"):
-        registry.journal.note_undone(ACCESS, told)
+    for step in ("b is deleted", "a is deleted", "b is deleted"):
+        registry.journal.note_undone(ACCESS, step)
     assert registry.journal.undone(ACCESS) == ("a is deleted", "b is deleted")
     registry.locks.unlock(ACCESS, EXECUTION_ARN)
     assert registry.journal.undone(ACCESS) == ()

@@ -75,7 +75,7 @@ def test_keys_that_can_have_grants_are_noted_until_they_have_none(registry: Regi
 
     registry.locks.unlock(ACCESS, EXECUTION_ARN)
     registry.accesses.save(RECORD, WANTED)
-    registry.journal.forget_grant_key(ACCESS, former)  # KMS may not list yet what the request had made
+    registry.journal.forget_grant_key(ACCESS, former)  # KMS can list the grants of the request later
     assert (registry.locks.is_locked(ACCESS), registry.journal.grant_keys(ACCESS)) == (False, frozenset({former, KEY_ARN}))
 
     monkeypatch.setattr(journal, "UNLISTED", timedelta(seconds=-5))

@@ -92,15 +92,6 @@ def test_a_valid_request_is_accepted(changes: dict[str, Any]) -> None:
     assert parse_onboarding(detail(changes)).system == "mediatailor"
 
 
-ONE_WAY = "must hold exactly one of generate, copyFrom, existing"
-RESERVED_HEADER = "must not begin with x-amz- or x-amzn-, which MediaTailor refuses"
-NOT_A_URL = "must be an http or https URL with a host"
-NOT_A_HOST = "must name its host by letters, digits, dots, hyphens and underscores, or by an IP address"
-PRINTABLE = "must hold printable ASCII only"
-PATTERN = "must match the pattern ^"
-TEXT, WHOLE, TRUTH = "must be text", "must be a whole number", "must be true or false"
-LIKE_AN_ARN = "must not end with a hyphen and six characters"
-
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no system": ({"system": MISSING}, "system"),
     "unknown system": ({"system": "mediastore"}, "system"),
@@ -333,7 +324,7 @@ def test_a_wrong_type_inside_the_value_is_reported_at_its_path() -> None:
 )
 def test_a_member_in_snake_case_is_rejected(changes: dict[str, Any]) -> None:
     [member] = changes
-    parent, _, last = member.rpartition(".")
+    parent = member.rpartition(".")[0]
     assert paths(detail(changes)) in ([member], [f"{parent}.<name>".lstrip(".")])
 
 

@@ -11,8 +11,6 @@ from latchkey.requests.models import HandoffConfirmed
 from latchkey.requests.parsing import parse_confirmation, parse_onboarding
 from tests.unit.samples import EXISTING_ARN, FLOW_ARN, KINDS, MISSING, READ_BY_ROLE, TOKEN, detail, role
 
-ONE_PART = "must hold exactly one of source, output, entitlement"
-WITH_ALGORITHM = "must hold algorithm with keyType static-key, and only then"
 LENGTH = "secret.value.generate.length"
 
 

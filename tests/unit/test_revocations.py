@@ -115,7 +115,7 @@ def test_a_restored_resource_is_reported_although_another_survey_closed_the_revo
         (False, "look-1", NOW, False),
         (False, "look-2", NOW, True),
     ],
-    ids=["the same look", "seen before it went", "seen since", "kept by the same look", "kept by another look"],
+    ids=["the same survey", "found before it ended", "found later", "kept by the same survey", "kept by another survey"],
 )
 def test_a_later_finding_reopens_an_ended_revocation(
     revocations: Revocations, noted: Revocation, gone: bool, look: str, seen: datetime, opens: bool

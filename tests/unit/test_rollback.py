@@ -45,12 +45,12 @@ def undo(registry: Registry, mediatailor: Any) -> Undo:
 
 
 def _by_id(params: dict[str, Any], **_: Any) -> None:
-    """moto schedules a deletion by the key's id alone, KMS also by its ARN."""
+    """moto accepts only a key ID for a deletion; KMS also accepts an ARN."""
     params["KeyId"] = params["KeyId"].rsplit("/", 1)[-1]
 
 
 def test_a_request_without_the_lock_rolls_back_nothing(undo: Undo, registry: Registry, mediatailor: Any) -> None:
-    # The request that has the access has set the resource and refers to its secret; the other waited until it failed.
+    # The request with the lock has configured the resource and uses the secret; the other request waited until it failed.
     registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
     registry.resources.refer(RUNNING.secret_resource, RUNNING.access_id)
     registry.journal.note_former(RUNNING.access_id, LOCATION | {"AccessConfiguration": {}}, KEY_ARN)
@@ -59,7 +59,7 @@ def test_a_request_without_the_lock_rolls_back_nothing(undo: Undo, registry: Reg
         SecretString="{}",
         Tags=[{"Key": key, "Value": value} for key, value in RUNNING.tags().items()],
     )["ARN"]
-    with Stubber(mediatailor):  # with no answer waiting: nothing is asked
+    with Stubber(mediatailor):  # the stub has no response: there is no call
         assert undo(WAITING, f"{EXECUTION_ARN}-waiting").undone == ()
     assert undo.secretsmanager.describe_secret(SecretId=secret)["ARN"] == secret
     assert registry.resources.others(RUNNING.secret_resource, OTHER.access_id) == {RUNNING.access_id}
@@ -105,7 +105,7 @@ def test_a_key_whose_deletion_was_canceled_can_be_used_again(undo: Undo, registr
 
 
 def _made_key(undo: Undo, registry: Registry) -> str:
-    """A key as a request makes it."""
+    """A key as a request creates it."""
     tags: list[Any] = [{"TagKey": key, "TagValue": value} for key, value in RUNNING.tags(shared=True).items()]
     key = undo.kms.create_key(Tags=tags)["KeyMetadata"]["Arn"]
     undo.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=text(RUNNING.new_key_policy))

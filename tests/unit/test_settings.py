@@ -28,7 +28,7 @@ ENVIRONMENT = {
     "READER_BOUNDARY_ARN": "arn:aws-cn:iam::111122223333:policy/reader",
 }
 
-# What the template gives to single functions.
+# Variables that the template sets for some functions only.
 OWN = ("CLEAN_UP_STATE_MACHINE_ARN", "ONBOARD_STATE_MACHINE_ARN", "OWN_ROLE_ARNS")
 
 

@@ -27,7 +27,7 @@ POLICY = {"Statement": [READING | {"Action": "secretsmanager:GetSecretValue", "R
 
 
 class Aws:
-    """Three services that answer in turn; what is left unasked at the end fails the test."""
+    """Stubs of three services. A response that is not used fails the test."""
 
     def __init__(self, stack: ExitStack) -> None:
         clients: dict[str, Any] = {name: boto3.client(name) for name in ("kms", "secretsmanager", "mediatailor")}
@@ -38,8 +38,8 @@ class Aws:
         self._stubs["kms"].add_response("list_grants", {"Grants": [*grants]}, {"KeyId": key, "Limit": 100})
 
     def location(self, secret: str | None) -> None:
-        told = {"Arn": SUBJECT.resource_arn, "HttpConfiguration": {"BaseUrl": "https://o.example.com"}} | LOCATION
-        self._stubs["mediatailor"].add_response("describe_source_location", told | _access(secret), LOCATION)
+        response = {"Arn": SUBJECT.resource_arn, "HttpConfiguration": {"BaseUrl": "https://o.example.com"}} | LOCATION
+        self._stubs["mediatailor"].add_response("describe_source_location", response | _access(secret), LOCATION)
 
     def no_location(self, status: int = 404) -> None:
         self.fail("mediatailor", "describe_source_location", "", status)
@@ -58,8 +58,8 @@ class Aws:
         described = {"ARN": SECRET_ARN, "Name": "s", "KmsKeyId": KEY_ARN} | members
         self._stubs["secretsmanager"].add_response("describe_secret", described, {"SecretId": asked})
         if "DeletedDate" not in members:
-            told = {"ResourcePolicy": json.dumps(policy)} if policy else {}
-            self._stubs["secretsmanager"].add_response("get_resource_policy", told, {"SecretId": asked})
+            response = {"ResourcePolicy": json.dumps(policy)} if policy else {}
+            self._stubs["secretsmanager"].add_response("get_resource_policy", response, {"SecretId": asked})
 
     def versions(self, *keys: str) -> None:
         """The versions of the secret: the current one under these keys, and one before it."""
@@ -152,7 +152,7 @@ def test_the_new_key_of_the_secret_is_listed_too(aws: Aws) -> None:
     ],
 )
 def test_the_key_of_a_secret_is_that_of_its_current_version(aws: Aws, keys: tuple[str, ...], opens: str | None) -> None:
-    """The key that the secret tells is that of its next version, if whoever moved it could not decrypt this one."""
+    """The key of a secret is that of its next version if the caller that moved it could not decrypt this one."""
     aws.secret(KmsKeyId=OTHER_KEY)
     aws.versions(*keys)
 
@@ -166,7 +166,7 @@ def test_the_versions_of_a_missing_secret_are_not_read(aws: Aws) -> None:
 
 
 def test_the_key_of_another_secret_is_not_read(aws: Aws) -> None:
-    """It may be one of another account, which would not answer."""
+    """The key can belong to another account, which would deny the read."""
     aws.grants(KEY_ARN, _grant(EXISTING_ARN))
     aws.location(SECRET_ARN)
     aws.secret(KmsKeyId=OTHER_KEY)

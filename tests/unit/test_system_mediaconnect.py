@@ -27,7 +27,7 @@ FLOW = {
     "Entitlements": [],
     "Outputs": [],
 }
-# How each kind is spoken of: the list in the flow, its ARN, its encryption, the call that sets it.
+# The API names of each kind: list in the flow, ARN, encryption, and update method.
 API = {
     "mediaconnect-source": ("Sources", "SourceArn", "Decryption", "update_flow_source"),
     "mediaconnect-output": ("Outputs", "OutputArn", "Encryption", "update_flow_output"),
@@ -66,7 +66,7 @@ def arn(kind: str) -> str:
 
 
 def part_of(kind: str, encryption: dict[str, str] | None, protocol: str = "") -> dict[str, Any]:
-    """A part as its flow lists it; an entitlement speaks no protocol."""
+    """A part as its flow lists it. An entitlement has no protocol."""
     _, name_of_arn, member, _ = API[kind]
     transport = {"Transport": {"Protocol": protocol}} if protocol else {}
     own = {"Name": part(kind).part[1], name_of_arn: arn(kind)}
@@ -165,16 +165,15 @@ def test_a_part_is_updated_and_restored_by_its_encryption(client: Any, answers: 
     answers.add_response(update, {}, named | {member: ENCRYPTION[kind]})
     FlowParts().update(client, part(kind), READING, found)
     answers.add_response(update, {}, named | {member: FORMER})
-    # The registry keeps it as JSON in between.
+    # The registry stores it as JSON.
     FlowParts().restore(client, json.loads(json.dumps(found.full_settings)))
 
 
 @kinds
 def test_encryption_that_was_added_cannot_be_removed(client: Any, answers: Stubber, kind: str) -> None:
     found = read(client, answers, kind, None)
-    with pytest.raises(Conflict, match=f"{arn(kind)} was not encrypted before") as raised:
+    with pytest.raises(Conflict, match=arn(kind)):
         FlowParts().restore(client, found.full_settings)
-    assert f"remove the {part(kind).part[0]}" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +194,7 @@ def test_a_part_with_another_protocol_is_rejected(
 ) -> None:
     rules = [*FlowParts().unsupported_reasons(part(kind), read(client, answers, kind, None, protocol))]
     assert len(rules) == refused
-    assert all(f"it speaks {protocol}" in rule for rule in rules)
+    assert all(protocol in rule for rule in rules)
 
 
 @pytest.mark.parametrize(
@@ -217,16 +216,16 @@ def test_the_value_is_plain_text_of_the_length_of_its_key(kind: str, bounds: tup
 def test_a_handoff_contains_the_encryption_of_the_part(kind: str) -> None:
     wanted = desired(kind=kind)
     kind_of_part, name = part(kind).part
-    told = MEDIACONNECT.handoff(wanted.resource, READING, KEY_ARN, PLACE)
-    assert told.values == {"FlowArn": FLOW_ARN, kind_of_part: name} | ENCRYPTION[kind]
+    handoff = MEDIACONNECT.handoff(wanted.resource, READING, KEY_ARN, PLACE)
+    assert handoff.values == {"FlowArn": FLOW_ARN, kind_of_part: name} | ENCRYPTION[kind]
     properties = {"FlowArn": FLOW_ARN, "Name": name, API[kind][2]: ENCRYPTION[kind]}
-    assert told.cloud_formation == {
+    assert handoff.cloud_formation == {
         "Part": {"Type": f"AWS::MediaConnect::Flow{kind_of_part.title()}", "Properties": properties}
     }
 
 
 @pytest.mark.parametrize(
-    ("changed", "misplaced"),
+    ("changed", "wrong"),
     [
         (FLOW_ARN, False),
         (FLOW_ARN.replace("eu-west-1", "eu-west-2"), True),
@@ -234,6 +233,6 @@ def test_a_handoff_contains_the_encryption_of_the_part(kind: str) -> None:
         (FLOW_ARN.replace("arn:aws:", "arn:aws-cn:"), True),
     ],
 )
-def test_a_flow_must_be_in_this_account_and_region(changed: str, misplaced: bool) -> None:
-    told = desired({"resource.flowArn": changed}, "mediaconnect-output").resource.wrong_location(PLACE)
-    assert told == ({"flowArn": "must be a flow of account 111122223333 in eu-west-1"} if misplaced else {})
+def test_a_flow_must_be_in_this_account_and_region(changed: str, wrong: bool) -> None:
+    rules = desired({"resource.flowArn": changed}, "mediaconnect-output").resource.wrong_location(PLACE)
+    assert [*rules] == (["flowArn"] if wrong else [])

@@ -20,7 +20,7 @@ READING = Reading(SECRET_ARN, role("latchkey-reader"))
 NAMED = {"Id": "sports-hls"}
 AUTHORIZATION = {"CdnIdentifierSecret": SECRET_ARN, "SecretsRoleArn": role("latchkey-reader")}
 ARN = PLACE.arn("mediapackage", "origin_endpoints/0123456789abcdef")
-# Beside what an update takes.
+# Members that an update does not accept.
 TOLD = {"Arn": ARN, "ChannelId": "sports", "CreatedAt": "2026-11-22T08:00:00Z", "Url": "https://example.com/index.m3u8"}
 SETTINGS: dict[str, Any] = {
     "Description": "Sports, live",
@@ -92,7 +92,7 @@ CMAF = {"SegmentPrefix": "a", "HlsManifests": [MANIFEST]}
             {"CmafPackage": CMAF},
         ),
     ],
-    ids=["HLS", "nothing", "CMAF, whose manifests tell their URLs"],
+    ids=["HLS", "nothing", "CMAF with URLs of manifests"],
 )
 def test_an_endpoint_keeps_its_other_settings_when_it_is_updated_and_restored(
     mediapackage: Any, answers: Stubber, present: dict[str, Any], kept: dict[str, Any]
@@ -101,7 +101,7 @@ def test_an_endpoint_keeps_its_other_settings_when_it_is_updated_and_restored(
     answers.add_response("update_origin_endpoint", {}, NAMED | kept | {"Authorization": AUTHORIZATION})
     OriginEndpoints().update(mediapackage, WANTED.resource, READING, found)
     answers.add_response("update_origin_endpoint", {}, NAMED | kept)
-    # The registry keeps it as JSON in between.
+    # The registry stores it as JSON.
     OriginEndpoints().restore(mediapackage, json.loads(json.dumps(found.full_settings)))
 
 
@@ -113,12 +113,12 @@ def test_the_former_authorization_of_an_endpoint_is_restored(mediapackage: Any, 
 
 
 def test_a_handoff_contains_secret_role_and_header() -> None:
-    told = MEDIAPACKAGE.handoff(WANTED.resource, READING, KEY_ARN, PLACE)
-    assert told.values == NAMED | AUTHORIZATION
-    assert told.cloud_formation == {
+    handoff = MEDIAPACKAGE.handoff(WANTED.resource, READING, KEY_ARN, PLACE)
+    assert handoff.values == NAMED | AUTHORIZATION
+    assert handoff.cloud_formation == {
         "Resource": {"Type": "AWS::MediaPackage::OriginEndpoint", "Properties": NAMED | {"Authorization": AUTHORIZATION}}
     }
-    assert any("X-MediaPackage-CDNIdentifier" in step for step in told.steps)
+    assert any("X-MediaPackage-CDNIdentifier" in step for step in handoff.steps)
 
 
 def test_the_value_and_the_effect_delay_are_as_documented() -> None:
@@ -133,13 +133,13 @@ def test_settings_changed_meanwhile_stay_when_the_authorization_is_restored() ->
     present = {"Id": "sports", "Description": "set meanwhile", "Authorization": ours}
     configuration = MEDIAPACKAGE.configuration
     assert configuration is not None
-    assert configuration.restored_settings(present, {"Id": "sports", "Description": "of old"}) == {
+    assert configuration.restored_settings(present, {"Id": "sports", "Description": "former"}) == {
         "Id": "sports",
         "Description": "set meanwhile",
     }
     assert configuration.restored_settings(present, {"Id": "sports", "Authorization": theirs}) == present | {
         "Authorization": theirs
     }
-    # A flow's part is its own owner; so is an endpoint.
+    # The owner of an endpoint consents by a tag on the endpoint itself.
     found = Configured("arn", {}, None, {}, present, {"team": "sports"})
     assert configuration.consent_target(None, found) == ("arn", {"team": "sports"})

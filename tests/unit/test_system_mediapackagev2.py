@@ -21,7 +21,7 @@ READING = Reading(SECRET_ARN, role("latchkey-reader"))
 NAMED = {"ChannelGroupName": "sports", "ChannelName": "main", "OriginEndpointName": "hls"}
 ARN = PLACE.arn("mediapackagev2", "channelGroup/sports/channel/main/originEndpoint/hls")
 AUTHORIZATION = {"CdnIdentifierSecretArns": [SECRET_ARN], "SecretsRoleArn": role("latchkey-reader")}
-GATE = {
+HEADER_STATEMENT = {
     "Sid": "LatchkeyCdnAuthorization",
     "Effect": "Allow",
     "Principal": "*",
@@ -59,7 +59,7 @@ def document(*statements: dict[str, Any]) -> dict[str, Any]:
 def read(
     client: Any, answers: Stubber, policy: dict[str, Any] | None, authorization: dict[str, Any] | None = None, **members: Any
 ) -> Configured:
-    told = {
+    response = {
         "Arn": ARN,
         **NAMED,
         "ContainerType": "TS",
@@ -68,7 +68,7 @@ def read(
         "Segment": {},
         **members,
     }
-    answers.add_response("get_origin_endpoint", told, NAMED)
+    answers.add_response("get_origin_endpoint", response, NAMED)
     if policy is None:
         answers.add_client_error("get_origin_endpoint_policy", "ResourceNotFoundException", http_status_code=404)
     else:
@@ -80,15 +80,21 @@ def read(
 
 
 def test_an_endpoint_that_requires_the_header_has_the_wanted_settings(client: Any, answers: Stubber) -> None:
-    found = read(client, answers, document(HARVESTING, GATE), AUTHORIZATION, Tags={"team": "sports"})
+    found = read(client, answers, document(HARVESTING, HEADER_STATEMENT), AUTHORIZATION, Tags={"team": "sports"})
     assert (found.arn, found.secret_arn, found.tags) == (ARN, SECRET_ARN, {"team": "sports"})
     assert found.settings == EndpointPolicies().wanted(RESOURCE, READING)
 
 
 @pytest.mark.parametrize(
     "policy",
-    [None, document(), document(HARVESTING), document(GATE, EVERYONE), document(GATE | {"Condition": {}})],
-    ids=["no policy", "empty policy", "without the gate", "beside an open door", "a gate that is open"],
+    [
+        None,
+        document(),
+        document(HARVESTING),
+        document(HEADER_STATEMENT, EVERYONE),
+        document(HEADER_STATEMENT | {"Condition": {}}),
+    ],
+    ids=["no policy", "empty policy", "without our statement", "another open statement", "our statement without condition"],
 )
 def test_an_endpoint_that_allows_other_requests_has_other_settings(
     client: Any, answers: Stubber, policy: dict[str, Any] | None
@@ -99,7 +105,7 @@ def test_an_endpoint_that_allows_other_requests_has_other_settings(
 
 def test_an_endpoint_with_a_second_secret_has_other_settings(client: Any, answers: Stubber) -> None:
     second = SECRET_ARN.replace("sports", "news")
-    found = read(client, answers, document(GATE), AUTHORIZATION | {"CdnIdentifierSecretArns": [SECRET_ARN, second]})
+    found = read(client, answers, document(HEADER_STATEMENT), AUTHORIZATION | {"CdnIdentifierSecretArns": [SECRET_ARN, second]})
     assert found.settings["secretArn"] == f"{SECRET_ARN} {second}"
     assert found.settings != EndpointPolicies().wanted(RESOURCE, READING)
 
@@ -112,33 +118,33 @@ def test_a_missing_endpoint_is_none(client: Any, answers: Stubber) -> None:
 @pytest.mark.parametrize("operation", ["get_origin_endpoint", "get_origin_endpoint_policy"])
 def test_other_errors_do_not_mean_absence(client: Any, answers: Stubber, operation: str) -> None:
     if operation == "get_origin_endpoint_policy":
-        told = {"Arn": ARN, **NAMED, "ContainerType": "TS", "CreatedAt": 0, "ModifiedAt": 0, "Segment": {}}
-        answers.add_response("get_origin_endpoint", told, NAMED)
+        response = {"Arn": ARN, **NAMED, "ContainerType": "TS", "CreatedAt": 0, "ModifiedAt": 0, "Segment": {}}
+        answers.add_response("get_origin_endpoint", response, NAMED)
     answers.add_client_error(operation, "AccessDeniedException", http_status_code=403)
     with pytest.raises(ClientError, match="AccessDeniedException"):
         EndpointPolicies().read(client, RESOURCE)
 
 
-@pytest.mark.parametrize("before", [None, document(HARVESTING), document(GATE)], ids=["none", "foreign", "ours"])
+@pytest.mark.parametrize("before", [None, document(HARVESTING), document(HEADER_STATEMENT)], ids=["none", "foreign", "ours"])
 def test_the_statements_of_others_stay(client: Any, answers: Stubber, before: dict[str, Any] | None) -> None:
     found = read(client, answers, before)
-    foreign = [one for one in (before or document())["Statement"] if one != GATE]
-    after = {"Policy": json.dumps(document(*foreign, GATE)), "CdnAuthConfiguration": AUTHORIZATION}
+    foreign = [one for one in (before or document())["Statement"] if one != HEADER_STATEMENT]
+    after = {"Policy": json.dumps(document(*foreign, HEADER_STATEMENT)), "CdnAuthConfiguration": AUTHORIZATION}
     answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
     EndpointPolicies().update(client, RESOURCE, READING, found)
 
 
 OPENED: dict[str, dict[str, Any]] = {
     "without its condition": {},
-    "turned round": {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "false"}},
+    "inverted": {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "false"}},
 }
 
 
 @pytest.mark.parametrize("condition", OPENED.values(), ids=OPENED)
 def test_a_modified_header_statement_is_corrected(client: Any, answers: Stubber, condition: dict[str, Any]) -> None:
-    found = read(client, answers, document(GATE | {"Condition": condition}, HARVESTING), AUTHORIZATION)
+    found = read(client, answers, document(HEADER_STATEMENT | {"Condition": condition}, HARVESTING), AUTHORIZATION)
     assert [*EndpointPolicies().unsupported_reasons(RESOURCE, found)] == []
-    after = {"Policy": json.dumps(document(GATE, HARVESTING)), "CdnAuthConfiguration": AUTHORIZATION}
+    after = {"Policy": json.dumps(document(HEADER_STATEMENT, HARVESTING)), "CdnAuthConfiguration": AUTHORIZATION}
     answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
     EndpointPolicies().update(client, RESOURCE, READING, found)
 
@@ -165,21 +171,21 @@ def test_a_policy_that_allows_everyone_without_the_header_is_rejected(
 ) -> None:
     found = read(client, answers, document(HARVESTING, statement))
     [rule] = EndpointPolicies().unsupported_reasons(RESOURCE, found)
-    assert rule.endswith(f"narrow {named}")
+    assert rule.endswith(named)
 
 
-@pytest.mark.parametrize("policy", [None, document(HARVESTING, GATE)])
+@pytest.mark.parametrize("policy", [None, document(HARVESTING, HEADER_STATEMENT)])
 def test_a_policy_with_named_principals_is_accepted(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
     assert [*EndpointPolicies().unsupported_reasons(RESOURCE, read(client, answers, policy))] == []
 
 
 def test_a_handoff_contains_the_header_statement() -> None:
-    told = MEDIAPACKAGEV2.handoff(RESOURCE, READING, KEY_ARN, PLACE)
-    assert told.values == NAMED | {"CdnIdentifierSecretArn": SECRET_ARN, "SecretsRoleArn": role("latchkey-reader")}
-    assert told.cloud_formation
-    properties = told.cloud_formation["EndpointPolicy"]["Properties"]
-    assert properties == NAMED | {"Policy": document(GATE), "CdnAuthConfiguration": AUTHORIZATION}
-    assert any("X-MediaPackageV2-CDNIdentifier" in step for step in told.steps)
+    handoff = MEDIAPACKAGEV2.handoff(RESOURCE, READING, KEY_ARN, PLACE)
+    assert handoff.values == NAMED | {"CdnIdentifierSecretArn": SECRET_ARN, "SecretsRoleArn": role("latchkey-reader")}
+    assert handoff.cloud_formation
+    properties = handoff.cloud_formation["EndpointPolicy"]["Properties"]
+    assert properties == NAMED | {"Policy": document(HEADER_STATEMENT), "CdnAuthConfiguration": AUTHORIZATION}
+    assert any("X-MediaPackageV2-CDNIdentifier" in step for step in handoff.steps)
 
 
 def test_the_value_and_the_effect_delay_are_as_documented() -> None:
@@ -210,29 +216,29 @@ def test_the_role_describes_the_key_and_reads_one_secret() -> None:
 FORMER = {"CdnIdentifierSecretArns": [f"{SECRET_ARN}-2"], "SecretsRoleArn": role("Theirs")}
 
 
-def whole(*statements: dict[str, Any], authorization: dict[str, Any] | None = None) -> dict[str, Any]:
-    """An endpoint's policy and authorization as they are read, or put back."""
+def settings(*statements: dict[str, Any], authorization: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The policy and authorization of an endpoint as they are read or restored."""
     policy = {"Policy": json.dumps(document(*statements))} if statements else {}
     return NAMED | policy | ({"CdnAuthConfiguration": authorization} if authorization else {})
 
 
 @pytest.mark.parametrize(
-    ("former", "back"),
+    ("former", "restored"),
     [
-        (whole(HARVESTING), whole(HARVESTING, EVERYONE)),
+        (settings(HARVESTING), settings(HARVESTING, EVERYONE)),
         (
-            whole(HARVESTING, authorization=FORMER),
-            whole(HARVESTING, EVERYONE, authorization=FORMER),
+            settings(HARVESTING, authorization=FORMER),
+            settings(HARVESTING, EVERYONE, authorization=FORMER),
         ),
-        (whole(HARVESTING, GATE), whole(HARVESTING, GATE, EVERYONE)),
-        (whole(), whole(HARVESTING, EVERYONE)),
+        (settings(HARVESTING, HEADER_STATEMENT), settings(HARVESTING, HEADER_STATEMENT, EVERYONE)),
+        (settings(), settings(HARVESTING, EVERYONE)),
     ],
-    ids=["no authorization", "another's authorization", "a gate that was there", "no policy"],
+    ids=["no authorization", "another authorization", "our statement was there", "no policy"],
 )
-def test_statements_added_meanwhile_stay_when_the_policy_is_restored(former: dict[str, Any], back: dict[str, Any]) -> None:
-    present = whole(HARVESTING, GATE, EVERYONE, authorization=AUTHORIZATION)
-    assert EndpointPolicies().restored_settings(present, former) == back
+def test_statements_added_meanwhile_stay_when_the_policy_is_restored(former: dict[str, Any], restored: dict[str, Any]) -> None:
+    present = settings(HARVESTING, HEADER_STATEMENT, EVERYONE, authorization=AUTHORIZATION)
+    assert EndpointPolicies().restored_settings(present, former) == restored
 
 
 def test_a_policy_with_only_our_statement_is_removed() -> None:
-    assert EndpointPolicies().restored_settings(whole(GATE, authorization=AUTHORIZATION), whole()) == NAMED
+    assert EndpointPolicies().restored_settings(settings(HEADER_STATEMENT, authorization=AUTHORIZATION), settings()) == NAMED

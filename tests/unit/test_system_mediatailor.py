@@ -52,7 +52,7 @@ SEGMENTS: dict[str, Any] = {
 
 
 def described(**members: Any) -> dict[str, Any]:
-    """What MediaTailor answers to DescribeSourceLocation."""
+    """A response of DescribeSourceLocation."""
     moment = datetime(2026, 11, 22, tzinfo=UTC)
     return {
         "Arn": SOURCE_LOCATION_ARN,
@@ -185,7 +185,7 @@ def test_all_settings_of_a_location_are_restored(mediatailor: Any, answers: Stub
     answers.add_response("describe_source_location", described(Tags={"team": "sports"}, **present), NAMED)
     before = SourceLocations().read(mediatailor, RESOURCE)
     assert before is not None
-    # The registry keeps it as JSON in between.
+    # The registry stores it as JSON.
     noted = json.loads(json.dumps(before.full_settings))
     assert noted == before.full_settings
     http = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}}
@@ -224,8 +224,8 @@ def test_alerts_of_all_pages_are_listed_once(mediatailor: Any, answers: Stubber)
 @pytest.mark.parametrize("reading", [READING, None])
 def test_a_handoff_contains_the_settings_of_the_location(reading: Reading | None) -> None:
     secret_arn = reading.secret_arn if reading else ""
-    told = MEDIATAILOR.handoff(RESOURCE, reading, KEY_ARN, PLACE)
-    assert told.values == {
+    handoff = MEDIATAILOR.handoff(RESOURCE, reading, KEY_ARN, PLACE)
+    assert handoff.values == {
         "SourceLocationName": "sports-origin",
         "BaseUrl": "https://origin.example.com/vod",
         "AccessType": "SECRETS_MANAGER_ACCESS_TOKEN",
@@ -233,9 +233,9 @@ def test_a_handoff_contains_the_settings_of_the_location(reading: Reading | None
         "SecretArn": secret_arn,
         "SecretStringKey": "MyAccessTokenIdentifier",
     }
-    assert "managementRoles" in told.steps[0]
-    assert told.cloud_formation
-    properties = told.cloud_formation["SourceLocation"]["Properties"]
+    assert "managementRoles" in handoff.steps[0]
+    assert handoff.cloud_formation
+    properties = handoff.cloud_formation["SourceLocation"]["Properties"]
     assert properties["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]["SecretArn"] == secret_arn
 
 

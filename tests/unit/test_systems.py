@@ -113,12 +113,12 @@ def test_the_default_length_of_a_token_is_allowed(kind: str) -> None:
 def test_a_handoff_has_values_and_steps(kind: str) -> None:
     wanted = desired(kind=kind)
     reading = wanted.reading(KEY_ARN, SECRET_ARN) if wanted.reads_secret else None
-    told = wanted.system.handoff(wanted.resource, reading, KEY_ARN, PLACE)
-    assert told.steps
-    assert (SECRET_ARN if reading else KEY_ARN) in told.values.values()
-    assert (told.cloud_formation is not None) == (wanted.system.configuration is not None)
-    if told.cloud_formation:
-        [piece] = told.cloud_formation.values()
+    handoff = wanted.system.handoff(wanted.resource, reading, KEY_ARN, PLACE)
+    assert handoff.steps
+    assert (SECRET_ARN if reading else KEY_ARN) in handoff.values.values()
+    assert (handoff.cloud_formation is not None) == (wanted.system.configuration is not None)
+    if handoff.cloud_formation:
+        [piece] = handoff.cloud_formation.values()
         assert piece["Type"].startswith("AWS::Media")
         assert SECRET_ARN in json.dumps(piece["Properties"])
 

@@ -20,7 +20,7 @@ def test_a_token_is_not_repeated(request_detail: dict[str, Any]) -> None:
         parse_onboarding(request_detail)
     assert TOKEN not in str(caught.value)
     assert TOKEN not in repr(caught.value.problems)
-    # What the Lambda runtime writes to the log.
+    # The Lambda runtime logs the traceback.
     assert TOKEN not in "".join(traceback.format_exception(caught.value))
 
 
@@ -66,7 +66,7 @@ def _rejection_of(request: dict[str, Any]) -> str:
 
 
 def _put(request: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
-    """The request with a value in a place, whatever stood on the way."""
+    """The request with a value at a path; parents on the way are replaced."""
     head, _, rest = place.partition(".")
     below = request.get(head)
     return {**request, head: _put(below if isinstance(below, dict) else {}, rest, value) if rest else value}

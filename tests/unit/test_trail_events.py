@@ -38,7 +38,7 @@ def changed(sample: str, **members: Any) -> dict[str, Any]:
 
 
 def by(role: str) -> dict[str, Any]:
-    """The identity of a session of a role."""
+    """The identity of a role session."""
     return {"type": "AssumedRole", "sessionContext": {"sessionIssuer": {"type": "Role", "arn": role}}}
 
 
@@ -47,7 +47,7 @@ def read(event: object) -> AffectedItems | None:
 
 
 def about(event: object) -> tuple[str, ...]:
-    """The registry's items that an event is about; empty where it is no hint."""
+    """The accesses and resources that an event affects; empty if it is ignored."""
     concern = read(event)
     return (*concern.accesses, *concern.resources) if concern else ()
 
