@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from latchkey.errors import InvalidRequest, NotYetEffective, Problem, TransientAwsError
-from latchkey.events.outcomes import OUTCOMES, CaughtError
+from latchkey.events.outcomes import OUTCOMES, CaughtError, Check
 from latchkey.onboarding.report_outcome import Report, outcome_of, report_outcome
 from latchkey.registry import Registry
 from latchkey.requests.parsing import parse_onboarding
@@ -51,6 +51,14 @@ def onboarded(*, changed: bool = True) -> Report:
         checks=[{"name": "key is enabled", "passed": True, "evidence": "a key"}],
         resources={"keyArn": KEY_ARN, "secretArn": SECRET_ARN, "grantId": "g-1"},
     )
+
+
+def test_the_flags_of_a_check_are_not_published() -> None:
+    check = Check("key is enabled", True, "a key", settles=True, overwritten=True, revokes=True, unclear=True)
+    result = said(onboarded().model_copy(update={"checks": (check,)}))
+    assert result["checks"] == [{"name": "key is enabled", "passed": True, "evidence": "a key"}]
+    schema = OUTCOMES["Access Onboarded"].model_json_schema()
+    assert set(schema["$defs"]["Check"]["properties"]) == {"name", "passed", "evidence"}
 
 
 def said(outcome: Report) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from latchkey.systems.mediapackage import MEDIAPACKAGE_VOD, PackagingGroups
+from latchkey.systems.mediapackage_vod import MEDIAPACKAGE_VOD, PackagingGroups
 from latchkey.systems.system import Reading
 from tests.unit.samples import KEY_ARN, PLACE, SECRET_ARN, desired, role
 

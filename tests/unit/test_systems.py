@@ -104,6 +104,15 @@ def test_only_some_resources_have_an_arn_that_follows_from_the_name(kind: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_only_mediatailor_sends_tokens_to_an_origin_and_lets_the_request_name_the_member(kind: str) -> None:
+    resource = desired(kind=kind).resource
+    expected: tuple[str | None, ...] = (None, None, None)
+    if kind == "mediatailor":
+        expected = ("https://origin.example.com/vod", "origin.example.com", "resource.secretKey")
+    assert (resource.origin_url, resource.origin_host, resource.secret_member_path) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_default_length_of_a_token_is_allowed(kind: str) -> None:
     shape = desired(kind=kind).secret_shape
     assert shape is None or shape.generated[0] <= shape.usual_length <= shape.generated[1]

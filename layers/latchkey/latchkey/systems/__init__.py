@@ -4,7 +4,8 @@ from types import MappingProxyType
 
 from latchkey.systems.adobe_experience_platform import ADOBE_EXPERIENCE_PLATFORM
 from latchkey.systems.mediaconnect import MEDIACONNECT
-from latchkey.systems.mediapackage import MEDIAPACKAGE, MEDIAPACKAGE_VOD
+from latchkey.systems.mediapackage import MEDIAPACKAGE
+from latchkey.systems.mediapackage_vod import MEDIAPACKAGE_VOD
 from latchkey.systems.mediapackagev2 import MEDIAPACKAGEV2
 from latchkey.systems.mediatailor import MEDIATAILOR
 

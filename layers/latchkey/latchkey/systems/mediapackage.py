@@ -1,41 +1,14 @@
-"""AWS Elemental MediaPackage v1, live and VOD: CDN authorization of origin endpoints and packaging groups."""
+"""AWS Elemental MediaPackage v1, live: CDN authorization of origin endpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from botocore.exceptions import ClientError
 from pydantic import StringConstraints
 
-from latchkey.aws.errors import status_of
 from latchkey.place import Place
-from latchkey.systems.readers import AssumedRole
-from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape, System
-from latchkey.systems.token_formats import UUID
-
-HEADER = "X-MediaPackage-CDNIdentifier"
-
-# Live and VOD use the same value: {"MediaPackageCDNIdentifier": "..."}, 8 to 128 characters; a random UUID is recommended.
-# https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html
-SHAPE = SecretShape(8, 128, member="MediaPackageCDNIdentifier", format=UUID)
-
-# The guide also lists ListSecrets, which cannot be limited to one secret and would have no effect here. It does not list
-# kms:Decrypt, which a customer managed key requires.
-# https://docs.aws.amazon.com/mediapackage/latest/ug/setting-up-create-trust-rel-policy-cdn.html
-_READER = AssumedRole(
-    service="mediapackage",
-    secret_actions=("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:ListSecretVersionIds"),
-    regional=True,
-)
-
-# https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-rotate.html
-_EFFECT_DELAY_SECONDS = 600
-
-_DOCUMENTS = (
-    "https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth.html",
-    "https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html",
-)
+from latchkey.systems import cdn_authorization
+from latchkey.systems.system import Handoff, Reading, Resource, System
 
 
 class OriginEndpoint(Resource):
@@ -50,61 +23,7 @@ class OriginEndpoint(Resource):
         return self.origin_endpoint
 
 
-class PackagingGroup(Resource):
-    """An existing VOD packaging group, by its ID. https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html"""
-
-    kind: ClassVar[str] = "packagingGroup"
-
-    packaging_group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
-
-    @property
-    def name(self) -> str:
-        return self.packaging_group
-
-
-class CdnAuthorization(Configuration):
-    """Resources whose member `Authorization` contains the secret and the role.
-
-    `describe` and `set` are the client methods that read and update one resource by its ID. An update is assumed to replace the
-    whole resource, so it contains every member that the botocore model of the operation accepts.
-    """
-
-    our_settings = frozenset(["Authorization"])
-    role_not_ready_errors = frozenset(["UnprocessableEntityException"])
-    describe: ClassVar[str]
-    set: ClassVar[str]
-
-    def wanted(self, _resource: Resource, reading: Reading) -> dict[str, str]:
-        return {"secretArn": reading.secret_arn, "roleArn": reading.role_arn or ""}
-
-    def read(self, client: Any, resource: Resource) -> Configured | None:
-        try:
-            found: dict[str, Any] = getattr(client, self.describe)(Id=resource.name)
-        except ClientError as error:
-            if status_of(error) == 404:
-                return None
-            raise
-        update = client.meta.method_to_api_mapping[self.set]
-        others: dict[str, Any] = _accepted(client.meta.service_model.operation_model(update).input_shape, found)
-        names, present = {"Id": others.pop("Id")}, others.pop("Authorization", {})
-        secret, role = present.get("CdnIdentifierSecret"), present.get("SecretsRoleArn")
-        return Configured(
-            arn=found["Arn"],
-            settings={"secretArn": secret or "", "roleArn": role or ""},
-            secret_arn=secret,
-            other_settings=others,
-            full_settings=names | others | ({"Authorization": present} if present else {}),
-            tags=found.get("Tags") or {},
-        )
-
-    def update(self, client: Any, resource: Resource, reading: Reading, present: Configured) -> None:
-        getattr(client, self.set)(Id=resource.name, Authorization=_authorization(reading), **present.other_settings)
-
-    def restore(self, client: Any, full_settings: Mapping[str, Any]) -> None:
-        getattr(client, self.set)(**full_settings)
-
-
-class OriginEndpoints(CdnAuthorization):
+class OriginEndpoints(cdn_authorization.CdnAuthorization):
     """Live origin endpoints, whose update replaces all settings."""
 
     service = "mediapackage"
@@ -112,65 +31,17 @@ class OriginEndpoints(CdnAuthorization):
     set = "update_origin_endpoint"
 
 
-class PackagingGroups(CdnAuthorization):
-    """VOD packaging groups, whose update accepts nothing but the authorization."""
-
-    service = "mediapackage-vod"
-    describe = "describe_packaging_group"
-    set = "update_packaging_group"
-
-
-def _accepted(shape: Any, value: Any) -> Any:
-    """The part of a response that a request accepts; a response also contains read-only members, such as manifest URLs."""
-    if shape.type_name == "structure":
-        return {name: _accepted(shape.members[name], member) for name, member in value.items() if name in shape.members}
-    return [_accepted(shape.member, item) for item in value] if shape.type_name == "list" else value
-
-
-def _authorization(reading: Reading) -> dict[str, str]:
-    return {"CdnIdentifierSecret": reading.secret_arn, "SecretsRoleArn": reading.role_arn or ""}
-
-
-def _handoff(type_name: str, resource: Resource, reading: Reading | None) -> Handoff:
-    values = _authorization(reading or Reading(""))
-    return Handoff(
-        values={"Id": resource.name, **values},
-        steps=(
-            f"Configure the CDN to send the secret's value in the header {HEADER}. "
-            "After the next step, MediaPackage rejects requests without it.",
-            f"Set Authorization of {resource.kind} {resource.name} to these values. "
-            "The principal that sets it needs iam:PassRole for the role.",
-        ),
-        cloudFormation={"Resource": {"Type": type_name, "Properties": {"Id": resource.name, "Authorization": values}}},
-    )
-
-
-def _handoff_live(resource: OriginEndpoint, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:
-    return _handoff("AWS::MediaPackage::OriginEndpoint", resource, reading)
-
-
-def _handoff_vod(resource: PackagingGroup, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:
-    return _handoff("AWS::MediaPackage::PackagingGroup", resource, reading)
+def _handoff(resource: OriginEndpoint, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:
+    return cdn_authorization.handoff("AWS::MediaPackage::OriginEndpoint", resource, reading)
 
 
 MEDIAPACKAGE = System(
     name="mediapackage",
     resource=OriginEndpoint,
-    reader=_READER,
-    secret=lambda _: SHAPE,
+    reader=cdn_authorization.READER,
+    secret=lambda _: cdn_authorization.SHAPE,
     configuration=OriginEndpoints(),
-    handoff=_handoff_live,
-    effect_delay_seconds=_EFFECT_DELAY_SECONDS,
-    documents=_DOCUMENTS,
-)
-
-MEDIAPACKAGE_VOD = System(
-    name="mediapackage-vod",
-    resource=PackagingGroup,
-    reader=_READER,
-    secret=lambda _: SHAPE,
-    configuration=PackagingGroups(),
-    handoff=_handoff_vod,
-    effect_delay_seconds=_EFFECT_DELAY_SECONDS,
-    documents=_DOCUMENTS,
+    handoff=_handoff,
+    effect_delay_seconds=cdn_authorization.EFFECT_DELAY_SECONDS,
+    documents=cdn_authorization.DOCUMENTS,
 )

@@ -163,7 +163,7 @@ def _handoff(resource: Endpoint, reading: Reading | None, _key_arn: str, place: 
         values=_names(resource.name) | {"CdnIdentifierSecretArn": reading.secret_arn, "SecretsRoleArn": reading.role_arn or ""},
         steps=(
             f"Configure the CDN to send the secret's value in the header {HEADER}. "
-            "After the next step, MediaPackage rejects requests without it.",
+            "After the next step, the resource rejects requests without it.",
             "Add the statement to the endpoint policy, keep the other statements, and set the authorization. "
             "The principal that sets them needs iam:PassRole for the role.",
         ),

@@ -1,0 +1,104 @@
+"""CDN authorization of MediaPackage v1, shared by live origin endpoints and VOD packaging groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from botocore.exceptions import ClientError
+
+from latchkey.aws.errors import status_of
+from latchkey.systems.readers import AssumedRole
+from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape
+from latchkey.systems.token_formats import UUID
+
+HEADER = "X-MediaPackage-CDNIdentifier"
+
+# Live and VOD use the same value: {"MediaPackageCDNIdentifier": "..."}, 8 to 128 characters; a random UUID is recommended.
+# https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html
+SHAPE = SecretShape(8, 128, member="MediaPackageCDNIdentifier", format=UUID)
+
+# The guide also lists ListSecrets, which cannot be limited to one secret and would have no effect here. It does not list
+# kms:Decrypt, which a customer managed key requires.
+# https://docs.aws.amazon.com/mediapackage/latest/ug/setting-up-create-trust-rel-policy-cdn.html
+READER = AssumedRole(
+    service="mediapackage",
+    secret_actions=("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:ListSecretVersionIds"),
+    regional=True,
+)
+
+# https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-rotate.html
+EFFECT_DELAY_SECONDS = 600
+
+DOCUMENTS = (
+    "https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth.html",
+    "https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html",
+)
+
+
+class CdnAuthorization(Configuration):
+    """Resources whose member `Authorization` contains the secret and the role.
+
+    `describe` and `set` are the client methods that read and update one resource by its ID. An update is assumed to replace the
+    whole resource, so it contains every member that the botocore model of the operation accepts.
+    """
+
+    our_settings = frozenset(["Authorization"])
+    role_not_ready_errors = frozenset(["UnprocessableEntityException"])
+    describe: ClassVar[str]
+    set: ClassVar[str]
+
+    def wanted(self, _resource: Resource, reading: Reading) -> dict[str, str]:
+        return {"secretArn": reading.secret_arn, "roleArn": reading.role_arn or ""}
+
+    def read(self, client: Any, resource: Resource) -> Configured | None:
+        try:
+            found: dict[str, Any] = getattr(client, self.describe)(Id=resource.name)
+        except ClientError as error:
+            if status_of(error) == 404:
+                return None
+            raise
+        update = client.meta.method_to_api_mapping[self.set]
+        others: dict[str, Any] = _accepted(client.meta.service_model.operation_model(update).input_shape, found)
+        names, present = {"Id": others.pop("Id")}, others.pop("Authorization", {})
+        secret, role = present.get("CdnIdentifierSecret"), present.get("SecretsRoleArn")
+        return Configured(
+            arn=found["Arn"],
+            settings={"secretArn": secret or "", "roleArn": role or ""},
+            secret_arn=secret,
+            other_settings=others,
+            full_settings=names | others | ({"Authorization": present} if present else {}),
+            tags=found.get("Tags") or {},
+        )
+
+    def update(self, client: Any, resource: Resource, reading: Reading, present: Configured) -> None:
+        getattr(client, self.set)(Id=resource.name, Authorization=_authorization(reading), **present.other_settings)
+
+    def restore(self, client: Any, full_settings: Mapping[str, Any]) -> None:
+        getattr(client, self.set)(**full_settings)
+
+
+def _accepted(shape: Any, value: Any) -> Any:
+    """The part of a response that a request accepts; a response also contains read-only members, such as manifest URLs."""
+    if shape.type_name == "structure":
+        return {name: _accepted(shape.members[name], member) for name, member in value.items() if name in shape.members}
+    return [_accepted(shape.member, item) for item in value] if shape.type_name == "list" else value
+
+
+def _authorization(reading: Reading) -> dict[str, str]:
+    return {"CdnIdentifierSecret": reading.secret_arn, "SecretsRoleArn": reading.role_arn or ""}
+
+
+def handoff(type_name: str, resource: Resource, reading: Reading | None) -> Handoff:
+    """The values, the steps, and a CloudFormation snippet of this resource type."""
+    values = _authorization(reading or Reading(""))
+    return Handoff(
+        values={"Id": resource.name, **values},
+        steps=(
+            f"Configure the CDN to send the secret's value in the header {HEADER}. "
+            "After the next step, the resource rejects requests without it.",
+            f"Set Authorization of {resource.kind} {resource.name} to these values. "
+            "The principal that sets it needs iam:PassRole for the role.",
+        ),
+        cloudFormation={"Resource": {"Type": type_name, "Properties": {"Id": resource.name, "Authorization": values}}},
+    )

@@ -1,0 +1,47 @@
+"""AWS Elemental MediaPackage v1, VOD: CDN authorization of packaging groups."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import StringConstraints
+
+from latchkey.place import Place
+from latchkey.systems import cdn_authorization
+from latchkey.systems.system import Handoff, Reading, Resource, System
+
+
+class PackagingGroup(Resource):
+    """An existing VOD packaging group, by its ID. https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html"""
+
+    kind: ClassVar[str] = "packagingGroup"
+
+    packaging_group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
+
+    @property
+    def name(self) -> str:
+        return self.packaging_group
+
+
+class PackagingGroups(cdn_authorization.CdnAuthorization):
+    """VOD packaging groups, whose update accepts nothing but the authorization."""
+
+    service = "mediapackage-vod"
+    describe = "describe_packaging_group"
+    set = "update_packaging_group"
+
+
+def _handoff(resource: PackagingGroup, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:
+    return cdn_authorization.handoff("AWS::MediaPackage::PackagingGroup", resource, reading)
+
+
+MEDIAPACKAGE_VOD = System(
+    name="mediapackage-vod",
+    resource=PackagingGroup,
+    reader=cdn_authorization.READER,
+    secret=lambda _: cdn_authorization.SHAPE,
+    configuration=PackagingGroups(),
+    handoff=_handoff,
+    effect_delay_seconds=cdn_authorization.EFFECT_DELAY_SECONDS,
+    documents=cdn_authorization.DOCUMENTS,
+)
