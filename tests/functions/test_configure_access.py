@@ -168,7 +168,7 @@ def test_an_error_without_a_code_is_classified_by_its_status(
 ) -> None:
     _answer("CreateSourceLocation", status)
 
-    with pytest.raises(LatchkeyError, match=f"CreateSourceLocation answered {status}") as caught:
+    with pytest.raises(LatchkeyError, match=f"CreateSourceLocation failed with {status}") as caught:
         run("configure_access", event)
 
     assert type(caught.value) is error
@@ -179,7 +179,7 @@ def test_a_400_for_a_listed_source_location_is_an_error(run: Run, account: Accou
     before = json.dumps(account.mediatailor.locations)
     _answer("DescribeSourceLocation", 400)
 
-    with pytest.raises(LatchkeyError, match="DescribeSourceLocation answered 400"):
+    with pytest.raises(LatchkeyError, match="DescribeSourceLocation failed with 400"):
         run("configure_access", event)
 
     assert json.dumps(account.mediatailor.locations) == before

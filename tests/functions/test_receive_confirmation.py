@@ -86,7 +86,7 @@ def test_a_confirmation_of_an_unrecorded_access_is_rejected(
     run("receive_request", confirmation({"accessId": ACCESS}))
 
     [content] = machine().values()
-    assert content["problems"] == [{"place": "accessId", "rule": "nothing is recorded of this access: onboard it first"}]
+    assert [problem["place"] for problem in content["problems"]] == ["accessId"]
     assert content["request"] is None
 
 

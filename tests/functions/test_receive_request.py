@@ -127,7 +127,7 @@ def test_an_unknown_system_is_not_part_of_the_input(run: Run, machine: StateMach
 
 
 def test_a_missing_state_machine_is_an_error(run: Run) -> None:
-    with pytest.raises(LatchkeyError, match="StartExecution answered StateMachineDoesNotExist"):
+    with pytest.raises(LatchkeyError, match="StartExecution failed with StateMachineDoesNotExist"):
         run("receive_request", event(onboarding()))
 
 

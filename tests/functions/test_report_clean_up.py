@@ -279,13 +279,13 @@ def test_an_irrevocable_grant_is_reported_and_stays_open(run: Run, account: Acco
     gone, stays = registry().revocations.open(ACCESS)
     outcome = RemovedGrant.model_validate_json(json.dumps(removed(access)))
     registry().revocations.end(gone, "look-1", outcome, gone=True, by_us=True)
-    failure = caught("AccessDenied", "RevokeGrant answered AccessDeniedException (400)")
+    failure = caught("AccessDenied", "RevokeGrant failed with AccessDeniedException (400)")
 
     answer = run("report_clean_up", report(look=first, observed=observed("gone"), caught=failure))
 
     told = published(account)["Grants Cleaned Up"]
     assert (told["status"], answer["irrevocable"]) == ("irrevocable", 1)
-    assert told["failure"] == {"name": "AccessDenied", "message": "RevokeGrant answered AccessDeniedException (400)"}
+    assert told["failure"] == {"name": "AccessDenied", "message": "RevokeGrant failed with AccessDeniedException (400)"}
     assert [grant["grantId"] for grant in told["removed"]] == ["g-1"]
     assert [noted.grant_id for noted in registry().revocations.open(ACCESS)] == [stays.grant_id] == ["g-2"]
     [item] = [item for item in account.items("grant") if item["id"]["S"].endswith("g-2")]

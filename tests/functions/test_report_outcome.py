@@ -34,7 +34,7 @@ REJECTED = COMMON | {
     "detailType": "Request Rejected",
     "caught": caught("InvalidRequest", json.dumps({"problems": PROBLEMS})),
 }
-FAILED = COMMON | {"detailType": "Request Failed", "caught": caught("AccessDenied", "CreateKey answered AccessDenied (400)")}
+FAILED = COMMON | {"detailType": "Request Failed", "caught": caught("AccessDenied", "CreateKey failed with AccessDenied (400)")}
 REPORTS = {"onboarded": ONBOARDED, "rejected": REJECTED, "failed": FAILED}
 
 
@@ -73,7 +73,7 @@ def test_a_failure_contains_the_error(run: Run, account: Account) -> None:
 
     [event] = account.published()
     assert event["detail-type"] == "Request Failed"
-    assert event["detail"]["failure"] == {"name": "AccessDenied", "message": "CreateKey answered AccessDenied (400)"}
+    assert event["detail"]["failure"] == {"name": "AccessDenied", "message": "CreateKey failed with AccessDenied (400)"}
 
 
 def test_a_failure_contains_the_rollback_steps(run: Run, account: Account) -> None:

@@ -78,7 +78,7 @@ def test_an_aws_error_that_quotes_its_input_is_not_passed_on(
         account.secret(SECRET_NAME, "{}", OWN)
     _answer_with(operation, f"the value {CANARY} is not welcome")
 
-    with pytest.raises(LatchkeyError, match=f"{operation} answered ValidationException") as caught:
+    with pytest.raises(LatchkeyError, match=f"{operation} failed with ValidationException") as caught:
         run("create_secret", to_create(account, secret=copied(source)))
 
     assert CANARY not in traceback_text(caught.value) + everything()
@@ -104,7 +104,7 @@ def test_a_parameter_that_botocore_rejects_is_not_passed_on(run: Run, account: A
     clients.secretsmanager("us-east-1").meta.events.register("before-parameter-build.secrets-manager.CreateSecret", spoil)
     source = account.secret("origin/token", CANARY, IMPORT)
 
-    with pytest.raises(LatchkeyError, match="botocore refuses a parameter") as caught:
+    with pytest.raises(LatchkeyError, match="botocore") as caught:
         run("create_secret", to_create(account, secret=copied(source)))
 
     assert CANARY not in traceback_text(caught.value) + everything()

@@ -307,7 +307,7 @@ def test_a_grant_that_cannot_be_revoked_is_told_and_revoked_when_it_can(clean_up
     told = clean_ups.finish(clean_ups.start(access), "FAILED")["Grants Cleaned Up"]
 
     assert (told["status"], told["removed"]) == ("irrevocable", [])
-    assert told["failure"]["message"].startswith("RevokeGrant answered Odd (400)")
+    assert told["failure"]["message"].startswith("RevokeGrant failed with Odd (400)")
     assert clean_ups.grants(access) == [access.grant]
     [noted] = clean_ups.items("grant", access)
     assert ("irrevocableAt" in noted, "endedAt" in noted) == (True, False)

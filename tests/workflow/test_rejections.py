@@ -64,7 +64,7 @@ CASES = {
     "no system": (_members(system=None), "system", "is missing"),
     "no resource": (_members(resource=None), "resource", "is missing"),
     "no source location": (_resource(sourceLocation=None), "resource.sourceLocation", "is missing"),
-    "unknown field": (_members(colour="red"), "colour", "is not a member"),
+    "unknown field": (_members(colour="red"), "colour", "is not a known member"),
     "misspelt field": (_resource(baseURL="https://a.example.com"), "resource.baseURL", "did you mean baseUrl"),
     "wrong type": (_members(managementRoles="role"), "managementRoles", "list"),
     "number as text": (_members(key={"rotationDays": "365"}), "key.rotationDays", "whole number"),
@@ -190,4 +190,4 @@ def test_a_token_in_a_request_is_not_repeated(onboarding: Onboarding, place: Cal
     history = stepfunctions.get_execution_history(executionArn=event["detail"]["executionArn"], maxResults=1000)
     assert token not in json.dumps(history, default=str)
     if "system" not in change and "requestId" not in change:
-        assert any("must be replaced" in error["rule"] for error in event["detail"]["errors"])
+        assert any("copyFrom" in error["rule"] for error in event["detail"]["errors"])

@@ -170,7 +170,7 @@ def _resource(**members: Any) -> Callable[[Onboarding], Detail]:
 
 REFUSED: dict[str, tuple[str, Callable[[Onboarding], Detail], str, str]] = {
     "hex key of 128 bits for 256": ("mediaconnect-source", _existing("0" * 32), "secret.value.existing", "must be 64"),
-    "hex key that is none": ("mediaconnect-output", _existing("g" * 64), "secret.value.existing", "hexadecimal digits only"),
+    "hex key that is none": ("mediaconnect-output", _existing("g" * 64), "secret.value.existing", "only hexadecimal digits"),
     "hex key in JSON": ("mediaconnect-output", _copied(json.dumps({"key": "0" * 64})), "secret.value.copyFrom", "must be 64"),
     "password of two classes": ("mediaconnect-srt", _copied("password1234"), "secret.value.copyFrom", "three of"),
     "two pairs in a v2 secret": (
@@ -202,7 +202,7 @@ REFUSED: dict[str, tuple[str, Callable[[Onboarding], Detail], str, str]] = {
         "mediaconnect-source",
         _resource(flowArn="arn:aws:mediaconnect:us-east-1:111122223333:flow:1-abc:theirs", source="camera", algorithm="aes128"),
         "resource.flowArn",
-        f"must be a flow of account {ACCOUNT}",
+        f"must be the ARN of a flow in account {ACCOUNT}",
     ),
 }
 
@@ -230,7 +230,7 @@ def test_an_endpoint_that_admits_everyone_is_not_called_protected(onboarding: On
 
     told = onboarding.reject(consumer.detail)
 
-    assert told["resource"].endswith("narrow Everyone")
+    assert told["resource"].endswith("Everyone")
 
 
 # What fails for good in each step that makes something, once the steps before have made theirs.

@@ -189,7 +189,7 @@ def test_a_token_in_a_call_that_fails_stands_nowhere(onboarding: Onboarding) -> 
         event = onboarding.send(detail)
         onboarding.aws.control("DELETE", "faults")
         assert event["detail-type"] == "Request Failed", (operation, when)
-        assert f"{operation} answered ValidationException" in event["detail"]["failure"]["message"]
+        assert f"{operation} failed with ValidationException" in event["detail"]["failure"]["message"]
 
     assert _standing(onboarding, tokens) == []
 
