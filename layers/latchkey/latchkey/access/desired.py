@@ -21,9 +21,6 @@ from latchkey.tags import ACCESS, MANAGED_BY, OURS, REQUEST
 if TYPE_CHECKING:
     from latchkey.systems.adobe_experience_platform import PartnerStatement
 
-# What a request may have of a key only while no other access depends on that key.
-NOT_FOR_A_SHARED_KEY = "is decided by whoever made the key, which serves others: leave it out, or choose another alias"
-
 
 @dataclass(frozen=True)
 class Desired:
