@@ -232,6 +232,8 @@ def _classes() -> dict[str, set[str]]:
 
 
 ROOTS = {"latchkey", "local_aws", "tests", "functions"}
+# `secret.value` is a path in a request, although modules of these names exist.
+_REQUEST_MEMBERS = {"key", "resource", "secret"}
 _EXTERNAL = re.compile(r".*\.(com|org|io|aws|cn|net|invalid)$")
 
 
@@ -242,7 +244,7 @@ def is_a_symbol(code: str) -> bool:
         return False
     first, last = name.split(".")[0], name.split(".")[-1]
     is_member = first[0].isupper() and not first.isupper() and not last[0].isupper()
-    return first in ROOTS or is_member or first in {module.rpartition(".")[2] for module in modules()}
+    return first in ROOTS or is_member or first in {module.rpartition(".")[2] for module in modules()} - _REQUEST_MEMBERS
 
 
 def symbol_exists(code: str) -> bool:

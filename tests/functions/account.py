@@ -1,4 +1,4 @@
-"""An AWS account of moto for one test: what a request may find there, and a account_snapshot of everything that is in it."""
+"""The moto account of one test: its resources, and a snapshot of everything in it."""
 
 import copy
 import json
@@ -20,20 +20,20 @@ ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 CONFIGURE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/latchkey-ConfigureAccessFunctionRole"
 OWN_ROLES = ",".join(f"arn:aws:iam::{ACCOUNT}:role/latchkey-{name}" for name in ("AttachPolicies", "UndoOnboarding"))
 ADOPT, IMPORT, OURS = {"latchkey:consent": "adopt"}, {"latchkey:consent": "import"}, {"latchkey:managed-by": "latchkey"}
-# The tags of a secret that a request of the source location `sports-origin` made.
+# The tags of a secret that was created for the source location `sports-origin`.
 OWN = OURS | {"latchkey:access": "mediatailor/sourceLocation/sports-origin"}
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 
 @cache
 def client(service: str, region: str = REGION) -> Any:
-    """One for all tests, since loading a service's model is what takes time; moto answers within each test anew."""
+    """One client for all tests, because loading a service model is slow. moto starts each test with an empty account."""
     made: Any = boto3.client
     return made(service, region_name=region)
 
 
 class Account:
-    """What stands in the account; the media services and IAM's simulator are our own stand-ins."""
+    """The resources of the account. The media services and the IAM policy simulator are models of this test suite."""
 
     def __init__(self) -> None:
         self.kms = client("kms")
@@ -46,8 +46,8 @@ class Account:
 
     @contextmanager
     def serve(self, events: Any) -> Iterator[None]:
-        """Within it, the clients that are made of the session with these events find the stand-ins."""
-        stand_ins = {
+        """Connects the clients of the session with these events to the models."""
+        models = {
             "mediapackage": self.mediapackage,
             "mediapackage-vod": self.mediapackage_vod,
             "mediapackagev2": self.mediapackagev2,
@@ -56,12 +56,12 @@ class Account:
         }
         with ExitStack() as stack:
             stack.enter_context(self.mediatailor.attach(events))
-            for name, service in stand_ins.items():
+            for name, service in models.items():
                 stack.enter_context(serve(events, name, service))
             yield
 
     def build(self) -> None:
-        """The registry's table as the template makes it."""
+        """Creates the registry table with the keys of the template."""
         keys = [("kind", "HASH"), ("id", "RANGE")]
         self.dynamodb.create_table(
             TableName=TABLE,
@@ -71,7 +71,7 @@ class Account:
         )
 
     def open_bus(self) -> None:
-        """The request bus, and a queue that sees everything on it."""
+        """Creates the request bus, and a queue that receives every event on it."""
         sqs, events = client("sqs"), client("events")
         self.queue = sqs.create_queue(QueueName="seen")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -86,7 +86,7 @@ class Account:
         return arn
 
     def key(self, tags: dict[str, str] | None = None, alias: str | None = None, **settings: Any) -> str:
-        """A rotating key, Latchkey's unless other tags are given."""
+        """Creates a key with rotation and, by default, with the tag of Latchkey."""
         given = [{"TagKey": key, "TagValue": value} for key, value in (OURS if tags is None else tags).items()]
         settings = {"KeyUsage": "ENCRYPT_DECRYPT"} | settings
         arn: str = self.kms.create_key(Tags=given, **settings)["KeyMetadata"]["Arn"]
@@ -99,7 +99,7 @@ class Account:
     def secret(
         self, name: str, value: str, tags: dict[str, str] | None = None, region: str = REGION, key: str | None = None
     ) -> str:
-        """A secret that somebody else made, with its owner's consent to adoption unless other tags are given."""
+        """Creates a secret of another owner, by default with consent to adoption."""
         given = [{"Key": key, "Value": text} for key, text in (ADOPT if tags is None else tags).items()]
         under = {"KmsKeyId": key} if key else {}
         arn: str = client("secretsmanager", region).create_secret(Name=name, SecretString=value, Tags=given, **under)["ARN"]
@@ -110,14 +110,14 @@ class Account:
         return text
 
     def add_resources(self) -> None:
-        """What sound requests name; only a source location is made where there is none."""
+        """Creates the resources of the valid requests, except for the source location, which Latchkey can create."""
         self.mediapackage.add("live-hls", f"arn:aws:mediapackage:{REGION}:{ACCOUNT}:origin_endpoints/1")
         self.mediapackage_vod.add("films", f"arn:aws:mediapackage-vod:{REGION}:{ACCOUNT}:packaging-groups/films")
         self.mediapackagev2.add("sports/one/hls")
         self.mediaconnect.add("output", "studio", "zixi-push")
 
     def grant(self, key: str, name: str, secret: str) -> str:
-        """A grant as MediaTailor makes it."""
+        """Creates a grant as MediaTailor creates it."""
         made = self.kms.create_grant(
             KeyId=key,
             GranteePrincipal="mediatailor.amazonaws.com",
@@ -132,14 +132,14 @@ class Account:
         return [item for item in self.dynamodb.scan(TableName=TABLE)["Items"] if item["kind"]["S"] == kind]
 
     def published(self) -> list[dict[str, Any]]:
-        """The events on the bus since the last look."""
+        """The events on the bus since the last call."""
         messages = client("sqs").receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", [])
         for message in messages:
             client("sqs").delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
         return [json.loads(message["Body"]) for message in messages]
 
     def snapshot(self, *, values: bool = True) -> dict[str, Any]:
-        """Everything that a function could have changed here; `values=False` leaves out what secrets hold."""
+        """Everything that a function can change; without secret values if `values` is False."""
         keys = [key["KeyArn"] for key in self.kms.list_keys()["Keys"]]
         secrets = [secret["ARN"] for secret in self.secretsmanager.list_secrets(IncludePlannedDeletion=True)["SecretList"]]
         return {
@@ -153,7 +153,7 @@ class Account:
         }
 
     def resources(self) -> dict[str, Any]:
-        """What the media services beside MediaTailor are set to."""
+        """The settings in the media services other than MediaTailor."""
         held = {
             "endpoints": self.mediapackage.resources,
             "groups": self.mediapackage_vod.resources,
@@ -163,7 +163,7 @@ class Account:
         return copy.deepcopy(held)
 
     def role_state(self, name: str) -> dict[str, Any]:
-        """A role's trust, inline policies, boundary and tags."""
+        """The trust policy, inline policies, boundary and tags of a role."""
         role = self.iam.get_role(RoleName=name)["Role"]
         inline = self.iam.list_role_policies(RoleName=name)["PolicyNames"]
         return {
@@ -184,7 +184,7 @@ class Account:
 
     def _secret(self, secret: str, values: bool) -> dict[str, Any]:
         described = self.secretsmanager.describe_secret(SecretId=secret)
-        # Reading a secret sets LastAccessedDate, and is no change.
+        # Reading a secret sets LastAccessedDate.
         kept = {k: v for k, v in described.items() if k not in {"ResponseMetadata", "LastAccessedDate"}}
         policy = self.secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
         value = self.value(secret) if values and "DeletedDate" not in described else None

@@ -10,8 +10,8 @@ from tests.functions.onboarding_steps import Onboarding
 ACCESS = f"mediatailor/sourceLocation/{NAME}"
 GRANT = f"MediaTailor-SourceLocation-{ACCOUNT}-{NAME}"
 
-type Look = Callable[..., dict[str, Any]]
-type CleanUp = Callable[[dict[str, Any]], dict[str, Any]]
+type SurveyRun = Callable[..., dict[str, Any]]
+type CleanUpRun = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def onboarded(run: Run, account: Account, **members: Any) -> Onboarding:

@@ -1,4 +1,4 @@
-"""Every handler runs as Lambda runs it, in an account of moto, with no socket open."""
+"""Runs every handler as Lambda does, in a moto account and without sockets."""
 
 import io
 import json
@@ -25,7 +25,7 @@ _called: set[str] = set()
 
 
 def _note(model: OperationModel, **_: Any) -> None:
-    # Of the services used, each signs with the name that its IAM actions begin with.
+    # The signing name of these services is the prefix of their IAM actions.
     _called.add(f"{model.service_model.signing_name}:{model.name}")
 
 
@@ -33,7 +33,7 @@ _scheduled_by_id: Any = KmsBackend.schedule_key_deletion
 
 
 def _schedule_key_deletion(backend: KmsBackend, key_id: str, pending_window_in_days: int) -> Any:
-    """KMS takes the key's ARN here as everywhere; moto takes its id alone."""
+    """Accepts an ARN, as KMS does; moto accepts only a key id."""
     return _scheduled_by_id(backend, key_id.rpartition("/")[2], pending_window_in_days)
 
 
@@ -41,12 +41,12 @@ _grant_in_json: Any = Grant.to_json
 
 
 def _dated_grant(grant: Grant) -> dict[str, Any]:
-    """KMS tells when it made a grant; to moto, all of them are old."""
+    """Adds an old creation date, which KMS returns and moto does not."""
     entry: dict[str, Any] = _grant_in_json(grant) | {"CreationDate": 1.7e9}
     return entry
 
 
-# moto makes a key pair for every key, symmetric ones too; here nobody signs with one.
+# moto generates a key pair for every key, even a symmetric one. No test signs, so one pair is enough.
 _key_pair = cache(models.generate_private_key)
 
 
@@ -57,10 +57,10 @@ def _forget() -> None:
 
 @pytest.fixture(autouse=True)
 def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[Account]:
-    """An account with the stack's table and bus, and the functions' environment in it."""
+    """An account with the registry table and the environment of the functions."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    # A held lease is told at once: moto answers without delay, so nobody frees it meanwhile.
+    # No wait for a held lease: in these tests, no other process can release it.
     monkeypatch.setattr(table, "LEASE_WAIT_SECONDS", 0)
     monkeypatch.setattr(KmsBackend, "schedule_key_deletion", _schedule_key_deletion)
     monkeypatch.setattr(Grant, "to_json", _dated_grant)
@@ -78,7 +78,7 @@ def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets environment variables as a deployment with other parameters would."""
+    """Sets environment variables as another set of stack parameters does."""
 
     def set_parameters(**values: str) -> None:
         for name, value in values.items():
@@ -90,9 +90,9 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def run() -> Run:
-    """Invokes a function with an event as JSON brings it, and gives its answer as JSON takes it.
+    """Invokes a function with an event and returns its result, both converted to JSON and back.
 
-    Whatever the function calls must be among the IAM actions that the template gives it.
+    Every AWS call of the function must be allowed by its role in the template.
     """
 
     def invoke(verb: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def run() -> Run:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What the functions' logger writes."""
+    """The output of the logger."""
     written = io.StringIO()
     handler: Any = logger.registered_handler
     former = handler.setStream(written)

@@ -1,4 +1,4 @@
-"""Functions as Lambda runs them: the handler of a folder, its environment, and what it is handed beside its event."""
+"""The Lambda runtime of the tests: the handler of a function, its environment, and its context."""
 
 import importlib.util
 from collections.abc import Callable
@@ -34,7 +34,7 @@ ENVIRONMENT = {
 
 @dataclass
 class Context:
-    """What Lambda hands a handler beside its event."""
+    """The context object of an invocation."""
 
     function_name: str
     memory_limit_in_mb: int = 512

@@ -1,4 +1,4 @@
-"""MediaPackage, MediaConnect and IAM's simulator, which moto lacks or has in part: answers a client's calls by operation."""
+"""Models of MediaPackage, MediaConnect and the IAM policy simulator, which moto does not have or has only in part."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ CONSENT = {"latchkey:consent": "adopt"}
 
 
 class RefusedError(Exception):
-    """A service's answer that is none."""
+    """An error response of a service."""
 
     def __init__(self, code: str, status: int) -> None:
         self.code, self.status = code, status
@@ -28,7 +28,7 @@ class RefusedError(Exception):
 
 @contextmanager
 def serve(events: Any, name: str, service: object) -> Iterator[None]:
-    """A method of the service answers the operation of its name, in the form of botocore's model; all others are moto's."""
+    """Lets the methods of `service` answer the operations of their names; moto answers all others."""
 
     def keep(params: Settings, context: Settings, **_: Any) -> None:
         context["asked"] = params
@@ -40,15 +40,18 @@ def serve(events: Any, name: str, service: object) -> Iterator[None]:
         try:
             given = operation(**context["asked"])
         except RefusedError as error:
-            told = {"Error": {"Code": error.code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": error.status}}
-            return SimpleNamespace(status_code=error.status), told
+            error_response = {
+                "Error": {"Code": error.code, "Message": "no"},
+                "ResponseMetadata": {"HTTPStatusCode": error.status},
+            }
+            return SimpleNamespace(status_code=error.status), error_response
         assert model.output_shape
         problems = ParamValidator().validate(given, model.output_shape)
         assert not problems.has_errors(), problems.generate_report()
         return SimpleNamespace(status_code=200), given | {"ResponseMetadata": {"HTTPStatusCode": 200}}
 
     events.register(f"before-parameter-build.{name}", keep)
-    # After the test that notes every call, which this one ends.
+    # Last, because it ends the chain of handlers: another one records every call.
     events.register_last(f"before-call.{name}", answer)
     yield
     events.unregister(f"before-parameter-build.{name}", keep)
@@ -56,9 +59,9 @@ def serve(events: Any, name: str, service: object) -> Iterator[None]:
 
 
 class _CdnAuthorized:
-    """Resources of MediaPackage v1 by their ids. An update replaces all but what only creation sets.
+    """Resources of MediaPackage v1 by their ids. An update replaces everything that is not set at creation.
 
-    As every resource here they carry their owner's consent, unless other tags are given.
+    Like every resource here, they have the consent tag unless other tags are given.
     """
 
     kept: frozenset[str]
@@ -99,7 +102,7 @@ class MediaPackage(_CdnAuthorized):
 
 
 class MediaPackageVod(_CdnAuthorized):
-    """Packaging groups, of which an update takes the authorization alone."""
+    """Packaging groups. An update accepts only the authorization."""
 
     kept = frozenset(["Id", "Arn", "ApproximateAssetCount", "CreatedAt", "DomainName", "EgressAccessLogs", "Tags"])
 
@@ -111,7 +114,7 @@ class MediaPackageVod(_CdnAuthorized):
 
 
 class MediaPackageV2:
-    """Origin endpoints by their three names; `policies` hold what PutOriginEndpointPolicy took."""
+    """Origin endpoints by their three names; `policies` are the inputs of PutOriginEndpointPolicy."""
 
     def __init__(self) -> None:
         self.endpoints: dict[str, Settings] = {}
@@ -153,7 +156,7 @@ def _joined(names: Settings) -> str:
 
 
 class MediaConnect:
-    """One flow; an update keeps what it leaves out."""
+    """One flow. An update keeps the members that it omits."""
 
     def __init__(self) -> None:
         self.flows: dict[str, Settings] = {}
@@ -203,7 +206,7 @@ class MediaConnect:
 
 
 class Simulator:
-    """IAM's simulator of identity policies: all is allowed but what is named here. `asked` are its questions."""
+    """The IAM policy simulator: allows everything except for the actions named here. `asked` are the requests."""
 
     def __init__(self) -> None:
         self.refused: set[str] = set()

@@ -1,4 +1,4 @@
-"""MediaTailor at the wire, which moto does not have: answers the calls of one client from a dictionary of source locations."""
+"""A model of MediaTailor, which moto does not have: answers HTTP requests from a dictionary of source locations."""
 
 import io
 import json
@@ -19,10 +19,10 @@ class Raw(io.BytesIO):
 
 
 class MediaTailor:
-    """`locations` holds what it was told; a PUT replaces everything, so that whatever a caller does not resend is lost.
+    """`locations` are the source locations by name. A PUT replaces a whole location, so settings that are not sent are lost.
 
-    A missing location answers 404 as MediaTailor is thought to do, or `missing_status`. Listing takes a page for each location
-    after one that is empty and not the last.
+    A missing location returns 404, as MediaTailor is assumed to do, or `missing_status`. A list has one page per location,
+    after an empty first page.
     """
 
     def __init__(self, account: str) -> None:
@@ -41,7 +41,7 @@ class MediaTailor:
         events.unregister("before-send.mediatailor", self._answer)
 
     def add(self, name: str, access: dict[str, Any] | None = None, **members: Any) -> None:
-        """A location that somebody made before Latchkey."""
+        """Creates a source location of another owner."""
         given = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}, **members}
         self._put(name, given | ({"AccessConfiguration": access} if access else {}))
 

@@ -1,4 +1,4 @@
-"""Inputs of the functions, as a sender and the state machine write them, and what a rejection says."""
+"""Requests as their senders write them, the input of check_request, and the problems of a rejected request."""
 
 from collections.abc import Callable
 from typing import Any

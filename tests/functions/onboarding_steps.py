@@ -1,4 +1,4 @@
-"""A request carried out step by step, as the state machine does, its undo, and what both leave in the account."""
+"""The steps of an onboarding in the order of the state machine, its rollback, and a snapshot of the account."""
 
 import json
 from typing import Any
@@ -12,12 +12,12 @@ def policy(*statements: dict[str, Any]) -> str:
 
 
 class Onboarding:
-    """One request, carried out as far as `until`, and its undo."""
+    """One request, its steps, and its rollback."""
 
     def __init__(self, run: Run, account: Account, **members: Any) -> None:
         self.run, self.account = run, account
         self.request = onboarding(**members)
-        # As the state machine does: an execution has its request's name.
+        # Each request has an execution of its own.
         self.execution = f"{EXECUTION}-{self.request['requestId']}"
         self.key, self.secret, self.resource = "", "", ""
 
@@ -56,7 +56,7 @@ class Onboarding:
         self.end()
 
     def end(self) -> None:
-        """What report_outcome does with the access."""
+        """Unlocks the access as report_outcome does."""
         self.account.dynamodb.update_item(
             TableName=TABLE,
             Key={"kind": {"S": "access"}, "id": {"S": self.checked["accessId"]}},
@@ -72,7 +72,7 @@ class Onboarding:
         return {"request": self.request, "executionArn": self.execution}
 
     def undo(self) -> list[str]:
-        """Undoes it, and once more, which must change nothing and tell the same."""
+        """Rolls the request back twice. The second run must change nothing and return the same steps."""
         undone: list[str] = self.run("undo_onboarding", self.undo_event)["undone"]
         before = account_snapshot(self.account)
         assert self.run("undo_onboarding", self.undo_event) == {"undone": undone}
@@ -81,7 +81,7 @@ class Onboarding:
 
 
 def account_snapshot(account: Account) -> dict[str, Any]:
-    """What is in the account; of a key that is being deleted only that."""
+    """Everything in the account; for a key that is pending deletion, only its state."""
     keys = {
         key["KeyArn"]: account.kms.describe_key(KeyId=key["KeyArn"])["KeyMetadata"] for key in account.kms.list_keys()["Keys"]
     }
@@ -95,7 +95,7 @@ def account_snapshot(account: Account) -> dict[str, Any]:
         "policies": policies,
         "aliases": [name for name in names if not name.startswith("alias/aws/")],
         "secrets": secrets,
-        # An item that has no more than its key says nothing.
+        # An item with only its key is empty.
         "table": sorted((item for item in account.dynamodb.scan(TableName=TABLE)["Items"] if len(item) > 2), key=json.dumps),
         "locations": json.loads(json.dumps(account.mediatailor.locations)),
         "resources": account.resources(),

@@ -1,4 +1,4 @@
-"""State machines as the functions that start them see them."""
+"""State machines and their executions."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from tests.functions.account import ACCOUNT, client
 
 
 class StateMachine:
-    """A state machine, which moto does not run."""
+    """A state machine. moto does not run its executions."""
 
     def __init__(self, name: str) -> None:
         self._name, self._stepfunctions = name, client("stepfunctions")
@@ -25,7 +25,7 @@ class StateMachine:
         self.create()
 
     def end(self) -> None:
-        """Lets every execution come to its end."""
+        """Ends every execution."""
         for execution in self._stepfunctions.list_executions(stateMachineArn=self._arn)["executions"]:
             self._stepfunctions.stop_execution(executionArn=execution["executionArn"])
 

@@ -1,4 +1,4 @@
-"""attach_policies: our statements stand beside foreign ones, none of which is lost, and the secret comes under the key."""
+"""attach_policies: our statements are merged, foreign ones are kept, and the secret moves to the key."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ def policy(*statements: dict[str, Any]) -> str:
 
 
 class Pair:
-    """A key and a secret that await their policies."""
+    """A key and a secret before their policies are attached."""
 
     def __init__(self, account: Account, secret_key: str | None = "same") -> None:
         self.account = account
@@ -38,7 +38,7 @@ class Pair:
         return {"request": onboarding(**members), "key": key, "secretArn": self.secret}
 
     def statements(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Those of the key policy and those of the resource policy."""
+        """The statements of the key policy and of the resource policy."""
         key = self.account.kms.get_key_policy(KeyId=self.key, PolicyName="default")["Policy"]
         secret = self.account.secretsmanager.get_resource_policy(SecretId=self.secret)["ResourcePolicy"]
         return json.loads(key)["Statement"], json.loads(secret)["Statement"]
@@ -99,7 +99,7 @@ def test_a_second_access_only_adds_to_the_statements(run: Run, pair: Pair) -> No
 
 
 def refer(run: Run, pair: Pair, request: dict[str, Any]) -> None:
-    """Another access that shares the pair and is on its way."""
+    """Refers another access to the pair while its request is running."""
     shared = request | {"secret": {**request["secret"], "value": {"existing": {"secretArn": pair.secret}}}}
     run("create_key", {"request": shared | {"key": {"arn": pair.key}}})
     run("check_request", check_event(shared | {"key": {"arn": pair.key}}, contentHash="d" * 64, executionArn=f"{EXECUTION}-2"))
@@ -130,7 +130,7 @@ def test_key_administrators_are_added_to_a_key_that_the_request_created(
 
 
 def test_lost_statements_of_other_accesses_are_restored(run: Run, pair: Pair, stack: Callable[..., None]) -> None:
-    """The policy that is read may be older than the last one written."""
+    """A policy that is read can be older than the last one that was written."""
     other = pair.account.role("Other", "/media/")
     stack(ALLOWED_ORIGIN_HOSTS="*")
     request = onboarding(resource={"sourceLocation": "news-origin"}, secret={"originReaders": [other]})
@@ -159,7 +159,7 @@ def test_a_deny_under_a_sid_of_latchkey_is_a_conflict_and_is_kept(run: Run, pair
 
 def test_the_resource_policy_is_written_with_public_policies_blocked(run: Run, pair: Pair) -> None:
     asked: list[bool] = []
-    # moto does not know the parameter, so it is read off the call.
+    # moto ignores the parameter, so the call is inspected.
     clients.secretsmanager_without_retries().meta.events.register(
         "before-parameter-build.secrets-manager.PutResourcePolicy",
         lambda params, **_: asked.append(params["BlockPublicPolicy"]),
@@ -213,7 +213,7 @@ def test_a_concurrent_write_that_removes_our_statements_is_detected(run: Run, pa
 
 
 class ConcurrentWriter:
-    """Adds a statement of its own to both policies whenever it is called; they must all be there at the end."""
+    """Adds a new statement to both policies at every call; `statements` must all be kept."""
 
     def __init__(self, pair: Pair) -> None:
         self._account, self._key, self._secret = pair.account, pair.key, pair.secret
@@ -243,7 +243,7 @@ def test_a_policy_write_during_a_registry_read_is_kept(run: Run, pair: Pair) -> 
 
 @pytest.fixture
 def lose_first_response() -> Iterator[Callable[..., None]]:
-    """Has the first call of an operation of the functions' clients end without an answer, after somebody did something."""
+    """Lets the first call of an operation lose its response, after another caller has acted."""
     registered: list[tuple[str, Any]] = []
 
     def set_up(event: str, person: ConcurrentWriter) -> None:
@@ -322,7 +322,7 @@ def test_access_denied_on_a_new_key_is_not_yet_effective(
 
 
 def test_the_result_contains_the_time_of_the_last_policy_change(run: Run, pair: Pair) -> None:
-    """A service that is refused right after that is asked again."""
+    """The next step retries a service that denies access shortly after that time."""
     event, begun = pair.event(key_facts={"created": "2020-01-01T00:00:00Z"}), datetime.now(UTC)
 
     attached = run("attach_policies", event)

@@ -1,4 +1,4 @@
-"""attach_policies: the role of a service that assumes one is made, mended and finished, and nobody else's is touched."""
+"""attach_policies: the reader role is created, updated and completed, and foreign roles are kept."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ SYSTEMS = ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"]
 
 @pytest.fixture
 def event(account: Account) -> dict[str, Any]:
-    """The input for an access of MediaPackage, all but its role made."""
+    """The input for a MediaPackage access before its role exists."""
     return to_attach(account, "mediapackage")
 
 
@@ -36,7 +36,7 @@ def to_attach(account: Account, system: str) -> dict[str, Any]:
 
 
 def only_role(account: Account) -> tuple[str, dict[str, Any]]:
-    """The one role there is, and how it is."""
+    """The name and the state of the only role."""
     [name] = [role["RoleName"] for role in account.iam.list_roles()["Roles"]]
     return name, account.role_state(name)
 
@@ -74,7 +74,7 @@ def test_attaching_twice_creates_one_role(run: Run, account: Account, system: st
     first = run("attach_policies", event)
     before = account.snapshot()
 
-    assert run("attach_policies", event) == first, "a retry tells what its request made"
+    assert run("attach_policies", event) == first, "a retry returns what its request created"
     assert run("attach_policies", event | {"request": onboarding(system, requestId="request-2")}) == first | {"changed": False}
     assert account.snapshot() == before
 
@@ -225,7 +225,7 @@ def test_policies_do_not_name_a_service_that_assumes_a_role(run: Run, account: A
     run("attach_policies", event)
 
     after = account.snapshot()
-    # The registry knows the role before it is made.
+    # The reference to the role is recorded before the role is created.
     assert {part for part in before if after[part] != before[part]} == {"roles", "table"}
 
 

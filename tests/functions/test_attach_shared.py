@@ -1,4 +1,4 @@
-"""attach_policies on a shared key and secret: what others want of these goes along, and nothing else of theirs."""
+"""attach_policies on a shared key and secret: the statements of other accesses are merged too, if they still apply."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ NEWS = {"sourceLocation": "news-origin"}
 
 
 class Shared:
-    """A secret under a key, both somebody's who consented, with the access of `news-origin`."""
+    """An adopted key and secret with the access of `news-origin`."""
 
     def __init__(self, run: Run, account: Account) -> None:
         self.run, self.account = run, account
@@ -26,12 +26,12 @@ class Shared:
         self.news().run_through("record_access")
 
     def news(self, **members: Any) -> Onboarding:
-        """A request of `news-origin` for the pair."""
+        """A request of `news-origin` for the key and the secret."""
         members = {"requestId": "news-1", "key": {"arn": self.key}, "secret": existing(self.secret)} | members
         return Onboarding(self.run, self.account, resource=NEWS, **members)
 
     def attach_sports(self) -> str:
-        """Another access comes to the pair with a reader of its own; gives all that the policies say then."""
+        """Attaches another access with a reader of its own, and returns the text of both policies."""
         sports = existing(self.secret, originReaders=[self.readers[0]])
         Onboarding(self.run, self.account, requestId="sports-1", key={"arn": self.key}, secret=sports).run_through(
             "attach_policies"

@@ -1,4 +1,4 @@
-"""Every function: an input it cannot read is refused by place and rule, without a value of it."""
+"""Every function: an invalid input is rejected with paths and rules, and without its values."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from tests.contract.artefacts import ROOT
 from tests.functions.account import Account
 from tests.functions.onboarding_requests import Run, onboarding
 
-# Those that are handed a request, as their samples show.
+# The functions whose input contains a request.
 WITH_REQUEST = [verb for verb in VERBS if "request" in json.loads((ROOT / f"events/functions/{verb}.json").read_text())]
 CANARY = "canary"
 
@@ -30,9 +30,11 @@ def test_an_input_of_the_wrong_type_is_rejected_without_its_values(
 ) -> None:
     before = account.snapshot()
 
-    told = refused(run, verb, {"request": CANARY, "key": CANARY, "detail": CANARY, "id": {"x": CANARY}, "secretArn": [CANARY]})
+    message = refused(
+        run, verb, {"request": CANARY, "key": CANARY, "detail": CANARY, "id": {"x": CANARY}, "secretArn": [CANARY]}
+    )
 
-    assert CANARY not in told + log.getvalue() + "".join(capsys.readouterr())
+    assert CANARY not in message + log.getvalue() + "".join(capsys.readouterr())
     assert "step failed" in log.getvalue()
     assert account.snapshot() == before
 
@@ -47,10 +49,10 @@ def test_an_invalid_request_is_rejected_without_its_values(run: Run, log: io.Str
     resource = {"baseUrl": f"https://{CANARY}:{CANARY}@origin.example.com", "header": f"x-amz-{CANARY}"}
     bad = onboarding(resource=resource, secret={"value": {"token": CANARY}})
 
-    told = refused(run, verb, {"request": bad})
+    message = refused(run, verb, {"request": bad})
 
-    assert CANARY not in told + log.getvalue()
-    assert "resource.baseUrl" in told
+    assert CANARY not in message + log.getvalue()
+    assert "resource.baseUrl" in message
 
 
 @pytest.mark.parametrize("verb", WITH_REQUEST)

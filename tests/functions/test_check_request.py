@@ -1,4 +1,4 @@
-"""check_request: what it finds wrong with principals, the resource and the request as a whole, and what it records."""
+"""check_request: principals, the resource and the request as a whole, and what is recorded."""
 
 import json
 import time
@@ -28,7 +28,7 @@ ABSENT_SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:origin/token
 
 
 def sends(secret: str) -> dict[str, object]:
-    """The access configuration of a location that sends a token."""
+    """The access configuration of a source location that sends a token."""
     token = {"HeaderName": "X-Origin-Token", "SecretArn": secret, "SecretStringKey": "MyAccessTokenIdentifier"}
     return {"AccessType": BY_SECRET, "SecretsManagerAccessTokenConfiguration": token}
 
@@ -67,7 +67,7 @@ def test_the_request_is_recorded_locks_its_access_and_refers_to_its_secret(run: 
 
 
 def running(account: Account, since: float) -> None:
-    """Another execution has the access."""
+    """Locks the access for another execution."""
     item = {"kind": {"S": "access"}, "id": {"S": ACCESS}, "running": {"S": f"{EXECUTION}-2"}}
     account.dynamodb.put_item(TableName=TABLE, Item=item | {"runningSince": {"N": str(int(since))}})
 
@@ -105,7 +105,7 @@ def test_checking_twice_changes_nothing_else(run: Run, account: Account, monkeyp
 
 
 def test_a_late_duplicate_run_keeps_the_recorded_outcome(run: Run, account: Account) -> None:
-    """Lambda may end a timed-out invocation after its retry has gone on to the report."""
+    """Lambda can end a timed-out invocation after its retry has already reported the outcome."""
     account.open_bus()
     run("check_request", check_event(onboarding()))
     report = {"detailType": "Access Onboarded", "requestId": "request-1", "contentHash": "c" * 64, "executionArn": EXECUTION}
@@ -127,9 +127,9 @@ def test_a_rejected_request_refers_to_nothing(run: Run, account: Account) -> Non
 def test_a_request_id_in_use_is_rejected(run: Run, member: str) -> None:
     run("check_request", check_event(onboarding()))
 
-    told = rejection(run, "check_request", check_event(onboarding(), **{member: "other"}))
+    rejected = rejection(run, "check_request", check_event(onboarding(), **{member: "other"}))
 
-    assert set(told) == {"requestId"}
+    assert set(rejected) == {"requestId"}
 
 
 def test_problems_of_the_event_and_of_the_values_are_reported_together(run: Run) -> None:
@@ -146,7 +146,7 @@ def test_problems_of_the_event_and_of_the_values_are_reported_together(run: Run)
 def test_every_problem_is_reported_at_once_and_nothing_is_changed(run: Run, account: Account) -> None:
     before = account.snapshot()
 
-    told = check_rejection(
+    rejected = check_rejection(
         run,
         resource={"baseUrl": "http://origin.example.com/vod"},
         secret=existing(ABSENT_SECRET),
@@ -154,7 +154,7 @@ def test_every_problem_is_reported_at_once_and_nothing_is_changed(run: Run, acco
         managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/absent", f"arn:aws:iam::{ACCOUNT}:role/other"],
     )
 
-    assert set(told) == {
+    assert set(rejected) == {
         "resource.baseUrl",
         "secret.value.existing.secretArn",
         "key.arn",
@@ -170,9 +170,9 @@ def test_a_principal_outside_the_trusted_patterns_is_rejected(run: Run, account:
     parent, _, child = member.rpartition(".")
     roles = [account.role("Origin")]
 
-    told = check_rejection(run, **({parent: {child: roles}} if parent else {child: roles}))
+    rejected = check_rejection(run, **({parent: {child: roles}} if parent else {child: roles}))
 
-    assert set(told) == {f"{member}.0"}
+    assert set(rejected) == {f"{member}.0"}
 
 
 def test_a_trusted_role_passes_only_if_it_exists(run: Run, account: Account) -> None:
@@ -184,17 +184,17 @@ def test_a_trusted_role_passes_only_if_it_exists(run: Run, account: Account) -> 
 def test_a_role_under_another_path_is_another_role(run: Run, account: Account) -> None:
     account.role("Origin", "/media/live/")
 
-    told = check_rejection(run, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Origin"])
+    rejected = check_rejection(run, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Origin"])
 
-    assert set(told) == {"managementRoles.0"}
+    assert set(rejected) == {"managementRoles.0"}
 
 
 def test_a_missing_user_is_rejected(run: Run, stack: Callable[..., None]) -> None:
     stack(TRUSTED_PRINCIPAL_PATTERNS=f"arn:aws:iam::{ACCOUNT}:user/*")
 
-    told = check_rejection(run, key={"administrators": [f"arn:aws:iam::{ACCOUNT}:user/absent"]})
+    rejected = check_rejection(run, key={"administrators": [f"arn:aws:iam::{ACCOUNT}:user/absent"]})
 
-    assert set(told) == {"key.administrators.0"}
+    assert set(rejected) == {"key.administrators.0"}
 
 
 def test_the_stack_parameters_alone_decide_about_a_role_of_another_account(run: Run, stack: Callable[..., None]) -> None:

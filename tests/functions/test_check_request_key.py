@@ -1,4 +1,4 @@
-"""check_request: which keys it refuses, by alias and by ARN, and what it says to the owner of a foreign one."""
+"""check_request: the rules for the KMS key."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ ELSEWHERE = {"another Region": f"eu-west-1:{ACCOUNT}", "another account": f"{REG
 
 
 def id_of(key: str) -> str:
-    """moto takes no ARN in some operations."""
+    """The key id, because some operations of moto accept no ARN."""
     return key.rpartition("/")[2]
 
 
@@ -39,15 +39,15 @@ def by_arn(run: Run, arn: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("place", ELSEWHERE.values(), ids=ELSEWHERE)
 def test_a_key_of_another_account_or_region_is_rejected(run: Run, place: str) -> None:
-    told = by_arn(run, f"arn:aws:kms:{place}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+    rejected = by_arn(run, f"arn:aws:kms:{place}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
 
-    assert set(told) == {"key.arn"}
+    assert set(rejected) == {"key.arn"}
 
 
 def test_a_missing_key_is_rejected(run: Run) -> None:
-    told = by_arn(run, f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+    rejected = by_arn(run, f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
 
-    assert set(told) == {"key.arn"}
+    assert set(rejected) == {"key.arn"}
 
 
 def test_a_missing_alias_means_a_new_key(run: Run) -> None:
@@ -149,7 +149,7 @@ def write_policy(account: Account, key: str, *statements: dict[str, Any]) -> Non
 
 
 def wanted(**members: Any) -> tuple[dict[str, Any], ...]:
-    """Our statements in the key policy for a request."""
+    """The statements of Latchkey in the key policy for a request."""
     return desire(parse_onboarding(onboarding(**members)), settings()).key_statements
 
 
@@ -183,7 +183,7 @@ def test_a_key_policy_changes_for_the_former_readers_of_a_secret(
     run: Run, account: Account, stack: Callable[..., None]
 ) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="*")
-    # Under aws/secretsmanager, whose readers the policy of the new key must go on to admit.
+    # A secret under the default key: its present readers need a statement in the policy of the new key.
     secret = existing(account.secret("origin/token", json.dumps({SECRET_KEY: "not-a-real-token"})))
     key = account.key(tags=ADOPT)
     write_policy(account, key, *wanted(key={"arn": key}, secret=secret), OF_THE_DEAD)

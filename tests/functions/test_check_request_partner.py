@@ -1,4 +1,4 @@
-"""check_request: a key for Adobe Experience Platform goes to named accounts alone, serves one instance, and can be made."""
+"""check_request: the rules for the key of an Adobe Experience Platform instance."""
 
 import json
 from collections.abc import Callable
@@ -100,9 +100,9 @@ def test_an_existing_partner_key_does_not_have_to_be_created(run: Run, account: 
 def test_a_partner_key_has_no_other_principals_of_other_accounts(run: Run, stack: Callable[..., None], member: str) -> None:
     stack(TRUSTED_PRINCIPAL_PATTERNS=f"arn:aws:iam::{PARTNER}:role/*")
 
-    told = check_rejection(run, system=ADOBE, key={member: [f"arn:aws:iam::{PARTNER}:role/Reader"]})
+    rejected = check_rejection(run, system=ADOBE, key={member: [f"arn:aws:iam::{PARTNER}:role/Reader"]})
 
-    assert set(told) == {f"key.{member}.0"}
+    assert set(rejected) == {f"key.{member}.0"}
 
 
 @pytest.mark.parametrize("by", ["denied", "beyond_boundary"])
@@ -110,10 +110,10 @@ def test_a_key_user_whose_own_policies_deny_the_use_is_rejected(run: Run, accoun
     user = account.role("Users", "/media/")
     setattr(account.simulator, by, {"kms:GenerateDataKey"})
 
-    told = check_rejection(run, system=ADOBE, key={"users": [user]})
+    rejected = check_rejection(run, system=ADOBE, key={"users": [user]})
 
-    # Both questions are answered alike, and no creation asks for this action.
-    assert set(told) == {"key.users.0"}
+    # The simulator answers for every principal; key creation does not need this action.
+    assert set(rejected) == {"key.users.0"}
 
 
 def test_a_key_user_needs_no_policies_of_its_own(run: Run, account: Account) -> None:
@@ -125,12 +125,12 @@ def test_a_key_user_needs_no_policies_of_its_own(run: Run, account: Account) -> 
 
 def test_a_partner_request_has_no_secret_and_no_management_roles(run: Run) -> None:
     assert rejected_paths(run, system=ADOBE, secret={"value": {"generate": {}}}) == {"detail"}
-    told = check_rejection(run, system=ADOBE, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Management"])
-    assert set(told) == {"detail"}
+    rejected = check_rejection(run, system=ADOBE, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Management"])
+    assert set(rejected) == {"detail"}
 
 
 def shared(run: Run, account: Account, **members: Any) -> Onboarding:
-    """An access of MediaTailor that came under the key of the instance's alias by its ARN."""
+    """A MediaTailor access that uses the key of the alias of the instance."""
     key = account.key(alias=ALIAS, tags=OURS)
     return Onboarding(run, account, key={"arn": key}, **members).run_through("record_access")
 
@@ -148,9 +148,9 @@ def test_a_key_with_grants_is_not_given_to_a_partner(run: Run, account: Account)
 
 
 def test_an_adopted_key_is_not_given_to_a_partner(run: Run, account: Account) -> None:
-    told = check_rejection(run, system=ADOBE, key={"arn": account.key(tags=ADOPT)})
+    rejected = check_rejection(run, system=ADOBE, key={"arn": account.key(tags=ADOPT)})
 
-    assert set(told) == {"key.arn"}
+    assert set(rejected) == {"key.arn"}
 
 
 @pytest.mark.parametrize("alias", ["alias/another", "alias/latchkey/mediatailor"])
@@ -161,9 +161,9 @@ def test_a_partner_key_has_an_alias_under_its_system(run: Run, alias: str) -> No
 def test_a_partner_statement_of_another_partition_is_rejected(run: Run) -> None:
     statements = json.loads(json.dumps(adobe()["request"]["resource"]["partnerStatements"]).replace("arn:aws:", "arn:aws-cn:"))
 
-    told = check_rejection(run, system=ADOBE, resource={"partnerStatements": statements})
+    rejected = check_rejection(run, system=ADOBE, resource={"partnerStatements": statements})
 
-    assert set(told) == {"resource.partnerStatements.0.Principal.AWS"}
+    assert set(rejected) == {"resource.partnerStatements.0.Principal.AWS"}
 
 
 def test_a_request_that_omits_a_partner_with_the_key_is_rejected(run: Run, account: Account) -> None:
@@ -171,14 +171,14 @@ def test_a_request_that_omits_a_partner_with_the_key_is_rejected(run: Run, accou
     statements = adobe()["request"]["resource"]["partnerStatements"]
     other = json.loads(json.dumps(statements[:1]).replace(PARTNER, OTHER_PARTNER))
 
-    told = check_rejection(run, system=ADOBE, requestId="request-2", resource={"partnerStatements": other})
+    rejected = check_rejection(run, system=ADOBE, requestId="request-2", resource={"partnerStatements": other})
 
-    assert "resource.partnerStatements" in told
+    assert "resource.partnerStatements" in rejected
     assert access.key in account.snapshot()["keys"]
 
 
 def handed_off(run: Run, account: Account, **members: Any) -> Onboarding:
-    """An access of Adobe's as its request leaves it."""
+    """A handed-off Adobe access."""
     return Onboarding(run, account, system=ADOBE, **members).run_through("record_access")
 
 
@@ -188,9 +188,9 @@ def test_the_key_of_a_partner_serves_no_other_access(run: Run, account: Account,
     key = {"alias": ALIAS} if by == "alias" else {"arn": access.key}
     before = account.snapshot()
 
-    told = check_rejection(run, requestId="request-2", key=key)
+    rejected = check_rejection(run, requestId="request-2", key=key)
 
-    assert set(told) == {f"key.{by}"}
+    assert set(rejected) == {f"key.{by}"}
     after = account.snapshot()
     assert {part for part in before if after[part] != before[part]} == {"table"}
 
@@ -198,9 +198,9 @@ def test_the_key_of_a_partner_serves_no_other_access(run: Run, account: Account,
 def test_two_instances_do_not_share_a_key(run: Run, account: Account) -> None:
     handed_off(run, account)
 
-    told = check_rejection(run, system=ADOBE, requestId="request-2", resource={"instance": "second"}, key={"alias": ALIAS})
+    rejected = check_rejection(run, system=ADOBE, requestId="request-2", resource={"instance": "second"}, key={"alias": ALIAS})
 
-    assert set(told) == {"key.alias"}
+    assert set(rejected) == {"key.alias"}
 
 
 @pytest.mark.parametrize("by", ["alias", "arn"])
@@ -208,9 +208,9 @@ def test_an_instance_keeps_its_key(run: Run, account: Account, by: str) -> None:
     handed_off(run, account)
     key = {"alias": f"{ALIAS}-2"} if by == "alias" else {"arn": account.key(tags=OURS)}
 
-    told = check_rejection(run, system=ADOBE, requestId="request-2", key=key)
+    rejected = check_rejection(run, system=ADOBE, requestId="request-2", key=key)
 
-    assert set(told) == {f"key.{by}"}
+    assert set(rejected) == {f"key.{by}"}
 
 
 def test_a_repeated_request_for_a_partner_key_with_grants_passes(run: Run, account: Account) -> None:
@@ -231,11 +231,11 @@ def test_a_partner_statement_that_differs_from_adobes_is_rejected(run: Run, chan
         "twice": [statement, statement],
     }[change]
 
-    told = check_rejection(run, system=ADOBE, resource={"partnerStatements": statements})
+    rejected = check_rejection(run, system=ADOBE, resource={"partnerStatements": statements})
 
-    assert told
-    assert all(place.startswith("resource.partnerStatements") for place in told)
-    assert OTHER_PARTNER not in json.dumps(told)
+    assert rejected
+    assert all(place.startswith("resource.partnerStatements") for place in rejected)
+    assert OTHER_PARTNER not in json.dumps(rejected)
 
 
 def test_a_confirmation_returns_the_recorded_access_and_applies_no_rules(run: Run, account: Account) -> None:
@@ -260,9 +260,9 @@ def test_a_confirmation_of_a_request_that_changed_is_rejected(run: Run, account:
     handed_off(run, account)
     event = adobe(requestId="request-2", tags={"team": "other"}) | {"confirms": True, "executionArn": f"{EXECUTION}-2"}
 
-    told = rejection(run, "check_request", event)
+    rejected = rejection(run, "check_request", event)
 
-    assert set(told) == {"accessId"}
+    assert set(rejected) == {"accessId"}
 
 
 def test_a_confirmation_without_a_handoff_is_rejected(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""check_request: which secrets it refuses to make, adopt, import or send to a new host."""
+"""check_request: the rules for new, adopted and imported secrets, and for their hosts."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ type Ask = Callable[..., dict[str, object]]
 
 @pytest.fixture(autouse=True)
 def any_host(stack: Callable[..., None]) -> None:
-    """The tests about hosts take this back."""
+    """Allows every host; the tests of hosts override this."""
     stack(ALLOWED_ORIGIN_HOSTS="*")
 
 
@@ -80,15 +80,15 @@ def test_a_secret_with_consent_passes(run: Run, account: Account) -> None:
 
 @pytest.mark.parametrize("place", [f"eu-west-1:{ACCOUNT}", f"{REGION}:111122223333"], ids=["Region", "account"])
 def test_a_secret_of_another_region_or_account_is_not_adopted(run: Run, place: str) -> None:
-    told = check_rejection(run, secret=existing(f"arn:aws:secretsmanager:{place}:secret:origin/token-AbCdEf"))
+    rejected = check_rejection(run, secret=existing(f"arn:aws:secretsmanager:{place}:secret:origin/token-AbCdEf"))
 
-    assert set(told) == {ADOPTED}
+    assert set(rejected) == {ADOPTED}
 
 
 def test_a_secret_of_another_account_is_not_imported(run: Run) -> None:
-    told = check_rejection(run, secret=copied(f"arn:aws:secretsmanager:{REGION}:111122223333:secret:origin/token-AbCdEf"))
+    rejected = check_rejection(run, secret=copied(f"arn:aws:secretsmanager:{REGION}:111122223333:secret:origin/token-AbCdEf"))
 
-    assert set(told) == {IMPORTED}
+    assert set(rejected) == {IMPORTED}
 
 
 def test_a_secret_of_another_region_can_be_imported(run: Run, account: Account) -> None:
@@ -98,17 +98,17 @@ def test_a_secret_of_another_region_can_be_imported(run: Run, account: Account) 
 
 
 def test_a_new_secret_has_the_prefix_of_the_stack(run: Run) -> None:
-    told = check_rejection(run, secret={"name": "origin/token"})
+    rejected = check_rejection(run, secret={"name": "origin/token"})
 
-    assert set(told) == {"secret.name"}
+    assert set(rejected) == {"secret.name"}
 
 
 def test_the_name_of_a_secret_that_is_scheduled_for_deletion_is_rejected(run: Run, account: Account) -> None:
     account.secretsmanager.delete_secret(SecretId=account.secret(SECRET_NAME, "{}", OURS))
 
-    told = check_rejection(run)
+    rejected = check_rejection(run)
 
-    assert set(told) == {"secret.name"}
+    assert set(rejected) == {"secret.name"}
 
 
 @pytest.mark.parametrize("tags", [{}, ADOPT], ids=["foreign", "consented"])
@@ -153,7 +153,7 @@ def test_an_existing_token_does_not_go_to_a_new_host(run: Run, account: Account,
 
 
 def record(run: Run, account: Account, secret_arn: str, **members: Any) -> None:
-    """An access that was onboarded before."""
+    """Records an access that was onboarded before."""
     resources = {"keyArn": account.key(), "secretArn": secret_arn}
     event = {"request": onboarding(**members), "resources": resources, "status": "active"}
     run("record_access", event)
@@ -176,7 +176,7 @@ def test_the_token_of_a_failed_request_can_go_to_any_host(run: Run, account: Acc
 
 
 def test_the_hosts_of_a_secret_of_another_registry_are_unknown(run: Run, account: Account, stack: Callable[..., None]) -> None:
-    """Of another stack, or of one that was deleted and made again: its tags are those of this one's."""
+    """A secret of another stack, or of a stack that was deleted and deployed again, has the same tags."""
     stack(ALLOWED_ORIGIN_HOSTS="")
     account.secret(SECRET_NAME, "{}", OWN, key=account.key(alias="alias/latchkey/mediatailor"))
 
@@ -196,9 +196,9 @@ def test_a_secret_of_latchkey_is_copied_only_with_consent(run: Run, account: Acc
 
 
 def test_a_region_that_does_not_exist_is_rejected(run: Run) -> None:
-    told = check_rejection(run, secret=copied(f"arn:aws:secretsmanager:us-east-9:{ACCOUNT}:secret:origin/token-AbCdEf"))
+    rejected = check_rejection(run, secret=copied(f"arn:aws:secretsmanager:us-east-9:{ACCOUNT}:secret:origin/token-AbCdEf"))
 
-    assert set(told) == {IMPORTED}
+    assert set(rejected) == {IMPORTED}
 
 
 def test_a_shared_secret_keeps_its_token_and_its_key(run: Run, account: Account) -> None:
@@ -207,9 +207,9 @@ def test_a_shared_secret_keeps_its_token_and_its_key(run: Run, account: Account)
     run("check_request", check_event(sharing | {"requestId": "request-2"}))
 
     source = account.secret("origin/token", "{}", IMPORT)
-    told = check_rejection(run, secret=copied(source, moveKey=True))
+    rejected = check_rejection(run, secret=copied(source, moveKey=True))
 
-    assert set(told) == {"secret.value.copyFrom", "secret.moveKey"}
+    assert set(rejected) == {"secret.value.copyFrom", "secret.moveKey"}
 
 
 def test_an_existing_token_goes_to_a_host_that_already_receives_it(
@@ -229,9 +229,9 @@ def test_a_token_of_latchkey_does_not_go_to_a_new_host(run: Run, account: Accoun
     key = account.key(alias="alias/latchkey/mediatailor")
     record(run, account, account.secret(SECRET_NAME, "{}", OWN, key=key))
 
-    told = check_rejection(run, resource={"baseUrl": "https://attacker.example.org/vod"})
+    rejected = check_rejection(run, resource={"baseUrl": "https://attacker.example.org/vod"})
 
-    assert set(told) == {"resource.baseUrl"}
+    assert set(rejected) == {"resource.baseUrl"}
 
 
 def test_a_resource_policy_with_deleted_principals_is_rejected(run: Run, account: Account) -> None:

@@ -1,4 +1,4 @@
-"""check_request: what speaks against an access of MediaPackage or MediaConnect, whose resources must be there and fit."""
+"""check_request: the rules for resources of MediaPackage and MediaConnect."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ SRT = {"algorithm": None, "keyType": "srt-password"}
 
 @pytest.fixture
 def resources(account: Account) -> None:
-    """What the requests name."""
+    """Creates the resources that the requests name."""
     account.add_resources()
 
 
@@ -106,9 +106,9 @@ def test_a_protocol_that_does_not_support_the_key_type_is_rejected(
 ) -> None:
     account.mediaconnect.add(kind, "studio", protocol)
 
-    told = check_rejection(run, system="mediaconnect", resource={"output": None, kind: "studio", **key})
+    rejected = check_rejection(run, system="mediaconnect", resource={"output": None, kind: "studio", **key})
 
-    assert set(told) == {"resource"}
+    assert set(rejected) == {"resource"}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_foreign_role_with_the_name_of_the_reader_role_is_rejected(
 
 def _withdraw_consent(account: Account) -> None:
     """Removes the consent tag of every resource."""
-    account.mediapackage.resources["live-hls"]["Tags"] = {"owner": "somebody"}
+    account.mediapackage.resources["live-hls"]["Tags"] = {"owner": "other-team"}
     account.mediapackage_vod.resources["films"]["Tags"] = {"latchkey:consent": "import"}
     account.mediapackagev2.endpoints[V2]["Tags"] = {}
     account.mediaconnect.tags[FLOW] = {}
@@ -202,9 +202,9 @@ def test_the_secret_of_the_access_itself_needs_no_consent(run: Run, account: Acc
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("system", BY_ROLE)
 def test_management_roles_are_rejected_for_systems_that_do_not_need_them(run: Run, system: str) -> None:
-    told = check_rejection(run, system=system, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Management"])
+    rejected = check_rejection(run, system=system, managementRoles=[f"arn:aws:iam::{ACCOUNT}:role/media/Management"])
 
-    assert set(told) == {"detail"}
+    assert set(rejected) == {"detail"}
 
 
 @pytest.mark.usefixtures("resources")

@@ -1,4 +1,4 @@
-"""configure_access: the source location it makes, and what it leaves of one that was there."""
+"""configure_access: new source locations, and updates of existing ones."""
 
 import json
 from typing import Any
@@ -153,7 +153,7 @@ def test_a_400_and_a_complete_list_without_the_name_mean_a_missing_source_locati
 
 
 def _answer(operation: str, status: int, code: str = "") -> None:
-    """MediaTailor, which models no errors, answers the operation with a status."""
+    """Lets MediaTailor, whose API models no errors, return a status."""
     error = {"Error": {"Code": code or str(status), "Message": "as it is"}, "ResponseMetadata": {"HTTPStatusCode": status}}
     clients.client_for("mediatailor").meta.events.register(
         f"before-call.mediatailor.{operation}", lambda **_: (type("Answer", (), {"status_code": status})(), error)

@@ -1,4 +1,4 @@
-"""configure_access: resources of MediaPackage and MediaConnect read the secret through the role and keep all else."""
+"""configure_access: resources of MediaPackage and MediaConnect read the secret with the role and keep their other settings."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ V2 = "sports/one/hls"
 V2_ARN = f"arn:aws:mediapackagev2:{REGION}:{ACCOUNT}:channelGroup/sports/channel/one/originEndpoint/hls"
 ENDPOINT = f"arn:aws:mediapackage:{REGION}:{ACCOUNT}:origin_endpoints/1"
 SRT = {"algorithm": None, "keyType": "srt-password"}
-# Every setting of an origin endpoint that an update takes.
+# Every setting of an origin endpoint that an update accepts.
 SETTINGS: dict[str, Any] = {
     "CmafPackage": {"SegmentPrefix": "cmaf"},
     "DashPackage": {"ManifestWindowSeconds": 60},
@@ -41,7 +41,7 @@ NAMED = {
 
 
 def to_configure(account: Account, system: str, **members: Any) -> dict[str, Any]:
-    """The input, with the role that attach_policies makes."""
+    """The input, after attach_policies has created the role."""
     key = account.key()
     secret = account.secret(f"latchkey/{system}/token", "{}", OURS, key=key)
     account.role(role_name_of(system, **members))
@@ -53,7 +53,7 @@ def role_of(system: str, **members: Any) -> str:
 
 
 def configure_twice(run: Run, account: Account, event: dict[str, Any]) -> dict[str, Any]:
-    """The answer; a second run finds all done."""
+    """The result; a second run changes nothing."""
     first = run("configure_access", event)
     before = account.snapshot()
     assert run("configure_access", event) == first | {"changed": False}
@@ -63,7 +63,7 @@ def configure_twice(run: Run, account: Account, event: dict[str, Any]) -> dict[s
 
 
 def test_an_origin_endpoint_keeps_its_other_settings(run: Run, account: Account) -> None:
-    account.mediapackage.add("live-hls", ENDPOINT, ChannelId="one", Url="https://x", Tags={"owner": "somebody"}, **SETTINGS)
+    account.mediapackage.add("live-hls", ENDPOINT, ChannelId="one", Url="https://x", Tags={"owner": "other-team"}, **SETTINGS)
     event = to_configure(account, "mediapackage")
 
     assert configure_twice(run, account, event)["arn"] == ENDPOINT
@@ -75,14 +75,14 @@ def test_an_origin_endpoint_keeps_its_other_settings(run: Run, account: Account)
         "Arn": ENDPOINT,
         "ChannelId": "one",
         "Url": "https://x",
-        "Tags": {"owner": "somebody"},
+        "Tags": {"owner": "other-team"},
         "Authorization": authorization,
         **SETTINGS,
     }
 
 
 def test_every_setting_that_an_update_accepts_is_kept() -> None:
-    """What an endpoint may lose is what botocore's model of the update has."""
+    """An update can lose the settings that are members of its botocore model."""
     taken = client("mediapackage").meta.service_model.operation_model("UpdateOriginEndpoint").input_shape.members
 
     assert set(SETTINGS) == set(taken) - {"Id", "Authorization"}

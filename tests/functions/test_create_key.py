@@ -1,4 +1,4 @@
-"""create_key: the key it makes, and the keys it finds and leaves as they are."""
+"""create_key: new keys, and existing keys that stay unchanged."""
 
 import json
 import time
@@ -23,7 +23,7 @@ ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/media/Origin"
 
 
 def references(account: Account, key: str) -> list[str]:
-    """The accesses that the registry says refer to a key."""
+    """The accesses that refer to a key in the registry."""
     [item] = [item for item in account.items("resource") if item["id"]["S"] == key]
     return sorted(item["accesses"]["SS"])
 
@@ -43,7 +43,7 @@ def test_the_new_key_is_symmetric_single_region_tagged_and_rotates(run: Run, acc
 @pytest.mark.parametrize(("key", "days"), [({}, 365), ({"rotationDays": 180}, 180)])
 def test_the_key_rotates_with_the_requested_period(run: Run, key: dict[str, int], days: int) -> None:
     asked: list[int] = []
-    # moto forgets the period, so it is read off the call.
+    # moto does not store the period, so the call is inspected.
     product_kms().meta.events.register(
         "before-parameter-build.kms.EnableKeyRotation", lambda params, **_: asked.append(params["RotationPeriodInDays"])
     )
@@ -68,7 +68,7 @@ def test_creating_twice_creates_one_key_and_releases_the_lease(run: Run, account
     first = run("create_key", {"request": onboarding()})
     before = account.snapshot()
 
-    assert run("create_key", {"request": onboarding()}) == first, "a retry tells what its request changed"
+    assert run("create_key", {"request": onboarding()}) == first, "a retry returns what its request changed"
     assert run("create_key", {"request": onboarding(requestId="request-2")}) == first | {"changed": False}
     assert account.snapshot() == before
     assert account.items("lease") == []
@@ -101,7 +101,7 @@ def test_a_retry_enables_the_rotation_that_a_crash_left_off(run: Run, account: A
 
 def test_a_retry_finds_a_key_that_a_crash_left_without_an_alias(run: Run, account: Account) -> None:
     def lose_connection(**_: object) -> None:
-        raise TransientAwsError("an answer that never came")
+        raise TransientAwsError("the response was lost")
 
     product_kms().meta.events.register("before-call.kms.CreateAlias", lose_connection)
     with pytest.raises(TransientAwsError):
@@ -121,7 +121,7 @@ def test_a_key_whose_creation_response_was_lost_is_found_by_its_tag(
     run: Run, account: Account, next_request: dict[str, Any]
 ) -> None:
     def lose(**_: object) -> None:
-        raise TransientAwsError("an answer that never came")
+        raise TransientAwsError("the response was lost")
 
     account.key()
     product_kms().meta.events.register("after-call.kms.CreateKey", lose)
@@ -142,7 +142,7 @@ def test_an_unreadable_key_does_not_hide_the_key_that_is_found_by_its_tag(run: R
     closed = account.key()
 
     def lose(**_: object) -> None:
-        raise TransientAwsError("an answer that never came")
+        raise TransientAwsError("the response was lost")
 
     def answer_with_error(params: dict[str, Any], **_: object) -> None:
         if closed in str(params["body"]):
@@ -178,7 +178,7 @@ def test_create_key_is_never_sent_twice_by_botocore(run: Run) -> None:
 
 
 def note(account: Account, begun: datetime, key: str) -> None:
-    """What an earlier try noted of the key it made."""
+    """Records a key as an earlier attempt that created it does."""
     item = {"kind": "resource", "id": ALIAS, "begunAt": begun.isoformat(), "begunFor": "request-0", "keyArn": key}
     account.dynamodb.put_item(TableName=TABLE, Item={name: {"S": value} for name, value in item.items()})
 
@@ -254,7 +254,7 @@ def test_an_adopted_key_keeps_its_own_settings(run: Run, account: Account) -> No
 
 @pytest.mark.parametrize("by", ["arn", "alias"])
 def test_an_adopted_key_propagates_from_now_on(run: Run, account: Account, by: str) -> None:
-    """Tags take minutes to count, and who reads in a rejection which tag to set sets it and asks again."""
+    """Tags take minutes to propagate, and a sender who reads of a missing tag adds it and sends the request again."""
     key = account.key(tags=ADOPT)
     account.kms.create_alias(AliasName="alias/theirs", TargetKeyId=key)
     begun = datetime.now(UTC)
@@ -273,7 +273,7 @@ def test_an_adopted_key_that_was_deleted_in_the_meantime_is_a_conflict(run: Run)
 
 
 def hold(account: Account, name: str, until: float) -> None:
-    """Another request's lease."""
+    """Holds a lease for another request."""
     item = {"kind": {"S": "lease"}, "id": {"S": name}, "holder": {"S": "another"}, "expiresAt": {"N": str(int(until))}}
     account.dynamodb.put_item(TableName=TABLE, Item=item)
 
@@ -296,7 +296,7 @@ def test_the_lease_of_a_crashed_request_expires(run: Run, account: Account) -> N
 
 def test_a_failure_releases_the_lease(run: Run, account: Account) -> None:
     def fail(**_: object) -> None:
-        raise TransientAwsError("an answer that never came")
+        raise TransientAwsError("the response was lost")
 
     product_kms().meta.events.register("before-call.kms.EnableKeyRotation", fail)
     with pytest.raises(TransientAwsError):

@@ -1,4 +1,4 @@
-"""create_secret: the value it makes, copies or only looks at."""
+"""create_secret: generated, imported and checked values."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ bad_values = pytest.mark.parametrize("value", BAD_VALUES.values(), ids=BAD_VALUE
 
 
 def to_create(account: Account, **members: Any) -> dict[str, Any]:
-    """The input by which the secret is made, under a key that there is."""
+    """The input with an existing key."""
     key = account.key(alias="alias/latchkey/mediatailor")
     return {"request": onboarding(**members), "key": {"arn": key, "changed": False}}
 
@@ -69,7 +69,7 @@ def test_creating_twice_creates_one_version(run: Run, account: Account) -> None:
     first = run("create_secret", event)
     before = account.snapshot()
 
-    assert run("create_secret", event) == first, "a retry tells what its request changed"
+    assert run("create_secret", event) == first, "a retry returns what its request changed"
     assert run("create_secret", event | {"request": onboarding(requestId="request-2")}) == first | {"changed": False}
     assert account.snapshot() == before
 
@@ -172,9 +172,9 @@ def test_a_secret_that_is_scheduled_for_deletion_is_unreadable(run: Run, account
     secret = account.secret("origin/token", "letters")
     account.secretsmanager.delete_secret(SecretId=secret)
 
-    answer = run("create_secret", {"request": onboarding(secret=existing(secret))})
+    result = run("create_secret", {"request": onboarding(secret=existing(secret))})
 
-    assert answer == {"findings": [], "unreadable": True}
+    assert result == {"findings": [], "unreadable": True}
 
 
 @pytest.mark.parametrize(("code", "unreadable"), [("AccessDeniedException", True), ("ThrottlingException", False)])

@@ -1,4 +1,4 @@
-"""create_secret: each system's value in the form that its service reads, made or judged, and never told."""
+"""create_secret: the value format of each system, generated or checked, and never revealed."""
 
 import io
 import json
@@ -23,7 +23,7 @@ def to_create(account: Account, system: str, **members: Any) -> dict[str, Any]:
 
 
 def created_value(run: Run, account: Account, event: dict[str, Any]) -> str:
-    """The value of the secret that is made; a second run changes nothing."""
+    """The value of the created secret; a second run changes nothing."""
     made = run("create_secret", event)
     before = account.snapshot()
     assert run("create_secret", event) == made
@@ -120,7 +120,7 @@ def test_an_adopted_value_in_another_format_is_rejected_without_the_value(
 
 
 def secret_parts(value: str) -> set[str]:
-    """The value, and whatever stands in it as a value of its own."""
+    """The value, and the values of its members if it is JSON."""
     try:
         document = json.loads(value)
     except ValueError:
@@ -128,7 +128,7 @@ def secret_parts(value: str) -> set[str]:
     return {value, *(document.values() if isinstance(document, dict) else ())}
 
 
-# What is copied comes alone: its neighbours and the name of its member stay behind.
+# Only the token is copied, without its member name and the other members.
 COPIED = {name: flaw for name, flaw in FLAWS.items() if flaw[0] == "mediaconnect"}
 
 

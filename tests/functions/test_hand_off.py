@@ -1,4 +1,4 @@
-"""What an owner sets with a template or by hand: all else is made and proven, handed off, and confirmed when it is set."""
+"""Handoffs: everything but the resource is created and validated, and the owner configures and confirms the resource."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.functions.onboarding_requests import NAME, PARTNER, Run, check_event,
 from tests.functions.onboarding_steps import Onboarding, account_snapshot
 
 SYSTEMS = ["mediatailor", "mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect", "adobe-experience-platform"]
-# Those whose resource an API can look at.
+# The systems whose resources an API describes.
 CONFIGURABLE = SYSTEMS[:-1]
 OF_THE_RESOURCE = {"resource is configured", "service raises no alert", "grant is there"}
 DELAYS = {"mediapackage": 600, "mediapackage-vod": 600, "mediapackagev2": 300}
@@ -26,7 +26,7 @@ def allowed(account: Account, stack: Callable[..., None]) -> None:
 
 
 def made(run: Run, account: Account, system: str, **members: Any) -> Onboarding:
-    """All but the resource's settings."""
+    """An access before its resource is configured."""
     return Onboarding(run, account, system=system, resource={"configure": False}, **members).run_through("configure_access")
 
 
@@ -35,15 +35,15 @@ def to_validate(access: Onboarding, **members: Any) -> dict[str, Any]:
 
 
 def hand_off(run: Run, account: Account, system: str) -> tuple[Onboarding, dict[str, Any]]:
-    """An access whose owner has not set the resource, and what the owner was told."""
+    """An access whose owner has not configured the resource, and its handoff."""
     access = made(run, account, system)
-    told = run("validate_access", to_validate(access))
+    validated = run("validate_access", to_validate(access))
     access.record_access()
-    return access, told["handoff"]
+    return access, validated["handoff"]
 
 
 def apply_handoff(account: Account, access: Onboarding, handoff: dict[str, Any]) -> None:
-    """The owner does what the piece of a template says."""
+    """Configures the resource as the CloudFormation fragment of the handoff says."""
     [[properties]] = [[piece["Properties"]] for piece in (handoff["cloudFormation"] or {"": {"Properties": {}}}).values()]
     system = access.request["system"]
     if system == "mediatailor":
@@ -65,24 +65,24 @@ def test_a_handoff_validates_everything_but_the_resource(run: Run, account: Acco
     access = made(run, account, system)
     before = account.snapshot()
 
-    told = run("validate_access", to_validate(access))
+    validated = run("validate_access", to_validate(access))
 
-    assert (told["detailType"], told["status"], told["effectDelaySeconds"]) == (
+    assert (validated["detailType"], validated["status"], validated["effectDelaySeconds"]) == (
         "Access Handed Off",
         "handed-off",
         DELAYS.get(system),
     )
-    names = {check["name"] for check in told["checks"]}
+    names = {check["name"] for check in validated["checks"]}
     assert {"key is enabled", "key policy admits the roles"} <= names
     assert not names & OF_THE_RESOURCE
-    assert [check["name"] for check in told["checks"] if not check["passed"]] == []
-    values = json.dumps(told["handoff"]["values"])
+    assert [check["name"] for check in validated["checks"] if not check["passed"]] == []
+    values = json.dumps(validated["handoff"]["values"])
     assert (access.secret or access.key) in values
-    if told["resources"]["roleArn"]:
-        assert told["resources"]["roleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{role_name_of(system)}"
-        assert told["resources"]["roleArn"] in values
-    assert told["handoff"]["steps"]
-    assert run("validate_access", to_validate(access)) == told
+    if validated["resources"]["roleArn"]:
+        assert validated["resources"]["roleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{role_name_of(system)}"
+        assert validated["resources"]["roleArn"] in values
+    assert validated["handoff"]["steps"]
+    assert run("validate_access", to_validate(access)) == validated
     assert account.snapshot() == before
 
 
@@ -128,7 +128,7 @@ def test_a_premature_confirmation_fails_and_rolls_nothing_back(run: Run, account
 
 
 def confirmed(run: Run, access: Onboarding) -> Onboarding:
-    """The request that a confirmation becomes, checked."""
+    """The checked request of a confirmation."""
     members = {name: value for name, value in access.request.items() if name != "requestId"}
     again = Onboarding(run, access.account, requestId="request-2", **members)
     event = check_event(again.request, executionArn=again.execution, confirms=True)
@@ -145,23 +145,23 @@ def test_a_confirmed_handoff_is_active(run: Run, account: Account, system: str) 
 
     confirmation = confirmed(run, access)
     assert (confirmation.checked["changed"], confirmation.key, confirmation.secret) == (True, access.key, access.secret)
-    told = run("validate_access", to_validate(confirmation, confirms=True))
+    validated = run("validate_access", to_validate(confirmation, confirms=True))
 
-    assert (told["detailType"], told["status"], told["handoff"]) == ("Access Onboarded", "active", None)
-    assert (OF_THE_RESOURCE & {check["name"] for check in told["checks"]} != set()) is (system in CONFIGURABLE)
-    event = {"request": confirmation.request, "resources": told["resources"], "status": told["status"]}
+    assert (validated["detailType"], validated["status"], validated["handoff"]) == ("Access Onboarded", "active", None)
+    assert (OF_THE_RESOURCE & {check["name"] for check in validated["checks"]} != set()) is (system in CONFIGURABLE)
+    event = {"request": confirmation.request, "resources": validated["resources"], "status": validated["status"]}
     assert run("record_access", event) == run("record_access", event)
     [item] = account.items("access")
     assert {item[member]["S"] for member in ("status", "reached")} == {"active"}
 
 
 def onboard(run: Run, account: Account, system: str) -> None:
-    """An access that its owner has set and confirmed."""
+    """An access that its owner has configured and confirmed."""
     access, handoff = hand_off(run, account, system)
     apply_handoff(account, access, handoff)
     confirmation = confirmed(run, access)
-    told = run("validate_access", to_validate(confirmation, confirms=True))
-    run("record_access", {"request": confirmation.request, "resources": told["resources"], "status": told["status"]})
+    validated = run("validate_access", to_validate(confirmation, confirms=True))
+    run("record_access", {"request": confirmation.request, "resources": validated["resources"], "status": validated["status"]})
     confirmation.end()
 
 

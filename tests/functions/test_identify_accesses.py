@@ -1,4 +1,4 @@
-"""identify_accesses: one execution for each event and access it concerns, and one bad message among good ones."""
+"""identify_accesses: one execution for each event and affected access, and invalid messages among valid ones."""
 
 import io
 import json
@@ -34,20 +34,20 @@ def registry(account: Account) -> Registry:
 
 
 def trail(sample: str, **members: Any) -> dict[str, Any]:
-    """A sample event as it happened in this account; `members` are those of its record."""
+    """A sample event of this account; `members` replace members of its record."""
     text = (ROOT / f"events/trail/{sample}.json").read_text().replace("0" * 12, ACCOUNT)
     event: dict[str, Any] = json.loads(text)
     return event | {"detail": event["detail"] | members}
 
 
 def batch(*events: Any) -> dict[str, Any]:
-    """A batch of messages m-0, m-1, …; a text is a body as it stands."""
+    """A batch of messages m-0, m-1, …; a string is used as the body."""
     bodies = [event if isinstance(event, str) else json.dumps(event) for event in events]
     return {"Records": [{"messageId": f"m-{at}", "body": body, "eventSource": "aws:sqs"} for at, body in enumerate(bodies)]}
 
 
-def failed(answer: dict[str, Any]) -> list[str]:
-    return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+def failed(result: dict[str, Any]) -> list[str]:
+    return [item["itemIdentifier"] for item in result["batchItemFailures"]]
 
 
 def started(machine: StateMachine) -> list[str]:
@@ -137,9 +137,9 @@ def test_only_an_unreadable_message_is_redelivered(
 ) -> None:
     good = trail("mediatailor-delete-source-location")
 
-    answer = run("identify_accesses", batch(good, body, trail("kms-disable-key")))
+    result = run("identify_accesses", batch(good, body, trail("kms-disable-key")))
 
-    assert failed(answer) == ["m-1"]
+    assert failed(result) == ["m-1"]
     assert started(machine) == [NEWS, SPORTS, SPORTS]
     assert '"message_id":"m-1"' in log.getvalue()
 
@@ -151,7 +151,7 @@ def test_a_message_that_is_not_a_trail_event_is_discarded(run: Run, machine: Sta
 
 
 def test_messages_whose_executions_cannot_start_are_redelivered(run: Run, registry: Registry) -> None:
-    """There is no machine; what is about nothing of ours needs none."""
+    """The state machine is missing; an event that affects no access does not need it."""
     ours, theirs = trail("kms-disable-key"), trail("kms-disable-key", resources=[{"ARN": f"{KEY[:-1]}0"}])
 
     assert failed(run("identify_accesses", batch(ours, theirs, ours))) == ["m-0", "m-2"]

@@ -1,4 +1,4 @@
-"""observe_access: what is true of an access now, by reads alone."""
+"""observe_access: the status of a MediaTailor access."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,9 +31,9 @@ def observe(run: Run, account: Account) -> Callable[[], tuple[str | None, list[s
 
     def observed() -> tuple[str | None, list[str]]:
         before = account.snapshot()
-        told = run("observe_access", {"accessId": ACCESS})
+        observation = run("observe_access", {"accessId": ACCESS})
         assert account.snapshot() == before
-        return told["status"], [check["name"] for check in told["lost"]]
+        return observation["status"], [check["name"] for check in observation["lost"]]
 
     return observed
 
@@ -95,7 +95,7 @@ def test_an_access_is_revoked_when_a_requirement_of_the_service_is_missing(
 
 
 def move_secret(account: Account, access: Onboarding) -> str:
-    """A person takes the secret to a key of their own, and the grant on the former one is gone."""
+    """Moves the secret to another key and removes the grant on the former one."""
     theirs = account.key()
     account.secretsmanager.update_secret(SecretId=access.secret, KmsKeyId=theirs)
     revoke(account, access)
@@ -174,5 +174,5 @@ def test_an_unmanaged_access_stays_unmanaged(account: Account, access: Onboardin
 def test_an_observation_contains_the_version_of_the_record(run: Run, access: Onboarding) -> None:
     record = registry().accesses.get(ACCESS)
     assert record
-    told: dict[str, Any] = run("observe_access", {"accessId": ACCESS})
-    assert told["version"] == record.version
+    observation: dict[str, Any] = run("observe_access", {"accessId": ACCESS})
+    assert observation["version"] == record.version

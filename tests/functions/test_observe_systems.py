@@ -1,4 +1,4 @@
-"""observe_access: what is true of an access that a role reads, that was handed off, or that is a partner's."""
+"""observe_access: the status of an access with a role, a handed-off access, and a partner access."""
 
 import json
 from collections.abc import Callable
@@ -30,10 +30,10 @@ def observe(run: Run, access: Onboarding) -> tuple[str | None, list[str]]:
     """The status and the lost checks; observing changes nothing."""
     account, event = access.account, {"accessId": access.checked["accessId"]}
     before = account.snapshot()
-    told = run("observe_access", event)
-    assert run("observe_access", event) == told
+    observation = run("observe_access", event)
+    assert run("observe_access", event) == observation
     assert account.snapshot() == before
-    return told["status"], [check["name"] for check in told["lost"]]
+    return observation["status"], [check["name"] for check in observation["lost"]]
 
 
 def recorded(run: Run, account: Account, system: str, *, configure: bool = True) -> Onboarding:

@@ -1,4 +1,4 @@
-"""read_execution: what was asked in an execution, how far it came, and whether anybody was told."""
+"""read_execution: the request of an execution, its progress, and whether its outcome was reported."""
 
 import json
 from typing import Any
@@ -12,22 +12,24 @@ from tests.functions.account import ACCOUNT, REGION, TABLE, Account
 from tests.functions.onboarding_requests import EXECUTION, Run, onboarding
 
 HASH = "c" * 64
-ASKED = {"requestId": "request-1", "contentHash": HASH, "system": "mediatailor"}
+INPUT = {"requestId": "request-1", "contentHash": HASH, "system": "mediatailor"}
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/one"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:latchkey/one-abcdef"
 
 
 class Executions:
-    """An execution as Step Functions tells it; moto ends none with an error of our choice."""
+    """Executions as Step Functions describes them; moto cannot end one with a chosen error."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
 
-    def tell(self, status: str, asked: dict[str, Any], error: str | None = None) -> None:
+    def describe(self, status: str, execution_input: dict[str, Any], error: str | None = None) -> None:
         client: Any = boto3.client("stepfunctions", REGION)
         role = f"arn:aws:iam::{ACCOUNT}:role/machine"
         machine = client.create_state_machine(name="onboard-access", definition='{"States": {}}', roleArn=role)
-        started = client.start_execution(stateMachineArn=machine["stateMachineArn"], name="one", input=json.dumps(asked))
+        started = client.start_execution(
+            stateMachineArn=machine["stateMachineArn"], name="one", input=json.dumps(execution_input)
+        )
         backend: StepFunctionBackend = stepfunctions_backends[ACCOUNT][REGION]
         execution = backend.describe_execution(started["executionArn"])
         self._monkeypatch.setattr(execution, "status", status)
@@ -52,25 +54,25 @@ def put(account: Account, kind: str, item_id: str, **members: Any) -> None:
 def test_the_request_of_an_execution_is_returned_as_it_was_sent(run: Run, executions: Executions) -> None:
     request = onboarding()
     access_id = "mediatailor/sourceLocation/sports-origin"
-    executions.tell("ABORTED", ASKED | {"accessId": access_id, "request": request})
+    executions.describe("ABORTED", INPUT | {"accessId": access_id, "request": request})
 
-    told = read(run)
+    ended = read(run)
 
-    assert {name: told[name] for name in ASKED} == ASKED
-    assert (told["accessId"], told["request"]) == (access_id, request)
-    assert (told["hasRequest"], told["accessRecorded"], told["outcomeRecorded"]) == (True, False, False)
-    assert told["caught"]["Error"] == "ExecutionEnded"
-    assert json.loads(told["caught"]["Cause"]) == {"errorMessage": "the execution was aborted"}
+    assert {name: ended[name] for name in INPUT} == INPUT
+    assert (ended["accessId"], ended["request"]) == (access_id, request)
+    assert (ended["hasRequest"], ended["accessRecorded"], ended["outcomeRecorded"]) == (True, False, False)
+    assert ended["caught"]["Error"] == "ExecutionEnded"
+    assert json.loads(ended["caught"]["Cause"]) == {"errorMessage": "the execution was aborted"}
 
 
 @pytest.mark.parametrize("unknown", [{}, {"accessId": None, "request": None, "confirms": False}], ids=["missing", "null"])
 def test_an_invalid_request_has_nothing_to_roll_back(run: Run, executions: Executions, unknown: dict[str, Any]) -> None:
-    """Earlier versions left out what was unknown."""
-    executions.tell("TIMED_OUT", ASKED | unknown | {"problems": [{"place": "a", "rule": "b"}]})
+    """Earlier versions omitted unknown members."""
+    executions.describe("TIMED_OUT", INPUT | unknown | {"problems": [{"place": "a", "rule": "b"}]})
 
-    told = read(run)
+    ended = read(run)
 
-    assert (told["hasRequest"], told["request"], told["accessId"]) == (False, None, None)
+    assert (ended["hasRequest"], ended["request"], ended["accessId"]) == (False, None, None)
 
 
 @pytest.mark.parametrize(
@@ -89,15 +91,15 @@ def test_an_invalid_request_has_nothing_to_roll_back(run: Run, executions: Execu
 def test_only_an_execution_that_ended_itself_reported_its_outcome(
     run: Run, executions: Executions, status: str, error: str | None, answered: bool, at_rest: bool
 ) -> None:
-    executions.tell(status, ASKED, error)
+    executions.describe(status, INPUT, error)
 
-    told = read(run)
+    ended = read(run)
 
-    assert (told["answered"], told["atRest"]) == (answered, at_rest)
+    assert (ended["answered"], ended["atRest"]) == (answered, at_rest)
 
 
 def test_an_outcome_belongs_to_the_content_of_its_request(run: Run, executions: Executions, account: Account) -> None:
-    executions.tell("ABORTED", ASKED)
+    executions.describe("ABORTED", INPUT)
     put(account, "request", "request-1", contentHash={"S": "d" * 64}, outcomeId={"S": "other"})
     assert read(run)["outcomeRecorded"] is False
 
@@ -107,7 +109,7 @@ def test_an_outcome_belongs_to_the_content_of_its_request(run: Run, executions: 
 
 def test_an_access_is_recorded_only_by_its_own_request(run: Run, executions: Executions, account: Account) -> None:
     access_id = "mediatailor/sourceLocation/sports-origin"
-    executions.tell("ABORTED", ASKED | {"accessId": access_id, "request": onboarding()})
+    executions.describe("ABORTED", INPUT | {"accessId": access_id, "request": onboarding()})
     members = {"system": "mediatailor", "status": "active", "keyArn": KEY, "secretArn": SECRET, "resourceArn": KEY}
     item = {name: {"S": value} for name, value in members.items()} | {"version": {"N": "1"}}
 
@@ -115,15 +117,15 @@ def test_an_access_is_recorded_only_by_its_own_request(run: Run, executions: Exe
     assert read(run)["accessRecorded"] is False
 
     put(account, "access", access_id, **item, requestId={"S": "request-1"})
-    told = read(run)
-    assert (told["accessRecorded"], told["keyArn"], told["secretArn"]) == (True, KEY, SECRET)
+    ended = read(run)
+    assert (ended["accessRecorded"], ended["keyArn"], ended["secretArn"]) == (True, KEY, SECRET)
 
 
 def test_a_request_with_an_unfinished_rollback_is_not_answered(run: Run, executions: Executions, account: Account) -> None:
     access_id = "mediatailor/sourceLocation/sports-origin"
-    executions.tell("FAILED", ASKED | {"accessId": access_id, "request": onboarding()}, REPORTED)
+    executions.describe("FAILED", INPUT | {"accessId": access_id, "request": onboarding()}, REPORTED)
     put(account, "access", access_id, unfinished={"S": EXECUTION})
 
-    told = read(run)
+    ended = read(run)
 
-    assert (told["answered"], told["unfinished"], told["atRest"]) == (False, True, True)
+    assert (ended["answered"], ended["unfinished"], ended["atRest"]) == (False, True, True)

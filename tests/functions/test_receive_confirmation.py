@@ -1,4 +1,4 @@
-"""receive_request: a confirmation becomes the request that its access last fulfilled, under an id of its own."""
+"""receive_request: a confirmation becomes the request that its access fulfilled last, under its own request id."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""receive_request: one execution for each request id and content, and nothing unchecked in its input."""
+"""receive_request: one execution for each request id and content, and no unchecked value in its input."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""report_clean_up: the state is recorded, what changed is told once, and what could not be revoked stays open."""
+"""report_clean_up: the status is recorded, changes are reported once, and irrevocable grants stay open."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def report(**members: Any) -> dict[str, Any]:
     return {"accessId": ACCESS, "executionArn": EXECUTION} | members
 
 
-def look(access: Onboarding, *grants: dict[str, Any], exists: bool = False) -> dict[str, Any]:
+def survey_of(access: Onboarding, *grants: dict[str, Any], exists: bool = False) -> dict[str, Any]:
     return {
         "lookId": "look-1",
         "accessId": ACCESS,
@@ -75,20 +75,20 @@ def cleaned(*grants: dict[str, Any], restored: bool = False) -> dict[str, Any]:
 
 def observed(status: str, lost: list[dict[str, Any]] | None = None, **members: Any) -> dict[str, Any]:
     record = registry().accesses.get(ACCESS)
-    told = {"accessId": ACCESS, "status": status, "lost": lost or [], "version": record.version if record else 0}
-    return told | members
+    reported = {"accessId": ACCESS, "status": status, "lost": lost or [], "version": record.version if record else 0}
+    return reported | members
 
 
 def published(account: Account) -> dict[str, dict[str, Any]]:
-    """The details by their kinds; each is as its schema says."""
-    told = {event["detail-type"]: event["detail"] for event in account.published()}
-    for kind, detail in told.items():
+    """The published details by detail type; each one matches its schema."""
+    reported = {event["detail-type"]: event["detail"] for event in account.published()}
+    for kind, detail in reported.items():
         validator(kind.lower().replace(" ", "-")).validate(detail)
-    return told
+    return reported
 
 
 def unpublished_changes() -> list[Any]:
-    """What is written as a change and not yet published."""
+    """The recorded changes that are not published yet."""
     return [
         one
         for item in client("dynamodb").scan(TableName=TABLE)["Items"]
@@ -103,14 +103,14 @@ def status() -> str:
 
 
 def test_a_removed_grant_is_reported_with_its_exposure(run: Run, account: Account, access: Onboarding) -> None:
-    event = report(hint=HINT, look=look(access, found(access, "orphaned")), cleaned=cleaned(removed(access)))
+    event = report(hint=HINT, look=survey_of(access, found(access, "orphaned")), cleaned=cleaned(removed(access)))
 
-    answer = run("report_clean_up", event | {"observed": observed("gone")})
+    result = run("report_clean_up", event | {"observed": observed("gone")})
 
-    told = published(account)["Grants Cleaned Up"]
-    assert (told["status"], told["exposureSeconds"], told["hint"]) == ("gone", 609.0, HINT)
-    assert [grant["removedBy"] for grant in told["removed"]] == ["latchkey"]
-    assert answer == {"published": ["Grants Cleaned Up"], "irrevocable": 0, "restored": False, "exposureSeconds": 609.0}
+    reported = published(account)["Grants Cleaned Up"]
+    assert (reported["status"], reported["exposureSeconds"], reported["hint"]) == ("gone", 609.0, HINT)
+    assert [grant["removedBy"] for grant in reported["removed"]] == ["latchkey"]
+    assert result == {"published": ["Grants Cleaned Up"], "irrevocable": 0, "restored": False, "exposureSeconds": 609.0}
     assert status() == "gone"
 
 
@@ -119,7 +119,7 @@ def test_without_a_trail_event_the_exposure_starts_with_the_first_survey(
 ) -> None:
     grants = [removed(access), removed(access, at="2026-11-22T10:10:15Z"), removed(access, "service", "2026-11-22T11:00:00Z")]
 
-    run("report_clean_up", report(look=look(access, found(access, "orphaned")), cleaned=cleaned(*grants)))
+    run("report_clean_up", report(look=survey_of(access, found(access, "orphaned")), cleaned=cleaned(*grants)))
 
     assert published(account)["Grants Cleaned Up"]["exposureSeconds"] == 610.0
 
@@ -128,35 +128,35 @@ def test_without_a_trail_event_the_exposure_starts_with_the_first_survey(
 def test_a_grant_that_was_gone_before_the_survey_was_retired_by_the_service(
     run: Run, account: Account, access: Onboarding, seen: tuple[str, ...]
 ) -> None:
-    first = look(access, *(found(access, verdict) for verdict in seen))
+    first = survey_of(access, *(found(access, verdict) for verdict in seen))
 
     run("report_clean_up", report(look=first, observed=observed("gone")))
 
-    told = published(account)["Grants Cleaned Up"]
-    assert [(grant["removedBy"], grant["evidence"]) for grant in told["removed"]] == [("service", ["it was not described"])]
-    assert "exposureSeconds" not in told
+    reported = published(account)["Grants Cleaned Up"]
+    assert [(grant["removedBy"], grant["evidence"]) for grant in reported["removed"]] == [("service", ["it was not described"])]
+    assert "exposureSeconds" not in reported
 
 
 @pytest.mark.parametrize("verdict", ["suspect", "orphaned", "in use"])
 def test_a_grant_that_is_still_there_was_not_retired(run: Run, account: Account, access: Onboarding, verdict: str) -> None:
-    run("report_clean_up", report(look=look(access, found(access, verdict)), observed=observed("gone")))
+    run("report_clean_up", report(look=survey_of(access, found(access, verdict)), observed=observed("gone")))
 
     assert published(account) == {}
 
 
 def test_a_removed_grant_is_reported_once(run: Run, account: Account, access: Onboarding) -> None:
-    run("report_clean_up", report(look=look(access), observed=observed("gone")))
+    run("report_clean_up", report(look=survey_of(access), observed=observed("gone")))
     assert [*published(account)] == ["Grants Cleaned Up"]
 
-    run("report_clean_up", report(look=look(access), observed=observed("gone")))
+    run("report_clean_up", report(look=survey_of(access), observed=observed("gone")))
     assert published(account) == {}
 
 
 def test_a_change_of_status_is_recorded_and_published(run: Run, account: Account, access: Onboarding) -> None:
     run("report_clean_up", report(observed=observed("revoked", LOST, proposal="enable it")))
-    told = published(account)
-    assert [*told] == ["Access Revoked"]
-    assert (told["Access Revoked"]["lost"], told["Access Revoked"]["proposal"]) == (LOST, "enable it")
+    reported = published(account)
+    assert [*reported] == ["Access Revoked"]
+    assert (reported["Access Revoked"]["lost"], reported["Access Revoked"]["proposal"]) == (LOST, "enable it")
     assert (status(), registry().accesses.failed_checks(ACCESS)) == ("revoked", ("key is enabled",))
 
     run("report_clean_up", report(observed=observed("active")))
@@ -175,12 +175,12 @@ def test_an_unchanged_or_gone_access_is_not_reported_as_revoked(
 
 
 def test_a_status_is_reported_once_and_again_for_other_reasons(run: Run, account: Account, access: Onboarding) -> None:
-    told = []
+    reported = []
     for name in ("key is enabled", "key is enabled", "grant is there"):
         run("report_clean_up", report(observed=observed("revoked", [LOST[0] | {"name": name}])))
-        told.append([*published(account)])
+        reported.append([*published(account)])
 
-    assert told == [["Access Revoked"], [], ["Access Revoked"]]
+    assert reported == [["Access Revoked"], [], ["Access Revoked"]]
 
 
 def test_reporting_twice_equals_once(run: Run, account: Account, access: Onboarding) -> None:
@@ -212,16 +212,16 @@ def test_one_of_two_concurrent_reports_publishes_the_change(run: Run, account: A
 
     run("report_clean_up", event)
 
-    assert [told["detail"]["executionArn"] for told in account.published()] == [others]
+    assert [reported["detail"]["executionArn"] for reported in account.published()] == [others]
 
 
 def test_one_of_two_concurrent_reports_publishes_the_retirement(run: Run, account: Account, access: Onboarding) -> None:
-    event, others = report(look=look(access), observed=observed("gone")), f"{EXECUTION}-2"
+    event, others = report(look=survey_of(access), observed=observed("gone")), f"{EXECUTION}-2"
     at_call("dynamodb", "GetItem", lambda: run("report_clean_up", event | {"executionArn": others}), when="after-call")
 
     run("report_clean_up", event)
 
-    assert [told["detail"]["executionArn"] for told in account.published()] == [others]
+    assert [reported["detail"]["executionArn"] for reported in account.published()] == [others]
 
 
 def test_a_later_report_publishes_the_change_of_a_crashed_one(
@@ -233,19 +233,19 @@ def test_a_later_report_publishes_the_change_of_a_crashed_one(
         run("report_clean_up", event)
     other = report(executionArn=f"{EXECUTION}-2", observed=observed("active"))
     run("report_clean_up", other)
-    assert [*published(account)] == ["Access Restored"]  # the first may be about to be tried again
+    assert [*published(account)] == ["Access Restored"]  # the first report can still be retried
 
     monkeypatch.setattr(status_registry, "PUBLISHING_PERIOD", timedelta(seconds=-5))
     run("report_clean_up", other | {"observed": observed("active")})
 
-    told = account.published()
-    assert [(event["detail-type"], event["detail"]["executionArn"]) for event in told] == [("Access Revoked", EXECUTION)]
+    reported = account.published()
+    assert [(event["detail-type"], event["detail"]["executionArn"]) for event in reported] == [("Access Revoked", EXECUTION)]
     assert unpublished_changes() == []
 
 
 def test_a_retirement_is_reported_with_the_status(run: Run, account: Account, access: Onboarding) -> None:
-    """Nothing was observed, so nothing is recorded: another report tells it."""
-    run("report_clean_up", report(look=look(access)))
+    """Without an observation nothing is recorded, so another report publishes it."""
+    run("report_clean_up", report(look=survey_of(access)))
 
     assert (published(account), status()) == ({}, "active")
 
@@ -262,18 +262,18 @@ def test_an_observation_of_an_older_version_is_not_reported(run: Run, account: A
 
 
 def test_an_unrecorded_access_is_reported_by_its_id(run: Run, account: Account, access: Onboarding) -> None:
-    nobody = "mediatailor/sourceLocation/nobody"
-    first = look(access, found(access, "orphaned")) | {"accessId": nobody}
+    unknown = "mediatailor/sourceLocation/unknown"
+    first = survey_of(access, found(access, "orphaned")) | {"accessId": unknown}
 
-    run("report_clean_up", report(accessId=nobody, look=first, cleaned=cleaned(removed(access))))
+    run("report_clean_up", report(accessId=unknown, look=first, cleaned=cleaned(removed(access))))
 
-    told = published(account)["Grants Cleaned Up"]
-    assert (told["accessId"], told["system"], told["status"]) == (nobody, "mediatailor", "gone")
+    reported = published(account)["Grants Cleaned Up"]
+    assert (reported["accessId"], reported["system"], reported["status"]) == (unknown, "mediatailor", "gone")
 
 
 def test_an_irrevocable_grant_is_reported_and_stays_open(run: Run, account: Account, access: Onboarding) -> None:
-    """One of two grants went before the other was refused."""
-    first = look(access, found(access, "orphaned"))
+    """One of two grants was revoked before the revocation of the other one was denied."""
+    first = survey_of(access, found(access, "orphaned"))
     for grant in ("g-1", "g-2"):
         registry().revocations.note(Revocation(ACCESS, grant, access.key, "it is absent"), "look-1", datetime.now(UTC))
     gone, stays = registry().revocations.open(ACCESS)
@@ -281,19 +281,19 @@ def test_an_irrevocable_grant_is_reported_and_stays_open(run: Run, account: Acco
     registry().revocations.end(gone, "look-1", outcome, gone=True, by_us=True)
     failure = caught("AccessDenied", "RevokeGrant failed with AccessDeniedException (400)")
 
-    answer = run("report_clean_up", report(look=first, observed=observed("gone"), caught=failure))
+    result = run("report_clean_up", report(look=first, observed=observed("gone"), caught=failure))
 
-    told = published(account)["Grants Cleaned Up"]
-    assert (told["status"], answer["irrevocable"]) == ("irrevocable", 1)
-    assert told["failure"] == {"name": "AccessDenied", "message": "RevokeGrant failed with AccessDeniedException (400)"}
-    assert [grant["grantId"] for grant in told["removed"]] == ["g-1"]
+    reported = published(account)["Grants Cleaned Up"]
+    assert (reported["status"], result["irrevocable"]) == ("irrevocable", 1)
+    assert reported["failure"] == {"name": "AccessDenied", "message": "RevokeGrant failed with AccessDeniedException (400)"}
+    assert [grant["grantId"] for grant in reported["removed"]] == ["g-1"]
     assert [noted.grant_id for noted in registry().revocations.open(ACCESS)] == [stays.grant_id] == ["g-2"]
     [item] = [item for item in account.items("grant") if item["id"]["S"].endswith("g-2")]
     assert "irrevocableAt" in item
 
 
 def test_a_restored_resource_is_counted(run: Run, account: Account, access: Onboarding) -> None:
-    event = report(look=look(access, exists=True), cleaned=cleaned(removed(access), restored=True))
+    event = report(look=survey_of(access, exists=True), cleaned=cleaned(removed(access), restored=True))
 
     assert run("report_clean_up", event)["restored"] is True
     assert published(account)["Grants Cleaned Up"]["restored"] is True

@@ -25,7 +25,7 @@ OTHER_EXECUTION = {"executionArn": f"{EXECUTION}-2"}
 
 
 def caught(name: str, message: str) -> dict[str, str]:
-    """What Catch hands on of an error that a function raised."""
+    """The output of Catch for an error of a function."""
     return {"Error": name, "Cause": json.dumps({"errorMessage": message, "errorType": name, "stackTrace": []})}
 
 
@@ -48,9 +48,9 @@ def test_a_success_contains_checks_and_resources(run: Run, account: Account) -> 
 
     [event] = account.published()
     assert (event["source"], event["detail-type"], event["resources"]) == ("latchkey", "Access Onboarded", [KEY])
-    told = event["detail"]
-    assert (told["status"], told["changed"]) == ("active", True)
-    assert (told["checks"], told["resources"]) == (ONBOARDED["checks"], ONBOARDED["resources"])
+    outcome = event["detail"]
+    assert (outcome["status"], outcome["changed"]) == ("active", True)
+    assert (outcome["checks"], outcome["resources"]) == (ONBOARDED["checks"], ONBOARDED["resources"])
 
 
 def test_a_success_without_changes_is_unchanged(run: Run, account: Account) -> None:
@@ -164,8 +164,12 @@ def test_a_conflicting_request_under_the_same_id_has_an_outcome_of_its_own(run: 
 
 
 def test_a_retry_publishes_an_event_that_the_bus_rejected(run: Run, account: Account) -> None:
-    answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}], "ResponseMetadata": {"HTTPStatusCode": 200}}
-    times = [(type("Answer", (), {"status_code": 200})(), answer)]
+    response = {
+        "FailedEntryCount": 1,
+        "Entries": [{"ErrorCode": "InternalFailure"}],
+        "ResponseMetadata": {"HTTPStatusCode": 200},
+    }
+    times = [(type("Answer", (), {"status_code": 200})(), response)]
 
     def reject_once(**_: Any) -> Any:
         return times.pop() if times else None

@@ -1,4 +1,4 @@
-"""sweep_grants: what no event told is found on every key, and what cannot be read holds up nothing else."""
+"""sweep_grants: changes without an event are found on every key, and an unreadable key does not hold up the others."""
 
 import json
 import time
@@ -51,7 +51,7 @@ def sweep(run: Run, event_id: str = "event-1") -> dict[str, Any]:
 
 
 def refuse_calls(service: str, operation: str, named: str, **error: Any) -> None:
-    """Every call of an operation that names something is answered with an error."""
+    """Lets every call of an operation that names `text` return an error."""
     client: Any = clients.kms() if service == "kms" else clients.secretsmanager()
 
     def answer(params: dict[str, Any], **_: Any) -> None:
@@ -63,7 +63,7 @@ def refuse_calls(service: str, operation: str, named: str, **error: Any) -> None
 
 
 def know(account: Account, access_id: str, key: str) -> None:
-    """Some access may have a grant on a key."""
+    """Records that an access can have a grant on a key."""
     item = {"kind": {"S": "access"}, "id": {"S": access_id}, "grantKeys": {"SS": [key]}}
     account.dynamodb.put_item(TableName=TABLE, Item=item)
 
@@ -73,9 +73,9 @@ def test_each_sweep_event_starts_a_cleanup_once(run: Run, account: Account, mach
     assert (sweep(run)["cleaning"], machine()) == ([], {})
 
     delete_location(account)
-    told = sweep(run)
+    swept = sweep(run)
 
-    assert told == {
+    assert swept == {
         "accesses": 1,
         "keys": 1,
         "grants": 1,
@@ -85,7 +85,7 @@ def test_each_sweep_event_starts_a_cleanup_once(run: Run, account: Account, mach
         "anotherSweeps": False,
     }
     assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key], "hint": None}]
-    assert (sweep(run), len(machine())) == (told, 1)
+    assert (sweep(run), len(machine())) == (swept, 1)
 
 
 def test_an_unreported_change_starts_a_cleanup(run: Run, account: Account, machine: StateMachine) -> None:
@@ -113,10 +113,10 @@ def test_a_concurrent_sweep_ends_and_changes_nothing(run: Run, account: Account,
 
     at_call("kms", "ListGrants", sweep_again)
 
-    told = sweep(run)
+    swept = sweep(run)
 
     assert [(one["cleaning"], one["keys"], one["anotherSweeps"]) for one in seen] == [([], 0, True)]
-    assert (told["cleaning"], told["anotherSweeps"]) == ([ACCESS], False)
+    assert (swept["cleaning"], swept["anotherSweeps"]) == ([ACCESS], False)
 
 
 def test_a_crashed_sweep_is_repeated_by_its_retry_or_after_its_lock_expired(
@@ -188,9 +188,9 @@ def test_an_unreadable_key_does_not_hold_up_the_others(run: Run, account: Accoun
     delete_location(account)
     refuse_calls("kms", "ListGrants", unreadable)
 
-    told = sweep(run)
+    swept = sweep(run)
 
-    assert (told["cleaning"], told["keys"], told["unreadable"]) == ([ACCESS], 3, 1)
+    assert (swept["cleaning"], swept["keys"], swept["unreadable"]) == ([ACCESS], 3, 1)
     assert [content["keys"] for content in machine().values()] == [[access.key]]
 
 
@@ -208,15 +208,15 @@ def test_unreadable_keys_and_secrets_are_counted(
 
 
 def test_an_unreadable_secret_does_not_hold_up_the_sweep(run: Run, account: Account, machine: StateMachine) -> None:
-    """A location that used our key may name a secret of another account by now."""
+    """A source location that used our key can name a secret of another account by now."""
     access = onboarded(run, account)
     account.mediatailor.add(NAME, token_configuration(FOREIGN_SECRET))
     refuse_calls("secretsmanager", "DescribeSecret", "444455556666")
 
-    told = sweep(run)
+    swept = sweep(run)
     cleaned = second_survey(run, first_survey(run))
 
-    assert (told["cleaning"], told["unreadable"]) == ([ACCESS], 1)
+    assert (swept["cleaning"], swept["unreadable"]) == ([ACCESS], 1)
     assert [removed["reason"] for removed in cleaned["removed"]] == [Reason.OTHER_SECRET.text()]
     assert grants(account, access.key) == []
 
@@ -225,9 +225,9 @@ def test_a_grant_whose_secret_cannot_be_read_is_kept(run: Run, account: Account,
     access = onboarded(run, account)
     refuse_calls("secretsmanager", "GetResourcePolicy", access.secret)
 
-    told, first = sweep(run), first_survey(run)
+    swept, first = sweep(run), first_survey(run)
 
-    assert (told["cleaning"], told["unreadable"], first["orphaned"]) == ([], 1, False)
+    assert (swept["cleaning"], swept["unreadable"], first["orphaned"]) == ([], 1, False)
     assert [(grant["verdict"], grant["reason"]) for grant in first["grants"]] == [("suspect", Reason.SECRET_UNREADABLE.text())]
 
 
@@ -275,7 +275,7 @@ def test_a_grant_on_an_unreadable_key_is_not_reported_as_retired(run: Run, accou
 
 
 def test_a_grant_on_an_unreadable_key_does_not_replace_another_one(run: Run, account: Account) -> None:
-    """That the key of the secret has a grant of its own must have been seen."""
+    """A grant on the key of the secret must have been seen."""
     access, new = onboarded(run, account), account.key(tags=ADOPT)
     account.secretsmanager.update_secret(SecretId=access.secret, KmsKeyId=new)
     account.grant(new, GRANT, access.secret)
@@ -293,10 +293,10 @@ def test_list_grants_reports_unreadable_keys(run: Run, account: Account) -> None
     know(account, OTHER_ACCESS, unreadable)
     refuse_calls("kms", "ListGrants", unreadable)
 
-    told = run("list_grants", {"keys": []})
+    swept = run("list_grants", {"keys": []})
 
-    assert [(grant["keyArn"], grant["classed"]) for grant in told["grants"]] == [(access.key, "in use")]
-    assert told["unreadable"] == [unreadable]
+    assert [(grant["keyArn"], grant["classed"]) for grant in swept["grants"]] == [(access.key, "in use")]
+    assert swept["unreadable"] == [unreadable]
 
 
 def test_the_former_key_of_an_access_that_was_adopted_configured_is_swept(run: Run, account: Account) -> None:
@@ -328,7 +328,7 @@ def test_the_key_of_an_access_that_is_restored_is_swept(run: Run, account: Accou
 def test_an_orphaned_grant_of_an_unknown_source_location_is_found_on_an_unused_key(
     monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: StateMachine
 ) -> None:
-    """A management role may put other locations under a key of Latchkey's."""
+    """A management role can configure other source locations with a key of Latchkey."""
     monkeypatch.setattr(journal, "UNLISTED", timedelta(seconds=-5))
     access = Onboarding(run, account).run_through("configure_access")
     account.grant(access.key, GRANT, access.secret)
@@ -338,9 +338,9 @@ def test_an_orphaned_grant_of_an_unknown_source_location_is_found_on_an_unused_k
     second_survey(run, first_survey(run))
     assert registry().journal.grant_keys(ACCESS) == frozenset()
 
-    told = sweep(run)
+    swept = sweep(run)
 
-    assert (told["cleaning"], told["keys"]) == ([OTHER_ACCESS], 1)
+    assert (swept["cleaning"], swept["keys"]) == ([OTHER_ACCESS], 1)
     assert [*machine().values()] == [{"accessId": OTHER_ACCESS, "keys": [access.key], "hint": None}]
     assert len(run("list_grants", {"keys": []})["grants"]) == 1
 

@@ -1,4 +1,4 @@
-"""sweep_grants: accesses whose services make no grants, that wait for their owner, or whose key is a partner's."""
+"""sweep_grants: accesses without grants, handed-off accesses, and partner keys."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -32,14 +32,14 @@ def machine(account: Account) -> StateMachine:
 
 
 def sweep(run: Run, event_id: str) -> dict[str, Any]:
-    """One sweep, and the same event once more, which starts and changes nothing."""
-    told = run("sweep_grants", {"id": event_id})
-    assert run("sweep_grants", {"id": event_id}) == told
-    return told
+    """Sweeps twice with the same event; the second sweep starts and changes nothing."""
+    swept = run("sweep_grants", {"id": event_id})
+    assert run("sweep_grants", {"id": event_id}) == swept
+    return swept
 
 
 def looked_at(run: Run, event_id: str) -> set[str]:
-    """The keys whose grants a sweep lists."""
+    """The keys whose grants the sweep lists."""
     keys: set[str] = set()
 
     def note(params: dict[str, Any], **_: Any) -> None:
@@ -59,9 +59,9 @@ def test_an_access_without_grants_needs_no_cleanup(
 ) -> None:
     Onboarding(run, account, system=system, resource={} if configure else {"configure": False}).run_through("record_access")
 
-    told = sweep(run, "event-1")
+    swept = sweep(run, "event-1")
 
-    assert (told["accesses"], told["cleaning"], told["ending"], told["unreadable"]) == (1, [], [], 0)
+    assert (swept["accesses"], swept["cleaning"], swept["ending"], swept["unreadable"]) == (1, [], [], 0)
     assert machine() == {}
 
 
@@ -123,7 +123,7 @@ def test_a_disabled_partner_key_is_reported_once_without_an_event(
 
 
 def record(account: Account, status: Any) -> None:
-    """The clean-up's report tells the state."""
+    """Records the status as the report of a cleanup does."""
     found = registry().accesses.get(PARTNERS)
     assert found
     change = StatusChange(kind="Access Revoked", detail="{}", executionArn="execution", at=datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""I1: a token is in Secrets Manager and in nothing else that create_secret writes, answers, logs or raises."""
+"""Invariant I1: a token is in Secrets Manager and in nothing else that create_secret writes, returns, logs or raises."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from tests.functions.account import ADOPT, IMPORT, OWN, Account
 from tests.functions.onboarding_requests import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding
 
 CANARY = "canary-in-the-mine"
-# A token of 7 or 129 characters is refused while the function holds it.
+# A token of 7 or 129 characters is rejected while it is in memory.
 BAD = {"too short": "canary!", "too long": CANARY * 8, "not JSON": CANARY, "no text": f'{{"{SECRET_KEY}": ["{CANARY}"]}}'}
 
 type Everything = Callable[[], str]
@@ -21,7 +21,7 @@ type Everything = Callable[[], str]
 
 @pytest.fixture
 def everything(account: Account, log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> Everything:
-    """All that was logged or printed, and all the account holds but the values of secrets."""
+    """Everything that was logged or printed, and everything in the account except for secret values."""
 
     def gather() -> str:
         written = log.getvalue()
@@ -36,26 +36,26 @@ def to_create(account: Account, **members: Any) -> dict[str, Any]:
 
 
 def test_a_generated_token_exists_only_in_its_secret(run: Run, account: Account, everything: Everything) -> None:
-    answer = run("create_secret", to_create(account))
+    result = run("create_secret", to_create(account))
 
     token = json.loads(account.value(SECRET_NAME))[SECRET_KEY]
-    assert token not in json.dumps(answer) + everything()
+    assert token not in json.dumps(result) + everything()
 
 
 def test_a_copied_token_exists_only_in_its_secrets(run: Run, account: Account, everything: Everything) -> None:
     source = account.secret("origin/token", json.dumps({SECRET_KEY: CANARY}), IMPORT)
 
-    answer = run("create_secret", to_create(account, secret=copied(source, SECRET_KEY)))
+    result = run("create_secret", to_create(account, secret=copied(source, SECRET_KEY)))
 
     assert CANARY in account.value(SECRET_NAME)
-    assert CANARY not in json.dumps(answer) + everything()
+    assert CANARY not in json.dumps(result) + everything()
 
 
 @pytest.mark.parametrize("value", [json.dumps({SECRET_KEY: CANARY}), *BAD.values()], ids=["good", *BAD])
 def test_a_value_check_does_not_reveal_the_value(run: Run, account: Account, everything: Everything, value: str) -> None:
-    answer = run("create_secret", {"request": onboarding(secret=existing(account.secret("origin/token", value, ADOPT)))})
+    result = run("create_secret", {"request": onboarding(secret=existing(account.secret("origin/token", value, ADOPT)))})
 
-    assert "canary" not in json.dumps(answer) + everything()
+    assert "canary" not in json.dumps(result) + everything()
 
 
 @pytest.mark.parametrize("value", BAD.values(), ids=BAD)
@@ -91,9 +91,9 @@ def test_a_token_that_is_sent_as_a_member_name_is_not_repeated(
     secret = account.secret("origin/token", "{}", IMPORT if way == "copyFrom" else ADOPT)
     named = copied(secret, CANARY) if way == "copyFrom" else existing(secret)
 
-    answer = run("create_secret", {"request": onboarding(secret=named, resource={"secretKey": CANARY})})
+    result = run("create_secret", {"request": onboarding(secret=named, resource={"secretKey": CANARY})})
 
-    [finding] = answer["findings"]
+    [finding] = result["findings"]
     assert "canary" not in json.dumps(finding) + everything()
 
 
@@ -111,7 +111,7 @@ def test_a_parameter_that_botocore_rejects_is_not_passed_on(run: Run, account: A
 
 
 def _answer_with(operation: str, message: str) -> None:
-    """Secrets Manager refuses the operation with a message."""
+    """Lets Secrets Manager return an error with a message for the operation."""
     error = {"Error": {"Code": "ValidationException", "Message": message}}
 
     def answer_with_error(**_: Any) -> Any:
@@ -121,9 +121,9 @@ def _answer_with(operation: str, message: str) -> None:
 
 
 def traceback_text(error: BaseException | None) -> str:
-    """What a traceback shows of an error and of all that it hides or follows from."""
-    told = ""
+    """Everything that a traceback shows of an error, its causes and its contexts."""
+    text = ""
     while error is not None:
-        told += f"{error!r} {error.__dict__}"
+        text += f"{error!r} {error.__dict__}"
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return told
+    return text

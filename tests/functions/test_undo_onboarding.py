@@ -1,4 +1,4 @@
-"""undo_onboarding: what a failed request made is gone, what it found or shares is as it was, and once more changes nothing."""
+"""undo_onboarding: what a failed request created is removed, everything else is restored, a second run changes nothing."""
 
 import json
 from collections.abc import Callable
@@ -96,9 +96,9 @@ def test_a_key_that_another_access_started_to_use_is_kept(run: Run, account: Acc
     assert after["aliases"] == [ALIAS]
     assert list(after["secrets"]) == [other.secret]
     assert any(failed.key in step for step in undone)
-    told = json.dumps(key_statements(account, failed.key))
-    assert "mediatailor/news-origin/token" in told
-    assert SECRET_NAME not in told
+    statements = json.dumps(key_statements(account, failed.key))
+    assert "mediatailor/news-origin/token" in statements
+    assert SECRET_NAME not in statements
     assert references(account)[failed.key] == [other.checked["accessId"]]
 
 
@@ -166,7 +166,7 @@ def test_an_active_access_is_restored_after_a_failed_request(run: Run, account: 
 
 @pytest.mark.parametrize("there", [True, False])
 def test_a_request_without_the_lock_rolls_nothing_back(run: Run, account: Account, there: bool) -> None:
-    """It failed in Check value, or waited in vain in Check request: both lead to the undo."""
+    """The request failed in Check value, or waited too long in Check request. Both lead to a rollback."""
     if there:
         account.mediatailor.add(NAME, **SEGMENTS)
     Onboarding(run, account).run_through()
@@ -177,7 +177,7 @@ def test_a_request_without_the_lock_rolls_nothing_back(run: Run, account: Accoun
 
     undone = run("undo_onboarding", second.undo_event)["undone"]
 
-    # Its own request id is all that it may leave.
+    # Only its request id can remain.
     after = account_snapshot(account)
     assert (undone, {part for part in before if after[part] != before[part]}) == ([], set())
 
@@ -194,7 +194,7 @@ SENT = {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessToken
 def test_an_existing_source_location_gets_its_former_settings_back(
     run: Run, account: Account, access: dict[str, Any] | None
 ) -> None:
-    account.mediatailor.add(NAME, access, tags={"owner": "somebody"}, **SEGMENTS)
+    account.mediatailor.add(NAME, access, tags={"owner": "other-team"}, **SEGMENTS)
     before = json.loads(json.dumps(account.mediatailor.locations[NAME]))
 
     undone = Onboarding(run, account, secret={"replacesToken": True}).run_through().undo()
@@ -205,7 +205,7 @@ def test_an_existing_source_location_gets_its_former_settings_back(
 
 
 def test_a_later_change_to_a_source_location_is_kept(run: Run, account: Account) -> None:
-    account.mediatailor.add(NAME, None, tags={"owner": "somebody"})
+    account.mediatailor.add(NAME, None, tags={"owner": "other-team"})
     failed = Onboarding(run, account).run_through()
     account.mediatailor.locations[NAME] |= SEGMENTS
 
@@ -226,7 +226,7 @@ def test_a_source_location_that_the_request_did_not_configure_is_kept(run: Run, 
 
 def test_a_source_location_of_another_creator_is_kept(run: Run, account: Account) -> None:
     failed = Onboarding(run, account).run_through()
-    account.mediatailor.locations[NAME]["tags"] = {"owner": "somebody"}
+    account.mediatailor.locations[NAME]["tags"] = {"owner": "other-team"}
 
     failed.undo()
 
@@ -245,7 +245,7 @@ def test_a_source_location_of_another_creator_is_kept(run: Run, account: Account
 @pytest.mark.parametrize("when", ["before-call", "after-call"])
 def test_a_retry_completes_an_interrupted_rollback(run: Run, account: Account, service: str, operation: str, when: str) -> None:
     failed = Onboarding(run, account).run_through()
-    times = [TransientAwsError("an answer that never came")]
+    times = [TransientAwsError("the response was lost")]
 
     def lose_first_response(**_: Any) -> None:
         if times:
@@ -289,4 +289,4 @@ def test_a_late_rollback_keeps_later_settings(run: Run, account: Account) -> Non
     undone = run("undo_onboarding", failed.undo_event)["undone"]
 
     assert account.mediatailor.locations[NAME]["AccessConfiguration"] == token_configuration(repaired)
-    assert not any("sourceLocation" in told for told in undone)
+    assert not any("sourceLocation" in statements for statements in undone)

@@ -1,4 +1,4 @@
-"""undo_onboarding beside what this registry does not know: another stack's, or that of one that was made again."""
+"""undo_onboarding with statements that this registry does not know, from another stack or a former one."""
 
 import json
 
@@ -8,7 +8,7 @@ from tests.functions.onboarding_steps import Onboarding, key_statements, secret_
 
 
 def forget(account: Account) -> None:
-    """The registry of another stack knows nothing of this one's accesses."""
+    """Empties the registry, as the registry of another stack does not know the accesses of this one."""
     for item in account.dynamodb.scan(TableName=TABLE)["Items"]:
         account.dynamodb.delete_item(TableName=TABLE, Key={name: item[name] for name in ("kind", "id")})
 

@@ -1,4 +1,4 @@
-"""undo_onboarding: role, resource and key of the systems beside MediaTailor are gone or as they were, and twice is once."""
+"""undo_onboarding: the roles, resources and keys of the systems other than MediaTailor."""
 
 import copy
 import json
@@ -24,13 +24,13 @@ REPLACING = {"value": {"generate": {}}, "replacesToken": True}
 
 @pytest.fixture(autouse=True)
 def there(account: Account, stack: Callable[..., None]) -> None:
-    """Every resource, one of them encrypted by somebody else."""
+    """Creates every resource; one of them is already encrypted by its owner."""
     stack(ALLOWED_PARTNER_ACCOUNTS=PARTNER, ALLOWED_ORIGIN_HOSTS="*")
     account.add_resources()
     account.mediaconnect.flows[FLOW]["Outputs"][0]["Encryption"] = ENCRYPTED
     account.mediapackage.resources["live-hls"] |= {
         "HlsPackage": {"PlaylistWindowSeconds": 60},
-        "Tags": ADOPT | {"owner": "somebody"},
+        "Tags": ADOPT | {"owner": "other-team"},
     }
     account.mediapackagev2.add("sports/one/hls", Policy=policy())
 

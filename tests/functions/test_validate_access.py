@@ -1,4 +1,4 @@
-"""validate_access and record_access: the proof of a finished access, and what the registry then knows."""
+"""validate_access and record_access: the checks of a finished access, and its record."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ LOCATION = f"arn:aws:mediatailor:{REGION}:{ACCOUNT}:sourceLocation/{NAME}"
 
 @pytest.fixture
 def event(run: Run, account: Account) -> dict[str, Any]:
-    """The input after every step before; MediaTailor's grant is still to come."""
+    """The input after all earlier steps, before MediaTailor creates its grant."""
     request = {"request": onboarding()}
     key = run("create_key", request)
     secret = run("create_secret", request | {"key": key})
@@ -34,7 +34,7 @@ def granted(account: Account, event: dict[str, Any]) -> str:
 
 
 def failed(run: Run, event: dict[str, Any]) -> tuple[type[LatchkeyError], set[str]]:
-    """The error of a validation and the checks that it names."""
+    """The class of a validation error, and the failed checks."""
     with pytest.raises(LatchkeyError) as caught:
         run("validate_access", event)
     return type(caught.value), {check["check"] for check in json.loads(str(caught.value))["failed"]}
@@ -136,7 +136,7 @@ def _delete_location(account: Account, event: dict[str, Any]) -> None:
 
 
 def _leave_current_version(account: Account, event: dict[str, Any]) -> None:
-    """Somebody moved the secret to the key who could not decrypt its versions; moto tells no keys of these."""
+    """Lets the current version stay under its former key, as after a move without permission to decrypt it."""
     set_version_keys("DefaultEncryptionKey")
 
 
@@ -228,7 +228,7 @@ def test_an_access_whose_secret_was_deleted_is_not_effective(run: Run, account: 
 
 @pytest.fixture
 def proven(run: Run, account: Account, event: dict[str, Any]) -> dict[str, Any]:
-    """The input of record_access after a validation."""
+    """The input of record_access after a successful validation."""
     granted(account, event)
     validated = run("validate_access", event)
     return {"request": event["request"], "resources": validated["resources"], "status": validated["status"]}

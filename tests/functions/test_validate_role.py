@@ -1,4 +1,4 @@
-"""validate_access: the role by which a service reads must be there, trust it, be narrow, and be able to read."""
+"""validate_access: the checks of the reader role."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def there(account: Account) -> None:
 
 
 def to_validate(run: Run, account: Account, system: str) -> dict[str, Any]:
-    """The input after every step before."""
+    """The input after all earlier steps."""
     made = Onboarding(run, account, system=system).run_through()
     return {"request": made.request, "keyArn": made.key, "secretArn": made.secret}
 
@@ -38,15 +38,15 @@ def test_an_access_with_a_role_passes_every_check_and_a_second_validation_change
     event = to_validate(run, account, system)
     before = account.snapshot()
 
-    told = run("validate_access", event)
+    validated = run("validate_access", event)
 
-    assert (told["detailType"], told["status"], told["handoff"]) == ("Access Onboarded", "active", None)
-    assert [check["name"] for check in told["checks"] if not check["passed"]] == []
-    names = {check["name"] for check in told["checks"]}
+    assert (validated["detailType"], validated["status"], validated["handoff"]) == ("Access Onboarded", "active", None)
+    assert [check["name"] for check in validated["checks"] if not check["passed"]] == []
+    names = {check["name"] for check in validated["checks"]}
     assert {"role trusts the service", "role may read the secret", "resource is configured", *NARROW} <= names
     assert "grant is there" not in names
-    assert told["resources"]["roleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{role_name_of(system)}"
-    assert run("validate_access", event) == told
+    assert validated["resources"]["roleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{role_name_of(system)}"
+    assert run("validate_access", event) == validated
     assert account.snapshot() == before
 
 

@@ -1,4 +1,4 @@
-"""An owner who takes the consent back: nothing more is changed, the access is given up, and what is left there is told."""
+"""Withdrawn consent: nothing else is changed, the access is unmanaged, and the remaining statements are reported."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def any_host(stack: Callable[..., None]) -> None:
 
 @pytest.fixture
 def adopted(run: Run, account: Account) -> dict[str, Any]:
-    """The members of a request that was fulfilled with a key and a secret of somebody else."""
+    """The members of a fulfilled request with an adopted key and secret."""
     key = account.key(tags=ADOPT)
     secret = account.secret("theirs/token", json.dumps({SECRET_KEY: "a" * 20}), key=key)
     members = {"key": {"arn": key}, "secret": existing(secret)}
@@ -38,10 +38,10 @@ def test_an_access_is_unmanaged_when_its_key_loses_consent(run: Run, account: Ac
     key = adopted["key"]["arn"]
     account.kms.untag_resource(KeyId=key, TagKeys=["latchkey:consent"])
 
-    told = check_rejection(run, requestId="request-2", **adopted)
+    rejected = check_rejection(run, requestId="request-2", **adopted)
 
     left = f"{key}: LatchkeyMediatailorManagement, LatchkeySecretDecryption"
-    assert {"key", "key.arn"} <= set(told)
+    assert {"key", "key.arn"} <= set(rejected)
     assert (_access(account)["status"], _access(account)["left"]) == ({"S": "unmanaged"}, {"L": [{"S": left}]})
 
 
@@ -49,9 +49,9 @@ def test_an_access_is_unmanaged_when_its_secret_loses_consent(run: Run, account:
     secret = adopted["secret"]["value"]["existing"]["secretArn"]
     account.secretsmanager.untag_resource(SecretId=secret, TagKeys=["latchkey:consent"])
 
-    told = check_rejection(run, requestId="request-2", **adopted)
+    rejected = check_rejection(run, requestId="request-2", **adopted)
 
-    assert "secret" in told
+    assert "secret" in rejected
     assert _access(account)["left"] == {"L": [{"S": f"{secret}: LatchkeyMediatailorReading"}]}
     assert _access(account)["status"] == {"S": "unmanaged"}
 

@@ -120,14 +120,14 @@ def test_an_adobe_key_serves_nothing_else_and_an_instance_has_one(onboarding: On
     squatting = adobe_detail() | {"key": {"alias": "alias/latchkey/mediatailor"}}
     before = onboarding.everything()
 
-    assert "kept for adobe" in onboarding.reject(onboarding.detail(key={"alias": alias}))["key.alias"]
-    assert "nothing else" in onboarding.reject(onboarding.detail(key={"arn": told["resources"]["keyArn"]}))["key.arn"]
-    assert "serves nothing else" in onboarding.reject(adobe_detail() | {"key": {"arn": shared}})["key.arn"]
-    assert "must be a key that Latchkey makes" in onboarding.reject(theirs)["key.arn"]
+    assert "key.alias" in onboarding.reject(onboarding.detail(key={"alias": alias}))
+    assert "key.arn" in onboarding.reject(onboarding.detail(key={"arn": told["resources"]["keyArn"]}))
+    assert "key.arn" in onboarding.reject(adobe_detail() | {"key": {"arn": shared}})
+    assert "key.arn" in onboarding.reject(theirs)
     assert "key.alias" in onboarding.reject(squatting)
     other = adobe_detail(instance=detail["resource"]["instance"]) | {"key": {"alias": f"{alias}-2"}}
-    assert "has and keeps" in onboarding.reject(other)["key.alias"]
-    assert "nothing else" in onboarding.reject(adobe_detail() | {"key": {"alias": alias}})["key.alias"]
+    assert "key.alias" in onboarding.reject(other)
+    assert "key.alias" in onboarding.reject(adobe_detail() | {"key": {"alias": alias}})
     assert onboarding.everything() == before
 
 
@@ -206,5 +206,6 @@ def test_a_user_whom_its_own_policies_forbid_the_key_is_refused(onboarding: Onbo
 
     told = onboarding.reject(adobe_detail() | {"key": {"users": [arn]}})
 
-    assert told == {"key.users.0": "may not use the key by its own policies: kms:Encrypt denied"}
+    assert set(told) == {"key.users.0"}
+    assert "kms:Encrypt" in told["key.users.0"]
     assert onboarding.reject(adobe_detail() | {"managementRoles": [MANAGER]})

@@ -70,7 +70,7 @@ def test_a_known_secret_goes_to_no_new_host(onboarding: Onboarding) -> None:
         _existing(onboarding, made["secretArn"], first["key"], elsewhere),
         _existing(onboarding, adopted, None, elsewhere),
     ):
-        assert "hosts" in onboarding.reject(detail)["resource.baseUrl"]
+        assert "AllowedOriginHosts" in onboarding.reject(detail)["resource.baseUrl"]
     assert onboarding.everything() == before
     assert onboarding.onboard(_existing(onboarding, made["secretArn"], first["key"], {}))["changed"]
 

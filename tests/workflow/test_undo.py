@@ -18,7 +18,7 @@ def test_a_failure_tells_what_was_taken_back(onboarding: Onboarding) -> None:
 
     assert "sourceLocation/" in undone
     assert "/token-" in undone
-    assert "scheduled for deletion in 7 days" in undone
+    assert "for deletion in 7 days" in undone
 
 
 def test_others_keep_what_they_share_with_a_request_that_fails(onboarding: Onboarding) -> None:

@@ -1,11 +1,11 @@
-"""An onboarded access, and the two looks of its clean-up with no grace period between them."""
+"""An onboarded access, and the two surveys of its cleanup without a grace period."""
 
 from collections.abc import Callable
 
 import pytest
 
 from tests.functions.account import Account
-from tests.functions.clean_up_steps import CleanUp, Look, first_survey, onboarded, second_survey
+from tests.functions.clean_up_steps import CleanUpRun, SurveyRun, first_survey, onboarded, second_survey
 from tests.functions.onboarding_requests import Run
 from tests.functions.onboarding_steps import Onboarding
 
@@ -21,10 +21,10 @@ def access(run: Run, account: Account) -> Onboarding:
 
 
 @pytest.fixture
-def look(run: Run) -> Look:
+def survey(run: Run) -> SurveyRun:
     return lambda *keys: first_survey(run, *keys)
 
 
 @pytest.fixture
-def clean_up(run: Run) -> CleanUp:
+def clean_up(run: Run) -> CleanUpRun:
     return lambda first: second_survey(run, first)

@@ -1,4 +1,4 @@
-"""clean_up_grants: the first look changes nothing, the second revokes what is orphaned, once."""
+"""clean_up_grants: the first survey changes nothing, and the second revokes orphaned grants once."""
 
 import json
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from tests.functions.account import ACCOUNT, Account
 from tests.functions.clean_up_steps import (
     ACCESS,
     GRANT,
-    CleanUp,
-    Look,
+    CleanUpRun,
+    SurveyRun,
     delete_location,
     grants,
     onboarded,
@@ -28,29 +28,29 @@ from tests.functions.onboarding_steps import Onboarding
 READING = {"Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}, "Action": "secretsmanager:GetSecretValue"}
 
 
-def told(first: dict[str, Any]) -> list[tuple[str, str]]:
+def verdicts(first: dict[str, Any]) -> list[tuple[str, str]]:
     return [(grant["verdict"], grant["reason"]) for grant in first["grants"]]
 
 
-def test_a_grant_in_use_is_reported_and_kept(account: Account, access: Onboarding, look: Look) -> None:
+def test_a_grant_in_use_is_reported_and_kept(account: Account, access: Onboarding, survey: SurveyRun) -> None:
     before = account.snapshot()
 
-    first = look()
+    first = survey()
 
-    assert told(first) == [("in use", Reason.IN_USE.text())]
+    assert verdicts(first) == [("in use", Reason.IN_USE.text())]
     assert (first["orphaned"], first["ownerExists"], first["graceSeconds"]) == (False, True, 0)
     assert account.snapshot() == before
 
 
 @pytest.mark.parametrize("status", [404, 400])
 def test_the_grant_of_a_deleted_source_location_is_revoked_with_the_evidence_of_both_surveys(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, status: int
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, status: int
 ) -> None:
     account.mediatailor.missing_status = status
     [grant] = grants(account, access.key)
     delete_location(account)
 
-    first = look()
+    first = survey()
     assert grants(account, access.key) == [grant]
     cleaned = clean_up(first)
 
@@ -63,9 +63,11 @@ def test_the_grant_of_a_deleted_source_location_is_revoked_with_the_evidence_of_
     assert (cleaned["kept"], cleaned["restored"], registry().revocations.open()) == ([], False, [])
 
 
-def test_a_repeated_second_survey_changes_nothing(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+def test_a_repeated_second_survey_changes_nothing(
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
+) -> None:
     delete_location(account)
-    first = look()
+    first = survey()
     once = clean_up(first)
     before = account.snapshot()
 
@@ -74,10 +76,10 @@ def test_a_repeated_second_survey_changes_nothing(account: Account, access: Onbo
 
 
 def test_a_grant_that_the_service_retired_is_reported_as_removed_by_the_service(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first = look()
+    first = survey()
     account.kms.revoke_grant(KeyId=access.key, GrantId=grants(account, access.key)[0])
 
     [removed] = clean_up(first)["removed"]
@@ -121,11 +123,11 @@ ORPHANING = {
 
 @pytest.mark.parametrize(("orphan", "reason"), ORPHANING.items(), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_grant_that_lost_its_secret_is_revoked(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, orphan: Callable[..., None], reason: str
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, orphan: Callable[..., None], reason: str
 ) -> None:
     orphan(account, access)
 
-    cleaned = clean_up(look())
+    cleaned = clean_up(survey())
 
     assert [(removed["reason"], removed["removedBy"]) for removed in cleaned["removed"]] == [(reason, "latchkey")]
     assert grants(account, access.key) == []
@@ -152,29 +154,29 @@ def name_without_suffix(account: Account, access: Onboarding) -> None:
 
 @pytest.mark.parametrize("act", [deny, disable_key, schedule_key, name_without_suffix])
 def test_a_deny_a_disabled_key_and_a_short_secret_arn_do_not_orphan_a_grant(
-    account: Account, access: Onboarding, look: Look, act: Callable[..., None]
+    account: Account, access: Onboarding, survey: SurveyRun, act: Callable[..., None]
 ) -> None:
     act(account, access)
 
-    first = look()
+    first = survey()
 
     assert first["orphaned"] is False
-    assert [verdict for verdict, _ in told(first)] == ["in use"]
+    assert [verdict for verdict, _ in verdicts(first)] == ["in use"]
 
 
 @pytest.mark.parametrize("act", [disable_key, schedule_key])
 def test_an_orphaned_grant_is_revoked_on_a_disabled_key(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, act: Callable[..., None]
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, act: Callable[..., None]
 ) -> None:
     act(account, access)
     delete_location(account)
 
-    clean_up(look())
+    clean_up(survey())
 
     assert grants(account, access.key) == []
 
 
-def test_foreign_grants_are_kept(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+def test_foreign_grants_are_kept(account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun) -> None:
     longer = account.grant(access.key, f"{GRANT}-2", access.secret)
     shorter = account.grant(access.key, GRANT[:-1], access.secret)
     person = account.kms.create_grant(
@@ -185,15 +187,15 @@ def test_foreign_grants_are_kept(account: Account, access: Onboarding, look: Loo
     )["GrantId"]
     delete_location(account)
 
-    first = look()
+    first = survey()
     clean_up(first)
 
-    assert sorted(verdict for verdict, _ in told(first)) == ["foreign", "orphaned", "suspect"]
+    assert sorted(verdict for verdict, _ in verdicts(first)) == ["foreign", "orphaned", "suspect"]
     assert set(grants(account, access.key)) == {longer, shorter, person, unbound}
 
 
 def test_the_other_location_of_a_secret_keeps_its_grant(
-    run: Run, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    run: Run, account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     account.secretsmanager.tag_resource(SecretId=access.secret, Tags=[{"Key": "latchkey:consent", "Value": "adopt"}])
     other = {"requestId": "request-2", "resource": {"sourceLocation": f"{NAME}-2"}, "secret": existing(access.secret)}
@@ -202,76 +204,78 @@ def test_the_other_location_of_a_secret_keeps_its_grant(
     [kept] = {*grants(account, access.key)} - {first_grant}
     delete_location(account)
 
-    clean_up(look())
+    clean_up(survey())
 
     assert grants(account, access.key) == [kept]
 
 
 def move_secret(account: Account, access: Onboarding) -> str:
-    """A person takes the secret to another key; the service has no grant there yet."""
+    """Moves the secret to another key, on which the service has no grant yet."""
     other = account.key()
     account.secretsmanager.update_secret(SecretId=access.secret, KmsKeyId=other)
     return other
 
 
 def test_the_grant_on_the_former_key_is_revoked_only_after_a_grant_on_the_new_key_exists(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     other = move_secret(account, access)
-    waiting = look()
-    assert told(waiting) == [("suspect", Reason.KEY_WITHOUT_GRANT.text())]
+    waiting = survey()
+    assert verdicts(waiting) == [("suspect", Reason.KEY_WITHOUT_GRANT.text())]
 
     new = account.grant(other, GRANT, access.secret)
-    clean_up(look())
+    clean_up(survey())
 
     assert (grants(account, access.key), grants(account, other)) == ([], [new])
 
 
 def test_a_former_key_without_grants_is_forgotten(
-    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     former = account.key()
     registry().locks.lock(ACCESS, EXECUTION)
     registry().journal.note_former(ACCESS, None, former)
-    clean_up(look())
-    assert registry().journal.grant_keys(ACCESS) == {access.key, former}  # the request may be about to have a grant there
+    clean_up(survey())
+    assert registry().journal.grant_keys(ACCESS) == {access.key, former}  # the running request can get a grant on it
 
     registry().locks.unlock(ACCESS, EXECUTION)
-    clean_up(look())
-    assert registry().journal.grant_keys(ACCESS) == {access.key, former}  # KMS may not list yet what the request had made
+    clean_up(survey())
+    assert registry().journal.grant_keys(ACCESS) == {access.key, former}  # KMS can list a new grant late
 
     monkeypatch.setattr(journal, "UNLISTED", timedelta(seconds=-5))
-    clean_up(look())
+    clean_up(survey())
     assert registry().journal.grant_keys(ACCESS) == {access.key}
 
 
-def test_a_key_that_a_sweep_names_is_surveyed(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+def test_a_key_that_a_sweep_names_is_surveyed(
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
+) -> None:
     unknown = account.key()
     account.grant(unknown, GRANT, "arn:aws:secretsmanager:us-east-1:123456789012:secret:another-abcdef")
 
-    clean_up(look(unknown))
+    clean_up(survey(unknown))
 
     assert (len(grants(account, unknown)), len(grants(account, access.key))) == (0, 1)
 
 
-def test_an_access_that_was_never_onboarded_needs_no_cleanup(look: Look, clean_up: CleanUp) -> None:
-    first = look()
+def test_an_access_that_was_never_onboarded_needs_no_cleanup(survey: SurveyRun, clean_up: CleanUpRun) -> None:
+    first = survey()
 
     assert (first["grants"], first["orphaned"]) == ([], False)
     assert clean_up(first) == {"removed": [], "kept": [], "restored": False}
 
 
-def test_a_deleted_key_has_no_grants(access: Onboarding, look: Look) -> None:
+def test_a_deleted_key_has_no_grants(access: Onboarding, survey: SurveyRun) -> None:
     at_call("kms", "ListGrants", answer_with_error("ListGrants", "NotFoundException"))
 
-    assert look()["grants"] == []
+    assert survey()["grants"] == []
 
 
 def test_a_grant_that_is_used_again_at_the_second_survey_is_kept(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first = look()
+    first = survey()
     restore_location(account, access)
 
     cleaned = clean_up(first)
@@ -283,10 +287,10 @@ def test_a_grant_that_is_used_again_at_the_second_survey_is_kept(
 
 
 def test_surveys_within_the_grace_period_keep_the_grant(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, stack: Callable[..., None]
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, stack: Callable[..., None]
 ) -> None:
     delete_location(account)
-    first, later = look(), look()
+    first, later = survey(), survey()
     stack(GRACE_SECONDS="600")
     assert [kept["reason"] for kept in clean_up(first)["kept"]] == [Reason.WITHIN_GRACE.text()]
 

@@ -8,7 +8,16 @@ from latchkey.cleanup.verdict import Reason
 from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
 from latchkey.registry import registry
 from tests.functions.account import Account
-from tests.functions.clean_up_steps import ACCESS, GRANT, CleanUp, Look, delete_location, grants, put_count, restore_location
+from tests.functions.clean_up_steps import (
+    ACCESS,
+    GRANT,
+    CleanUpRun,
+    SurveyRun,
+    delete_location,
+    grants,
+    put_count,
+    restore_location,
+)
 from tests.functions.fault_injection import ListingLag, answer_with_error, at_call, lose_connection
 from tests.functions.onboarding_steps import Onboarding
 
@@ -16,25 +25,27 @@ from tests.functions.onboarding_steps import Onboarding
 @pytest.mark.parametrize("operation", ["ListSourceLocations", "DescribeSourceLocation"])
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_failed_read_of_locations_revokes_nothing(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, operation: str, number: int
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, operation: str, number: int
 ) -> None:
     account.mediatailor.add("another")  # a second page of the list
     delete_location(account)
-    first = look()
+    first = survey()
     at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
     at_call("mediatailor", operation, answer_with_error(operation, "InternalServiceError", 500), number)
 
     with pytest.raises((TransientAwsError, AccessDenied)) as caught:
         clean_up(first)
 
-    reached = operation == "DescribeSourceLocation" and number == 2  # that one looks whether the owner came back
+    reached = operation == "DescribeSourceLocation" and number == 2  # this read shows whether the resource exists again
     assert caught.type is (AccessDenied if reached else TransientAwsError)
     assert len(grants(account, access.key)) == 1
 
 
-def test_a_failed_list_of_grants_revokes_nothing(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
+def test_a_failed_list_of_grants_revokes_nothing(
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
+) -> None:
     delete_location(account)
-    first = look()
+    first = survey()
     at_call("kms", "ListGrants", answer_with_error("ListGrants", "KMSInternalException", 500))
 
     with pytest.raises(TransientAwsError):
@@ -45,10 +56,10 @@ def test_a_failed_list_of_grants_revokes_nothing(account: Account, access: Onboa
 
 
 def test_a_resource_that_is_listed_and_cannot_be_described_is_read_again(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first = look()
+    first = survey()
     restore_location(account, access)
     at_call("kms", "ListGrants", lambda: delete_location(account))
 
@@ -68,26 +79,26 @@ def test_a_resource_that_is_listed_and_cannot_be_described_is_read_again(
     ],
 )
 def test_a_retry_completes_a_crashed_cleanup(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, service: str, operation: str, when: str
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, service: str, operation: str, when: str
 ) -> None:
     delete_location(account)
-    first = look()
+    first = survey()
     at_call(service, operation, lose_connection, when=when)
     with pytest.raises(TransientAwsError):
         clean_up(first)
 
     [removed] = clean_up(first)["removed"]
 
-    # After an answer that was lost, nobody knows whose doing it was.
+    # The response was lost, so the removal cannot be attributed.
     assert removed["removedBy"] == ("either" if when == "after-call" and operation == "RevokeGrant" else "latchkey")
     assert (grants(account, access.key), registry().revocations.open()) == ([], [])
 
 
 def test_a_resource_that_is_recreated_during_the_revocation_is_restored(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first, before = look(), put_count(account)
+    first, before = survey(), put_count(account)
     at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
 
     cleaned = clean_up(first)
@@ -99,11 +110,11 @@ def test_a_resource_that_is_recreated_during_the_revocation_is_restored(
 
 @pytest.mark.parametrize("number", [2, 3])
 def test_a_retry_restores_a_recreated_resource_and_reports_it(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, number: int
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, number: int
 ) -> None:
-    """The second read of the owner finds it back; the third is the one that sets it again."""
+    """The second read finds the resource again; the third one is part of its restoration."""
     delete_location(account)
-    first, before = look(), put_count(account)
+    first, before = survey(), put_count(account)
     at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     at_call("mediatailor", "DescribeSourceLocation", lose_connection, number)
     with pytest.raises(TransientAwsError):
@@ -120,10 +131,10 @@ def lag(monkeypatch: pytest.MonkeyPatch) -> ListingLag:
 
 
 def test_a_revoked_grant_is_gone_when_it_is_no_longer_listed(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, lag: ListingLag
 ) -> None:
     delete_location(account)
-    first = look()
+    first = survey()
     for _ in range(2):
         with pytest.raises(NotYetEffective):
             clean_up(first)
@@ -134,10 +145,10 @@ def test_a_revoked_grant_is_gone_when_it_is_no_longer_listed(
 
 
 def test_a_restored_resource_is_reported_while_its_old_grant_is_still_listed(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, lag: ListingLag
 ) -> None:
     delete_location(account)
-    first = look()
+    first = survey()
     at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     for _ in range(2):
         with pytest.raises(NotYetEffective):
@@ -150,11 +161,11 @@ def test_a_restored_resource_is_reported_while_its_old_grant_is_still_listed(
 
 
 def test_a_resource_that_can_have_been_recreated_during_a_crash_is_restored(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, lag: ListingLag
 ) -> None:
-    """The answer of RevokeGrant was lost, and the grant, listed still, looks as if it were in use."""
+    """The response of RevokeGrant was lost, and the grant, which is still listed, seems to be in use."""
     delete_location(account)
-    first, before = look(), put_count(account)
+    first, before = survey(), put_count(account)
     at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     at_call("kms", "RevokeGrant", lose_connection, when="after-call")
     with pytest.raises(TransientAwsError):
@@ -166,27 +177,27 @@ def test_a_resource_that_can_have_been_recreated_during_a_crash_is_restored(
 
 
 def test_a_denied_revocation_stays_open_until_it_is_allowed(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first = look()
+    first = survey()
     at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
     with pytest.raises(AccessDenied):
         clean_up(first)
     [noted] = registry().revocations.open(ACCESS)
     assert (noted.tries, noted.revoked) == (0, False)
 
-    again = look()
+    again = survey()
 
     assert again["orphaned"] is True
     assert [removed["removedBy"] for removed in clean_up(again)["removed"]] == ["latchkey"]
 
 
 def test_a_resource_that_is_recreated_after_a_denied_revocation_is_not_updated(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first, before = look(), put_count(account)
+    first, before = survey(), put_count(account)
     at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
     with pytest.raises(AccessDenied):
         clean_up(first)
@@ -198,24 +209,24 @@ def test_a_resource_that_is_recreated_after_a_denied_revocation_is_not_updated(
 
 
 def test_a_denied_revocation_does_not_hold_up_another_grant(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     other = account.key()
     account.grant(other, GRANT, access.secret)
     delete_location(account)
-    first = look(other)
+    first = survey(other)
     at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
 
     with pytest.raises(AccessDenied):
         clean_up(first)
     assert len(grants(account, access.key) + grants(account, other)) == 1
 
-    # The retry tells the one that ended before it as well.
+    # The retry also reports the grant that the first attempt revoked.
     assert len(clean_up(first)["removed"]) == 2
 
 
 def drop_policy(account: Account, access: Onboarding) -> str:
-    """The owner of the secret admits the service no longer; gives the policy that did."""
+    """Removes the service from the resource policy of the secret; returns the former policy."""
     policy: str = account.secretsmanager.get_resource_policy(SecretId=access.secret)["ResourcePolicy"]
     account.secretsmanager.delete_resource_policy(SecretId=access.secret)
     return policy
@@ -226,27 +237,27 @@ def admit_again(account: Account, access: Onboarding, policy: str) -> None:
 
 
 def test_an_access_that_its_secret_revoked_is_not_restored_after_the_revocation_of_another_execution(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     policy = drop_policy(account, access)
-    first = look()
+    first = survey()
     at_call("kms", "RevokeGrant", lose_connection, when="after-call")
     with pytest.raises(TransientAwsError):
         clean_up(first)
 
-    [removed] = clean_up(look())["removed"]
+    [removed] = clean_up(survey())["removed"]
 
     admit_again(account, access, policy)
     assert (removed["removedBy"], removed["reason"]) == ("either", Reason.SERVICE_NOT_ALLOWED.text())
-    assert look()["deprived"] is False
+    assert survey()["deprived"] is False
 
 
 def test_an_access_that_its_secret_revoked_is_not_restored_when_the_grant_is_kept(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, lag: ListingLag
 ) -> None:
-    """The answer of RevokeGrant was lost, the grant is listed still, and the secret admits the service again."""
+    """The response of RevokeGrant was lost, the grant is still listed, and the secret allows the service again."""
     policy = drop_policy(account, access)
-    first = look()
+    first = survey()
     at_call("kms", "RevokeGrant", lose_connection, when="after-call")
     with pytest.raises(TransientAwsError):
         clean_up(first)
@@ -259,22 +270,22 @@ def test_an_access_that_its_secret_revoked_is_not_restored_when_the_grant_is_kep
         account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
         lag.settle_last()
 
-    assert (grants(account, access.key), look()["deprived"]) == ([], False)
+    assert (grants(account, access.key), survey()["deprived"]) == ([], False)
 
 
 def test_an_irrevocable_grant_on_an_unknown_key_is_revoked_later(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
-    """Another hint names no keys."""
+    """The next trail event names no keys."""
     unknown = account.key()
     account.kms.revoke_grant(KeyId=access.key, GrantId=grants(account, access.key)[0])
     account.grant(unknown, GRANT, access.secret)
     delete_location(account)
     at_call("kms", "RevokeGrant", answer_with_error("RevokeGrant"))
     with pytest.raises(AccessDenied):
-        clean_up(look(unknown))
+        clean_up(survey(unknown))
 
-    cleaned = clean_up(look())
+    cleaned = clean_up(survey())
 
     assert [removed["removedBy"] for removed in cleaned["removed"]] == ["latchkey"]
     assert grants(account, unknown) == []

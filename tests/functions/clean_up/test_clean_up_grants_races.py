@@ -1,4 +1,4 @@
-"""clean_up_grants: executions at once, and owners that come back while their grants are revoked."""
+"""clean_up_grants: concurrent executions, and resources that are recreated while their grants are revoked."""
 
 import json
 import threading
@@ -19,8 +19,8 @@ from latchkey.settings import settings
 from tests.functions.account import Account
 from tests.functions.clean_up_steps import (
     ACCESS,
-    CleanUp,
-    Look,
+    CleanUpRun,
+    SurveyRun,
     delete_location,
     grants,
     put_count,
@@ -33,7 +33,7 @@ from tests.functions.onboarding_steps import Onboarding
 
 
 class Machines:
-    """Step Functions' part in a sweep: what was started."""
+    """The executions that a sweep starts."""
 
     class exceptions:
         class ExecutionAlreadyExists(Exception): ...
@@ -46,7 +46,7 @@ class Machines:
 
 
 def swept() -> list[str]:
-    """The accesses for which a sweep starts a clean-up."""
+    """The accesses for which a sweep starts a cleanup."""
     machines: Any = Machines()
     looking = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
     Sweep(settings(), registry(), looking, machines, "clean-up", "end-request")("event-1")
@@ -60,10 +60,10 @@ def lag(monkeypatch: pytest.MonkeyPatch) -> ListingLag:
 
 
 def test_one_of_two_concurrent_executions_reports_the_removal(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first, second = look(), look()
+    first, second = survey(), survey()
     others: list[dict[str, Any]] = []
     at_call("mediatailor", "ListSourceLocations", lambda: others.append(clean_up(second)))
 
@@ -74,20 +74,20 @@ def test_one_of_two_concurrent_executions_reports_the_removal(
 
 
 def test_a_late_execution_does_not_report_the_removal_again(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first, second = look(), look()
+    first, second = survey(), survey()
     assert [removed["removedBy"] for removed in clean_up(first)["removed"]] == ["latchkey"]
 
     assert clean_up(second) == {"removed": [], "kept": [], "restored": False}
 
 
 def test_an_execution_that_finds_the_grant_gone_while_another_revokes_does_not_name_the_service(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first, second = look(), look()
+    first, second = survey(), survey()
     others: list[dict[str, Any]] = []
     at_call("kms", "RevokeGrant", lambda: others.append(clean_up(second)), when="after-call")
 
@@ -97,11 +97,11 @@ def test_an_execution_that_finds_the_grant_gone_while_another_revokes_does_not_n
 
 
 def test_a_concurrent_execution_restores_the_resource_of_a_crashed_one(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
-    """The other had read what is open before the revocation."""
+    """The other execution read the open revocations before the grant was revoked."""
     delete_location(account)
-    first, second = look(), look()
+    first, second = survey(), survey()
     before = put_count(account)
 
     def revoke_and_crash() -> None:
@@ -118,10 +118,10 @@ def test_a_concurrent_execution_restores_the_resource_of_a_crashed_one(
 
 
 def test_a_retry_that_finds_the_resource_restored_reports_it(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, lag: ListingLag
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, lag: ListingLag
 ) -> None:
     delete_location(account)
-    first, before = look(), put_count(account)
+    first, before = survey(), put_count(account)
     at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     with pytest.raises(NotYetEffective):
         clean_up(first)
@@ -133,13 +133,13 @@ def test_a_retry_that_finds_the_resource_restored_reports_it(
 
 
 def test_a_resource_that_is_restored_after_the_revocation_was_closed_is_reported(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first, second, before = look(), look(), put_count(account)
+    first, second, before = survey(), survey(), put_count(account)
     reached, go = threading.Event(), threading.Event()
-    told: list[dict[str, Any]] = []
-    other = threading.Thread(target=lambda: told.append(clean_up(second)))
+    reports: list[dict[str, Any]] = []
+    other = threading.Thread(target=lambda: reports.append(clean_up(second)))
 
     def wait_in_the_other() -> None:
         reached.set()
@@ -157,36 +157,36 @@ def test_a_resource_that_is_restored_after_the_revocation_was_closed_is_reported
 
     cleaned = clean_up(first)
 
-    assert [one["restored"] for one in told] == [False]
+    assert [one["restored"] for one in reports] == [False]
     assert (cleaned["restored"], cleaned["removed"], put_count(account)) == (True, [], before + 1)
 
 
-def make_again(account: Account, access: Onboarding, look: Look, clean_up: CleanUp) -> None:
-    """MediaTailor got the id of the grant that went, and showed the location after the last look at it."""
+def make_again(account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun) -> None:
+    """MediaTailor received the id of the revoked grant, and returned the source location only after the last survey."""
     delete_location(account)
-    assert [removed["removedBy"] for removed in clean_up(look())["removed"]] == ["latchkey"]
+    assert [removed["removedBy"] for removed in clean_up(survey())["removed"]] == ["latchkey"]
     restore_location(account, access)
 
 
 def test_a_resource_that_was_created_during_the_revocation_is_restored(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
-    make_again(account, access, look, clean_up)
+    make_again(account, access, survey, clean_up)
     before = put_count(account)
 
-    first = look()
+    first = survey()
     cleaned = clean_up(first)
 
     assert (first["orphaned"], first["deprived"], cleaned["restored"], put_count(account)) == (False, True, True, before + 1)
-    assert look()["deprived"] is False
+    assert survey()["deprived"] is False
     assert (clean_up(first), put_count(account)) == (cleaned, before + 1)
 
 
 def test_a_restored_resource_waits_for_its_new_grant(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
-    make_again(account, access, look, clean_up)
-    first, serve = look(), account.mediatailor.at_update
+    make_again(account, access, survey, clean_up)
+    first, serve = survey(), account.mediatailor.at_update
     account.mediatailor.at_update = lambda: None
     with pytest.raises(NotYetEffective):
         clean_up(first)
@@ -197,10 +197,10 @@ def test_a_restored_resource_waits_for_its_new_grant(
 
 
 def test_a_revocation_stays_open_until_the_resource_has_another_grant(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     delete_location(account)
-    first, serve = look(), account.mediatailor.at_update
+    first, serve = survey(), account.mediatailor.at_update
     account.mediatailor.at_update = lambda: None
     at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     with pytest.raises(NotYetEffective):
@@ -214,7 +214,7 @@ def test_a_revocation_stays_open_until_the_resource_has_another_grant(
 
 
 def name_another_secret(account: Account, access: Onboarding) -> None:
-    """The location names another secret under the same key, without the grant that MediaTailor makes for it."""
+    """The source location names another secret under the same key, and has no grant for it."""
     other = account.secret("another", "{}", key=access.key)
     policy = account.secretsmanager.get_resource_policy(SecretId=access.secret)["ResourcePolicy"]
     account.secretsmanager.put_resource_policy(SecretId=other, ResourcePolicy=policy.replace(access.secret, other))
@@ -231,10 +231,10 @@ def lose_location(account: Account, _: Onboarding) -> None:
 
 @pytest.mark.parametrize("change", [send_no_token, name_another_secret, lose_location], ids=lambda change: change.__name__)
 def test_a_resource_that_changed_after_the_survey_is_not_restored(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, change: Callable[[Account, Onboarding], None]
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, change: Callable[[Account, Onboarding], None]
 ) -> None:
     delete_location(account)
-    first, before = look(), put_count(account)
+    first, before = survey(), put_count(account)
     at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
     at_call("mediatailor", "DescribeSourceLocation", lambda: change(account, access), 2, "after-call")
     with pytest.raises(NotYetEffective):
@@ -248,86 +248,86 @@ def test_a_resource_that_changed_after_the_survey_is_not_restored(
 
 @pytest.mark.parametrize("noted", [False, True], ids=["never noted", "noted as orphaned"])
 def test_a_grant_that_another_principal_revoked_is_not_restored(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, noted: bool
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, noted: bool
 ) -> None:
     [grant] = grants(account, access.key)
     if noted:
         delete_location(account)
-    first = look()
+    first = survey()
     account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
     clean_up(first)
     restore_location(account, access)
 
-    assert look()["deprived"] is False
+    assert survey()["deprived"] is False
 
 
 def test_a_later_loss_of_a_restored_grant_is_not_attributed_to_latchkey(
-    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
-    make_again(account, access, look, clean_up)
-    clean_up(look())
+    make_again(account, access, survey, clean_up)
+    clean_up(survey())
     monkeypatch.setattr(revocation_registry, "LISTED_STILL", timedelta(seconds=-5))
-    clean_up(look())
+    clean_up(survey())
 
     [grant] = grants(account, access.key)
     account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
 
-    assert look()["deprived"] is False
+    assert survey()["deprived"] is False
 
 
 def test_the_sweep_finds_a_resource_whose_grant_latchkey_revoked(
-    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
-    make_again(account, access, look, clean_up)
+    make_again(account, access, survey, clean_up)
     assert swept() == [ACCESS]
 
-    clean_up(look())
+    clean_up(survey())
     assert swept() == []
 
-    # It is looked at once more, when KMS cannot list the former grant any longer.
+    # The sweep starts one more cleanup, for when KMS no longer lists the former grant.
     monkeypatch.setattr(revocation_registry, "LISTED_STILL", timedelta(seconds=-5))
     assert swept() == [ACCESS]
-    clean_up(look())
+    clean_up(survey())
     assert swept() == []
 
 
 def test_the_grant_of_a_former_secret_is_not_restored(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     name_another_secret(account, access)
     before = put_count(account)
 
-    cleaned = clean_up(look())
+    cleaned = clean_up(survey())
 
     assert [removed["reason"] for removed in cleaned["removed"]] == [Reason.OTHER_SECRET.text()]
     assert (cleaned["restored"], put_count(account), grants(account, access.key)) == (False, before, [])
 
 
 def test_a_revocation_is_settled_when_the_resource_names_another_secret(
-    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
-    make_again(account, access, look, clean_up)
+    make_again(account, access, survey, clean_up)
     name_another_secret(account, access)
     record = registry().accesses.get(ACCESS)
     assert record is not None
     registry().accesses.record_status(record, "detached", [])
-    assert (look()["deprived"], swept()) == (False, [])
+    assert (survey()["deprived"], swept()) == (False, [])
 
     monkeypatch.setattr(revocation_registry, "LISTED_STILL", timedelta(seconds=-5))
     assert swept() == [ACCESS]
-    clean_up(look())
+    clean_up(survey())
 
     assert (swept(), registry().revocations.revoked_by_us()) == ([], [])
 
 
 def test_a_survey_does_not_change_recorded_revocations(
-    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, look: Look, clean_up: CleanUp
+    monkeypatch: pytest.MonkeyPatch, account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
-    make_again(account, access, look, clean_up)
-    clean_up(look())
+    make_again(account, access, survey, clean_up)
+    clean_up(survey())
     monkeypatch.setattr(revocation_registry, "LISTED_STILL", timedelta(seconds=-5))
     before = account.snapshot()
 
-    assert len(look()["settled"]) == 1
+    assert len(survey()["settled"]) == 1
 
     assert account.snapshot() == before

@@ -1,4 +1,4 @@
-"""clean_up_grants: a partner's key and its grants are not touched, whoever names them and whenever."""
+"""clean_up_grants: the key of a partner and its grants are never changed."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +11,7 @@ from latchkey.cleanup.verdict import Reason
 from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation
 from tests.functions.account import Account
-from tests.functions.clean_up_steps import GRANT, CleanUp, Look, delete_location, grants
+from tests.functions.clean_up_steps import GRANT, CleanUpRun, SurveyRun, delete_location, grants
 from tests.functions.onboarding_requests import PARTNER, Run
 from tests.functions.onboarding_steps import Onboarding
 
@@ -20,7 +20,7 @@ PARTNERS = "adobe-experience-platform/instance/us-east-1"
 
 @pytest.fixture
 def partners(run: Run, account: Account, access: Onboarding, stack: Callable[..., None]) -> Onboarding:
-    """An access of Adobe's, on whose key lies a grant that looks like a location's orphan."""
+    """An Adobe access whose key has a grant that resembles an orphaned grant of a source location."""
     stack(GRACE_SECONDS="0", ALLOWED_PARTNER_ACCOUNTS=PARTNER)
     made = Onboarding(run, account, requestId="request-2", system="adobe-experience-platform").run_through("record_access")
     account.grant(made.key, GRANT, access.secret)
@@ -29,24 +29,24 @@ def partners(run: Run, account: Account, access: Onboarding, stack: Callable[...
 
 
 def calls() -> list[str]:
-    """What is asked of KMS from now on."""
+    """The KMS calls from now on."""
     called: list[str] = []
     clients.kms().meta.events.register("before-call.kms", lambda model, **_: called.append(model.name))
     return called
 
 
-def test_a_partner_key_that_is_named_is_not_surveyed(access: Onboarding, partners: Onboarding, look: Look) -> None:
-    first = look(partners.key, access.key)
+def test_a_partner_key_that_is_named_is_not_surveyed(access: Onboarding, partners: Onboarding, survey: SurveyRun) -> None:
+    first = survey(partners.key, access.key)
 
     assert {grant["keyArn"] for grant in first["grants"]} == {access.key}
 
 
 def test_both_surveys_keep_the_grant_of_the_partner(
-    account: Account, access: Onboarding, partners: Onboarding, look: Look, clean_up: CleanUp
+    account: Account, access: Onboarding, partners: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
 ) -> None:
     before = account.snapshot()["keys"][partners.key]
 
-    cleaned = [clean_up(first) for first in (look(partners.key), look(partners.key))]
+    cleaned = [clean_up(first) for first in (survey(partners.key), survey(partners.key))]
 
     assert [len(one["removed"]) for one in cleaned] == [1, 0]
     assert grants(account, access.key) == []
@@ -55,11 +55,11 @@ def test_both_surveys_keep_the_grant_of_the_partner(
 
 @pytest.mark.parametrize("when", ["before the second look", "after it was noted"])
 def test_a_grant_on_a_key_that_was_given_to_a_partner_is_kept(
-    account: Account, access: Onboarding, look: Look, clean_up: CleanUp, when: str
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, when: str
 ) -> None:
     [grant] = grants(account, access.key)
     delete_location(account)
-    first = look()
+    first = survey()
     if when == "after it was noted":
         note(first)
     registry().resources.refer(access.key, PARTNERS)
@@ -73,7 +73,7 @@ def test_a_grant_on_a_key_that_was_given_to_a_partner_is_kept(
 
 
 def note(first: dict[str, Any]) -> None:
-    """A try that crashed has noted what it was about to revoke."""
+    """Records a revocation as a crashed attempt would have."""
     [found] = first["grants"]
     noted = Revocation(first["accessId"], found["grantId"], found["keyArn"], found["reason"])
     registry().revocations.note(noted, first["lookId"], datetime.fromisoformat(first["at"]))

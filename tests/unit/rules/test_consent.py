@@ -34,6 +34,11 @@ def test_a_withdrawal_lists_the_statements_that_remain() -> None:
     assert [*withdrawals(evidence)] == [Withdrawal("key", KEY_ARN, own_sids), Withdrawal("secret", SECRET_ARN, ())]
 
 
+def test_the_record_of_a_withdrawal_names_the_resource_and_the_statements() -> None:
+    assert str(Withdrawal("key", KEY_ARN, ("LatchkeyOne", "LatchkeyTwo"))) == f"{KEY_ARN}: LatchkeyOne, LatchkeyTwo"
+    assert KEY_ARN in str(Withdrawal("key", KEY_ARN, ()))
+
+
 @pytest.mark.parametrize("tags", [OWN, ADOPT], ids=["ours", "adopted"])
 def test_a_key_and_secret_that_are_ours_or_approved_stay_managed(tags: dict[str, str]) -> None:
     assert [*withdrawals(ConsentEvidence(key=key(tags), secret=secret(tags)))] == []

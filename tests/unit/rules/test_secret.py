@@ -56,6 +56,11 @@ def test_a_new_secret_does_not_take_the_name_of_another_one(present: Any) -> Non
     assert found(desired(), secret=secret_evidence(present)) == ["secret.name"]
 
 
+def test_the_secret_of_this_access_is_used_again() -> None:
+    assert found(desired(), secret=secret_evidence(secret())) == []
+    assert found(desired(COPY), secret=secret_evidence(secret())) == []
+
+
 def test_an_adopted_secret_must_be_in_this_account_and_region_and_exist() -> None:
     elsewhere = {"secret.value.existing": {"secretArn": EXISTING_ARN.replace(REGION, "us-east-1")}}
 

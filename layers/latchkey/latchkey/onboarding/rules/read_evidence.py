@@ -16,7 +16,9 @@ from latchkey.aws.grants import list_grants
 from latchkey.aws.keys import ObservedKey, find_key, key_policy
 from latchkey.aws.roles import denied_actions, find_role, refused_actions
 from latchkey.aws.secrets import ObservedSecret, find_secret, secret_policy
-from latchkey.onboarding.rules import bounds, key, secret
+from latchkey.onboarding.rules import bounds
+from latchkey.onboarding.rules import key as key_rules
+from latchkey.onboarding.rules import secret as secret_rules
 from latchkey.onboarding.rules.consent import needs_resource_consent
 from latchkey.onboarding.rules.evidence import (
     ConsentEvidence,
@@ -59,14 +61,14 @@ class EvidenceReader:
         principals = self._principals(desired)
         recorded = accesses.recorded_request(desired.access_id) if desired.resource.partners else None
         role = self._role(desired)
-        key_evidence = self._key(desired, record)
+        key = self._key(desired, record)
         return RequestEvidence(
             record=record,
             recorded_request=recorded,
             principals=principals,
             role=role,
-            key=key_evidence,
-            secret=self._secret(desired, found, key_evidence) if found else None,
+            key=key,
+            secret=self._secret(desired, found, key) if found else None,
             source=self._source(desired),
             resource=self._resource(desired, record, found),
         )
@@ -113,7 +115,7 @@ class EvidenceReader:
     def _key(self, desired: Desired, record: AccessRecord | None) -> KeyEvidence:
         found = None
         try:
-            if key.is_here(desired):
+            if key_rules.is_here(desired):
                 found = find_key(self.clients.kms, desired.request.key.arn or desired.alias or "")
             if found is not None:
                 return self._key_details(desired, found, record)
@@ -122,16 +124,16 @@ class EvidenceReader:
                 raise
             return KeyEvidence(key=found, hidden=True)
         is_new = desired.request.key.arn is None and desired.system.key_is_exclusive and record is None
-        is_new = is_new and not any(key.alias_problems(desired))
+        is_new = is_new and not any(key_rules.alias_problems(desired))
         return KeyEvidence(refused_creation=self._refused_creation(desired) if is_new else ())
 
     def _key_details(self, desired: Desired, found: ObservedKey, record: AccessRecord | None) -> KeyEvidence:
-        is_excluded = any(key.alias_problems(desired))
+        is_excluded = any(key_rules.alias_problems(desired))
         if is_excluded or not found.customer_managed or not is_ours_or_consented(found.tags):
             return KeyEvidence(key=found)
         policy = key_policy(self.clients.kms, found.arn)
         others = self.registry.resources.others(found.arn, desired.access_id)
-        counted = key.needs_grant_count(desired, found, others, record)
+        counted = key_rules.needs_grant_count(desired, found, others, record)
         return KeyEvidence(
             key=found,
             policy=policy,
@@ -152,27 +154,27 @@ class EvidenceReader:
         )
 
     def _find_secret(self, desired: Desired) -> ObservedSecret | None:
-        if not desired.reads_secret or not secret.is_here(desired):
+        if not desired.reads_secret or not secret_rules.is_here(desired):
             return None
         identifier = desired.existing_secret_arn or desired.secret_name
         return find_secret(self.clients.secretsmanager, identifier)
 
-    def _secret(self, desired: Desired, found: ObservedSecret, key_evidence: KeyEvidence) -> SecretEvidence:
+    def _secret(self, desired: Desired, found: ObservedSecret, key: KeyEvidence) -> SecretEvidence:
         resources = self.registry.resources
         is_adopted = desired.existing_secret_arn is not None and not found.is_being_deleted
         return SecretEvidence(
             secret=found,
-            key_arn=self._key_arn_of(found, key_evidence),
+            key_arn=self._key_arn_of(found, key),
             policy=secret_policy(self.clients.secretsmanager, found.arn) if is_adopted else None,
             referred=resources.is_referred(desired.secret_resource, desired.access_id),
             other_accesses=resources.others(desired.secret_resource, desired.access_id),
             origin_hosts=resources.origin_hosts(found.arn),
         )
 
-    def _key_arn_of(self, found: ObservedSecret, key_evidence: KeyEvidence) -> str | None:
+    def _key_arn_of(self, found: ObservedSecret, key: KeyEvidence) -> str | None:
         """Secrets Manager returns the key as it was associated: by ARN, id or alias."""
         key_id = found.kms_key_id
-        if key_id is None or key.readable_key_arn(key_evidence) is None or (key_id.startswith("arn:") and ":key/" in key_id):
+        if key_id is None or key_rules.readable_key_arn(key) is None or (key_id.startswith("arn:") and ":key/" in key_id):
             return key_id
         own = find_key(self.clients.kms, key_id)
         return own.arn if own else key_id
