@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from local_aws.embedded import REPOSITORY, until
-from tests.contract.lines import words
+from tests.contract.documented_commands import words
 from tests.sam_local.invoking import WITHOUT_CREDENTIALS, Answer, free_port
 
 HANDLER = REPOSITORY / "functions/list_grants/app.py"

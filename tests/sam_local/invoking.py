@@ -14,7 +14,7 @@ from botocore.config import Config
 
 from local_aws.embedded import REPOSITORY, session, until
 from tests.contract.artefacts import logical_id
-from tests.contract.lines import words
+from tests.contract.documented_commands import words
 
 FOLDER = REPOSITORY / "events/functions"
 WITHOUT_CREDENTIALS = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from local_aws.embedded import REPOSITORY
 from local_aws.samples import KEYS
-from tests.contract.lines import words
+from tests.contract.documented_commands import words
 from tests.sam_local.conftest import BREAKPOINT, server_of
 from tests.sam_local.debugging import HANDLER, Stopped
 from tests.sam_local.invoking import Answer, Server

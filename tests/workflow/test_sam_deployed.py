@@ -15,7 +15,7 @@ import pytest
 from local_aws import developing
 from local_aws.embedded import REGION, REPOSITORY, Embedded, until
 from tests.contract.artefacts import copy
-from tests.contract.lines import words
+from tests.contract.documented_commands import words
 
 HANDLER = "def lambda_handler(event, context):\n    return {'synchronized': True}\n"
 type Type = Callable[..., str]
