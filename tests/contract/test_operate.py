@@ -4,7 +4,7 @@ import re
 from typing import get_args
 
 from latchkey.access.record import Status
-from tests.contract.artefacts import RESOURCES, ROOT, of_type
+from tests.contract.artefacts import ALARMS, RESOURCES, ROOT
 
 TEXT = (ROOT / "docs/operate.md").read_text()
 
@@ -19,7 +19,7 @@ def table(title: str) -> list[tuple[list[str], str]]:
 def test_every_alarm_has_one_row() -> None:
     listed = [name for names, _ in table("Alarm") for name in names]
 
-    assert sorted(listed) == sorted(of_type("AWS::CloudWatch::Alarm"))
+    assert sorted(listed) == sorted(ALARMS)
 
 
 def test_every_status_of_an_access_is_explained() -> None:
