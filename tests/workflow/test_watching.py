@@ -70,11 +70,11 @@ def test_a_changed_handler_is_deployed_and_built(aws: Embedded, watch: Watch, so
 
 def test_a_changed_file_of_the_layer_is_what_workers_get(watch: Watch, sources: Path) -> None:
     (sources / "layers/latchkey/latchkey/errors.py").write_text("CHANGED = True\n")
-    (sources / "layers/latchkey/latchkey/undo.py").unlink()
+    (sources / "layers/latchkey/latchkey/onboarding/undo_onboarding.py").unlink()
 
     assert len(watch.once()) == 2
     assert (sources / "build/LatchkeyLayer/python/latchkey/errors.py").read_text() == "CHANGED = True\n"
-    assert not (sources / "build/LatchkeyLayer/python/latchkey/undo.py").exists()
+    assert not (sources / "build/LatchkeyLayer/python/latchkey/onboarding/undo_onboarding.py").exists()
     assert layers._replaced == sources / "build/LatchkeyLayer"
 
 
@@ -89,7 +89,7 @@ def test_what_needs_a_deployment_is_told(watch: Watch, sources: Path, name: str)
     assert watch.once() == [f"{name} has changed: start make local again"]
 
 
-@pytest.mark.parametrize("name", ["functions/list_grants/app.py", "layers/latchkey/latchkey/undo.py"])
+@pytest.mark.parametrize("name", ["functions/list_grants/app.py", "layers/latchkey/latchkey/onboarding/undo_onboarding.py"])
 def test_what_was_changed_while_the_stack_was_deployed_is_picked_up(
     begin: Callable[[], Watch], sources: Path, name: str
 ) -> None:
@@ -151,9 +151,9 @@ def test_what_cannot_be_picked_up_is_told_once_and_tried_again(watch: Watch, sou
 
 
 def test_a_service_that_the_layer_has_no_model_of_asks_for_a_restart(watch: Watch, sources: Path) -> None:
-    (sources / "layers/latchkey/latchkey/undo.py").write_text('SERVICE = "sqs"\n')
+    (sources / "layers/latchkey/latchkey/onboarding/undo_onboarding.py").write_text('SERVICE = "sqs"\n')
 
     picked_up, message = watch.once()
 
-    assert picked_up.startswith("picked up layers/latchkey/latchkey/undo.py")
+    assert picked_up.startswith("picked up layers/latchkey/latchkey/onboarding/undo_onboarding.py")
     assert message == "the layer was built without the service sqs: start make local again"
