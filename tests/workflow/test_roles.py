@@ -161,12 +161,12 @@ WRITING = {"kms": "`kms:PutKeyPolicy`", "secretsmanager": "`secretsmanager:PutRe
 
 
 def test_the_bus_policy_rejects_outcomes_even_from_an_administrator(aws: Embedded, hold: Callable[..., Holdings]) -> None:
-    somebody = hold("foreign").role
+    administrator = hold("foreign").role
     putting = {call.label: call for call in CALLS if call.action == "events:PutEvents"}
     bus = hold("own")
 
-    with _widened(aws, somebody):
-        assert {label for label, call in putting.items() if call.is_allowed(somebody, bus)} == {
+    with _widened(aws, administrator):
+        assert {label for label, call in putting.items() if call.is_allowed(administrator, bus)} == {
             "`events:PutEvents` as `latchkey.requests`"
         }
 
