@@ -88,7 +88,7 @@ class Watch:
 
     def _look(self) -> Seen:
         code = [*self._root.glob("functions/*/*.py"), *self._root.glob("layers/latchkey/latchkey/**/*.py")]
-        rest = [self._root / "template.yaml", *self._root.glob("layers/latchkey/requirements.*")]
+        rest = [*self._root.glob("*.yaml"), *self._root.glob("layers/latchkey/requirements.*")]
         seen = {}
         for path in [*code, *rest, *self._root.glob("statemachine/*.json")]:
             with contextlib.suppress(FileNotFoundError):  # an editor replaces it just now, or keeps a lock that links nowhere

@@ -11,6 +11,7 @@ from local_aws.gaps import (
     keys,
     layers,
     machine_roles,
+    metric_math,
     resource_policies,
     secret_keys,
     secrets,
@@ -37,5 +38,6 @@ def apply() -> None:
         delivery,
         event_sources,
         cloudformation,
+        metric_math,
     ):
         service.apply()

@@ -21,9 +21,12 @@ def is_up_to_date(folder: Path) -> bool:
     return subprocess.run(["make", "-q", ".aws-sam/build/template.yaml"], check=False, cwd=folder).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["template.yaml", "layers/latchkey/build_layer.py", "layers/latchkey/requirements.txt"])
+SOURCES = ("template.yaml", "observability.yaml", "layers/latchkey/build_layer.py", "layers/latchkey/requirements.txt")
+
+
+@pytest.mark.parametrize("name", SOURCES)
 def test_make_rebuilds_after_a_source_has_changed(tmp_path: Path, name: str) -> None:
-    copy(tmp_path, "Makefile", "requirements-dev.txt", "template.yaml", "samconfig.toml", "functions", "layers", "statemachine")
+    copy(tmp_path, "Makefile", "requirements-dev.txt", "samconfig.toml", *SOURCES[:2], "functions", "layers", "statemachine")
     for marker in (".venv/ready", ".aws-sam/build/template.yaml"):
         (tmp_path / marker).parent.mkdir(parents=True)
         (tmp_path / marker).touch()

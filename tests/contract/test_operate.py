@@ -4,7 +4,7 @@ import re
 from typing import get_args
 
 from latchkey.access.record import Status
-from tests.contract.artefacts import RESOURCES, ROOT, of_type
+from tests.contract.artefacts import ALARMS, RESOURCES, ROOT
 
 TEXT = (ROOT / "docs/operate.md").read_text()
 
@@ -17,7 +17,7 @@ def names_in_table(title: str) -> list[str]:
 
 
 def test_every_alarm_has_one_row() -> None:
-    assert sorted(names_in_table("Alarm")) == sorted(of_type("AWS::CloudWatch::Alarm"))
+    assert sorted(names_in_table("Alarm")) == sorted(ALARMS)
 
 
 def test_every_status_of_an_access_has_one_row() -> None:

@@ -24,7 +24,8 @@ type Type = Callable[..., str]
 @pytest.fixture
 def project(aws: Embedded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what sam reads, so that it builds nothing into the build of other tests."""
-    copy(tmp_path, "functions", "layers", "events/functions", "statemachine", "samconfig.toml", "template.yaml")
+    copy(tmp_path, "functions", "layers", "events/functions", "statemachine", "samconfig.toml")
+    copy(tmp_path, "template.yaml", "observability.yaml")
     for name, value in exports(aws).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(developing, "WRITTEN", tmp_path / developing.WRITTEN.relative_to(REPOSITORY))

@@ -22,7 +22,7 @@ HANDLER = "def lambda_handler(event, context):\n    return {'changed': True}\n"
 def sources(tmp_path: Path) -> Path:
     """A copy of the sources with a build of its own."""
     copy(tmp_path, "functions/list_grants", "layers/latchkey/latchkey", "statemachine")
-    copy(tmp_path, "template.yaml", "layers/latchkey/requirements.txt")
+    copy(tmp_path, "template.yaml", "observability.yaml", "layers/latchkey/requirements.txt")
     shutil.copytree(tmp_path / "functions/list_grants", tmp_path / "build/ListGrantsFunction")
     shutil.copytree(tmp_path / "layers/latchkey/latchkey", tmp_path / "build/LatchkeyLayer/python/latchkey")
     shutil.copytree(REPOSITORY / ".aws-sam/build/LatchkeyLayer/python/botocore/data", tmp_path / DATA)
@@ -78,7 +78,10 @@ def test_a_changed_file_of_the_layer_is_what_workers_get(watch: Watch, sources: 
     assert layers._replaced == sources / "build/LatchkeyLayer"
 
 
-@pytest.mark.parametrize("name", ["template.yaml", "statemachine/onboard-access.asl.json", "layers/latchkey/requirements.txt"])
+@pytest.mark.parametrize(
+    "name",
+    ["template.yaml", "observability.yaml", "statemachine/onboard-access.asl.json", "layers/latchkey/requirements.txt"],
+)
 def test_what_needs_a_deployment_is_told(watch: Watch, sources: Path, name: str) -> None:
     with (sources / name).open("a") as file:
         file.write("\n")
