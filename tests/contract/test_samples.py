@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from latchkey.errors import InvalidRequest
 from latchkey.onboarding.receive_request import RequestEvent, execution_input
-from local_aws import samples as furnished
+from local_aws.tools import sample_accesses as furnished
 from tests.contract.artefacts import FOLDERS, ROOT
 from tests.contract.sent import SENT
 from tests.functions.invoking import handler

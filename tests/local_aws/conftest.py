@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import Embedded
+from local_aws.tools.embedded_aws import Embedded
 
 HEADER, SECRET_KEY, TOKEN = "X-Origin-Token", "MyAccessTokenIdentifier", "token-that-nobody-may-see"
 SERVICE = {"Service": "mediatailor.amazonaws.com"}

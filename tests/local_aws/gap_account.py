@@ -11,7 +11,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local_aws.embedded import ACCOUNT, Embedded, until
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded, until
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 _ONCE = Config(retries={"total_max_attempts": 1})

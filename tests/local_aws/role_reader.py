@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.embedded import ACCOUNT, REGION
+from local_aws.emulator.account import ACCOUNT, REGION
 from tests.local_aws.gap_account import Account, allow, policy
 
 

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from local_aws.embedded import Embedded
+from local_aws.tools.embedded_aws import Embedded
 from tests.local_aws.gap_account import Account
 from tests.local_aws.role_reader import RoleReader, fetch, identifier
 from tests.local_aws.test_mediapackage import HEADER, KEY, SERVICE, TOKEN, Target, authorization

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded, until
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.local_aws.gap_account import Account, allow, refused
 
 INVALID = "InvalidParameterValueException"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
 from tests.local_aws.gap_account import ROOT, Account, allow, deny, policy, refused, trust
 from tests.local_aws.role_reader import RoleReader, failure, identifier
 from tests.local_aws.test_mediapackage import Target, authorization

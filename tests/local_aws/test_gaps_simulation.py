@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
 from tests.local_aws.gap_account import ROOT, Account, Role, allow, deny, policy, refused, trust
 
 PREFLIGHT = [

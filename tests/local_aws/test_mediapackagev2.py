@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
 from tests.local_aws.gap_account import Account, allow, deny, policy
 from tests.local_aws.role_reader import RoleReader, failure, fetch, identifier, trust_from
 

@@ -1,0 +1,95 @@
+"""What containers reach of the embedded AWS: what the functions call, and nothing that would run code on this machine."""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+
+from local_aws.emulator.account import ACCOUNT, REGION
+from local_aws.emulator.control import Control
+from local_aws.emulator.router import Router
+from local_aws.emulator.services.mediatailor import MediaTailor
+from local_aws.emulator.services.origin import Origin
+from local_aws.tools.container_bridge import ContainerBridge
+from tests.contract.artefacts import TEMPLATE_TEXT
+
+
+async def _reached(scope: Any, receive: Any, send: Any) -> None:
+    """Stands for MiniStack: it answers to all that comes through."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+@pytest.fixture(scope="module")
+def bridge() -> ContainerBridge:
+    mediatailor = MediaTailor()
+    control = Control(Origin(mediatailor.locations, "127.0.0.1"), ACCOUNT, REGION)
+    return ContainerBridge(Router(control, mediatailor, inner=_reached))
+
+
+def status(bridge: ContainerBridge, service: str, *, target: str = "", method: str = "POST", path: str = "/") -> int:
+    """The answer to a request signed for a service, by its name in signatures; for none, to an unsigned one."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    signature = f"AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    headers = {"authorization": signature if service else "", "x-amz-target": target}
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items() if value]
+    path, _, query = path.partition("?")
+    scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": pairs}
+    asyncio.run(bridge(scope, receive, send))
+    found: int = sent[0]["status"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("service", "target"),
+    [
+        ("kms", "TrentService.CreateKey"),
+        ("secretsmanager", "secretsmanager.CreateSecret"),
+        ("dynamodb", "DynamoDB_20120810.PutItem"),
+        ("events", "AWSEvents.PutEvents"),
+        ("states", "AWSStepFunctions.StartExecution"),
+        ("iam", ""),
+    ],
+)
+def test_what_functions_call_is_reached(bridge: ContainerBridge, service: str, target: str) -> None:
+    assert status(bridge, service, target=target) == 200
+
+
+def test_a_model_of_ours_is_reached(bridge: ContainerBridge) -> None:
+    assert status(bridge, "mediatailor", method="GET", path="/sourceLocation/absent") != 403
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"service": "lambda", "path": "/2015-03-31/functions"},
+        {"service": "kms", "path": "/2015-03-31/functions"},
+        {"service": "cloudformation", "path": "/?Action=CreateStack"},
+        {"service": "", "path": "/?Action=CreateStack"},
+        {"service": "kms", "target": "AmazonEC2ContainerServiceV20141113.RunTask"},
+        {"service": "states", "target": "AWSStepFunctions.CreateStateMachine"},
+        {"service": "events", "target": "AWSEvents.PutTargets"},
+        {"service": "lambda/ Credential=test/20260101/us-east-1/iam", "path": "/?Action=CreateFunction"},
+        {"service": "s3", "method": "PUT", "path": "/latchkey-local-artifacts/code.zip"},
+        {"service": "iam", "method": "PUT", "path": "/_local/assumptions"},
+        {"service": "", "method": "GET", "path": "/_ministack/lambda-code/a"},
+    ],
+)
+def test_what_could_run_code_on_this_machine_is_refused(bridge: ContainerBridge, request_: dict[str, str]) -> None:
+    assert status(bridge, **request_) == 403
+
+
+@pytest.mark.parametrize(("prefix", "target"), [("events", "AWSEvents"), ("states", "AWSStepFunctions")])
+def test_what_the_template_lets_functions_call_is_reached(bridge: ContainerBridge, prefix: str, target: str) -> None:
+    operations = set(re.findall(rf"\b{prefix}:([A-Z]\w+)", TEMPLATE_TEXT))
+
+    assert operations
+    assert {status(bridge, prefix, target=f"{target}.{name}") for name in operations} == {200}
