@@ -13,7 +13,10 @@ MAKE = '#!/bin/sh\necho "make $*"\n[ "$MAY_INSTALL" = yes ] || exit 1\n'
 
 
 def run(folder: Path, status: int) -> "subprocess.CompletedProcess[str]":
-    """Runs it with a make that only prints its arguments, and that fails without MAY_INSTALL=yes. `status` is the exit code of `local_aws.containers`."""
+    """Runs it with a make that prints its arguments and fails without MAY_INSTALL=yes.
+
+    `status` is the exit code of `local_aws.containers`.
+    """
     for path, text in {"bin/make": MAKE, ".venv/bin/python": f"#!/bin/sh\nexit {status}\n"}.items():
         (folder / path).parent.mkdir(parents=True)
         (folder / path).write_text(text)

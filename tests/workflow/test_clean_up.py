@@ -277,7 +277,7 @@ def test_an_access_is_revoked_with_its_secret_and_comes_back_with_it(clean_ups: 
         put_policy(clean_ups, access, policies[access.name])
     for events in clean_ups.run(*taken):
         assert lost(events) == ["grant is there"]
-        assert events["Access Revoked"]["proposal"].startswith("UpdateSourceLocation with unchanged settings")
+        assert events["Access Revoked"]["proposal"].startswith("Call UpdateSourceLocation ")
     for access in taken:
         clean_ups.update_location(access)
     assert [[*events] for events in clean_ups.run(*taken)] == [["Access Restored"]] * 3
