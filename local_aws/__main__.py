@@ -16,21 +16,20 @@ from local_aws.tools.clone_lock import LockedError, lock_clone
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local_aws", description=__doc__)
     parser.add_argument("--port", type=int, default=4566, help="the port to listen on; 0 chooses a free port")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; containers can reach 0.0.0.0")
     parser.add_argument("--deploy", action="store_true", help="deploy the built template as the stack latchkey")
     parser.add_argument(
         "--develop", action="store_true", help="with --deploy: create sample data, support sam local, reload changed code"
     )
     options = parser.parse_args()
     locked = _lock_clone() if options.develop else None
-    listener = _listen(options.host, options.port)
+    listener = _listen(options.port)
     port = listener.getsockname()[1]
     endpoint = f"http://127.0.0.1:{port}"
     configure_environment(port)
     from local_aws.tools.lifecycle import run  # MiniStack reads the environment when it is imported
 
     exports = {"AWS_ENDPOINT_URL": endpoint} | ROOT_CREDENTIALS
-    running = run(listener, options.host, endpoint, deploy=options.deploy, develop=options.develop, exports=exports)
+    running = run(listener, endpoint, deploy=options.deploy, develop=options.develop, exports=exports)
     status = asyncio.new_event_loop().run_until_complete(running)
     if locked:
         locked.close()
@@ -48,14 +47,14 @@ def _lock_clone() -> IO[str]:
         raise SystemExit(1) from None
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        listener.bind(("127.0.0.1", port))
         listener.listen()  # clients that connect before the server accepts wait instead of being refused
     except OSError as error:
-        print(f"Cannot listen on port {port} of {host}: {error.strerror}.", file=sys.stderr)
+        print(f"Cannot listen on port {port} of 127.0.0.1: {error.strerror}.", file=sys.stderr)
         print(f"Stop the process that uses the port, or choose another one: make local PORT={port + 1}", file=sys.stderr)
         raise SystemExit(1) from None
     return listener

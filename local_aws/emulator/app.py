@@ -30,8 +30,8 @@ class Emulator:
     router: Router
 
 
-def create_emulator(endpoint: str, host: str, stack: str, request_id_of: Callable[[Any], str | None]) -> Emulator:
-    """Returns an emulator that is reached at `endpoint` and whose origin server listens on `host`.
+def create_emulator(endpoint: str, stack: str, request_id_of: Callable[[Any], str | None]) -> Emulator:
+    """Returns an emulator for requests to `endpoint`.
 
     `stack` is the CloudFormation stack that the health control reports. `request_id_of` returns the request that the event
     of a function belongs to, by which faults can select calls.
@@ -40,7 +40,7 @@ def create_emulator(endpoint: str, host: str, stack: str, request_id_of: Callabl
     track_connections()
     follow_invocations(request_id_of)
     mediatailor = MediaTailor()
-    origin = Origin(mediatailor.locations, host)
+    origin = Origin(mediatailor.locations)
     control = Control(origin, ACCOUNT, REGION, stack)
     return Emulator(
         control, Router(control, mediatailor, *secrets_role_services(SecretsRoles(endpoint, control.calls), origin))

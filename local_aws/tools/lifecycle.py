@@ -26,14 +26,12 @@ from local_aws.tools.sample_accesses import create_sample_accesses
 _ARTIFACTS = "latchkey-local-artifacts"
 
 
-async def run(
-    listener: socket.socket, host: str, endpoint: str, *, deploy: bool, develop: bool, exports: Mapping[str, str]
-) -> int:
+async def run(listener: socket.socket, endpoint: str, *, deploy: bool, develop: bool, exports: Mapping[str, str]) -> int:
     """Serves until SIGINT or SIGTERM. Returns the exit status, which is 1 if serving or the deployment fails."""
     ended = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, ended.set)
-    emulator = create_emulator(endpoint, host, STACK, request_id_of)
+    emulator = create_emulator(endpoint, STACK, request_id_of)
     server = asyncio.create_task(serve(emulator.router, server_config(listener), shutdown_trigger=ended.wait))
     start = asyncio.create_task(_start(emulator.control, endpoint, exports, deploy=deploy, develop=develop))
     development = asyncio.create_task(_develop(start, emulator.router, endpoint)) if develop else None

@@ -24,7 +24,7 @@ async def _reached(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture(scope="module")
 def bridge() -> ContainerBridge:
     mediatailor = MediaTailor()
-    control = Control(Origin(mediatailor.locations, "127.0.0.1"), ACCOUNT, REGION)
+    control = Control(Origin(mediatailor.locations), ACCOUNT, REGION)
     return ContainerBridge(Router(control, mediatailor, inner=_reached))
 
 

@@ -22,7 +22,7 @@ from local_aws.emulator.services.origin import Origin
 from local_aws.emulator.services.secrets_role import SecretsRoles
 from local_aws.emulator.services.source_locations import SourceLocations
 
-ORIGIN, SECRETS = Origin(SourceLocations(), "127.0.0.1"), SecretsRoles("http://localhost", CallCounts())
+ORIGIN, SECRETS = Origin(SourceLocations()), SecretsRoles("http://localhost", CallCounts())
 SERVICES = [Service("mediatailor", MediaTailor()), *secrets_role_services(SECRETS, ORIGIN)]
 OPERATIONS = [(service, name) for service in SERVICES for name in service.operations]
 CALLER = Caller("arn:aws:iam::000000000000:root", "000000000000", "test")

@@ -113,5 +113,5 @@ def _is_alive(pid: int) -> bool:
 
 
 def test_a_caller_may_come_before_anything_is_served() -> None:
-    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), 5) as caller:
+    with _listen(0) as listener, socket.create_connection(listener.getsockname(), 5) as caller:
         assert caller.getpeername() == listener.getsockname()

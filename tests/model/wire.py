@@ -70,7 +70,7 @@ class Wire:
         for name in ("kms", "dynamodb", "secretsmanager"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self.mediatailor = MediaTailor()
-        self.control = Control(Origin(self.mediatailor.locations, "127.0.0.1"), ACCOUNT, REGION)
+        self.control = Control(Origin(self.mediatailor.locations), ACCOUNT, REGION)
         self._router = Router(self.control, self.mediatailor)
         self._loop = _Loop()
         self.before: Callable[[Call, Run | None], None] = lambda call, run: None

@@ -99,9 +99,6 @@ class MediaTailor:
         await self._read_from_origin(request, source)
         return _described_source(self._location(request), source)
 
-    def describe_vod_source(self, request: Request) -> Output:
-        return _described_source(self._location(request), self._source("vod", request))
-
     def delete_vod_source(self, request: Request) -> Output:
         return self._delete_source("vod", request)
 

@@ -38,7 +38,7 @@ class Endpoint(Protocol):
 class Origin:
     """Serves the source locations whose base URL has the port of this server, and `endpoints` by path."""
 
-    def __init__(self, locations: SourceLocations, host: str) -> None:
+    def __init__(self, locations: SourceLocations) -> None:
         self.requests: list[dict[str, Any]] = []
         self.endpoints: dict[str, Endpoint] = {}
         self._locations = locations
@@ -57,7 +57,7 @@ class Origin:
             def log_message(self, *_: object) -> None:
                 """Logs nothing. GET /_local/origin returns the requests."""
 
-        self._server = ThreadingHTTPServer((host, 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
