@@ -1,4 +1,4 @@
-"""Who calls and what AWS would let them, decided on MiniStack's own stores inside this process."""
+"""Authentication and authorization, evaluated on the stores of MiniStack in this process."""
 
 import json
 from collections.abc import Iterator
@@ -65,12 +65,12 @@ def signed_by(key: str, token: str = "") -> dict[str, str]:
     return {"Authorization": signature} | ({"X-Amz-Security-Token": token} if token else {})
 
 
-def test_the_root_key_and_account_numbers_are_root() -> None:
+def test_root_key_and_account_ids_are_the_root_user() -> None:
     assert caller_of(signed_by("test")) == Caller(ROOT, ACCOUNT, "test")
     assert caller_of(signed_by("111122223333")).arn == "arn:aws:iam::111122223333:root"
 
 
-def test_a_session_is_known_by_key_and_token() -> None:
+def test_session_is_identified_by_key_and_token() -> None:
     a_role()
     session = authorization.assume_as_service(SERVICE, ROLE, "session", {})
     headers = signed_by(session.caller.access_key, session.session_token)
@@ -81,12 +81,12 @@ def test_a_session_is_known_by_key_and_token() -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, signed_by("AKIAUNKNOWN")])
-def test_strangers_are_refused(headers: dict[str, str]) -> None:
+def test_missing_and_unknown_credentials_are_rejected(headers: dict[str, str]) -> None:
     with pytest.raises(UnknownCallerError):
         caller_of(headers)
 
 
-def test_a_role_is_assumed_only_by_the_service_it_trusts() -> None:
+def test_role_can_only_be_assumed_by_the_service_it_trusts() -> None:
     a_role(service="mediaconnect.amazonaws.com")
     with pytest.raises(PermissionError):
         assume()
@@ -94,14 +94,14 @@ def test_a_role_is_assumed_only_by_the_service_it_trusts() -> None:
         authorization.assume_as_service(SERVICE, ROLE + "s", "session", {})
 
 
-def test_conditions_of_the_trust_are_held_against_the_context() -> None:
+def test_trust_policy_conditions_are_evaluated() -> None:
     a_role(Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}})
     with pytest.raises(PermissionError):
         assume(aws_SourceAccount="111122223333")
     assert assume(aws_SourceAccount=ACCOUNT)
 
 
-def test_identity_policies_count_where_the_key_delegates() -> None:
+def test_identity_policies_apply_if_the_key_policy_delegates() -> None:
     a_role(allow("kms:Decrypt"))
     caller = assume()
     assert allows(caller, "kms:Decrypt", a_key(DELEGATING), {})
@@ -109,7 +109,7 @@ def test_identity_policies_count_where_the_key_delegates() -> None:
     assert not allows(caller, "kms:Decrypt", a_key(allow("kms:*", Principal={"AWS": f"{ROOT[:-4]}user/a"})), {})
 
 
-def test_a_key_policy_that_names_the_role_suffices() -> None:
+def test_key_policy_that_names_the_role_is_sufficient() -> None:
     a_role()
     via = {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
     key = a_key(DELEGATING, allow("kms:Decrypt", Principal={"AWS": ROLE}, Condition=via))
@@ -118,7 +118,7 @@ def test_a_key_policy_that_names_the_role_suffices() -> None:
 
 
 @pytest.mark.parametrize("where", ["identity", "key"])
-def test_an_explicit_deny_wins_over_everything(where: str) -> None:
+def test_explicit_deny_overrides_policies_and_grants(where: str) -> None:
     deny = {"Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*"}
     a_role(allow("kms:*"), *([deny] if where == "identity" else []))
     caller = assume()
@@ -127,20 +127,20 @@ def test_an_explicit_deny_wins_over_everything(where: str) -> None:
     assert not allows(caller, "kms:Decrypt", key, {})
 
 
-def test_a_call_on_behalf_differs_from_a_direct_one() -> None:
+def test_via_aws_service_distinguishes_calls_on_behalf_of_the_caller() -> None:
     a_role(allow("secretsmanager:GetSecretValue", Condition={"Bool": {"aws:ViaAWSService": "true"}}))
     secret, action = a_secret(), "secretsmanager:GetSecretValue"
     assert allows(assume(), action, secret, {"aws:ViaAWSService": "true"})
     assert not allows(assume(), action, secret, {})
 
 
-def test_a_secret_policy_admits_a_role_by_itself() -> None:
+def test_secret_policy_that_names_the_role_is_sufficient() -> None:
     a_role()
     secret = a_secret(allow("secretsmanager:GetSecretValue", Principal={"AWS": ROLE}))
     assert allows(assume(), "secretsmanager:GetSecretValue", secret, {})
 
 
-def test_a_service_is_admitted_by_the_policy_that_names_it() -> None:
+def test_service_principal_is_allowed_by_a_policy_that_names_it() -> None:
     source = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
     secret = a_secret(allow("secretsmanager:GetSecretValue", Principal={"Service": SERVICE}, Condition=source))
     action = "secretsmanager:GetSecretValue"
@@ -149,13 +149,13 @@ def test_a_service_is_admitted_by_the_policy_that_names_it() -> None:
     assert not service_allows("mediaconnect.amazonaws.com", action, secret, {"aws:SourceAccount": ACCOUNT})
 
 
-def test_the_account_of_a_policy_is_no_service() -> None:
+def test_account_principal_does_not_match_a_service() -> None:
     secret = a_secret(allow("secretsmanager:GetSecretValue", Principal={"AWS": ROOT}))
     assert not service_allows(SERVICE, "secretsmanager:GetSecretValue", secret, {})
     assert not service_allows(SERVICE, "secretsmanager:GetSecretValue", a_key(DELEGATING), {})
 
 
-def test_a_grant_admits_a_service_within_the_encryption_context() -> None:
+def test_grant_allows_a_service_within_its_encryption_context() -> None:
     key = a_key(DELEGATING)
     constraint = {"EncryptionContextSubset": {"SecretARN": "this"}}
     grant = {"KeyId": key, "GranteePrincipal": SERVICE, "Operations": ["Decrypt"], "Constraints": constraint}
@@ -166,7 +166,7 @@ def test_a_grant_admits_a_service_within_the_encryption_context() -> None:
     assert not grant_allows(SERVICE, "kms:Decrypt", key, context | {"kms:EncryptionContext:SecretARN": "other"})
 
 
-def test_a_grant_for_a_source_holds_for_that_source() -> None:
+def test_grant_with_source_arn_only_applies_to_that_source() -> None:
     key, source = a_key(DELEGATING), f"arn:aws:mediatailor:us-east-1:{ACCOUNT}:sourceLocation/a"
     members = {"GranteeServicePrincipal": SERVICE, "RetiringServicePrincipal": SERVICE}
     kms._create_grant({"KeyId": key, "Operations": ["Decrypt"], "Constraints": {"SourceArn": source}} | members)

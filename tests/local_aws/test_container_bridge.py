@@ -1,4 +1,4 @@
-"""What containers reach of the embedded AWS: what the functions call, and nothing that would run code on this machine."""
+"""Containers can make the API calls of the functions, and no calls that could run code on this machine."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ from tests.contract.artefacts import TEMPLATE_TEXT
 
 
 async def _reached(scope: Any, receive: Any, send: Any) -> None:
-    """Stands for MiniStack: it answers to all that comes through."""
+    """Replaces MiniStack, and responds to every request that the bridge allows."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"{}"})
 
@@ -29,7 +29,7 @@ def bridge() -> ContainerBridge:
 
 
 def status(bridge: ContainerBridge, service: str, *, target: str = "", method: str = "POST", path: str = "/") -> int:
-    """The answer to a request signed for a service, by its name in signatures; for none, to an unsigned one."""
+    """Returns the status of a request that is signed for a service, or unsigned for ""."""
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -59,11 +59,11 @@ def status(bridge: ContainerBridge, service: str, *, target: str = "", method: s
         ("iam", ""),
     ],
 )
-def test_what_functions_call_is_reached(bridge: ContainerBridge, service: str, target: str) -> None:
+def test_calls_of_functions_are_allowed(bridge: ContainerBridge, service: str, target: str) -> None:
     assert status(bridge, service, target=target) == 200
 
 
-def test_a_model_of_ours_is_reached(bridge: ContainerBridge) -> None:
+def test_emulated_service_is_allowed(bridge: ContainerBridge) -> None:
     assert status(bridge, "mediatailor", method="GET", path="/sourceLocation/absent") != 403
 
 
@@ -83,12 +83,12 @@ def test_a_model_of_ours_is_reached(bridge: ContainerBridge) -> None:
         {"service": "", "method": "GET", "path": "/_ministack/lambda-code/a"},
     ],
 )
-def test_what_could_run_code_on_this_machine_is_refused(bridge: ContainerBridge, request_: dict[str, str]) -> None:
+def test_calls_that_could_run_code_on_this_machine_are_denied(bridge: ContainerBridge, request_: dict[str, str]) -> None:
     assert status(bridge, **request_) == 403
 
 
 @pytest.mark.parametrize(("prefix", "target"), [("events", "AWSEvents"), ("states", "AWSStepFunctions")])
-def test_what_the_template_lets_functions_call_is_reached(bridge: ContainerBridge, prefix: str, target: str) -> None:
+def test_operations_in_the_template_are_allowed(bridge: ContainerBridge, prefix: str, target: str) -> None:
     operations = set(re.findall(rf"\b{prefix}:([A-Z]\w+)", TEMPLATE_TEXT))
 
     assert operations

@@ -1,4 +1,4 @@
-"""The controls under /_local/: health, faults, assumptions, calls; wrong input changes nothing."""
+"""The controls under /_local/: health, faults, assumptions and calls. Invalid input changes nothing."""
 
 import io
 import json
@@ -20,7 +20,7 @@ from tests.local_aws.gap_account import Account, allow
 ONCE = Config(retries={"total_max_attempts": 1})
 
 
-def test_health_names_the_origin(local: Embedded) -> None:
+def test_health_has_the_origin_url(local: Embedded) -> None:
     assert local.control("GET", "health") == {"ready": True, "stack": None, "originUrl": local.origin_url}
 
 
@@ -41,7 +41,7 @@ FAULTS: list[tuple[str, str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("service", "operation", "arguments", "error"), FAULTS, ids=[row[0] for row in FAULTS])
-def test_a_fault_speaks_the_protocol_of_its_service(
+def test_fault_has_the_protocol_of_its_service(
     local: Embedded, service: str, operation: str, arguments: dict[str, Any], error: str
 ) -> None:
     fault = {"service": service, "operation": operation, "error": error, "status": 429, "times": 2}
@@ -61,7 +61,7 @@ def _method(client: Any, operation: str) -> str:
 
 
 @pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
-def test_a_fault_strikes_before_or_after_the_effect(local: Embedded, access: Access, when: str, effect: bool) -> None:
+def test_fault_occurs_before_or_after_the_effect(local: Embedded, access: Access, when: str, effect: bool) -> None:
     fault = {"service": "mediatailor", "operation": "CreateSourceLocation", "error": "Busy", "status": 500, "when": when}
     local.control("POST", "faults", fault)
     client = local.client("mediatailor", config=ONCE)
@@ -72,7 +72,7 @@ def test_a_fault_strikes_before_or_after_the_effect(local: Embedded, access: Acc
 
 
 @pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
-def test_a_timeout_drops_the_connection(local: Embedded, access: Access, when: str, effect: bool) -> None:
+def test_timeout_drops_the_connection(local: Embedded, access: Access, when: str, effect: bool) -> None:
     fault = {"service": "kms", "operation": "DisableKey", "error": "timeout", "when": when}
     local.control("POST", "faults", fault)
     client = local.client("kms", config=ONCE)
@@ -81,13 +81,13 @@ def test_a_timeout_drops_the_connection(local: Embedded, access: Access, when: s
     assert client.describe_key(KeyId=access.key)["KeyMetadata"]["Enabled"] is not effect
 
 
-def test_cleared_faults_do_not_strike(local: Embedded) -> None:
+def test_deleted_faults_do_not_occur(local: Embedded) -> None:
     local.control("POST", "faults", {"service": "kms", "operation": "ListKeys", "error": "X"})
     local.control("DELETE", "faults")
     local.client("kms", config=ONCE).list_keys()
 
 
-def test_a_fault_strikes_the_nth_call_and_lasts_for_its_kind_alone(local: Embedded) -> None:
+def test_lasting_fault_starts_at_the_nth_call_and_stays_with_its_operation(local: Embedded) -> None:
     fault = {"caller": ":root$", "call": 2, "error": "X", "lasting": True}
     local.control("POST", "faults", fault)
     kms, iam = local.client("kms", config=ONCE), local.client("iam", config=ONCE)
@@ -104,7 +104,7 @@ def test_a_fault_strikes_the_nth_call_and_lasts_for_its_kind_alone(local: Embedd
 
 
 @pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
-def test_a_held_call_waits_before_or_after_its_effect(local: Embedded, access: Access, when: str, effect: bool) -> None:
+def test_held_call_waits_before_or_after_its_effect(local: Embedded, access: Access, when: str, effect: bool) -> None:
     local.control("POST", "faults", {"service": "kms", "operation": "DisableKey", "error": "hold", "when": when})
     kms = local.client("kms", config=ONCE)
     with ThreadPoolExecutor() as pool:
@@ -134,9 +134,7 @@ def lambda_handler(event, context):
 
 
 @pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
-def test_a_killed_function_ends_at_the_call_that_it_makes_for_a_request(
-    local: Embedded, access: Access, when: str, effect: bool
-) -> None:
+def test_function_is_killed_at_a_call_for_the_request(local: Embedded, access: Access, when: str, effect: bool) -> None:
     account, packed = Account(local), io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("app.py", FUNCTION)
@@ -195,7 +193,7 @@ def test_calls_are_counted_by_principal_and_operation(local: Embedded, access: A
         ("PUT", "assumptions", ["emptyPages"]),
     ],
 )
-def test_wrong_input_is_refused_and_changes_nothing(local: Embedded, method: str, path: str, body: object) -> None:
+def test_invalid_input_is_rejected_and_changes_nothing(local: Embedded, method: str, path: str, body: object) -> None:
     before = local.control("GET", "assumptions")
     with pytest.raises(AssertionError, match="400"):
         local.control(method, path, body)
@@ -203,14 +201,14 @@ def test_wrong_input_is_refused_and_changes_nothing(local: Embedded, method: str
     local.client("kms", config=ONCE).list_keys()
 
 
-def test_broken_json_is_refused(local: Embedded) -> None:
+def test_invalid_json_is_rejected(local: Embedded) -> None:
     for path, method in (("faults", "POST"), ("assumptions", "PUT")):
         request = urllib.request.Request(f"{local.url}/_local/{path}", data=b"{", method=method)
         with pytest.raises(urllib.error.HTTPError, match="400"):
             urllib.request.urlopen(request, timeout=5)
 
 
-def test_assumptions_merge_and_reset(local: Embedded) -> None:
+def test_assumptions_are_merged_and_reset(local: Embedded) -> None:
     default = local.control("GET", "assumptions")
     changed = local.control("PUT", "assumptions", {"emptyPages": True, "trail": {"lose": 0.5}})
     assert changed == default | {"emptyPages": True, "trail": default["trail"] | {"lose": 0.5}}
@@ -220,6 +218,6 @@ def test_assumptions_merge_and_reset(local: Embedded) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "nothing", "404"), ("POST", "health", "405")])
-def test_unknown_controls_say_so(local: Embedded, method: str, path: str, status: str) -> None:
+def test_unknown_control_and_method_are_reported(local: Embedded, method: str, path: str, status: str) -> None:
     with pytest.raises(AssertionError, match=status):
         local.control(method, path, {} if method == "POST" else None)

@@ -86,7 +86,7 @@ def waiting(start: Start, file: Path) -> "subprocess.Popen[str]":
     return process
 
 
-def test_an_engine_that_was_started_is_stopped(start: Start, run: Path) -> None:
+def test_started_engine_is_stopped(start: Start, run: Path) -> None:
     process = start("true")
 
     out, _ = process.communicate(timeout=60)
@@ -97,7 +97,7 @@ def test_an_engine_that_was_started_is_stopped(start: Start, run: Path) -> None:
     assert not is_alive(daemon)
 
 
-def test_a_daemon_that_the_kernel_has_not_named_yet_is_alive(start: Start, run: Path) -> None:
+def test_daemon_without_a_command_line_is_alive(start: Start, run: Path) -> None:
     """A process that is starting can have no command line in /proc."""
     (run / "bin/dockerd").rename(run / "bin/engine")
     (run / "bin/dockerd").write_text(f"#!/bin/sh\nexec sh {run}/bin/engine\n")
@@ -114,7 +114,7 @@ def test_a_daemon_that_the_kernel_has_not_named_yet_is_alive(start: Start, run: 
     assert not is_alive(daemon)
 
 
-def test_an_engine_that_runs_is_left_alone(start: Start, run: Path) -> None:
+def test_running_engine_is_not_stopped(start: Start, run: Path) -> None:
     theirs = subprocess.Popen([str(run / "bin/dockerd")])
     until((run / "socket").exists, "their engine")
 
@@ -127,7 +127,7 @@ def test_an_engine_that_runs_is_left_alone(start: Start, run: Path) -> None:
     theirs.wait(30)
 
 
-def test_an_engine_that_is_starting_is_waited_for(start: Start, run: Path) -> None:
+def test_starting_engine_is_waited_for(start: Start, run: Path) -> None:
     (run / "slow").touch()
     theirs = subprocess.Popen([str(run / "bin/dockerd")])
     until((run / "starts").exists, "their engine")
@@ -145,7 +145,7 @@ def test_an_engine_that_is_starting_is_waited_for(start: Start, run: Path) -> No
     theirs.wait(30)
 
 
-def test_the_last_of_two_ends_the_engine_of_both(start: Start, run: Path) -> None:
+def test_last_process_stops_the_shared_engine(start: Start, run: Path) -> None:
     first, second = waiting(start, run / "first"), waiting(start, run / "second")
     [daemon] = daemons(run)
     (run / "first").touch()
@@ -161,7 +161,7 @@ def test_the_last_of_two_ends_the_engine_of_both(start: Start, run: Path) -> Non
     until(lambda: not is_alive(daemon), "the end of dockerd")
 
 
-def test_an_engine_whose_starter_was_killed_is_ended_by_the_next(start: Start, run: Path) -> None:
+def test_engine_of_a_killed_process_is_stopped_by_the_next(start: Start, run: Path) -> None:
     first = waiting(start, run / "never")
     first.kill()
     first.wait(30)
@@ -175,7 +175,7 @@ def test_an_engine_whose_starter_was_killed_is_ended_by_the_next(start: Start, r
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_command_and_then_the_engine(start: Start, run: Path, name: signal.Signals) -> None:
+def test_signal_ends_the_command_and_then_the_engine(start: Start, run: Path, name: signal.Signals) -> None:
     process = waiting(start, run / "never")
     if name is signal.SIGINT:  # as a terminal sends it
         [command] = subprocess.run(
@@ -194,7 +194,7 @@ def test_a_signal_ends_the_command_and_then_the_engine(start: Start, run: Path, 
 @pytest.mark.parametrize(
     ("command", "problem"), [((), "The command to run is missing."), (("absent",), "The command absent does not exist.")]
 )
-def test_what_is_no_command_is_told_before_an_engine_starts(
+def test_missing_command_is_reported_before_an_engine_starts(
     start: Start, run: Path, command: tuple[str, ...], problem: str
 ) -> None:
     process = start(*command)

@@ -104,7 +104,7 @@ def read_back(operation: Any, output: dict[str, Any]) -> Any:
         (b'{"HttpConfiguration": {"BaseUrl": "x"}, "AccessConfiguration": {"AccessType": "TOKEN"}}', "must be one of"),
     ],
 )
-def test_a_wrong_body_is_a_bad_request(body: bytes, reason: str) -> None:
+def test_invalid_body_is_a_bad_request(body: bytes, reason: str) -> None:
     service = SERVICES[0]
     call = Call(
         "mediatailor", "CreateSourceLocation", "us-east-1", "test", "rest-json", "POST",
@@ -124,7 +124,7 @@ def test_a_wrong_body_is_a_bad_request(body: bytes, reason: str) -> None:
         ("mediaconnect", "BadRequestException", 400),
     ],
 )
-def test_every_service_has_its_own_name_for_a_bad_request(service: str, code: str, status: int) -> None:
+def test_every_service_has_its_own_bad_request_error(service: str, code: str, status: int) -> None:
     served = next(found for found in SERVICES if found.name == service)
     path = {"mediapackage": "/channels", "mediapackage-vod": "/packaging_groups", "mediaconnect": "/v1/flows"}
     call = Call(service, "?", "us-east-1", "test", "rest-json", "POST", path.get(service, "/channelGroup"), {}, {}, b"{")
@@ -136,7 +136,7 @@ def test_every_service_has_its_own_name_for_a_bad_request(service: str, code: st
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/channels", 501), ("PATCH", "/nothing", 404), ("GET", "/alerts", 400)]
 )
-def test_what_is_not_modelled_says_so(method: str, path: str, status: int) -> None:
+def test_operation_that_is_not_emulated_is_reported(method: str, path: str, status: int) -> None:
     call = Call("mediatailor", "?", "us-east-1", "test", "rest-json", method, path, {}, {}, b"")
     with pytest.raises(ServiceError) as caught:
         SERVICES[0].parse(call, CALLER)
@@ -188,7 +188,7 @@ def test_bounds_of_integers_are_checked() -> None:
         SERVICES[0].parse(call, CALLER)
 
 
-def test_an_answer_has_the_status_of_the_model() -> None:
+def test_response_has_the_status_of_the_model() -> None:
     class Model(MediaTailor):
         def tag_resource(self, request: object) -> dict[str, Any]:
             return {}

@@ -1,4 +1,4 @@
-"""One process, one port: routing, signatures, Regions, functions of its own, and an end that leaves nothing behind."""
+"""One process on one port: routing, signatures, accounts and Regions, functions, and a clean shutdown."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def make_function(local: Embedded, name: str, code: str) -> None:
     local.client("lambda").get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
 
 
-def test_a_functions_own_calls_come_back_with_its_role(local: Embedded) -> None:
+def test_calls_of_a_function_have_its_role(local: Embedded) -> None:
     make_function(local, "lister", LISTER)
     answer = json.load(local.client("lambda").invoke(FunctionName="lister")["Payload"])
     assert answer == {"endpoint": local.url, "arn": "arn:aws:sts::000000000000:assumed-role/lister/lister"}
@@ -49,7 +49,7 @@ def test_a_functions_own_calls_come_back_with_its_role(local: Embedded) -> None:
     assert (answer["arn"], "ListSourceLocations") in counted
 
 
-def test_a_wrong_signature_is_refused(local: Embedded) -> None:
+def test_wrong_signature_is_rejected(local: Embedded) -> None:
     session = local.assume("arn:aws:iam::000000000000:role/MediaTailorManagement")
     held = session.get_credentials()
     assert held is not None
@@ -73,13 +73,13 @@ def test_accounts_and_regions_are_separate(local: Embedded) -> None:
         assert "separate" not in [item["SourceLocationName"] for item in client.list_source_locations()["Items"]]
 
 
-def test_an_operation_that_is_not_modelled_says_so(local: Embedded) -> None:
+def test_missing_operation_is_reported(local: Embedded) -> None:
     with pytest.raises(ClientError, match="does not emulate mediatailor ListChannels") as caught:
         local.client("mediatailor").list_channels()
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
-def test_a_busy_port_is_explained_in_two_lines() -> None:
+def test_port_in_use_is_reported_in_two_lines() -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -94,7 +94,7 @@ def test_a_busy_port_is_explained_in_two_lines() -> None:
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_and_every_child(name: signal.Signals) -> None:
+def test_signal_ends_the_process_and_every_child(name: signal.Signals) -> None:
     with Embedded() as local:
         make_function(local, "sleeper", SLEEPER)
         local.client("lambda").invoke(FunctionName="sleeper", InvocationType="Event")
@@ -112,6 +112,6 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def test_a_caller_may_come_before_anything_is_served() -> None:
+def test_connection_before_the_server_starts_is_accepted() -> None:
     with _listen(0) as listener, socket.create_connection(listener.getsockname(), 5) as caller:
         assert caller.getpeername() == listener.getsockname()

@@ -14,7 +14,7 @@ case "$*" in *--force-check-gpg*) echo 'E: Keyring-based check was requested; ab
 """
 
 
-def test_a_mirror_whose_signature_cannot_be_checked_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mirror_with_an_unverifiable_signature_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "debootstrap"
     script.write_text(DEBOOTSTRAP)
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
@@ -25,7 +25,7 @@ def test_a_mirror_whose_signature_cannot_be_checked_is_refused(tmp_path: Path, m
         runtime_image._unpack_debian(tmp_path / "root", tmp_path / "packages")
 
 
-def test_without_a_mirror_of_debian_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_debian_mirror_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "apt-get"
     script.write_text("#!/bin/sh\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
@@ -36,7 +36,7 @@ def test_without_a_mirror_of_debian_nothing_is_built(tmp_path: Path, monkeypatch
     assert len(str(error.value).splitlines()) == 2
 
 
-def test_every_package_of_the_runtime_has_its_hashes() -> None:
+def test_every_package_of_the_runtime_has_hashes() -> None:
     pinned = (runtime_image._RUNTIME / "requirements.txt").read_text().split("\n")
     packages = [number for number, line in enumerate(pinned) if "==" in line]
 
