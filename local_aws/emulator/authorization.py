@@ -210,7 +210,7 @@ def _account_of(access_key: str) -> str:
 
 
 def _scope_of(resource: str, account: str) -> tuple[str, str]:
-    """Returns account and Region of an ARN. Where it has none, those of the caller are returned."""
+    """Returns account and Region of an ARN. If it has none, returns those of the caller."""
     parts = resource.split(":")
     if len(parts) < 6:
         return account, get_region()

@@ -20,6 +20,6 @@ class CallCounts:
         self._counts.clear()
 
     def report(self) -> list[dict[str, Any]]:
-        """Returns `principal`, `service`, `operation` and `count` of every call, in that order of sorting."""
+        """Returns `principal`, `service`, `operation` and `count` of every kind of call, sorted."""
         names = ("principal", "service", "operation", "count")
         return [dict(zip(names, (*key, count), strict=True)) for key, count in sorted(self._counts.items())]

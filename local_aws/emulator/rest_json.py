@@ -62,7 +62,7 @@ class Request:
 
 
 def error_response(error: ServiceError) -> Response:
-    """Returns the response for an error. moto's serializer only knows errors that a model declares; most are not declared."""
+    """Returns an error response. moto can only serialize the errors in a model, and the models lack most of them."""
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.code}
     return error.status, headers, json.dumps({"Message": str(error)} | error.members).encode()
 
@@ -127,9 +127,9 @@ def parse_members(operation: OperationModel, labels: Mapping[str, str], call: Ca
 
 
 def serialize_output(operation: OperationModel, output: Mapping[str, Any]) -> Response:
-    """Returns the response of an operation. Members that its output shape lacks are dropped."""
+    """Returns the response of an operation. Members that are not in its output shape are dropped."""
     response = RestJSONSerializer(operation).serialize(output)
-    # moto writes an empty JSON object where an operation has no output. With status 204, that is no valid response.
+    # If an operation has no output, moto writes an empty JSON object, which is invalid with status 204.
     body = response["body"].encode() if operation.output_shape is not None else b""
     return response["status_code"], {"Content-Type": "application/json"}, body
 

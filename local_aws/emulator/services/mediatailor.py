@@ -39,7 +39,7 @@ class MediaTailor:
             arn = probe.arn if noun == "SourceLocation" else probe.source_arn(kind, request[f"{noun}Name"])
         else:
             arn = "*"
-        if verb and verb[0] == "Create":  # has no resource type; tagging the new resource has
+        if verb and verb[0] == "Create":  # Create actions have no resource type; TagResource has
             checks: list[tuple[str, str, dict[str, str]]] = [(request.operation, "*", {})]
             return [*checks, ("TagResource", arn, {})] if request.get("Tags") else checks
         try:
