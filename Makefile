@@ -37,7 +37,7 @@ faults: .aws-sam/build/template.yaml ## Fail every AWS call of an onboarding in 
 local: .aws-sam/build/template.yaml ## Start the embedded AWS with the stack deployed, in the foreground (PORT=4566)
 	@exec python -m local_aws --port $(PORT) --deploy --develop
 
-sam-local: .aws-sam/build/template.yaml ## Run every function in its container against the embedded AWS
+sam-local: .aws-sam/build/template.yaml ## Run every function in its container (MAY_INSTALL=yes installs a missing Docker engine)
 	@python -m local_aws.containers python -m pytest tests/sam_local --timeout=900
 
 deploy: .venv/ready ## Build and deploy to an AWS account (ENV=dev, an environment of samconfig.toml)

@@ -9,13 +9,13 @@ import pytest
 
 from tests.contract.artefacts import ROOT
 
-MAKE = '#!/bin/sh\necho "make $*"\n'
+MAKE = '#!/bin/sh\necho "make $*"\n[ "$MAY_INSTALL" = yes ] || exit 1\n'
 
 
 def run(folder: Path, status: int) -> "subprocess.CompletedProcess[str]":
-    """Runs .ci/run with a `make` that only prints its arguments.
+    """Runs it with a make that prints its arguments and fails without MAY_INSTALL=yes.
 
-    `status` is the exit status of `python -m local_aws.containers`.
+    `status` is the exit code of `local_aws.containers`.
     """
     for path, text in {"bin/make": MAKE, ".venv/bin/python": f"#!/bin/sh\nexit {status}\n"}.items():
         (folder / path).parent.mkdir(parents=True)
@@ -23,7 +23,7 @@ def run(folder: Path, status: int) -> "subprocess.CompletedProcess[str]":
         (folder / path).chmod(0o755)
     (folder / ".ci").mkdir()
     shutil.copy(ROOT / ".ci/run", folder / ".ci/run")
-    environment = os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}"}
+    environment = os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}", "MAY_INSTALL": "no"}
     return subprocess.run([folder / ".ci/run"], check=False, env=environment, capture_output=True, text=True, timeout=60)
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from latchkey.errors import InvalidRequest
 from latchkey.onboarding.receive_request import RequestEvent
 from latchkey.onboarding.receive_request import execution_input as received
-from local_aws import samples
+from local_aws.tools import sample_accesses as samples
 from tests.contract.artefacts import FOLDERS, ROOT
 from tests.contract.sample_requests import ENTRIES
 from tests.functions.lambda_runtime import handler

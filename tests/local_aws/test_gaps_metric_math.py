@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import Embedded
+from local_aws.tools.embedded_aws import Embedded
 from tests.local_aws.gap_account import Account
 
 FAILED = {

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from local_aws.embedded import Embedded, until
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.workflow.conftest import Onboarding
 
 

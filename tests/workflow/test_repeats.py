@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from local_aws.embedded import until
+from local_aws.tools.embedded_aws import until
 from tests.workflow.conftest import Onboarding
 
 READS = ("Describe", "Get", "List")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.embedded import Embedded
-from local_aws.outcomes import Outcomes
+from local_aws.tools.embedded_aws import Embedded
+from local_aws.tools.outcomes import Outcomes
 from tests.contract.artefacts import FUNCTIONS, ROOT
 from tests.workflow.conftest import Onboarding
 from tests.workflow.consumers import CONSUMERS
