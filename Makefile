@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE # without bytecode files, every process compiles everything that it imports
 
 LOCK := requirements-dev.txt
-SOURCES := template.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
+SOURCES := template.yaml observability.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
 # The text after ## is what `make help` prints.
 .PHONY: help demo test test-model faults local sam-local deploy lint lint-python lint-template format update lock clean
@@ -37,7 +37,7 @@ faults: .aws-sam/build/template.yaml ## Fail every AWS call of an onboarding in 
 local: .aws-sam/build/template.yaml ## Start the embedded AWS with the stack deployed, in the foreground (PORT=4566)
 	@exec python -m local_aws --port $(PORT) --deploy --develop
 
-sam-local: .aws-sam/build/template.yaml ## Run every function in its container against the embedded AWS
+sam-local: .aws-sam/build/template.yaml ## Run every function in its container (MAY_INSTALL=yes installs a missing Docker engine)
 	@python -m local_aws.containers python -m pytest tests/sam_local --timeout=900
 
 deploy: .venv/ready ## Build and deploy to an AWS account (ENV=dev, an environment of samconfig.toml)
@@ -56,7 +56,7 @@ lint-python: ## Run mypy and check the imports between packages
 	PYTHONPATH=layers/latchkey:. lint-imports
 
 lint-template: ## Run cfn-lint and sam validate
-	cfn-lint template.yaml
+	cfn-lint template.yaml observability.yaml
 	sam validate --lint
 
 format: .venv/ready ## Format the Python code and the state machine definitions

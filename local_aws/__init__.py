@@ -1,1 +1,4 @@
-"""An AWS for development and tests, in one process: MiniStack, the media services' models, a trail and an origin."""
+"""An AWS account on one port of this machine, for development and tests. Never deployed.
+
+`emulator` is the account. `tools` deploy the application to it, drive it and watch it.
+"""

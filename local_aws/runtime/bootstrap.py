@@ -1,4 +1,4 @@
-"""Runs the function's handler with the runtime interface client, and finds modules in the order in which Lambda does."""
+"""Runs the handler of the function with the runtime interface client. The order of sys.path is that of Lambda."""
 
 import os
 import sys

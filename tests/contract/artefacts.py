@@ -1,4 +1,4 @@
-"""The files that must agree with one another, read once: template, state machine, functions, package."""
+"""The files that have to agree with one another, read once: templates, state machines, functions, package."""
 
 import ast
 import json
@@ -15,14 +15,14 @@ from latchkey.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 LAYER = ROOT / "layers/latchkey/latchkey"
-# Each system's own file.
+# The file of each system.
 OF_SYSTEMS = {name: LAYER / "systems" / f"{name.replace('-', '_')}.py" for name in SYSTEMS}
 TEMPLATE_TEXT = (ROOT / "template.yaml").read_text()
 MACHINE_TEXTS = {path.name.removesuffix(".asl.json"): path.read_text() for path in sorted(ROOT.glob("statemachine/*.asl.json"))}
 
 
 class _Constructor(SafeConstructor):
-    """Short intrinsic functions become their long form: `!Ref X` is {"Ref": "X"}, `!GetAtt A.B` {"Fn::GetAtt": "A.B"}."""
+    """Reads short intrinsic functions as their long form: `!Ref X` as {"Ref": "X"}, `!GetAtt A.B` as {"Fn::GetAtt": "A.B"}."""
 
 
 def _intrinsic(constructor: SafeConstructor, suffix: str, node: Node) -> dict[str, Any]:
@@ -46,6 +46,9 @@ _Constructor.add_multi_constructor("!", _intrinsic)
 
 TEMPLATE = _load(TEMPLATE_TEXT)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+# The nested application that holds the alarms.
+OBSERVABILITY = _load((ROOT / "observability.yaml").read_text())
+ALARMS: dict[str, dict[str, Any]] = {name: resource["Properties"] for name, resource in OBSERVABILITY["Resources"].items()}
 GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 MACHINES: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in MACHINE_TEXTS.items()}
 
@@ -60,7 +63,7 @@ def tasks(machine: str) -> dict[str, dict[str, Any]]:
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
-    """The properties of every resource of a type, by logical id."""
+    """Returns the properties of every resource of a type in template.yaml, by logical ID."""
     return {name: resource["Properties"] for name, resource in RESOURCES.items() if resource["Type"] == kind}
 
 
@@ -74,13 +77,25 @@ def logical_id(folder: str) -> str:
     return "".join(part.title() for part in folder.split("_")) + "Function"
 
 
-def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
-    """The IAM statements written at a function or state machine."""
+def own_statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the IAM statements that only the role of this function or state machine has."""
     return [statement for policy in properties["Policies"] for statement in policy.get("Statement", [])]
 
 
+def shared_policies(properties: dict[str, Any]) -> list[str]:
+    """Returns the logical IDs of the managed policies of this template that a function or state machine carries."""
+    return [policy["Ref"] for policy in properties["Policies"] if "Ref" in policy]
+
+
+def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the Allow statements of a function or state machine, from its own policy and from shared policies."""
+    shared = [RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"] for name in shared_policies(properties)]
+    every = [statement for document in shared for statement in document] + own_statements(properties)
+    return [statement for statement in every if statement["Effect"] == "Allow"]
+
+
 def targets(state: dict[str, Any]) -> set[str]:
-    """The states that may follow one."""
+    """Returns the states that can follow a state."""
     followers = [state, *state.get("Choices", []), *state.get("Catch", [])]
     return {follower["Next"] for follower in followers if "Next" in follower} | {
         state[key] for key in ("Default",) if key in state
@@ -92,9 +107,8 @@ def listed(value: Any) -> list[Any]:
 
 
 def actions(properties: dict[str, Any]) -> set[str]:
-    """What the statements of a function or state machine allow."""
-    allowing = [statement for statement in statements(properties) if statement["Effect"] == "Allow"]
-    return {action for statement in allowing for action in listed(statement["Action"])}
+    """Returns the actions that the role of a function or state machine allows."""
+    return {action for statement in statements(properties) for action in listed(statement["Action"])}
 
 
 def tree(path: Path) -> ast.Module:
@@ -102,12 +116,12 @@ def tree(path: Path) -> ast.Module:
 
 
 def sources() -> list[Path]:
-    """Every Python file that is deployed."""
+    """Returns every Python file that is deployed."""
     return sorted([*LAYER.rglob("*.py"), *ROOT.glob("functions/*/*.py")])
 
 
 def copy(to: Path, *names: str) -> None:
-    """Copies files and folders of the project, for what would change them."""
+    """Copies files and folders of the project, for tests that change them."""
     for name in names:
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 CODE = (ROOT / "layers/latchkey/latchkey", ROOT / "functions")
 TEMPLATES = ("template.yaml", "observability.yaml")
 
-# Patterns, and expressions of DynamoDB and JSONata, are strings with spaces and no texts for people.
+# Matches strings with spaces that are not texts for people: regular expressions, and DynamoDB and JSONata expressions.
 _NOT_A_TEXT = re.compile(
     r"""^[^A-Za-z0-9{]|^\w+ = :|^(SET|ADD|DELETE|REMOVE) |attribute_(not_)?exists\(|begins_with\(|= :\w|< :\w|\(\?|\[A-Z]|\\"""
 )
@@ -45,7 +45,7 @@ def _docstrings(tree: ast.Module) -> set[int]:
 
 
 def _texts(node: ast.AST, docstrings: set[int]) -> Iterator[str]:
-    """The strings below a node; an f-string is one text, with what it inserts in braces."""
+    """The strings below a node, except docstrings. An f-string is one text, with its expressions in braces."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.JoinedStr):
             yield "".join(_part(part) for part in child.values)
@@ -70,7 +70,7 @@ def _templates() -> Iterator[tuple[str, set[str]]]:
 
 
 def _descriptions(lines: list[str]) -> Iterator[str]:
-    """The descriptions in a template, folded scalars included."""
+    """The descriptions in a template, including folded and literal block scalars."""
     for number, line in enumerate(lines):
         if described := _DESCRIPTION.match(line):
             text = described[2].strip("\"'")

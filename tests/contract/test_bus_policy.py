@@ -1,4 +1,4 @@
-"""The policy of the request bus, evaluated as a document: nobody can forge an outcome, everybody may request."""
+"""The policy of the request bus, evaluated with an IAM engine: anyone can send requests, nobody can forge an outcome."""
 
 import json
 from collections.abc import Callable
@@ -13,15 +13,22 @@ from tests.contract.artefacts import RESOURCES
 ACCOUNT, REGION = "000000000000", "us-east-1"
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/latchkey-requests"
 REPORTER = f"arn:aws:iam::{ACCOUNT}:role/latchkey-ReportOutcomeFunctionRole"
-ANYBODY = f"arn:aws:iam::{ACCOUNT}:role/Administrator"
+ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:role/Administrator"
 ARNS = {"RequestBus.Arn": BUS, "ReportOutcomeFunctionRole.Arn": REPORTER}
-EVERYTHING = evaluator.parse_policy_document({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+ALLOW_EVERYTHING = evaluator.parse_policy_document({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+REQUEST_SOURCE = f"{SOURCE}.requests"
+EXPECTED = {
+    (ADMINISTRATOR, SOURCE): False,
+    (ADMINISTRATOR, REQUEST_SOURCE): True,
+    (REPORTER, SOURCE): True,
+    (REPORTER, REQUEST_SOURCE): True,
+}
 
 Statement = dict[str, Any]
 
 
-def deployed() -> Statement:
-    """The statement with the ARNs that CloudFormation puts in."""
+def deployed_statement() -> Statement:
+    """The statement of the bus policy, with ARNs in place of the `Fn::GetAtt` functions."""
     text = json.dumps(RESOURCES["RequestBusPolicy"]["Properties"]["Statement"])
     for attribute, arn in ARNS.items():
         text = text.replace(json.dumps({"Fn::GetAtt": attribute}), json.dumps(arn))
@@ -29,8 +36,8 @@ def deployed() -> Statement:
     return statement
 
 
-def may_put(principal: str, source: str, statement: Statement) -> bool:
-    """May a principal whose IAM policy allows everything put an event of that source on the bus?"""
+def can_put_events(principal: str, source: str, statement: Statement) -> bool:
+    """Whether a principal can put events of a source on the bus if its identity policies allow all actions."""
     context = evaluator.EvalContext(
         principal_arn=principal,
         principal_type="AssumedRole",
@@ -40,28 +47,24 @@ def may_put(principal: str, source: str, statement: Statement) -> bool:
         region=REGION,
         service_context={"events:source": source},
     )
-    identity = evaluator.evaluate(context, [EVERYTHING])
+    identity = evaluator.evaluate(context, [ALLOW_EVERYTHING])
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     return bool(evaluator.combine_resource_policy(identity, context, policy, ACCOUNT).decision == "Allow")
 
 
-def may_put_each(statement: Statement) -> dict[tuple[str, str], bool]:
-    return {(who, source): may_put(who, source, statement) for who in (ANYBODY, REPORTER) for source in (SOURCE, ASKING)}
+def permissions(statement: Statement) -> dict[tuple[str, str], bool]:
+    return {(principal, source): can_put_events(principal, source, statement) for principal, source in EXPECTED}
 
 
-ASKING = f"{SOURCE}.requests"
-WANTED = {(ANYBODY, SOURCE): False, (ANYBODY, ASKING): True, (REPORTER, SOURCE): True, (REPORTER, ASKING): True}
-
-
-def test_only_the_role_that_reports_speaks_as_latchkey_and_everybody_may_request() -> None:
-    assert may_put_each(deployed()) == WANTED
+def test_anyone_can_send_requests_and_only_the_reporting_role_can_publish_outcomes() -> None:
+    assert permissions(deployed_statement()) == EXPECTED
 
 
 MUTATIONS: dict[str, Callable[[Statement], object]] = {
     "no condition": lambda statement: statement.pop("Condition"),
     "any source": lambda statement: statement["Condition"].pop("StringEquals"),
     "no exception for the reporter": lambda statement: statement["Condition"].pop("ArnNotEquals"),
-    "another source": lambda statement: statement["Condition"]["StringEquals"].update({"events:source": "somebody"}),
+    "another source": lambda statement: statement["Condition"]["StringEquals"].update({"events:source": "other"}),
     "another bus": lambda statement: statement.update(Resource=f"{BUS}-other"),
     "another principal": lambda statement: statement.update(Principal={"AWS": REPORTER}),
     "an Allow": lambda statement: statement.update(Effect="Allow"),
@@ -69,8 +72,8 @@ MUTATIONS: dict[str, Callable[[Statement], object]] = {
 
 
 @pytest.mark.parametrize("mutate", MUTATIONS.values(), ids=MUTATIONS)
-def test_any_other_policy_would_be_noticed(mutate: Callable[[Statement], object]) -> None:
-    statement = deployed()
+def test_every_mutation_of_the_policy_changes_the_permissions(mutate: Callable[[Statement], object]) -> None:
+    statement = deployed_statement()
     mutate(statement)
 
-    assert may_put_each(statement) != WANTED
+    assert permissions(statement) != EXPECTED

@@ -1,4 +1,4 @@
-"""A system is finished when its artefacts are there: what fails here for a new one is its checklist."""
+"""The checklist for a system. The failures for a new system list the files and entries that are missing."""
 
 import json
 import re
@@ -8,35 +8,36 @@ import pytest
 from latchkey.systems import SYSTEMS
 from latchkey.systems.readers import AssumedRole
 from tests.contract.artefacts import OF_SYSTEMS, ROOT
-from tests.contract.sent import ONBOARDINGS
+from tests.contract.sample_requests import ONBOARDINGS
 from tests.policies.test_golden_systems import DOCUMENTS
 from tests.unit.samples import KINDS
 
 systems = pytest.mark.parametrize("system", SYSTEMS)
+# The kinds of resources of each system, as named in tests/unit/samples.py.
 KINDS_OF = {system: [kind for kind, sample in KINDS.items() if sample["system"] == system] for system in SYSTEMS}
 
 
 @systems
-def test_a_system_has_a_file_of_its_own(system: str) -> None:
+def test_a_system_has_its_own_module(system: str) -> None:
     assert OF_SYSTEMS[system].is_file()
 
 
 @systems
-def test_a_system_has_a_file_of_unit_tests(system: str) -> None:
+def test_a_system_has_unit_tests(system: str) -> None:
     assert (ROOT / f"tests/unit/test_system_{OF_SYSTEMS[system].name}").is_file()
 
 
 @systems
-def test_a_system_has_golden_policies_of_every_kind(system: str) -> None:
+def test_a_system_has_golden_policies_for_every_kind_of_resource(system: str) -> None:
+    has_role = isinstance(SYSTEMS[system].reader, AssumedRole)
+    policies = {"key", *(["secret"] if SYSTEMS[system].secret else []), *(["role"] if has_role else [])}
+
     assert KINDS_OF[system]
-    for kind in KINDS_OF[system]:
-        by_role = isinstance(SYSTEMS[system].reader, AssumedRole)
-        wanted = {"key", *(["secret"] if SYSTEMS[system].secret else []), *(["role"] if by_role else [])}
-        assert {f"{kind}/{document}" for document in wanted} <= set(DOCUMENTS)
+    assert {f"{kind}/{policy}" for kind in KINDS_OF[system] for policy in policies} <= set(DOCUMENTS)
 
 
 @systems
-def test_a_system_has_a_ready_request_of_every_kind(system: str) -> None:
+def test_a_system_has_a_sample_request_for_every_kind_of_resource(system: str) -> None:
     samples = {name.removeprefix("onboard-") for name, detail in ONBOARDINGS.items() if detail["system"] == system}
 
     assert set(KINDS_OF[system]) <= samples
@@ -55,7 +56,7 @@ def test_a_system_has_a_row_in_the_readme(system: str) -> None:
 
 
 @systems
-def test_every_document_of_a_system_is_a_page_of_its_maker(system: str) -> None:
-    makers = ("https://docs.aws.amazon.com/", "https://experienceleague.adobe.com/")
+def test_a_system_links_only_pages_of_its_vendor(system: str) -> None:
+    vendors = ("https://docs.aws.amazon.com/", "https://experienceleague.adobe.com/")
 
-    assert all(page.startswith(makers) for page in SYSTEMS[system].documents)
+    assert all(page.startswith(vendors) for page in SYSTEMS[system].documents)

@@ -27,7 +27,7 @@ from tests.contract.documents import (
     symbol_exists,
     words,
 )
-from tests.contract.sent import ONBOARDINGS
+from tests.contract.sample_requests import ONBOARDINGS
 
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted(ROOT.glob("events/schemas/*.json"))}
 EVENTS = {name: schema for name, schema in SCHEMAS.items() if "outcomeId" in schema["properties"]}

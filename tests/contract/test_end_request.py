@@ -1,4 +1,4 @@
-"""end-request: starts when an onboarding ends without success, waits for running functions, and retries for hours."""
+"""end-request starts when an onboarding ends without success, waits for running functions, and reports an outcome."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.contract.artefacts import FUNCTIONS, GLOBALS, MACHINE_TEXTS, STATE_MA
 STATES, TASKS = states("end-request"), tasks("end-request")
 
 
-def test_every_end_but_success_starts_it() -> None:
+def test_every_status_but_success_starts_it() -> None:
     [event] = STATE_MACHINES["EndRequestStateMachine"]["Events"].values()
     pattern = event["Properties"]["Pattern"]
 
@@ -18,7 +18,7 @@ def test_every_end_but_success_starts_it() -> None:
     assert (pattern["source"], event["Properties"]["InputPath"]) == (["aws.states"], "$.detail")
 
 
-def test_it_waits_until_no_function_can_still_run() -> None:
+def test_it_waits_until_no_function_of_the_onboarding_can_still_run() -> None:
     called = {re.sub(r"\W|Arn", "", task["Resource"]) for task in tasks("onboard-access").values()}
     longest = max(FUNCTIONS[name].get("Timeout", GLOBALS["Timeout"]) for name in called)
 

@@ -1,4 +1,4 @@
-"""onboard-access: a failure is rolled back and reported, and the execution's error says whether it was reported."""
+"""onboard-access rolls back and reports a failure. The error of the execution shows whether the outcome was reported."""
 
 from typing import Any
 
@@ -11,23 +11,24 @@ STATES, TASKS = states("onboard-access"), tasks("onboard-access")
 REPORTS = {"Report success", "Report rejection", "Report failure"}
 
 
-def _caught(task: dict[str, Any]) -> dict[str, str]:
+def _catchers(task: dict[str, Any]) -> dict[str, str]:
+    """The next state for each error that a task catches."""
     return {error: catcher["Next"] for catcher in task["Catch"] for error in catcher["ErrorEquals"]}
 
 
-def test_success_is_reported_before_it_succeeds_and_failure_before_it_fails() -> None:
+def test_an_execution_succeeds_or_fails_only_after_its_outcome_was_reported() -> None:
     assert {name for name, state in STATES.items() if "Succeed" in targets(state)} == {"Report success"}
     assert {name for name, state in STATES.items() if "Fail" in targets(state)} == REPORTS - {"Report success"}
 
 
-def test_an_execution_that_did_not_report_ends_with_an_error_of_its_own() -> None:
-    assert {name for name, task in TASKS.items() if _caught(task)["States.ALL"] == "Fail unreported"} == REPORTS
+def test_an_execution_that_could_not_report_ends_with_another_error() -> None:
+    assert {name for name, task in TASKS.items() if _catchers(task)["States.ALL"] == "Fail unreported"} == REPORTS
     assert STATES["Fail"]["Error"] == REPORTED
     assert STATES["Fail unreported"]["Error"] != REPORTED
 
 
 def test_a_value_is_checked_unless_the_request_is_invalid_or_a_confirmation() -> None:
-    """An input without these members, as an earlier version sent it, leads to the check."""
+    """An input from an earlier version of `receive_request`, which lacks these members, is checked as well."""
     [choice] = STATES["Brings a value?"]["Choices"]
 
     assert choice["Condition"] == "{% $states.input.confirms or $boolean($states.input.problems) %}"
@@ -35,40 +36,40 @@ def test_a_value_is_checked_unless_the_request_is_invalid_or_a_confirmation() ->
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if not name.startswith(("Report ", "Undo "))])
-def test_any_other_error_is_rolled_back_and_then_reported(name: str) -> None:
-    caught = TASKS[name]["Catch"][-1]
+def test_an_error_that_no_other_catcher_names_is_rolled_back(name: str) -> None:
+    catcher = TASKS[name]["Catch"][-1]
 
-    assert _caught(TASKS[name])["States.ALL"] == "Undo onboarding"
-    assert caught["Assign"] == {"errorOutput": "{% $states.errorOutput %}", "undone": [], "undoIncomplete": False}
+    assert _catchers(TASKS[name])["States.ALL"] == "Undo onboarding"
+    assert catcher["Assign"] == {"errorOutput": "{% $states.errorOutput %}", "undone": [], "undoIncomplete": False}
 
 
-def test_the_undo_receives_the_request_of_the_execution_or_null() -> None:
-    """No variable holds the request if Check value or Check request failed."""
+def test_the_rollback_receives_the_request_from_the_input_of_the_execution() -> None:
+    """If Check value or Check request failed, no variable contains the request."""
     arguments = TASKS["Undo onboarding"]["Arguments"]
 
     assert arguments["request"] == "{% $states.context.Execution.Input.request %}"
     assert arguments["confirms"] == "{% $states.context.Execution.Input.confirms %}"
 
 
-def test_an_undo_that_fails_does_not_hide_the_failure() -> None:
+def test_a_failed_rollback_does_not_hide_the_original_failure() -> None:
     undo = TASKS["Undo onboarding"]
 
     assert undo["Catch"][-1]["Assign"] == {"undoIncomplete": True}
-    assert (undo["Next"], _caught(undo)) == ("Report failure", {"States.ALL": "Report failure"})
+    assert (undo["Next"], _catchers(undo)) == ("Report failure", {"States.ALL": "Report failure"})
     assert {"caught", "undone", "changed"} <= set(TASKS["Report failure"]["Arguments"])
 
 
-def test_configure_access_receives_the_time_of_the_policies() -> None:
+def test_configure_access_receives_the_time_at_which_the_policies_were_attached() -> None:
     assert TASKS["Attach policies"]["Assign"]["key"] == "{% $merge([$key, {'created': $states.result.created}]) %}"
     assert TASKS["Configure access"]["Arguments"]["key"] == "{% $key %}"
 
 
-def test_policies_that_were_overwritten_are_attached_again_a_few_times() -> None:
-    catching = {name: task for name, task in TASKS.items() if "PolicyOverwritten" in _caught(task)}
-    choice = STATES[_caught(catching["Validate access"])["PolicyOverwritten"]]
+def test_overwritten_policies_are_attached_again_a_limited_number_of_times() -> None:
+    catching_tasks = {name: task for name, task in TASKS.items() if "PolicyOverwritten" in _catchers(task)}
+    choice = STATES[_catchers(catching_tasks["Validate access"])["PolicyOverwritten"]]
 
-    assert set(catching) == {"Validate access"}
-    assert catching["Validate access"]["Catch"][0]["Assign"]["attachAttemptsLeft"] == "{% $attachAttemptsLeft - 1 %}"
+    assert set(catching_tasks) == {"Validate access"}
+    assert catching_tasks["Validate access"]["Catch"][0]["Assign"]["attachAttemptsLeft"] == "{% $attachAttemptsLeft - 1 %}"
     assert TASKS["Check request"]["Assign"]["attachAttemptsLeft"] > 1
     assert "$changed" in TASKS["Attach policies"]["Assign"]["changed"]
     assert targets(choice) == {"Attach policies", "Undo onboarding"}

@@ -1,6 +1,6 @@
-"""Functions are found by name, systems are facts in one file each, and settings match the template.
+"""Each function has a module of its name, each system is described in one file, and the settings match the template.
 
-Which module can import which is checked by import-linter, as configured in pyproject.toml.
+import-linter checks the imports between packages, as configured in pyproject.toml.
 """
 
 import ast
@@ -20,13 +20,13 @@ READ_BY_BOTOCORE = {"AWS_ENDPOINT_URL"}
 
 
 def flow_modules(verb: str) -> list[str]:
-    """The modules that are called like a verb, in all flows."""
+    """The modules with the name of a function, in all flows."""
     return [f"latchkey.{path.parent.name}.{verb}" for path in sorted(LAYER.glob(f"*/{verb}.py"))]
 
 
 @pytest.mark.parametrize("verb", FOLDERS)
 def test_a_function_is_found_by_its_verb(verb: str) -> None:
-    """One module has the name of the function, and the function imports no module of another function."""
+    """Exactly one module has the name of the function. The handler imports it, and no module of another function."""
     modules = {module for other in FOLDERS for module in flow_modules(other)}
 
     assert len(flow_modules(verb)) == 1
@@ -47,7 +47,7 @@ def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> bool:
 
 @files
 def test_only_the_file_of_a_system_contains_its_name(path: Path) -> None:
-    """A file that the system's file imports can contain the name too. Links are ignored."""
+    """Modules of `systems` that the file imports can contain the name as well. Links do not count."""
     texts = [text.lower() for text in _texts(tree(path)) if "://" not in text]
     named = {name for name in SYSTEMS for text in texts if re.search(rf"(?<![\w:-]){name}(?![\w-])", text)}
     owners = {name for name, file in OF_SYSTEMS.items() if path == file or f"latchkey.systems.{path.stem}" in imported(file)}
@@ -64,7 +64,7 @@ def test_no_code_branches_on_the_name_of_a_system(path: Path) -> None:
 
 
 def imported(path: Path) -> set[str]:
-    """The modules that a file imports, and what it imports from them."""
+    """The modules and the members of modules that a file imports, by their full names."""
     names = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
@@ -75,7 +75,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def test_responses_of_aws_are_not_traced() -> None:
+def test_aws_responses_are_not_traced() -> None:
     assert tracer.auto_patch is False
 
 
@@ -86,6 +86,7 @@ def test_only_one_module_reads_secret_values() -> None:
 
 
 def _read_by_settings() -> set[str]:
+    """The environment variables that settings.py reads."""
     names = set()
     for node in ast.walk(tree(LAYER / "settings.py")):
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "env":
@@ -95,14 +96,14 @@ def _read_by_settings() -> set[str]:
     return names
 
 
-def test_the_template_sets_what_the_settings_read() -> None:
+def test_the_template_sets_exactly_the_variables_that_the_settings_read() -> None:
     own = [variable for function in FUNCTIONS.values() for variable in function["Environment"]["Variables"]]
     given = {name for name in {*GLOBALS["Environment"]["Variables"], *own} if not name.startswith("POWERTOOLS_")}
 
     assert _read_by_settings() - FROM_LAMBDA == given - READ_BY_BOTOCORE
 
 
-def test_a_variable_of_one_function_is_read_by_that_function_only() -> None:
+def test_a_variable_that_only_some_functions_have_is_read_only_by_their_handlers() -> None:
     given = {
         (function["CodeUri"].removeprefix("functions/"), variable.lower())
         for function in FUNCTIONS.values()

@@ -1,4 +1,4 @@
-"""What the functions may do is what the package calls; tests/functions checks each function's calls against its role."""
+"""The roles allow what the package calls and nothing else; tests/functions compares each function's calls with its role."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ from botocore.session import Session
 from latchkey.systems import SYSTEMS
 from tests.contract.artefacts import FUNCTIONS, LAYER, OF_SYSTEMS, TEMPLATE_TEXT, actions, listed, sources, statements, tree
 
-# The names of clients in the package (the convention: a client is called after its service), and what IAM calls the service.
+# By the name of a client in the package: the service in botocore and in IAM. Clients are named after their service.
 CLIENTS = {
     "dynamodb": ("dynamodb", "dynamodb"),
     "events": ("events", "events"),
@@ -22,10 +22,10 @@ CLIENTS = {
     "secretsmanager": ("secretsmanager", "secretsmanager"),
     "stepfunctions": ("stepfunctions", "states"),
 }
-# A `client` is of one of these, whose names are IAM's as well.
+# A variable `client` belongs to one of these services, which have the same name in IAM.
 CONFIGURED = {file: SYSTEMS[name].configuration for name, file in OF_SYSTEMS.items()}
-# What a service does in the name of its caller, so that no line of ours calls it.
-PASSED = {"iam:GetRole": "the look whether the role may be passed", "iam:PassRole": "an update that names the reader's role"}
+# Permissions that no line of the package calls: AWS services use them on behalf of the function.
+PASSED = {"iam:GetRole": "the check that the role can be passed", "iam:PassRole": "an update with the reader's role"}
 IN_OUR_NAME = {
     "CreateKeyFunction": {"kms:TagResource": "CreateKey with tags"},
     "CreateSecretFunction": {
@@ -42,23 +42,23 @@ IN_OUR_NAME = {
     "ConfigureAccessFunction": PASSED
     | {
         "mediatailor:TagResource": "CreateSourceLocation with tags",
-        "secretsmanager:DescribeSecret": "MediaTailor's look at the secret",
-        "secretsmanager:GetSecretValue": "MediaTailor's look at the secret",
+        "secretsmanager:DescribeSecret": "MediaTailor reads the secret",
+        "secretsmanager:GetSecretValue": "MediaTailor reads the secret",
     },
     "CleanUpGrantsFunction": {
-        "secretsmanager:GetSecretValue": "MediaTailor's look at the secret of an owner that is set again",
-        "kms:CreateGrant": "MediaTailor's grant for an owner that is set again",
+        "secretsmanager:GetSecretValue": "MediaTailor reads the secret of a restored source location",
+        "kms:CreateGrant": "MediaTailor creates the grant of a restored source location",
         "kms:Decrypt": "GetSecretValue on behalf of MediaTailor",
     },
     "IdentifyAccessesFunction": {
-        "sqs:DeleteMessage": "the mapping of its queue",
-        "sqs:GetQueueAttributes": "the mapping of its queue",
-        "sqs:ReceiveMessage": "the mapping of its queue",
+        "sqs:DeleteMessage": "the event source mapping of its queue",
+        "sqs:GetQueueAttributes": "the event source mapping of its queue",
+        "sqs:ReceiveMessage": "the event source mapping of its queue",
     },
     "UndoOnboardingFunction": PASSED
     | {
-        "secretsmanager:GetSecretValue": "MediaTailor's look at the secret that the location had before",
-        "kms:CreateGrant": "MediaTailor's grant on the key of that secret",
+        "secretsmanager:GetSecretValue": "MediaTailor reads the former secret of the source location",
+        "kms:CreateGrant": "MediaTailor creates a grant on the key of that secret",
         "kms:Decrypt": "GetSecretValue on behalf of MediaTailor",
     },
 }
@@ -66,14 +66,14 @@ IN_OUR_NAME = {
 
 @cache
 def operations(service: str) -> dict[str, str]:
-    """`create_key` -> `CreateKey`."""
+    """Maps method names to operation names: `create_key` to `CreateKey`."""
     names = Session().get_service_model(service).operation_names
     return {xform_name(name): name for name in names}
 
 
 @cache
 def called() -> frozenset[str]:
-    """Every operation that the deployed code calls on a client, by method, by paginator or, in a system's facts, by name."""
+    """Returns every operation that the deployed code calls: by method, by paginator, or by name in a system's facts."""
     found = set()
     for path, node in _nodes():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get_paginator":
@@ -96,7 +96,7 @@ def _nodes() -> Iterator[tuple[Path, ast.AST]]:
 
 
 def _services(path: Path, client: str) -> list[tuple[str, str]]:
-    """What a client may be of, by its name in this file: in the file of a system, `client` is of the system's service."""
+    """Returns the services that a client of this name can belong to; in the file of a system, that of the system."""
     if client != "client":
         return [CLIENTS[client]] if client in CLIENTS else []
     configurations = [CONFIGURED[path]] if path in CONFIGURED else CONFIGURED.values()
@@ -108,18 +108,18 @@ def test_everything_the_package_calls_is_allowed_to_some_function() -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_nothing_is_allowed_that_is_not_called(function: str) -> None:
+def test_no_function_is_allowed_an_action_that_is_not_called(function: str) -> None:
     assert actions(FUNCTIONS[function]) - called() - set(IN_OUR_NAME.get(function, {})) == set()
 
 
-def test_the_function_that_configures_has_the_keys_own_permission_alone() -> None:
-    """It may use a key only as far as the key's policy names it, so a key that nobody gave to Latchkey stays closed to it."""
+def test_only_the_key_policy_lets_configure_access_use_a_key() -> None:
+    """The function has no kms:CreateGrant of its own, so it cannot use a key whose policy does not name it."""
     assert {action for action in actions(FUNCTIONS["ConfigureAccessFunction"]) if action.startswith("kms:")} == {
         "kms:ListGrants"
     }
 
 
-def test_what_deletes_belongs_to_the_undo_and_to_what_latchkey_made() -> None:
+def test_only_undo_onboarding_deletes_and_only_what_latchkey_created() -> None:
     kinds = re.compile(r"(kms|secretsmanager|mediatailor):(Delete|ScheduleKeyDeletion)")
     deleting = {name for name, function in FUNCTIONS.items() for action in actions(function) if kinds.match(action)}
     whole = {"secretsmanager:DeleteSecret", "kms:ScheduleKeyDeletion", "mediatailor:DeleteSourceLocation"}
@@ -134,7 +134,7 @@ def test_no_action_is_a_pattern() -> None:
     assert [action for function in FUNCTIONS.values() for action in actions(function) if "*" in action] == []
 
 
-def test_what_services_do_in_our_name_is_allowed() -> None:
+def test_actions_that_services_use_on_behalf_of_a_function_are_allowed() -> None:
     for function, known in IN_OUR_NAME.items():
         assert set(known) <= actions(FUNCTIONS[function]), function
 
@@ -143,24 +143,24 @@ LINES = TEMPLATE_TEXT.splitlines()
 
 
 def _stars() -> list[int]:
-    """The lines that allow something on every resource."""
+    """Returns the lines that allow an action on every resource."""
     found = [at for at, line in enumerate(LINES) if re.match(r'\s*Resource: "\*"', line)]
     return [at for at in found if "Effect: Allow" in "\n".join(LINES[_start(at) : at])]
 
 
 def _start(at: int) -> int:
-    """The line at which the IAM statement around a line begins."""
+    """Returns the first line of the IAM statement around a line."""
     return next(line for line in range(at, 0, -1) if re.match(r"\s*- (Effect|Sid):", LINES[line]))
 
 
 @pytest.mark.parametrize("at", _stars(), ids=lambda at: f"line {at + 1}")
-def test_every_star_says_why(at: int) -> None:
+def test_every_allowed_wildcard_has_its_reason_next_to_it(at: int) -> None:
     statement = LINES[_start(at) - 1 : at + 1]
 
     assert statement[0].lstrip().startswith("#") or any(" # " in line for line in statement[1:])
 
 
-def test_only_the_clean_up_revokes_and_only_where_latchkey_or_consent_is() -> None:
+def test_only_clean_up_grants_revokes_and_only_on_managed_or_approved_keys() -> None:
     revoking = {name for name, function in FUNCTIONS.items() if "kms:RevokeGrant" in actions(function)}
     conditions = [s["Condition"] for s in statements(FUNCTIONS["CleanUpGrantsFunction"]) if s["Action"] == "kms:RevokeGrant"]
 

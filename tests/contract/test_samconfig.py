@@ -1,4 +1,4 @@
-"""samconfig.toml: every environment is complete, fits the template and names no account."""
+"""samconfig.toml: every environment is complete, its parameters fit the template, and it contains no account id."""
 
 import re
 import tomllib
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract.artefacts import ROOT, TEMPLATE
-from tests.contract.sent import ONBOARDINGS
+from tests.contract.sample_requests import ONBOARDINGS
 
 TEXT = (ROOT / "samconfig.toml").read_text()
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
@@ -18,17 +18,17 @@ environments = pytest.mark.parametrize("name", ENVIRONMENTS)
 
 
 def overrides(name: str) -> dict[str, str]:
-    """The parameters an environment sets; SAM takes a string or a list of them."""
+    """The parameters that an environment sets. SAM accepts a string or a list of strings."""
     given = ENVIRONMENTS[name]["deploy"]["parameters"].get("parameter_overrides", [])
     return dict(pair.split("=", 1) for pair in ([given] if isinstance(given, str) else given))
 
 
-def test_the_environments_are_these() -> None:
+def test_the_file_defines_four_environments() -> None:
     assert set(ENVIRONMENTS) == {"default", "local", "dev", "prod"}
 
 
 @environments
-def test_an_environment_is_complete_since_it_inherits_nothing(name: str) -> None:
+def test_an_environment_sets_everything_since_environments_do_not_inherit(name: str) -> None:
     commands = {command: table["parameters"] for command, table in ENVIRONMENTS[name].items()}
 
     assert {"global", "build", "deploy"} <= set(commands)
@@ -39,12 +39,12 @@ def test_an_environment_is_complete_since_it_inherits_nothing(name: str) -> None
 
 
 @environments
-def test_overrides_are_parameters_of_the_template_and_allowed(name: str) -> None:
+def test_overrides_name_parameters_of_the_template_and_match_their_patterns(name: str) -> None:
     for parameter, value in overrides(name).items():
         assert re.fullmatch(TEMPLATE["Parameters"][parameter].get("AllowedPattern", r"\d+"), value), parameter
 
 
-def test_no_account_is_named_but_the_embedded_one_and_the_partners_of_its_sample() -> None:
+def test_the_only_account_ids_are_those_of_the_embedded_aws_and_of_the_sample_partners() -> None:
     [statements] = [
         detail["resource"]["partnerStatements"] for detail in ONBOARDINGS.values() if "partnerStatements" in detail["resource"]
     ]
@@ -57,11 +57,11 @@ def test_no_account_is_named_but_the_embedded_one_and_the_partners_of_its_sample
 @pytest.mark.parametrize(
     "parameter", ["AllowHttpOrigins", "AllowedOriginHosts", "AllowedPartnerAccounts", "TrustedPrincipalPatterns"]
 )
-def test_only_the_embedded_aws_is_open(parameter: str) -> None:
+def test_only_the_local_environment_widens_what_requests_can_choose(parameter: str) -> None:
     assert [name for name in ENVIRONMENTS if parameter in overrides(name)] == ["local"]
 
 
-def test_data_is_protected_in_production_and_not_where_stacks_come_and_go() -> None:
+def test_data_is_protected_except_in_the_environments_for_development() -> None:
     protected = {
         name: overrides(name).get("ProtectData", TEMPLATE["Parameters"]["ProtectData"]["Default"]) for name in ENVIRONMENTS
     }
@@ -69,5 +69,5 @@ def test_data_is_protected_in_production_and_not_where_stacks_come_and_go() -> N
     assert protected == {"default": "true", "prod": "true", "dev": "false", "local": "false"}
 
 
-def test_production_asks_before_it_changes_anything() -> None:
+def test_a_deployment_to_production_asks_for_confirmation() -> None:
     assert ENVIRONMENTS["prod"]["deploy"]["parameters"]["confirm_changeset"] is True

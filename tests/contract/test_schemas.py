@@ -1,4 +1,4 @@
-"""events/schemas: generated from the models, true of the samples, and refusing what the models refuse."""
+"""The schemas in events/schemas are generated from the models, and accept and reject the same details as the models."""
 
 import copy
 import json
@@ -15,11 +15,9 @@ from latchkey.onboarding.receive_request import RequestEvent, execution_input
 from latchkey.onboarding.report_outcome import Report, outcome_of
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.systems.system import Handoff
-from tests.contract.artefacts import ROOT
-from tests.contract.schemas import schemas
-from tests.contract.sent import ONBOARDINGS, SENT, schema_of
+from tests.contract.sample_requests import ENTRIES, ONBOARDINGS, schema_name
+from tests.contract.schemas import FOLDER, schemas, validator
 
-FOLDER = ROOT / "events/schemas"
 KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret:origin/token-AbCdEf"
 COMMON: dict[str, Any] = {
@@ -29,43 +27,40 @@ COMMON: dict[str, Any] = {
 }
 
 
-def validator(name: str) -> jsonschema.Draft202012Validator:
-    """Of the schema as it is kept in the repository."""
-    return jsonschema.Draft202012Validator(json.loads((FOLDER / f"{name}.json").read_text()))
-
-
 @pytest.mark.parametrize(("name", "schema"), schemas().items(), ids=schemas())
-def test_a_kept_schema_is_what_the_model_says(agrees: Callable[[Path, Any], None], name: str, schema: dict[str, Any]) -> None:
+def test_a_schema_file_is_generated_from_its_model(
+    agrees: Callable[[Path, Any], None], name: str, schema: dict[str, Any]
+) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["title"]
     assert schema["description"]
     agrees(FOLDER / f"{name}.json", schema)
 
 
-def test_no_schema_is_kept_that_no_model_has() -> None:
+def test_there_is_no_schema_file_without_a_model() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == set(schemas())
 
 
-@pytest.mark.parametrize("entry", SENT.values(), ids=SENT)
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
 def test_a_sample_request_fits_its_schema_and_its_model(entry: dict[str, Any]) -> None:
     event = RequestEvent.model_validate({"id": "event-id", "detail-type": entry["DetailType"], "detail": entry["Detail"]})
 
-    validator(schema_of(entry)).validate(entry["Detail"])
+    validator(schema_name(entry)).validate(entry["Detail"])
     recorded = parse_onboarding({"requestId": "request-1"} | ONBOARDINGS["onboard-mediatailor-handed-off"])
     assert execution_input(event, lambda _: recorded).request
 
 
-@pytest.mark.parametrize("entry", SENT.values(), ids=SENT)
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
 def test_a_sample_request_fits_no_other_schema(entry: dict[str, Any]) -> None:
-    requests = {schema_of(other) for other in SENT.values()}
+    requests = {schema_name(other) for other in ENTRIES.values()}
 
-    assert {name for name in requests if validator(name).is_valid(entry["Detail"])} == {schema_of(entry)}
+    assert {name for name in requests if validator(name).is_valid(entry["Detail"])} == {schema_name(entry)}
 
 
-def _with(place: str, value: Any, sample: str = "onboard-mediatailor") -> dict[str, Any]:
-    """A sample with one member set, or left out by `...`."""
+def changed_sample(path: str, value: Any, sample: str = "onboard-mediatailor") -> dict[str, Any]:
+    """The detail of a sample request with the member at `path` set to `value`, or removed if that is `...`."""
     changed: dict[str, Any] = copy.deepcopy(ONBOARDINGS[sample])
-    *parents, last = place.split(".")
+    *parents, last = path.split(".")
     node = changed
     for parent in parents:
         node = node.setdefault(parent, {})
@@ -76,51 +71,51 @@ def _with(place: str, value: Any, sample: str = "onboard-mediatailor") -> dict[s
     return changed
 
 
-GOOD = {
-    "an id of its own": ("requestId", "request-1"),
+VALID = {
+    "a request id": ("requestId", "request-1"),
     "the shortest token": ("secret.value.generate.length", 8),
     "the longest token": ("secret.value.generate.length", 128),
-    "an import": ("secret.value", {"copyFrom": {"secretArn": SECRET, "key": "password"}}),
-    "an adoption": ("secret.value", {"existing": {"secretArn": SECRET}}),
+    "a value copied from another secret": ("secret.value", {"copyFrom": {"secretArn": SECRET, "key": "password"}}),
+    "an existing secret": ("secret.value", {"existing": {"secretArn": SECRET}}),
     "a key by ARN": ("key", {"arn": KEY}),
     "no secret": ("secret", ...),
     "no tags": ("tags", ...),
 }
-BAD = {
+INVALID = {
     "another version": ("version", "2"),
-    "an unknown member": ("colour", "red"),
+    "an unknown member": ("color", "red"),
     "an unknown system": ("system", "unknown"),
     "no system": ("system", ...),
     "no resource": ("resource", ...),
-    "a bad id": ("requestId", "with space"),
-    "a bad location name": ("resource.sourceLocation", "sports origin"),
+    "an invalid request id": ("requestId", "with space"),
+    "an invalid source location name": ("resource.sourceLocation", "sports origin"),
     "a header with a line break": ("resource.header", "X-Origin\nToken"),
-    "a text for a number": ("secret.value.generate.length", "40"),
+    "a number as a string": ("secret.value.generate.length", "40"),
     "7 characters": ("secret.value.generate.length", 7),
     "129 characters": ("secret.value.generate.length", 129),
     "two values": ("secret.value", {"generate": {}, "existing": {"secretArn": SECRET}}),
     "no value": ("secret.value", {}),
-    "a token": ("secret.value", "not-a-real-token"),
+    "a token as the value": ("secret.value", "not-a-real-token"),
     "a token as a member": ("secret.value.token", "not-a-real-token"),
-    "a secret by name": ("secret.value", {"existing": {"secretArn": "origin/token"}}),
-    "a rotation too often": ("key.rotationDays", 89),
-    "a user for a role": ("managementRoles", ["arn:aws:iam::000000000000:user/somebody"]),
-    "a tag of no text": ("tags", {"team": 5}),
-    "a tag with a bad name": ("tags", {"te*am": "sports"}),
+    "a secret by its name": ("secret.value", {"existing": {"secretArn": "origin/token"}}),
+    "a rotation period that is too short": ("key.rotationDays", 89),
+    "a user instead of a role": ("managementRoles", ["arn:aws:iam::000000000000:user/somebody"]),
+    "a tag that is not a string": ("tags", {"team": 5}),
+    "a tag with an invalid name": ("tags", {"te*am": "sports"}),
 }
 
 
-@pytest.mark.parametrize(("place", "value"), GOOD.values(), ids=GOOD)
-def test_what_the_model_takes_fits_the_schema(place: str, value: Any) -> None:
-    detail = _with(place, value)
+@pytest.mark.parametrize(("path", "value"), VALID.values(), ids=VALID)
+def test_the_schema_accepts_what_the_model_accepts(path: str, value: Any) -> None:
+    detail = changed_sample(path, value)
 
     assert parse_onboarding({"requestId": "event-id"} | detail)
     validator("onboard-mediatailor").validate(detail)
 
 
-@pytest.mark.parametrize(("place", "value"), BAD.values(), ids=BAD)
-def test_what_the_model_refuses_does_not_fit_the_schema(place: str, value: Any) -> None:
-    detail = _with(place, value)
+@pytest.mark.parametrize(("path", "value"), INVALID.values(), ids=INVALID)
+def test_the_schema_rejects_what_the_model_rejects(path: str, value: Any) -> None:
+    detail = changed_sample(path, value)
 
     with pytest.raises(InvalidRequest):
         parse_onboarding({"requestId": "event-id"} | detail)
@@ -132,38 +127,40 @@ SOURCE, PASSWORD, PARTNER = (
     "onboard-mediaconnect-srt-password",
     "onboard-adobe-experience-platform",
 )
-OF_SYSTEMS = {
-    "an algorithm's own length": (SOURCE, "secret.value", {"generate": {"length": 64}}, True),
-    "another algorithm's length": (SOURCE, "secret.value", {"generate": {"length": 32}}, False),
-    "a password of 80": (PASSWORD, "secret.value.generate.length", 80, True),
-    "a password of 81": (PASSWORD, "secret.value.generate.length", 81, False),
-    "two parts": (SOURCE, "resource.output", "distribution", False),
-    "no part": (SOURCE, "resource.source", ..., False),
-    "a static key without algorithm": (SOURCE, "resource.algorithm", ..., False),
-    "a password with algorithm": (PASSWORD, "resource.algorithm", "aes128", False),
+PER_SYSTEM = {
+    "the length of the algorithm": (SOURCE, "secret.value", {"generate": {"length": 64}}, True),
+    "the length of another algorithm": (SOURCE, "secret.value", {"generate": {"length": 32}}, False),
+    "a password of 80 characters": (PASSWORD, "secret.value.generate.length", 80, True),
+    "a password of 81 characters": (PASSWORD, "secret.value.generate.length", 81, False),
+    "two parts of a flow": (SOURCE, "resource.output", "distribution", False),
+    "no part of a flow": (SOURCE, "resource.source", ..., False),
+    "a static key without an algorithm": (SOURCE, "resource.algorithm", ..., False),
+    "a password with an algorithm": (PASSWORD, "resource.algorithm", "aes128", False),
     "a password for an entitlement": ("onboard-mediaconnect-entitlement", "resource.keyType", "srt-password", False),
-    "no managers": (SOURCE, "managementRoles", [], True),
-    "managers whom the system does not know": (SOURCE, "managementRoles", ["arn:aws:iam::000000000000:role/A"], False),
-    "another length than a UUID has": ("onboard-mediapackage", "secret.value.generate.length", 40, False),
-    "a secret for a partner": (PARTNER, "secret", {}, False),
-    "no statement": (PARTNER, "resource.partnerStatements", [], False),
-    "a resource that no call can set": (PARTNER, "resource.configure", True, False),
-    "a resource handed off": ("onboard-mediapackagev2", "resource.configure", False, True),
+    "no management roles": (SOURCE, "managementRoles", [], True),
+    "management roles for a system that has none": (SOURCE, "managementRoles", ["arn:aws:iam::000000000000:role/A"], False),
+    "a length that is not that of a UUID": ("onboard-mediapackage", "secret.value.generate.length", 40, False),
+    "a secret for a partner key": (PARTNER, "secret", {}, False),
+    "no partner statement": (PARTNER, "resource.partnerStatements", [], False),
+    "configuring a resource that no API configures": (PARTNER, "resource.configure", True, False),
+    "a resource that is handed off": ("onboard-mediapackagev2", "resource.configure", False, True),
 }
 
 
-@pytest.mark.parametrize(("sample", "place", "value", "taken"), OF_SYSTEMS.values(), ids=OF_SYSTEMS)
-def test_model_and_schema_of_every_system_take_the_same(sample: str, place: str, value: Any, taken: bool) -> None:
-    detail = _with(place, value, sample)
-    known = execution_input(RequestEvent(id="event-id", detail=detail), lambda _: None)
+@pytest.mark.parametrize(("sample", "path", "value", "accepted"), PER_SYSTEM.values(), ids=PER_SYSTEM)
+def test_the_model_and_the_schema_of_a_system_accept_the_same_details(
+    sample: str, path: str, value: Any, accepted: bool
+) -> None:
+    detail = changed_sample(path, value, sample)
+    built = execution_input(RequestEvent(id="event-id", detail=detail), lambda _: None)
 
-    assert (known.request is not None) is taken
-    assert validator(f"onboard-{detail['system']}").is_valid(detail) is taken
+    assert (built.request is not None) is accepted
+    assert validator(f"onboard-{detail['system']}").is_valid(detail) is accepted
 
 
 @pytest.mark.parametrize("actions", [["kms:Decrypt"], ["kms:*"]])
-def test_a_partner_s_statement_with_other_actions_fits_neither_model_nor_schema(actions: list[str]) -> None:
-    detail = _with("tags", ..., PARTNER)
+def test_the_model_and_the_schema_reject_a_partner_statement_with_other_actions(actions: list[str]) -> None:
+    detail = changed_sample("tags", ..., PARTNER)
     detail["resource"]["partnerStatements"][0]["Action"] = actions
 
     assert execution_input(RequestEvent(id="event-id", detail=detail), lambda _: None).request is None
@@ -206,7 +203,7 @@ outcomes = pytest.mark.parametrize(("name", "outcome"), OUTCOMES.items(), ids=OU
 
 
 def published(outcome: Outcome) -> dict[str, Any]:
-    """As report_outcome writes it."""
+    """The detail of an outcome, as `report_outcome` publishes it."""
     document: dict[str, Any] = json.loads(outcome.model_dump_json(by_alias=True, exclude_none=True))
     return document
 
@@ -220,7 +217,7 @@ def test_an_outcome_fits_its_schema_and_no_other(name: str, outcome: Outcome) ->
 
 @outcomes
 @pytest.mark.parametrize("member", ["requestId", "outcomeId", "status", "changed", "executionArn"])
-def test_an_outcome_without_a_member_does_not_fit(name: str, outcome: Outcome, member: str) -> None:
-    lacking = {key: value for key, value in published(outcome).items() if key != member}
+def test_an_outcome_without_a_common_member_does_not_fit_its_schema(name: str, outcome: Outcome, member: str) -> None:
+    incomplete = {key: value for key, value in published(outcome).items() if key != member}
 
-    assert not validator(name).is_valid(lacking)
+    assert not validator(name).is_valid(incomplete)

@@ -1,17 +1,22 @@
-"""The template agrees with the folders, and everything in it is described, logged, watched and protected."""
+"""The templates agree with the folders, and everything in them is described, logged, watched, and protected."""
 
 import json
 import re
+import shlex
+from collections import Counter
 from typing import Any
 
 import pytest
+from botocore import xform_name
 from botocore.session import Session
 
 from tests.contract.artefacts import (
+    ALARMS,
     FOLDERS,
     FUNCTIONS,
     GLOBALS,
     MACHINE_TEXTS,
+    OBSERVABILITY,
     RESOURCES,
     ROOT,
     STATE_MACHINES,
@@ -20,12 +25,17 @@ from tests.contract.artefacts import (
     listed,
     logical_id,
     of_type,
-    statements,
+    own_statements,
+    shared_policies,
 )
 
 QUEUES = of_type("AWS::SQS::Queue")
+POLICIES = of_type("AWS::IAM::ManagedPolicy")
+ROLES = FUNCTIONS | STATE_MACHINES
+[NESTED] = of_type("AWS::Serverless::Application").values()
 functions = pytest.mark.parametrize(("name", "function"), FUNCTIONS.items(), ids=FUNCTIONS)
 machines = pytest.mark.parametrize("machine", STATE_MACHINES.values(), ids=STATE_MACHINES)
+alarms = pytest.mark.parametrize("alarm", ALARMS.values(), ids=ALARMS)
 
 
 def test_every_folder_is_a_function_and_every_function_a_folder() -> None:
@@ -35,14 +45,14 @@ def test_every_folder_is_a_function_and_every_function_a_folder() -> None:
 
 
 @functions
-def test_every_functions_handler_exists(name: str, function: dict[str, Any]) -> None:
+def test_the_handler_of_every_function_exists(name: str, function: dict[str, Any]) -> None:
     module, _, handler = function.get("Handler", GLOBALS["Handler"]).partition(".")
 
     assert f"def {handler}(" in (ROOT / function["CodeUri"] / f"{module}.py").read_text()
 
 
 @functions
-def test_every_function_says_what_it_does_and_names_itself_after_its_folder(name: str, function: dict[str, Any]) -> None:
+def test_every_function_is_described_and_has_the_service_name_of_its_folder(name: str, function: dict[str, Any]) -> None:
     folder = function["CodeUri"].removeprefix("functions/")
     verb, *_ = folder.split("_")
 
@@ -51,17 +61,25 @@ def test_every_function_says_what_it_does_and_names_itself_after_its_folder(name
 
 
 @functions
-def test_every_function_logs_to_its_own_group_as_json(name: str, function: dict[str, Any]) -> None:
-    group = RESOURCES[function["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
-
-    assert group["LogGroupName"]["Fn::Sub"].endswith(function["CodeUri"].replace("functions/", "-"))
-    assert GLOBALS["LoggingConfig"]["LogFormat"] == "JSON"
+def test_every_function_logs_json_to_the_shared_group(name: str, function: dict[str, Any]) -> None:
+    assert GLOBALS["LoggingConfig"] == {"LogFormat": "JSON", "LogGroup": {"Ref": "FunctionLogs"}}
+    assert "LoggingConfig" not in function
     assert GLOBALS["Tracing"] == "Active"
 
 
-def test_every_log_group_ends_its_logs_and_serves_one_writer() -> None:
+@functions
+def test_every_function_can_write_only_to_the_shared_log_group(name: str, function: dict[str, Any]) -> None:
+    [denial] = POLICIES["DenyOtherLogGroups"]["PolicyDocument"]["Statement"]
+    group = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${FunctionLogs}"
+
+    assert "DenyOtherLogGroups" in shared_policies(function)
+    assert denial["Effect"] == "Deny"
+    assert denial["NotResource"] == [{"Fn::Sub": group}, {"Fn::Sub": f"{group}:*"}]
+
+
+def test_every_log_group_has_a_retention_and_a_writer() -> None:
     groups = of_type("AWS::Logs::LogGroup")
-    used = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS.values()]
+    used = [GLOBALS["LoggingConfig"]["LogGroup"]["Ref"]]
     for machine in STATE_MACHINES.values():
         [to] = machine["Logging"]["Destinations"]
         used.append(to["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"].removesuffix(".Arn"))
@@ -71,46 +89,83 @@ def test_every_log_group_ends_its_logs_and_serves_one_writer() -> None:
 
 
 @functions
-def test_every_role_but_that_of_create_secret_is_denied_tokens(name: str, function: dict[str, Any]) -> None:
-    assert ({"Ref": "DenyReadingTokens"} in function["Policies"]) is (name != "CreateSecretFunction")
+def test_every_role_but_that_of_create_secret_is_denied_secret_values(name: str, function: dict[str, Any]) -> None:
+    assert ("DenyReadingTokens" in shared_policies(function)) is (name != "CreateSecretFunction")
 
 
-def test_what_is_denied_are_values_takeovers_and_other_identities() -> None:
-    denials = RESOURCES["DenyReadingTokens"]["Properties"]["PolicyDocument"]["Statement"]
+def test_reading_values_takeovers_and_other_identities_are_denied() -> None:
+    denials = POLICIES["DenyReadingTokens"]["PolicyDocument"]["Statement"]
     denied = {denial["Sid"]: denial for denial in denials}
-    reading, decrypting = denied["NoValueLeavesSecretsManager"], denied["NoValueIsDecrypted"]
-    in_its_own_name = {"aws:ViaAWSService": "false"}
+    reading, decrypting = denied["DenyReadingSecretValues"], denied["DenyDecryptingSecretValues"]
+    direct = {"aws:ViaAWSService": "false"}
 
     assert {(denial["Effect"], denial["Resource"]) for denial in denials} == {("Deny", "*")}
     assert set(reading["Action"]) == {"secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue"}
-    assert reading["Condition"] == {"BoolIfExists": in_its_own_name}
+    assert reading["Condition"] == {"BoolIfExists": direct}
     assert set(decrypting["Action"]) == {"kms:Decrypt", "kms:ReEncrypt*"}
-    assert decrypting["Condition"] == {
-        "BoolIfExists": in_its_own_name,
-        "Null": {"kms:EncryptionContext:SecretARN": "false"},
-    }
-    assert "kms:ReEncrypt*" in denied["NoKeyIsUsedDirectly"]["Action"]  # which the embedded AWS cannot show
-    assert denied["NoKeyIsUsedDirectly"]["Condition"] == {"Null": {"kms:ViaService": "true"}}
-    assert denied["NoOtherIdentity"]["Action"] == "sts:AssumeRole"
+    assert decrypting["Condition"] == {"BoolIfExists": direct, "Null": {"kms:EncryptionContext:SecretARN": "false"}}
+    assert "kms:ReEncrypt*" in denied["DenyDirectKeyUse"]["Action"]  # MiniStack does not implement ReEncrypt
+    assert denied["DenyDirectKeyUse"]["Condition"] == {"Null": {"kms:ViaService": "true"}}
+    assert denied["DenyAssumingRoles"]["Action"] == "sts:AssumeRole"
     assert {sid for sid, denial in denied.items() if "Condition" not in denial} == {
-        "NothingIsTakenFromItsOwner",
-        "NoOtherIdentity",
+        "DenyTakingOverKeysAndSecrets",
+        "DenyAssumingRoles",
     }
 
 
 @machines
-def test_every_machine_is_denied_tokens_too(machine: dict[str, Any]) -> None:
-    assert {"Ref": "DenyReadingTokens"} in machine["Policies"]
+def test_every_state_machine_is_denied_secret_values_too(machine: dict[str, Any]) -> None:
+    assert "DenyReadingTokens" in shared_policies(machine)
 
 
-def test_only_create_secret_may_write_a_value() -> None:
+def test_only_create_secret_can_write_a_value() -> None:
     writing = {"secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"}
 
     assert [name for name, function in FUNCTIONS.items() if actions(function) & writing] == ["CreateSecretFunction"]
 
 
+def test_a_shared_policy_is_carried_by_several_roles() -> None:
+    carried = Counter(name for role in ROLES.values() for name in shared_policies(role))
+
+    assert set(carried) == set(POLICIES) - {"ReaderBoundary"}
+    assert [name for name, times in carried.items() if times < 2] == []
+
+
+@pytest.mark.parametrize("role", ROLES.values(), ids=ROLES)
+def test_a_role_carries_no_more_policies_than_iam_allows(role: dict[str, Any]) -> None:
+    """SAM adds AWSXRayDaemonWriteAccess, and AWSLambdaBasicExecutionRole to functions.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    assert len(shared_policies(role)) + 2 <= 10
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+def test_a_shared_policy_fits_into_iam(policy: dict[str, Any]) -> None:
+    """IAM counts the characters of a policy without white space, here with the longest partition, Region, and prefixes.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    text = json.dumps(policy["PolicyDocument"], separators=(",", ":"))
+    longest = {
+        "AWS::Partition": "aws-iso-b",
+        "AWS::Region": "us-isob-east-1",
+        "AWS::AccountId": "0" * 12,
+        "SecretPrefix": "x" * 64,
+        "AdoptedSecretPrefix": "x" * 64,
+        "FunctionLogs": "x" * 140,
+    }
+    text = re.sub(r'\{"Fn::Sub":("[^"]*")\}', r"\1", text)
+    text = re.sub(r"\$\{([\w:]+)\}", lambda match: longest[match[1]], text)
+    text = re.sub(r'\{"(?:Ref|Fn::GetAtt)":"[\w.]+"\}', f'"{"x" * 200}"', text)
+
+    assert "${" not in text
+    assert "Fn::" not in text
+    assert len(re.sub(r"\s", "", text)) <= 6144
+
+
 @machines
-def test_substitutions_are_the_placeholders_of_the_machine(machine: dict[str, Any]) -> None:
+def test_substitutions_are_the_placeholders_of_the_state_machine(machine: dict[str, Any]) -> None:
     assert (ROOT / machine["DefinitionUri"]).is_file()
     text = MACHINE_TEXTS[machine["DefinitionUri"].removeprefix("statemachine/").removesuffix(".asl.json")]
 
@@ -121,16 +176,16 @@ def test_substitutions_are_the_placeholders_of_the_machine(machine: dict[str, An
 
 
 @machines
-def test_a_machine_may_invoke_what_it_names_and_nothing_else(machine: dict[str, Any]) -> None:
-    [invoking] = statements(machine)
+def test_a_state_machine_can_invoke_only_the_functions_that_it_names(machine: dict[str, Any]) -> None:
+    [invoking] = own_statements(machine)
 
     assert invoking["Action"] == "lambda:InvokeFunction"
     assert invoking["Resource"] == list(machine["DefinitionSubstitutions"].values())
+    assert shared_policies(machine) == ["DenyReadingTokens", "ReportExecutions"]
 
 
 @machines
-def test_a_machine_logs_what_happens_and_no_data(machine: dict[str, Any]) -> None:
-    assert {"Ref": "ReportExecutions"} in machine["Policies"]
+def test_a_state_machine_logs_its_events_without_their_data(machine: dict[str, Any]) -> None:
     assert machine["Logging"]["Level"] == "ALL"
     assert machine["Logging"]["IncludeExecutionData"] is False
     assert machine["Type"] == "STANDARD"
@@ -138,7 +193,7 @@ def test_a_machine_logs_what_happens_and_no_data(machine: dict[str, Any]) -> Non
 
 
 def test_every_event_that_cannot_be_delivered_is_kept() -> None:
-    started = {name: started for name, started in (FUNCTIONS | STATE_MACHINES).items() if "Events" in started}
+    started = {name: started for name, started in ROLES.items() if "Events" in started}
 
     assert started
     for name, target in started.items():
@@ -150,7 +205,7 @@ def test_every_event_that_cannot_be_delivered_is_kept() -> None:
             assert event["Properties"]["RetryPolicy"]["MaximumRetryAttempts"] > 0
 
 
-def test_no_function_is_started_by_anything_else() -> None:
+def test_only_requests_the_schedule_and_the_queue_start_a_function() -> None:
     events = [(name, event["Type"]) for name, function in FUNCTIONS.items() for event in function.get("Events", {}).values()]
     sources = [mapping["EventSourceArn"]["Fn::GetAtt"] for mapping in of_type("AWS::Lambda::EventSourceMapping").values()]
 
@@ -162,36 +217,76 @@ def test_no_function_is_started_by_anything_else() -> None:
     assert sources == ["HintQueue.Arn"]
 
 
+def test_the_alarms_are_a_nested_application_that_can_run_nothing() -> None:
+    assert (ROOT / NESTED["Location"]).read_text()
+    assert {resource["Type"] for resource in OBSERVABILITY["Resources"].values()} == {"AWS::CloudWatch::Alarm"}
+    assert set(NESTED["Parameters"]) == set(OBSERVABILITY["Parameters"])
+    assert of_type("AWS::CloudWatch::Alarm") == {}
+
+
+def watched(alarm: dict[str, Any]) -> list[tuple[str, object]]:
+    """Returns the metrics of an alarm, each with the value of its dimension in template.yaml."""
+    metrics = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query] or [alarm]
+    return [(metric["MetricName"], _passed(dimension["Value"])) for metric in metrics for dimension in metric["Dimensions"]]
+
+
+def _passed(value: Any) -> object:
+    """Returns what template.yaml passes for a parameter of the nested application; other values as they are."""
+    passed = NESTED["Parameters"][value["Ref"]] if isinstance(value, dict) else value
+    return next(iter(passed.values())) if isinstance(passed, dict) else passed
+
+
 def test_every_queue_is_encrypted_and_watched() -> None:
-    alarms = of_type("AWS::CloudWatch::Alarm").values()
-    dimensions = [dimension["Value"] for alarm in alarms for dimension in alarm["Dimensions"]]
-    watched = {value.get("Fn::GetAtt") for value in dimensions if isinstance(value, dict)}
+    dimensions = [value for alarm in ALARMS.values() for _, value in watched(alarm)]
 
     assert QUEUES
     for name, queue in QUEUES.items():
-        assert f"{name}.QueueName" in watched
+        assert f"{name}.QueueName" in dimensions
         assert queue["SqsManagedSseEnabled"] is True
 
 
-def test_every_way_an_execution_can_go_wrong_is_watched() -> None:
-    alarms = [alarm for alarm in of_type("AWS::CloudWatch::Alarm").values() if alarm["Namespace"] == "AWS/States"]
-    watched = {(dimension["Value"]["Ref"], alarm["MetricName"]) for alarm in alarms for dimension in alarm["Dimensions"]}
+def test_one_alarm_watches_every_way_in_which_the_executions_of_a_state_machine_fail() -> None:
+    summing = [alarm for alarm in ALARMS.values() if "Metrics" in alarm]
 
-    assert watched == {
-        (machine, metric)
+    assert sorted(sorted(watched(alarm)) for alarm in summing) == sorted(
+        [("ExecutionsAborted", machine), ("ExecutionsFailed", machine), ("ExecutionsTimedOut", machine)]
         for machine in STATE_MACHINES
-        for metric in ("ExecutionsAborted", "ExecutionsFailed", "ExecutionsTimedOut")
-    }
+    )
+    for alarm in summing:
+        [shown] = [query for query in alarm["Metrics"] if query.get("ReturnData", True)]
+        assert shown["Expression"] == "SUM(FILL(METRICS(), 0))"
+        # A minute that FILL fills before its data points arrive must not end the evaluation.
+        assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"] > 1) == (1, True)
 
 
-def test_every_alarm_says_what_it_means_and_notifies() -> None:
-    for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
-        assert alarm["AlarmDescription"].endswith("."), name
-        assert alarm["AlarmActions"]["Fn::If"][:2] == ["AlarmsNotify", [{"Ref": "AlarmTopicArn"}]], name
+@alarms
+def test_every_alarm_notifies_the_topic(alarm: dict[str, Any]) -> None:
+    assert alarm["AlarmActions"]["Fn::If"][:2] == ["AlarmsNotify", [{"Ref": "AlarmTopicArn"}]]
+    assert NESTED["Parameters"]["AlarmTopicArn"] == {"Ref": "AlarmTopicArn"}
+
+
+# Options of the AWS CLI itself, which are no members of a request.
+CLI_OPTIONS = {"query", "output", "max-items", "cli-binary-format"}
+
+
+@alarms
+def test_every_alarm_ends_in_a_command_that_the_aws_cli_knows(alarm: dict[str, Any]) -> None:
+    said, _, command = alarm["AlarmDescription"]["Fn::Sub"].partition(" Run: ")
+    assert said.endswith(".")
+    calls = [command, *re.findall(r"\$\((aws [^)]+)\)", command)]
+
+    for call in calls:
+        aws, service, operation, *words = shlex.split(call)
+        model = Session().get_service_model(service)
+        [called] = [name for name in model.operation_names if xform_name(name, "-") == operation]
+        request: Any = model.operation_model(called).input_shape
+        members = {xform_name(member, "-") for member in request.members}
+        assert aws == "aws"
+        assert {word.removeprefix("--") for word in words if word.startswith("--")} <= members | CLI_OPTIONS
 
 
 @pytest.mark.parametrize(("name", "parameter"), TEMPLATE["Parameters"].items(), ids=TEMPLATE["Parameters"])
-def test_every_parameter_is_described_bounded_and_fit_by_its_default(name: str, parameter: dict[str, Any]) -> None:
+def test_every_parameter_is_described_and_validated_and_its_default_is_valid(name: str, parameter: dict[str, Any]) -> None:
     assert parameter["Description"].endswith(".")
     if parameter["Type"] == "String":
         assert re.fullmatch(parameter["AllowedPattern"], str(parameter["Default"]))
@@ -202,7 +297,7 @@ def test_every_output_is_described() -> None:
     assert all(output["Description"] for output in TEMPLATE["Outputs"].values())
 
 
-def test_the_registry_survives() -> None:
+def test_the_registry_survives_the_stack() -> None:
     table = RESOURCES["AccessTable"]
 
     assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
@@ -211,14 +306,25 @@ def test_the_registry_survives() -> None:
     assert TEMPLATE["Parameters"]["ProtectData"]["Default"] == "true"
 
 
-def test_what_bounds_the_roles_on_air_survives_the_stack() -> None:
-    """IAM deletes no policy that bounds a role, and the readers' roles are not of the stack."""
+def test_the_boundary_of_the_readers_roles_survives_the_stack() -> None:
+    """IAM deletes no policy that is a boundary, and the readers' roles do not belong to the stack."""
     boundary = RESOURCES["ReaderBoundary"]
 
     assert (boundary["DeletionPolicy"], boundary["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
-def test_the_layer_is_what_the_functions_import() -> None:
+def test_an_update_does_not_replace_the_boundary_of_the_readers_roles() -> None:
+    """A changed description or name replaces a managed policy, and the existing roles would keep the former one.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-managedpolicy.html
+    """
+    boundary = POLICIES["ReaderBoundary"]
+
+    assert set(boundary) == {"Description", "PolicyDocument"}
+    assert boundary["Description"] == "Bounds the roles through which services read their secret"
+
+
+def test_the_layer_fits_the_runtime_of_the_functions() -> None:
     [layer] = of_type("AWS::Serverless::LayerVersion")
 
     assert GLOBALS["Layers"] == [{"Ref": layer}]
@@ -231,7 +337,7 @@ def test_the_grace_period_fits_into_the_clean_up() -> None:
     assert 2 * longest <= json.loads(MACHINE_TEXTS["clean-up-grants"])["TimeoutSeconds"]
 
 
-def test_logs_are_kept_for_as_long_as_cloudwatch_can() -> None:
+def test_the_retention_of_logs_can_be_every_value_of_cloudwatch() -> None:
     """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
     logs = Session().get_service_model("logs")
     [listed] = re.findall(r"Possible values are: ([0-9, and]+)\.", logs.shape_for("Days").documentation)

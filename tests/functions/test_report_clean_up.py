@@ -13,7 +13,7 @@ from latchkey.events.cleanup import RemovedGrant
 from latchkey.registry import accesses as status_registry
 from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation
-from tests.contract.test_schemas import validator
+from tests.contract.schemas import validator
 from tests.functions.account import TABLE, Account, client
 from tests.functions.clean_up_steps import ACCESS, onboarded
 from tests.functions.fault_injection import answer_with_error, at_call

@@ -1,4 +1,4 @@
-"""One embedded AWS, without a stack, for all tests of this folder; each test leaves it as it found it."""
+"""One embedded AWS without a stack for all tests in this folder. Each test resets it."""
 
 import json
 import uuid
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import Embedded
+from local_aws.tools.embedded_aws import Embedded
 
-HEADER, SECRET_KEY, TOKEN = "X-Origin-Token", "MyAccessTokenIdentifier", "token-that-nobody-may-see"
+HEADER, SECRET_KEY, TOKEN = "X-Origin-Token", "MyAccessTokenIdentifier", "token-that-must-stay-hidden"
 SERVICE = {"Service": "mediatailor.amazonaws.com"}
 
 
@@ -29,7 +29,7 @@ def local(embedded: Embedded) -> Iterator[Embedded]:
 
 @dataclass
 class Access:
-    """A customer managed key, a secret under it that MediaTailor may read, and a name for a source location."""
+    """A customer managed key, a secret under it that MediaTailor can read, and a name for a source location."""
 
     local: Embedded
     name: str
@@ -45,7 +45,7 @@ class Access:
         return f"{self.local.origin_url}/{self.name}"
 
     def settings(self, **token: str) -> dict[str, Any]:
-        """The input of CreateSourceLocation and UpdateSourceLocation, with changes to the token's members."""
+        """Returns the input of CreateSourceLocation and UpdateSourceLocation, with changes to the token configuration."""
         members = {"HeaderName": HEADER, "SecretArn": self.secret, "SecretStringKey": SECRET_KEY} | token
         return {
             "SourceLocationName": self.name,
@@ -69,19 +69,19 @@ class Access:
         return [item["AlertCode"] for item in self.local.client("mediatailor").list_alerts(ResourceArn=arn)["Items"]]
 
     def grants(self, key: str | None = None) -> list[dict[str, Any]]:
-        """The grants on the key; `recreatedGrant` and the form decide how they look."""
+        """Returns the grants on the key."""
         found: list[dict[str, Any]] = self.local.client("kms").list_grants(KeyId=key or self.key)["Grants"]
         return found
 
     def new_secret(self, value: str | None = None, key: str | None = "") -> str:
-        """Another secret; `key=None` leaves it under aws/secretsmanager."""
+        """Creates another secret, with `key=None` under aws/secretsmanager."""
         given = {} if key is None else {"KmsKeyId": key or self.key}
         string = json.dumps({SECRET_KEY: TOKEN}) if value is None else value
         name = f"latchkey/{uuid.uuid4()}"
         arn: str = self.local.client("secretsmanager").create_secret(Name=name, SecretString=string, **given)["ARN"]
         return arn
 
-    def admit(self, secret: str | None = None, condition: dict[str, Any] | None = None) -> None:
+    def allow_mediatailor(self, secret: str | None = None, condition: dict[str, Any] | None = None) -> None:
         """Lets MediaTailor read the secret."""
         arn = secret or self.secret
         statement = {"Effect": "Allow", "Principal": SERVICE, "Action": "secretsmanager:GetSecretValue"}
@@ -94,5 +94,5 @@ class Access:
 def access(local: Embedded) -> Access:
     made = Access(local, f"sports-{uuid.uuid4().hex[:8]}", local.client("kms").create_key()["KeyMetadata"]["Arn"], "")
     made.secret = made.new_secret()
-    made.admit()
+    made.allow_mediatailor()
     return made

@@ -1,4 +1,4 @@
-"""What the tests of the gaps need on an embedded AWS: roles with given policies, keys, stacks, refusals."""
+"""Helpers for tests on an embedded AWS: roles with given policies, keys, functions, stacks, and error codes."""
 
 import io
 import itertools
@@ -11,7 +11,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local_aws.embedded import ACCOUNT, Embedded, until
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded, until
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 _ONCE = Config(retries={"total_max_attempts": 1})
@@ -19,7 +20,7 @@ _numbers = itertools.count(1)
 
 
 class Account:
-    """The account of a running embedded AWS; `unique` names keep the tests apart."""
+    """The account of a running embedded AWS. Names from `unique` separate the tests."""
 
     def __init__(self, local: Embedded) -> None:
         self.local = local
@@ -35,11 +36,11 @@ class Account:
         return session.client(service, endpoint_url=self.local.url, config=_ONCE)
 
     def assume(self, **assumptions: Any) -> None:
-        """Sets assumptions of the models for the rest of the test."""
+        """Sets assumptions of the emulator for the rest of the test."""
         self.local.control("PUT", "assumptions", assumptions)
 
     def role(self, *statements: dict[str, Any], boundary: str = "", service: str = "") -> "Role":
-        """A role with the statements; the account may assume it, or only `service`."""
+        """Creates a role with the statements that the account, or only `service`, can assume."""
         name, iam = self.unique("role"), self.client("iam")
         extra = {"PermissionsBoundary": boundary} if boundary else {}
         trusted = trust({"Service": service} if service else {"AWS": ROOT})
@@ -48,13 +49,13 @@ class Account:
         return Role(self, name, arn)
 
     def key(self, *statements: dict[str, Any], **members: Any) -> str:
-        """The ARN of a new key whose policy delegates to the account and has `statements` beside that."""
+        """Creates a key whose policy delegates to the account and also has `statements`. Returns its ARN."""
         root = {"Principal": {"AWS": ROOT}} | allow("kms:*")
         made = self.client("kms").create_key(Policy=policy(root, *statements), **members)
         return str(made["KeyMetadata"]["Arn"])
 
     def function(self, source: str, role_arn: str = "", **members: Any) -> str:
-        """The ARN of a new function whose module is `source`, under a role that may do nothing unless one is given."""
+        """Creates a function from the module `source`, by default with a role without permissions. Returns its ARN."""
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             archive.writestr("app.py", source)
@@ -69,7 +70,7 @@ class Account:
         return str(made["FunctionArn"])
 
     def deploy(self, resources: dict[str, Any]) -> None:
-        """Creates a stack of the resources; fails if one of them does."""
+        """Creates a stack. Raises AssertionError if the creation fails."""
         cloudformation, name = self.client("cloudformation"), self.unique("stack")
         body = json.dumps({"Resources": resources})
         cloudformation.create_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"])
@@ -110,8 +111,8 @@ def trust(principal: Any) -> str:
     return policy({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
 
 
-def refused(call: Callable[..., Any], **members: Any) -> str:
-    """The error code of a call that must fail."""
+def error_code(call: Callable[..., Any], **members: Any) -> str:
+    """Returns the error code of a call that must fail."""
     with pytest.raises(ClientError) as caught:
         call(**members)
     return str(caught.value.response["Error"]["Code"])

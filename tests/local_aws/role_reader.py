@@ -1,4 +1,4 @@
-"""What the tests of services that read a secret through a role need: the key, the secret, the role, and a viewer."""
+"""Helpers for services that read a secret through a role: the key, the secret, the role, and a viewer."""
 
 import json
 import urllib.error
@@ -7,12 +7,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.embedded import ACCOUNT, REGION
+from local_aws.emulator.account import ACCOUNT, REGION
 from tests.local_aws.gap_account import Account, allow, policy
 
 
 class RoleReader:
-    """A customer managed key, a secret under it, and a role through which `service` may read it and no more."""
+    """A customer managed key, a secret under it, and a role with which `service` can read it."""
 
     def __init__(self, account: Account, service: str, value: str) -> None:
         self.account, self.key = account, account.key()
@@ -26,7 +26,7 @@ class RoleReader:
         self.permit("describe", "get", "batch", "decrypt")
 
     def permit(self, *names: str) -> None:
-        """Leaves the role with these permissions."""
+        """Sets the permissions of the role."""
         decrypt = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com", "kms:EncryptionContext:SecretARN": self.secret}
         known = {
             "describe": allow("secretsmanager:DescribeSecret", self.secret),
@@ -47,7 +47,7 @@ class RoleReader:
         self.account.client("secretsmanager").put_secret_value(SecretId=self.secret, SecretString=value)
 
     def reads(self) -> dict[tuple[str, str], int]:
-        """How often the service assumed the role, and the role called Secrets Manager, by principal and operation."""
+        """Returns the counts of AssumeRole by the service and of Secrets Manager calls by the role."""
         calls = self.account.local.control("GET", "calls")
         ours = [c for c in calls if c["service"] == "sts" or f"/{self.role_name}/" in c["principal"]]
         return {(c["principal"].partition("/")[0], c["operation"]): c["count"] for c in ours}
@@ -59,7 +59,7 @@ def trust_from(service: str, account: str) -> str:
 
 
 def failure(call: Any, **members: Any) -> tuple[str, int, str]:
-    """Code, status and ValidationExceptionType, or nothing, of a call that must fail."""
+    """Returns code, status and ValidationExceptionType (or "") of a call that must fail."""
     try:
         call(**members)
     except ClientError as error:
@@ -70,7 +70,7 @@ def failure(call: Any, **members: Any) -> tuple[str, int, str]:
 
 
 def fetch(url: str, header: str = "", value: str = "") -> int:
-    """The status with which a manifest is served."""
+    """Returns the status of a manifest request."""
     request = urllib.request.Request(url, headers={header: value} if header else {})
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:

@@ -1,11 +1,11 @@
-"""CloudFormation on the embedded AWS: the resource types of the template deploy, updates and deletion included."""
+"""CloudFormation: event bus policies in templates."""
 
 import json
 from typing import Any
 
 import pytest
 
-from local_aws.embedded import Embedded
+from local_aws.tools.embedded_aws import Embedded
 from tests.local_aws.gap_account import Account, allow, trust
 
 
@@ -18,7 +18,7 @@ def resource(kind: str, **properties: Any) -> dict[str, Any]:
     return {"Type": f"AWS::{kind}", "Properties": properties}
 
 
-def test_the_kinds_of_the_template_deploy(account: Account) -> None:
+def test_event_bus_policy_is_created_updated_and_deleted(account: Account) -> None:
     bus, table = account.unique("bus"), account.unique("table")
     key = [{"AttributeName": "id", "KeyType": "HASH"}]
     document = {"Version": "2012-10-17", "Statement": [allow("kms:*")]}

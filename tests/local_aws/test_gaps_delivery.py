@@ -1,11 +1,12 @@
-"""Delivery on the embedded AWS: what a target or a function fails to take is found on its dead-letter queue."""
+"""Event delivery: failed events become dead letters, and targets require permissions."""
 
 import json
 from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded, until
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.local_aws.gap_account import Account, allow
 
 FAILING = "def lambda_handler(event, context):\n    raise ValueError('no')\n"
@@ -18,7 +19,7 @@ def account(local: Embedded) -> Account:
 
 
 class Queue:
-    """A queue that EventBridge may write to, unless `closed`."""
+    """A queue that EventBridge can send messages to, unless `closed`."""
 
     def __init__(self, account: Account, closed: bool = False) -> None:
         name = account.unique("queue")
@@ -26,8 +27,8 @@ class Queue:
         self.arn = f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}"
         self._url = self._sqs.create_queue(QueueName=name)["QueueUrl"]
         if not closed:
-            admit = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
-            policy = {"Version": "2012-10-17", "Statement": [admit | {"Resource": self.arn}]}
+            statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+            policy = {"Version": "2012-10-17", "Statement": [statement | {"Resource": self.arn}]}
             self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": json.dumps(policy)})
 
     def messages(self) -> list[dict[str, Any]]:
@@ -35,14 +36,14 @@ class Queue:
         return list(found)
 
     def first(self) -> tuple[Any, dict[str, str]]:
-        """Body and attributes of the first message to arrive."""
+        """Returns body and attributes of the first message that arrives."""
         message = until(self.messages, "a message")[0]
         attributes = message.get("MessageAttributes", {})
         return json.loads(message["Body"]), {name: value["StringValue"] for name, value in attributes.items()}
 
 
 def rule(account: Account, target: str, dead_letters: Queue, role: str = "") -> str:
-    """A rule on a bus of its own; the name of the bus is returned."""
+    """Creates a rule on a new event bus. Returns the name of the bus."""
     events, name = account.client("events"), account.unique("bus")
     events.create_event_bus(Name=name)
     events.put_rule(Name=name, EventBusName=name, EventPattern='{"source": ["latchkey.requests"]}')
@@ -59,7 +60,7 @@ def publish(account: Account, bus: str, **changes: str) -> None:
 @pytest.mark.parametrize(
     "target", ["lambda:us-east-1:{}:function:gone", "states:us-east-1:{}:stateMachine:gone", "sqs:us-east-1:{}:gone"]
 )
-def test_an_event_for_a_target_that_is_gone_is_a_dead_letter(account: Account, target: str) -> None:
+def test_event_for_a_deleted_target_becomes_a_dead_letter(account: Account, target: str) -> None:
     arn, queue = f"arn:aws:{target.format(ACCOUNT)}", Queue(account)
     bus = rule(account, arn, queue)
     publish(account, bus)
@@ -83,14 +84,14 @@ def starter(account: Account, machine: str, service: str = "events.amazonaws.com
     return account.role(allow("states:StartExecution", machine), allow("sqs:SendMessage"), service=service).arn
 
 
-def test_an_input_that_a_state_machine_refuses_is_a_dead_letter(account: Account) -> None:
+def test_input_that_a_state_machine_rejects_becomes_a_dead_letter(account: Account) -> None:
     queue, machine = Queue(account), state_machine(account)
     bus = rule(account, machine, queue, starter(account, machine))
     publish(account, bus, Detail=json.dumps({"a": "x" * 262_144}))
     assert queue.first()[1]["ERROR_CODE"] == "SDK_CLIENT_ERROR"
 
 
-def test_a_rule_starts_what_the_role_of_its_target_allows(account: Account) -> None:
+def test_rule_can_only_start_what_the_target_role_allows(account: Account) -> None:
     queue, machine, states = Queue(account), state_machine(account), account.client("stepfunctions")
     elsewhere = starter(account, f"{machine}-other")
     for role in ("", elsewhere, starter(account, machine, "scheduler.amazonaws.com")):
@@ -100,7 +101,7 @@ def test_a_rule_starts_what_the_role_of_its_target_allows(account: Account) -> N
     assert len(states.list_executions(stateMachineArn=machine)["executions"]) == 1
 
 
-def test_a_queue_gets_nothing_from_a_rule_that_its_policy_does_not_admit(account: Account) -> None:
+def test_queue_only_receives_events_of_rules_that_its_policy_allows(account: Account) -> None:
     closed, dead_letters = Queue(account, closed=True), Queue(account)
     publish(account, rule(account, closed.arn, dead_letters))
     assert dead_letters.first()[1]["ERROR_CODE"] == "NO_PERMISSIONS"
@@ -109,12 +110,12 @@ def test_a_queue_gets_nothing_from_a_rule_that_its_policy_does_not_admit(account
 
 def failing_function(account: Account, **members: Any) -> str:
     arn = account.function(FAILING, **members)
-    admit = {"Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
-    account.client("lambda").add_permission(FunctionName=arn, StatementId="events", **admit)
+    permission = {"Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
+    account.client("lambda").add_permission(FunctionName=arn, StatementId="events", **permission)
     return arn
 
 
-def test_a_function_that_keeps_failing_leaves_the_event_on_its_own_queue(account: Account) -> None:
+def test_event_of_a_failing_function_arrives_on_its_dead_letter_queue(account: Account) -> None:
     of_rule, of_function = Queue(account), Queue(account, closed=True)
     arn = failing_function(account, DeadLetterConfig={"TargetArn": of_function.arn})
     publish(account, rule(account, arn, of_rule))
@@ -124,7 +125,7 @@ def test_a_function_that_keeps_failing_leaves_the_event_on_its_own_queue(account
     assert of_rule.messages() == []
 
 
-def test_a_destination_on_failure_gets_the_envelope(account: Account) -> None:
+def test_on_failure_destination_receives_an_invocation_record(account: Account) -> None:
     destination = Queue(account, closed=True)
     arn = failing_function(account)
     account.client("lambda").put_function_event_invoke_config(

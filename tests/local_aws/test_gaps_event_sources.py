@@ -1,16 +1,17 @@
-"""Queues as event sources on the embedded AWS: what a function names as failed comes again, and ends as a dead letter."""
+"""Event source mappings: failed messages are retried and become dead letters, and mappings require permissions."""
 
 import json
 from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded, until
-from tests.local_aws.gap_account import Account, allow, refused
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded, until
+from tests.local_aws.gap_account import Account, allow, error_code
 
 INVALID = "InvalidParameterValueException"
 READING = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
-# Fails the messages that say so.
+# Reports messages as failed if their body says so.
 PICKY = """
 def lambda_handler(event, context):
     failed = [record["messageId"] for record in event["Records"] if record["body"] == "fail"]
@@ -24,14 +25,14 @@ def account(local: Embedded) -> Account:
 
 
 def queue(account: Account, **attributes: str) -> tuple[str, str]:
-    """The URL and ARN of a new queue, whose messages come back after three seconds."""
+    """Creates a queue with a visibility timeout of three seconds. Returns its URL and ARN."""
     name = account.unique("source")
     made = account.client("sqs").create_queue(QueueName=name, Attributes={"VisibilityTimeout": "3"} | attributes)
     return str(made["QueueUrl"]), f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}"
 
 
 def reader(account: Account, arn: str, actions: list[str] = READING, service: str = "lambda.amazonaws.com") -> str:
-    """A function that may take messages from the queue."""
+    """Creates a function that can receive messages from the queue."""
     return account.function(PICKY, account.role(allow(actions, arn), service=service).arn)
 
 
@@ -39,7 +40,7 @@ def mapping(function: str, arn: str) -> dict[str, Any]:
     return {"FunctionName": function, "EventSourceArn": arn, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
 
 
-def test_what_failed_is_a_dead_letter_in_the_end_and_the_rest_is_done(account: Account) -> None:
+def test_failed_messages_become_dead_letters_and_others_are_deleted(account: Account) -> None:
     sqs = account.client("sqs")
     dead_url, dead_arn = queue(account)
     policy = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 2})
@@ -56,27 +57,27 @@ def test_what_failed_is_a_dead_letter_in_the_end_and_the_rest_is_done(account: A
 
 
 @pytest.mark.parametrize("missing", READING)
-def test_a_function_reads_no_queue_that_its_role_may_not(account: Account, missing: str) -> None:
+def test_mapping_without_permission_on_the_queue_is_rejected(account: Account, missing: str) -> None:
     _, arn = queue(account)
     function = reader(account, arn, [action for action in READING if action != missing])
 
-    assert refused(account.client("lambda").create_event_source_mapping, **mapping(function, arn)) == INVALID
+    assert error_code(account.client("lambda").create_event_source_mapping, **mapping(function, arn)) == INVALID
 
 
-def test_a_function_reads_no_queue_with_a_role_that_lambda_may_not_assume(account: Account) -> None:
+def test_mapping_with_a_role_that_lambda_cannot_assume_is_rejected(account: Account) -> None:
     _, arn = queue(account)
 
     create = account.client("lambda").create_event_source_mapping
-    assert refused(create, **mapping(reader(account, arn, service="states.amazonaws.com"), arn)) == INVALID
+    assert error_code(create, **mapping(reader(account, arn, service="states.amazonaws.com"), arn)) == INVALID
 
 
-def test_messages_do_not_come_back_while_the_function_may_still_run(account: Account) -> None:
+def test_mapping_with_a_visibility_timeout_below_the_function_timeout_is_rejected(account: Account) -> None:
     _, arn = queue(account, VisibilityTimeout="2")
 
-    assert refused(account.client("lambda").create_event_source_mapping, **mapping(reader(account, arn), arn)) == INVALID
+    assert error_code(account.client("lambda").create_event_source_mapping, **mapping(reader(account, arn), arn)) == INVALID
 
 
-def test_a_stack_with_a_mapping_that_could_not_work_fails(account: Account) -> None:
+def test_stack_with_an_invalid_mapping_fails(account: Account) -> None:
     _, arn = queue(account)
     properties = mapping(reader(account, arn, READING[:2]), arn)
 
@@ -84,7 +85,7 @@ def test_a_stack_with_a_mapping_that_could_not_work_fails(account: Account) -> N
         account.deploy({"Mapping": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}})
 
 
-def test_a_stack_with_a_sound_mapping_deploys(account: Account) -> None:
+def test_stack_with_a_valid_mapping_is_created(account: Account) -> None:
     _, arn = queue(account)
 
     account.deploy({"Mapping": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": mapping(reader(account, arn), arn)}})

@@ -1,12 +1,13 @@
-"""IAM on the embedded AWS: boundaries, condition keys and simulations decide as they do on AWS."""
+"""IAM: permissions boundaries, condition keys and resource ARNs."""
 
 import json
 from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded
-from tests.local_aws.gap_account import ROOT, Account, allow, deny, policy, refused, trust
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
+from tests.local_aws.gap_account import ROOT, Account, allow, deny, error_code, policy, trust
 from tests.local_aws.role_reader import RoleReader, failure, identifier
 from tests.local_aws.test_mediapackage import Target, authorization
 
@@ -21,7 +22,7 @@ def managed(account: Account, *statements: dict[str, Any]) -> str:
     return str(made["Policy"]["Arn"])
 
 
-def test_a_boundary_in_a_template_counts(account: Account) -> None:
+def test_permissions_boundary_in_a_template_applies(account: Account) -> None:
     boundary = managed(account, allow("kms:*"))
     name = account.unique("role")
     role = {
@@ -34,55 +35,55 @@ def test_a_boundary_in_a_template_counts(account: Account) -> None:
     found = account.client("iam").get_role(RoleName=name)["Role"]
     assert found["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
     account.client_of(found["Arn"], "kms").list_keys()
-    assert refused(account.client_of(found["Arn"], "sqs").list_queues).startswith("AccessDenied")
+    assert error_code(account.client_of(found["Arn"], "sqs").list_queues).startswith("AccessDenied")
 
 
-def test_a_boundary_may_be_demanded_of_new_roles(account: Account) -> None:
+def test_policy_can_require_a_boundary_for_new_roles(account: Account) -> None:
     boundary = managed(account, allow("kms:*"))
     demanding = allow("iam:CreateRole", StringEquals={"iam:PermissionsBoundary": boundary})
     iam = account.role(demanding).client("iam")
     request = {"RoleName": account.unique("role"), "AssumeRolePolicyDocument": trust({"AWS": ROOT})}
-    assert refused(iam.create_role, **request) == "AccessDenied"
+    assert error_code(iam.create_role, **request) == "AccessDenied"
     iam.create_role(**request, PermissionsBoundary=boundary)
 
 
-def test_changing_a_role_can_depend_on_the_boundary_it_has(account: Account) -> None:
+def test_policy_can_depend_on_the_boundary_of_the_changed_role(account: Account) -> None:
     boundary = managed(account, allow("kms:*"))
     bounded, free = account.role(boundary=boundary), account.role()
     demanding = allow("iam:PutRolePolicy", StringEquals={"iam:PermissionsBoundary": boundary})
     iam = account.role(demanding).client("iam")
     request = {"PolicyName": "more", "PolicyDocument": policy(allow("kms:ListKeys"))}
-    assert refused(iam.put_role_policy, RoleName=free.name, **request) == "AccessDenied"
+    assert error_code(iam.put_role_policy, RoleName=free.name, **request) == "AccessDenied"
     iam.put_role_policy(RoleName=bounded.name, **request)
 
 
-def test_a_boundary_sees_the_tags_of_a_resource(account: Account) -> None:
+def test_boundary_can_depend_on_resource_tags(account: Account) -> None:
     key = account.key()
     boundary = managed(account, allow("kms:*"), deny("kms:DisableKey", Null={"aws:ResourceTag/keep": "false"}))
     kms = account.role(allow("kms:*"), boundary=boundary).client("kms")
     kms.disable_key(KeyId=key)
     account.client("kms").tag_resource(KeyId=key, Tags=[{"TagKey": "keep", "TagValue": "yes"}])
-    assert refused(kms.disable_key, KeyId=key) == "AccessDeniedException"
+    assert error_code(kms.disable_key, KeyId=key) == "AccessDeniedException"
 
 
 @pytest.mark.parametrize("operator", ["Bool", "BoolIfExists", "StringEquals"])
-def test_a_direct_call_is_no_call_of_a_service(account: Account, operator: str) -> None:
+def test_via_aws_service_is_false_for_a_direct_call(account: Account, operator: str) -> None:
     arn = account.client("secretsmanager").create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
     directly = deny("secretsmanager:GetSecretValue", **{operator: {"aws:ViaAWSService": "false"}})
     reader = account.role(allow("secretsmanager:*"), directly).client("secretsmanager")
-    assert refused(reader.get_secret_value, SecretId=arn) == "AccessDeniedException"
+    assert error_code(reader.get_secret_value, SecretId=arn) == "AccessDeniedException"
     reader.describe_secret(SecretId=arn)
 
 
-def test_the_principal_of_a_session_is_its_role(account: Account) -> None:
+def test_principal_arn_of_a_session_is_its_role(account: Account) -> None:
     role = account.role(allow("kms:ListKeys", StringEquals={"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/x"}))
-    assert refused(role.client("kms").list_keys) == "AccessDeniedException"
+    assert error_code(role.client("kms").list_keys) == "AccessDeniedException"
     own = allow("kms:ListKeys", StringEquals={"aws:PrincipalArn": role.arn})
     account.client("iam").put_role_policy(RoleName=role.name, PolicyName="own", PolicyDocument=policy(own))
     role.client("kms").list_keys()
 
 
-def test_the_policy_of_a_bus_counts_for_every_entry(account: Account) -> None:
+def test_event_bus_policy_is_evaluated_for_every_entry(account: Account) -> None:
     events, name, trusted = account.client("events"), account.unique("bus"), account.role(allow("events:PutEvents"))
     bus = events.create_event_bus(Name=name)["EventBusArn"]
     others = deny(
@@ -97,12 +98,12 @@ def test_the_policy_of_a_bus_counts_for_every_entry(account: Account) -> None:
     entry = {"Source": "latchkey", "DetailType": "Access Onboarded", "Detail": "{}", "EventBusName": name}
     request = entry | {"Source": "latchkey.requests"}
     anyone = account.role(allow("events:PutEvents")).client("events")
-    assert refused(anyone.put_events, Entries=[request, entry]).startswith("AccessDenied")
+    assert error_code(anyone.put_events, Entries=[request, entry]).startswith("AccessDenied")
     assert anyone.put_events(Entries=[request])["FailedEntryCount"] == 0
     assert trusted.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
 
 
-def test_a_boundary_limits_the_role_that_a_service_assumes(account: Account) -> None:
+def test_boundary_limits_a_role_that_a_service_assumes(account: Account) -> None:
     reader = RoleReader(account, "mediapackage.amazonaws.com", identifier("MediaPackageCDNIdentifier", "12345678"))
     target = Target(account, "mediapackage-vod")
     bound = managed(account, allow(["secretsmanager:*", "kms:*"]), deny("secretsmanager:GetSecretValue"))
@@ -112,7 +113,7 @@ def test_a_boundary_limits_the_role_that_a_service_assumes(account: Account) -> 
     target.create(**authorization(reader))
 
 
-def test_passing_a_role_can_depend_on_its_tags(account: Account) -> None:
+def test_pass_role_can_depend_on_role_tags(account: Account) -> None:
     reader = RoleReader(account, "mediapackage.amazonaws.com", identifier("MediaPackageCDNIdentifier", "12345678"))
     passing = allow("iam:PassRole", StringEquals={"iam:ResourceTag/team": "sports", "aws:ResourceTag/team": "sports"})
     caller = account.role(allow("mediapackage-vod:*"), passing).client("mediapackage-vod")
@@ -122,16 +123,16 @@ def test_passing_a_role_can_depend_on_its_tags(account: Account) -> None:
     target.create(caller, **authorization(reader))
 
 
-def test_a_role_is_known_by_its_path(account: Account) -> None:
+def test_role_operations_are_authorized_against_the_path(account: Account) -> None:
     path, name = "/latchkey/", account.unique("role")
     iam = account.role(allow("iam:*", f"arn:aws:iam::{ACCOUNT}:role{path}*")).client("iam")
     iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trust({"AWS": ROOT}))
     iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(allow("kms:*")))
     other = {"RoleName": account.role().name, "PolicyName": "own", "PolicyDocument": policy(allow("kms:*"))}
-    assert refused(iam.put_role_policy, **other) == "AccessDenied"
+    assert error_code(iam.put_role_policy, **other) == "AccessDenied"
 
 
-def test_leading_keys_bound_a_role_to_the_items_of_one_partition(account: Account) -> None:
+def test_leading_keys_limit_a_role_to_one_partition(account: Account) -> None:
     dynamodb, table = account.client("dynamodb"), account.unique("table")
     dynamodb.create_table(
         TableName=table,
@@ -145,4 +146,4 @@ def test_leading_keys_bound_a_role_to_the_items_of_one_partition(account: Accoun
     role.client("dynamodb").put_item(TableName=table, Item={"kind": {"S": "own"}})
 
     put = role.client("dynamodb").put_item
-    assert refused(lambda: put(TableName=table, Item={"kind": {"S": "other"}})) == "AccessDeniedException"
+    assert error_code(lambda: put(TableName=table, Item={"kind": {"S": "other"}})) == "AccessDeniedException"

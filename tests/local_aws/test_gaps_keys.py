@@ -1,12 +1,13 @@
-"""KMS on the embedded AWS: who may do what with a key and an alias, key policies, key states, and grants."""
+"""KMS: permissions on keys and aliases, key policies and key states."""
 
 import json
 from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded
-from tests.local_aws.gap_account import ROOT, Account, allow, policy, refused, trust
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
+from tests.local_aws.gap_account import ROOT, Account, allow, error_code, policy, trust
 
 TAGS = [{"TagKey": "latchkey:managed-by", "TagValue": "latchkey"}]
 TAGGED = {"StringEquals": {"aws:ResourceTag/latchkey:managed-by": "latchkey"}}
@@ -27,67 +28,67 @@ def key_statement(principal: Any, action: str = "kms:*", **more: Any) -> dict[st
     return {"Effect": "Allow", "Principal": principal, "Action": action, "Resource": "*"} | more
 
 
-def test_creating_a_tagged_key_needs_tag_resource(account: Account) -> None:
+def test_create_key_with_tags_requires_tag_resource(account: Account) -> None:
     creator = account.role(allow("kms:CreateKey")).client("kms")
     tagger = account.role(allow(["kms:CreateKey", "kms:TagResource"])).client("kms")
-    assert refused(creator.create_key, Tags=TAGS) == "AccessDeniedException"
+    assert error_code(creator.create_key, Tags=TAGS) == "AccessDeniedException"
     creator.create_key()
     tagger.create_key(Tags=TAGS)
 
 
-def test_an_alias_needs_permission_on_the_alias_and_on_the_key(account: Account) -> None:
+def test_alias_operations_require_permission_on_alias_and_key(account: Account) -> None:
     ours, other = account.key(Tags=TAGS), account.key()
     on_alias = allow("kms:*Alias", f"arn:aws:kms:*:{ACCOUNT}:alias/latchkey/*")
     both = account.role(on_alias, allow("kms:*Alias", f"arn:aws:kms:*:{ACCOUNT}:key/*", **TAGGED)).client("kms")
     alias_only = account.role(on_alias).client("kms")
     name = f"alias/latchkey/{account.unique('alias')}"
-    assert refused(alias_only.create_alias, AliasName=name, TargetKeyId=ours) == "AccessDeniedException"
-    assert refused(both.create_alias, AliasName=name, TargetKeyId=other) == "AccessDeniedException"
-    assert refused(both.create_alias, AliasName="alias/else", TargetKeyId=ours) == "AccessDeniedException"
+    assert error_code(alias_only.create_alias, AliasName=name, TargetKeyId=ours) == "AccessDeniedException"
+    assert error_code(both.create_alias, AliasName=name, TargetKeyId=other) == "AccessDeniedException"
+    assert error_code(both.create_alias, AliasName="alias/else", TargetKeyId=ours) == "AccessDeniedException"
     both.create_alias(AliasName=name, TargetKeyId=ours)
-    assert refused(both.update_alias, AliasName=name, TargetKeyId=other) == "AccessDeniedException"
+    assert error_code(both.update_alias, AliasName=name, TargetKeyId=other) == "AccessDeniedException"
     both.delete_alias(AliasName=name)
 
 
-def test_a_key_policy_gives_nothing_on_the_alias(account: Account, kms: Any) -> None:
+def test_key_policy_does_not_apply_to_the_alias(account: Account, kms: Any) -> None:
     role, name = account.role(), f"alias/{account.unique('alias')}"
     kms.create_alias(AliasName=name, TargetKeyId=account.key(allow("kms:*") | {"Principal": {"AWS": role.arn}}))
-    assert refused(role.client("kms").delete_alias, AliasName=name) == "AccessDeniedException"
+    assert error_code(role.client("kms").delete_alias, AliasName=name) == "AccessDeniedException"
 
 
-def test_a_key_named_by_its_alias_is_authorized_as_that_key(account: Account, kms: Any) -> None:
+def test_operation_by_alias_is_authorized_against_the_key(account: Account, kms: Any) -> None:
     key, name = account.key(), f"alias/{account.unique('alias')}"
     kms.create_alias(AliasName=name, TargetKeyId=key)
     reader = account.role(allow("kms:DescribeKey", key)).client("kms")
     assert reader.describe_key(KeyId=name)["KeyMetadata"]["Arn"] == key
 
 
-def test_fresh_tags_do_not_count_while_they_settle(account: Account, kms: Any) -> None:
+def test_tag_lag_assumption(account: Account, kms: Any) -> None:
     key = account.key()
     holder = account.role(allow("kms:DisableKey", **TAGGED)).client("kms")
     account.assume(tagLagSeconds=600)
     kms.tag_resource(KeyId=key, Tags=TAGS)
-    assert refused(holder.disable_key, KeyId=key) == "AccessDeniedException"
+    assert error_code(holder.disable_key, KeyId=key) == "AccessDeniedException"
     account.assume(tagLagSeconds=0)
     holder.disable_key(KeyId=key)
 
 
-def test_the_waiting_period_of_a_deletion_can_be_bounded(account: Account) -> None:
+def test_policy_can_limit_the_deletion_waiting_period(account: Account) -> None:
     bounds = {"NumericGreaterThanEquals": {"kms:ScheduleKeyDeletionPendingWindowInDays": "30"}}
     bound = account.role(allow("kms:ScheduleKeyDeletion", **bounds)).client("kms")
     key = account.key()
-    assert refused(bound.schedule_key_deletion, KeyId=key, PendingWindowInDays=7) == "AccessDeniedException"
+    assert error_code(bound.schedule_key_deletion, KeyId=key, PendingWindowInDays=7) == "AccessDeniedException"
     bound.schedule_key_deletion(KeyId=key, PendingWindowInDays=30)
 
 
-def test_a_key_policy_may_not_lock_out_its_author(account: Account, kms: Any) -> None:
+def test_key_policy_that_locks_the_caller_out_is_rejected(account: Account, kms: Any) -> None:
     role = account.role(allow("kms:*"))
     by_role, alone = role.client("kms"), policy(key_statement({"AWS": role.arn}))
     reading_only = policy(key_statement({"AWS": ROOT}, "kms:Describe*"))
-    assert refused(kms.create_key, Policy=alone) == MALFORMED
-    assert refused(by_role.create_key, Policy=reading_only) == MALFORMED
+    assert error_code(kms.create_key, Policy=alone) == MALFORMED
+    assert error_code(by_role.create_key, Policy=reading_only) == MALFORMED
     key = by_role.create_key(Policy=alone)["KeyMetadata"]["KeyId"]
-    assert refused(by_role.put_key_policy, KeyId=key, Policy=reading_only) == MALFORMED
+    assert error_code(by_role.put_key_policy, KeyId=key, Policy=reading_only) == MALFORMED
     assert by_role.get_key_policy(KeyId=key)["Policy"] == alone
     by_role.put_key_policy(KeyId=key, Policy=reading_only, BypassPolicyLockoutSafetyCheck=True)
 
@@ -95,26 +96,26 @@ def test_a_key_policy_may_not_lock_out_its_author(account: Account, kms: Any) ->
 @pytest.mark.parametrize(
     "principal", [f"arn:aws:iam::{ACCOUNT}:role/Nobody", f"arn:aws:iam::{ACCOUNT}:group/All", "AROAGONE", "nonsense"]
 )
-def test_a_key_policy_may_not_name_unknown_principals(account: Account, kms: Any, principal: str) -> None:
+def test_key_policy_with_an_unknown_principal_is_rejected(account: Account, kms: Any, principal: str) -> None:
     document = policy(key_statement({"AWS": ROOT}), key_statement({"AWS": [ROOT, principal]}))
-    assert refused(kms.put_key_policy, KeyId=account.key(), Policy=document) == MALFORMED
-    assert refused(kms.create_key, Policy=document) == MALFORMED
+    assert error_code(kms.put_key_policy, KeyId=account.key(), Policy=document) == MALFORMED
+    assert error_code(kms.create_key, Policy=document) == MALFORMED
 
 
-def test_services_other_accounts_and_roles_that_exist_are_known(account: Account) -> None:
+def test_services_other_accounts_and_existing_roles_are_valid_principals(account: Account) -> None:
     account.key(
         key_statement({"Service": "mediatailor.amazonaws.com"}),
         key_statement({"AWS": ["arn:aws:iam::111122223333:role/Partner", "111122223333", account.role().arn]}),
     )
 
 
-def test_a_key_policy_has_at_most_32_kilobytes(account: Account, kms: Any) -> None:
+def test_key_policy_over_32_kilobytes_is_rejected(account: Account, kms: Any) -> None:
     document = policy(key_statement({"AWS": ROOT}, Sid="a" * 32_768))
-    assert refused(kms.put_key_policy, KeyId=account.key(), Policy=document) == "LimitExceededException"
-    assert refused(kms.put_key_policy, KeyId=account.key(), Policy="{}") == MALFORMED
+    assert error_code(kms.put_key_policy, KeyId=account.key(), Policy=document) == "LimitExceededException"
+    assert error_code(kms.put_key_policy, KeyId=account.key(), Policy="{}") == MALFORMED
 
 
-def test_a_deleted_role_stays_in_a_key_policy_by_its_id_and_admits_nobody(account: Account, kms: Any) -> None:
+def test_deleted_role_is_replaced_by_its_id_in_policies(account: Account, kms: Any) -> None:
     iam, role = account.client("iam"), account.role()
     key = account.key(key_statement({"AWS": role.arn}, "kms:DescribeKey"))
     assert role.client("kms").describe_key(KeyId=key)
@@ -124,7 +125,7 @@ def test_a_deleted_role_stays_in_a_key_policy_by_its_id_and_admits_nobody(accoun
     iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=trust({"AWS": ROOT}))
     admitted = json.loads(kms.get_key_policy(KeyId=key)["Policy"])["Statement"][1]["Principal"]["AWS"]
     assert admitted == role_id
-    assert refused(role.client("kms").describe_key, KeyId=key) == "AccessDeniedException"
+    assert error_code(role.client("kms").describe_key, KeyId=key) == "AccessDeniedException"
 
 
 @pytest.mark.parametrize(
@@ -137,18 +138,18 @@ def test_a_deleted_role_stays_in_a_key_policy_by_its_id_and_admits_nobody(accoun
         ("enable_key_rotation", {}),
     ],
 )
-def test_a_key_pending_deletion_refuses_changes(account: Account, kms: Any, operation: str, members: dict[str, Any]) -> None:
+def test_key_pending_deletion_cannot_be_changed(account: Account, kms: Any, operation: str, members: dict[str, Any]) -> None:
     key = account.key()
-    assert refused(kms.cancel_key_deletion, KeyId=key) == "KMSInvalidStateException"
+    assert error_code(kms.cancel_key_deletion, KeyId=key) == "KMSInvalidStateException"
     kms.schedule_key_deletion(KeyId=key)
-    assert refused(getattr(kms, operation), KeyId=key, **members) == "KMSInvalidStateException"
+    assert error_code(getattr(kms, operation), KeyId=key, **members) == "KMSInvalidStateException"
     kms.put_key_policy(KeyId=key, Policy=policy(key_statement({"AWS": ROOT})))
     kms.cancel_key_deletion(KeyId=key)
 
 
-def test_a_pending_key_gets_no_alias_and_a_disabled_one_no_rotation(account: Account, kms: Any) -> None:
+def test_pending_key_cannot_get_an_alias_and_disabled_key_no_rotation(account: Account, kms: Any) -> None:
     pending, disabled = account.key(), account.key()
     kms.schedule_key_deletion(KeyId=pending)
     kms.disable_key(KeyId=disabled)
-    assert refused(kms.create_alias, AliasName="alias/late", TargetKeyId=pending) == "KMSInvalidStateException"
-    assert refused(kms.enable_key_rotation, KeyId=disabled) == "DisabledException"
+    assert error_code(kms.create_alias, AliasName="alias/late", TargetKeyId=pending) == "KMSInvalidStateException"
+    assert error_code(kms.enable_key_rotation, KeyId=disabled) == "DisabledException"

@@ -1,12 +1,12 @@
-"""Secrets Manager on the embedded AWS: repeated requests, resource policies, and the key of a secret."""
+"""Secrets Manager: idempotent requests, resource policies, and the KMS key of a secret."""
 
 import uuid
 from typing import Any
 
 import pytest
 
-from local_aws.embedded import Embedded
-from tests.local_aws.gap_account import ROOT, Account, allow, policy, refused
+from local_aws.tools.embedded_aws import Embedded
+from tests.local_aws.gap_account import ROOT, Account, allow, error_code, policy
 
 VIA_SECRETS = {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
 SECRETS = allow("secretsmanager:*")
@@ -22,25 +22,25 @@ def secrets(account: Account) -> Any:
     return account.client("secretsmanager")
 
 
-def test_creating_a_secret_twice_with_one_token_is_creating_it_once(account: Account, secrets: Any) -> None:
+def test_create_secret_with_the_same_token_is_idempotent(account: Account, secrets: Any) -> None:
     token = str(uuid.uuid4())
     request = {"Name": account.unique("secret"), "SecretString": "a", "ClientRequestToken": token}
     first, second = secrets.create_secret(**request), secrets.create_secret(**request)
     assert (first["ARN"], first["VersionId"]) == (second["ARN"], second["VersionId"]) == (first["ARN"], token)
-    assert refused(secrets.create_secret, **request | {"SecretString": "b"}) == "ResourceExistsException"
+    assert error_code(secrets.create_secret, **request | {"SecretString": "b"}) == "ResourceExistsException"
 
 
 @pytest.mark.parametrize("operation", ["put_secret_value", "update_secret"])
-def test_putting_a_version_twice_with_one_token_is_putting_it_once(account: Account, secrets: Any, operation: str) -> None:
+def test_put_secret_value_with_the_same_token_is_idempotent(account: Account, secrets: Any, operation: str) -> None:
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
     request = {"SecretId": arn, "SecretString": "b", "ClientRequestToken": str(uuid.uuid4())}
     versions = {getattr(secrets, operation)(**request)["VersionId"] for _ in range(2)}
     assert versions == {request["ClientRequestToken"]}
-    assert refused(getattr(secrets, operation), **request | {"SecretString": "c"}) == "ResourceExistsException"
+    assert error_code(getattr(secrets, operation), **request | {"SecretString": "c"}) == "ResourceExistsException"
     assert len(secrets.describe_secret(SecretId=arn)["VersionIdsToStages"]) == 2
 
 
-def test_a_staging_label_moves_to_the_new_version(account: Account, secrets: Any) -> None:
+def test_staging_label_moves_to_the_new_version(account: Account, secrets: Any) -> None:
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
     for value in ("b", "c"):
         secrets.put_secret_value(SecretId=arn, SecretString=value, VersionStages=["AWSPENDING"])
@@ -48,11 +48,11 @@ def test_a_staging_label_moves_to_the_new_version(account: Account, secrets: Any
     assert sorted(stages) == [["AWSCURRENT"], ["AWSPENDING"]]
 
 
-def test_a_name_scheduled_for_deletion_is_not_free(account: Account, secrets: Any) -> None:
+def test_name_of_a_secret_scheduled_for_deletion_is_taken(account: Account, secrets: Any) -> None:
     name = account.unique("secret")
     secrets.create_secret(Name=name, SecretString="a")
     secrets.delete_secret(SecretId=name)
-    assert refused(secrets.create_secret, Name=name, SecretString="a") == "InvalidRequestException"
+    assert error_code(secrets.create_secret, Name=name, SecretString="a") == "InvalidRequestException"
 
 
 def statement(principal: Any, **more: Any) -> str:
@@ -67,10 +67,10 @@ def statement(principal: Any, **more: Any) -> str:
         statement({"AWS": ["*"]}, Condition={"StringNotEquals": {"aws:PrincipalAccount": "111122223333"}}),
     ],
 )
-def test_public_policies_are_refused_on_demand(account: Account, secrets: Any, document: str) -> None:
+def test_public_policy_is_rejected_with_block_public_policy(account: Account, secrets: Any, document: str) -> None:
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
     request = {"SecretId": arn, "ResourcePolicy": document}
-    assert refused(secrets.put_resource_policy, **request, BlockPublicPolicy=True) == "PublicPolicyException"
+    assert error_code(secrets.put_resource_policy, **request, BlockPublicPolicy=True) == "PublicPolicyException"
     secrets.put_resource_policy(**request)
     assert not secrets.validate_resource_policy(SecretId=arn, ResourcePolicy=document)["PolicyValidationPassed"]
 
@@ -83,7 +83,7 @@ def test_public_policies_are_refused_on_demand(account: Account, secrets: Any, d
         statement("*", Condition={"StringEquals": {"aws:PrincipalAccount": "000000000000"}}),
     ],
 )
-def test_policies_for_somebody_are_accepted(account: Account, secrets: Any, document: str) -> None:
+def test_policy_limited_by_a_condition_is_not_public(account: Account, secrets: Any, document: str) -> None:
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
     secrets.put_resource_policy(SecretId=arn, ResourcePolicy=document, BlockPublicPolicy=True)
 
@@ -98,22 +98,22 @@ def test_policies_for_somebody_are_accepted(account: Account, secrets: Any, docu
         statement({"AWS": ROOT}, Sid="has spaces"),
     ],
 )
-def test_malformed_policies_are_refused(account: Account, secrets: Any, document: str) -> None:
+def test_malformed_policy_is_rejected(account: Account, secrets: Any, document: str) -> None:
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
-    code = refused(secrets.put_resource_policy, SecretId=arn, ResourcePolicy=document)
+    code = error_code(secrets.put_resource_policy, SecretId=arn, ResourcePolicy=document)
     assert code == "MalformedPolicyDocumentException"
 
 
-def test_roles_can_be_bound_to_block_public_policies(account: Account, secrets: Any) -> None:
+def test_policy_can_require_block_public_policy(account: Account, secrets: Any) -> None:
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
     must_block = {"Bool": {"secretsmanager:BlockPublicPolicy": "true"}}
     bound = account.role(allow("secretsmanager:PutResourcePolicy", **must_block)).client("secretsmanager")
     request = {"SecretId": arn, "ResourcePolicy": statement({"AWS": ROOT})}
-    assert refused(bound.put_resource_policy, **request) == "AccessDeniedException"
+    assert error_code(bound.put_resource_policy, **request) == "AccessDeniedException"
     bound.put_resource_policy(**request, BlockPublicPolicy=True)
 
 
-def test_reading_needs_the_key_through_secrets_manager(account: Account, secrets: Any) -> None:
+def test_reading_requires_decrypt_through_secrets_manager(account: Account, secrets: Any) -> None:
     key = account.key()
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a", KmsKeyId=key)["ARN"]
     without = account.role(SECRETS).client("secretsmanager")
@@ -124,19 +124,19 @@ def test_reading_needs_the_key_through_secrets_manager(account: Account, secrets
         SECRETS,
         allow("kms:Decrypt", key, **VIA_SECRETS | {"StringLike": {"kms:EncryptionContext:SecretARN": f"{arn}*"}}),
     ).client("secretsmanager")
-    assert refused(without.get_secret_value, SecretId=arn) == "AccessDeniedException"
-    assert refused(elsewhere.get_secret_value, SecretId=arn) == "AccessDeniedException"
+    assert error_code(without.get_secret_value, SecretId=arn) == "AccessDeniedException"
+    assert error_code(elsewhere.get_secret_value, SecretId=arn) == "AccessDeniedException"
     assert entitled.get_secret_value(SecretId=arn)["SecretString"] == "a"
 
 
-def test_the_key_policy_may_admit_a_reader_by_itself(account: Account, secrets: Any) -> None:
+def test_key_policy_can_allow_a_reader(account: Account, secrets: Any) -> None:
     reader = account.role(SECRETS)
     admitted = {"Principal": {"AWS": reader.arn}} | allow("kms:Decrypt", **VIA_SECRETS)
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a", KmsKeyId=account.key(admitted))["ARN"]
     assert reader.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"] == "a"
 
 
-def test_a_grant_admits_a_reader_for_the_secret_it_names(account: Account, secrets: Any) -> None:
+def test_grant_allows_a_reader_for_the_secret_in_its_constraint(account: Account, secrets: Any) -> None:
     key, reader = account.key(), account.role(SECRETS)
     named, other = (
         secrets.create_secret(Name=account.unique("secret"), SecretString="a", KmsKeyId=key)["ARN"] for _ in range(2)
@@ -149,10 +149,10 @@ def test_a_grant_admits_a_reader_for_the_secret_it_names(account: Account, secre
     )
     client = reader.client("secretsmanager")
     assert client.get_secret_value(SecretId=named)["SecretString"] == "a"
-    assert refused(client.get_secret_value, SecretId=other) == "AccessDeniedException"
+    assert error_code(client.get_secret_value, SecretId=other) == "AccessDeniedException"
 
 
-def test_the_default_key_needs_no_permission_and_is_not_described(account: Account, secrets: Any) -> None:
+def test_default_key_requires_no_permission_and_is_not_described(account: Account, secrets: Any) -> None:
     alias = "alias/aws/secretsmanager"
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a", KmsKeyId=alias)["ARN"]
     reader = account.role(SECRETS).client("secretsmanager")
@@ -160,57 +160,57 @@ def test_the_default_key_needs_no_permission_and_is_not_described(account: Accou
     assert "KmsKeyId" not in secrets.describe_secret(SecretId=arn)
 
 
-def test_writing_needs_a_data_key_and_leaves_nothing_behind_when_refused(account: Account, secrets: Any) -> None:
+def test_writing_requires_a_data_key_and_a_denied_write_creates_nothing(account: Account, secrets: Any) -> None:
     key, name = account.key(), account.unique("secret")
     request = {"Name": name, "SecretString": "a", "KmsKeyId": key}
     reader = account.role(SECRETS, allow("kms:Decrypt", key)).client("secretsmanager")
     writer = account.role(SECRETS, allow(["kms:Decrypt", "kms:GenerateDataKey"], key)).client("secretsmanager")
-    assert refused(reader.create_secret, **request) == "AccessDeniedException"
-    assert refused(secrets.describe_secret, SecretId=name) == "ResourceNotFoundException"
+    assert error_code(reader.create_secret, **request) == "AccessDeniedException"
+    assert error_code(secrets.describe_secret, SecretId=name) == "ResourceNotFoundException"
     writer.create_secret(**request)
-    assert refused(reader.put_secret_value, SecretId=name, SecretString="b") == "AccessDeniedException"
+    assert error_code(reader.put_secret_value, SecretId=name, SecretString="b") == "AccessDeniedException"
     writer.put_secret_value(SecretId=name, SecretString="b")
 
 
-def test_a_key_that_cannot_be_used_stops_reading_and_writing(account: Account, secrets: Any) -> None:
+def test_disabled_key_prevents_reading_and_writing(account: Account, secrets: Any) -> None:
     key, kms = account.key(), account.client("kms")
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a", KmsKeyId=key)["ARN"]
     kms.disable_key(KeyId=key)
-    assert refused(secrets.get_secret_value, SecretId=arn) == "DecryptionFailure"
-    assert refused(secrets.put_secret_value, SecretId=arn, SecretString="b") == "EncryptionFailure"
+    assert error_code(secrets.get_secret_value, SecretId=arn) == "DecryptionFailure"
+    assert error_code(secrets.put_secret_value, SecretId=arn, SecretString="b") == "EncryptionFailure"
     kms.enable_key(KeyId=key)
     assert secrets.get_secret_value(SecretId=arn)["SecretString"] == "a"
 
 
-def test_an_asymmetric_key_is_no_key_for_a_secret(account: Account, secrets: Any) -> None:
+def test_asymmetric_key_is_rejected(account: Account, secrets: Any) -> None:
     key = account.key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
     request = {"Name": account.unique("secret"), "SecretString": "a", "KmsKeyId": key}
-    assert refused(secrets.create_secret, **request) == "EncryptionFailure"
+    assert error_code(secrets.create_secret, **request) == "EncryptionFailure"
 
 
-def test_a_moved_secret_opens_with_either_key_until_a_new_version(account: Account, secrets: Any) -> None:
+def test_reencrypted_version_can_be_decrypted_with_either_key(account: Account, secrets: Any) -> None:
     old, new = account.key(), account.key()
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a", KmsKeyId=old)["ARN"]
     by_old, by_new = (account.role(SECRETS, allow("kms:Decrypt", key)).client("secretsmanager") for key in (old, new))
     pair_only = account.role(SECRETS, allow(["kms:Decrypt", "kms:GenerateDataKey"])).client("secretsmanager")
-    assert refused(pair_only.update_secret, SecretId=arn, KmsKeyId=new) == "AccessDeniedException"
+    assert error_code(pair_only.update_secret, SecretId=arn, KmsKeyId=new) == "AccessDeniedException"
     secrets.update_secret(SecretId=arn, KmsKeyId=new)
     assert [by.get_secret_value(SecretId=arn)["SecretString"] for by in (by_old, by_new)] == ["a", "a"]
     secrets.put_secret_value(SecretId=arn, SecretString="b")
     assert by_new.get_secret_value(SecretId=arn)["SecretString"] == "b"
-    assert refused(by_old.get_secret_value, SecretId=arn) == "AccessDeniedException"
+    assert error_code(by_old.get_secret_value, SecretId=arn) == "AccessDeniedException"
 
 
-def test_versions_do_not_follow_a_mover_who_cannot_open_them(account: Account, secrets: Any) -> None:
+def test_versions_are_not_reencrypted_without_decrypt_on_the_old_key(account: Account, secrets: Any) -> None:
     old, new = account.key(), account.key()
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a", KmsKeyId=old)["ARN"]
     mover = account.role(SECRETS, allow("kms:*", new)).client("secretsmanager")
     mover.update_secret(SecretId=arn, KmsKeyId=new)
-    assert refused(mover.get_secret_value, SecretId=arn) == "AccessDeniedException"
+    assert error_code(mover.get_secret_value, SecretId=arn) == "AccessDeniedException"
     assert secrets.describe_secret(SecretId=arn)["KmsKeyId"] == new
 
 
-def test_versions_are_listed_with_the_keys_that_open_them(account: Account, secrets: Any) -> None:
+def test_versions_are_listed_with_their_keys(account: Account, secrets: Any) -> None:
     def listed(arn: str) -> list[list[str]]:
         return [version["KmsKeyIds"] for version in secrets.list_secret_version_ids(SecretId=arn)["Versions"]]
 
@@ -227,7 +227,7 @@ def test_versions_are_listed_with_the_keys_that_open_them(account: Account, secr
     assert listed(default) == [["DefaultEncryptionKey"]]
 
 
-def test_the_tagging_api_finds_secrets(account: Account, secrets: Any) -> None:
+def test_tagging_api_includes_secrets(account: Account, secrets: Any) -> None:
     tag = {"Key": "team", "Value": account.unique("team")}
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a", Tags=[tag])["ARN"]
     filters = [{"Key": "team", "Values": [tag["Value"]]}]

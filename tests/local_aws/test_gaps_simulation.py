@@ -1,12 +1,13 @@
-"""SimulatePrincipalPolicy decides as the role's requests would be decided, with the context that is given."""
+"""SimulatePrincipalPolicy returns the decision that a request of the role would have in the given context."""
 
 import json
 from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded
-from tests.local_aws.gap_account import ROOT, Account, Role, allow, deny, policy, refused, trust
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
+from tests.local_aws.gap_account import ROOT, Account, Role, allow, deny, error_code, policy, trust
 
 PREFLIGHT = [
     f"kms:{name}"
@@ -42,7 +43,7 @@ def decisions(role: Role, *actions: str, **members: Any) -> dict[str, str]:
     return {result["EvalActionName"]: result["EvalDecision"] for result in simulate(role, *actions, **members)}
 
 
-def test_every_action_of_a_preflight_has_its_decision(account: Account) -> None:
+def test_every_action_has_its_decision(account: Account) -> None:
     role = account.role(allow(["kms:Create*", "kms:DescribeKey"]), deny("kms:CreateGrant"))
     found = decisions(role, *PREFLIGHT)
     assert list(found) == PREFLIGHT
@@ -52,14 +53,14 @@ def test_every_action_of_a_preflight_has_its_decision(account: Account) -> None:
     assert found["kms:Decrypt"] == "implicitDeny"
 
 
-def test_attached_policies_count_as_inline_ones_do(account: Account) -> None:
+def test_attached_policies_are_evaluated(account: Account) -> None:
     role = account.role()
     attach = account.client("iam").attach_role_policy
     attach(RoleName=role.name, PolicyArn=managed(account, allow("kms:*"), deny("kms:Decrypt")))
     assert decisions(role, "kms:Encrypt", "kms:Decrypt") == {"kms:Encrypt": "allowed", "kms:Decrypt": "explicitDeny"}
 
 
-def test_a_boundary_limits_and_says_so(account: Account) -> None:
+def test_boundary_limits_the_decision_and_is_reported(account: Account) -> None:
     boundary = managed(account, allow("kms:*"), deny("kms:PutKeyPolicy"))
     role = account.role(allow(["kms:*", "sqs:*"]), boundary=boundary)
     found = {
@@ -71,7 +72,7 @@ def test_a_boundary_limits_and_says_so(account: Account) -> None:
     assert "PermissionsBoundaryDecisionDetail" not in simulate(account.role(allow("kms:*")), "kms:CreateKey")[0]
 
 
-def test_context_entries_decide_conditions_and_missing_ones_are_told(account: Account) -> None:
+def test_context_entries_are_evaluated_and_missing_ones_reported(account: Account) -> None:
     tagged = {"StringEquals": {"aws:RequestTag/team": "sports"}, "Bool": {"kms:BypassPolicyLockoutSafetyCheck": "false"}}
     role = account.role(allow("kms:CreateKey", **tagged))
     given = [entry("aws:RequestTag/team", "sports"), entry("kms:BypassPolicyLockoutSafetyCheck", "false", kind="boolean")]
@@ -84,7 +85,7 @@ def test_context_entries_decide_conditions_and_missing_ones_are_told(account: Ac
     }
 
 
-def test_an_entry_may_have_many_values(account: Account) -> None:
+def test_context_entry_can_have_several_values(account: Account) -> None:
     operations = {"ForAllValues:StringEquals": {"kms:GrantOperations": ["Decrypt", "DescribeKey"]}}
     role = account.role(allow("kms:CreateGrant", **operations))
     for values, decision in ((["Decrypt", "DescribeKey"], "allowed"), (["Decrypt", "Encrypt"], "implicitDeny")):
@@ -92,7 +93,7 @@ def test_an_entry_may_have_many_values(account: Account) -> None:
         assert decisions(role, "kms:CreateGrant", ContextEntries=given) == {"kms:CreateGrant": decision}
 
 
-def test_every_resource_is_tried(account: Account) -> None:
+def test_every_resource_is_evaluated(account: Account) -> None:
     other = KEY.replace("11111111", "99999999")
     results = simulate(account.role(allow("kms:Decrypt", KEY)), "kms:Decrypt", ResourceArns=[KEY, other])
     assert [(result["EvalResourceName"], result["EvalDecision"]) for result in results] == [
@@ -101,28 +102,28 @@ def test_every_resource_is_tried(account: Account) -> None:
     ]
 
 
-def test_a_role_with_a_path_has_its_policies(account: Account) -> None:
+def test_role_with_a_path_is_found(account: Account) -> None:
     iam, name = account.client("iam"), account.unique("role")
     arn = iam.create_role(RoleName=name, Path="/adobe/", AssumeRolePolicyDocument=trust({"AWS": ROOT}))["Role"]["Arn"]
     iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(allow("kms:CreateKey")))
     assert decisions(Role(account, name, arn), "kms:CreateKey") == {"kms:CreateKey": "allowed"}
 
 
-def test_a_role_that_is_not_there_is_an_error(account: Account) -> None:
+def test_missing_role_is_an_error(account: Account) -> None:
     request = {"PolicySourceArn": f"arn:aws:iam::{ACCOUNT}:role/absent", "ActionNames": ["kms:CreateKey"]}
-    assert refused(account.client("iam").simulate_principal_policy, **request) == "NoSuchEntity"
+    assert error_code(account.client("iam").simulate_principal_policy, **request) == "NoSuchEntity"
 
 
-def test_a_function_may_simulate_the_roles_it_may(account: Account) -> None:
+def test_simulation_is_authorized_against_the_simulated_role(account: Account) -> None:
     role = account.role(allow("kms:*"))
     iam = account.role(allow("iam:SimulatePrincipalPolicy", role.arn)).client("iam")
     found = iam.simulate_principal_policy(PolicySourceArn=role.arn, ActionNames=["kms:CreateKey"])
     assert found["EvaluationResults"][0]["EvalDecision"] == "allowed"
     other = {"PolicySourceArn": account.role().arn, "ActionNames": ["kms:CreateKey"]}
-    assert refused(iam.simulate_principal_policy, **other) == "AccessDenied"
+    assert error_code(iam.simulate_principal_policy, **other) == "AccessDenied"
 
 
-def test_policies_in_a_request_count_beside_the_roles_own(account: Account) -> None:
+def test_policies_in_the_request_are_evaluated_in_addition(account: Account) -> None:
     role, document = account.role(allow("kms:CreateKey")), json.loads(policy(deny("kms:CreateKey")))
     given = {"PolicyInputList": [json.dumps(document)]}
     assert decisions(role, "kms:CreateKey", **given) == {"kms:CreateKey": "explicitDeny"}

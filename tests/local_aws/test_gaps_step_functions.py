@@ -1,4 +1,4 @@
-"""Step Functions on the embedded AWS: errors by class name, timeouts, quotas, repeated starts, JSONata in maps."""
+"""Step Functions: error names, timeouts, quotas, idempotent StartExecution, JSONata in maps, and state machine roles."""
 
 import io
 import json
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded, until
-from tests.local_aws.gap_account import Account, allow, refused
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded, until
+from tests.local_aws.gap_account import Account, allow, error_code
 
 CODE = """
 import os, time
@@ -33,7 +34,7 @@ def account(local: Embedded) -> Account:
 
 @pytest.fixture
 def function(account: Account) -> str:
-    """The ARN of a function that fails, sleeps or exits as its event says."""
+    """The ARN of a function that fails, sleeps or exits as its event requests."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("app.py", CODE)
@@ -49,7 +50,7 @@ def function(account: Account) -> str:
 
 
 def start(account: Account, definition: dict[str, Any], event: Any, *allowed: dict[str, Any], **members: Any) -> str:
-    """Starts the machine under a role with the statements `allowed`; the ARN of the execution is returned."""
+    """Starts the state machine with a role with the statements `allowed`. Returns the ARN of the execution."""
     states = account.client("stepfunctions")
     role = account.role(*allowed or (allow(["lambda:*", "states:*"]),), service="states.amazonaws.com").arn
     text = json.dumps({"QueryLanguage": "JSONata", **definition})
@@ -74,7 +75,7 @@ def task(function: str, **members: Any) -> dict[str, Any]:
     return {"StartAt": "Do", "States": {"Do": state | members | end}}
 
 
-def test_an_exception_reaches_the_machine_by_its_class_name(account: Account, function: str) -> None:
+def test_error_name_is_the_class_of_the_exception(account: Account, function: str) -> None:
     ended = outcome(account, start(account, task(function), {"fail": True}))
     assert (ended["status"], ended["error"]) == ("FAILED", "KeyNotUsable")
     cause = json.loads(ended["cause"])
@@ -83,7 +84,7 @@ def test_an_exception_reaches_the_machine_by_its_class_name(account: Account, fu
     assert cause["requestId"]
 
 
-def test_a_function_that_raises_keeps_its_execution_environment(account: Account, function: str) -> None:
+def test_exception_does_not_end_the_execution_environment(account: Account, function: str) -> None:
     def invoke(**event: Any) -> Any:
         answer = account.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
         return json.load(answer["Payload"])
@@ -105,7 +106,7 @@ def test_retry_and_catch_match_the_class_name(account: Account, function: str) -
 
 
 @pytest.mark.parametrize(("event", "attempts"), [({"fail": True}, 1), ({"exit": 1}, 2)], ids=["by its name", "by States.ALL"])
-def test_the_first_retrier_that_matches_decides(account: Account, function: str, event: dict[str, Any], attempts: int) -> None:
+def test_first_matching_retrier_applies(account: Account, function: str, event: dict[str, Any], attempts: int) -> None:
     permanent = {"ErrorEquals": ["KeyNotUsable"], "MaxAttempts": 0}
     others = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1, "BackoffRate": 1}
     execution = start(account, task(function, Retry=[permanent, others]), event)
@@ -122,19 +123,19 @@ def test_the_first_retrier_that_matches_decides(account: Account, function: str,
         ({"size": 300_000}, "States.DataLimitExceeded"),
     ],
 )
-def test_other_failures_of_a_function_have_their_names(
+def test_timeout_crash_and_large_output_have_their_error_names(
     account: Account, function: str, event: dict[str, Any], error: str
 ) -> None:
     assert outcome(account, start(account, task(function), event))["error"] == error
 
 
-def test_the_timeout_of_a_machine_ends_its_executions(account: Account) -> None:
+def test_state_machine_timeout_ends_an_execution(account: Account) -> None:
     queue, bus_rule = account.unique("queue"), account.unique("rule")
     sqs, events = account.client("sqs"), account.client("events")
     url = sqs.create_queue(QueueName=queue)["QueueUrl"]
     arn = f"arn:aws:sqs:us-east-1:{ACCOUNT}:{queue}"
-    admit = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:*", "Resource": arn}
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [admit]})})
+    statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:*", "Resource": arn}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [statement]})})
     events.put_rule(Name=bus_rule, EventPattern='{"source": ["aws.states"], "detail": {"status": ["TIMED_OUT"]}}')
     events.put_targets(Rule=bus_rule, Targets=[{"Id": "queue", "Arn": arn}])
     wait = {
@@ -143,37 +144,37 @@ def test_the_timeout_of_a_machine_ends_its_executions(account: Account) -> None:
     }
     execution = start(account, wait | {"TimeoutSeconds": 1}, {})
     assert outcome(account, execution)["status"] == "TIMED_OUT"
-    told = until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"), "the event")
-    assert json.loads(told[0]["Body"])["detail"]["executionArn"] == execution
+    messages = until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"), "the event")
+    assert json.loads(messages[0]["Body"])["detail"]["executionArn"] == execution
     events.remove_targets(Rule=bus_rule, Ids=["queue"])
     history = account.client("stepfunctions").get_execution_history(executionArn=execution)["events"]
     assert history[-1]["type"] == "ExecutionTimedOut"
 
 
-def test_inputs_have_at_most_256_kilobytes(account: Account) -> None:
+def test_input_over_256_kilobytes_is_rejected(account: Account) -> None:
     machine = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
     states = account.client("stepfunctions")
     execution = start(account, machine, {})
     arn = states.describe_execution(executionArn=execution)["stateMachineArn"]
     size = 262_144 - 2
     states.start_execution(stateMachineArn=arn, input=json.dumps("x" * size))
-    code = refused(states.start_execution, stateMachineArn=arn, input=json.dumps("x" * (size + 1)))
+    code = error_code(states.start_execution, stateMachineArn=arn, input=json.dumps("x" * (size + 1)))
     assert code == "ValidationException"
 
 
-def test_starting_a_running_execution_again_is_starting_it_once(account: Account) -> None:
+def test_start_execution_is_idempotent_while_it_runs(account: Account) -> None:
     wait = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
     states = account.client("stepfunctions")
     first = start(account, wait, {"a": 1}, name="once")
     arn = states.describe_execution(executionArn=first)["stateMachineArn"]
     request = {"stateMachineArn": arn, "name": "once", "input": '{"a": 1}'}
     assert states.start_execution(**request)["executionArn"] == first
-    assert refused(states.start_execution, **request | {"input": "{}"}) == "ExecutionAlreadyExists"
+    assert error_code(states.start_execution, **request | {"input": "{}"}) == "ExecutionAlreadyExists"
     states.stop_execution(executionArn=first)
-    assert refused(states.start_execution, **request) == "ExecutionAlreadyExists"
+    assert error_code(states.start_execution, **request) == "ExecutionAlreadyExists"
 
 
-def test_a_distributed_map_evaluates_its_expressions(account: Account) -> None:
+def test_distributed_map_evaluates_jsonata(account: Account) -> None:
     each = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}}
     many = {
         "Type": "Map",
@@ -191,7 +192,7 @@ def test_a_distributed_map_evaluates_its_expressions(account: Account) -> None:
     assert json.loads(ended["output"]) == {"count": 2, "names": ["a", "b"]}
 
 
-def test_a_machine_does_what_its_role_allows(account: Account, function: str) -> None:
+def test_state_machine_can_only_call_what_its_role_allows(account: Account, function: str) -> None:
     other = allow("lambda:InvokeFunction", f"{function}-other")
     ended = outcome(account, start(account, task(function), {}, other))
     assert (ended["status"], ended["error"]) == ("FAILED", "Lambda.AWSLambdaException")
@@ -202,14 +203,14 @@ def test_a_machine_does_what_its_role_allows(account: Account, function: str) ->
     assert outcome(account, start(account, task(function), {}, own))["status"] == "SUCCEEDED"
 
 
-def test_a_distributed_map_needs_leave_to_start_its_children(account: Account) -> None:
+def test_distributed_map_requires_start_execution(account: Account) -> None:
     each = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}}
     processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **each}
     machine = {"StartAt": "Map", "States": {"Map": {"Type": "Map", "ItemProcessor": processor, "End": True}}}
     assert outcome(account, start(account, machine, [1], allow("lambda:*")))["error"] == "States.AccessDeniedException"
 
 
-def test_a_role_that_does_not_trust_step_functions_runs_nothing(account: Account) -> None:
+def test_role_that_does_not_trust_step_functions_fails_the_execution(account: Account) -> None:
     states, role = account.client("stepfunctions"), account.role(allow("*"), service="events.amazonaws.com").arn
     text = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
     arn = states.create_state_machine(name=account.unique("machine"), definition=text, roleArn=role)["stateMachineArn"]

@@ -1,11 +1,12 @@
-"""MediaConnect reads keys and passwords as plaintext through the role it is passed, and keeps what an update omits."""
+"""MediaConnect: encryption with secrets that it reads through a role, updates, and authorization."""
 
 from typing import Any
 
 import boto3
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
 from tests.local_aws.gap_account import Account, allow
 from tests.local_aws.role_reader import RoleReader, failure, trust_from
 
@@ -42,7 +43,7 @@ def create(account: Account, client: Any = None, **members: Any) -> Any:
     return (client or account.client("mediaconnect")).create_flow(**request)["Flow"]
 
 
-def test_a_flow_is_described_with_its_parts(account: Account, reader: RoleReader) -> None:
+def test_flow_is_described_with_its_components(account: Account, reader: RoleReader) -> None:
     flow = create(
         account,
         Sources=[zixi(Decryption=encryption(reader))],
@@ -65,7 +66,7 @@ def test_a_flow_is_described_with_its_parts(account: Account, reader: RoleReader
     assert KEY not in account.local.log()
 
 
-def test_the_service_assumes_the_role_and_the_role_reads(account: Account, reader: RoleReader) -> None:
+def test_service_assumes_the_role_and_the_role_reads_the_secret(account: Account, reader: RoleReader) -> None:
     account.local.control("DELETE", "calls")
     create(account, Sources=[zixi(Decryption=encryption(reader))])
     session = f"arn:aws:sts::{ACCOUNT}:assumed-role"
@@ -77,7 +78,7 @@ def test_the_service_assumes_the_role_and_the_role_reads(account: Account, reade
 
 
 @pytest.mark.parametrize("missing", ["describe", "get", "decrypt"])
-def test_a_role_that_cannot_read_is_refused(account: Account, reader: RoleReader, missing: str) -> None:
+def test_role_that_cannot_read_the_secret_is_rejected(account: Account, reader: RoleReader, missing: str) -> None:
     reader.permit_all_but(missing)
     sources = [zixi(Decryption=encryption(reader))]
     assert failure(create, account=account, Sources=sources)[:2] == REFUSED
@@ -85,7 +86,7 @@ def test_a_role_that_cannot_read_is_refused(account: Account, reader: RoleReader
     create(account, Sources=sources)
 
 
-def test_the_trust_can_ask_for_account_and_flow(account: Account, reader: RoleReader) -> None:
+def test_trust_policy_can_require_account_and_flow(account: Account, reader: RoleReader) -> None:
     sources = [zixi(Decryption=encryption(reader))]
     reader.trust(trust_from(SERVICE, "111122223333"))
     assert failure(create, account=account, Sources=sources)[:2] == REFUSED
@@ -99,7 +100,7 @@ def test_the_trust_can_ask_for_account_and_flow(account: Account, reader: RoleRe
 
 
 @pytest.mark.parametrize(("algorithm", "digits"), [("aes128", 32), ("aes192", 48), ("aes256", 64)])
-def test_a_static_key_has_the_digits_of_its_algorithm(account: Account, algorithm: str, digits: int) -> None:
+def test_static_key_must_have_the_length_of_its_algorithm(account: Account, algorithm: str, digits: int) -> None:
     flow = create(account)["FlowArn"]
     add = account.client("mediaconnect").add_flow_sources
     for value, is_fit in (
@@ -130,7 +131,7 @@ def test_a_static_key_has_the_digits_of_its_algorithm(account: Account, algorith
         ('{"password": "Pass-word-1234"}', False),
     ],
 )
-def test_an_srt_password_is_long_and_mixed_enough(account: Account, value: str, is_fit: bool) -> None:
+def test_srt_password_rules(account: Account, value: str, is_fit: bool) -> None:
     output = {"Protocol": "srt-caller", "Destination": "10.0.0.1", "Port": 9000}
     output |= {"Encryption": password(RoleReader(account, SERVICE, value))}
     flow = create(account)["FlowArn"]
@@ -141,7 +142,7 @@ def test_an_srt_password_is_long_and_mixed_enough(account: Account, value: str, 
         assert failure(add, FlowArn=flow, Outputs=[output])[:2] == REFUSED
 
 
-def test_a_key_type_goes_with_its_protocols(account: Account, reader: RoleReader) -> None:
+def test_key_type_must_fit_the_protocol(account: Account, reader: RoleReader) -> None:
     secret = RoleReader(account, SERVICE, PASSWORD)
     for sources in (
         [zixi(Protocol="srt-listener", Decryption=encryption(reader))],
@@ -152,7 +153,7 @@ def test_a_key_type_goes_with_its_protocols(account: Account, reader: RoleReader
     create(account, Sources=[zixi(Protocol="srt-listener", Decryption=password(secret))])
 
 
-def test_an_encryption_must_be_whole_and_its_secret_here(account: Account, reader: RoleReader) -> None:
+def test_encryption_must_be_complete_and_its_secret_in_the_account(account: Account, reader: RoleReader) -> None:
     whole = encryption(reader)
     wrong = [{k: v for k, v in whole.items() if k != missing} for missing in ("Algorithm", "SecretArn")]
     wrong += [
@@ -165,14 +166,14 @@ def test_an_encryption_must_be_whole_and_its_secret_here(account: Account, reade
     create(account, Sources=[zixi(Decryption={k: v for k, v in whole.items() if k != "KeyType"})])
 
 
-def test_speke_reads_no_secret(account: Account, reader: RoleReader) -> None:
+def test_speke_does_not_read_a_secret(account: Account, reader: RoleReader) -> None:
     account.local.control("DELETE", "calls")
     decryption = {"KeyType": "speke", "RoleArn": reader.role, "Url": "https://keys.example.com", "Region": "us-east-1"}
     create(account, Sources=[zixi(Decryption=decryption)])
     assert reader.reads() == {}
 
 
-def test_the_caller_must_be_allowed_to_pass_the_role(account: Account, reader: RoleReader) -> None:
+def test_caller_requires_pass_role(account: Account, reader: RoleReader) -> None:
     sources = [zixi(Decryption=encryption(reader))]
     every, other = allow("mediaconnect:*"), {"StringEquals": {"iam:PassedToService": "mediapackage.amazonaws.com"}}
     for statements in ([every], [every, allow("iam:PassRole", reader.role, **other)]):
@@ -182,7 +183,7 @@ def test_the_caller_must_be_allowed_to_pass_the_role(account: Account, reader: R
     create(account, account.role(every, passing).client("mediaconnect"), Sources=sources)
 
 
-def test_updates_keep_what_they_omit(account: Account, reader: RoleReader) -> None:
+def test_update_keeps_omitted_members(account: Account, reader: RoleReader) -> None:
     client, other = account.client("mediaconnect"), RoleReader(account, SERVICE, "f" * 64)
     account.assume(omittedOnPut="clear")
     flow = create(account, Sources=[zixi(Decryption=encryption(reader), MaxLatency=500)])
@@ -197,7 +198,7 @@ def test_updates_keep_what_they_omit(account: Account, reader: RoleReader) -> No
     assert client.describe_flow(FlowArn=flow["FlowArn"])["Flow"]["Source"] == found
 
 
-def test_outputs_and_entitlements_are_updated_alike(account: Account, reader: RoleReader) -> None:
+def test_outputs_and_entitlements_are_updated(account: Account, reader: RoleReader) -> None:
     client, flow = account.client("mediaconnect"), create(account)
     named = {"FlowArn": flow["FlowArn"]}
     output = client.add_flow_outputs(**named, Outputs=[{"Name": "screen", "Protocol": "zixi-pull"}])["Outputs"][0]
@@ -219,7 +220,7 @@ def test_outputs_and_entitlements_are_updated_alike(account: Account, reader: Ro
     assert found["Outputs"] == found["Entitlements"] == found["Sources"] == []
 
 
-def test_a_flow_is_started_stopped_and_then_deleted(account: Account) -> None:
+def test_flow_must_be_stopped_before_it_is_deleted(account: Account) -> None:
     client, named = account.client("mediaconnect"), {"FlowArn": create(account)["FlowArn"]}
     assert client.start_flow(**named)["Status"] == "STARTING"
     assert client.describe_flow(**named)["Flow"]["Status"] == "ACTIVE"
@@ -229,7 +230,7 @@ def test_a_flow_is_started_stopped_and_then_deleted(account: Account) -> None:
     assert failure(client.describe_flow, **named)[:2] == ("NotFoundException", 404)
 
 
-def test_another_account_finds_neither_flow_nor_tags(account: Account) -> None:
+def test_flow_and_tags_are_not_visible_to_another_account(account: Account) -> None:
     flow = create(account)["FlowArn"]
     stranger: Any = boto3.Session("111122223333", "test", region_name="us-east-1")
     client = stranger.client("mediaconnect", endpoint_url=account.local.url)
@@ -238,7 +239,7 @@ def test_another_account_finds_neither_flow_nor_tags(account: Account) -> None:
     assert client.list_flows()["Flows"] == []
 
 
-def test_names_are_unique_and_a_flow_has_a_source(account: Account) -> None:
+def test_names_must_be_unique_and_a_flow_requires_a_source(account: Account) -> None:
     flow = create(account)
     assert failure(create, account=account, Name=flow["Name"])[:2] == REFUSED
     assert failure(create, account=account, Sources=[])[:2] == REFUSED
@@ -247,7 +248,7 @@ def test_names_are_unique_and_a_flow_has_a_source(account: Account) -> None:
     assert failure(add, FlowArn=flow["FlowArn"] + "s", Sources=[zixi("other")])[1] == 404
 
 
-def test_the_caller_needs_the_flow_and_the_part(account: Account) -> None:
+def test_caller_requires_permission_on_flow_and_component(account: Account) -> None:
     flow = create(account)
     arns = {"FlowArn": flow["FlowArn"], "SourceArn": flow["Source"]["SourceArn"]}
     for statements in ([arns["FlowArn"]], [arns["SourceArn"]]):
@@ -257,7 +258,7 @@ def test_the_caller_needs_the_flow_and_the_part(account: Account) -> None:
     caller.update_flow_source(**arns, Description="a")
 
 
-def test_creating_a_flow_with_parts_needs_what_adding_them_needs(account: Account) -> None:
+def test_create_flow_with_components_requires_the_permissions_to_add_them(account: Account) -> None:
     needed = [allow(f"mediaconnect:{name}") for name in ("CreateFlow", "AddFlowSources", "AddFlowOutputs", "TagResource")]
     outputs = [{"Name": "screen", "Protocol": "zixi-pull", "OutputTags": {"team": "sports"}}]
     for missing in range(len(needed)):
@@ -266,7 +267,7 @@ def test_creating_a_flow_with_parts_needs_what_adding_them_needs(account: Accoun
     create(account, account.role(*needed).client("mediaconnect"), Outputs=outputs)
 
 
-def test_the_tags_of_flow_and_part_can_decide(account: Account) -> None:
+def test_policy_can_depend_on_tags_of_flow_and_component(account: Account) -> None:
     client, tags = account.client("mediaconnect"), {"team": "sports"}
     flow = create(account, FlowTags=tags)
     source = flow["Source"]["SourceArn"]
@@ -281,7 +282,7 @@ def test_the_tags_of_flow_and_part_can_decide(account: Account) -> None:
     assert failure(update, **members)[1] == 403
 
 
-def test_the_tags_of_a_request_can_be_demanded(account: Account) -> None:
+def test_policy_can_require_request_tags(account: Account) -> None:
     demanded = {"StringEquals": {"aws:RequestTag/team": "sports"}}
     statements = [allow("mediaconnect:CreateFlow", **demanded), allow(["mediaconnect:Add*", "mediaconnect:TagResource"])]
     caller = account.role(*statements).client("mediaconnect")
@@ -289,7 +290,7 @@ def test_the_tags_of_a_request_can_be_demanded(account: Account) -> None:
     create(account, caller, FlowTags={"team": "sports"})
 
 
-def test_a_source_by_entitlement_is_decrypted_without_a_protocol(account: Account, reader: RoleReader) -> None:
+def test_source_with_an_entitlement_is_decrypted_without_a_protocol(account: Account, reader: RoleReader) -> None:
     partner = create(account, Entitlements=[{"Name": "partner", "Subscribers": [ACCOUNT]}])
     entitlement = partner["Entitlements"][0]["EntitlementArn"]
     flow = create(account, Sources=[{"Name": "camera", "EntitlementArn": entitlement, "Decryption": encryption(reader)}])
@@ -302,7 +303,7 @@ def test_a_source_by_entitlement_is_decrypted_without_a_protocol(account: Accoun
     assert failure(update, **named, Decryption=password(other))[:2] == REFUSED
 
 
-def test_deleting_a_flow_needs_what_removing_its_parts_needs(account: Account) -> None:
+def test_delete_flow_requires_the_permissions_to_remove_its_components(account: Account) -> None:
     flow = create(account, Entitlements=[{"Name": "partner", "Subscribers": [ACCOUNT]}])["FlowArn"]
     needed = [allow(f"mediaconnect:{name}") for name in ("DeleteFlow", "RemoveFlowSource", "RevokeFlowEntitlement")]
     for missing in range(len(needed)):
@@ -311,7 +312,7 @@ def test_deleting_a_flow_needs_what_removing_its_parts_needs(account: Account) -
     account.role(*needed).client("mediaconnect").delete_flow(FlowArn=flow)
 
 
-def test_an_entitlement_is_updated_on_the_flow_and_granted_on_both(account: Account) -> None:
+def test_entitlement_is_authorized_against_the_flow_and_when_granted_against_both(account: Account) -> None:
     flow = create(account)["FlowArn"]
     granting, partners = allow("mediaconnect:GrantFlowEntitlements", flow), [{"Name": "partner", "Subscribers": [ACCOUNT]}]
     caller = account.role(granting).client("mediaconnect")

@@ -1,23 +1,24 @@
-"""MediaPackage v1 and VOD read the secret through the role they are passed, and admit only who sends its value."""
+"""MediaPackage v1 and VOD: CDN authorization with a secret that they read through a role, and authorization of callers."""
 
 import json
 from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
 from tests.local_aws.conftest import Access
-from tests.local_aws.gap_account import Account, allow, refused
+from tests.local_aws.gap_account import Account, allow, error_code
 from tests.local_aws.role_reader import RoleReader, failure, fetch, identifier, trust_from
 
-HEADER, KEY, TOKEN = "X-MediaPackage-CDNIdentifier", "MediaPackageCDNIdentifier", "cdn-value-that-nobody-may-see"
+HEADER, KEY, TOKEN = "X-MediaPackage-CDNIdentifier", "MediaPackageCDNIdentifier", "cdn-value-that-must-stay-hidden"
 SERVICE = "mediapackage.amazonaws.com"
 UNPROCESSABLE = ("UnprocessableEntityException", 422, "")
 PASSED = {"mediapackage": SERVICE, "mediapackage-vod": "mediapackage-vod.amazonaws.com"}
 
 
 class Target:
-    """An origin endpoint of v1 or a packaging group of VOD, with the calls that both have under other names."""
+    """An origin endpoint of v1 or a packaging group of VOD, with the operations that both have."""
 
     def __init__(self, account: Account, system: str) -> None:
         self.account, self.system, self.id = account, system, account.unique("target")
@@ -44,7 +45,7 @@ class Target:
         return [item["Id"] for found in items.values() for item in found]
 
     def url(self) -> str:
-        """The URL that the service tells; VOD tells the base of those of its assets."""
+        """Returns the URL of the endpoint, or that of an asset of the packaging group."""
         found = self.describe()
         return str(found["Url"] if "Url" in found else found["DomainName"] + "/asset/index.m3u8")
 
@@ -71,14 +72,14 @@ def authorization(reader: RoleReader, **changes: str) -> dict[str, Any]:
     return {"Authorization": {"CdnIdentifierSecret": reader.secret, "SecretsRoleArn": reader.role} | changes}
 
 
-def test_without_authorization_everyone_is_served_who_sends_no_header(target: Target) -> None:
+def test_endpoint_without_authorization_serves_requests_without_header(target: Target) -> None:
     target.create()
     assert fetch(target.url()) == 200
     assert fetch(target.url(), HEADER, TOKEN) == 404
     assert "Authorization" not in target.describe()
 
 
-def test_with_authorization_only_the_value_of_the_secret_opens(target: Target, reader: RoleReader) -> None:
+def test_endpoint_with_authorization_requires_the_value_of_the_secret(target: Target, reader: RoleReader) -> None:
     created = target.create(**authorization(reader))
     assert target.describe()["Authorization"] == created["Authorization"] == authorization(reader)["Authorization"]
     assert fetch(target.url(), HEADER, TOKEN) == 200
@@ -87,7 +88,7 @@ def test_with_authorization_only_the_value_of_the_secret_opens(target: Target, r
     assert TOKEN not in target.account.local.log()
 
 
-def test_the_service_assumes_the_role_and_the_role_reads(target: Target, reader: RoleReader) -> None:
+def test_service_assumes_the_role_and_the_role_reads_the_secret(target: Target, reader: RoleReader) -> None:
     target.account.local.control("DELETE", "calls")
     target.create(**authorization(reader))
     session = f"arn:aws:sts::{ACCOUNT}:assumed-role"
@@ -99,7 +100,7 @@ def test_the_service_assumes_the_role_and_the_role_reads(target: Target, reader:
 
 
 @pytest.mark.parametrize("missing", ["describe", "get", "decrypt"])
-def test_a_role_that_cannot_read_is_refused(target: Target, reader: RoleReader, missing: str) -> None:
+def test_role_that_cannot_read_the_secret_is_rejected(target: Target, reader: RoleReader, missing: str) -> None:
     target.create()
     reader.permit_all_but(missing)
     assert failure(target.update, **authorization(reader)) == UNPROCESSABLE
@@ -108,7 +109,7 @@ def test_a_role_that_cannot_read_is_refused(target: Target, reader: RoleReader, 
     target.update(**authorization(reader))
 
 
-def test_a_role_must_trust_the_service_for_this_account(target: Target, reader: RoleReader) -> None:
+def test_role_must_trust_the_service_for_this_account(target: Target, reader: RoleReader) -> None:
     reader.trust(trust_from(SERVICE, "111122223333"))
     assert failure(target.create, **authorization(reader)) == UNPROCESSABLE
     reader.trust(trust_from("mediaconnect.amazonaws.com", ACCOUNT))
@@ -120,16 +121,16 @@ def test_a_role_must_trust_the_service_for_this_account(target: Target, reader: 
     "value",
     ["plaintext-value", "[]", identifier("Other", TOKEN), identifier(KEY, "7-chars"), identifier(KEY, "a" * 129)],
 )
-def test_a_secret_in_another_shape_is_refused(target: Target, account: Account, value: str) -> None:
+def test_secret_with_another_format_is_rejected(target: Target, account: Account, value: str) -> None:
     assert failure(target.create, **authorization(RoleReader(account, SERVICE, value))) == UNPROCESSABLE
 
 
-def test_the_bounds_of_the_value_are_inclusive(account: Account) -> None:
+def test_length_limits_of_the_value_are_inclusive(account: Account) -> None:
     for value in ("8-chars-", "a" * 128):
         Target(account, "mediapackage").create(**authorization(RoleReader(account, SERVICE, identifier(KEY, value))))
 
 
-def test_names_and_secrets_from_elsewhere_are_refused(target: Target, reader: RoleReader) -> None:
+def test_secret_of_another_account_or_region_is_rejected(target: Target, reader: RoleReader) -> None:
     for arn in (reader.secret.replace("us-east-1", "eu-west-1"), reader.secret.replace(ACCOUNT, "1" * 12), reader.name):
         assert failure(target.create, **authorization(reader, CdnIdentifierSecret=arn)) == UNPROCESSABLE
     absent = authorization(reader, CdnIdentifierSecret=reader.secret[:-1] + "?")
@@ -138,7 +139,7 @@ def test_names_and_secrets_from_elsewhere_are_refused(target: Target, reader: Ro
     assert failure(target.create, **authorization(reader, SecretsRoleArn=reader.role + "s")) == UNPROCESSABLE
 
 
-def test_the_caller_must_be_allowed_to_pass_the_role(target: Target, reader: RoleReader) -> None:
+def test_caller_requires_pass_role(target: Target, reader: RoleReader) -> None:
     def caller(*passed_to: str) -> Any:
         passing = [allow("iam:PassRole", reader.role, StringEquals={"iam:PassedToService": name}) for name in passed_to]
         return target.account.role(allow(f"{target.system}:*"), *passing).client(target.system)
@@ -150,9 +151,7 @@ def test_the_caller_must_be_allowed_to_pass_the_role(target: Target, reader: Rol
 
 
 @pytest.mark.parametrize(("omitted", "open_to"), [("keep", 403), ("clear", 200)])
-def test_what_a_put_does_to_an_omitted_authorization_is_assumed(
-    target: Target, reader: RoleReader, omitted: str, open_to: int
-) -> None:
+def test_omitted_on_put_assumption_for_authorization(target: Target, reader: RoleReader, omitted: str, open_to: int) -> None:
     target.account.assume(omittedOnPut=omitted)
     target.create(**authorization(reader))
     target.update()
@@ -160,7 +159,7 @@ def test_what_a_put_does_to_an_omitted_authorization_is_assumed(
     assert fetch(target.url()) == open_to
 
 
-def test_an_omitted_package_is_lost_where_a_put_clears(account: Account) -> None:
+def test_omitted_package_is_removed_if_put_clears(account: Account) -> None:
     target = Target(account, "mediapackage")
     account.assume(omittedOnPut="clear")
     target.create(HlsPackage={"SegmentDurationSeconds": 4}, ManifestName="live")
@@ -170,7 +169,7 @@ def test_an_omitted_package_is_lost_where_a_put_clears(account: Account) -> None
     assert "HlsPackage" not in found
 
 
-def test_what_is_deleted_is_neither_listed_nor_served(target: Target) -> None:
+def test_deleted_resource_is_neither_listed_nor_served(target: Target) -> None:
     target.create()
     url = target.url()
     assert target.id in target.listed()
@@ -181,7 +180,7 @@ def test_what_is_deleted_is_neither_listed_nor_served(target: Target) -> None:
     assert failure(target.describe)[:2] == ("NotFoundException", 404)
 
 
-def test_a_channel_goes_after_its_endpoints(account: Account) -> None:
+def test_channel_with_endpoints_cannot_be_deleted(account: Account) -> None:
     client, name = account.client("mediapackage"), account.unique("channel")
     arn = client.create_channel(Id=name, Description="live", Tags={"team": "sports"})["Arn"]
     assert client.describe_channel(Id=name)["Tags"] == {"team": "sports"}
@@ -196,7 +195,7 @@ def test_a_channel_goes_after_its_endpoints(account: Account) -> None:
     assert failure(client.describe_channel, Id=name)[1] == 404
 
 
-def test_a_cmaf_endpoint_has_a_url_for_each_manifest(account: Account) -> None:
+def test_cmaf_endpoint_has_a_url_for_each_manifest(account: Account) -> None:
     target = Target(account, "mediapackage")
     created = target.create(CmafPackage={"HlsManifests": [{"Id": "one"}, {"Id": "two", "ManifestName": "live"}]})
     urls = [manifest["Url"] for manifest in created["CmafPackage"]["HlsManifests"]]
@@ -204,7 +203,7 @@ def test_a_cmaf_endpoint_has_a_url_for_each_manifest(account: Account) -> None:
     assert [fetch(url) for url in urls] == [200, 200]
 
 
-def test_the_tags_of_a_target_can_decide_who_changes_it(target: Target) -> None:
+def test_policy_can_depend_on_resource_tags(target: Target) -> None:
     arn, root = target.create(Tags={"team": "sports"})["Arn"], target.account.client(target.system)
     tagged = {"StringEquals": {"aws:ResourceTag/team": "news"}}
     caller = target.account.role(allow(f"{target.system}:*", arn, **tagged)).client(target.system)
@@ -213,10 +212,10 @@ def test_the_tags_of_a_target_can_decide_who_changes_it(target: Target) -> None:
     target.update(caller)
     root.untag_resource(ResourceArn=arn, TagKeys=["team"])
     assert root.list_tags_for_resource(ResourceArn=arn)["Tags"] == {}
-    assert refused(target.describe, client=caller) == "AccessDeniedException"
+    assert error_code(target.describe, client=caller) == "AccessDeniedException"
 
 
-def test_creating_takes_no_resource_and_its_tags_need_a_permission(target: Target) -> None:
+def test_create_is_authorized_without_resource_and_tags_require_tag_resource(target: Target) -> None:
     creating = {"mediapackage": "CreateOriginEndpoint", "mediapackage-vod": "CreatePackagingGroup"}[target.system]
     caller = target.account.role(allow(f"{target.system}:{creating}")).client(target.system)
     assert failure(target.create, client=caller, Tags={"team": "sports"})[1] == 403
@@ -224,7 +223,7 @@ def test_creating_takes_no_resource_and_its_tags_need_a_permission(target: Targe
 
 
 @pytest.mark.parametrize(("key", "alerts"), [(KEY, []), ("Other", ["UNAUTHORIZED"])])
-def test_mediatailor_reaches_an_endpoint_with_the_value_of_the_same_secret(
+def test_mediatailor_reads_an_endpoint_with_the_same_secret(
     account: Account, reader: RoleReader, key: str, alerts: list[str]
 ) -> None:
     """https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-token-integrating-emp-cdn-auth.html"""
@@ -232,7 +231,7 @@ def test_mediatailor_reaches_an_endpoint_with_the_value_of_the_same_secret(
     target.create(**authorization(reader))
     access = Access(account.local, account.unique("sports"), reader.key, reader.secret)
     secrets.put_secret_value(SecretId=reader.secret, SecretString=json.dumps({KEY: TOKEN, "Other": "something-else"}))
-    access.admit()
+    access.allow_mediatailor()
     settings = access.settings(HeaderName=HEADER, SecretStringKey=key)
     settings["HttpConfiguration"] = {"BaseUrl": target.url().rpartition("/")[0]}
     account.client("mediatailor").create_source_location(**settings)

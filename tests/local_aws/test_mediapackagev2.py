@@ -1,15 +1,16 @@
-"""MediaPackage v2 admits by policy; CDN authorization adds the key that the policy can ask for."""
+"""MediaPackage v2: endpoint policies, CDN authorization as a condition key, and authorization of callers."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
 from tests.local_aws.gap_account import Account, allow, deny, policy
 from tests.local_aws.role_reader import RoleReader, failure, fetch, identifier, trust_from
 
-HEADER, KEY, TOKEN = "X-MediaPackageV2-CDNIdentifier", "MediaPackageV2CDNIdentifier", "cdn-value-that-nobody-may-see"
+HEADER, KEY, TOKEN = "X-MediaPackageV2-CDNIdentifier", "MediaPackageV2CDNIdentifier", "cdn-value-that-must-stay-hidden"
 SERVICE = "mediapackagev2.amazonaws.com"
 MATCHING = {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "true"}}
 
@@ -24,11 +25,11 @@ class Endpoint:
     url: str
 
     def client(self, *statements: dict[str, Any]) -> Any:
-        """MediaPackage as the account's root sees it, or as a role with these statements."""
+        """Returns a client of the root user, or of a role with these statements."""
         return self.account.role(*statements).client("mediapackagev2") if statements else self.account.client("mediapackagev2")
 
     def put(self, reader: RoleReader | None = None, client: Any = None, policy: str = "", **changes: Any) -> Any:
-        """Puts a policy that gates, unless another is given, and the reader's CdnAuthConfiguration."""
+        """Puts a policy, by default one that requires the header, and the CdnAuthConfiguration of the reader."""
         given: dict[str, Any] = {"Policy": policy or self.gate()}
         if reader:
             members = {"CdnIdentifierSecretArns": [reader.secret], "SecretsRoleArn": reader.role}
@@ -63,12 +64,12 @@ def reader(endpoint: Endpoint) -> RoleReader:
     return RoleReader(endpoint.account, SERVICE, identifier(KEY, TOKEN))
 
 
-def test_without_a_policy_nobody_is_served(endpoint: Endpoint) -> None:
+def test_endpoint_without_policy_serves_no_request(endpoint: Endpoint) -> None:
     assert fetch(endpoint.url) == 403
     assert failure(endpoint.client().get_origin_endpoint_policy, **endpoint.names)[:2] == ("ResourceNotFoundException", 404)
 
 
-def test_a_policy_that_asks_for_the_header_admits_who_sends_the_value(endpoint: Endpoint, reader: RoleReader) -> None:
+def test_policy_that_requires_the_header_allows_requests_with_the_value(endpoint: Endpoint, reader: RoleReader) -> None:
     endpoint.put(reader)
     assert [fetch(endpoint.url, HEADER, value) for value in (TOKEN, "something-else")] == [200, 403]
     assert fetch(endpoint.url) == 403
@@ -77,17 +78,17 @@ def test_a_policy_that_asks_for_the_header_admits_who_sends_the_value(endpoint: 
     assert TOKEN not in endpoint.account.local.log()
 
 
-def test_the_configuration_alone_guards_nothing(endpoint: Endpoint, reader: RoleReader) -> None:
+def test_cdn_authorization_has_no_effect_without_a_condition_in_the_policy(endpoint: Endpoint, reader: RoleReader) -> None:
     endpoint.put(reader, policy=endpoint.open())
     assert [fetch(endpoint.url), fetch(endpoint.url, HEADER, "something-else")] == [200, 200]
 
 
-def test_the_policy_alone_admits_nobody(endpoint: Endpoint) -> None:
+def test_policy_that_requires_the_header_denies_all_requests_without_cdn_authorization(endpoint: Endpoint) -> None:
     endpoint.put()
     assert fetch(endpoint.url, HEADER, TOKEN) == 403
 
 
-def test_putting_a_policy_replaces_the_configuration_too(endpoint: Endpoint, reader: RoleReader) -> None:
+def test_put_policy_replaces_the_cdn_authorization(endpoint: Endpoint, reader: RoleReader) -> None:
     endpoint.put(reader)
     found = endpoint.client().get_origin_endpoint_policy(**endpoint.names)
     assert found["Policy"] == endpoint.gate()
@@ -100,7 +101,7 @@ def test_putting_a_policy_replaces_the_configuration_too(endpoint: Endpoint, rea
     endpoint.client().delete_origin_endpoint_policy(**endpoint.names)
 
 
-def test_the_service_assumes_the_role_and_the_role_reads(endpoint: Endpoint, reader: RoleReader) -> None:
+def test_service_assumes_the_role_and_the_role_reads_the_secret(endpoint: Endpoint, reader: RoleReader) -> None:
     endpoint.account.local.control("DELETE", "calls")
     endpoint.put(reader)
     session = f"arn:aws:sts::{ACCOUNT}:assumed-role"
@@ -120,7 +121,7 @@ def test_the_service_assumes_the_role_and_the_role_reads(endpoint: Endpoint, rea
         ("decrypt", "DECRYPT_SECRET_FAILED"),
     ],
 )
-def test_the_reason_tells_what_the_role_lacks(endpoint: Endpoint, reader: RoleReader, missing: str, reason: str) -> None:
+def test_reason_for_a_missing_permission(endpoint: Endpoint, reader: RoleReader, missing: str, reason: str) -> None:
     reader.permit_all_but(missing)
     assert failure(endpoint.put, reader=reader) == ("ValidationException", 400, reason)
     assert failure(endpoint.client().get_origin_endpoint_policy, **endpoint.names)[1] == 404
@@ -137,11 +138,11 @@ def test_the_reason_tells_what_the_role_lacks(endpoint: Endpoint, reader: RoleRe
         (f'{{"{KEY}": 12345678}}', "INVALID_SECRET_VALUE"),
     ],
 )
-def test_the_reason_tells_what_is_wrong_with_the_secret(endpoint: Endpoint, value: str, reason: str) -> None:
+def test_reason_for_an_invalid_secret(endpoint: Endpoint, value: str, reason: str) -> None:
     assert failure(endpoint.put, reader=RoleReader(endpoint.account, SERVICE, value))[2] == reason
 
 
-def test_the_reason_tells_what_is_wrong_with_an_arn(endpoint: Endpoint, reader: RoleReader) -> None:
+def test_reason_for_an_invalid_arn(endpoint: Endpoint, reader: RoleReader) -> None:
     def reason(*secrets: str, **changes: str) -> str:
         listed = {"CdnIdentifierSecretArns": list(secrets)} if secrets else {}
         return failure(endpoint.put, reader=reader, **listed, **changes)[2]
@@ -156,7 +157,7 @@ def test_the_reason_tells_what_is_wrong_with_an_arn(endpoint: Endpoint, reader: 
     assert reason() == "ROLE_ARN_NOT_ASSUMABLE"
 
 
-def test_a_secret_that_is_gone_has_its_reasons(endpoint: Endpoint, reader: RoleReader) -> None:
+def test_reason_for_a_missing_secret(endpoint: Endpoint, reader: RoleReader) -> None:
     secrets = endpoint.account.client("secretsmanager")
     secrets.delete_secret(SecretId=reader.secret)
     assert failure(endpoint.put, reader=reader)[2] == "INVALID_SECRET"
@@ -164,7 +165,7 @@ def test_a_secret_that_is_gone_has_its_reasons(endpoint: Endpoint, reader: RoleR
     assert failure(endpoint.put, reader=reader)[2] == "SECRET_ARN_RESOURCE_NOT_FOUND"
 
 
-def test_one_of_several_secrets_opens(endpoint: Endpoint, reader: RoleReader) -> None:
+def test_value_of_any_configured_secret_is_accepted(endpoint: Endpoint, reader: RoleReader) -> None:
     another = endpoint.account.client("secretsmanager").create_secret(
         Name=endpoint.account.unique("latchkey/other"), SecretString=identifier(KEY, "a" * 256)
     )["ARN"]
@@ -177,20 +178,20 @@ def test_one_of_several_secrets_opens(endpoint: Endpoint, reader: RoleReader) ->
 
 
 @pytest.mark.parametrize("wrong", ["none", "{}", "statement", "wildcard"])
-def test_a_policy_must_name_the_endpoint_and_no_more(endpoint: Endpoint, wrong: str) -> None:
+def test_policy_must_only_name_the_endpoint(endpoint: Endpoint, wrong: str) -> None:
     statement = {"Principal": "*"} | allow("mediapackagev2:GetObject", endpoint.arn.rpartition("/")[0] + "/*")
     document = {"statement": policy(allow("mediapackagev2:GetObject", endpoint.arn)), "wildcard": policy(statement)}
     assert failure(endpoint.put, policy=document.get(wrong, wrong))[2] == "INVALID_POLICY"
 
 
-def test_a_deny_in_the_policy_wins(endpoint: Endpoint) -> None:
+def test_deny_in_the_policy_overrides_allow(endpoint: Endpoint) -> None:
     everyone = {"Principal": "*"}
     document = policy(everyone | allow("*", endpoint.arn), everyone | deny("mediapackagev2:GetObject", endpoint.arn))
     endpoint.put(policy=document)
     assert fetch(endpoint.url) == 403
 
 
-def test_the_caller_must_be_allowed_to_pass_the_role(endpoint: Endpoint, reader: RoleReader) -> None:
+def test_caller_requires_pass_role(endpoint: Endpoint, reader: RoleReader) -> None:
     every = allow("mediapackagev2:*")
     for_another = allow("iam:PassRole", reader.role, StringEquals={"iam:PassedToService": "mediapackage.amazonaws.com"})
     assert failure(endpoint.put, reader=reader, client=endpoint.client(every, for_another))[1] == 403
@@ -200,7 +201,7 @@ def test_the_caller_must_be_allowed_to_pass_the_role(endpoint: Endpoint, reader:
 
 
 @pytest.mark.parametrize("missing", ["", "/channel/", "/originEndpoint/"])
-def test_the_caller_needs_the_endpoint_its_channel_and_its_group(endpoint: Endpoint, missing: str) -> None:
+def test_caller_requires_permission_on_endpoint_channel_and_group(endpoint: Endpoint, missing: str) -> None:
     group, _, _ = endpoint.arn.partition("/channel/")
     channel, _, _ = endpoint.arn.partition("/originEndpoint/")
     levels = {"": group, "/channel/": channel, "/originEndpoint/": endpoint.arn}
@@ -211,7 +212,7 @@ def test_the_caller_needs_the_endpoint_its_channel_and_its_group(endpoint: Endpo
     assert failure(endpoint.put, client=endpoint.client(*statements))[:2] == ("AccessDeniedException", 403)
 
 
-def test_the_tags_of_every_level_can_decide(endpoint: Endpoint) -> None:
+def test_policy_can_depend_on_tags_of_every_level(endpoint: Endpoint) -> None:
     tagged = allow("mediapackagev2:GetOriginEndpoint", StringEquals={"aws:ResourceTag/team": "sports"})
     get = endpoint.client(tagged).get_origin_endpoint
     group, channel = endpoint.arn.partition("/channel/")[0], endpoint.arn.partition("/originEndpoint/")[0]
@@ -223,7 +224,7 @@ def test_the_tags_of_every_level_can_decide(endpoint: Endpoint) -> None:
     assert endpoint.client().list_tags_for_resource(ResourceArn=group)["Tags"] == {}
 
 
-def test_every_level_is_listed_described_and_empty_before_it_goes(endpoint: Endpoint) -> None:
+def test_every_level_is_listed_described_and_deleted_only_if_empty(endpoint: Endpoint) -> None:
     client, names = endpoint.client(), endpoint.names
     group = {"ChannelGroupName": names["ChannelGroupName"]}
     channel = group | {"ChannelName": names["ChannelName"]}
@@ -246,7 +247,7 @@ def test_every_level_is_listed_described_and_empty_before_it_goes(endpoint: Endp
 
 
 @pytest.mark.parametrize(("omitted", "described"), [("keep", "first"), ("clear", None)])
-def test_what_a_put_does_to_omitted_members_is_assumed(endpoint: Endpoint, omitted: str, described: str | None) -> None:
+def test_omitted_on_put_assumption_for_endpoints(endpoint: Endpoint, omitted: str, described: str | None) -> None:
     endpoint.account.assume(omittedOnPut=omitted)
     first = endpoint.client().update_origin_endpoint(**endpoint.names, ContainerType="TS", Description="first")
     second = endpoint.client().update_origin_endpoint(**endpoint.names, ContainerType="TS", ETag=first["ETag"])

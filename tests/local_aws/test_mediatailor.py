@@ -1,4 +1,4 @@
-"""MediaTailor's model: checks, grants, reads and retirements, under each reading of what AWS leaves open."""
+"""MediaTailor: access to secrets with grants, authorization, alerts, and every assumption."""
 
 import json
 import uuid
@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.embedded import Embedded, until
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.local_aws.conftest import HEADER, SECRET_KEY, TOKEN, Access
 
 
-def refused(call: Callable[..., Any], **kwargs: Any) -> tuple[int, str]:
-    """Status and message of the error that the call must give; a token in it fails the test."""
+def rejected(call: Callable[..., Any], **kwargs: Any) -> tuple[int, str]:
+    """Returns status and message of a call that must fail without a token in its error."""
     with pytest.raises(ClientError) as caught:
         call(**kwargs)
     answer = caught.value.response
@@ -21,7 +21,7 @@ def refused(call: Callable[..., Any], **kwargs: Any) -> tuple[int, str]:
     return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Message"]
 
 
-def test_the_grant_is_named_and_bound_to_the_secret(access: Access) -> None:
+def test_grant_has_its_name_and_is_limited_to_the_secret(access: Access) -> None:
     access.create()
     (grant,) = access.grants()
     assert grant["Name"] == access.grant_name
@@ -30,7 +30,7 @@ def test_the_grant_is_named_and_bound_to_the_secret(access: Access) -> None:
     assert grant["Constraints"] == {"EncryptionContextSubset": {"SecretARN": access.secret}}
 
 
-def test_the_grant_in_the_new_form_is_bound_to_the_location(access: Access) -> None:
+def test_grant_to_the_service_principal_is_limited_to_the_location(access: Access) -> None:
     access.local.control("PUT", "assumptions", {"grantForm": "service-principal"})
     arn = access.create()["Arn"]
     (grant,) = access.grants()
@@ -41,7 +41,7 @@ def test_the_grant_in_the_new_form_is_bound_to_the_location(access: Access) -> N
     assert access.local.control("GET", "origin")[-1]["status"] == 200
 
 
-def test_the_location_is_described_as_created(access: Access) -> None:
+def test_location_is_described_as_created(access: Access) -> None:
     client = access.local.client("mediatailor")
     created = client.create_source_location(**access.settings(), Tags={"team": "sports"})
     described = client.describe_source_location(SourceLocationName=access.name)
@@ -49,7 +49,7 @@ def test_the_location_is_described_as_created(access: Access) -> None:
         assert answer["AccessConfiguration"] == access.settings()["AccessConfiguration"]
         assert answer["Arn"] == f"arn:aws:mediatailor:us-east-1:000000000000:sourceLocation/{access.name}"
         assert answer["Tags"] == {"team": "sports"}
-    assert refused(access.create)[0] == 400
+    assert rejected(access.create)[0] == 400
 
 
 @pytest.mark.parametrize(
@@ -62,36 +62,36 @@ def test_the_location_is_described_as_created(access: Access) -> None:
         (json.dumps({SECRET_KEY: 12345678}), "not JSON with the key"),
     ],
 )
-def test_a_secret_in_another_shape_is_refused(access: Access, value: str, reason: str) -> None:
-    status, message = refused(access.create, SecretArn=access.new_secret(value))
+def test_secret_with_another_format_is_rejected(access: Access, value: str, reason: str) -> None:
+    status, message = rejected(access.create, SecretArn=access.new_secret(value))
     assert status == 400
     assert reason in message
 
 
-def test_a_secret_under_another_kind_of_key_is_refused(access: Access) -> None:
+def test_secret_under_an_unsupported_key_is_rejected(access: Access) -> None:
     kms, alias = access.local.client("kms"), f"alias/{access.name}"
     kms.create_alias(AliasName=alias, TargetKeyId=access.key)
-    assert "aws/secretsmanager" in refused(access.create, SecretArn=access.new_secret(key=None))[1]
-    assert "key's ARN" in refused(access.create, SecretArn=access.new_secret(key=alias))[1]
+    assert "aws/secretsmanager" in rejected(access.create, SecretArn=access.new_secret(key=None))[1]
+    assert "key's ARN" in rejected(access.create, SecretArn=access.new_secret(key=alias))[1]
     kms.disable_key(KeyId=access.key)
-    assert "Disabled" in refused(access.create)[1]
+    assert "Disabled" in rejected(access.create)[1]
     assert access.grants() == []
 
 
-def test_a_secret_elsewhere_is_refused(access: Access) -> None:
+def test_secret_elsewhere_is_rejected(access: Access) -> None:
     for arn in (access.secret.replace("us-east-1", "eu-west-1"), access.secret.replace("0" * 12, "1" * 12)):
-        assert refused(access.create, SecretArn=arn)[0] == 400
+        assert rejected(access.create, SecretArn=arn)[0] == 400
     access.local.client("secretsmanager").delete_secret(SecretId=access.secret)
-    assert "marked for deletion" in refused(access.create)[1]
+    assert "marked for deletion" in rejected(access.create)[1]
 
 
 @pytest.mark.parametrize("header", ["x-amz-token", "X-Amzn-Token"])
-def test_headers_of_aws_are_refused(access: Access, header: str) -> None:
-    assert refused(access.create, HeaderName=header)[0] == 400
+def test_reserved_header_is_rejected(access: Access, header: str) -> None:
+    assert rejected(access.create, HeaderName=header)[0] == 400
 
 
 def role_client(local: Embedded, statements: list[dict[str, Any]]) -> Any:
-    """MediaTailor as a new role with these statements sees it."""
+    """Returns a client of a new role with these statements."""
     iam, name = local.client("iam"), f"caller-{uuid.uuid4().hex[:8]}"
     trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "sts:AssumeRole"}
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]
@@ -113,62 +113,62 @@ NEEDED = [
 
 
 @pytest.mark.parametrize("missing", range(len(NEEDED)))
-def test_the_caller_needs_every_permission_of_a_forward_access_session(access: Access, missing: int) -> None:
+def test_caller_requires_every_permission_of_a_forward_access_session(access: Access, missing: int) -> None:
     caller = role_client(access.local, NEEDED[:missing] + NEEDED[missing + 1 :])
-    assert refused(access.create, client=caller)[0] == 403
+    assert rejected(access.create, client=caller)[0] == 403
     assert access.grants() == []
 
 
-def test_the_caller_needs_no_more_than_those(access: Access) -> None:
+def test_caller_requires_no_other_permission(access: Access) -> None:
     access.create(role_client(access.local, NEEDED))
     assert len(access.grants()) == 1
 
 
-def test_the_caller_may_need_decrypt(access: Access) -> None:
+def test_caller_needs_decrypt_assumption(access: Access) -> None:
     access.local.control("PUT", "assumptions", {"callerNeedsDecrypt": True})
-    assert "kms:Decrypt" in refused(access.create, client=role_client(access.local, NEEDED))[1]
+    assert "kms:Decrypt" in rejected(access.create, client=role_client(access.local, NEEDED))[1]
     decrypt = allow("kms:Decrypt", StringEquals={"kms:EncryptionContext:SecretARN": access.secret})
     access.create(role_client(access.local, [*NEEDED, decrypt]))
 
 
-def test_the_management_role_can_manage_and_the_origin_role_cannot(access: Access) -> None:
+def test_management_role_can_create_locations_and_origin_role_cannot(access: Access) -> None:
     roles = {name: f"arn:aws:iam::000000000000:role/{name}" for name in ("MediaTailorManagement", "Origin")}
     access.local.control("PUT", "assumptions", {"callerNeedsDecrypt": True})
     clients = {n: access.local.assume(a).client("mediatailor", endpoint_url=access.local.url) for n, a in roles.items()}
     access.create(clients["MediaTailorManagement"])
-    assert refused(clients["Origin"].describe_source_location, SourceLocationName=access.name)[0] == 403
+    assert rejected(clients["Origin"].describe_source_location, SourceLocationName=access.name)[0] == 403
 
 
-def test_policies_see_the_resource_and_its_tags(access: Access) -> None:
+def test_policy_can_depend_on_the_resource_and_its_tags(access: Access) -> None:
     client = access.local.client("mediatailor")
     arn = client.create_source_location(**access.settings(), Tags={"team": "sports"})["Arn"]
     tagged = allow("mediatailor:Describe*", StringEquals={"aws:ResourceTag/team": "sports"})
     describe = role_client(access.local, [tagged | {"Resource": arn}]).describe_source_location
     describe(SourceLocationName=access.name)
     client.untag_resource(ResourceArn=arn, TagKeys=["team"])
-    assert refused(describe, SourceLocationName=access.name)[0] == 403
+    assert rejected(describe, SourceLocationName=access.name)[0] == 403
     asked = allow("mediatailor:TagResource", StringEquals={"aws:RequestTag/team": "news"})
     tag = role_client(access.local, [asked]).tag_resource
-    assert refused(tag, ResourceArn=arn, Tags={"team": "sports"})[0] == 403
+    assert rejected(tag, ResourceArn=arn, Tags={"team": "sports"})[0] == 403
     tag(ResourceArn=arn, Tags={"team": "news"})
     assert client.list_tags_for_resource(ResourceArn=arn)["Tags"] == {"team": "news"}
 
 
-def test_tags_at_creation_need_their_own_permission(access: Access) -> None:
+def test_create_with_tags_requires_tag_resource(access: Access) -> None:
     caller = role_client(access.local, [allow("mediatailor:CreateSourceLocation"), *NEEDED[1:]])
-    assert refused(caller.create_source_location, **access.settings(), Tags={"team": "sports"})[0] == 403
+    assert rejected(caller.create_source_location, **access.settings(), Tags={"team": "sports"})[0] == 403
 
 
-def test_a_location_whose_secret_does_not_admit_mediatailor_is_created_with_an_alert(access: Access) -> None:
+def test_location_with_a_secret_that_denies_mediatailor_has_an_alert(access: Access) -> None:
     secret = access.new_secret()
     arn = access.create(SecretArn=secret)["Arn"]
     assert access.alerts(arn) == ["NOT_PROCESSED"]
     assert access.alerts(access.create_vod_source()["Arn"]) == ["NOT_PROCESSED"]
-    access.admit(secret)
+    access.allow_mediatailor(secret)
     assert access.alerts(arn) == []
 
 
-def test_a_revoked_grant_or_a_disabled_key_is_seen(access: Access) -> None:
+def test_revoked_grant_or_disabled_key_raises_an_alert(access: Access) -> None:
     kms, arn = access.local.client("kms"), access.create()["Arn"]
     kms.disable_key(KeyId=access.key)
     assert access.alerts(arn) == ["NOT_PROCESSED"]
@@ -181,13 +181,13 @@ def test_a_revoked_grant_or_a_disabled_key_is_seen(access: Access) -> None:
 
 
 @pytest.mark.parametrize("sent", [False, True])
-def test_conditions_on_the_source_hold_only_if_it_is_sent(access: Access, sent: bool) -> None:
+def test_source_account_sent_assumption(access: Access, sent: bool) -> None:
     access.local.control("PUT", "assumptions", {"sourceAccountSent": sent})
-    access.admit(condition={"StringEquals": {"aws:SourceAccount": "000000000000"}})
+    access.allow_mediatailor(condition={"StringEquals": {"aws:SourceAccount": "000000000000"}})
     assert access.alerts(access.create()["Arn"]) == ([] if sent else ["NOT_PROCESSED"])
 
 
-def test_the_origin_decides_on_the_alerts_of_a_vod_source(access: Access) -> None:
+def test_alerts_of_a_vod_source_depend_on_the_origin(access: Access) -> None:
     access.create()
     arn = access.create_vod_source()["Arn"]
     assert access.alerts(arn) == []
@@ -205,10 +205,10 @@ def test_the_origin_decides_on_the_alerts_of_a_vod_source(access: Access) -> Non
     assert update("/film.m3u8") == []
 
 
-def test_a_refusing_origin_raises_unauthorized(access: Access) -> None:
-    """Below its base URL lies another location's, with a token of its own."""
+def test_origin_that_denies_access_raises_unauthorized(access: Access) -> None:
+    """The base URL of another location, which has another token, is below its base URL."""
     client, other = access.local.client("mediatailor"), access.new_secret(json.dumps({SECRET_KEY: TOKEN[::-1]}))
-    access.admit(other)
+    access.allow_mediatailor(other)
     owner = {"SourceLocationName": access.name + "-owner", "HttpConfiguration": {"BaseUrl": access.base_url + "/owner"}}
     client.create_source_location(**access.settings(SecretArn=other) | owner)
     access.create()
@@ -219,13 +219,13 @@ def delete(access: Access) -> None:
     access.local.client("mediatailor").delete_source_location(SourceLocationName=access.name)
 
 
-def test_deletion_retires_the_grant_at_once(access: Access) -> None:
+def test_deletion_retires_the_grant_immediately(access: Access) -> None:
     access.create()
     delete(access)
     assert access.grants() == []
 
 
-def test_deletion_may_retire_late(access: Access) -> None:
+def test_late_retirement_assumption(access: Access) -> None:
     access.local.control("PUT", "assumptions", {"mediatailorRetires": "late", "lateSeconds": 0.3})
     access.create()
     delete(access)
@@ -234,7 +234,7 @@ def test_deletion_may_retire_late(access: Access) -> None:
 
 
 @pytest.mark.parametrize("takes_reused", [False, True])
-def test_a_late_retirement_may_take_a_reused_grant(access: Access, takes_reused: bool) -> None:
+def test_late_retires_reused_assumption(access: Access, takes_reused: bool) -> None:
     switches = {"mediatailorRetires": "late", "lateSeconds": 0.3, "lateRetiresReused": takes_reused}
     access.local.control("PUT", "assumptions", switches)
     access.create()
@@ -242,13 +242,13 @@ def test_a_late_retirement_may_take_a_reused_grant(access: Access, takes_reused:
     arn = access.create()["Arn"]
     other = Access(access.local, access.name + "-b", access.key, access.secret)
     other.create()
-    delete(other)  # its retirement comes after the one in question
+    delete(other)  # this retirement is after the tested one
     until(lambda: all(grant["Name"] != other.grant_name for grant in access.grants()), "the other's retirement")
     assert access.alerts(arn) == (["NOT_PROCESSED"] if takes_reused else [])
 
 
 @pytest.mark.parametrize(("recreated", "count"), [("same-id", 1), ("new-id", 2)])
-def test_a_recreated_location_finds_its_grant_or_gets_another(access: Access, recreated: str, count: int) -> None:
+def test_recreated_grant_assumption(access: Access, recreated: str, count: int) -> None:
     access.local.control("PUT", "assumptions", {"mediatailorRetires": "never", "recreatedGrant": recreated})
     access.create()
     delete(access)
@@ -261,7 +261,7 @@ def test_a_recreated_location_finds_its_grant_or_gets_another(access: Access, re
 
 
 @pytest.mark.parametrize(("retires", "left"), [(False, 1), (True, 0)])
-def test_an_update_to_another_key_may_retire_the_former_grant(access: Access, retires: bool, left: int) -> None:
+def test_update_retires_assumption(access: Access, retires: bool, left: int) -> None:
     access.local.control("PUT", "assumptions", {"updateRetires": retires})
     access.create()
     key = access.local.client("kms").create_key()["KeyMetadata"]["Arn"]
@@ -271,7 +271,7 @@ def test_an_update_to_another_key_may_retire_the_former_grant(access: Access, re
 
 
 @pytest.mark.parametrize("omitted", ["keep", "clear"])
-def test_an_omitted_access_configuration_is_kept_or_cleared(access: Access, omitted: str) -> None:
+def test_omitted_on_put_assumption_for_access_configuration(access: Access, omitted: str) -> None:
     access.local.control("PUT", "assumptions", {"omittedOnPut": omitted})
     access.create()
     client = access.local.client("mediatailor")
@@ -282,29 +282,29 @@ def test_an_omitted_access_configuration_is_kept_or_cleared(access: Access, omit
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_sources_may_have_to_go_first(access: Access, first: bool) -> None:
+def test_sources_first_assumption(access: Access, first: bool) -> None:
     access.local.control("PUT", "assumptions", {"sourcesFirst": first})
     access.create()
     access.create_vod_source()
     client = access.local.client("mediatailor")
     if first:
-        assert refused(client.delete_source_location, SourceLocationName=access.name)[0] == 400
+        assert rejected(client.delete_source_location, SourceLocationName=access.name)[0] == 400
         client.delete_vod_source(SourceLocationName=access.name, VodSourceName="film")
     delete(access)
     assert access.grants() == []
 
 
 @pytest.mark.parametrize("status", [404, 400])
-def test_an_absent_location_answers_the_assumed_status(local: Embedded, status: int) -> None:
+def test_missing_status_assumption(local: Embedded, status: int) -> None:
     local.control("PUT", "assumptions", {"missingStatus": status})
     client, name = local.client("mediatailor"), {"SourceLocationName": "absent"}
     update = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com"}}
-    assert refused(client.describe_source_location, **name)[0] == status
-    assert refused(client.update_source_location, **name, **update)[0] == status
-    assert refused(client.delete_source_location, **name)[0] == status
+    assert rejected(client.describe_source_location, **name)[0] == status
+    assert rejected(client.update_source_location, **name, **update)[0] == status
+    assert rejected(client.delete_source_location, **name)[0] == status
 
 
-def test_a_new_location_may_be_seen_later_than_its_grant(access: Access) -> None:
+def test_location_lag_assumption(access: Access) -> None:
     mediatailor = access.local.client("mediatailor")
     access.local.control("PUT", "assumptions", {"locationLagSeconds": 2, "clockSeconds": 1_800_000_000})
     access.create()
@@ -320,7 +320,7 @@ def test_a_new_location_may_be_seen_later_than_its_grant(access: Access) -> None
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_lists_are_complete_over_short_and_empty_pages(local: Embedded, empty: bool) -> None:
+def test_lists_are_complete_with_short_and_empty_pages(local: Embedded, empty: bool) -> None:
     local.control("PUT", "assumptions", {"emptyPages": empty})
     client = local.client("mediatailor", region_name="eu-central-1" if empty else "eu-west-1")
     names = [f"news-{number}" for number in range(5)]
@@ -329,10 +329,10 @@ def test_lists_are_complete_over_short_and_empty_pages(local: Embedded, empty: b
     pages = list(client.get_paginator("list_source_locations").paginate(PaginationConfig={"PageSize": 2}))
     assert [item["SourceLocationName"] for page in pages for item in page["Items"]] == names
     assert any(not page["Items"] for page in pages) == empty
-    assert refused(client.list_source_locations, NextToken="x")[0] == 400
+    assert rejected(client.list_source_locations, NextToken="x")[0] == 400
 
 
-def test_live_sources_are_kept_beside_vod_sources(access: Access) -> None:
+def test_live_and_vod_sources_are_separate(access: Access) -> None:
     access.create()
     client, package = access.local.client("mediatailor"), {"Path": "/live.m3u8", "SourceGroup": "hls", "Type": "HLS"}
     names = {"SourceLocationName": access.name, "LiveSourceName": "channel one"}
@@ -344,10 +344,10 @@ def test_live_sources_are_kept_beside_vod_sources(access: Access) -> None:
     assert [s["LiveSourceName"] for s in client.list_live_sources(SourceLocationName=access.name)["Items"]] == ["channel one"]
     assert client.list_vod_sources(SourceLocationName=access.name)["Items"] == []
     client.delete_live_source(**names)
-    assert refused(client.describe_live_source, **names)[0] == 404
+    assert rejected(client.describe_live_source, **names)[0] == 404
 
 
-def test_the_header_is_sent_with_the_token(access: Access) -> None:
+def test_header_is_sent_with_the_token(access: Access) -> None:
     access.create()
     access.create_vod_source()
     (seen,) = access.local.control("GET", "origin")

@@ -1,4 +1,4 @@
-"""The origin serves manifests only with the token of the location, current or previous."""
+"""The origin serves manifests only with the current or previous token of the source location."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ def get(access: Access, path: str = "/film/index.m3u8", token: str | None = None
         return error.code
 
 
-def test_only_the_header_with_the_token_opens_it(access: Access) -> None:
+def test_only_requests_with_the_token_are_served(access: Access) -> None:
     access.create()
     assert get(access, token=TOKEN) == 200
     assert get(access) == 403
@@ -27,21 +27,21 @@ def test_only_the_header_with_the_token_opens_it(access: Access) -> None:
     assert get(access, "/film/segment.ts", TOKEN) == 404
 
 
-def test_nothing_is_served_where_no_location_lives(access: Access) -> None:
+def test_path_without_location_is_not_served(access: Access) -> None:
     assert get(access, token=TOKEN) == 404
     access.create()
     access.local.client("mediatailor").delete_source_location(SourceLocationName=access.name)
     assert get(access, token=TOKEN) == 404
 
 
-def test_a_location_without_a_token_is_open(access: Access) -> None:
+def test_location_without_a_token_is_public(access: Access) -> None:
     settings = access.settings()
     del settings["AccessConfiguration"]
     access.local.client("mediatailor").create_source_location(**settings)
     assert get(access) == 200
 
 
-def test_the_previous_token_works_until_the_one_after_next(access: Access) -> None:
+def test_previous_token_is_accepted_until_the_second_rotation(access: Access) -> None:
     access.create()
     for number in (1, 2):
         secret = json.dumps({SECRET_KEY: f"new-token-{number}"})
@@ -50,7 +50,7 @@ def test_the_previous_token_works_until_the_one_after_next(access: Access) -> No
         assert get(access, token=f"new-token-{number}") == 200
 
 
-def test_requests_are_recorded_without_the_token(access: Access) -> None:
+def test_recorded_requests_do_not_contain_the_token(access: Access) -> None:
     access.create()
     access.local.control("DELETE", "origin")
     get(access, token=TOKEN)

@@ -1,7 +1,6 @@
-"""Every modelled operation speaks botocore's REST-JSON, in both directions."""
+"""Every emulated operation understands the requests of botocore and returns responses that botocore understands."""
 
 import asyncio
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,24 +10,27 @@ from botocore.model import OperationModel
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
-from local_aws.authorize import Caller
-from local_aws.calls import Call, Calls, Shape, call_of, service_model
-from local_aws.mediatailor import MediaTailor
-from local_aws.origin import Origin
-from local_aws.rest_json import Response, Service, ServiceError, serialise
-from local_aws.role_secrets import RoleSecrets
-from local_aws.running import readers_through_roles
-from local_aws.source_locations import SourceLocations
+from local_aws.emulator.api_calls import Call, call_of
+from local_aws.emulator.app import secrets_role_services
+from local_aws.emulator.asgi import Response
+from local_aws.emulator.authorization import Caller
+from local_aws.emulator.call_counts import CallCounts
+from local_aws.emulator.rest_json import Service, ServiceError, serialize_output
+from local_aws.emulator.service_models import Shape, service_model
+from local_aws.emulator.services.mediatailor import MediaTailor
+from local_aws.emulator.services.origin import Origin
+from local_aws.emulator.services.secrets_role import SecretsRoles
+from local_aws.emulator.services.source_locations import SourceLocations
 
-ORIGIN, SECRETS = Origin(SourceLocations(), "127.0.0.1"), RoleSecrets("http://localhost", Calls())
-SERVICES = [Service("mediatailor", MediaTailor()), *readers_through_roles(SECRETS, ORIGIN)]
+ORIGIN, SECRETS = Origin(SourceLocations()), SecretsRoles("http://localhost", CallCounts())
+SERVICES = [Service("mediatailor", MediaTailor()), *secrets_role_services(SECRETS, ORIGIN)]
 OPERATIONS = [(service, name) for service in SERVICES for name in service.operations]
 CALLER = Caller("arn:aws:iam::000000000000:root", "000000000000", "test")
 SCOPE = "AWS4-HMAC-SHA256 Credential=test/20261122/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=0"
 
 
 def sample(shape: Shape, name: str = "x") -> Any:
-    """A value with every member; names hold what must be encoded in a URL."""
+    """Returns a value with every member. Strings contain characters that must be encoded in a URL."""
     match shape.type_name:
         case "structure":
             members = {member: sample(of, member) for member, of in shape.members.items()}
@@ -70,7 +72,7 @@ def wire_call(service: Service, operation: OperationModel, members: dict[str, An
     return call
 
 
-@pytest.mark.parametrize(("service", "name"), OPERATIONS, ids=[f"{of.name}-{name}" for of, name in OPERATIONS])
+@pytest.mark.parametrize(("service", "name"), OPERATIONS, ids=[f"{service.name}-{name}" for service, name in OPERATIONS])
 def test_request_and_response_survive_botocore(service: Service, name: str) -> None:
     operation: Any = service_model(service.name).operation_model(name)
     members = sample(operation.input_shape)
@@ -83,9 +85,9 @@ def test_request_and_response_survive_botocore(service: Service, name: str) -> N
 
 
 def read_back(operation: Any, output: dict[str, Any]) -> Any:
-    body = json.dumps(serialise(operation.output_shape, output | {"NotAMember": 1})).encode()
+    status, headers, body = serialize_output(operation, output | {"NotAMember": 1})
     parser = create_parser("rest-json")
-    parsed = parser.parse({"status_code": 200, "headers": {}, "body": body}, operation.output_shape)
+    parsed = parser.parse({"status_code": status, "headers": headers, "body": body}, operation.output_shape)
     parsed.pop("ResponseMetadata")
     return parsed
 
@@ -96,13 +98,13 @@ def read_back(operation: Any, output: dict[str, Any]) -> Any:
         (b"{", "not JSON"),
         (b"[]", "not a JSON object"),
         (b"{}", "HttpConfiguration"),
-        (b'{"HttpConfiguration": {}}', "HttpConfiguration.BaseUrl"),
-        (b'{"HttpConfiguration": {"BaseUrl": 7}}', "not of type string"),
-        (b'{"HttpConfiguration": []}', "not of type structure"),
+        (b'{"HttpConfiguration": {}}', 'Missing required parameter in HttpConfiguration: "BaseUrl"'),
+        (b'{"HttpConfiguration": {"BaseUrl": 7}}', "Invalid type for parameter HttpConfiguration.BaseUrl"),
+        (b'{"HttpConfiguration": []}', "Invalid type for parameter HttpConfiguration,"),
         (b'{"HttpConfiguration": {"BaseUrl": "x"}, "AccessConfiguration": {"AccessType": "TOKEN"}}', "must be one of"),
     ],
 )
-def test_a_wrong_body_is_a_bad_request(body: bytes, reason: str) -> None:
+def test_invalid_body_is_a_bad_request(body: bytes, reason: str) -> None:
     service = SERVICES[0]
     call = Call(
         "mediatailor", "CreateSourceLocation", "us-east-1", "test", "rest-json", "POST",
@@ -122,7 +124,7 @@ def test_a_wrong_body_is_a_bad_request(body: bytes, reason: str) -> None:
         ("mediaconnect", "BadRequestException", 400),
     ],
 )
-def test_every_service_has_its_own_name_for_a_bad_request(service: str, code: str, status: int) -> None:
+def test_every_service_has_its_own_bad_request_error(service: str, code: str, status: int) -> None:
     served = next(found for found in SERVICES if found.name == service)
     path = {"mediapackage": "/channels", "mediapackage-vod": "/packaging_groups", "mediaconnect": "/v1/flows"}
     call = Call(service, "?", "us-east-1", "test", "rest-json", "POST", path.get(service, "/channelGroup"), {}, {}, b"{")
@@ -134,21 +136,59 @@ def test_every_service_has_its_own_name_for_a_bad_request(service: str, code: st
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/channels", 501), ("PATCH", "/nothing", 404), ("GET", "/alerts", 400)]
 )
-def test_what_is_not_modelled_says_so(method: str, path: str, status: int) -> None:
+def test_operation_that_is_not_emulated_is_reported(method: str, path: str, status: int) -> None:
     call = Call("mediatailor", "?", "us-east-1", "test", "rest-json", method, path, {}, {}, b"")
     with pytest.raises(ServiceError) as caught:
         SERVICES[0].parse(call, CALLER)
     assert caught.value.status == status
 
 
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        ('"HlsManifests": "abc"', "Invalid type for parameter HlsManifests"),
+        ('"StartoverWindowSeconds": "7"', "Invalid type for parameter StartoverWindowSeconds"),
+        ('"StartoverWindowSeconds": true', "StartoverWindowSeconds is not a number"),
+        ('"Segment": {"TsUseAudioRenditionGroup": "true"}', "Invalid type for parameter Segment.TsUseAudioRenditionGroup"),
+        ('"Segment": {"SegmentDurationSeconds": 0}', "valid min value: 1"),
+        (
+            '"ForceEndpointErrorConfiguration": {"EndpointErrorConditions": ["NONE"]}',
+            r"EndpointErrorConditions\[0\] must be one of",
+        ),
+    ],
+)
+def test_wrong_json_type_or_value_is_rejected(member: str, reason: str) -> None:
+    """moto's parser would convert some of these values, and botocore's validator does not check enums in lists."""
+    service = next(found for found in SERVICES if found.name == "mediapackagev2")
+    body = f'{{"OriginEndpointName": "a", "ContainerType": "TS", {member}}}'
+    path = "/channelGroup/a/channel/b/originEndpoint"
+    call = Call("mediapackagev2", "?", "us-east-1", "test", "rest-json", "POST", path, {}, {}, body.encode())
+    with pytest.raises(ServiceError, match=reason):
+        service.parse(call, CALLER)
+
+
+def test_path_label_is_not_overridden_by_the_body() -> None:
+    body = b'{"SourceLocationName": "other", "HttpConfiguration": {"BaseUrl": "http://a"}}'
+    path = "/sourceLocation/own"
+    call = Call("mediatailor", "?", "us-east-1", "test", "rest-json", "POST", path, {}, {}, body)
+    assert SERVICES[0].parse(call, CALLER)["SourceLocationName"] == "own"
+
+
+def test_path_label_without_plus_has_no_slash() -> None:
+    call = Call("mediatailor", "?", "us-east-1", "test", "rest-json", "GET", "/sourceLocation/a/b", {}, {}, b"")
+    with pytest.raises(ServiceError) as caught:
+        SERVICES[0].parse(call, CALLER)
+    assert caught.value.status == 404
+
+
 def test_bounds_of_integers_are_checked() -> None:
     query = {"maxResults": ["101"]}
     call = Call("mediatailor", "?", "us-east-1", "test", "rest-json", "GET", "/sourceLocations", query, {}, b"")
-    with pytest.raises(ServiceError, match="MaxResults is out of bounds"):
+    with pytest.raises(ServiceError, match="MaxResults must be at most 100"):
         SERVICES[0].parse(call, CALLER)
 
 
-def test_an_answer_has_the_status_of_the_model() -> None:
+def test_response_has_the_status_of_the_model() -> None:
     class Model(MediaTailor):
         def tag_resource(self, request: object) -> dict[str, Any]:
             return {}

@@ -1,4 +1,4 @@
-"""Write calls reach the default bus as CloudTrail events, in documented shapes and with no secret value."""
+"""Write calls arrive on the default event bus as CloudTrail events in the documented format, without secret values."""
 
 import json
 import uuid
@@ -9,24 +9,24 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.embedded import Embedded, until
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.local_aws.conftest import TOKEN, Access
 
 
 @dataclass
 class Bus:
-    """Everything that the default bus has delivered to a queue."""
+    """The events that the default event bus delivered to a queue."""
 
     local: Embedded
     queue: str
     seen: list[dict[str, Any]]
 
-    def wait(self, name: str, wanted: Callable[[dict[str, Any]], object] = lambda _: True) -> dict[str, Any]:
-        """The first event whose record has this `eventName` and is `wanted`."""
+    def wait(self, name: str, matches: Callable[[dict[str, Any]], object] = lambda _: True) -> dict[str, Any]:
+        """Returns the first event whose record has this `eventName` and matches, waiting for it if necessary."""
 
         def find() -> list[dict[str, Any]]:
             self.drain()
-            return [e for e in self.seen if e["detail"]["eventName"] == name and wanted(e["detail"])]
+            return [e for e in self.seen if e["detail"]["eventName"] == name and matches(e["detail"])]
 
         return until(find, name)[0]
 
@@ -54,7 +54,7 @@ def bus(local: Embedded) -> Iterator[Bus]:
     sqs.delete_queue(QueueUrl=queue)
 
 
-def test_the_envelope_is_eventbridges_and_the_record_cloudtrails(bus: Bus) -> None:
+def test_event_and_record_have_the_documented_format(bus: Bus) -> None:
     key = bus.local.client("kms").create_key()["KeyMetadata"]["Arn"]
     bus.local.client("kms").disable_key(KeyId=key.rpartition("/")[2])
     event = bus.wait("DisableKey")
@@ -64,7 +64,7 @@ def test_the_envelope_is_eventbridges_and_the_record_cloudtrails(bus: Bus) -> No
     assert event["account"] == "000000000000"
     assert event["region"] == "us-east-1"
     record = event["detail"]
-    assert record["requestParameters"] == {"keyId": key.rpartition("/")[2]}  # as it was passed
+    assert record["requestParameters"] == {"keyId": key.rpartition("/")[2]}  # as in the request
     assert record["resources"] == [{"accountId": "000000000000", "type": "AWS::KMS::Key", "ARN": key}]
     assert record["responseElements"] == {"keyId": key}
     assert record["readOnly"] is False
@@ -92,7 +92,7 @@ def test_failed_calls_have_an_error_code(bus: Bus) -> None:
     assert record["requestParameters"] == {"secretId": "latchkey/absent"}
 
 
-def test_secrets_manager_records_hold_arns_and_no_values(bus: Bus, access: Access) -> None:
+def test_secrets_manager_records_have_arns_and_no_values(bus: Bus, access: Access) -> None:
     client = bus.local.client("secretsmanager")
     name = access.secret.partition(":secret:")[2][:-7]
     other = json.dumps({"MyAccessTokenIdentifier": TOKEN})
@@ -116,7 +116,7 @@ def test_secrets_manager_records_hold_arns_and_no_values(bus: Bus, access: Acces
 
 
 @pytest.mark.parametrize(("case", "member"), [("pascal", "SourceLocationName"), ("camel", "sourceLocationName")])
-def test_mediatailor_records_in_either_member_case(bus: Bus, access: Access, case: str, member: str) -> None:
+def test_trail_member_case_assumption_for_mediatailor(bus: Bus, access: Access, case: str, member: str) -> None:
     bus.local.control("PUT", "assumptions", {"trailMemberCase": case})
     access.create()
     bus.local.client("mediatailor").delete_source_location(SourceLocationName=access.name)
@@ -127,7 +127,7 @@ def test_mediatailor_records_in_either_member_case(bus: Bus, access: Access, cas
     assert deleted["responseElements"] is None
 
 
-def test_what_mediatailor_does_to_the_key_is_recorded(bus: Bus, access: Access) -> None:
+def test_kms_calls_of_mediatailor_are_recorded(bus: Bus, access: Access) -> None:
     role = "arn:aws:iam::000000000000:role/MediaTailorManagement"
     session = bus.local.assume(role)
     access.create(session.client("mediatailor", endpoint_url=bus.local.url))
@@ -153,7 +153,7 @@ def test_what_mediatailor_does_to_the_key_is_recorded(bus: Bus, access: Access) 
     assert TOKEN not in json.dumps(bus.seen)
 
 
-def test_grants_that_people_revoke_or_retire_are_recorded(bus: Bus, access: Access) -> None:
+def test_revoked_and_retired_grants_are_recorded(bus: Bus, access: Access) -> None:
     kms, owner = bus.local.client("kms"), "arn:aws:iam::000000000000:root"
     made = [
         kms.create_grant(KeyId=access.key, GranteePrincipal=owner, RetiringPrincipal=owner, Operations=["Decrypt"])
@@ -168,7 +168,7 @@ def test_grants_that_people_revoke_or_retire_are_recorded(bus: Bus, access: Acce
     assert retired["resources"][0]["ARN"] == access.key
 
 
-def test_a_scheduled_deletion_says_when(bus: Bus, access: Access) -> None:
+def test_scheduled_deletion_has_its_date(bus: Bus, access: Access) -> None:
     bus.local.client("kms").schedule_key_deletion(KeyId=access.key, PendingWindowInDays=7)
     record = bus.wait("ScheduleKeyDeletion")["detail"]
     assert record["requestParameters"] == {"keyId": access.key, "pendingWindowInDays": 7}
@@ -176,7 +176,7 @@ def test_a_scheduled_deletion_says_when(bus: Bus, access: Access) -> None:
     assert record["responseElements"]["deletionDate"].endswith(("AM", "PM"))
 
 
-def test_lost_events_are_lost_and_doubled_ones_share_their_id(bus: Bus, access: Access) -> None:
+def test_lost_and_duplicate_events(bus: Bus, access: Access) -> None:
     iam = bus.local.client("iam")
     bus.local.control("PUT", "assumptions", {"trail": {"lose": 1}})
     iam.create_user(UserName=f"{access.name}-a")
@@ -194,13 +194,13 @@ def test_lost_events_are_lost_and_doubled_ones_share_their_id(bus: Bus, access: 
     assert first["id"] != second["id"]
 
 
-def test_nobody_else_may_publish_as_aws(local: Embedded) -> None:
+def test_put_events_with_an_aws_source_is_rejected(local: Embedded) -> None:
     entry = {"Source": "aws.mediatailor", "DetailType": "AWS API Call via CloudTrail", "Detail": "{}"}
     answer = local.client("events").put_events(Entries=[entry])
     assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
 
 
-def test_what_is_done_to_endpoints_and_flows_is_recorded(bus: Bus, access: Access) -> None:
+def test_calls_for_endpoints_and_flows_are_recorded(bus: Bus, access: Access) -> None:
     package, name = bus.local.client("mediapackage"), {"Id": access.name}
     package.create_channel(**name)
     package.create_origin_endpoint(**name, ChannelId=access.name)
@@ -219,7 +219,7 @@ def test_what_is_done_to_endpoints_and_flows_is_recorded(bus: Bus, access: Acces
 
 
 @pytest.mark.parametrize(("case", "member"), [("pascal", "ChannelGroupName"), ("camel", "channelGroupName")])
-def test_mediapackage_v2_records_in_either_member_case(bus: Bus, access: Access, case: str, member: str) -> None:
+def test_trail_member_case_assumption_for_mediapackage_v2(bus: Bus, access: Access, case: str, member: str) -> None:
     bus.local.control("PUT", "assumptions", {"trailMemberCase": case})
     bus.local.client("mediapackagev2").create_channel_group(ChannelGroupName=access.name)
     made = bus.wait("CreateChannelGroup")["detail"]
@@ -227,7 +227,7 @@ def test_mediapackage_v2_records_in_either_member_case(bus: Bus, access: Access,
     assert made["requestParameters"][member] == made["responseElements"][member] == access.name
 
 
-def test_a_refused_configuration_is_recorded_with_its_error(bus: Bus, access: Access) -> None:
+def test_rejected_configuration_is_recorded_with_its_error(bus: Bus, access: Access) -> None:
     package, name = bus.local.client("mediapackage"), {"Id": access.name}
     package.create_channel(**name)
     role = "arn:aws:iam::000000000000:role/absent"

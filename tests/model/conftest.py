@@ -13,9 +13,9 @@ from latchkey.cleanup import clean_up_grants, report_clean_up, survey, sweep_gra
 from latchkey.registry import access_locks, journal, registry, table
 from latchkey.registry import sweep_lock as sweep_locking
 from latchkey.settings import settings
-from local_aws import clock
-from local_aws.assumptions import CURRENT
-from local_aws.embedded import ACCOUNT
+from local_aws.emulator import clock
+from local_aws.emulator.account import ACCOUNT
+from local_aws.emulator.assumptions import CURRENT
 from tests.functions.lambda_runtime import ENVIRONMENT
 from tests.model.wire import ENDPOINT, Wire
 from tests.model.world import GRACE

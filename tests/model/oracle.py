@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from local_aws import clock
-from local_aws.calls import Call
-from local_aws.embedded import ACCOUNT, REGION
-from local_aws.source_locations import SourceLocation, SourceLocations
+from local_aws.emulator import clock
+from local_aws.emulator.account import ACCOUNT, REGION
+from local_aws.emulator.api_calls import Call
+from local_aws.emulator.services.source_locations import SourceLocation, SourceLocations
 from tests.model.wire import Run, Wire, stored_grants, stored_secret
 
 # Only a write to one of these, or the time, changes how a grant stands.
@@ -146,7 +146,7 @@ class Oracle:
         if location is None or grant["GranteePrincipal"] not in SERVICES:
             return Standing(owner=False, secret=False, key=False)
         named = (location.token or {}).get("SecretArn")
-        mine = location.is_seen or (location.grant is not None and location.grant.grant_id == grant["GrantId"])
+        mine = location.is_visible or (location.grant is not None and location.grant.grant_id == grant["GrantId"])
         key = _key_of(bound)
         elsewhere = any(self._serves(other, location, bound) for other in stored_grants() if other["KeyId"] == key)
         return Standing(

@@ -15,15 +15,15 @@ from botocore.config import Config
 from ministack.core.responses import request_scope
 from ministack.services import dynamodb, kms, secretsmanager
 
-from local_aws import clock, gaps
-from local_aws.assumptions import CURRENT
-from local_aws.calls import Call, call_of
-from local_aws.control import Control
-from local_aws.embedded import ACCOUNT, REGION
-from local_aws.faults import Fault
-from local_aws.mediatailor import MediaTailor
-from local_aws.origin import Origin
-from local_aws.server import Router
+from local_aws.emulator import clock, gaps
+from local_aws.emulator.account import ACCOUNT, REGION
+from local_aws.emulator.api_calls import Call, call_of
+from local_aws.emulator.assumptions import CURRENT
+from local_aws.emulator.control import Control
+from local_aws.emulator.faults import Fault
+from local_aws.emulator.router import Router
+from local_aws.emulator.services.mediatailor import MediaTailor
+from local_aws.emulator.services.origin import Origin
 
 ENDPOINT = "http://aws.invalid"
 _Answer = tuple[int, dict[str, str], bytes]
@@ -70,7 +70,7 @@ class Wire:
         for name in ("kms", "dynamodb", "secretsmanager"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self.mediatailor = MediaTailor()
-        self.control = Control(Origin(self.mediatailor.locations, "127.0.0.1"), ACCOUNT, REGION)
+        self.control = Control(Origin(self.mediatailor.locations), ACCOUNT, REGION)
         self._router = Router(self.control, self.mediatailor)
         self._loop = _Loop()
         self.before: Callable[[Call, Run | None], None] = lambda call, run: None

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from latchkey.errors import InvalidRequest, LatchkeyError
 from latchkey.registry import Registry
 from latchkey.registry.table import Table
-from local_aws.calls import Call
-from local_aws.embedded import ACCOUNT
+from local_aws.emulator.account import ACCOUNT
+from local_aws.emulator.api_calls import Call
 from tests.functions.account import TABLE
 from tests.functions.lambda_runtime import Context, handler
 from tests.model.oracle import PREFIX, Oracle

@@ -1,4 +1,4 @@
-"""Every event and every refusal in its function's container, once, beside a fresh `make local`."""
+"""Invokes every function once with each of its sample events, in containers, next to a fresh `make local`."""
 
 import time
 from collections.abc import Iterator
@@ -8,46 +8,46 @@ from dataclasses import dataclass
 
 import pytest
 
-from local_aws.developing import WRITTEN
-from local_aws.embedded import Embedded, until
-from local_aws.outcomes import Outcomes
+from local_aws.tools.embedded_aws import Embedded, until
+from local_aws.tools.outcomes import Outcomes
+from local_aws.tools.sam_local import SAM_FILES
 from tests.contract.artefacts import FOLDERS
 from tests.sam_local.debugging import HANDLER, Stopped, stop_at
 from tests.sam_local.invoking import Answer, Server, Typed, type_line
 
 TYPED = ("create_key", "create_key.refused")
-# They refuse what they are given without asking AWS, and so can before containers reach it.
-_REFUSE_UNASKED = (
+# These functions reject their .refused event without an AWS call, so they can run before containers reach the emulator.
+_REJECT_OFFLINE = (
     "clean_up_grants", "configure_access", "create_secret", "record_access", "report_clean_up", "report_outcome",
     "sweep_grants",
 )  # fmt: skip
-SERVED = [*_REFUSE_UNASKED, *(name for name in FOLDERS if name not in (*TYPED, *_REFUSE_UNASKED))]
-# These would treat what other events are about.
+SERVED = [*_REJECT_OFFLINE, *(name for name in FOLDERS if name not in (*TYPED, *_REJECT_OFFLINE))]
+# These functions would change what other events refer to.
 _LAST = ("report_clean_up", "sweep_grants")
 [BREAKPOINT] = [number for number, line in enumerate(HANDLER.read_text().splitlines(), 1) if line.startswith("    return ")]
-# Before each of its containers a server builds the layer's image, or waits for one that builds it already.
+# For each container, a server builds the image with the layer, or waits for another server that builds it.
 _SERVERS = 5
 type Events = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
 class Running:
-    """The embedded AWS, servers, and what they have refused while its samples were made."""
+    """The embedded AWS, the servers, and the rejections that they returned while the sample data was created."""
 
     aws: Embedded
     servers: list[Server]
-    refused: dict[str, Answer]
+    rejections: dict[str, Answer]
 
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The servers begin when sam is told of the embedded AWS, whose samples are still made then."""
+    """The servers start when the files for sam exist. The sample data is still being created then."""
     folder = tmp_path_factory.mktemp("sam")
     with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         servers = [stack.enter_context(Server(folder / f"{number}.log")) for number in range(_SERVERS)]
-        refused = pool.submit(_refuse_when_told, servers, int(time.time()))
+        rejections = pool.submit(_invoke_early, servers, int(time.time()))
         aws = stack.enter_context(Embedded(deploy=True, develop=True))
-        yield Running(aws, servers, refused.result())
+        yield Running(aws, servers, rejections.result())
         for server in servers:
             server.terminate()
 
@@ -69,7 +69,7 @@ def servers(running: Running) -> list[Server]:
 
 @dataclass(frozen=True)
 class Invoked:
-    """What the servers' functions answered, what was typed, and where a debugger stopped."""
+    """The responses of the servers, the output of `sam local invoke`, and where a debugger stopped."""
 
     served: dict[str, Answer]
     typed: dict[str, Typed]
@@ -78,53 +78,53 @@ class Invoked:
 
 @pytest.fixture(scope="session")
 def invoked(running: Running, outcomes: Outcomes) -> Invoked:
-    """Of a function's two events the second finds it warm; `outcomes` hears from before the first what they bring.
+    """The second event of a function finds a warm container. `outcomes` is created before the first event.
 
-    The deployed stack hears of no change that they make, and so changes only what they let it.
+    Trail events are lost, so the deployed stack does not react to the changes that the functions make.
     """
     running.aws.control("PUT", "assumptions", {"trail": {"lose": 1}})
-    others = {name: [name] if name in _REFUSE_UNASKED else [name, f"{name}.refused"] for name in SERVED}
+    others = {name: [name] if name in _REJECT_OFFLINE else [name, f"{name}.refused"] for name in SERVED}
     last = {name: others.pop(name) for name in _LAST}
     with ThreadPoolExecutor(len(TYPED) + 1) as pool:
         typed, stopped = pool.map(type_line, TYPED), pool.submit(stop_at, BREAKPOINT, "event")
-        answers = running.refused | _invoke_all(running.servers, others)
+        answers = running.rejections | _invoke_all(running.servers, others)
         answers |= _invoke_all(running.servers, last)
         return Invoked(answers, dict(zip(TYPED, typed, strict=True)), stopped.result())
 
 
 @pytest.fixture(scope="session")
 def stopped(invoked: Invoked) -> Stopped:
-    """Where a debugger stopped."""
+    """Where the debugger stopped."""
     return invoked.stopped
 
 
 @pytest.fixture(scope="session")
 def typed(invoked: Invoked) -> dict[str, Typed]:
-    """By event, what sam printed for the line that a developer types."""
+    """The output of `sam local invoke` by event."""
     return invoked.typed
 
 
 @pytest.fixture(scope="session")
 def answers(invoked: Invoked) -> dict[str, Answer]:
-    """By event, what its function answered."""
+    """The response of the function by event."""
     return invoked.served | {event: line.answer for event, line in invoked.typed.items()}
 
 
 def server_of(name: str, servers: list[Server]) -> Server:
-    """The server that has the container of a function."""
+    """Returns the server that runs the container of a function."""
     return servers[SERVED.index(name) % len(servers)]
 
 
-def _refuse_when_told(servers: list[Server], since: int) -> dict[str, Answer]:
-    told = WRITTEN / "environment.json"
-    until(lambda: told.exists() and told.stat().st_mtime >= since, "what sam is told", 120)
+def _invoke_early(servers: list[Server], since: int) -> dict[str, Answer]:
+    file = SAM_FILES / "environment.json"
+    until(lambda: file.exists() and file.stat().st_mtime >= since, "the files for sam", 120)
     for server in servers:
         server.start()
-    return _invoke_all(servers, {name: [f"{name}.refused"] for name in _REFUSE_UNASKED})
+    return _invoke_all(servers, {name: [f"{name}.refused"] for name in _REJECT_OFFLINE})
 
 
 def _invoke_all(servers: list[Server], events: Events) -> dict[str, Answer]:
-    """Every server has the events of its functions, one after another."""
+    """Each server invokes its functions one after another."""
 
     def invoke(server: Server) -> dict[str, Answer]:
         return {event: server.invoke(event) for name in events if server_of(name, servers) is server for event in events[name]}

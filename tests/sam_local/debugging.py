@@ -1,4 +1,4 @@
-"""A debugger's side of the Debug Adapter Protocol, as far as a breakpoint needs it.
+"""A client for the Debug Adapter Protocol with what a breakpoint needs.
 
 https://microsoft.github.io/debug-adapter-protocol/specification
 """
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from local_aws.embedded import REPOSITORY, until
-from tests.contract.lines import words
+from local_aws.tools.embedded_aws import REPOSITORY, until
+from tests.contract.documented_commands import words
 from tests.sam_local.invoking import WITHOUT_CREDENTIALS, Answer, free_port
 
 HANDLER = REPOSITORY / "functions/list_grants/app.py"
@@ -24,7 +24,7 @@ type Message = dict[str, Any]
 
 @dataclass(frozen=True)
 class Stopped:
-    """Where a function stopped, what an expression was there, and what the function answered when it went on."""
+    """Where a function stopped, the value of an expression there, and the response after it continued."""
 
     path: str
     line: int
@@ -33,7 +33,7 @@ class Stopped:
 
 
 def stop_at(line: int, expression: str) -> Stopped:
-    """Types the line of the documents, attaches as an editor does, and lets the handler stop at a line of its own."""
+    """Runs the documented command, attaches like an editor, and stops the handler at a line."""
     port = free_port()
     typed = [word.replace("5890", str(port)) for word in words("sam local invoke ListGrantsFunction")]
     process = subprocess.Popen(
@@ -52,13 +52,13 @@ def stop_at(line: int, expression: str) -> Stopped:
             debugger.answer("continue", threadId=thread)
             out, _ = process.communicate(timeout=120)
     except BaseException:
-        process.send_signal(signal.SIGINT)  # sam removes its container then
+        process.send_signal(signal.SIGINT)  # so that sam removes its container
         raise
     return Stopped(frame["source"]["path"], frame["line"], value, json.loads(out.splitlines()[-1]))
 
 
 class Debugger:
-    """Attached to debugpy on a local port."""
+    """A debugger that is attached to debugpy on a local port."""
 
     def __init__(self, port: int) -> None:
         self._port, self._numbers = port, itertools.count(1)
@@ -72,14 +72,14 @@ class Debugger:
         self._socket.close()
 
     def ask(self, command: str, **arguments: Any) -> int:
-        """Sends a request; its number."""
+        """Sends a request and returns its number."""
         number = next(self._numbers)
         content = json.dumps({"seq": number, "type": "request", "command": command, "arguments": arguments}).encode()
         self._socket.sendall(b"Content-Length: %d\r\n\r\n%b" % (len(content), content))
         return number
 
     def answer(self, command: str, **arguments: Any) -> Message:
-        """Sends a request and gives the body of the response, which must be of success."""
+        """Sends a request and returns the body of its successful response."""
         number = self.ask(command, **arguments)
         response = self._wait(lambda message: message.get("request_seq") == number)
         assert response["success"], response
@@ -87,12 +87,12 @@ class Debugger:
         return body
 
     def event(self, name: str) -> Message:
-        """The body of the next event of that name."""
+        """Returns the body of the next event with this name."""
         body: Message = self._wait(lambda message: message.get("event") == name).get("body", {})
         return body
 
     def _initialize(self) -> bool:
-        """Docker's proxy accepts before debugpy does, and then hangs up."""
+        """Returns whether debugpy accepts connections. Before, the proxy of Docker accepts and closes them."""
         with contextlib.suppress(OSError, EOFError):
             self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=60)
             self._file = self._socket.makefile("rb")

@@ -1,4 +1,4 @@
-"""Functions in containers: invoked as a developer types it, and through `sam local start-lambda` with boto3."""
+"""Invocation of functions in containers: with `sam local invoke`, and with boto3 and `sam local start-lambda`."""
 
 import json
 import os
@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from botocore.config import Config
 
-from local_aws.embedded import REPOSITORY, session, until
+from local_aws.tools.embedded_aws import REPOSITORY, session, until
 from tests.contract.artefacts import logical_id
-from tests.contract.lines import words
+from tests.contract.documented_commands import words
 
 FOLDER = REPOSITORY / "events/functions"
 WITHOUT_CREDENTIALS = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -24,12 +24,12 @@ type Answer = dict[str, Any]
 
 
 def function(event: str) -> str:
-    """The function that an event of events/functions is for."""
+    """Returns the logical id of the function that an event in events/functions is for."""
     return logical_id(event.removesuffix(".refused"))
 
 
 def free_port() -> int:
-    """One that is free and was given to nobody else, who may not listen there yet."""
+    """Returns a free port that no earlier call returned."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port: int = free.getsockname()[1]
@@ -40,7 +40,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Typed:
-    """What sam printed for one event."""
+    """The output of `sam local invoke` for one event."""
 
     status: int
     out: str
@@ -59,7 +59,7 @@ class Typed:
 
 
 def type_line(event: str) -> Typed:
-    """Types the line of the documents for an event."""
+    """Runs the documented command for an event."""
     line = words(f"sam local invoke {function(event)} -e events/functions/{event}.json")
     done = subprocess.run(
         line, check=False, cwd=REPOSITORY, env=WITHOUT_CREDENTIALS, capture_output=True, text=True, timeout=300
@@ -68,7 +68,7 @@ def type_line(event: str) -> Typed:
 
 
 class Server:
-    """`sam local start-lambda` on a port of its own; its containers live as long as it."""
+    """`sam local start-lambda` on its own port. Its containers live as long as the server."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -88,7 +88,7 @@ class Server:
             self._process.wait(60)
 
     def terminate(self) -> None:
-        """Lets it end, and its containers with it."""
+        """Starts the shutdown of the server and its containers."""
         if self._process:
             self._process.terminate()
 
@@ -113,5 +113,5 @@ class Server:
         return answer
 
     def log(self) -> str:
-        """What it and its containers have printed."""
+        """Returns the output of the server and its containers."""
         return self._log.read_text()

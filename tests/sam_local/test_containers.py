@@ -1,4 +1,4 @@
-"""That it was containers: their ids, the runtime's own lines, the layer, Python, the handler and whose credentials."""
+"""Functions really run in containers, with the runtime, layer, handler and credentials that the template and sam define."""
 
 import json
 import subprocess
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from local_aws.developing import HOST, WRITTEN
-from local_aws.embedded import REPOSITORY, Embedded, until
-from local_aws.runtime_image import IMAGE, is_stand_in
+from local_aws.tools.embedded_aws import REPOSITORY, Embedded, until
+from local_aws.tools.runtime_image import IMAGE, is_substitute
+from local_aws.tools.sam_local import HOST, SAM_FILES
 from tests.contract.artefacts import GLOBALS
 from tests.sam_local.conftest import SERVED, TYPED
 from tests.sam_local.invoking import Answer, Server, Typed, function
@@ -48,33 +48,33 @@ print(json.dumps({
 
 
 def docker(*arguments: str) -> str:
-    """What it prints, to whichever stream."""
-    told = subprocess.run(["docker", *arguments], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return told.stdout
+    """Returns the output of a docker command on both streams."""
+    done = subprocess.run(["docker", *arguments], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def containers(aws: Embedded, answers: dict[str, Answer]) -> dict[str, Any]:
-    """By function, what Docker says of the running containers of this run, which a killed run may have left others beside."""
+    """The `docker inspect` output of the containers of this run by function. A killed run can have left other containers."""
     endpoint = f"AWS_ENDPOINT_URL=http://{HOST}:{aws.url.rpartition(':')[2]}"
-    told = [one for one in json.loads(docker("inspect", *docker("ps", "-q").split())) if endpoint in one["Config"]["Env"]]
+    candidates = [one for one in json.loads(docker("inspect", *docker("ps", "-q").split())) if endpoint in one["Config"]["Env"]]
     built = f"{REPOSITORY}/.aws-sam/build/"
-    code = {one["Id"]: [m["Source"] for m in one["Mounts"] if m["Destination"] == "/var/task"] for one in told}
-    ours = [(source.removeprefix(built), one) for one in told for source in code[one["Id"]] if source.startswith(built)]
+    code = {one["Id"]: [m["Source"] for m in one["Mounts"] if m["Destination"] == "/var/task"] for one in candidates}
+    ours = [(source.removeprefix(built), one) for one in candidates for source in code[one["Id"]] if source.startswith(built)]
     found = dict(ours)
     assert len(found) == len(ours)
     return found
 
 
-def test_every_function_has_a_container_with_its_own_code(containers: dict[str, Any]) -> None:
+def test_every_function_has_a_container_with_its_code(containers: dict[str, Any]) -> None:
     assert set(containers) == {function(name) for name in SERVED}
 
 
-def test_make_local_finds_nothing_lacking(aws: Embedded, answers: dict[str, Answer]) -> None:
+def test_make_local_reports_no_missing_engine_or_image(aws: Embedded, answers: dict[str, Answer]) -> None:
     assert "sam local needs" not in aws.log()
 
 
-def test_every_typed_line_had_a_container_of_its_own(containers: dict[str, Any], typed: dict[str, Typed]) -> None:
+def test_every_sam_local_invoke_has_its_own_container(containers: dict[str, Any], typed: dict[str, Typed]) -> None:
     ids = {line.container for line in typed.values()}
 
     assert len(ids) == len(TYPED)
@@ -85,47 +85,49 @@ RUNS = ("END RequestId: ", "REPORT RequestId: ")
 
 
 def runs(log: str) -> int:
-    """How many runs are told wholly."""
+    """Returns the number of complete invocations in a log."""
     return min(log.count(line) for line in RUNS)
 
 
 @pytest.fixture(scope="module")
 def logs(containers: dict[str, Any]) -> dict[str, str]:
-    """By function, what its container has printed; sam shows only what comes after it has attached to it."""
+    """The log of each container by function. sam only shows what is logged after it attaches."""
     return {name: until(partial(_two_runs, one["Id"]), f"the ends of {name}'s runs") for name, one in containers.items()}
 
 
 def _two_runs(container: str) -> str:
     log = docker("logs", container)
-    return log if runs(log) >= 2 else ""  # a run's end may be told after its answer
+    return log if runs(log) >= 2 else ""  # the end of an invocation can be logged after its response
 
 
-def test_the_runtime_tells_of_every_run(logs: dict[str, str]) -> None:
-    assert {runs(log) for name, log in logs.items() if name != "ListGrantsFunction"} == {2}  # which the AWS CLI invokes too
+def test_runtime_logs_every_invocation(logs: dict[str, str]) -> None:
+    assert {runs(log) for name, log in logs.items() if name != "ListGrantsFunction"} == {
+        2
+    }  # the AWS CLI invokes ListGrantsFunction, too
 
 
-def test_sam_tells_what_it_runs(typed: dict[str, Typed]) -> None:
+def test_sam_reports_handler_and_runtime(typed: dict[str, Typed]) -> None:
     assert all(f"Invoking {GLOBALS['Handler']} ({GLOBALS['Runtime']})" in one.log for one in typed.values())
 
 
-def test_a_container_is_told_the_handler_and_the_function_of_the_template(containers: dict[str, Any]) -> None:
+def test_container_has_handler_and_function_name_of_the_template(containers: dict[str, Any]) -> None:
     for name, one in containers.items():
-        told = set(one["Config"]["Env"])
-        assert {f"AWS_LAMBDA_FUNCTION_HANDLER={GLOBALS['Handler']}", f"AWS_LAMBDA_FUNCTION_NAME={name}"} <= told
+        environment = set(one["Config"]["Env"])
+        assert {f"AWS_LAMBDA_FUNCTION_HANDLER={GLOBALS['Handler']}", f"AWS_LAMBDA_FUNCTION_NAME={name}"} <= environment
 
 
-def test_a_container_has_the_layer_at_opt_and_the_python_of_the_template(containers: dict[str, Any]) -> None:
+def test_container_has_the_layer_in_opt_and_the_python_of_the_template(containers: dict[str, Any]) -> None:
     one = containers["CreateSecretFunction"]
     found = json.loads(docker("exec", "-e", "PYTHONPATH=/opt/python", one["Id"], "/var/lang/bin/python3.13", "-c", _LOOK))
 
     assert f"python{found['python']}".startswith(f"{GLOBALS['Runtime']}.")
     assert found["layer"] == "/opt/python/latchkey/__init__.py"
-    assert found["compiled"] or not is_stand_in()
+    assert found["compiled"] or not is_substitute()
     base, image = docker("image", "inspect", "-f", "{{json .RootFS.Layers}}", IMAGE, one["Image"]).splitlines()
     assert json.loads(image)[: len(json.loads(base))] == json.loads(base)
 
 
-def test_a_container_has_the_developers_credentials_and_no_roles(aws: Embedded, containers: dict[str, Any]) -> None:
+def test_container_has_the_credentials_of_the_developer(aws: Embedded, containers: dict[str, Any]) -> None:
     callers = {call["principal"] for call in aws.control("GET", "calls") if call["operation"] == "DeleteSecret"}
 
     assert callers == {"arn:aws:iam::000000000000:root"}
@@ -133,14 +135,14 @@ def test_a_container_has_the_developers_credentials_and_no_roles(aws: Embedded, 
 
 
 def tokens(aws: Embedded) -> set[str]:
-    """Every value that a secret of the account has."""
+    """Returns the values of all secrets of the account."""
     client = aws.client("secretsmanager")
     listed = [secret["ARN"] for page in client.get_paginator("list_secrets").paginate() for secret in page["SecretList"]]
     values = [json.loads(client.get_secret_value(SecretId=arn)["SecretString"]) for arn in listed]
     return {token for value in values for token in value.values()}
 
 
-def test_no_token_is_printed(
+def test_no_output_contains_a_token(
     aws: Embedded, answers: dict[str, Answer], typed: dict[str, Typed], servers: list[Server], logs: dict[str, str]
 ) -> None:
     printed = [
@@ -155,16 +157,16 @@ def test_no_token_is_printed(
     assert [token for token in tokens(aws) if any(token in text for text in printed)] == []
 
 
-def test_containers_cannot_make_functions_on_this_machine(aws: Embedded, containers: dict[str, Any]) -> None:
+def test_containers_cannot_create_functions_on_this_machine(aws: Embedded, containers: dict[str, Any]) -> None:
     environment = [f"-eAWS_{name}=test" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")]
     one = containers["CreateSecretFunction"]
-    told = docker("exec", *environment, "-ePYTHONPATH=/opt/python", one["Id"], "/var/lang/bin/python3.13", "-c", _ATTACK)
+    output = docker("exec", *environment, "-ePYTHONPATH=/opt/python", one["Id"], "/var/lang/bin/python3.13", "-c", _ATTACK)
 
-    assert json.loads(told) == {"kms": 200, "lambda": 403, "cloudformation": 403, "/_local/calls": 403}
+    assert json.loads(output) == {"kms": 200, "lambda": 403, "cloudformation": 403, "/_local/calls": 403}
 
 
-def test_a_second_make_local_leaves_the_first_ones_files(aws: Embedded) -> None:
-    before = {path: path.read_text() for path in WRITTEN.iterdir()}
+def test_second_make_local_does_not_change_the_files_of_the_first(aws: Embedded) -> None:
+    before = {path: path.read_text() for path in SAM_FILES.iterdir()}
 
     second = subprocess.run(
         [sys.executable, "-m", "local_aws", "--port", "0", "--deploy", "--develop"],
@@ -173,4 +175,4 @@ def test_a_second_make_local_leaves_the_first_ones_files(aws: Embedded) -> None:
 
     assert second.returncode == 1
     assert len(second.stderr.splitlines()) == 2
-    assert {path: path.read_text() for path in WRITTEN.iterdir()} == before
+    assert {path: path.read_text() for path in SAM_FILES.iterdir()} == before

@@ -1,4 +1,4 @@
-"""What each function did in its container, seen in the embedded AWS."""
+"""The effect of each function in its container on the embedded AWS."""
 
 import json
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import Embedded, until
-from local_aws.outcomes import Outcomes
-from local_aws.samples import KEYS
+from local_aws.tools.embedded_aws import Embedded, until
+from local_aws.tools.outcomes import Outcomes
+from local_aws.tools.sample_accesses import KEYS
 from tests.contract.artefacts import FOLDERS
 from tests.sam_local.invoking import FOLDER, Answer
 
@@ -23,7 +23,7 @@ def grants(aws: Embedded, name: str) -> list[str]:
 
 
 def executions(aws: Embedded, machine: str) -> list[Answer]:
-    """The inputs of a state machine's executions."""
+    """Returns the inputs of the executions of a state machine."""
     client = aws.client("stepfunctions")
     [arn] = [m["stateMachineArn"] for m in client.list_state_machines()["stateMachines"] if f"-{machine}" in m["name"]]
     found = client.list_executions(stateMachineArn=arn)["executions"]
@@ -37,15 +37,15 @@ def record(aws: Embedded, kind: str, item_id: str) -> Answer:
 
 
 def receive_request(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
-    told = outcomes.wait_for(answer["requestId"], 120)
-    assert told["detail-type"] == "Access Onboarded"
+    event = outcomes.wait_for(answer["requestId"], 120)
+    assert event["detail-type"] == "Access Onboarded"
     assert aws.client("mediatailor").describe_source_location(SourceLocationName="sports-origin")["Arn"]
 
 
 def check_request(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
-    asked = sample("check_request")
-    assert record(aws, "request", asked["requestId"])["contentHash"]["S"] == asked["contentHash"]
-    assert record(aws, "access", asked["accessId"])["running"]["S"] == asked["executionArn"]
+    execution = sample("check_request")
+    assert record(aws, "request", execution["requestId"])["contentHash"]["S"] == execution["contentHash"]
+    assert record(aws, "access", execution["accessId"])["running"]["S"] == execution["executionArn"]
 
 
 def create_key(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
@@ -58,9 +58,9 @@ def create_key(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
 
 
 def create_secret(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
-    told = aws.client("secretsmanager").describe_secret(SecretId="latchkey/mediatailor/song-origin/token")
-    assert answer == {"arn": told["ARN"], "changed": True, "created": None}
-    assert told["KmsKeyId"] == sample("create_secret")["key"]["arn"]
+    secret = aws.client("secretsmanager").describe_secret(SecretId="latchkey/mediatailor/song-origin/token")
+    assert answer == {"arn": secret["ARN"], "changed": True, "created": None}
+    assert secret["KmsKeyId"] == sample("create_secret")["key"]["arn"]
 
 
 def attach_policies(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
@@ -69,9 +69,9 @@ def attach_policies(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
 
 
 def configure_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
-    told = aws.client("mediatailor").describe_source_location(SourceLocationName="news-origin")
-    assert told["Arn"] == answer["arn"]
-    token = told["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+    location = aws.client("mediatailor").describe_source_location(SourceLocationName="news-origin")
+    assert location["Arn"] == answer["arn"]
+    token = location["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
     assert token["SecretArn"] == sample("configure_access")["secretArn"]
     assert grants(aws, "news-origin")
 
@@ -87,8 +87,8 @@ def record_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
 
 
 def report_outcome(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
-    told = outcomes.wait_for(sample("report_outcome")["requestId"])
-    assert told["detail"]["outcomeId"] == answer["outcomeId"]
+    event = outcomes.wait_for(sample("report_outcome")["requestId"])
+    assert event["detail"]["outcomeId"] == answer["outcomeId"]
 
 
 def undo_onboarding(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
@@ -103,9 +103,9 @@ def undo_onboarding(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
 
 
 def read_execution(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
-    told = aws.client("stepfunctions").describe_execution(executionArn=sample("read_execution")["executionArn"])
-    assert told["status"] == "FAILED"
-    assert (answer["answered"], answer["requestId"]) == (False, json.loads(told["input"])["requestId"])
+    execution = aws.client("stepfunctions").describe_execution(executionArn=sample("read_execution")["executionArn"])
+    assert execution["status"] == "FAILED"
+    assert (answer["answered"], answer["requestId"]) == (False, json.loads(execution["input"])["requestId"])
 
 
 def clean_up_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
@@ -119,13 +119,13 @@ def observe_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
 
 
 def report_clean_up(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
-    wanted = sample("report_clean_up")["accessId"]
-    # The sweep tells of this access too, once nothing is left to remove.
+    access_id = sample("report_clean_up")["accessId"]
+    # The sweep also publishes an event for this access, without removed grants.
     until(
         lambda: [
             event
             for event in outcomes.all()
-            if event["detail-type"] == "Grants Cleaned Up" and event["detail"]["accessId"] == wanted
+            if event["detail-type"] == "Grants Cleaned Up" and event["detail"]["accessId"] == access_id
             if [removed["removedBy"] for removed in event["detail"]["removed"]] == ["latchkey"]
         ],
         "the event",
@@ -134,7 +134,7 @@ def report_clean_up(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
 
 def identify_accesses(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     events = {json.loads(message["body"])["detail"]["eventID"] for message in sample("identify_accesses")["Records"]}
-    started = {(asked["accessId"], asked["hint"]["eventId"]) for asked in executions(aws, "CleanUp") if asked.get("hint")}
+    started = {(item["accessId"], item["hint"]["eventId"]) for item in executions(aws, "CleanUp") if item.get("hint")}
     assert answer == {"batchItemFailures": []}
     assert {("mediatailor/sourceLocation/live-origin", event) for event in events} <= started
 
@@ -160,7 +160,7 @@ EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
 
 
 @pytest.mark.parametrize("function", FOLDERS)
-def test_a_function_in_its_container_did_what_it_says(
+def test_function_in_its_container_has_its_effect(
     aws: Embedded, outcomes: Outcomes, answers: dict[str, Answer], function: str
 ) -> None:
     assert "errorType" not in answers[function], answers[function]

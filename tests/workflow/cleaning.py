@@ -10,7 +10,8 @@ from typing import Any
 
 import jsonschema
 
-from local_aws.embedded import ACCOUNT, until
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import until
 from tests.workflow.conftest import MEMBER, Onboarding
 
 SCHEMAS = Path(__file__).parents[2] / "events/schemas"

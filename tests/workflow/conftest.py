@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, REGION, Embedded
-from local_aws.outcomes import BUS, Outcomes
+from local_aws.emulator.account import ACCOUNT, REGION
+from local_aws.tools.embedded_aws import Embedded
+from local_aws.tools.outcomes import BUS, Outcomes
 
 SAMPLE = Path(__file__).parents[2] / "events/requests/onboard-mediatailor.json"
 MANAGER = f"arn:aws:iam::{ACCOUNT}:role/MediaTailorManagement"

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local_aws.embedded import ACCOUNT, REGION
+from local_aws.emulator.account import ACCOUNT, REGION
 from tests.workflow.conftest import MEMBER, Onboarding
 from tests.workflow.consumers import CONSUMERS, Consumer
 from tests.workflow.roles import STACK, Role

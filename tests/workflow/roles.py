@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from local_aws.embedded import ACCOUNT, Embedded
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
 from tests.contract.artefacts import FUNCTIONS, STATE_MACHINES
 
 STACK = "latchkey"

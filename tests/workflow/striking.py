@@ -12,8 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.embedded import Embedded, until
-from local_aws.outcomes import Outcomes
+from local_aws.tools.embedded_aws import Embedded, until
+from local_aws.tools.outcomes import Outcomes
 from tests.workflow.conftest import Onboarding
 
 Detail = dict[str, Any]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded, until
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.workflow.conftest import MANAGER, Onboarding
 from tests.workflow.consumers import PARTNERS, adobe_detail, partner_statement
 from tests.workflow.striking import Detail

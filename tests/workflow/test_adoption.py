@@ -4,7 +4,7 @@ import json
 import secrets
 import uuid
 
-from local_aws.embedded import ACCOUNT, REGION
+from local_aws.emulator.account import ACCOUNT, REGION
 from tests.workflow.conftest import MEMBER, ORIGIN, Onboarding
 
 READ_BY_ORIGIN = {"Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": "secretsmanager:GetSecretValue", "Resource": "*"}

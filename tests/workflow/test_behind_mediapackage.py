@@ -4,7 +4,8 @@ import json
 import threading
 import uuid
 
-from local_aws.embedded import ACCOUNT, Embedded
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
 from tests.workflow.conftest import Onboarding
 from tests.workflow.consumers import fetch
 

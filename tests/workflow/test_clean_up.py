@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from latchkey.cleanup.verdict import Reason
-from local_aws.embedded import ACCOUNT, until
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import until
 from tests.workflow.cleaning import Access, CleanUps
 from tests.workflow.conftest import MEMBER, Onboarding
 

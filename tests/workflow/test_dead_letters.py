@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from local_aws.embedded import Embedded, until
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.workflow.conftest import Onboarding
 
 
@@ -31,7 +31,7 @@ def test_a_request_whose_execution_cannot_start_waits_in_the_queue_and_may_be_se
     assert (waiting["id"], waiting["detail"]) == (event_id, detail)
     assert onboarding.outcomes.of(event_id) == []
     alarms = onboarding.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    watched = {dimension["Value"] for alarm in alarms for dimension in alarm["Dimensions"]}
+    watched = {dimension["Value"] for alarm in alarms for dimension in alarm.get("Dimensions", [])}
     assert url.rsplit("/", 1)[1] in watched
     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     onboarding.aws.control("DELETE", "faults")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_aws.embedded import Embedded
-from local_aws.outcomes import Outcomes
+from local_aws.tools.embedded_aws import Embedded
+from local_aws.tools.outcomes import Outcomes
 from tests.workflow.conftest import MEMBER, ORIGIN
 from tests.workflow.consumers import CONSUMERS, NOTHING_LEFT, left
 from tests.workflow.striking import (

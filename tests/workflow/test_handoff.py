@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import Embedded
+from local_aws.tools.embedded_aws import Embedded
 from tests.workflow.conftest import MANAGER, Onboarding
 from tests.workflow.consumers import CONSUMERS, Consumer
 from tests.workflow.striking import Detail

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT
+from local_aws.emulator.account import ACCOUNT
 from tests.workflow.conftest import MANAGER, MEMBER, Onboarding
 
 OUTSIDE = "arn:aws:iam::111122223333:role/Outsider"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import Embedded, until
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.workflow.conftest import Onboarding
 
 HOST = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com"}}

@@ -4,7 +4,8 @@ import json
 import uuid
 from typing import Any
 
-from local_aws.embedded import ACCOUNT, REGION, until
+from local_aws.emulator.account import ACCOUNT, REGION
+from local_aws.tools.embedded_aws import until
 from tests.workflow.conftest import MANAGER, MEMBER, ORIGIN, Onboarding
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, until
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import until
 from tests.workflow.conftest import MEMBER, ORIGIN, Onboarding
 
 OWN_SIDS = ["LatchkeyManagementRoles", "LatchkeyMediatailorReading", "LatchkeyOriginReaders"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, REGION
+from local_aws.emulator.account import ACCOUNT, REGION
 from tests.workflow.conftest import MEMBER, Onboarding
 
 KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-000000000000"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from local_aws.embedded import until
+from local_aws.tools.embedded_aws import until
 from tests.workflow.conftest import Onboarding
 
 READS = ("Describe", "Get", "List")
@@ -18,9 +18,9 @@ def _executions(onboarding: Onboarding) -> list[str]:
 def _received(onboarding: Onboarding, request_id: str) -> int:
     """How many events of a request the gate has done with."""
     logs = onboarding.aws.client("logs").get_paginator("filter_log_events")
-    pages = logs.paginate(logGroupName="/aws/lambda/latchkey-receive_request")
+    pages = logs.paginate(logGroupName="/aws/lambda/latchkey")
     lines = [event["message"] for page in pages for event in page["events"]]
-    return sum(request_id in line and "step succeeded" in line for line in lines)
+    return sum(request_id in line and "step succeeded" in line and "receive_request" in line for line in lines)
 
 
 def _put_and_wait(onboarding: Onboarding, details: list[dict[str, Any]]) -> None:

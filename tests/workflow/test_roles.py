@@ -1,4 +1,4 @@
-"""What each role can do, by enforcement and not by reading policies; docs/security.md tells it as a table."""
+"""What each role can do, found by making the calls; docs/security.md shows the results as tables."""
 
 import json
 import re
@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.embedded import Embedded
-from local_aws.outcomes import Outcomes
-from tests.contract.artefacts import ROOT
+from local_aws.tools.embedded_aws import Embedded
+from local_aws.tools.outcomes import Outcomes
+from tests.contract.artefacts import FUNCTIONS, ROOT
 from tests.workflow.conftest import Onboarding
 from tests.workflow.consumers import CONSUMERS
 from tests.workflow.holdings import OWNERS, Holdings, admitting, unique
-from tests.workflow.roles import NAMES, Role, roles_of
+from tests.workflow.roles import NAMES, STACK, Role, roles_of
 from tests.workflow.sensitive import CALLS, Sensitive
 
 PAGE = ROOT / "docs/security.md"
-# Who is let through, by call and by whose things it is made on; None where nobody of that kind has any.
+# The roles that are allowed, by call and by the owner of the resource; None where that owner has no such resource.
 Matrix = dict[str, dict[str, tuple[str, ...] | None]]
 Agrees = Callable[[Path, str, str], None]
 
@@ -31,7 +31,7 @@ def roles(aws: Embedded) -> dict[str, Role]:
 
 @pytest.fixture(scope="module")
 def hold(aws: Embedded, outcomes: Outcomes, roles: dict[str, Role]) -> Callable[..., Holdings]:
-    """Things of an owner, whose policies are as an onboarding leaves them."""
+    """Returns the resources of an owner, with the policies that an onboarding leaves."""
     onboarding = Onboarding(aws, outcomes)
     sample: dict[str, str] = onboarding.onboard(onboarding.detail())["resources"]
     return lambda owner, *admitted: Holdings(onboarding, roles, sample, owner, *admitted)
@@ -67,12 +67,12 @@ def _table(matrix: Matrix) -> str:
 
 
 def _allowed(matrix: Matrix, owner: str, *actions: str) -> dict[str, tuple[str, ...]]:
-    """Who is let through on an owner's things, by call; of all calls or of those that begin so."""
+    """Returns the allowed roles on the resources of an owner, by call: all calls, or those that begin with these actions."""
     wanted = tuple(f"`{action}" for action in actions) or ("`",)
     return {label: names for label, who in matrix.items() if label.startswith(wanted) and (names := who[owner])}
 
 
-def test_the_page_tells_what_the_roles_can_do(matrix: Matrix, agrees_in: Agrees) -> None:
+def test_the_page_shows_what_the_roles_can_do(matrix: Matrix, agrees_in: Agrees) -> None:
     agrees_in(PAGE, "matrix", _table(matrix))
 
 
@@ -80,11 +80,11 @@ def test_the_page_names_every_role(agrees_in: Agrees) -> None:
     agrees_in(PAGE, "roles", ", ".join(f"`{name}`" for name in sorted(NAMES.values())) + "\n")
 
 
-def test_what_is_a_strangers_stays_as_it_is_but_for_what_requests_name(matrix: Matrix) -> None:
+def test_foreign_resources_are_changed_only_if_a_request_names_them(matrix: Matrix) -> None:
     assert _allowed(matrix, "foreign") == {
         "`kms:TagResource` as Latchkey's": ("create_key",),
         "`mediatailor:TagResource` as Latchkey's": ("configure_access",),
-        # Beside what a request names: the clean-up sets an owner again, unchanged, that came back while its grant was revoked.
+        # clean_up_grants updates a source location that came back while its grant was revoked, with its own settings.
         "`mediatailor:UpdateSourceLocation`": ("clean_up_grants", "configure_access", "undo_onboarding"),
         "`mediapackage:UpdateOriginEndpoint`": ("configure_access", "undo_onboarding"),
         "`mediapackage-vod:UpdatePackagingGroup`": ("configure_access", "undo_onboarding"),
@@ -93,7 +93,7 @@ def test_what_is_a_strangers_stays_as_it_is_but_for_what_requests_name(matrix: M
         "`mediaconnect:UpdateFlowSource`": ("configure_access", "undo_onboarding"),
         "`mediaconnect:UpdateFlowOutput`": ("configure_access", "undo_onboarding"),
         "`mediaconnect:UpdateFlowEntitlement`": ("configure_access", "undo_onboarding"),
-        # A tag cannot be limited to new roles; a look changes nothing, and a service assumes only what trusts it.
+        # Tagging cannot be limited to new roles, simulating changes nothing, and a service assumes only roles that trust it.
         "`iam:TagRole` of a reader's role as Latchkey's": ("attach_policies",),
         "`iam:SimulatePrincipalPolicy` of a function's role": ("check_request",),
         "`iam:SimulatePrincipalPolicy` of a reader's role": ("check_request", "observe_access", "validate_access"),
@@ -102,7 +102,7 @@ def test_what_is_a_strangers_stays_as_it_is_but_for_what_requests_name(matrix: M
     }
 
 
-def test_no_role_consents_for_an_owner_or_takes_consent_back(matrix: Matrix) -> None:
+def test_no_role_approves_for_an_owner_or_removes_an_approval(matrix: Matrix) -> None:
     consenting = {label for label in matrix if "consent" in label or "UntagResource" in label}
 
     assert consenting
@@ -112,14 +112,14 @@ def test_no_role_consents_for_an_owner_or_takes_consent_back(matrix: Matrix) -> 
         assert _allowed(matrix, "consented", action) == {}
 
 
-def test_one_role_reads_values_and_none_decrypts_itself(matrix: Matrix) -> None:
+def test_one_role_reads_values_and_none_decrypts_directly(matrix: Matrix) -> None:
     reading = ("secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "kms:Decrypt", "kms:ReEncrypt")
 
     for owner in ("own", "consented"):
         assert _allowed(matrix, owner, *reading) == {"`secretsmanager:GetSecretValue` directly": ("create_secret",)}
 
 
-def test_no_role_writes_a_secrets_policy_unguarded_or_deletes_what_is_not_ours(matrix: Matrix) -> None:
+def test_no_role_makes_a_secret_public_or_deletes_unmanaged_resources(matrix: Matrix) -> None:
     for owner in OWNERS:
         unguarded = _allowed(matrix, owner, "secretsmanager:PutResourcePolicy` unguarded")
         deleting = _allowed(matrix, owner, "kms:ScheduleKeyDeletion", "secretsmanager:DeleteSecret", "mediatailor:Delete")
@@ -130,7 +130,7 @@ def test_no_role_writes_a_secrets_policy_unguarded_or_deletes_what_is_not_ours(m
 CHANGING = ("iam:CreateRole", "iam:Put", "iam:Update", "iam:Attach", "iam:Delete", "iam:Tag", "iam:Untag")
 
 
-def test_no_role_becomes_another_or_changes_any_but_a_readers(matrix: Matrix) -> None:
+def test_no_role_assumes_another_or_changes_a_function_role(matrix: Matrix) -> None:
     for owner in OWNERS:
         assert _allowed(matrix, owner, "sts:", "lambda:UpdateFunctionCode") == {}
     changed = {label: names for label, names in _allowed(matrix, "own", *CHANGING).items() if "a function's" in label}
@@ -138,7 +138,7 @@ def test_no_role_becomes_another_or_changes_any_but_a_readers(matrix: Matrix) ->
     assert [label for label in matrix if "to `lambda`" in label and any(matrix[label].values())] == []
 
 
-def test_a_readers_role_is_made_and_changed_within_its_boundary(matrix: Matrix) -> None:
+def test_a_readers_role_is_created_and_changed_only_with_its_boundary(matrix: Matrix) -> None:
     assert _allowed(matrix, "consented", *CHANGING) == {}
     assert _allowed(matrix, "own", *CHANGING) == {
         "`iam:CreateRole` under our names with `ReaderBoundary`, tagged as the column says": ("attach_policies",),
@@ -151,29 +151,29 @@ def test_a_readers_role_is_made_and_changed_within_its_boundary(matrix: Matrix) 
     }
 
 
-def test_only_what_reports_speaks_as_latchkey_and_nothing_requests(matrix: Matrix) -> None:
+def test_only_the_reporting_roles_publish_outcomes_and_no_role_requests(matrix: Matrix) -> None:
     assert _allowed(matrix, "own", "events:") == {"`events:PutEvents` as `latchkey`": ("report_clean_up", "report_outcome")}
 
 
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-# By which call a role that writes policies could admit itself to something of a service.
+# The calls by which a role that writes policies could allow itself more.
 WRITING = {"kms": "`kms:PutKeyPolicy`", "secretsmanager": "`secretsmanager:PutResourcePolicy` guarded"}
 
 
-def test_who_may_put_anything_still_cannot_speak_as_latchkey(aws: Embedded, hold: Callable[..., Holdings]) -> None:
-    somebody = hold("foreign").role
+def test_the_bus_policy_rejects_outcomes_even_from_an_administrator(aws: Embedded, hold: Callable[..., Holdings]) -> None:
+    administrator = hold("foreign").role
     putting = {call.label: call for call in CALLS if call.action == "events:PutEvents"}
     bus = hold("own")
 
-    with _widened(aws, somebody):
-        assert {label for label, call in putting.items() if call.is_allowed(somebody, bus)} == {
+    with _widened(aws, administrator):
+        assert {label for label, call in putting.items() if call.is_allowed(administrator, bus)} == {
             "`events:PutEvents` as `latchkey.requests`"
         }
 
 
 @pytest.fixture(scope="module")
 def gains(matrix: Matrix, roles: dict[str, Role], hold: Callable[..., Holdings]) -> Matrix:
-    """What a role that writes policies could do beyond the matrix, once a policy admits it to everything."""
+    """What the roles that write policies could do beyond the matrix if a resource policy allowed them everything."""
     things = {(name, owner): hold(owner, role.arn) for name, role in roles.items() for owner in OWNERS}
 
     def gained(call: Sensitive, owner: str) -> tuple[str, ...]:
@@ -187,11 +187,11 @@ def gains(matrix: Matrix, roles: dict[str, Role], hold: Callable[..., Holdings])
     }
 
 
-def test_the_page_tells_what_admitting_oneself_gains(gains: Matrix, agrees_in: Agrees) -> None:
+def test_the_page_shows_what_writing_a_policy_gains(gains: Matrix, agrees_in: Agrees) -> None:
     agrees_in(PAGE, "gains", _table({label: who for label, who in gains.items() if any(who.values())}))
 
 
-def test_admitting_itself_lets_no_role_read_use_tag_or_expose(gains: Matrix) -> None:
+def test_writing_a_policy_lets_no_role_read_use_tag_or_expose(gains: Matrix) -> None:
     harm = re.compile("Decrypt|DataKey|CreateGrant|Tag|Untag|DisableKey|GetSecret|PutSecret|Replicate|unguarded")
     harmful = {label for label in gains if harm.search(label)}
 
@@ -199,7 +199,7 @@ def test_admitting_itself_lets_no_role_read_use_tag_or_expose(gains: Matrix) -> 
     assert {label: owner for label in harmful for owner in OWNERS if gains[label][owner]} == {}
 
 
-def test_admitting_itself_lets_no_role_delete_what_is_not_ours(gains: Matrix) -> None:
+def test_writing_a_policy_lets_no_role_delete_unmanaged_resources(gains: Matrix) -> None:
     deleting = {label for label in gains if re.search("ScheduleKeyDeletion|DeleteSecret", label)}
 
     assert deleting
@@ -210,7 +210,7 @@ READING = {"kms:Decrypt", "kms:GenerateDataKey", "secretsmanager:GetSecretValue"
 
 
 @pytest.mark.parametrize("owner", ["own", "consented"])
-def test_a_role_admits_itself_and_is_denied_what_another_so_admitted_gets(
+def test_a_role_that_allows_itself_to_read_is_denied_what_another_role_gets(
     aws: Embedded, matrix: Matrix, roles: dict[str, Role], hold: Callable[..., Holdings], owner: str
 ) -> None:
     other = Role(aws, "Origin", "Origin")
@@ -228,7 +228,7 @@ def test_a_role_admits_itself_and_is_denied_what_another_so_admitted_gets(
 
 
 def _admit(service: str, role: Role, at: Holdings, *principals: str) -> None:
-    """Writes a policy with the role's own session."""
+    """Writes a resource policy with the session of the role."""
     client = role.client(service)
     if service == "kms":
         policy = json.dumps(admitting(at.key_policy, service, *principals))
@@ -238,7 +238,7 @@ def _admit(service: str, role: Role, at: Holdings, *principals: str) -> None:
         client.put_resource_policy(SecretId=at.secret, ResourcePolicy=policy, BlockPublicPolicy=True)
 
 
-def test_who_writes_a_readers_trust_does_not_come_to_assume_it(
+def test_a_role_that_writes_a_trust_policy_cannot_assume_the_role(
     aws: Embedded, matrix: Matrix, roles: dict[str, Role], hold: Callable[..., Holdings]
 ) -> None:
     other, at = hold("foreign").role, hold("own")
@@ -250,7 +250,7 @@ def test_who_writes_a_readers_trust_does_not_come_to_assume_it(
         trusted = {"Effect": "Allow", "Principal": {"AWS": [roles[name].arn, other.arn]}, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
         roles[name].client("iam").update_assume_role_policy(RoleName=at.reader.role_name, PolicyDocument=document)
-        # MiniStack 1.5.33 asks for a permission of the caller's own even where the trust names it.
+        # MiniStack 1.5.33 requires an identity policy even if the trust policy names the caller.
         with _widened(aws, roles[name]), _widened(aws, other):
             assert not assuming.is_allowed(roles[name], at)
             assert assuming.is_allowed(other, at)
@@ -258,7 +258,7 @@ def test_who_writes_a_readers_trust_does_not_come_to_assume_it(
 
 @pytest.fixture(scope="module")
 def reader(aws: Embedded, outcomes: Outcomes) -> tuple[Role, str]:
-    """A role that an onboarding made, and the secret that it was made for."""
+    """A role that an onboarding created, and the secret that it reads."""
     onboarding = Onboarding(aws, outcomes)
     made = onboarding.onboard(CONSUMERS["mediapackage"](aws).detail)["resources"]
     return Role(aws, "reader", made["roleArn"].rpartition("/")[2]), made["secretArn"]
@@ -271,7 +271,7 @@ def _secret_named(aws: Embedded, prefix: str) -> str:
 
 @contextmanager
 def _widened(aws: Embedded, role: Role) -> Iterator[None]:
-    """Lets a role's policies allow everything for a while."""
+    """Lets the policies of a role allow everything in this context."""
     iam, policy = aws.client("iam"), {"RoleName": role.role_name, "PolicyName": "everything"}
     iam.put_role_policy(**policy, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [EVERYTHING]}))
     try:
@@ -280,7 +280,7 @@ def _widened(aws: Embedded, role: Role) -> Iterator[None]:
         iam.delete_role_policy(**policy)
 
 
-def test_the_page_tells_what_a_reader_reads(aws: Embedded, reader: tuple[Role, str], agrees_in: Agrees) -> None:
+def test_the_page_shows_what_a_reader_reads(aws: Embedded, reader: tuple[Role, str], agrees_in: Agrees) -> None:
     role, own = reader
     named = {
         "its own": own,
@@ -299,7 +299,7 @@ def test_the_page_tells_what_a_reader_reads(aws: Embedded, reader: tuple[Role, s
     assert [name for name, may in as_made.items() if may] == ["its own"]
     assert [name for name, may in widened.items() if not may] == ["one under another name"]
     lines = ["| Secret | as it is made | with every permission |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {_told(as_made[name])} | {_told(widened[name])} |" for name in named]
+    lines += [f"| {name} | {_cell(as_made[name])} | {_cell(widened[name])} |" for name in named]
     agrees_in(PAGE, "readers", "\n".join(lines) + "\n")
 
 
@@ -314,11 +314,11 @@ def _may_read(role: Role, arn: str) -> bool:
     return True
 
 
-def _told(may: bool) -> str:
+def _cell(may: bool) -> str:
     return "reads" if may else "denied"
 
 
-def test_a_reader_with_every_permission_does_nothing_but_read(
+def test_a_reader_with_every_permission_can_only_read(
     aws: Embedded, reader: tuple[Role, str], hold: Callable[..., Holdings]
 ) -> None:
     role, _ = reader
@@ -331,3 +331,21 @@ def test_a_reader_with_every_permission_does_nothing_but_read(
         ("`secretsmanager:GetSecretValue` directly", "own"),
         ("`secretsmanager:BatchGetSecretValue` directly", "own"),
     }
+
+
+def test_a_function_writes_only_to_the_log_group_of_the_functions(aws: Embedded, roles: dict[str, Role]) -> None:
+    """SAM attaches a policy to every function that allows writing to all log groups."""
+    aws.client("logs").create_log_group(logGroupName=(other := unique("/aws/lambda/other")))
+
+    def is_writable(name: str, group: str) -> bool:
+        try:
+            roles[name].client("logs").create_log_stream(logGroupName=group, logStreamName=unique("stream"))
+        except ClientError as error:
+            if not error.response["Error"]["Code"].startswith("AccessDenied"):
+                raise
+            return False
+        return True
+
+    functions = [function["CodeUri"].removeprefix("functions/") for function in FUNCTIONS.values()]
+    assert [name for name in functions if not is_writable(name, f"/aws/lambda/{STACK}")] == []
+    assert [name for name in roles if is_writable(name, other)] == []

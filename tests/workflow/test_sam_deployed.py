@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from local_aws import developing
-from local_aws.embedded import REGION, REPOSITORY, Embedded, until
+from local_aws.emulator.account import REGION
+from local_aws.tools import sam_local
+from local_aws.tools.embedded_aws import REPOSITORY, Embedded, until
 from tests.contract.artefacts import copy
-from tests.contract.lines import words
+from tests.contract.documented_commands import words
 
 HANDLER = "def lambda_handler(event, context):\n    return {'synchronized': True}\n"
 type Type = Callable[..., str]
@@ -24,11 +25,12 @@ type Type = Callable[..., str]
 @pytest.fixture
 def project(aws: Embedded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what sam reads, so that it builds nothing into the build of other tests."""
-    copy(tmp_path, "functions", "layers", "events/functions", "statemachine", "samconfig.toml", "template.yaml")
+    copy(tmp_path, "functions", "layers", "events/functions", "statemachine", "samconfig.toml")
+    copy(tmp_path, "template.yaml", "observability.yaml")
     for name, value in exports(aws).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(developing, "WRITTEN", tmp_path / developing.WRITTEN.relative_to(REPOSITORY))
-    developing.tell_sam(aws.url, "latchkey")
+    monkeypatch.setattr(sam_local, "SAM_FILES", tmp_path / sam_local.SAM_FILES.relative_to(REPOSITORY))
+    sam_local.write_files(aws.url, "latchkey")
     return tmp_path
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import ACCOUNT, Embedded
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded
 from tests.workflow.conftest import Onboarding
 from tests.workflow.consumers import CONSUMERS, NOTHING_LEFT, Consumer, fetch, left
 from tests.workflow.striking import Detail

@@ -5,7 +5,8 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from local_aws.embedded import ACCOUNT, Embedded, until
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.unit.samples import TOKEN, TOKEN_PLACES
 from tests.workflow.conftest import MEMBER, Onboarding
 from tests.workflow.consumers import CONSUMERS

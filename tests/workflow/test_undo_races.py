@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from local_aws.embedded import Embedded, until
-from local_aws.outcomes import Outcomes
+from local_aws.tools.embedded_aws import Embedded, until
+from local_aws.tools.outcomes import Outcomes
 from tests.workflow.striking import LATE, UNDO, Detail, Striking
 
 

@@ -1,4 +1,4 @@
-"""What should be true, and what is under way: requests, accesses, resources, locks, the journal and revocations."""
+"""The state of the stack in DynamoDB: requests, accesses, resources, locks, the journal of changes, and revocations."""
 
 from latchkey.registry.registry import Registry, registry
 

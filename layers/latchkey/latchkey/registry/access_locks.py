@@ -1,4 +1,4 @@
-"""Locks on accesses: one running request per access. The lock is part of the item of kind `access`."""
+"""Locks on accesses, so that each access has at most one running request. The lock is part of the item of kind `access`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from latchkey.errors import NotYetEffective
 from latchkey.registry.table import ConditionFailed, Table
 
-# Longer than an onboarding execution can run (TimeoutSeconds of the state machine), so an expired lock has no living holder.
+# Longer than TimeoutSeconds of the state machine, so the execution that holds an expired lock has ended.
 STALE_SECONDS = 2 * 3600
 
 _FREE = "attribute_not_exists(running) OR running = :me OR runningSince < :stale"
@@ -23,15 +23,15 @@ def is_locked(item: Mapping[str, Any]) -> bool:
 
 
 class AccessLocks:
-    """The holder of a lock is an execution, identified by its ARN."""
+    """Locks accesses for executions. An execution is identified by its ARN."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def lock(self, access_id: str, execution_arn: str) -> None:
-        """Locks the access for one request; raises NotYetEffective while another execution holds the lock.
+        """Locks the access for one request. Raises NotYetEffective while another execution holds the lock.
 
-        A lock expires after the longest time that an execution can run. Notes of an unfinished rollback are kept.
+        A lock expires after STALE_SECONDS. The journal entries of an unfinished rollback are kept.
         """
         update = "SET running = :me, runningSince = :now REMOVE pending"
         try:
@@ -40,9 +40,9 @@ class AccessLocks:
             raise NotYetEffective("another request is running for this access") from None
 
     def announce_request(self, access_id: str, request: Mapping[str, Any], execution_arn: str) -> None:
-        """Publishes the request of the lock's holder to other accesses, which include its statements in shared policies.
+        """Records the request that holds the lock, so that other accesses include its statements in shared policies.
 
-        Called only after every rule has passed. Raises NotYetEffective if the lock was lost.
+        Called only after every rule has passed. Raises NotYetEffective if this execution no longer holds the lock.
         """
         values = {":me": execution_arn, ":request": json.dumps(request)}
         try:
@@ -51,7 +51,10 @@ class AccessLocks:
             raise NotYetEffective("another request is running for this access") from None
 
     def resume_undo(self, access_id: str, execution_arn: str) -> bool:
-        """Locks the access again to finish the rollback that this execution left unfinished; False if there is none."""
+        """Locks the access again for an execution whose rollback is unfinished. Returns False if it cannot.
+
+        That is the case if no rollback of this execution is unfinished, or if another execution holds the lock.
+        """
         update = "SET running = :me, runningSince = :now"
         try:
             self._table.update("access", access_id, update, f"unfinished = :me AND ({_FREE})", _holder(execution_arn))
@@ -73,9 +76,9 @@ class AccessLocks:
         return item.get("unfinished") == execution_arn and item.get("running") in (None, execution_arn)
 
     def unlock(self, access_id: str, execution_arn: str, *, unfinished: bool = False) -> None:
-        """Releases the lock if this execution holds it, and discards the notes that its rollback would need.
+        """Releases the lock if this execution holds it, and deletes the journal entries for its rollback.
 
-        If its rollback is `unfinished`, the notes are kept until the rollback is resumed or a request is recorded.
+        If the rollback is `unfinished`, the entries are kept until it is resumed or a later request is recorded.
         """
         held = "running = :me"
         if unfinished:
@@ -86,7 +89,7 @@ class AccessLocks:
         try:
             self._table.update("access", access_id, update, condition, {":me": execution_arn})
         except ConditionFailed:
-            # Another execution's unfinished rollback still needs the notes.
+            # The unfinished rollback of another execution still needs the journal entries.
             with suppress(ConditionFailed):
                 self._table.update("access", access_id, "REMOVE running, runningSince, pending", held, {":me": execution_arn})
 

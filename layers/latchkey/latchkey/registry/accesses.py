@@ -1,4 +1,4 @@
-"""Items of kind `access`: the record of each access, its observed status, and status events that are still unpublished."""
+"""Items of kind `access`: the record of each access, its observed status, and the status events to be published."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RECORD = ("system", "status", "reached", "requestId", "keyArn", "secretArn", "r
 
 
 class StatusChange(WireModel):
-    """The event that reports a change of status, and the execution that is to publish it."""
+    """An event that reports a change of status, and the execution that publishes it."""
 
     kind: str
     detail: str
@@ -35,13 +35,16 @@ class StatusChange(WireModel):
     at: AwareDatetime
 
     def is_for(self, execution_arn: str, now: AwareDatetime) -> bool:
-        """Whether this execution publishes the event: the one that recorded it or, if that one must have died, any."""
+        """Whether an execution can publish the event: the one that recorded it, or any after PUBLISHING_PERIOD."""
         return self.execution_arn == execution_arn or now > self.at + PUBLISHING_PERIOD
 
 
 @dataclass(frozen=True)
 class AnnouncedRequest:
-    """A request that an access fulfills under `key_arn`, or (None) that has passed its rules and has no key yet."""
+    """A request whose statements belong in shared policies.
+
+    `key_arn` is the key of the access that fulfills it, or None if the request is running and has no key yet.
+    """
 
     request: OnboardingRequest[Any]
     key_arn: str | None
@@ -51,7 +54,8 @@ class AnnouncedRequest:
 class KnownAccess:
     """An access with every key on which its service can hold a grant; `record` is None if no onboarding succeeded.
 
-    `unfinished` is the execution whose rollback is unfinished; `unpublished`: a status event may be unpublished.
+    `unfinished` is the ARN of the execution whose rollback is unfinished. `unpublished` is true if a status event might not
+    have been published.
     """
 
     access_id: str
@@ -63,7 +67,7 @@ class KnownAccess:
 
 
 class Accesses:
-    """Every write of a record is conditional on the version that was read."""
+    """Reads and writes records. A write succeeds only if the record still has the version that was read."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -74,32 +78,32 @@ class Accesses:
         return _record(item) if "version" in item else None
 
     def all(self) -> Iterator[KnownAccess]:
-        """Every access for which a request was ever accepted."""
+        """All accesses for which a request was ever accepted."""
         for item in self._table.query("access"):
             record = _record(item) if "version" in item else None
             facts = (grant_keys_of(item), is_locked(item), item.get("unfinished"), bool(item.get("untold")))
             yield KnownAccess(item["id"], record, *facts)
 
     def is_known(self, access_id: str) -> bool:
-        """Whether anything is recorded about an access."""
+        """Whether the item of an access has any attribute except its key."""
         return bool(self._table.get("access", access_id).keys() - {"kind", "id"})
 
     def recorded_request(self, access_id: str) -> OnboardingRequest[Any] | None:
-        """The request that the access last fulfilled, whatever request is running now."""
+        """The request that the access last fulfilled, or None. A running request does not count."""
         wanted = self._table.get("access", access_id).get("wanted")
         return parse_onboarding(json.loads(wanted)) if wanted else None
 
     def announced_requests(self, access_id: str) -> list[AnnouncedRequest]:
-        """The request that the access fulfills and the running request that has passed its rules."""
+        """The request that the access fulfills, and the running request if it has passed its rules."""
         item = self._table.get("access", access_id)
         texts = ((item.get("wanted"), item.get("keyArn")), (item.get("pending"), None))
         return [AnnouncedRequest(parse_onboarding(json.loads(text)), key) for text, key in texts if text]
 
     def save(self, record: AccessRecord, request: Mapping[str, Any]) -> AccessRecord:
-        """Writes a record and the request it fulfills over the version that was read, and keeps the former for a rollback.
+        """Writes a record and the request that it fulfills, and keeps the previous record for `restore`.
 
-        The service can hold a grant on the former key and on the new one. Raises TransientAwsError if the record was written
-        in between: read again and decide again.
+        The service can hold a grant on the previous key and on the new one, so both stay in the grant keys. Raises
+        TransientAwsError if the record has changed since it was read: the caller must read it and decide again.
         """
         saved = replace(record, version=record.version + 1)
         item = self._table.get("access", record.access_id)
@@ -125,7 +129,7 @@ class Accesses:
         return saved
 
     def restore(self, access_id: str, request_id: str) -> None:
-        """Reverts what `save` wrote for a request that failed later; reverting twice equals reverting once."""
+        """Restores the record that `save` replaced, if it was saved for this request. A second call has no effect."""
         item = self._table.get("access", access_id)
         if item.get("requestId") != request_id or "previous" not in item:
             return
@@ -146,7 +150,7 @@ class Accesses:
         return "left" in self._table.get("access", access_id)
 
     def mark_unmanaged(self, record: AccessRecord, left: Sequence[str]) -> None:
-        """Sets the status to `unmanaged` and records what is left in place, unless the record was written since it was read."""
+        """Sets the status to `unmanaged` and records what is left in place, unless the record has changed since it was read."""
         values = {":read": record.version, ":next": record.version + 1, ":now": now_text(), ":left": [*left]}
         values |= {":status": "unmanaged"}
         update = "SET #status = :status, #left = :left, version = :next, updatedAt = :now"
@@ -161,9 +165,9 @@ class Accesses:
     def record_status(
         self, record: AccessRecord, status: Status, failed_checks: Sequence[str], change: StatusChange | None = None
     ) -> None:
-        """Writes the observed status over the version that was read, together with the event that reports it.
+        """Writes the observed status and the event that reports it in one update.
 
-        If the record was written since, nothing is written: its writer reports the change.
+        If the record has changed since it was read, nothing is written: whoever changed it reports the status.
         """
         values: dict[str, Any] = {":read": record.version, ":next": record.version + 1, ":now": now_text()}
         values |= {":status": status, ":lost": [*failed_checks]}
@@ -175,7 +179,7 @@ class Accesses:
             self._table.update("access", record.access_id, update, "version = :read", values, {"#status": "status"})
 
     def unpublished(self, access_id: str) -> list[StatusChange]:
-        """The status events that were recorded and may be unpublished."""
+        """The status events that were recorded and might not have been published."""
         texts = sorted(self._table.get("access", access_id).get("untold", ()))
         return [StatusChange.model_validate_json(text) for text in texts]
 

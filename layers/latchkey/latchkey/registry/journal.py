@@ -1,4 +1,4 @@
-"""What a request is about to change on an access, recorded before the call so that a crash leaves something to roll back."""
+"""The journal of an access: what a request changes, recorded before the call so that it can be rolled back after a crash."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from latchkey.registry.table import ConditionFailed, Table, now_text
 
-# KMS can take up to five minutes to list a new grant; doubled, since its clock is not ours:
+# ListGrants can omit a new grant for up to five minutes. Doubled to allow for clock differences:
 # https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
 UNLISTED = timedelta(minutes=10)
 
@@ -21,15 +21,16 @@ def grant_keys_of(item: Mapping[str, Any]) -> frozenset[str]:
 
 
 class Journal:
-    """Members of the item of kind `access`."""
+    """Reads and writes the journal, which is part of the item of kind `access`."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def note_former(self, access_id: str, former: Mapping[str, Any] | None, grant_key_arn: str | None) -> None:
-        """Records the settings of the resource before this request changes them (None: it did not exist). The first call wins.
+        """Records the settings of the resource before this request changes them. Later calls do not overwrite them.
 
-        `grant_key_arn` is the key on which the service can hold a grant from now on, or None if the service creates no grants.
+        `former` is None if the resource does not exist. `grant_key_arn` is the key on which the service can hold a grant
+        from now on, or None if the service creates no grants.
         """
         values: dict[str, Any] = {":former": json.dumps(former)}
         update = "SET former = if_not_exists(former, :former)"
@@ -39,34 +40,34 @@ class Journal:
         self._table.update("access", access_id, update, None, values)
 
     def former(self, access_id: str) -> tuple[bool, Any]:
-        """Whether the running request changed the resource, and the settings before that."""
+        """Whether the running request recorded former settings of the resource, and these settings."""
         noted = self._table.get("access", access_id).get("former")
         return noted is not None, json.loads(noted) if noted is not None else None
 
     def note_undone(self, access_id: str, description: str) -> None:
-        """Records a rollback step before it is carried out, so that a retry after a crash reports it as well."""
+        """Records a rollback step before it runs, so that a retry after a crash reports the step as well."""
         self._table.update("access", access_id, "ADD undone :step", None, {":step": {description}})
 
     def undone(self, access_id: str) -> tuple[str, ...]:
-        """The rollback steps of the running request."""
+        """The recorded rollback steps of the running request, sorted."""
         return tuple(sorted(self._table.get("access", access_id).get("undone", ())))
 
     def note_role_change(self, access_id: str) -> None:
-        """Records that the reader role of the access is about to change; IAM reports no time of a change."""
+        """Records that the reader role of the access is about to change. IAM does not report when a role was changed."""
         values = {":now": datetime.now(UTC).isoformat()}
         self._table.update("access", access_id, "SET roleChangedAt = :now", None, values)
 
     def role_changed(self, access_id: str) -> datetime | None:
-        """When the reader role of the access was last created or changed, if that is known."""
+        """When the reader role of the access was last created or changed, or None if that is not recorded."""
         noted = self._table.get("access", access_id).get("roleChangedAt")
         return datetime.fromisoformat(noted) if noted else None
 
     def grant_keys(self, access_id: str) -> frozenset[str]:
-        """Every key on which the service of the access can hold a grant, former keys included."""
+        """All keys on which the service of the access can hold a grant, including previous keys."""
         return grant_keys_of(self._table.get("access", access_id))
 
     def forget_grant_key(self, access_id: str, key_arn: str) -> None:
-        """Removes a key on which no grant is listed, unless a request is running or a grant could still appear in the list."""
+        """Removes a key on which no grant is listed, unless a request is running or ListGrants might still omit a grant."""
         settled = (datetime.now(UTC) - UNLISTED).isoformat(timespec="milliseconds")
         condition = "attribute_not_exists(running) AND (attribute_not_exists(grantKeysAt) OR grantKeysAt < :settled)"
         with suppress(ConditionFailed):

@@ -1,4 +1,4 @@
-"""The registry of this stack: one DynamoDB table, one class per kind of item, every write conditional."""
+"""The registry of this stack: one DynamoDB table, with one class for each kind of item."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class Registry:
         self.sweep_lock = SweepLock(table)
 
     def grant_keys(self) -> frozenset[str]:
-        """Every key on which a service can hold a grant."""
+        """All keys on which a service can hold a grant."""
         return frozenset(self.resources.keys()).union(*(access.grant_keys for access in self.accesses.all()))
 
     def affected(self, accesses: Iterable[str], resources: Iterable[str]) -> list[str]:
-        """The access ids among `accesses` that are known, and the accesses that refer to any of `resources`."""
+        """The known accesses among `accesses`, and the accesses that refer to any of `resources`. Returns access ids."""
         known = {access_id for access_id in accesses if self.accesses.is_known(access_id)}
         return sorted(known.union(*(self.resources.accesses_of(resource) for resource in resources)))
 
     def requests_using(self, resource: str, *, without: str) -> list[AnnouncedRequest]:
         """The requests of the accesses that refer to a key or secret, except those of the access `without`.
 
-        A request can name another key by now: compare its key before you use it.
+        The request of an access can use a different key by now, so the caller must compare the keys.
         """
         others = sorted(self.resources.others(resource, without))
         return [request for access_id in others for request in self.accesses.announced_requests(access_id)]
@@ -50,5 +50,5 @@ class Registry:
 
 @cache
 def registry() -> Registry:
-    """The registry of this stack."""
+    """The registry of this stack, created on first use."""
     return Registry(Table(clients.dynamodb(), settings().access_table))

@@ -1,4 +1,4 @@
-"""Items of kind `request`: who claimed a request id, and the one outcome of each request."""
+"""Items of kind `request`: the execution and the content of each request id, and the outcome of each request."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from latchkey.registry.table import ConditionFailed, Table, now_text
 
 
 class Requests:
-    """A request is identified by its id and the hash of its content."""
+    """Records requests and their outcomes. A request is identified by its id and the hash of its content."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def claim(self, request_id: str, content_hash: str, execution_arn: str) -> None:
-        """Records the request before it changes anything; raises Conflict if the id belongs to other content."""
+        """Records the request before it changes anything. Raises Conflict if its id was used for different content."""
         try:
             self._table.update(
                 "request",
@@ -31,9 +31,10 @@ class Requests:
     def record_outcome(
         self, request_id: str, content_hash: str, outcome_id: str, detail_type: str, detail: str
     ) -> tuple[str, str]:
-        """Records the outcome of a request unless it has one; returns the detail type and detail that are recorded.
+        """Records the outcome of a request unless it has one. Returns the detail type and the detail that are recorded.
 
-        If the request id belongs to other content, the outcome is recorded under an id derived from both.
+        If the request id was used for different content, the outcome is recorded under an id derived from the request id and
+        the hash.
         """
         values = {":hash": content_hash, ":id": outcome_id, ":type": detail_type, ":detail": detail, ":now": now_text()}
         update = "SET contentHash = :hash, outcomeId = :id, outcomeType = :type, outcome = :detail, endedAt = :now"
@@ -61,5 +62,5 @@ class Requests:
 
 
 def _item_ids(request_id: str, content_hash: str) -> tuple[str, str]:
-    """The ids under which a request can be recorded: its own, or one that includes the hash if its own is taken."""
+    """The ids under which an outcome can be recorded: the request id or, if that is taken, one that includes the hash."""
     return request_id, f"{request_id}/{content_hash[:16]}"

@@ -17,7 +17,7 @@ _KEY_ARN = re.compile(r"arn:[^:]+:kms:[^:]+:[^:]+:key/")
 
 @dataclass(frozen=True)
 class NotedKey:
-    """A key whose creation for an alias has started. `arn` is None if the response of CreateKey was lost."""
+    """A key whose creation for an alias has started. `arn` is None until the response of CreateKey was recorded."""
 
     arn: str | None
     started: datetime
@@ -25,13 +25,13 @@ class NotedKey:
 
 
 class Resources:
-    """A secret is identified by `secret <name>`, since its ARN is unknown before it exists; everything else by its ARN."""
+    """A secret is identified by `secret <name>`, since its ARN is unknown before it exists. Others are identified by ARN."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def refer(self, resource: str, access_id: str) -> None:
-        """Records that an access is about to use a resource; raises NotYetEffective while that is being removed."""
+        """Records that an access is about to use a resource. Raises NotYetEffective while the resource is being removed."""
         try:
             self._table.update(
                 "resource", resource, "ADD accesses :access", "attribute_not_exists(removing)", {":access": {access_id}}
@@ -56,12 +56,12 @@ class Resources:
         return frozenset(self._table.get("resource", resource).get("accesses", ()))
 
     def keys(self) -> dict[str, frozenset[str]]:
-        """Every key that was ever referred to, with the accesses that refer to it now."""
+        """All keys that an access ever referred to, with the accesses that refer to each key now."""
         items = (item for item in self._table.query("resource") if _KEY_ARN.match(item["id"]))
         return {item["id"]: frozenset(item.get("accesses", ())) for item in items}
 
     def exclusive_keys(self, keys: Iterable[str]) -> frozenset[str]:
-        """The keys among `keys` that serve a partner, whose grants are never touched."""
+        """The keys among `keys` that belong to a partner. Grants on these keys are never revoked."""
         return frozenset(key for key in keys if is_exclusive(self.accesses_of(key)))
 
     def await_removal(self, resource: str) -> None:
@@ -70,7 +70,7 @@ class Resources:
             raise NotYetEffective(f"{resource} is being removed by another request")
 
     def begin_removal(self, resource: str, access_id: str) -> bool:
-        """Blocks new references to a resource; returns False and changes nothing if another access refers to it."""
+        """Blocks new references to a resource. Returns False if another access refers to it, and then blocks nothing."""
         try:
             self._table.update(
                 "resource",
@@ -88,7 +88,7 @@ class Resources:
         self._table.delete("resource", resource)
 
     def forget_removed(self, resource: str) -> None:
-        """Deletes the item of a resource whose removal was interrupted after the resource itself was gone."""
+        """Deletes the item of a resource whose removal was interrupted after the resource was deleted."""
         with suppress(ConditionFailed):
             self._table.delete("resource", resource, "attribute_exists(removing)")
 
@@ -108,15 +108,15 @@ class Resources:
         return NotedKey(item.get("keyArn"), datetime.fromisoformat(item["begunAt"]), item["begunFor"])
 
     def begin_key(self, alias: str, request_id: str) -> None:
-        """Records that CreateKey is about to be called: if its response is lost, the key is found by its request tag."""
+        """Records that CreateKey is about to be called. If its response is lost, the key is found by its request tag."""
         values = {":now": now_text(), ":request": request_id}
         self._table.update("resource", alias, "SET begunAt = :now, begunFor = :request REMOVE keyArn", None, values)
 
     def note_key(self, alias: str, key_arn: str) -> None:
-        """Records the ARN of a new key; until the alias exists, nothing else identifies the key."""
+        """Records the ARN of a new key. Until the alias exists, only this record connects the key to the alias."""
         self._table.update("resource", alias, "SET keyArn = :arn", None, {":arn": key_arn})
 
     def forget_key(self, alias: str, key_arn: str) -> None:
-        """Deletes the note about the key of an alias, unless another request has started to create a new key."""
+        """Deletes the record of the key of an alias, unless another request has started to create a new key."""
         with suppress(ConditionFailed):
             self._table.delete("resource", alias, "keyArn = :arn", {":arn": key_arn})

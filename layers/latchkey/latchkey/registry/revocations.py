@@ -10,7 +10,7 @@ from typing import Any
 from latchkey.registry.table import ConditionFailed, Table, now_text
 from latchkey.wire import WireModel
 
-# KMS can list a revoked grant for up to five minutes; doubled, since its clock is not ours:
+# ListGrants can return a revoked grant for up to five minutes. Doubled to allow for clock differences:
 # https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
 LISTED_STILL = timedelta(minutes=10)
 
@@ -19,9 +19,9 @@ LISTED_STILL = timedelta(minutes=10)
 class Revocation:
     """A grant that may have to be revoked, and the reason that the first survey gave.
 
-    `tries` counts the attempts of all executions. `secret_arn` is the secret in the grant's constraint, or None if it is
-    constrained to its resource. `unlisted`: the grant was no longer listed, so a listed grant with its id is a new one.
-    `ended_at` is None while the revocation is open.
+    `tries` counts the attempts of all executions. `secret_arn` is the secret in the constraint of the grant, or None if the
+    constraint names the resource. `unlisted` is true if ListGrants once omitted the grant, so that a listed grant with its id
+    is a new one. `ended_at` is None while the revocation is open.
     """
 
     access_id: str
@@ -35,13 +35,13 @@ class Revocation:
     ended_at: datetime | None = None
 
     def is_no_longer_listed(self, now: datetime) -> bool:
-        """Whether it ended so long ago that KMS cannot still list the grant."""
+        """Whether the revocation was closed so long ago that ListGrants cannot still return the grant."""
         return self.ended_at is not None and now > self.ended_at + LISTED_STILL
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The result of one survey: the outcomes of the revocations it closed, as JSON, and whether it restored access."""
+    """The outcomes (as JSON) of the revocations that one survey closed, and whether the survey restored access."""
 
     outcomes: tuple[str, ...]
     restored: bool
@@ -54,9 +54,10 @@ class Revocations:
         self._table = table
 
     def note(self, noted: Revocation, survey_id: str, seen: datetime) -> None:
-        """Opens a revocation before anything is done, unless this survey closed it or the grant is gone since it was seen.
+        """Opens a revocation before the grant is revoked.
 
-        While it is open, its first reason stays: it decides whether Latchkey must restore access.
+        A closed revocation is opened again if it was closed before the grant was `seen`, or if another survey closed it and
+        kept the grant. While it is open, its first reason stays: it decides whether Latchkey must restore access.
         """
         opens: dict[str, Any] = {
             ":access": noted.access_id,
@@ -85,17 +86,17 @@ class Revocations:
         return [_revocation(item) for item in items]
 
     def revoked_by_us(self, access_id: str = "") -> list[Revocation]:
-        """The closed revocations, of one access or of all, whose grant Latchkey revoked or may have revoked."""
+        """The closed revocations, of one access or of all, whose grant Latchkey revoked or might have revoked."""
         items = self._table.query("grant", f"{access_id} " if access_id else "")
         return [_revocation(item) for item in items if item.get("taken")]
 
     def forget_revocation(self, revocation: Revocation) -> None:
-        """Records that the resource has a new grant: if that one disappears, Latchkey did not revoke it."""
+        """Records that the resource has a new grant. If that grant disappears, Latchkey did not revoke it."""
         with suppress(ConditionFailed):
             self._table.update("grant", _id(revocation), "SET taken = :no", "taken = :yes", {":no": False, ":yes": True})
 
     def ended(self, access_id: str, survey_id: str) -> Ended:
-        """The result of one survey of an access. Restored access counts even if another survey closed the revocation."""
+        """The result of one survey of an access. A restore counts even if another survey closed the revocation."""
         items = [*self._table.query("grant", f"{access_id} ")]
         closed = [item for item in items if item.get("endedBy") == survey_id]
         restored = any("restoringAt" in item for item in closed) or any(
@@ -113,7 +114,7 @@ class Revocations:
         return _revocation(item) if item else None
 
     def note_denied(self, revocation: Revocation) -> None:
-        """Records after the call that it was denied, which cancels the attempt."""
+        """Records after the call that it was denied. A denied call does not count as an attempt."""
         self._if_open(_id(revocation), "ADD tries :one", {":one": -1})
 
     def confirm(self, revocation: Revocation) -> None:
@@ -121,18 +122,18 @@ class Revocations:
         self._if_open(_id(revocation), "SET revokedAt = :now", {":now": now_text()})
 
     def note_unlisted(self, revocation: Revocation) -> None:
-        """Records that the grant is no longer listed, before a service can create one with the same id."""
+        """Records that ListGrants omits the grant, so that a later grant with the same id is recognized as new."""
         self._if_open(_id(revocation), "SET vanishedAt = :now", {":now": now_text()})
 
     def note_restoring(self, revocation: Revocation, survey_id: str) -> None:
-        """Records before the call that a survey restores access, even if another survey has closed the revocation."""
+        """Records before the call that a survey restores access. The revocation can be closed."""
         values = {":now": now_text(), ":look": {survey_id}}
         self._table.update("grant", _id(revocation), "SET restoringAt = :now ADD restoredBy :look", None, values)
 
     def end(self, revocation: Revocation, survey_id: str, outcome: WireModel, *, gone: bool, by_us: bool) -> None:
-        """Closes a revocation: the grant is gone, or it is kept. The first outcome stays as evidence.
+        """Closes a revocation unless it is closed. The outcome is kept as evidence.
 
-        `by_us`: Latchkey revoked the grant, or may have.
+        `gone` is false if the grant is kept. `by_us` is true if Latchkey revoked the grant or might have revoked it.
         """
         text = outcome.model_dump_json(by_alias=True)
         values = {":now": now_text(), ":look": survey_id, ":outcome": text, ":gone": gone, ":taken": by_us}

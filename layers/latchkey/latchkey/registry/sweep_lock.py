@@ -1,4 +1,4 @@
-"""The lock of the sweep: one item of kind `lease` that names the holder, the time it expires, and the current occasion."""
+"""The lock of the sweep: one item of kind `lease` with the holder, the expiration time and the current occasion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ SWEEP_LOCK_SECONDS = 330
 
 
 class SweepLock:
-    """Sweeps within one grace period share an occasion, from which the names of their executions are derived."""
+    """Locks the sweep for one event at a time.
+
+    Sweeps within one grace period share an occasion. The names of the executions that they start are derived from it, so that
+    these sweeps start each execution only once.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table

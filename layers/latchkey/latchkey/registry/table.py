@@ -19,14 +19,14 @@ from latchkey.errors import LatchkeyError, NotYetEffective
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-# Longer than the timeout of any function that takes one, so that a lease never expires under a running holder.
+# Longer than the timeout of every function that acquires a lease, so that a lease never expires while its holder runs.
 LEASE_SECONDS = 180
 LEASE_WAIT_SECONDS = 10
 _serialize, _deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
 
 
 class ConditionFailed(Exception):
-    """The item does not satisfy the condition. Every caller translates this into an error of its own."""
+    """The item does not satisfy the condition of a write. Callers convert this into a LatchkeyError or ignore it."""
 
 
 class Table:
@@ -43,7 +43,7 @@ class Table:
             return _plain(self._dynamodb.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item", {}))
 
     def query(self, kind: str, beginning: str = "", *, without: str = "") -> Iterator[dict[str, Any]]:
-        """Every item of a kind whose id begins with `beginning` and which does not have the attribute `without`."""
+        """All items of a kind whose id begins with `beginning` and that do not have the attribute `without`."""
         condition, values = "kind = :kind", {":kind": kind}
         if beginning:
             condition, values = f"{condition} AND begins_with(id, :beginning)", values | {":beginning": beginning}
@@ -91,9 +91,9 @@ class Table:
 
     @contextmanager
     def lease(self, name: str) -> Iterator[None]:
-        """Holds the lease `name` while the body runs; after a crash it expires.
+        """Holds the lease `name` while the body of the `with` statement runs. After a crash, the lease expires.
 
-        Raises NotYetEffective if another holder keeps it longer than LEASE_WAIT_SECONDS: the state machine retries.
+        Raises NotYetEffective, which the state machine retries, if another holder keeps the lease for LEASE_WAIT_SECONDS.
         """
         holder, deadline = uuid.uuid4().hex, time.monotonic() + LEASE_WAIT_SECONDS
         try:
@@ -103,7 +103,7 @@ class Table:
                 time.sleep(secrets.randbelow(400) / 1000 + 0.1)
             yield
         finally:
-            # Released even if it was not acquired: the response of a successful write can be lost. A lease that stays expires.
+            # The lease is released even if `_take` failed, since the response of a successful write can be lost.
             with suppress(ConditionFailed, LatchkeyError):
                 self.delete("lease", name, "holder = :holder", {":holder": holder})
 
@@ -126,7 +126,7 @@ class Table:
 
 @contextmanager
 def _conditions() -> Iterator[None]:
-    """Translates errors of the table here, so that a caller that waits for another service to settle does not see them."""
+    """Converts errors of DynamoDB, so that `settling` around the caller does not mistake them for errors of another service."""
     with aws_errors():
         try:
             yield

@@ -1,0 +1,46 @@
+"""Patches for MiniStack 1.5.33 where it differs from AWS: one module per service or subject, one function per gap.
+
+A docstring that starts with `Gap:` describes what MiniStack does without the patch.
+"""
+
+from local_aws.emulator.gaps import (
+    cloudformation,
+    conditions,
+    delivery,
+    event_sources,
+    grants,
+    iam,
+    key_policies,
+    keys,
+    layers,
+    machine_roles,
+    metric_math,
+    resource_policies,
+    secret_keys,
+    secrets,
+    simulation,
+    step_functions,
+)
+
+
+def apply() -> None:
+    """Applies all patches. Call it when the environment of MiniStack is set. Repeated calls have no effect."""
+    for service in (
+        conditions,
+        iam,
+        simulation,
+        keys,
+        key_policies,
+        grants,
+        secrets,
+        secret_keys,
+        resource_policies,
+        step_functions,
+        machine_roles,
+        layers,
+        delivery,
+        event_sources,
+        cloudformation,
+        metric_math,
+    ):
+        service.apply()

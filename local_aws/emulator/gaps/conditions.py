@@ -1,0 +1,216 @@
+"""Authorization of requests: condition keys, requests that need several permissions, and KMS grants."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ministack.core import iam_actions, iam_evaluator
+from ministack.core.responses import get_account_id
+from ministack.services import dynamodb, eventbridge, iam, kms
+from ministack.services import tagging as tag_store
+
+from local_aws.emulator import authorization
+from local_aws.emulator.gaps.patching import Around, wrap
+
+# Entries in the service context that carry data from the request to `_enforce`. No policy can name them.
+_ALSO = "emulator/also-on"
+_ENTRIES = "emulator/entries"
+
+# A request that creates a resource with tags also needs this permission.
+_TAG_ON_CREATE = {
+    "kms:CreateKey": "kms:TagResource",
+    "secretsmanager:CreateSecret": "secretsmanager:TagResource",
+    "iam:CreateRole": "iam:TagRole",
+    "iam:CreatePolicy": "iam:TagPolicy",
+}
+
+
+def apply() -> None:
+    iam_evaluator._RESOURCE_POLICY_LOOKUPS["events"] = ("eventbridge", "bus_policy_for_arn")
+    eventbridge.bus_policy_for_arn = _bus_policy
+    wrap(kms, "key_policy_for_arn", _key_policy)
+    wrap(iam_actions, "request_tag_context", _request_context)
+    wrap(iam_actions, "dynamodb_service_context", _leading_keys)
+    wrap(iam_actions, "extract_resource_arn", _resource_arn)
+    wrap(iam_evaluator, "enforce", _enforce)
+    wrap(iam_evaluator, "_resolve_condition_key", _condition_key)
+
+
+def _request_context(original: Around, service: str, iam_action: str, body: bytes, params: Any) -> dict[str, Any]:
+    """Gap: of the condition keys that depend on the request, only tags are set."""
+    context: dict[str, Any] = original(service, iam_action, body, params)
+    if service == "iam":
+        return context | dict(_iam_keys(params))
+    if service not in ("kms", "secretsmanager", "events"):
+        return context
+    try:
+        data = json.loads(body or b"{}")
+    except ValueError:
+        return context
+    keys = {"kms": _kms_keys, "secretsmanager": _secret_keys, "events": _event_keys}[service]
+    return context | dict(keys(iam_action, data))
+
+
+def _kms_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if "PendingWindowInDays" in data:
+        yield "kms:ScheduleKeyDeletionPendingWindowInDays", str(data["PendingWindowInDays"])
+    if "RotationPeriodInDays" in data:
+        yield "kms:RotationPeriodInDays", str(data["RotationPeriodInDays"])
+    if action in ("kms:CreateKey", "kms:PutKeyPolicy"):
+        skipped = bool(data.get("BypassPolicyLockoutSafetyCheck"))
+        yield "kms:BypassPolicyLockoutSafetyCheck", str(skipped).lower()
+    if action in ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"):
+        yield "kms:GrantIsForAWSResource", "false"
+    if action == "kms:CreateGrant":
+        yield "kms:GrantOperations", list(data.get("Operations") or [])
+        for member in ("GranteePrincipal", "RetiringPrincipal", "GranteeServicePrincipal", "RetiringServicePrincipal"):
+            if data.get(member):
+                yield f"kms:{member}", data[member]
+        for constraint in set(data.get("Constraints") or {}) & {"EncryptionContextSubset", "EncryptionContextEquals"}:
+            yield "kms:GrantConstraintType", constraint
+    pairs = data.get("EncryptionContext") or {}
+    yield from ((f"kms:EncryptionContext:{name}", value) for name, value in pairs.items())
+    if pairs:
+        yield "kms:EncryptionContextKeys", list(pairs)
+    aliased = (kms._resolve_key(data.get("TargetKeyId")), kms._resolve_key(data.get("AliasName")))
+    if action in ("kms:CreateAlias", "kms:UpdateAlias", "kms:DeleteAlias"):
+        yield _ALSO, sorted({key["Arn"] for key in aliased if key})
+
+
+def _secret_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if action == "secretsmanager:PutResourcePolicy":
+        yield "secretsmanager:BlockPublicPolicy", str(bool(data.get("BlockPublicPolicy"))).lower()
+    if action == "secretsmanager:DeleteSecret":
+        yield "secretsmanager:ForceDeleteWithoutRecovery", str(bool(data.get("ForceDeleteWithoutRecovery"))).lower()
+    for member in ("Name", "KmsKeyId", "SecretId", "VersionId", "VersionStage", "RecoveryWindowInDays"):
+        if data.get(member):
+            yield f"secretsmanager:{member}", str(data[member])
+    key = kms._resolve_key(data.get("KmsKeyId"))
+    if key:
+        yield "secretsmanager:KmsKeyArn", key["Arn"]
+
+
+def _event_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if action == "events:PutEvents":
+        pairs = {(str(entry.get("Source")), str(entry.get("DetailType"))) for entry in data.get("Entries") or []}
+        yield _ENTRIES, [{"events:source": source, "events:detail-type": kind} for source, kind in sorted(pairs)]
+
+
+def _leading_keys(original: Around, body: bytes) -> dict[str, Any]:
+    """Gap: `dynamodb:LeadingKeys` is not set for requests with a single item."""
+    context: dict[str, Any] = original(body)
+    try:
+        data = json.loads(body or b"{}")
+    except ValueError:
+        return context
+    item = data.get("Key") or data.get("Item") or {}
+    table = dynamodb._tables.get(str(data.get("TableName", "")).rsplit("/", 1)[-1], {})
+    names = [key["AttributeName"] for key in table.get("KeySchema", []) if key["KeyType"] == "HASH"]
+    values = [str(value) for name in names if name in item for value in item[name].values()]
+    return context | ({"dynamodb:LeadingKeys": values} if values else {})
+
+
+def _iam_keys(params: Any) -> Iterator[tuple[str, Any]]:
+    """Yields the permissions boundary in the request or of the role or user that it changes, and the policy."""
+    name = iam._p(params, "RoleName") or iam._p(params, "UserName")
+    entity = iam._roles.get(name) or iam._users.get(name) or {}
+    boundary = iam._p(params, "PermissionsBoundary") or entity.get("PermissionsBoundary")
+    if boundary:
+        yield "iam:PermissionsBoundary", boundary
+    policy = iam._p(params, "PolicyArn")
+    if policy:
+        yield "iam:PolicyARN", policy
+
+
+def _resource_arn(original: Around, service: str, *args: Any, **kwargs: Any) -> str:
+    """Gap: alias operations are authorized against `*`, and operations on a key by alias against the alias."""
+    arn: str = original(service, *args, **kwargs)
+    if service == "iam":
+        return _iam_arn(args[4]) or arn
+    if service != "kms":
+        return arn
+    if ":alias/" in arn:
+        key = kms._resolve_key(arn)
+        return str(key["Arn"]) if key else arn
+    body, region, account = args[3], args[5], args[6]
+    name = iam_actions._safe_json_field(body, "AliasName")
+    return f"arn:aws:kms:{region}:{account}:{name}" if name and arn == "*" else arn
+
+
+def _iam_arn(params: Any) -> str:
+    """Gap: simulations are authorized against `*`, and operations on roles against an ARN without path."""
+    if source := iam._p(params, "PolicySourceArn"):
+        return str(source)
+    name, path = iam._p(params, "RoleName"), iam._p(params, "Path") or "/"
+    if role := iam._roles.get(name):
+        return str(role["Arn"])
+    return f"arn:aws:iam::{get_account_id()}:role{path}{name}" if name else ""
+
+
+def _enforce(
+    original: Around,
+    access_key: str,
+    iam_action: str,
+    service: str,
+    region: str,
+    resource_arn: str = "*",
+    service_context: dict[str, Any] | None = None,
+) -> Any:
+    """Makes every check that AWS makes for the request, and returns the first denial."""
+    context = {"aws:ViaAWSService": "false"} | (service_context or {})
+    also, entries = context.pop(_ALSO, []), context.pop(_ENTRIES, None) or [{}]
+    if service in ("kms", "secretsmanager", "iam"):
+        context |= _resource_tags(service, resource_arn)
+    for entry in entries:
+        denied = original(access_key, iam_action, service, region, resource_arn, context | entry)
+        if denied and not _granted(denied, iam_action, resource_arn, context):
+            return denied
+    for arn in also:
+        on_key = context | _resource_tags(service, arn)
+        if denied := original(access_key, iam_action, service, region, arn, on_key):
+            return denied
+    second = _TAG_ON_CREATE.get(iam_action)
+    if not second or "aws:TagKeys" not in context:
+        return None
+    # A new key has no ARN yet. The ARN of a secret or role follows from its name.
+    return original(access_key, second, service, region, "*" if service == "kms" else resource_arn, context)
+
+
+def _resource_tags(service: str, arn: str) -> dict[str, str]:
+    """Gap: resource tags are not available to key policies, permissions boundaries and session policies."""
+    tags = tag_store.resource_tags(arn) or {}
+    prefixes = ("aws:ResourceTag/", f"{service}:ResourceTag/")
+    return {f"{prefix}{name}".lower(): value for name, value in tags.items() for prefix in prefixes}
+
+
+def _granted(denied: Any, action: str, resource: str, context: dict[str, Any]) -> bool:
+    """Gap: grants are listed, but do not allow anything."""
+    implicit = getattr(denied, "decision", "") == "ImplicitDeny"
+    return implicit and authorization.grant_allows(denied.principal_arn, action, resource, context)
+
+
+def _condition_key(original: Around, key: str, ctx: Any) -> Any:
+    """Gap: `aws:PrincipalArn` of a role session is the ARN of the session. On AWS, it is the ARN of the role."""
+    name = key.lower()
+    if ctx.principal_type == "AWSService" and name in ("aws:principalarn", "aws:principalaccount", "aws:principaltype"):
+        return None
+    if name == "aws:principalarn":
+        return authorization.role_arn_of(ctx.principal_arn)
+    if name == "kms:calleraccount":
+        return ctx.principal_account or None
+    return original(key, ctx)
+
+
+def _key_policy(original: Around, arn: str) -> Any:
+    """Gap: an alias has the policy of its key. On AWS, only IAM policies apply to an alias.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-access.html
+    """
+    return None if ":alias/" in arn else original(arn)
+
+
+def _bus_policy(arn: str) -> tuple[str, str] | None:
+    """Gap: event bus policies are stored but not evaluated."""
+    name = arn.partition(":event-bus/")[2]
+    policy = eventbridge._event_bus_policies.get(name) if name else None
+    return (json.dumps(policy), arn.split(":")[4]) if policy else None

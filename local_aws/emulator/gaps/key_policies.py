@@ -1,0 +1,108 @@
+"""Key policies: KMS rejects policies that are too long, have unknown principals, or lock the caller out."""
+
+import json
+from typing import Any
+
+from ministack.core import iam_evaluator
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import iam, kms
+
+from local_aws.emulator import authorization
+from local_aws.emulator.gaps.patching import Around, current_caller, error_response, wrap
+
+_MAX_BYTES = 32_768
+_MALFORMED = "MalformedPolicyDocumentException"
+
+
+def apply() -> None:
+    wrap(kms, "_create_key", _check_policy)
+    wrap(kms, "_put_key_policy", _check_policy)
+
+
+def _check_policy(original: Around, data: dict[str, Any]) -> Any:
+    """Gap: any text is accepted as a key policy. Calls from inside the process (CloudFormation) are not checked."""
+    caller, policy = current_caller(), data.get("Policy")
+    if caller is None or policy is None:
+        return original(data)
+    if len(policy.encode()) > _MAX_BYTES:
+        return error_response("LimitExceededException", f"The key policy is longer than {_MAX_BYTES} bytes.")
+    document = policy_document(policy)
+    if document is None:
+        return error_response(_MALFORMED, "The new key policy is not well formed.")
+    if unknown_principals(document):
+        return error_response(_MALFORMED, "Policy contains a statement with one or more invalid principals.")
+    if not data.get("BypassPolicyLockoutSafetyCheck") and not _can_put_again(caller, document):
+        text = "The new key policy will not allow you to update the key policy in the future."
+        return error_response(_MALFORMED, text)
+    return original(data)
+
+
+def policy_document(text: str) -> dict[str, Any] | None:
+    """Returns a parsed resource policy, or None unless it has Version and statements with Effect and Principal."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or not document.get("Version") or not statements(document):
+        return None
+    for statement in statements(document):
+        if not isinstance(statement, dict) or statement.get("Effect") not in ("Allow", "Deny"):
+            return None
+        if not {"Principal", "NotPrincipal"} & statement.keys():
+            return None
+    return document
+
+
+def statements(document: dict[str, Any]) -> list[Any]:
+    """Returns the statements as a list. A policy can have a single statement without a list."""
+    found = document.get("Statement") or []
+    return found if isinstance(found, list) else [found]
+
+
+def unknown_principals(document: dict[str, Any]) -> list[str]:
+    """Returns the invalid principals of a policy, including users and roles of this account that do not exist."""
+    return [
+        name
+        for statement in statements(document)
+        for name in _aws_principals(statement.get("Principal", statement.get("NotPrincipal")))
+        if not _exists(name)
+    ]
+
+
+def _aws_principals(principal: Any) -> list[str]:
+    names = principal.get("AWS", []) if isinstance(principal, dict) else principal
+    return [names] if isinstance(names, str) else list(names or [])
+
+
+def _exists(name: str) -> bool:
+    account = get_account_id()
+    if name == "*" or (name.isdigit() and len(name) == 12):
+        return True
+    if name[:4] in ("AROA", "AIDA"):
+        ids = {role["RoleId"] for role in iam._roles.values()} | {user["UserId"] for user in iam._users.values()}
+        return name in ids
+    parts = name.split(":", 5)
+    if len(parts) != 6 or parts[0] != "arn" or parts[2] not in ("iam", "sts"):
+        return False
+    kind, _, rest = parts[5].partition("/")
+    if parts[4] != account or kind == "root":
+        return bool(parts[4]) and kind in ("root", "role", "user", "assumed-role", "federated-user")
+    if kind == "assumed-role":
+        return iam._roles.get(rest.split("/")[0]) is not None
+    store = {"role": iam._roles, "user": iam._users}.get(kind)
+    found = store.get(rest.rsplit("/", 1)[-1]) if store is not None else None
+    return found is not None and found["Arn"] == name
+
+
+def _can_put_again(caller: authorization.Caller, document: dict[str, Any]) -> bool:
+    """Returns whether the policy allows PutKeyPolicy for the caller or its account."""
+    ctx = iam_evaluator.EvalContext(
+        principal_arn=caller.arn,
+        principal_type="AssumedRole" if ":assumed-role/" in caller.arn else "User",
+        principal_account=caller.account,
+        action="kms:PutKeyPolicy",
+        resource_arn=f"arn:aws:kms:{get_region()}:{get_account_id()}:key/this",
+        region=get_region(),
+        service_context={"aws:viaawsservice": "false"},
+    )
+    return bool(iam_evaluator.evaluate_resource_policy(document, ctx).decision == "Allow")

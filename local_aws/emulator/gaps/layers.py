@@ -1,0 +1,57 @@
+"""Lambda layers: unpacked and compiled once per content instead of once per execution environment."""
+
+import hashlib
+import shutil
+import threading
+import time
+import types
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from ministack.core import lambda_runtime
+
+_UNPACKED = Path(".aws-sam", "unpacked-layers").absolute()
+_KEPT_SECONDS = 24 * 3600
+_lock = threading.Lock()
+_replaced: Path | None = None
+
+
+def apply() -> None:
+    """Gap: each worker unpacks its layers into its own folder and compiles all imports.
+
+    This takes two seconds of every cold start. Here, the folder of a worker is a link to a shared one.
+    """
+    if lambda_runtime.zipfile is zipfile:
+        lambda_runtime.zipfile = types.SimpleNamespace(**vars(zipfile) | {"ZipFile": _SharedZip})
+
+
+def replace_package(layer: Path) -> None:
+    """Makes new workers use the layer in this folder instead of the deployed one."""
+    global _replaced  # noqa: PLW0603
+    _replaced = layer
+
+
+class _SharedZip(zipfile.ZipFile):
+    """Unpacks a layer into a folder that all workers share, and any other archive to `path`."""
+
+    def extractall(self, path: Any = None, *args: Any, **kwargs: Any) -> None:
+        target = Path(path or ".")
+        if not target.name.startswith("layer_"):
+            super().extractall(path, *args, **kwargs)
+            return
+        shared = _UNPACKED / hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()[:32]
+        with _lock:
+            if not shared.exists():
+                _delete_old_layers()
+                unfinished = shared.with_suffix(f".{time.monotonic_ns()}")
+                super().extractall(unfinished)
+                unfinished.rename(shared)
+        target.rmdir()
+        target.symlink_to(_replaced or shared, target_is_directory=True)
+
+
+def _delete_old_layers() -> None:
+    for folder in _UNPACKED.glob("*"):
+        if folder.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,95 @@
+"""Secrets Manager: idempotent requests and staging labels."""
+
+from typing import Any
+
+from ministack.core.responses import json_response
+from ministack.services import secretsmanager
+from ministack.services import tagging as tag_store
+
+from local_aws.emulator.gaps.patching import Around, body_of, error_response, remember_caller, wrap
+
+DEFAULT_KEY = "alias/aws/secretsmanager"
+
+
+def apply() -> None:
+    remember_caller(secretsmanager)
+    # Gap: the Resource Groups Tagging API does not include secrets.
+    tag_store._COLLECTORS["secretsmanager"] = tag_store._collect_secretsmanager
+    wrap(secretsmanager, "_create_secret", _create_secret)
+    wrap(secretsmanager, "_put_secret_value", _put_secret_value)
+    wrap(secretsmanager, "_update_secret", _update_secret)
+    wrap(secretsmanager, "_describe_secret", _describe_secret)
+
+
+def _create_secret(original: Around, data: dict[str, Any]) -> Any:
+    """Gap: ClientRequestToken is ignored, so a repeated request fails and the version gets a random id."""
+    secret, token = secretsmanager._secrets.get(data.get("Name")), data.get("ClientRequestToken")
+    if secret and secret.get("DeletedDate"):
+        text = "You can't create this secret because a secret with this name is already scheduled for deletion."
+        return error_response("InvalidRequestException", text)
+    if secret and token in secret["Versions"]:
+        if not _same_value(secret["Versions"][token], data):
+            return _token_in_use(secret, token)
+        return json_response({"ARN": secret["ARN"], "Name": secret["Name"], "VersionId": token})
+    response = original(data)
+    made = body_of(response)
+    if made is None:
+        return response
+    secret = secretsmanager._secrets[made["Name"]]
+    version = secret["Versions"].pop(made["VersionId"])
+    if "SecretString" not in data and "SecretBinary" not in data:
+        return json_response({"ARN": made["ARN"], "Name": made["Name"]})
+    version_id = token or made["VersionId"]
+    secret["Versions"][version_id] = version
+    return json_response({"ARN": made["ARN"], "Name": made["Name"], "VersionId": version_id})
+
+
+def _put_secret_value(original: Around, data: dict[str, Any]) -> Any:
+    """Gap: a repeated token overwrites the version, and two versions can have the same staging label."""
+    _, secret = secretsmanager._resolve(data.get("SecretId"))
+    token = data.get("ClientRequestToken")
+    if secret and not secret.get("DeletedDate") and token in secret["Versions"]:
+        version = secret["Versions"][token]
+        if not _same_value(version, data):
+            return _token_in_use(secret, token)
+        names = {"ARN": secret["ARN"], "Name": secret["Name"]}
+        return json_response(names | {"VersionId": token, "VersionStages": list(version["Stages"])})
+    response = original(data)
+    made = body_of(response)
+    if secret and made:
+        for stage in data.get("VersionStages") or []:
+            secretsmanager._remove_stage_everywhere(secret, stage, except_version_id=made["VersionId"])
+    return response
+
+
+def _update_secret(original: Around, data: dict[str, Any]) -> Any:
+    """Gap: UpdateSecret ignores ClientRequestToken. Here, it stores the value with PutSecretValue."""
+    value = {name: data[name] for name in ("SecretString", "SecretBinary") if name in data}
+    _, secret = secretsmanager._resolve(data.get("SecretId"))
+    token = data.get("ClientRequestToken")
+    if secret and value and token in secret["Versions"] and not _same_value(secret["Versions"][token], data):
+        return _token_in_use(secret, token)
+    response = original({name: item for name, item in data.items() if name not in value})
+    if not value or body_of(response) is None:
+        return response
+    put = value | {"SecretId": data["SecretId"]} | ({"ClientRequestToken": token} if token else {})
+    made = body_of(secretsmanager._put_secret_value(put))
+    return json_response({name: made[name] for name in ("ARN", "Name", "VersionId")})
+
+
+def _describe_secret(original: Around, data: dict[str, Any]) -> Any:
+    """Gap: KmsKeyId is returned if the alias of the default key was given. AWS omits it."""
+    response = original(data)
+    found = body_of(response)
+    if found and str(found.get("KmsKeyId", "")).endswith(DEFAULT_KEY):
+        return json_response({name: value for name, value in found.items() if name != "KmsKeyId"})
+    return response
+
+
+def _same_value(version: dict[str, Any], data: dict[str, Any]) -> bool:
+    return all(version.get(name) == data.get(name) for name in ("SecretString", "SecretBinary"))
+
+
+def _token_in_use(secret: dict[str, Any], token: str | None) -> Any:
+    text = f"You can't use ClientRequestToken {token} because that value is already in use for a version of secret "
+    return error_response("ResourceExistsException", f"{text}{secret['ARN']}.")

@@ -1,0 +1,159 @@
+"""The demo: one onboarding request from EventBridge to its outcome, and the clean-up of the grant that MediaTailor leaks."""
+
+import hashlib
+import json
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from local_aws.tools.embedded_aws import REPOSITORY, STACK, Embedded, until
+from local_aws.tools.outcomes import Outcomes
+
+_SAMPLE = REPOSITORY / "events/requests/onboard-mediatailor.json"
+
+
+class Demo:
+    """Uses the deployed stack as its users do, and prints every step."""
+
+    def __init__(self, aws: Embedded, console: Console) -> None:
+        self._aws, self._console, self._start = aws, console, time.monotonic()
+        self._outcomes = Outcomes(aws)
+        self._mediatailor = aws.client("mediatailor")
+
+    def run(self) -> None:
+        entry, detail = self._request()
+        self._print(
+            f"sent request [bold]{detail['requestId']}[/] for source location {detail['resource']['sourceLocation']} "
+            f"to event bus {entry['EventBusName']}"
+        )
+        self._aws.client("events").put_events(Entries=[entry])
+        self._follow_execution(detail["requestId"])
+        event = self._outcomes.wait_for(detail["requestId"])
+        outcome = event["detail"]
+        self._print(f"received outcome [bold]{event['detail-type']}[/] with status {outcome['status']}")
+        _require(event["detail-type"] == "Access Onboarded", json.dumps(outcome, indent=2))
+        self._report(outcome)
+        self._fetch(detail)
+        self._delete(detail["resource"]["sourceLocation"], outcome["resources"])
+
+    def _request(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        entry = json.loads(_SAMPLE.read_text())[0]
+        detail = json.loads(entry["Detail"])
+        detail["requestId"] = f"demo-{uuid.uuid4().hex[:8]}"
+        detail["resource"]["baseUrl"] = f"{self._aws.origin_url}/vod"
+        return entry | {"Detail": json.dumps(detail)}, detail
+
+    def _follow_execution(self, request_id: str) -> None:
+        machine = self._output("OnboardStateMachineArn")
+        execution = until(lambda: self._execution_of(machine, request_id), "execution of the request", 60) or ""
+        entered = time.monotonic()
+        for event in self._history(execution):
+            details = event.get("stateExitedEventDetails")
+            if details and event["type"] == "TaskStateExited":
+                now = time.monotonic()
+                self._print(f"  {details['name']:<20} [dim]{now - entered:5.1f} s[/]")
+                entered = now
+
+    def _execution_of(self, machine: str, request_id: str) -> str | None:
+        name = hashlib.sha256(json.dumps(request_id).encode()).hexdigest()[:32]
+        listed = self._aws.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
+        return next((found["executionArn"] for found in listed if found["name"].startswith(name)), None)
+
+    def _history(self, execution: str) -> Iterator[dict[str, Any]]:
+        """Yields the events of an execution as they happen, until it ends."""
+        stepfunctions, seen = self._aws.client("stepfunctions"), 0
+        while True:
+            running = stepfunctions.describe_execution(executionArn=execution)["status"] == "RUNNING"
+            events = stepfunctions.get_execution_history(executionArn=execution, maxResults=1000)["events"]
+            yield from events[seen:]
+            seen = len(events)
+            if not running:
+                return
+            time.sleep(0.1)
+
+    def _report(self, outcome: dict[str, Any]) -> None:
+        resources = Table("resource", "ARN", show_header=False, box=None, padding=(0, 2))
+        for name, arn in outcome["resources"].items():
+            resources.add_row(name, arn)
+        checks = Table("check", "result", "evidence", box=None, padding=(0, 2))
+        for check in outcome["checks"]:
+            checks.add_row(check["name"], "passed" if check["passed"] else "FAILED", check["evidence"])
+        self._console.print(resources, checks)
+        _require(all(check["passed"] for check in outcome["checks"]), "a check failed")
+
+    def _fetch(self, detail: dict[str, Any]) -> None:
+        """Shows that the origin rejects requests without the token and serves MediaTailor, which reads the secret."""
+        location, url = detail["resource"]["sourceLocation"], f"{detail['resource']['baseUrl']}/film/index.m3u8"
+        status = _status(url)
+        self._print(f"request to the origin without token: status [bold]{status}[/]")
+        _require(status == 403, "the origin served a request without token")
+        package = {"Path": "/film/index.m3u8", "SourceGroup": "hls", "Type": "HLS"}
+        made = self._mediatailor.create_vod_source(
+            SourceLocationName=location, VodSourceName="film", HttpPackageConfigurations=[package]
+        )
+        fetched = until(lambda: self._fetches(detail["resource"]["header"]), "MediaTailor's fetch")[-1]
+        self._print(f"request of MediaTailor with header {fetched['header']}: status [bold]{fetched['status']}[/]")
+        _require(fetched["status"] == 200, "the origin rejected the request of MediaTailor")
+        alerts = self._mediatailor.list_alerts(ResourceArn=made["Arn"])["Items"]
+        _require(not alerts, f"MediaTailor has alerts: {alerts}")
+
+    def _fetches(self, header: str) -> list[dict[str, Any]]:
+        return [request for request in self._aws.control("GET", "origin") if request["header"] == header]
+
+    def _delete(self, location: str, resources: dict[str, str]) -> None:
+        self._aws.control("PUT", "assumptions", {"mediatailorRetires": "never"})
+        self._mediatailor.delete_vod_source(SourceLocationName=location, VodSourceName="film")
+        self._mediatailor.delete_source_location(SourceLocationName=location)
+        self._print(f"deleted source location {location}; MediaTailor does not retire its grant")
+        event = until(lambda: next(iter(self._cleaned_up(location)), None), "Grants Cleaned Up", 60) or {}
+        [removed] = event["detail"]["removed"]
+        self._print(
+            f"received outcome [bold]{event['detail-type']}[/]: {removed['removedBy']} revoked grant {removed['grantId'][:12]}…"
+        )
+        for read in removed["evidence"]:
+            self._print(f"  {read}")
+        _require(not self._grants(resources["keyArn"]), "the grant still exists")
+
+    def _cleaned_up(self, location: str) -> list[dict[str, Any]]:
+        outcomes = [event for event in self._outcomes.all() if event["detail-type"] == "Grants Cleaned Up"]
+        return [event for event in outcomes if event["detail"]["accessId"].endswith(f"/{location}")]
+
+    def _grants(self, key_arn: str) -> set[str]:
+        return {grant["GrantId"] for grant in self._aws.client("kms").list_grants(KeyId=key_arn)["Grants"]}
+
+    def _output(self, name: str) -> str:
+        stack = self._aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+        return str(next(output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == name))
+
+    def _print(self, text: str) -> None:
+        self._console.print(f"[dim]{time.monotonic() - self._start:6.1f} s[/]  {text}", highlight=False)
+
+
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _require(holds: bool, failure: str) -> None:
+    if not holds:
+        raise SystemExit(f"demo: failed: {failure}")
+
+
+def main() -> None:
+    console = Console(width=None if Console().is_terminal else 200, emoji=False)
+    started = time.monotonic()
+    with console.status("starting the embedded AWS and deploying the stack"), Embedded(deploy=True) as aws:
+        console.print(
+            f"embedded AWS with stack {STACK} at {aws.url} [dim]({time.monotonic() - started:.1f} s)[/]", highlight=False
+        )
+        Demo(aws, console).run()
+    console.print("demo: ok", highlight=False)

@@ -1,0 +1,118 @@
+"""The life of one emulated AWS: serve, create the example roles, deploy, support development, and end all child processes."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+from hypercorn.asyncio import serve
+from ministack.core import lambda_runtime
+
+from local_aws.emulator.app import create_emulator, server_config
+from local_aws.emulator.control import Control
+from local_aws.emulator.router import Router
+from local_aws.tools import container_bridge, containers, hot_reload, sam_local
+from local_aws.tools.embedded_aws import REPOSITORY, STACK
+from local_aws.tools.example_roles import create_example_roles
+from local_aws.tools.sample_accesses import create_sample_accesses
+
+_ARTIFACTS = "latchkey-local-artifacts"
+
+
+async def run(listener: socket.socket, endpoint: str, *, deploy: bool, develop: bool, exports: Mapping[str, str]) -> int:
+    """Serves until SIGINT or SIGTERM. Returns the exit status, which is 1 if serving or the deployment fails."""
+    ended = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, ended.set)
+    emulator = create_emulator(endpoint, STACK, request_id_of)
+    server = asyncio.create_task(serve(emulator.router, server_config(listener), shutdown_trigger=ended.wait))
+    start = asyncio.create_task(_start(emulator.control, endpoint, exports, deploy=deploy, develop=develop))
+    development = asyncio.create_task(_develop(start, emulator.router, endpoint)) if develop else None
+    stop = asyncio.create_task(ended.wait())
+    await asyncio.wait((server, start, stop), return_when=asyncio.FIRST_COMPLETED)
+    if start.done() and start.exception() is None:
+        await asyncio.wait((server, stop), return_when=asyncio.FIRST_COMPLETED)
+    failures = [error for task in (start, server) if task.done() and (error := task.exception())]
+    for error in failures:
+        print(f"local AWS failed: {error}", file=sys.stderr)
+    start.cancel()
+    ended.set()
+    if development:
+        development.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await start
+    lambda_runtime.reset()  # ends the worker processes of the functions
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(server, 2)
+    if develop:
+        sam_local.delete_files()  # last, because a thread of the start can still write them
+    return 1 if failures else 0
+
+
+def request_id_of(event: Any) -> str | None:
+    """Returns the id of the Latchkey request in a function's event, in its `request`, or in the `detail` of a bus event."""
+    found = event if isinstance(event, dict) else {}
+    holders = [found, found.get("request"), found.get("detail")]
+    ids = [holder["requestId"] for holder in holders if isinstance(holder, dict) and "requestId" in holder]
+    return str(ids[0]) if ids else None
+
+
+async def _start(control: Control, endpoint: str, exports: Mapping[str, str], *, deploy: bool, develop: bool) -> None:
+    await asyncio.to_thread(_prepare_account, endpoint, deploy=deploy)
+    control.calls.clear()
+    if deploy:
+        await _deploy()
+        control.calls.clear()
+    if develop:
+        sam_local.accept_sam_credentials()
+        await asyncio.to_thread(sam_local.write_files, endpoint, STACK)
+        await asyncio.to_thread(create_sample_accesses, endpoint, STACK)
+    control.ready = True
+    for name, value in exports.items():
+        print(f"export {name}={value}")
+    print("local AWS ready", flush=True)
+    if develop and (missing := await asyncio.to_thread(containers.missing_for_sam_local)):
+        print(missing, flush=True)
+
+
+async def _develop(start: "asyncio.Task[None]", router: Router, endpoint: str) -> None:
+    """Once the stack is deployed, serves containers and reloads changed code."""
+    await start
+    port = int(endpoint.rpartition(":")[2])
+    await asyncio.gather(
+        container_bridge.serve_containers(router, port, server_config), asyncio.to_thread(hot_reload.watch, endpoint, STACK)
+    )
+
+
+def _prepare_account(endpoint: str, *, deploy: bool) -> None:
+    create_example_roles(boto3.client("iam", endpoint_url=endpoint))
+    if deploy:
+        boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=_ARTIFACTS)
+
+
+async def _deploy() -> None:
+    in_venv = Path(sys.executable).parent / "sam"
+    sam = str(in_venv) if in_venv.exists() else shutil.which("sam")
+    if sam is None:
+        raise RuntimeError("sam is not installed; run `make local`, which installs it")
+    # sam looks for its configuration next to the template, which is in the build folder.
+    paths = ("--template-file", ".aws-sam/build/template.yaml", "--config-file", str(REPOSITORY / "samconfig.toml"))
+    flags = ("--config-env", "local", "--no-confirm-changeset", "--no-fail-on-empty-changeset")
+    settings = {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "1"}  # seconds between checks of the deployment
+    process = await asyncio.create_subprocess_exec(
+        sam, "deploy", *paths, *flags, cwd=REPOSITORY, env=os.environ | settings, stdout=sys.stderr, stderr=sys.stderr
+    )
+    try:
+        if await process.wait():
+            raise RuntimeError(f"the deployment of the stack {STACK} failed; see the output of sam above")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

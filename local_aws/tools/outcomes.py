@@ -1,0 +1,46 @@
+"""A subscriber to Latchkey's outcomes: a rule on the request bus with an SQS queue as its target."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from local_aws.tools.embedded_aws import Embedded, until
+
+BUS = "latchkey-requests"
+
+
+class Outcomes:
+    """Collects all outcomes that are published from now on."""
+
+    def __init__(self, aws: Embedded) -> None:
+        self._sqs = aws.client("sqs")
+        self._all: list[dict[str, Any]] = []
+        name = f"outcomes-{uuid.uuid4().hex[:8]}"
+        self._queue = self._sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement | {"Resource": arn}]})
+        self._sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": policy})
+        events = aws.client("events")
+        events.put_rule(Name=name, EventBusName=BUS, EventPattern=json.dumps({"source": ["latchkey"]}))
+        events.put_targets(Rule=name, EventBusName=BUS, Targets=[{"Id": "queue", "Arn": arn}])
+
+    def wait_for(self, request_id: str, seconds: float = 120) -> dict[str, Any]:
+        """Returns the event of the first outcome of a request, waiting for it if necessary."""
+        return until(lambda: next(iter(self.of(request_id)), None), f"outcome of {request_id}", seconds) or {}
+
+    def of(self, request_id: str) -> list[dict[str, Any]]:
+        """Returns the outcome events of a request in order of arrival."""
+        return [event for event in self.all() if event["detail"].get("requestId") == request_id]
+
+    def all(self) -> list[dict[str, Any]]:
+        """Returns the events of all outcomes so far."""
+        self._all.extend(self._arrived())
+        return self._all
+
+    def _arrived(self) -> Iterator[dict[str, Any]]:
+        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
+                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+                yield json.loads(message["Body"])

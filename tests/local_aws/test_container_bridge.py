@@ -1,0 +1,95 @@
+"""Containers can make the API calls of the functions, and no calls that could run code on this machine."""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+
+from local_aws.emulator.account import ACCOUNT, REGION
+from local_aws.emulator.control import Control
+from local_aws.emulator.router import Router
+from local_aws.emulator.services.mediatailor import MediaTailor
+from local_aws.emulator.services.origin import Origin
+from local_aws.tools.container_bridge import ContainerBridge
+from tests.contract.artefacts import TEMPLATE_TEXT
+
+
+async def _reached(scope: Any, receive: Any, send: Any) -> None:
+    """Replaces MiniStack, and responds to every request that the bridge allows."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+@pytest.fixture(scope="module")
+def bridge() -> ContainerBridge:
+    mediatailor = MediaTailor()
+    control = Control(Origin(mediatailor.locations), ACCOUNT, REGION)
+    return ContainerBridge(Router(control, mediatailor, inner=_reached))
+
+
+def status(bridge: ContainerBridge, service: str, *, target: str = "", method: str = "POST", path: str = "/") -> int:
+    """Returns the status of a request that is signed for a service, or unsigned for ""."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    signature = f"AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    headers = {"authorization": signature if service else "", "x-amz-target": target}
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items() if value]
+    path, _, query = path.partition("?")
+    scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": pairs}
+    asyncio.run(bridge(scope, receive, send))
+    found: int = sent[0]["status"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("service", "target"),
+    [
+        ("kms", "TrentService.CreateKey"),
+        ("secretsmanager", "secretsmanager.CreateSecret"),
+        ("dynamodb", "DynamoDB_20120810.PutItem"),
+        ("events", "AWSEvents.PutEvents"),
+        ("states", "AWSStepFunctions.StartExecution"),
+        ("iam", ""),
+    ],
+)
+def test_calls_of_functions_are_allowed(bridge: ContainerBridge, service: str, target: str) -> None:
+    assert status(bridge, service, target=target) == 200
+
+
+def test_emulated_service_is_allowed(bridge: ContainerBridge) -> None:
+    assert status(bridge, "mediatailor", method="GET", path="/sourceLocation/absent") != 403
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"service": "lambda", "path": "/2015-03-31/functions"},
+        {"service": "kms", "path": "/2015-03-31/functions"},
+        {"service": "cloudformation", "path": "/?Action=CreateStack"},
+        {"service": "", "path": "/?Action=CreateStack"},
+        {"service": "kms", "target": "AmazonEC2ContainerServiceV20141113.RunTask"},
+        {"service": "states", "target": "AWSStepFunctions.CreateStateMachine"},
+        {"service": "events", "target": "AWSEvents.PutTargets"},
+        {"service": "lambda/ Credential=test/20260101/us-east-1/iam", "path": "/?Action=CreateFunction"},
+        {"service": "s3", "method": "PUT", "path": "/latchkey-local-artifacts/code.zip"},
+        {"service": "iam", "method": "PUT", "path": "/_local/assumptions"},
+        {"service": "", "method": "GET", "path": "/_ministack/lambda-code/a"},
+    ],
+)
+def test_calls_that_could_run_code_on_this_machine_are_denied(bridge: ContainerBridge, request_: dict[str, str]) -> None:
+    assert status(bridge, **request_) == 403
+
+
+@pytest.mark.parametrize(("prefix", "target"), [("events", "AWSEvents"), ("states", "AWSStepFunctions")])
+def test_operations_in_the_template_are_allowed(bridge: ContainerBridge, prefix: str, target: str) -> None:
+    operations = set(re.findall(rf"\b{prefix}:([A-Z]\w+)", TEMPLATE_TEXT))
+
+    assert operations
+    assert {status(bridge, prefix, target=f"{target}.{name}") for name in operations} == {200}
