@@ -159,12 +159,12 @@ POWERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("place", POWERS)
-def test_missing_powers_are_listed_by_request_path(place: str) -> None:
-    asking = desired(POWERS[place])
+@pytest.mark.parametrize("path", POWERS)
+def test_missing_powers_are_listed_by_request_path(path: str) -> None:
+    asking = desired(POWERS[path])
 
     assert asking.asks_for_powers
-    assert place in asking.powers_missing_from(policies.new_document(()))
+    assert path in asking.powers_missing_from(policies.new_document(()))
     assert asking.powers_missing_from(asking.new_key_policy) == []
 
 

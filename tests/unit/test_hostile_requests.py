@@ -97,7 +97,7 @@ def test_a_wrong_type_is_reported_at_its_path(path: tuple[str, ...]) -> None:
 
     assert wrong
     for name, value in wrong.items():
-        assert any(place == ".".join(path) for place in problems(put(path, value))), name
+        assert any(found == ".".join(path) for found in problems(put(path, value))), name
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=".".join)
@@ -122,7 +122,7 @@ def _sound(path: tuple[str, ...]) -> str:
 def test_an_unusual_character_in_a_name_is_reported_and_not_repeated(character: str) -> None:
     for parent in ("resource", "secret", "key", "tags"):
         name = f"{MARKER}{character}"
-        assert any(place.startswith(parent) for place in problems(put((parent, name), "sports")))
+        assert any(path.startswith(parent) for path in problems(put((parent, name), "sports")))
 
 
 _TEXTS = st.text(st.characters(), max_size=4) | st.sampled_from([MARKER, f"x{MARKER}\ud800", "mediatailor", "arn:aws:kms"])

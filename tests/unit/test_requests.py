@@ -109,9 +109,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "future version": ({"version": "2"}, "version"),
     "unknown mode": ({"mode": "destroy"}, "mode"),
     "unknown member": ({"colour": "red"}, "colour"),
-    "misspelt member": ({"managmentRoles": []}, "managmentRoles"),
-    "misspelt member of the resource": ({"resource.baseurl": ""}, "resource.baseurl"),
-    "misspelt member of the key": ({"key.rotationDay": 90}, "key.rotationDay"),
+    "misspelled member": ({"managmentRoles": []}, "managmentRoles"),
+    "misspelled member of the resource": ({"resource.baseurl": ""}, "resource.baseurl"),
+    "misspelled member of the key": ({"key.rotationDay": 90}, "key.rotationDay"),
     "no source location": ({"resource.sourceLocation": MISSING}, "resource.sourceLocation"),
     "no base URL": ({"resource.baseUrl": MISSING}, "resource.baseUrl"),
     "no header": ({"resource.header": MISSING}, "resource.header"),
@@ -267,7 +267,7 @@ def test_a_member_that_sounds_like_a_token_warns_about_tokens(parent: str, membe
 
 
 @pytest.mark.parametrize(
-    ("misspelt", "meant"),
+    ("misspelled", "meant"),
     [
         ("secret.nmae", "name"),
         ("secret.value.generated", "generate"),
@@ -276,8 +276,8 @@ def test_a_member_that_sounds_like_a_token_warns_about_tokens(parent: str, membe
         ("resource.secretKeys", "secretKey"),
     ],
 )
-def test_a_misspelled_member_in_the_secret_suggests_a_name_and_warns_about_tokens(misspelt: str, meant: str) -> None:
-    [rule] = [rule for place, rule in problems(detail({misspelt: {}})) if place == misspelt]
+def test_a_misspelled_member_in_the_secret_suggests_a_name_and_warns_about_tokens(misspelled: str, meant: str) -> None:
+    [rule] = [rule for path, rule in problems(detail({misspelled: {}})) if path == misspelled]
     assert f" {meant}?" in rule
     assert rule.endswith(NO_TOKEN_HERE)
 

@@ -25,7 +25,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a role": ({f"{AT}.Principal.AWS": f"arn:aws:iam::{PARTNERS[0]}:role/A"}, f"{AT}.Principal.AWS"),
     "two accounts": ({f"{AT}.Principal.AWS": [ROOT, ROOT]}, f"{AT}.Principal.AWS"),
     "an additional service": ({f"{AT}.Principal.Service": "s3.amazonaws.com"}, f"{AT}.Principal.Service"),
-    "a misspelt member": ({f"{AT}.condition": {}}, f"{AT}.condition"),
+    "a misspelled member": ({f"{AT}.condition": {}}, f"{AT}.condition"),
     "another effect": ({f"{AT}.Effect": "Deny"}, f"{AT}.Effect"),
     "all actions": ({f"{AT}.Action": ["kms:*"]}, f"{AT}.Action"),
     "one action": ({f"{AT}.Action": "kms:Decrypt"}, f"{AT}.Action"),

@@ -180,7 +180,7 @@ class OnboardingRequest[R: Resource](WireModel):
         if system.secret is None and "secret" in self.model_fields_set:
             raise PydanticCustomError(
                 "system",
-                "must not contain secret, because {system} does not read a secret: remove secret",
+                "must not contain secret, because {system} reads no secret",
                 {"system": system.name},
             )
         if not system.reader.knows_managers and self.management_roles:
