@@ -120,7 +120,11 @@ def files() -> frozenset[str]:
     for folder, folders, names in os.walk(ROOT):
         ours = [name for name in folders if not name.startswith(".") or name in _HIDDEN_SOURCE]
         folders[:] = [name for name in ours if name not in _NOT_SOURCE and not (Path(folder) == ROOT and name == "build")]
-        found |= {(Path(folder) / name).relative_to(ROOT).as_posix() for name in names if not name.endswith(".pyc")}
+        found |= {
+            (Path(folder) / name).relative_to(ROOT).as_posix()
+            for name in names
+            if not name.endswith(".pyc") and not name.startswith(".coverage")
+        }
     return frozenset(found)
 
 

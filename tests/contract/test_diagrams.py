@@ -9,22 +9,23 @@ from tests.contract.artefacts import FOLDERS, ROOT, sentence_to_folder, states, 
 
 # The document, the state machine, and the functions that the diagram shows in front of the state machine.
 DIAGRAMS = [
-    ("README.md", "onboard-access", {"receive request"}),
+    ("docs/architecture.md", "onboard-access", {"receive request"}),
     ("docs/clean-up.md", "clean-up-grants", {"identify accesses", "sweep grants"}),
 ]
 
 
 class Diagram:
-    """The one Mermaid diagram in a document."""
+    """The one Mermaid diagram of a state machine in a document: it has a subgraph with the name of the state machine."""
 
     def __init__(self, document: str, machine: str, callers: set[str]) -> None:
-        [self.text] = re.findall(r"^```mermaid\n(.*?)^```$", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+        drawn = re.findall(r"^```mermaid\n(.*?)^```$", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+        [self.text] = [text for text in drawn if f"subgraph {machine}\n" in text]
         self.states, self.callers = states(machine), callers
         self.ends = {name for name, state in self.states.items() if state["Type"] in {"Succeed", "Fail"}}
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """Labels by node, as in `check[Check request]` or `value{Brings a<br>value?}`. Stores (`bus[(bus)]`) are omitted."""
+        """Labels by node, as in `check[Check request]` or `value{Is there a<br>value to check?}`. Stores (`bus[(bus)]`) are omitted."""
         found = re.findall(r"(\w+)[\[{]([^(\]}][^\]}]*)[\]}]", self.text)
         return {name: label.replace("<br>", " ") for name, label in found}
 

@@ -29,10 +29,10 @@ def test_an_execution_that_could_not_report_ends_with_another_error() -> None:
 
 def test_a_value_is_checked_unless_the_request_is_invalid_or_a_confirmation() -> None:
     """An input from an earlier version of `receive_request`, which lacks these members, is checked as well."""
-    [choice] = STATES["Brings a value?"]["Choices"]
+    [choice] = STATES["Is there a value to check?"]["Choices"]
 
     assert choice["Condition"] == "{% $states.input.confirms or $boolean($states.input.problems) %}"
-    assert (choice["Next"], STATES["Brings a value?"]["Default"]) == ("Check request", "Check value")
+    assert (choice["Next"], STATES["Is there a value to check?"]["Default"]) == ("Check request", "Check value")
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if not name.startswith(("Report ", "Undo "))])

@@ -96,7 +96,7 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
 CAUGHT_BY_NAME = {
     ("onboard-access", "Check value", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Check request", "InvalidRequest"): "Report rejection",
-    ("onboard-access", "Validate access", "PolicyOverwritten"): "May they be attached again?",
+    ("onboard-access", "Validate access", "PolicyOverwritten"): "Can policies be attached again?",
 }
 INPUTS: dict[str, type[WireModel]] = {"clean-up-grants": CleanUpInput, "onboard-access": ExecutionInput}
 # Tasks that do not have the name of their function.
