@@ -15,7 +15,7 @@ DIAGRAMS = [
 
 
 class Diagram:
-    """The one Mermaid diagram of a state machine in a document: it has a subgraph with the name of the state machine."""
+    """The Mermaid diagram of a state machine in a document: the one with a subgraph of its name."""
 
     def __init__(self, document: str, machine: str, callers: set[str]) -> None:
         drawn = re.findall(r"^```mermaid\n(.*?)^```$", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
@@ -25,7 +25,7 @@ class Diagram:
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """Labels by node, as in `check[Check request]` or `value{Is there a<br>value to check?}`. Stores (`bus[(bus)]`) are omitted."""
+        """Labels by node, as in `check[Check request]` or `value{A<br>value?}`. Stores (`bus[(bus)]`) are omitted."""
         found = re.findall(r"(\w+)[\[{]([^(\]}][^\]}]*)[\]}]", self.text)
         return {name: label.replace("<br>", " ") for name, label in found}
 
