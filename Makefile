@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 SOURCES := template.yaml observability.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
 # The text after ## is what `make help` prints.
-.PHONY: help demo test test-model faults local sam-local deploy lint lint-python lint-template format update lock clean
+.PHONY: help demo test test-fast test-model faults local sam-local deploy lint lint-python lint-template format update lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: .aws-sam/build/template.yaml ## Run the main job on the embedded AWS, from
 test: .aws-sam/build/template.yaml ## Run the whole test suite, except the tests in containers
 	python -m pytest tests/unit tests/policies --cov --cov-report=term -n 2
 	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local -n 3 --dist worksteal
+
+test-fast: .aws-sam/build/template.yaml ## Run the tests that need no embedded AWS
+	python -m pytest tests/unit tests/policies tests/contract tests/functions -n 2
 
 test-model: .venv/ready ## Run the grant clean-up through 50,000 steps of random histories
 	MODEL_STEPS=50000 python -m pytest tests/model/test_grant_clean_up.py -k no_history --show-capture=no
