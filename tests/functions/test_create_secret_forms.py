@@ -159,7 +159,7 @@ def test_the_value_of_a_secret_that_is_found_by_name_is_checked(
 
 
 FITTING: dict[str, tuple[str, dict[str, Any], str]] = {
-    "128 characters in v1, beside another": ("mediapackage", {}, json.dumps({V1: "a" * 128, "b": "c"})),
+    "128 characters in v1, with another member": ("mediapackage", {}, json.dumps({V1: "a" * 128, "b": "c"})),
     "8 characters in VOD": ("mediapackage-vod", {}, json.dumps({V1: "a" * 8})),
     "256 characters in v2": ("mediapackagev2", {}, json.dumps({V2: "a" * 256})),
     "a key in both cases": ("mediaconnect", {}, HEX * 4),

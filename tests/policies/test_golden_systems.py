@@ -84,7 +84,7 @@ DOCUMENTS: dict[str, Any] = {
     **{f"{kind}/role": role_of(full(kind)) for kind in READ_BY_ROLE},
     **{f"{kind}/role-in-an-opt-in-region": role_of(in_opt_in_region(kind)) for kind in READ_BY_ROLE},
     "mediapackagev2/endpoint": merged({"Version": "2012-10-17", "Statement": []}, gate()),
-    "mediapackagev2/endpoint-beside-others": merged(ENDPOINT_POLICY, gate()),
+    "mediapackagev2/endpoint-with-others": merged(ENDPOINT_POLICY, gate()),
     f"{PARTNER}/key-of-the-console": merged(CONSOLE_KEY, [*desired(kind=PARTNER).key_statements]),
 }
 
@@ -119,7 +119,7 @@ def test_the_root_statement_of_the_owner_stays_when_a_partner_uses_its_sid() -> 
 
 
 def test_an_endpoint_policy_keeps_the_statements_of_others() -> None:
-    golden = DOCUMENTS["mediapackagev2/endpoint-beside-others"]
+    golden = DOCUMENTS["mediapackagev2/endpoint-with-others"]
     assert golden["after"]["Statement"] == [HARVESTING, ONLY_OUR_NETWORK, *gate()]
     # https://docs.aws.amazon.com/mediapackage/latest/APIReference/API_PutOriginEndpointPolicy.html
     assert len(json.dumps(golden["after"])) <= 6144
