@@ -1,4 +1,4 @@
-"""What all tests share: files that must agree with the code are compared, or written with --update."""
+"""Comparison of generated files, which --update rewrites, and the order and distribution of tests."""
 
 import json
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parent.parent
 
@@ -14,9 +15,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write golden documents and schemas instead of comparing them")
 
 
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands out single tests to the workers, and test_roles.py as a whole, because its fixtures take a minute."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return module if module.endswith("test_roles.py") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return _Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts the longest tests first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture
 def agrees(request: pytest.FixtureRequest) -> Callable[[Path, Any], None]:
-    """Asserts that a JSON file holds exactly a document; with --update it is written first."""
+    """Asserts that a JSON file contains exactly a document. With --update, writes the file first."""
 
     def compare(path: Path, document: Any) -> None:
         if request.config.getoption("--update"):
@@ -43,7 +61,7 @@ def agrees_as_text(request: pytest.FixtureRequest) -> Callable[[Path, str], None
 
 @pytest.fixture
 def agrees_in(request: pytest.FixtureRequest) -> Callable[[Path, str, str], None]:
-    """Asserts that a Markdown file holds exactly a text between two comments; with --update it is written first."""
+    """Asserts that a Markdown file contains exactly a text between two comments. With --update, writes it first."""
 
     def compare(path: Path, name: str, text: str) -> None:
         begin, end = f"<!-- {name}: written by make update -->\n", f"<!-- end of {name} -->\n"
@@ -52,6 +70,6 @@ def agrees_in(request: pytest.FixtureRequest) -> Callable[[Path, str, str], None
         if request.config.getoption("--update"):
             path.write_text(before + begin + text + end + after)
             present = text
-        assert present == text, f"{name} in {path.relative_to(ROOT)} differs from what the roles can do: make update"
+        assert present == text, f"{name} in {path.relative_to(ROOT)} differs from the code: make update"
 
     return compare

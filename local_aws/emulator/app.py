@@ -9,6 +9,7 @@ from hypercorn.config import Config
 
 from local_aws.emulator import gaps
 from local_aws.emulator.account import ACCOUNT, REGION
+from local_aws.emulator.checkpoint import Checkpoint
 from local_aws.emulator.control import Control
 from local_aws.emulator.faults import track_connections
 from local_aws.emulator.invocations import follow_invocations
@@ -42,9 +43,9 @@ def create_emulator(endpoint: str, stack: str, request_id_of: Callable[[Any], st
     mediatailor = MediaTailor()
     origin = Origin(mediatailor.locations)
     control = Control(origin, ACCOUNT, REGION, stack)
-    return Emulator(
-        control, Router(control, mediatailor, *secrets_role_services(SecretsRoles(endpoint, control.calls), origin))
-    )
+    services = secrets_role_services(SecretsRoles(endpoint, control.calls), origin)
+    control.checkpoint = Checkpoint(mediatailor, origin, *(service.model for service in services))
+    return Emulator(control, Router(control, mediatailor, *services))
 
 
 def secrets_role_services(roles: SecretsRoles, origin: Origin) -> list[Service]:

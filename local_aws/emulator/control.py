@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from local_aws.emulator.asgi import Response
 from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.call_counts import CallCounts
+from local_aws.emulator.checkpoint import Checkpoint
 from local_aws.emulator.faults import Fault, Faults
 from local_aws.emulator.services.origin import Origin
 
@@ -20,6 +21,7 @@ class Control:
 
     def __init__(self, origin: Origin, account: str, region: str, stack: str = "") -> None:
         self.calls, self.faults, self.origin = CallCounts(), Faults(), origin
+        self.checkpoint = Checkpoint()
         self.ready = False
         self._account, self._region, self._stack = account, region, stack
 
@@ -49,6 +51,10 @@ class Control:
                 "GET": lambda _: CURRENT.value.model_dump(by_alias=True),
                 "PUT": lambda body: CURRENT.update(_object(body)).model_dump(by_alias=True),
                 "DELETE": lambda _: CURRENT.reset().model_dump(by_alias=True),
+            },
+            "checkpoint": {
+                "PUT": lambda _: self.checkpoint.take(),
+                "POST": lambda _: {"restored": self.checkpoint.restore()},
             },
             "calls": {
                 "GET": lambda _: self.calls.report(),

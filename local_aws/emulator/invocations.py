@@ -34,6 +34,10 @@ def follow_invocations(request_id_of: Callable[[Any], str | None]) -> None:
     wrap(lambda_runtime.Worker, "invoke", functools.partial(_follow, request_id_of))
 
 
+def running_invocations() -> list[Invocation]:
+    return list(_RUNNING.values())
+
+
 def invocation_of(call: Call) -> Invocation | None:
     """Returns the invocation that makes a call, or None if no function does."""
     return _RUNNING.get(call.headers.get("x-amzn-trace-id", ""))

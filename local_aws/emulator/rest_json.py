@@ -73,6 +73,9 @@ class Model(Protocol):
     def checks_of(self, request: Request) -> list[tuple[str, str, dict[str, str]]]:
         """Returns the operation, ARN and resource tags of everything that the caller's policies must allow."""
 
+    def clear(self) -> None:
+        """Deletes every resource."""
+
 
 class Service:
     """Serves a model under botocore's name of the service. `bad_request` is the code and status of its BadRequest errors."""

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 from local_aws.tools.embedded_aws import Embedded, until
@@ -28,19 +27,28 @@ class Outcomes:
 
     def wait_for(self, request_id: str, seconds: float = 120) -> dict[str, Any]:
         """Returns the event of the first outcome of a request, waiting for it if necessary."""
-        return until(lambda: next(iter(self.of(request_id)), None), f"outcome of {request_id}", seconds) or {}
+        return until(lambda: next(iter(self.of(request_id, wait=1)), None), f"outcome of {request_id}", seconds) or {}
 
-    def of(self, request_id: str) -> list[dict[str, Any]]:
-        """Returns the outcome events of a request in order of arrival."""
-        return [event for event in self.all() if event["detail"].get("requestId") == request_id]
+    def of(self, request_id: str, wait: int = 0) -> list[dict[str, Any]]:
+        """Returns the outcome events of a request in order of arrival. Without one, waits for events for `wait` seconds."""
+        found = [event for event in self.all() if event["detail"].get("requestId") == request_id]
+        if wait and not found:
+            self._receive(wait)
+            return self.of(request_id)
+        return found
 
     def all(self) -> list[dict[str, Any]]:
         """Returns the events of all outcomes so far."""
-        self._all.extend(self._arrived())
+        while self._receive(0):
+            pass
         return self._all
 
-    def _arrived(self) -> Iterator[dict[str, Any]]:
-        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
-            for message in messages:
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
-                yield json.loads(message["Body"])
+    def _receive(self, wait: int) -> bool:
+        """Receives up to 10 events, waiting for the first. Returns whether there can be more."""
+        batch = {"QueueUrl": self._queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": wait}
+        messages = self._sqs.receive_message(**batch).get("Messages", [])
+        self._all += [json.loads(message["Body"]) for message in messages]
+        if messages:
+            entries = [{"Id": message["MessageId"], "ReceiptHandle": message["ReceiptHandle"]} for message in messages]
+            self._sqs.delete_message_batch(QueueUrl=self._queue, Entries=entries)
+        return len(messages) == 10

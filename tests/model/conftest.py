@@ -1,4 +1,4 @@
-"""The functions' clients speak with the embedded AWS inside this process."""
+"""Connects the clients of the functions to the embedded AWS in this process."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from local_aws.emulator import clock
 from local_aws.emulator.account import ACCOUNT
 from local_aws.emulator.assumptions import CURRENT
 from tests.functions.lambda_runtime import ENVIRONMENT
-from tests.model.wire import ENDPOINT, Wire
+from tests.model.in_process_aws import ENDPOINT, InProcessAws
 from tests.model.world import GRACE
 
 _OWN = {"ACCOUNT_ID": ACCOUNT, "AWS_ENDPOINT_URL": ENDPOINT, "GRACE_SECONDS": str(GRACE)}
@@ -25,7 +25,7 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "P
 
 
 class _Datetime(datetime):
-    """By the clock of the account, as what the functions are told of its grants."""
+    """Uses the clock of the account, which also dates grants."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Self:
@@ -46,15 +46,15 @@ def _forget() -> None:
 
 
 @pytest.fixture(scope="module")
-def wire() -> Iterator[Wire]:
+def aws() -> Iterator[InProcessAws]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (ENVIRONMENT | _OWN | _CREDENTIALS).items():
             patch.setenv(name, value)
-        # botocore waits before it repeats a call; nothing here becomes better by waiting.
+        # botocore sleeps before a retry, which would change nothing here.
         patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
         _set_clocks(patch)
         _forget()
-        served = Wire()
+        served = InProcessAws()
         served.attach(clients._session())
         yield served
     CURRENT.reset()

@@ -1,4 +1,4 @@
-"""What the model holds the functions to, judged from the services' own stores and from the calls, never from their reads."""
+"""What the functions must do, judged by the stores of the services and by calls, never by what functions read."""
 
 import json
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from local_aws.emulator import clock
 from local_aws.emulator.account import ACCOUNT, REGION
 from local_aws.emulator.api_calls import Call
 from local_aws.emulator.services.source_locations import SourceLocation, SourceLocations
-from tests.model.wire import Run, Wire, stored_grants, stored_secret
+from tests.model.in_process_aws import InProcessAws, Run, stored_grants, stored_secret
 
-# Only a write to one of these, or the time, changes how a grant stands.
+# The state of a grant changes only by writes to these services and by time.
 _STORING = {"kms", "mediatailor", "secretsmanager"}
 _READING = ("Describe", "Get", "List")
 
@@ -18,13 +18,13 @@ PREFIX = f"MediaTailor-SourceLocation-{ACCOUNT}-"
 SERVICES = {"mediatailor.amazonaws.com", f"mediatailor.{REGION}.amazonaws.com"}
 
 
-class Wrong(AssertionError):
-    """The functions did what they must not, or left undone what they must do."""
+class WrongDecision(AssertionError):
+    """A function did something that it must not do, or did not do something that it must do."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Why a grant may not go: its owner wants it, its secret admits the service, its key is the one. Each True or False."""
+    """Reasons against a revocation: the resource uses the grant, the secret allows the service, the key is current."""
 
     owner: bool
     secret: bool
@@ -36,10 +36,10 @@ class Standing:
 
 
 class Oracle:
-    """Notes each revocation that was wrong; `debts` are owners that lost a grant in the moment that KMS leaves open."""
+    """Records wrong revocations. `debts` are resources that lost a grant between the last read and the revocation."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, aws: InProcessAws) -> None:
+        self._wire = aws
         self.wrong: list[str] = []
         self.debts: dict[str, str] = {}
         self.onto: set[tuple[str, str]] = set()
@@ -49,10 +49,10 @@ class Oracle:
         self._since: dict[tuple[str, str], int] = {}
         self._before: dict[str, Standing] = {}
         self._settled_at = 0.0
-        wire.before, wire.after = self.see, self.settle
+        aws.before, aws.after = self.see, self.settle
 
     def see(self, call: Call, run: Run | None) -> None:
-        """Before a call: what it reads is noted, what it revokes is judged."""
+        """Before a call: records reads and judges revocations."""
         if run is None:
             return
         number = self._wire.number
@@ -70,7 +70,7 @@ class Oracle:
             self._judge(json.loads(call.body)["GrantId"], run)
 
     def settle(self, call: Call) -> None:
-        """After a call: since when each grant has stood as it does, and which owners have a grant again."""
+        """After a call: records since when each grant is orphaned, and which resources have a grant again."""
         at = clock.seconds()
         if at == self._settled_at and (call.service not in _STORING or call.operation.startswith(_READING)):
             return
@@ -105,10 +105,10 @@ class Oracle:
                 self.debts[name] = run.ticket
 
     def _judge_setting(self, call: Call, run: Run) -> None:
-        """A clean-up sets an owner again only where a grant was that could serve what the owner names.
+        """A clean-up configures a resource again only if it revoked a grant that the resource could use.
 
-        It is judged by what it sends, which it has just read: no write of MediaTailor is conditional, so that it cannot see
-        what a person changes after that read.
+        The update is judged by its own content, which was read just before: MediaTailor has no conditional writes, so a
+        concurrent change by a person cannot be detected.
         """
         name, access = call.raw_path.rpartition("/")[2], json.loads(call.body)["AccessConfiguration"]
         named = str(access.get("SecretsManagerAccessTokenConfiguration", {}).get("SecretArn", ""))
@@ -117,16 +117,16 @@ class Oracle:
 
     def check(self) -> None:
         if self.wrong:
-            raise Wrong("; ".join(self.wrong))
+            raise WrongDecision("; ".join(self.wrong))
 
     def ended(self, ticket: str) -> None:
-        """A clean-up came to its end: an owner that it took a grant from has one again."""
+        """At the end of a clean-up, a resource whose grant it revoked must have a grant again."""
         self.wrong += [f"{name} was not set again by {owing}" for name, owing in self.debts.items() if owing == ticket]
 
     def orphans(self, known: set[str]) -> dict[str, str]:
-        """The orphaned grants on managed keys, by id.
+        """Returns the orphaned grants on managed keys by id.
 
-        Managed are the keys that the registry knows, and those on which Latchkey itself had a grant made for a location.
+        Keys in the registry are managed, and keys on which Latchkey caused a grant for a location.
         """
         return {
             grant["GrantId"]: f"{grant['Name']} ({grant['GrantId'][:6]}) is orphaned on {grant['KeyId']}"
@@ -137,7 +137,7 @@ class Oracle:
         }
 
     def at_rest(self, orphans: dict[str, str]) -> None:
-        """After a sweep of everything, with nothing under way: no orphan is left on a managed key, and nobody lacks a grant."""
+        """After a full sweep with nothing running: no managed key has an orphan, and every resource has its grant."""
         self.wrong += orphans.values()
         self.wrong += [f"{name} lost its grant to {ticket}" for name, ticket in self.debts.items()]
 
@@ -156,7 +156,7 @@ class Oracle:
         )
 
     def _lacks_grant(self, name: str) -> bool:
-        """Is the location there, with a secret that admits the service, and without a grant on its key?"""
+        """Returns whether the location exists, its secret allows the service, and its key has no grant for it."""
         location = self._location(name)
         named = (location.token or {}).get("SecretArn") if location else None
         if location is None or named is None or not _admits(named):
@@ -169,7 +169,7 @@ class Oracle:
         return is_named and self._bound(grant) == secret
 
     def _bound(self, grant: dict[str, Any]) -> str:
-        """The secret for which a grant was made; one that is bound to its location serves whatever secret that names."""
+        """Returns the secret of a grant. A grant that is constrained to its location serves any secret of the location."""
         if secret := _context(grant):
             return secret
         location = self._location(_name(grant))
@@ -186,7 +186,7 @@ def _name(grant: dict[str, Any]) -> str:
 
 
 def _context(grant: dict[str, Any]) -> str:
-    """The secret in a grant's encryption context, if any."""
+    """Returns the secret in the encryption context of a grant, if any."""
     return str((grant["Constraints"] or {}).get("EncryptionContextSubset", {}).get("SecretARN", ""))
 
 

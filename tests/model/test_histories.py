@@ -1,13 +1,13 @@
-"""Histories that the model found, and that ended wrong once; and those of requests that are undone."""
+"""Histories that once ended wrong, and histories of undone requests."""
 
 from typing import Any
 
-from tests.model.wire import Wire
+from tests.model.in_process_aws import InProcessAws
 from tests.model.world import GRACE, NO_TOKEN, Act, Between, Looked, World
 
 
-def test_a_sweep_finds_the_grant_left_on_a_former_key_though_nobody_told_it_of_the_new_one(wire: Wire) -> None:
-    world = World(wire, mediatailorRetires="never")
+def test_sweep_finds_the_grant_on_a_former_key_without_an_event(aws: InProcessAws) -> None:
+    world = World(aws, mediatailorRetires="never")
     world.onboard("a", "s0")
     world.move("s0", "k1")
     world.update("a", "s0")
@@ -16,8 +16,8 @@ def test_a_sweep_finds_the_grant_left_on_a_former_key_though_nobody_told_it_of_t
     assert world.keys_of_grants("a") == ["k1"]
 
 
-def test_a_persons_grant_of_the_same_name_on_the_new_key_does_not_make_the_services_own_an_orphan(wire: Wire) -> None:
-    world = World(wire, mediatailorRetires="never")
+def test_another_grant_with_the_same_name_on_the_new_key_does_not_orphan_the_services_grant(aws: InProcessAws) -> None:
+    world = World(aws, mediatailorRetires="never")
     world.onboard("a", "s0")
     world.move("s0", "k1")
     world.imitate("a", "s0", "k1")
@@ -27,8 +27,8 @@ def test_a_persons_grant_of_the_same_name_on_the_new_key_does_not_make_the_servi
     assert world.keys_of_grants("a") == ["k0", "k1"]
 
 
-def test_a_persons_grant_of_the_same_name_is_not_taken_for_that_of_an_owner_who_came_back(wire: Wire) -> None:
-    world = World(wire, mediatailorRetires="never", recreatedGrant="same-id")
+def test_another_grant_with_the_same_name_is_not_mistaken_for_the_grant_of_a_recreated_resource(aws: InProcessAws) -> None:
+    world = World(aws, mediatailorRetires="never", recreatedGrant="same-id")
     world.onboard("a", "s0")
     world.imitate("a", "s0", "k0")
     world.wait(1)
@@ -43,8 +43,8 @@ def test_a_persons_grant_of_the_same_name_is_not_taken_for_that_of_an_owner_who_
     assert world.oracle.windows == 1
 
 
-def test_the_grant_of_a_former_secret_goes_without_one_for_the_present_secret(wire: Wire) -> None:
-    world = World(wire, mediatailorRetires="never")
+def test_grant_of_a_former_secret_is_revoked_even_without_a_grant_for_the_current_secret(aws: InProcessAws) -> None:
+    world = World(aws, mediatailorRetires="never")
     world.create("a", "s2")
     world.onboard("a", "s1")
     world.move("s1", "k1")
@@ -53,8 +53,8 @@ def test_the_grant_of_a_former_secret_goes_without_one_for_the_present_secret(wi
     assert world.keys_of_grants("a") == ["k0"]
 
 
-def test_what_a_grant_that_is_given_back_makes_an_orphan_goes_with_the_next_sweep(wire: Wire) -> None:
-    world = World(wire, mediatailorRetires="never")
+def test_orphan_created_by_a_restored_grant_is_revoked_by_the_next_sweep(aws: InProcessAws) -> None:
+    world = World(aws, mediatailorRetires="never")
     world.onboard("a-b", "s2")
     world.onboard("a", "s0")
     world.wait(1)
@@ -73,8 +73,8 @@ def test_what_a_grant_that_is_given_back_makes_an_orphan_goes_with_the_next_swee
     assert world.keys_of_grants("a") == ["k0"]
 
 
-def test_a_key_is_not_forgotten_while_kms_may_not_list_its_newest_grant(wire: Wire) -> None:
-    world = World(wire, mediatailorRetires="never", grantLagSeconds=1)
+def test_key_stays_recorded_until_kms_lists_its_newest_grant(aws: InProcessAws) -> None:
+    world = World(aws, mediatailorRetires="never", grantLagSeconds=1)
     world.onboard("a", "s0")
     looked = world.look("mediatailor/sourceLocation/a")
     assert looked is not None
@@ -89,8 +89,8 @@ def test_a_key_is_not_forgotten_while_kms_may_not_list_its_newest_grant(wire: Wi
     assert world.keys_of_grants("a") == ["k0"]
 
 
-def test_the_grants_of_requests_that_are_undone_go(wire: Wire) -> None:
-    world = World(wire, mediatailorRetires="never", grantLagSeconds=1)
+def test_grants_of_undone_requests_are_removed(aws: InProcessAws) -> None:
+    world = World(aws, mediatailorRetires="never", grantLagSeconds=1)
     world.onboard("a", "s0")
     world.onboard_in_vain("a", "s2")
     world.onboard_in_vain("a-b", "s2")
@@ -100,8 +100,8 @@ def test_the_grants_of_requests_that_are_undone_go(wire: Wire) -> None:
     assert (world.keys_of_grants("a"), world.keys_of_grants("a-b")) == (["k0"], [])
 
 
-def test_a_grant_that_an_undo_uses_again_stays(wire: Wire) -> None:
-    world, looked = _came_back(wire)
+def test_grant_reused_by_an_undo_is_kept(aws: InProcessAws) -> None:
+    world, looked = _came_back(aws)
     back = Between("DescribeSourceLocation", Act("create", ("a", "s0")), after=True)
     undone = Between("RevokeGrant", Act("onboard_in_vain", ("a", "s2")))
     assert world.clean_up(looked, (back, undone)) is not None
@@ -110,8 +110,8 @@ def test_a_grant_that_an_undo_uses_again_stays(wire: Wire) -> None:
     assert world.keys_of_grants("a") == ["k0"]
 
 
-def test_a_clean_up_asks_again_until_the_grant_that_it_gives_back_is_listed(wire: Wire) -> None:
-    world, looked = _came_back(wire, grantLagSeconds=1)
+def test_clean_up_repeats_until_its_restored_grant_is_listed(aws: InProcessAws) -> None:
+    world, looked = _came_back(aws, grantLagSeconds=1)
     back, crash = Act("create", ("a", "s0")), Act("crash")
     assert world.clean_up(looked, (Between("RevokeGrant", back), Between("RevokeGrant", crash, after=True))) is None
     world.rest()
@@ -119,8 +119,8 @@ def test_a_clean_up_asks_again_until_the_grant_that_it_gives_back_is_listed(wire
     assert world.keys_of_grants("a") == ["k0"]
 
 
-def test_an_owner_that_sends_no_token_any_more_is_not_set_again(wire: Wire) -> None:
-    world, looked = _came_back(wire)
+def test_resource_that_stopped_sending_a_token_is_not_configured_again(aws: InProcessAws) -> None:
+    world, looked = _came_back(aws)
     changes = Between("DescribeSecret", Act("update", ("a", NO_TOKEN)))
     assert world.clean_up(looked, (Between("RevokeGrant", Act("create", ("a", "s0"))), changes)) is None
     world.oracle.check()
@@ -129,8 +129,8 @@ def test_an_owner_that_sends_no_token_any_more_is_not_set_again(wire: Wire) -> N
     world.oracle.check()
 
 
-def test_a_setting_is_judged_by_what_was_read_before_it(wire: Wire) -> None:
-    world, looked = _came_back(wire)
+def test_update_is_judged_by_the_read_before_it(aws: InProcessAws) -> None:
+    world, looked = _came_back(aws)
     changes = Between("UpdateSourceLocation", Act("update", ("a", NO_TOKEN)))
     cleaned = world.clean_up(looked, (Between("RevokeGrant", Act("create", ("a", "s0"))), changes))
     assert cleaned is not None
@@ -139,9 +139,9 @@ def test_a_setting_is_judged_by_what_was_read_before_it(wire: Wire) -> None:
     assert world.keys_of_grants("a") == ["k0"]
 
 
-def _came_back(wire: Wire, **assumptions: Any) -> tuple[World, Looked]:
-    """A first look at a location that is deleted, and that gets the id of its former grant if it comes back."""
-    world = World(wire, mediatailorRetires="never", recreatedGrant="same-id", updateRetires=True, **assumptions)
+def _came_back(aws: InProcessAws, **assumptions: Any) -> tuple[World, Looked]:
+    """Runs the first survey for a deleted location that gets its former grant id when it is recreated."""
+    world = World(aws, mediatailorRetires="never", recreatedGrant="same-id", updateRetires=True, **assumptions)
     world.onboard("a", "s0")
     world.wait(1)
     world.delete("a")

@@ -1,4 +1,4 @@
-"""An account in which owners, people and the functions act, each by the real calls."""
+"""An account in which owners, people and functions act by API calls."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,16 +15,16 @@ from local_aws.emulator.account import ACCOUNT
 from local_aws.emulator.api_calls import Call
 from tests.functions.account import TABLE
 from tests.functions.lambda_runtime import Context, handler
+from tests.model.in_process_aws import Crash, InProcessAws, Run, stored_grants
 from tests.model.oracle import PREFIX, Oracle
-from tests.model.wire import Crash, Run, Wire, stored_grants
 
 GRACE = 2
 BEGINNING = 1_800_000_000
 LOCATIONS = ("a", "a-b")
-# Stands for the location whose clean-up is disturbed.
+# A placeholder for the location whose clean-up is disturbed.
 IT = "it"
 SECRETS = {"s0": "k0", "s1": "k0", "s2": "k1"}
-# The secret and location of each pair live as long as the account: Latchkey never ceases to manage their keys.
+# Secret and location of each pair exist as long as the account, so Latchkey always manages their keys.
 ANCHORS = {"anchor-0": "s0"}
 NO_TOKEN = "no token"
 _KEY = "MyAccessTokenIdentifier"
@@ -32,7 +32,7 @@ _KEY = "MyAccessTokenIdentifier"
 
 @dataclass(frozen=True)
 class Act:
-    """Something that somebody does: the name of a method of World and its arguments."""
+    """An action: the name of a method of World and its arguments."""
 
     verb: str
     args: tuple[Any, ...] = ()
@@ -40,7 +40,7 @@ class Act:
 
 @dataclass(frozen=True)
 class Between:
-    """What happens right before (or after) the n-th call of an invocation, or its first of an operation."""
+    """An action before (or after) the n-th call of an invocation, or its first call of an operation."""
 
     call: int | str
     act: Act
@@ -49,7 +49,7 @@ class Between:
 
 @dataclass(frozen=True)
 class Looked:
-    """The answer of a first look; `ticket` names the execution, `secret` what the location read that was lost."""
+    """The result of a first survey. `ticket` identifies the execution, `secret` is the secret that the location read."""
 
     access_id: str
     first: dict[str, Any]
@@ -58,16 +58,16 @@ class Looked:
 
 
 class World:
-    def __init__(self, wire: Wire, **assumptions: Any) -> None:
-        self.wire = wire
-        wire.reset(clockSeconds=BEGINNING, sourcesFirst=False, **assumptions)
+    def __init__(self, aws: InProcessAws, **assumptions: Any) -> None:
+        self.aws = aws
+        aws.reset(clockSeconds=BEGINNING, sourcesFirst=False, **assumptions)
         self._same_id = assumptions.get("recreatedGrant") == "same-id"
-        self.oracle = Oracle(wire)
-        self.kms, self.secrets, self.mediatailor = (wire.client(name) for name in ("kms", "secretsmanager", "mediatailor"))
+        self.oracle = Oracle(aws)
+        self.kms, self.secrets, self.mediatailor = (aws.client(name) for name in ("kms", "secretsmanager", "mediatailor"))
         self._number = 0
         self._sweeps = 0
-        _create_table(wire.client("dynamodb"))
-        self._registry = Registry(Table(wire.client("dynamodb"), TABLE))
+        _create_table(aws.client("dynamodb"))
+        self._registry = Registry(Table(aws.client("dynamodb"), TABLE))
         self.keys = {name: str(self.kms.create_key()["KeyMetadata"]["Arn"]) for name in ("k0", "k1")}
         self.arns = {name: self._secret(name, self.keys[key]) for name, key in SECRETS.items()}
         for name in SECRETS:
@@ -78,19 +78,20 @@ class World:
     def perform(self, act: Act) -> None:
         getattr(self, act.verb)(*act.args)
 
-    # What owners and people do. A call that meets a fault, or a thing that is not there, changes nothing.
+    # Actions of owners and people. A call that fails, or whose resource does not exist, changes nothing.
 
     def create(self, name: str, secret: str, lag: float = 0) -> None:
-        """MediaTailor makes the grant first; `lag` is how long the location stays unseen after that.
+        """MediaTailor creates the grant first. `lag` is how long the location stays invisible after that.
 
-        It is seen at once where it finds the grant of a former location of its name: nothing tells the two apart.
+        A location that reuses the grant of a former location with its name is visible at once: the two cannot be
+        distinguished.
         """
         named = [grant for grant in stored_grants() if grant["Name"] == PREFIX + name]
         lag = 0 if named and self._same_id else lag
-        self.wire.control.answer("PUT", "/_local/assumptions", json.dumps({"locationLagSeconds": lag}).encode())
+        self.aws.control.answer("PUT", "/_local/assumptions", json.dumps({"locationLagSeconds": lag}).encode())
         with suppress(ClientError):
             self.mediatailor.create_source_location(**self._settings(name, secret))
-        self.wire.control.answer("PUT", "/_local/assumptions", b'{"locationLagSeconds": 0}')
+        self.aws.control.answer("PUT", "/_local/assumptions", b'{"locationLagSeconds": 0}')
 
     def update(self, name: str, secret: str) -> None:
         with suppress(ClientError):
@@ -122,7 +123,7 @@ class World:
         with suppress(ClientError):
             self.secrets.restore_secret(SecretId=self.arns[secret])
 
-    def restored_settings(self, secret: str) -> None:
+    def restore_and_allow(self, secret: str) -> None:
         self.restore(secret)
         self.admit(secret)
 
@@ -131,7 +132,7 @@ class World:
             self.secrets.update_secret(SecretId=self.arns[secret], KmsKeyId=self.keys[key])
 
     def imitate(self, name: str, secret: str, key: str) -> None:
-        """A person makes a grant that differs from the service's only in its grantee."""
+        """A person creates a grant that differs from the service's grant only in its grantee."""
         constraints = {"EncryptionContextSubset": {"SecretARN": self.arns[secret]}}
         self.kms.create_grant(
             KeyId=self.keys[key],
@@ -142,19 +143,19 @@ class World:
         )
 
     def remove(self, key: str) -> None:
-        """An undo removes a key that only its request knew."""
+        """An undo deletes a key that only its request used."""
         self.kms.schedule_key_deletion(KeyId=self.keys[key], PendingWindowInDays=7)
         self._registry.resources.forget(self.keys[key])
 
     def keep(self, key: str) -> None:
-        """A person cancels that, which leaves the key disabled."""
+        """A person cancels the deletion, which leaves the key disabled, and enables it."""
         self.kms.cancel_key_deletion(KeyId=self.keys[key])
         self.kms.enable_key(KeyId=self.keys[key])
 
     def wait(self, seconds: int) -> None:
-        self.wire.pass_time(seconds)
+        self.aws.pass_time(seconds)
 
-    # What Latchkey does.
+    # Actions of Latchkey.
 
     def onboard(self, name: str, secret: str, between: tuple[Between, ...] = ()) -> None:
         with self._onboarding(name, secret, between) as (request, _, made):
@@ -164,7 +165,7 @@ class World:
                 assert self._invoke("record_access", event, "onboarding"), "an access was not recorded"
 
     def onboard_in_vain(self, name: str, secret: str, between: tuple[Between, ...] = ()) -> None:
-        """The access fails its checks, and is undone."""
+        """The access fails its checks and is undone."""
         with self._onboarding(name, secret) as (request, execution, _):
             event = {"request": request, "executionArn": execution}
             self._invoke("undo_onboarding", event, "undo", between, (name, self.keys[SECRETS[secret]]))
@@ -173,7 +174,7 @@ class World:
     def _onboarding(
         self, name: str, secret: str, between: tuple[Between, ...] = ()
     ) -> Iterator[tuple[dict[str, Any], str, dict[str, Any] | None]]:
-        """A request, its execution and what configured its resource, if anything did; the access is its own meanwhile."""
+        """Yields a request, its execution and the result of configure_access. The access is locked meanwhile."""
         self._number += 1
         key = self.keys[SECRETS[secret]]
         resource = {"sourceLocation": name, "baseUrl": "https://origin.example.com", "header": "X-T", "secretKey": _KEY}
@@ -201,31 +202,31 @@ class World:
         return cleaned
 
     def _report(self, looked: Looked, cleaned: dict[str, Any]) -> None:
-        """What the state machine does at last: the state of the access is recorded, by which sweeps go."""
+        """Records the state of the access, as the state machine does last. Sweeps use it."""
         observed = self._invoke("observe_access", {"accessId": looked.access_id}, looked.ticket)
         event = {"accessId": looked.access_id, "executionArn": looked.ticket, "look": looked.first}
         self._invoke("report_clean_up", event | {"cleaned": cleaned, "observed": observed}, looked.ticket)
 
     def sweep(self, between: tuple[Between, ...] = ()) -> list[dict[str, Any]]:
-        """The inputs of the executions that a sweep starts; Lambda tries an event again until its sweep came to an end."""
-        self.wire.started.clear()
+        """Returns the inputs of the executions that a sweep starts. Lambda retries a failed sweep with the same event."""
+        self.aws.started.clear()
         if self._invoke("sweep_grants", {"id": f"sweep-{self._sweeps}"}, "sweep", between) is not None:
             self._sweeps += 1
-        return [json.loads(json.loads(text)["input"]) for text in self.wire.started]
+        return [json.loads(json.loads(text)["input"]) for text in self.aws.started]
 
     def execute(self, name: str, between: tuple[Between, ...] = ()) -> None:
-        """Another execution for an access, from beginning to end."""
+        """Runs another complete execution for an access."""
         looked = self.look(f"mediatailor/sourceLocation/{name}")
         if looked is not None:
             self.wait(GRACE)
             self.clean_up(looked, between)
 
     def rest(self) -> None:
-        """Nothing happens any more, the grace period passes, and one sweep runs with the executions it starts.
+        """Waits for the grace period and runs one sweep with its executions, without other actions.
 
-        A grant that one of these makes an orphan, by giving back another, is for the next sweep.
+        A grant that one of them orphans by restoring another is left to the next sweep.
         """
-        self.wire.control.faults.clear()
+        self.aws.control.faults.clear()
         self.wait(3600)
         before = self.oracle.orphans({*self.keys.values()})
         self._sweep_and_clean_up()
@@ -241,17 +242,17 @@ class World:
         self.wait(GRACE)
         for one in looked:
             assert one is not None, "a look without any disturbance failed"
-            if self.clean_up(one) is None:  # a grant that it had made is not listed yet: the state machine asks again
+            if self.clean_up(one) is None:  # a grant that it created is not listed yet: the state machine retries
                 self.wait(GRACE)
                 assert self.clean_up(one) is not None, "a clean-up without any disturbance failed"
 
     def _managed_keys(self) -> set[str]:
-        items = [item for item in self.wire.client("dynamodb").scan(TableName=TABLE)["Items"] if item["kind"]["S"] == "access"]
+        items = [item for item in self.aws.client("dynamodb").scan(TableName=TABLE)["Items"] if item["kind"]["S"] == "access"]
         known = {item["keyArn"]["S"] for item in items if "keyArn" in item}
         return known | {key for item in items if "grantKeys" in item for key in item["grantKeys"]["SS"]}
 
     def keys_of_grants(self, name: str) -> list[str]:
-        """The keys on which grants of a location's name are."""
+        """Returns the keys that have grants with the name of a location."""
         names = {arn: key for key, arn in self.keys.items()}
         return sorted(names[grant["KeyId"]] for grant in stored_grants() if grant["Name"] == PREFIX + name)
 
@@ -263,11 +264,11 @@ class World:
         between: tuple[Between, ...] = (),
         onto: tuple[str, str] | None = None,
     ) -> dict[str, Any] | None:
-        """The answer of a function, or None if it failed or crashed."""
+        """Returns the result of a function, or None if it failed or crashed."""
         name = str(event.get("accessId", "")).rpartition("/")[2] or LOCATIONS[0]
         before = {one.call: self._doing(one.act, name) for one in between if not one.after}
         run = Run(before, {one.call: self._doing(one.act, name) for one in between if one.after}, ticket, onto)
-        self.wire.runs.append(run)
+        self.aws.runs.append(run)
         try:
             answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))
             return answer
@@ -276,15 +277,15 @@ class World:
         except (LatchkeyError, Crash):
             return None
         finally:
-            self.wire.runs.pop()
-            if not self.wire.runs:
-                self.wire.control.faults.clear()
+            self.aws.runs.pop()
+            if not self.aws.runs:
+                self.aws.control.faults.clear()
 
     def _doing(self, act: Act, name: str) -> Callable[[Call], None]:
         if act.verb == "crash":
             return _crash
         if act.verb == "fail":
-            return lambda call: self.wire.fail(call, *act.args)
+            return lambda call: self.aws.fail(call, *act.args)
         args = tuple(name if arg == IT else arg for arg in act.args)
         return lambda _: self.perform(Act(act.verb, args))
 

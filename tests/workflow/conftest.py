@@ -1,172 +1,91 @@
-"""The real template on the embedded AWS, deployed once for the whole folder; every test uses names of its own."""
+"""The built template, deployed once per account. After every test, the account returns to the state of the deployment."""
 
-import json
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from local_aws.emulator.account import ACCOUNT, REGION
-from local_aws.tools.embedded_aws import Embedded
-from local_aws.tools.outcomes import BUS, Outcomes
-
-SAMPLE = Path(__file__).parents[2] / "events/requests/onboard-mediatailor.json"
-MANAGER = f"arn:aws:iam::{ACCOUNT}:role/MediaTailorManagement"
-ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/Origin"
-MEMBER = "MyAccessTokenIdentifier"
+from local_aws.tools.embedded_aws import Embedded, until
+from local_aws.tools.outcomes import Outcomes
+from tests.workflow.account_state import State, read_state
+from tests.workflow.fault_injection import FaultInjection
+from tests.workflow.onboarding import Onboarding
 
 
-class Onboarding:
-    """Sends requests as a sender would, and looks at what came of them as root."""
+@dataclass(frozen=True)
+class Account:
+    """An account with the stack, a subscription to its outcomes, and the state after the deployment."""
 
-    def __init__(self, aws: Embedded, outcomes: Outcomes) -> None:
-        self.aws, self.outcomes = aws, outcomes
-        self.kms, self.secretsmanager = aws.client("kms"), aws.client("secretsmanager")
-        self.mediatailor, self.events = aws.client("mediatailor"), aws.client("events")
+    aws: Embedded
+    outcomes: Outcomes
+    fresh: State
 
-    def detail(self, name: str | None = None, **changes: Any) -> dict[str, Any]:
-        """The sample request for a location and a key of its own; `changes` replace whole members, None removes one."""
-        name = name or f"loc-{uuid.uuid4().hex[:8]}"
-        detail: dict[str, Any] = json.loads(json.loads(SAMPLE.read_text())[0]["Detail"])
-        detail["requestId"] = f"request-{uuid.uuid4().hex[:12]}"
-        detail["resource"] |= {"sourceLocation": name, "baseUrl": f"{self.aws.origin_url}/{name}"}
-        detail["key"] = {"alias": f"alias/latchkey/{name}"}
-        detail |= changes
-        return {member: value for member, value in detail.items() if value is not None}
+    def reset(self) -> None:
+        """Deletes everything that was created since the deployment, and every fault, assumption and count."""
+        for path in ("faults", "assumptions", "calls", "origin"):
+            self.aws.control("DELETE", path)
+        until(lambda: self.aws.control("POST", "checkpoint")["restored"], "the end of all functions")
 
-    def put(self, detail: object, kind: str = "Onboarding Requested") -> str:
-        """Puts a request on the bus; returns the event's id."""
-        text = detail if isinstance(detail, str) else json.dumps(detail)
-        entry = {"EventBusName": BUS, "Source": "latchkey.requests", "DetailType": kind, "Detail": text}
-        answer = self.events.put_events(Entries=[entry])
-        assert answer["FailedEntryCount"] == 0, answer
-        event_id: str = answer["Entries"][0]["EventId"]
-        return event_id
 
-    def send(self, detail: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
-        """Puts a request and waits for its outcome; returns the outcome event."""
-        event_id = self.put(detail)
-        return self.outcomes.wait_for(detail.get("requestId", event_id), seconds)
-
-    def onboard(self, detail: dict[str, Any]) -> dict[str, Any]:
-        """Sends a request that must succeed; returns the outcome's detail."""
-        event = self.send(detail)
-        assert event["detail-type"] == "Access Onboarded", json.dumps(event["detail"], indent=2)
-        outcome: dict[str, Any] = event["detail"]
-        assert outcome["checks"]
-        assert [check for check in outcome["checks"] if not check["passed"]] == []
-        return outcome
-
-    def reject(self, detail: dict[str, Any]) -> dict[str, str]:
-        """Sends a request that must be rejected; returns the rules by place."""
-        event = self.send(detail)
-        assert event["detail-type"] == "Request Rejected", json.dumps(event["detail"], indent=2)
-        assert event["detail"]["changed"] is False
-        return {error["place"]: error["rule"] for error in event["detail"]["errors"]}
-
-    def key_policy(self, key_arn: str) -> dict[str, Any]:
-        policy: dict[str, Any] = json.loads(self.kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
-        return policy
-
-    def secret_policy(self, secret_arn: str) -> dict[str, Any]:
-        text = self.secretsmanager.get_resource_policy(SecretId=secret_arn).get("ResourcePolicy", "{}")
-        policy: dict[str, Any] = json.loads(text)
-        return policy
-
-    def token(self, secret_arn: str) -> str:
-        """The token as the secret's owner would read it."""
-        value: str = json.loads(self.secretsmanager.get_secret_value(SecretId=secret_arn)["SecretString"])[MEMBER]
-        return value
-
-    def location(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.mediatailor.describe_source_location(SourceLocationName=name)
-        return found
-
-    def grants(self, key_arn: str) -> list[dict[str, Any]]:
-        """Every grant of a key, whatever the pages look like."""
-        pages = self.kms.get_paginator("list_grants").paginate(KeyId=key_arn)
-        return [grant for page in pages for grant in page["Grants"]]
-
-    def new_key(self, consent: bool = True, statements: tuple[dict[str, Any], ...] = (), **changes: Any) -> str:
-        """A key that somebody else made; returns its ARN."""
-        root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "kms:*", "Resource": "*"}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [root | {"Sid": "Owner"}, *statements]})
-        tags = [{"TagKey": "latchkey:consent", "TagValue": "adopt"}] if consent else []
-        arn: str = self.kms.create_key(**({"Policy": policy, "Tags": tags} | changes))["KeyMetadata"]["Arn"]
-        return arn
-
-    def new_secret(self, value: str, consent: str | None = "adopt", region: str = REGION, **changes: Any) -> str:
-        """A secret that somebody else made, under the default key unless told otherwise; returns its ARN."""
-        tags = [{"Key": "latchkey:consent", "Value": consent}] if consent else []
-        client = self.aws.client("secretsmanager", region_name=region)
-        made = client.create_secret(Name=f"theirs/{uuid.uuid4()}/token", SecretString=value, Tags=tags, **changes)
-        arn: str = made["ARN"]
-        return arn
-
-    def executions(self, machine: str, **only: Any) -> list[dict[str, Any]]:
-        """The executions of a state machine by its logical id, such as `Onboard`."""
-        stepfunctions = self.aws.client("stepfunctions")
-        [arn] = [
-            found["stateMachineArn"]
-            for found in stepfunctions.list_state_machines()["stateMachines"]
-            if found["name"].startswith(f"latchkey-{machine}StateMachine")
-        ]
-        pages = stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=arn, **only)
-        return [execution for page in pages for execution in page["executions"]]
-
-    def everything(self) -> dict[str, Any]:
-        """All that a request could change: keys, aliases, secrets, locations, with their policies and settings."""
-        keys = [key["KeyArn"] for page in self.kms.get_paginator("list_keys").paginate() for key in page["Keys"]]
-        secrets = [s for page in self.secretsmanager.get_paginator("list_secrets").paginate() for s in page["SecretList"]]
-        locations = self.mediatailor.get_paginator("list_source_locations").paginate()
-        return {
-            "keys": {arn: (self.kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"], self.key_policy(arn)) for arn in keys},
-            "aliases": sorted(a["AliasName"] for p in self.kms.get_paginator("list_aliases").paginate() for a in p["Aliases"]),
-            "secrets": {s["ARN"]: (s.get("KmsKeyId"), s.get("DeletedDate"), self.secret_policy(s["ARN"])) for s in secrets},
-            "locations": [item for page in locations for item in page["Items"]],
-        }
+@contextmanager
+def deployed(*, hurried: bool = False) -> Iterator[Account]:
+    with Embedded(deploy=True, hurried=hurried) as aws:
+        account = Account(aws, Outcomes(aws), read_state(aws))
+        aws.control("PUT", "checkpoint")
+        yield account
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[Embedded]:
-    with Embedded(deploy=True) as running:
-        yield running
+def account() -> Iterator[Account]:
+    with deployed() as account:
+        yield account
 
 
 @pytest.fixture(scope="session")
-def outcomes(aws: Embedded) -> Outcomes:
-    return Outcomes(aws)
+def fast_account() -> Iterator[Account]:
+    """An account whose state machines wait for a 200th of their time, for loops over many requests."""
+    with deployed(hurried=True) as account:
+        yield account
 
 
 @pytest.fixture(scope="session")
-def hurried() -> Iterator[Embedded]:
-    """Another account, in which hardly anybody waits: for the loops over many requests."""
-    with Embedded(deploy=True, hurried=True) as running:
-        yield running
+def aws(account: Account) -> Embedded:
+    return account.aws
 
 
 @pytest.fixture(scope="session")
-def hurried_outcomes(hurried: Embedded) -> Outcomes:
-    return Outcomes(hurried)
+def outcomes(account: Account) -> Outcomes:
+    return account.outcomes
 
 
 @pytest.fixture
-def onboarding(aws: Embedded, outcomes: Outcomes) -> Iterator[Onboarding]:
-    yield Onboarding(aws, outcomes)
-    for path in ("assumptions", "faults", "calls", "origin"):
-        aws.control("DELETE", path)
+def onboarding(account: Account) -> Iterator[Onboarding]:
+    yield Onboarding(account.aws, account.outcomes)
+    account.reset()
 
 
 @pytest.fixture
-def assume(aws: Embedded) -> Any:
+def assume(aws: Embedded) -> Callable[..., Any]:
     """Sets assumptions of the embedded AWS for one test."""
     return lambda **values: aws.control("PUT", "assumptions", values)
 
 
 @pytest.fixture
-def hurried_onboarding(hurried: Embedded, hurried_outcomes: Outcomes) -> Iterator[Onboarding]:
-    yield Onboarding(hurried, hurried_outcomes)
-    for path in ("assumptions", "faults"):
-        hurried.control("DELETE", path)
+def fast_onboarding(fast_account: Account) -> Iterator[Onboarding]:
+    yield Onboarding(fast_account.aws, fast_account.outcomes)
+    fast_account.reset()
+
+
+@pytest.fixture
+def fault_injection(fast_account: Account) -> Iterator[FaultInjection]:
+    """Without trail events, because these tests say nothing about clean-ups."""
+    fast_account.aws.control("PUT", "assumptions", {"trail": {"lose": 1}})
+    yield FaultInjection(fast_account.aws, fast_account.outcomes)
+    fast_account.reset()
+
+
+@pytest.fixture
+def fast_aws(fast_account: Account) -> Embedded:
+    return fast_account.aws

@@ -1,4 +1,4 @@
-"""The roles of the deployed stack, each with a session of its own as a function would hold it."""
+"""The roles of the deployed stack, with sessions like those of the functions."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ _MACHINES = {
     name: machine["DefinitionUri"].removeprefix("statemachine/").removesuffix(".asl.json")
     for name, machine in STATE_MACHINES.items()
 }
-# What a reader calls each role, by the logical id of the function or state machine, or of the rule that starts one.
+# The documented name of each role by the logical id of its function, state machine or rule.
 NAMES = (
     {name: function["CodeUri"].removeprefix("functions/") for name, function in FUNCTIONS.items()}
     | _MACHINES
@@ -21,7 +21,7 @@ NAMES = (
 
 
 class Role:
-    """A role of the stack, which from here on trusts the account's root beside its service."""
+    """A role of the stack. Its trust policy is extended to the root user."""
 
     def __init__(self, aws: Embedded, name: str, role_name: str) -> None:
         self.name, self._aws, iam = name, aws, aws.client("iam")
@@ -43,7 +43,7 @@ class Role:
 
 
 def roles_of(aws: Embedded) -> dict[str, Role]:
-    """Every role that the template makes, by the name of its function or state machine."""
+    """Returns every role of the template by the name of its function or state machine."""
     resources = aws.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
     made = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::IAM::Role"}
     assert set(made) == {f"{name}Role" for name in NAMES}

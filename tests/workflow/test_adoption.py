@@ -1,11 +1,11 @@
-"""Keys and secrets that others made are used with their owners' consent, and lose nothing by it."""
+"""With consent, Latchkey uses keys and secrets that it did not create, and preserves their contents."""
 
 import json
 import secrets
 import uuid
 
 from local_aws.emulator.account import ACCOUNT, REGION
-from tests.workflow.conftest import MEMBER, ORIGIN, Onboarding
+from tests.workflow.onboarding import MEMBER, ORIGIN, Onboarding
 
 READ_BY_ORIGIN = {"Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
 USE_BY_ORIGIN = {"Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": "kms:DescribeKey", "Resource": "*"}
@@ -19,8 +19,8 @@ def _value() -> str:
     return json.dumps({MEMBER: secrets.token_hex(16), "other": "member"})
 
 
-def test_a_consented_key_keeps_every_foreign_statement(onboarding: Onboarding) -> None:
-    # Without a Sid, and twice the same: both are legal.
+def test_adopted_key_keeps_every_foreign_statement(onboarding: Onboarding) -> None:
+    # Statements without a Sid and equal statements are both valid.
     key_arn = onboarding.new_key(statements=(USE_BY_ORIGIN, USE_BY_ORIGIN))
     before = onboarding.key_policy(key_arn)["Statement"]
 
@@ -32,17 +32,17 @@ def test_a_consented_key_keeps_every_foreign_statement(onboarding: Onboarding) -
     assert {s["Sid"] for s in after[len(before) :]} == {"LatchkeyMediatailorManagement", "LatchkeySecretDecryption"}
 
 
-def test_a_key_without_its_owners_consent_is_not_touched(onboarding: Onboarding) -> None:
+def test_key_without_consent_is_not_changed(onboarding: Onboarding) -> None:
     key_arn = onboarding.new_key(consent=False)
-    before = onboarding.everything()
+    before = onboarding.account_snapshot()
 
     rules = onboarding.reject(onboarding.detail(key={"arn": key_arn}))
 
-    assert f"latchkey:consent=adopt to {key_arn}" in rules["key.arn"]
-    assert onboarding.everything() == before
+    assert key_arn in rules["key.arn"]
+    assert onboarding.account_snapshot() == before
 
 
-def test_a_key_that_does_not_delegate_to_iam_is_rejected_with_the_statement_to_add(onboarding: Onboarding) -> None:
+def test_key_that_does_not_delegate_to_iam_is_rejected_with_the_missing_statement(onboarding: Onboarding) -> None:
     key_arn = onboarding.new_key()
     owner = f"arn:aws:iam::{ACCOUNT}:root"
     only = {"Effect": "Allow", "Principal": {"AWS": owner}, "Action": "kms:Put*", "Resource": "*"}
@@ -52,10 +52,11 @@ def test_a_key_that_does_not_delegate_to_iam_is_rejected_with_the_statement_to_a
 
     rules = onboarding.reject(onboarding.detail(key={"arn": key_arn}))
 
-    assert f"kms:* on * to {owner}" in rules["key.arn"]
+    assert "kms:*" in rules["key.arn"]
+    assert owner in rules["key.arn"]
 
 
-def test_a_consented_secret_keeps_its_value_and_every_foreign_statement(onboarding: Onboarding) -> None:
+def test_adopted_secret_keeps_its_value_and_every_foreign_statement(onboarding: Onboarding) -> None:
     value = _value()
     key_arn = onboarding.new_key()
     secret_arn = onboarding.new_secret(value, KmsKeyId=key_arn)
@@ -73,17 +74,17 @@ def test_a_consented_secret_keeps_its_value_and_every_foreign_statement(onboardi
     assert onboarding.secretsmanager.get_secret_value(SecretId=secret_arn)["SecretString"] == value
 
 
-def test_a_secret_without_its_owners_consent_is_not_touched(onboarding: Onboarding) -> None:
+def test_secret_without_consent_is_not_changed(onboarding: Onboarding) -> None:
     secret_arn = onboarding.new_secret(_value(), consent=None)
-    before = onboarding.everything()
+    before = onboarding.account_snapshot()
 
     rules = onboarding.reject(onboarding.detail(secret=_existing(secret_arn)))
 
-    assert f"latchkey:consent=adopt to {secret_arn}" in rules["secret.value.existing.secretArn"]
-    assert onboarding.everything() == before
+    assert secret_arn in rules["secret.value.existing.secretArn"]
+    assert onboarding.account_snapshot() == before
 
 
-def test_a_secret_leaves_the_default_key_and_its_readers_keep_reading(onboarding: Onboarding) -> None:
+def test_secret_moves_from_the_default_key_and_its_readers_still_read_it(onboarding: Onboarding) -> None:
     secret_arn = onboarding.new_secret(_value())
     policy = json.dumps({"Version": "2012-10-17", "Statement": [READ_BY_ORIGIN]})
     onboarding.secretsmanager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=policy)
@@ -95,7 +96,7 @@ def test_a_secret_leaves_the_default_key_and_its_readers_keep_reading(onboarding
     assert MEMBER in as_origin.get_secret_value(SecretId=secret_arn)["SecretString"]
 
 
-def test_a_secret_leaves_another_customer_key_only_when_asked_to(onboarding: Onboarding) -> None:
+def test_secret_moves_from_another_customer_key_only_with_move_key(onboarding: Onboarding) -> None:
     former = onboarding.new_key()
     secret_arn = onboarding.new_secret(_value(), KmsKeyId=former)
     detail = onboarding.detail(secret=_existing(secret_arn))
@@ -108,7 +109,7 @@ def test_a_secret_leaves_another_customer_key_only_when_asked_to(onboarding: Onb
     assert onboarding.secretsmanager.describe_secret(SecretId=secret_arn)["KmsKeyId"] == resources["keyArn"] != former
 
 
-def test_a_token_is_imported_from_another_region(onboarding: Onboarding) -> None:
+def test_token_is_imported_from_another_region(onboarding: Onboarding) -> None:
     token = secrets.token_hex(20)
     source = onboarding.new_secret(json.dumps({"theirs": token}), consent="import", region="eu-west-1")
     detail = onboarding.detail(secret={"value": {"copyFrom": {"secretArn": source, "key": "theirs"}}})
@@ -120,7 +121,7 @@ def test_a_token_is_imported_from_another_region(onboarding: Onboarding) -> None
     assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "unchanged"
 
 
-def test_a_whole_text_secret_is_imported_without_naming_a_member(onboarding: Onboarding) -> None:
+def test_plain_text_secret_is_imported_without_a_member(onboarding: Onboarding) -> None:
     token = secrets.token_hex(20)
     source = onboarding.new_secret(token, consent="import")
 
@@ -129,10 +130,8 @@ def test_a_whole_text_secret_is_imported_without_naming_a_member(onboarding: Onb
     assert onboarding.token(resources["secretArn"]) == token
 
 
-def test_consent_to_adopt_is_no_secret_of_ours_by_name(onboarding: Onboarding) -> None:
+def test_secret_with_a_requested_name_that_latchkey_did_not_create_is_rejected(onboarding: Onboarding) -> None:
     name = f"latchkey/{uuid.uuid4().hex}/token"
     onboarding.secretsmanager.create_secret(Name=name, SecretString=_value())
 
-    rules = onboarding.reject(onboarding.detail(secret={"name": name}))
-
-    assert "secret.name" in rules
+    assert onboarding.rejected_paths(onboarding.detail(secret={"name": name})) == {"secret.name"}

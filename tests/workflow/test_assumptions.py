@@ -1,4 +1,4 @@
-"""What AWS leaves undocumented may be either way: onboarding works under every value."""
+"""Onboarding works under every assumption about undocumented behavior of AWS."""
 
 import json
 import secrets
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflow.conftest import MEMBER, Onboarding
+from tests.workflow.onboarding import MEMBER, Onboarding
 
 VALUES: list[dict[str, Any]] = [
     {"grantForm": "principal"},
@@ -35,7 +35,7 @@ VALUES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda values: ",".join(f"{k}={v}" for k, v in values.items()))
-def test_onboarding_works(onboarding: Onboarding, assume: Any, values: dict[str, Any]) -> None:
+def test_onboarding_succeeds_under_every_assumption(onboarding: Onboarding, assume: Any, values: dict[str, Any]) -> None:
     assume(**values)
     detail = onboarding.detail()
     name = detail["resource"]["sourceLocation"]
@@ -43,7 +43,7 @@ def test_onboarding_works(onboarding: Onboarding, assume: Any, values: dict[str,
     first = onboarding.onboard(detail)["resources"]
     _assert_served(onboarding, name, "first")
 
-    # The same location with another secret: an update, which must keep what the location has and end with a grant for it.
+    # The same location with another secret: an update, which must keep the other settings and create a grant for the secret.
     secret_arn = onboarding.new_secret(json.dumps({MEMBER: secrets.token_hex(20)}), KmsKeyId=first["keyArn"])
     existing = {"value": {"existing": {"secretArn": secret_arn}}}
     moved = onboarding.onboard(onboarding.detail(name, key=detail["key"], secret=existing))["resources"]
@@ -55,7 +55,7 @@ def test_onboarding_works(onboarding: Onboarding, assume: Any, values: dict[str,
 
 @pytest.mark.parametrize("retires", ["at-once", "never"])
 @pytest.mark.parametrize("recreated", ["same-id", "new-id"])
-def test_a_deleted_location_can_be_onboarded_again(onboarding: Onboarding, assume: Any, retires: str, recreated: str) -> None:
+def test_deleted_location_is_onboarded_again(onboarding: Onboarding, assume: Any, retires: str, recreated: str) -> None:
     assume(mediatailorRetires=retires, recreatedGrant=recreated)
     detail = onboarding.detail()
     first = onboarding.onboard(detail)["resources"]
@@ -71,7 +71,7 @@ def test_a_deleted_location_can_be_onboarded_again(onboarding: Onboarding, assum
 
 
 def _assert_served(onboarding: Onboarding, name: str, film: str) -> None:
-    """MediaTailor reads the secret as itself, and the origin takes what it sends."""
+    """Asserts that MediaTailor reads the secret as itself and that the origin accepts the token."""
     package = {"Path": f"/{film}/index.m3u8", "SourceGroup": "hls", "Type": "HLS"}
     made = onboarding.mediatailor.create_vod_source(
         SourceLocationName=name, VodSourceName=film, HttpPackageConfigurations=[package]

@@ -1,4 +1,4 @@
-"""MediaTailor in front of MediaPackage v1: a secret made by hand moves to its own key, and MediaPackage never misses it."""
+"""MediaTailor in front of MediaPackage v1: a secret created by hand moves to another key without interruption."""
 
 import json
 import threading
@@ -6,14 +6,14 @@ import uuid
 
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded
-from tests.workflow.conftest import Onboarding
-from tests.workflow.consumers import fetch
+from tests.workflow.consumer_resources import fetch
+from tests.workflow.onboarding import Onboarding
 
 HEADER, MEMBER = "X-MediaPackage-CDNIdentifier", "MediaPackageCDNIdentifier"
 
 
 def _made_by_hand(aws: Embedded, secret: str) -> str:
-    """An origin endpoint whose role, as the guide has it, knows nothing of KMS; returns its URL."""
+    """Creates an origin endpoint with the role of the user guide, which has no KMS permissions, and returns its URL."""
     iam, client, name = aws.client("iam"), aws.client("mediapackage"), uuid.uuid4().hex[:8]
     trust = {
         "Version": "2012-10-17",
@@ -40,7 +40,7 @@ def _made_by_hand(aws: Embedded, secret: str) -> str:
     return str(endpoint["Url"])
 
 
-def test_mediapackage_reads_the_secret_at_every_moment_of_its_move(onboarding: Onboarding, aws: Embedded) -> None:
+def test_mediapackage_reads_the_secret_throughout_its_move_to_another_key(onboarding: Onboarding, aws: Embedded) -> None:
     token = str(uuid.uuid4())
     secret = onboarding.new_secret(json.dumps({MEMBER: token}))
     url = _made_by_hand(aws, secret)
@@ -63,7 +63,7 @@ def test_mediapackage_reads_the_secret_at_every_moment_of_its_move(onboarding: O
     assert set(seen) == {200}
     assert len(seen) > 20
     assert onboarding.secretsmanager.describe_secret(SecretId=secret)["KmsKeyId"] == made["keyArn"]
-    # A new version is under the new key alone.
+    # A new version is encrypted only under the new key.
     onboarding.secretsmanager.put_secret_value(SecretId=secret, SecretString=json.dumps({MEMBER: f"{token}-2"}))
     assert fetch(url, HEADER, f"{token}-2") == 200
     mediatailor = aws.client("mediatailor")

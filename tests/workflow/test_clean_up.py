@@ -1,4 +1,4 @@
-"""Grants that are orphaned go, all others stay, and what became of the access is told, on the deployed template."""
+"""Clean-ups revoke orphaned grants, keep all others, and report the state of the access."""
 
 import json
 import secrets
@@ -10,38 +10,36 @@ import pytest
 from latchkey.cleanup.verdict import Reason
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import until
-from tests.workflow.cleaning import Access, CleanUps
-from tests.workflow.conftest import MEMBER, Onboarding
+from tests.workflow.clean_ups import Access, CleanUps
+from tests.workflow.onboarding import MEMBER, Onboarding
 
 FORMS = [
     {"grantForm": "principal", "missingStatus": 404},
     {"grantForm": "service-principal", "missingStatus": 400, "emptyPages": True},
 ]
-type Told = dict[str, dict[str, Any]]
+type Events = dict[str, dict[str, Any]]
 
 
 @pytest.fixture
 def clean_ups(onboarding: Onboarding, assume: Any) -> CleanUps:
-    """No event of the trail starts a clean-up here; MediaTailor retires nothing unless told otherwise."""
+    """Without trail events, and without retirements by MediaTailor unless a test enables them."""
     assume(trail={"lose": 1}, mediatailorRetires="never")
     return CleanUps(onboarding)
 
 
-def removed(told: Told) -> list[tuple[str, str]]:
-    """By whom each grant was removed, and why."""
-    return [(grant["removedBy"], grant["reason"]) for grant in told["Grants Cleaned Up"]["removed"]]
+def removed(result: Events) -> list[tuple[str, str]]:
+    """Returns who removed each grant, and why."""
+    return [(grant["removedBy"], grant["reason"]) for grant in result["Grants Cleaned Up"]["removed"]]
 
 
-def lost(told: Told) -> list[str]:
-    return [check["name"] for check in told["Access Revoked"]["lost"]]
+def lost(result: Events) -> list[str]:
+    return [check["name"] for check in result["Access Revoked"]["lost"]]
 
 
 @pytest.mark.parametrize("forms", FORMS, ids=lambda forms: forms["grantForm"])
-def test_the_grant_of_a_deleted_location_is_gone_and_it_is_told_who_did_it(
-    clean_ups: CleanUps, assume: Any, forms: dict[str, Any]
-) -> None:
+def test_grant_of_a_deleted_location_is_removed_and_attributed(clean_ups: CleanUps, assume: Any, forms: dict[str, Any]) -> None:
     assume(**forms)
-    never, at_once, late = clean_ups.some(3)
+    never, at_once, late = clean_ups.new_accesses(3)
     hint = {"eventId": "e-1", "eventName": "DeleteSourceLocation", "eventTime": datetime.now(UTC).isoformat()}
     clean_ups.aws.control("DELETE", "calls")
     for access, values in ((never, {}), (at_once, {"mediatailorRetires": "at-once"}), (late, {"mediatailorRetires": "late"})):
@@ -53,12 +51,12 @@ def test_the_grant_of_a_deleted_location_is_gone_and_it_is_told_who_did_it(
 
     assert [clean_ups.grants(access) for access in (never, at_once, late)] == [[], [], []]
     assert removed(by_us) == [("latchkey", Reason.RESOURCE_GONE.text())]
-    told = by_us["Grants Cleaned Up"]
-    assert told["removed"][0]["grantId"] == never.grant
-    assert len(told["removed"][0]["evidence"]) == 2
-    assert told["hint"]["eventId"] == "e-1"
-    assert 2 <= told["exposureSeconds"] < 60
-    assert (told["status"], told["restored"], told["kept"]) == ("gone", False, [])
+    result = by_us["Grants Cleaned Up"]
+    assert result["removed"][0]["grantId"] == never.grant
+    assert len(result["removed"][0]["evidence"]) == 2
+    assert result["hint"]["eventId"] == "e-1"
+    assert 2 <= result["exposureSeconds"] < 60
+    assert (result["status"], result["restored"], result["kept"]) == ("gone", False, [])
     for events in (by_service, by_late_service):
         assert removed(events) == [("service", Reason.RESOURCE_GONE.text())]
         assert "exposureSeconds" not in events["Grants Cleaned Up"]
@@ -68,8 +66,8 @@ def test_the_grant_of_a_deleted_location_is_gone_and_it_is_told_who_did_it(
     assert not {"secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "kms:Decrypt"} & {*calls}
 
 
-def test_a_clean_up_again_finds_and_tells_nothing(clean_ups: CleanUps) -> None:
-    [access] = clean_ups.some(1)
+def test_second_clean_up_publishes_nothing(clean_ups: CleanUps) -> None:
+    [access] = clean_ups.new_accesses(1)
     clean_ups.delete_location(access)
     assert removed(clean_ups.run(access)[0]) == [("latchkey", Reason.RESOURCE_GONE.text())]
 
@@ -89,9 +87,9 @@ def test_a_clean_up_again_finds_and_tells_nothing(clean_ups: CleanUps) -> None:
     ],
     ids=["same id", "new id", "new id, unseen yet", "new id, form of 2026"],
 )
-def test_a_location_made_again_at_once_keeps_what_it_reads_by(clean_ups: CleanUps, assume: Any, values: dict[str, Any]) -> None:
+def test_location_recreated_at_once_keeps_a_working_grant(clean_ups: CleanUps, assume: Any, values: dict[str, Any]) -> None:
     assume(**values)
-    [access] = clean_ups.some(1)
+    [access] = clean_ups.new_accesses(1)
     until(lambda: clean_ups.grants(access) == [access.grant], "the grant in the list")
     clean_ups.delete_location(access)
     clean_ups.mediatailor.create_source_location(**clean_ups.settings(access))
@@ -109,12 +107,10 @@ def test_a_location_made_again_at_once_keeps_what_it_reads_by(clean_ups: CleanUp
 
 @pytest.mark.parametrize("goes", ["shorter", "longer"])
 @pytest.mark.parametrize("form", ["principal", "service-principal"])
-def test_the_other_location_of_a_secret_keeps_its_grant_and_reads(
-    clean_ups: CleanUps, assume: Any, goes: str, form: str
-) -> None:
-    """The name of one is the beginning of the other's."""
+def test_other_location_with_the_same_secret_keeps_its_grant(clean_ups: CleanUps, assume: Any, goes: str, form: str) -> None:
+    """The name of one location is a prefix of the other."""
     assume(grantForm=form)
-    [shorter] = clean_ups.some(1)
+    [shorter] = clean_ups.new_accesses(1)
     longer = clean_ups.sharing(shorter, f"{shorter.name}-2")
     gone, stays = (shorter, longer) if goes == "shorter" else (longer, shorter)
     clean_ups.delete_location(gone)
@@ -128,11 +124,11 @@ def test_the_other_location_of_a_secret_keeps_its_grant_and_reads(
 
 
 @pytest.mark.parametrize("retires", [False, True], ids=["kept by the service", "retired by the service"])
-def test_a_location_that_reads_another_secret_or_none_loses_its_former_grant(
+def test_location_that_switches_secrets_or_stops_reading_loses_its_former_grant(
     clean_ups: CleanUps, assume: Any, retires: bool
 ) -> None:
     assume(updateRetires=retires, mediatailorRetires="at-once", omittedOnPut="clear")
-    switched, signed, bare = clean_ups.some(3)
+    switched, signed, bare = clean_ups.new_accesses(3)
     value = json.dumps({MEMBER: secrets.token_hex(20)})
     other = clean_ups.onboarding.new_secret(value, KmsKeyId=switched.key)
     policy = clean_ups.onboarding.secret_policy(switched.secret)
@@ -145,22 +141,22 @@ def test_a_location_that_reads_another_secret_or_none_loses_its_former_grant(
     )
     new = [grant for grant in clean_ups.grants(switched) if grant != switched.grant]
 
-    told = clean_ups.run(switched, signed, bare)
+    result = clean_ups.run(switched, signed, bare)
 
     assert len(new) == 1
     assert [clean_ups.grants(access) for access in (switched, signed, bare)] == [new, [], []]
-    assert [events["Access Revoked"]["status"] for events in told] == ["detached"] * 3
+    assert [events["Access Revoked"]["status"] for events in result] == ["detached"] * 3
     if not retires:
         reasons = [Reason.OTHER_SECRET.text(), *[Reason.NO_TOKEN.text()] * 2]
-        assert [removed(events) for events in told] == [[("latchkey", reason)] for reason in reasons]
+        assert [removed(events) for events in result] == [[("latchkey", reason)] for reason in reasons]
     assert clean_ups.reads(switched)
 
 
 @pytest.mark.parametrize("form", ["principal", "service-principal"])
-def test_the_grant_on_a_former_key_goes(clean_ups: CleanUps, assume: Any, form: str) -> None:
+def test_grant_on_a_former_key_is_revoked(clean_ups: CleanUps, assume: Any, form: str) -> None:
     assume(grantForm=form)
-    again, person = clean_ups.some(2)
-    # By onboarding again, and by a person who says nothing to Latchkey.
+    again, person = clean_ups.new_accesses(2)
+    # By another request, and by a person without Latchkey.
     secret = {"value": {"existing": {"secretArn": again.secret}}, "moveKey": True}
     [moved] = clean_ups.onboard(clean_ups.onboarding.detail(again.name, secret=secret, key={"alias": f"alias/{again.name}"}))
     theirs = clean_ups.onboarding.new_key()
@@ -169,17 +165,17 @@ def test_the_grant_on_a_former_key_goes(clean_ups: CleanUps, assume: Any, form: 
     assert clean_ups.grants(person) == [person.grant]
     clean_ups.update_location(person)
 
-    told = clean_ups.run(moved, person)
+    result = clean_ups.run(moved, person)
 
-    assert [removed(events)[0][0] for events in told] == ["latchkey", "latchkey"]
+    assert [removed(events)[0][0] for events in result] == ["latchkey", "latchkey"]
     assert (clean_ups.grants(again), clean_ups.grants(person)) == ([], [])
     assert clean_ups.grants(moved) == [moved.grant]
     assert len(clean_ups.grants(person, theirs)) == 1
     assert (clean_ups.reads(moved), clean_ups.reads(person)) == (True, True)
 
 
-def test_grants_that_people_made_under_the_same_name_stay(clean_ups: CleanUps) -> None:
-    [access] = clean_ups.some(1)
+def test_grants_of_other_creators_with_the_same_name_are_kept(clean_ups: CleanUps) -> None:
+    [access] = clean_ups.new_accesses(1)
     role = f"arn:aws:iam::{ACCOUNT}:role/Origin"
     common = {"KeyId": access.key, "GranteePrincipal": role, "Operations": ["Decrypt"]}
     same = clean_ups.kms.create_grant(**common, Name=access.grant_name)["GrantId"]
@@ -191,8 +187,8 @@ def test_grants_that_people_made_under_the_same_name_stay(clean_ups: CleanUps) -
     assert {grant["GrantId"] for grant in clean_ups.onboarding.grants(access.key)} == {same, longer}
 
 
-def test_a_retirement_is_told_though_a_person_made_a_grant_under_the_same_name(clean_ups: CleanUps, assume: Any) -> None:
-    [access] = clean_ups.some(1)
+def test_retirement_is_reported_despite_another_grant_with_the_same_name(clean_ups: CleanUps, assume: Any) -> None:
+    [access] = clean_ups.new_accesses(1)
     role = f"arn:aws:iam::{ACCOUNT}:role/Origin"
     clean_ups.kms.create_grant(KeyId=access.key, GranteePrincipal=role, Operations=["Decrypt"], Name=access.grant_name)
     assume(mediatailorRetires="at-once")
@@ -205,40 +201,40 @@ PAGED = {"ListSourceLocations": "list_source_locations", "ListGrants": "list_gra
 
 
 @pytest.mark.parametrize(("service", "operation"), [("mediatailor", "ListSourceLocations"), ("kms", "ListGrants")])
-def test_an_incomplete_list_decides_nothing(clean_ups: CleanUps, assume: Any, service: str, operation: str) -> None:
-    access, _listed = clean_ups.some(2)
+def test_incomplete_list_revokes_nothing(clean_ups: CleanUps, assume: Any, service: str, operation: str) -> None:
+    access, _listed = clean_ups.new_accesses(2)
     assume(emptyPages=True)
     clean_ups.delete_location(access)
     fault = {"service": service, "operation": operation, "caller": "CleanUpGrants", "error": "Odd", "status": 400}
 
-    def fail(call: int) -> Told:
-        """The list's page of this number, counted over both looks, is refused."""
+    def fail(call: int) -> Events:
+        """Denies the n-th page of the list, counted over both surveys."""
         clean_ups.aws.control("POST", "faults", fault | {"call": call})
-        told = clean_ups.finish(clean_ups.start(access), "FAILED")
+        result = clean_ups.finish(clean_ups.start(access), "FAILED")
         assert [met["operation"] for met in clean_ups.aws.control("GET", "faults")] == [operation]
         clean_ups.aws.control("DELETE", "faults")
         assert clean_ups.grants(access) == [access.grant]
-        return told
+        return result
 
-    # The last page of the first look's list, and of the second's.
+    # The last page of the list in the first survey, and in the second.
     asked = {"KeyId": access.key} if service == "kms" else {}
     pages = [*clean_ups.aws.client(service).get_paginator(PAGED[operation]).paginate(**asked)]
     assert len(pages) > 1
     assert fail(len(pages)) == {}
-    told = fail(2 * len(pages))["Grants Cleaned Up"]
-    assert (told["status"], told["removed"]) == ("irrevocable", [])
+    result = fail(2 * len(pages))["Grants Cleaned Up"]
+    assert (result["status"], result["removed"]) == ("irrevocable", [])
     assert removed(clean_ups.run(access)[0]) == [("latchkey", Reason.RESOURCE_GONE.text())]
 
 
-def test_a_key_that_rests_keeps_its_grant_while_the_location_lives(clean_ups: CleanUps) -> None:
-    disabled, dying = clean_ups.some(2)
+def test_disabled_key_keeps_the_grant_of_an_existing_location(clean_ups: CleanUps) -> None:
+    disabled, dying = clean_ups.new_accesses(2)
     clean_ups.kms.disable_key(KeyId=disabled.key)
     clean_ups.kms.schedule_key_deletion(KeyId=dying.key, PendingWindowInDays=7)
 
     for events in clean_ups.run(disabled, dying):
         assert [*events] == ["Access Revoked"]
         assert lost(events) == ["key is enabled"]
-    assert clean_ups.run(disabled, dying) == [{}, {}]  # told once
+    assert clean_ups.run(disabled, dying) == [{}, {}]  # reported once
     assert (clean_ups.grants(disabled), clean_ups.grants(dying)) == ([disabled.grant], [dying.grant])
 
     clean_ups.kms.enable_key(KeyId=disabled.key)
@@ -252,9 +248,9 @@ def test_a_key_that_rests_keeps_its_grant_while_the_location_lives(clean_ups: Cl
     assert (clean_ups.grants(disabled), clean_ups.grants(dying)) == ([], [])
 
 
-def test_an_access_is_revoked_with_its_secret_and_comes_back_with_it(clean_ups: CleanUps) -> None:
-    deleted, stripped, emptied = clean_ups.some(3)
-    other = clean_ups.some(1)[0]
+def test_access_is_revoked_and_restored_with_its_secret(clean_ups: CleanUps) -> None:
+    deleted, stripped, emptied = clean_ups.new_accesses(3)
+    other = clean_ups.new_accesses(1)[0]
     policies = {access.name: clean_ups.onboarding.secret_policy(access.secret) for access in (stripped, emptied)}
     clean_ups.secretsmanager.delete_secret(SecretId=deleted.secret)
     clean_ups.secretsmanager.delete_resource_policy(SecretId=emptied.secret)
@@ -262,12 +258,12 @@ def test_an_access_is_revoked_with_its_secret_and_comes_back_with_it(clean_ups: 
     put_policy(clean_ups, stripped, policies[stripped.name] | {"Statement": ours})
     taken = (deleted, stripped, emptied)
 
-    *told, of_other = clean_ups.run(*taken, other)
+    *result, of_other = clean_ups.run(*taken, other)
 
     reasons = [Reason.SECRET_GONE.text(), *[Reason.SERVICE_NOT_ALLOWED.text()] * 2]
-    assert [removed(events) for events in told] == [[("latchkey", reason)] for reason in reasons]
-    assert [events["Grants Cleaned Up"]["status"] for events in told] == ["revoked"] * 3
-    assert all({"secret policy admits the reader", "grant is there"} <= {*lost(events)} for events in told)
+    assert [removed(events) for events in result] == [[("latchkey", reason)] for reason in reasons]
+    assert [events["Grants Cleaned Up"]["status"] for events in result] == ["revoked"] * 3
+    assert all({"secret policy admits the reader", "grant is there"} <= {*lost(events)} for events in result)
     assert of_other == {}
     assert [clean_ups.grants(access) for access in (*taken, other)] == [[], [], [], [other.grant]]
     assert clean_ups.reads(other)
@@ -288,27 +284,27 @@ def put_policy(clean_ups: CleanUps, access: Access, policy: dict[str, Any]) -> N
     clean_ups.secretsmanager.put_resource_policy(SecretId=access.secret, ResourcePolicy=json.dumps(policy))
 
 
-def test_every_access_of_a_revoked_secret_is_treated(clean_ups: CleanUps) -> None:
-    [first] = clean_ups.some(1)
+def test_every_access_of_a_revoked_secret_is_cleaned_up(clean_ups: CleanUps) -> None:
+    [first] = clean_ups.new_accesses(1)
     second = clean_ups.sharing(first, f"{first.name}-2")
     clean_ups.secretsmanager.delete_secret(SecretId=first.secret)
 
-    told = clean_ups.run(first, second)
+    result = clean_ups.run(first, second)
 
-    assert [removed(events)[0][0] for events in told] == ["latchkey", "latchkey"]
+    assert [removed(events)[0][0] for events in result] == ["latchkey", "latchkey"]
     assert (clean_ups.grants(first), clean_ups.grants(second)) == ([], [])
 
 
-def test_a_grant_that_cannot_be_revoked_is_told_and_revoked_when_it_can(clean_ups: CleanUps) -> None:
-    [access] = clean_ups.some(1)
+def test_grant_that_cannot_be_revoked_is_reported_and_revoked_later(clean_ups: CleanUps) -> None:
+    [access] = clean_ups.new_accesses(1)
     clean_ups.delete_location(access)
     fault = {"service": "kms", "operation": "RevokeGrant", "caller": "CleanUpGrants", "error": "Odd", "lasting": True}
     clean_ups.aws.control("POST", "faults", fault)
 
-    told = clean_ups.finish(clean_ups.start(access), "FAILED")["Grants Cleaned Up"]
+    result = clean_ups.finish(clean_ups.start(access), "FAILED")["Grants Cleaned Up"]
 
-    assert (told["status"], told["removed"]) == ("irrevocable", [])
-    assert told["failure"]["message"].startswith("RevokeGrant failed with Odd (400)")
+    assert (result["status"], result["removed"]) == ("irrevocable", [])
+    assert result["failure"]["message"].startswith("RevokeGrant failed with Odd (400)")
     assert clean_ups.grants(access) == [access.grant]
     [noted] = clean_ups.items("grant", access)
     assert ("irrevocableAt" in noted, "endedAt" in noted) == (True, False)
@@ -320,8 +316,8 @@ def test_a_grant_that_cannot_be_revoked_is_told_and_revoked_when_it_can(clean_up
     assert clean_ups.grants(access) == []
 
 
-def test_a_revocation_that_is_refused_for_a_while_is_made_in_the_same_execution(clean_ups: CleanUps) -> None:
-    [access] = clean_ups.some(1)
+def test_revocation_that_is_denied_at_first_succeeds_in_the_same_execution(clean_ups: CleanUps) -> None:
+    [access] = clean_ups.new_accesses(1)
     clean_ups.delete_location(access)
     fault = {"service": "kms", "operation": "RevokeGrant", "caller": "CleanUpGrants", "error": "AccessDeniedException"}
     clean_ups.aws.control("POST", "faults", fault)
@@ -329,8 +325,8 @@ def test_a_revocation_that_is_refused_for_a_while_is_made_in_the_same_execution(
     assert removed(clean_ups.run(access)[0]) == [("latchkey", Reason.RESOURCE_GONE.text())]
 
 
-def test_throttling_holds_up_nothing(clean_ups: CleanUps) -> None:
-    [access] = clean_ups.some(1)
+def test_throttled_clean_up_succeeds(clean_ups: CleanUps) -> None:
+    [access] = clean_ups.new_accesses(1)
     clean_ups.delete_location(access)
     for service, operation in (("kms", "ListGrants"), ("kms", "RevokeGrant"), ("mediatailor", "DescribeSourceLocation")):
         fault = {"service": service, "operation": operation, "caller": "CleanUpGrants", "error": "Throttling", "times": 2}

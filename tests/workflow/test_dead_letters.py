@@ -1,10 +1,10 @@
-"""A request that cannot be delivered is not lost: it waits in the queue, and the queue has an alarm."""
+"""A request that cannot be delivered is kept in a dead-letter queue with an alarm."""
 
 import json
 from typing import Any
 
 from local_aws.tools.embedded_aws import Embedded, until
-from tests.workflow.conftest import Onboarding
+from tests.workflow.onboarding import Onboarding
 
 
 def _queue(aws: Embedded) -> str:
@@ -13,7 +13,7 @@ def _queue(aws: Embedded) -> str:
     return url
 
 
-def test_a_request_whose_execution_cannot_start_waits_in_the_queue_and_may_be_sent_again(onboarding: Onboarding) -> None:
+def test_request_whose_execution_cannot_start_is_a_dead_letter_and_can_be_resent(onboarding: Onboarding) -> None:
     sqs, url = onboarding.aws.client("sqs"), _queue(onboarding.aws)
     fault = {"service": "stepfunctions", "operation": "StartExecution", "error": "AccessDeniedException", "status": 403}
     onboarding.aws.control("POST", "faults", fault | {"times": 100, "when": "before"})
@@ -38,7 +38,7 @@ def test_a_request_whose_execution_cannot_start_waits_in_the_queue_and_may_be_se
     assert onboarding.onboard(waiting["detail"] | {"requestId": waiting["id"]})["requestId"] == event_id
 
 
-def test_short_throttling_is_ridden_out(onboarding: Onboarding) -> None:
+def test_short_throttling_delays_no_request(onboarding: Onboarding) -> None:
     for service, operation, error in (
         ("kms", "CreateKey", "ThrottlingException"),
         ("secretsmanager", "CreateSecret", "ThrottlingException"),

@@ -1,19 +1,15 @@
-"""Every AWS call of an onboarding fails once in every way: one outcome, nothing left, nobody else harmed, the next try works.
+"""Every API call of an onboarding fails in every way: one outcome, nothing left, others unaffected, the next request succeeds.
 
-The kinds of failure take turns over the calls; `make faults` runs every kind at every call, and asks after others each time.
+The kinds of failure alternate over the calls. `make faults` injects every kind at every call.
 """
 
 import json
 import secrets
-from collections.abc import Iterator
 
 import pytest
 
-from local_aws.tools.embedded_aws import Embedded
-from local_aws.tools.outcomes import Outcomes
-from tests.workflow.conftest import MEMBER, ORIGIN
-from tests.workflow.consumers import CONSUMERS, NOTHING_LEFT, left
-from tests.workflow.striking import (
+from tests.workflow.consumer_resources import CONSUMERS, NOTHING_LEFT, left
+from tests.workflow.fault_injection import (
     ANY,
     BROKEN,
     BROKEN_AFTER,
@@ -25,171 +21,167 @@ from tests.workflow.striking import (
     KILLED_BEFORE,
     LATE,
     NOTHING,
-    OF_OTHERS,
     REPORT,
+    SAMPLED_STEP,
     THROTTLED,
     THROTTLED_ONCE,
     TIMED_OUT,
     UNDO,
     WORK,
     Detail,
+    FaultInjection,
+    FaultRun,
     Kind,
-    Striking,
-    Struck,
     profile,
 )
+from tests.workflow.onboarding import MEMBER, ORIGIN
 
-pytestmark = pytest.mark.timeout(900)  # for a busy machine; each takes about one minute
-
-
-@pytest.fixture
-def striking(hurried: Embedded, hurried_outcomes: Outcomes) -> Iterator[Striking]:
-    yield Striking(hurried, hurried_outcomes)
-    for path in ("assumptions", "faults"):
-        hurried.control("DELETE", path)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # a busy machine needs several minutes for one test
 
 
-def _ends_once(striking: Striking, struck: Struck) -> None:
-    told = {event["detail"]["outcomeId"] for event in striking.outcomes.of(struck.detail["requestId"])}
-    assert len(told) == 1, str(struck)
+def _has_one_outcome(fault_injection: FaultInjection, run: FaultRun) -> None:
+    result = {event["detail"]["outcomeId"] for event in fault_injection.outcomes.of(run.detail["requestId"])}
+    assert len(result) == 1, str(run)
 
 
-def _is_told(struck: Struck) -> None:
-    """A failure names the call; a key that may not be looked at is told as a rule that the request breaks."""
-    told = struck.event["detail"]
-    assert told["changed"] is False, str(struck)
-    if struck.outcome == "Request Rejected":
-        assert (struck.kind, struck.operation) == (DENIED, "kms DescribeKey"), str(struck)
-        assert [error["place"] for error in told["errors"]] == ["key.alias"]
+def _reports_the_fault(run: FaultRun) -> None:
+    """Asserts that the failure names the call. A key that cannot be described violates a rule of the request instead."""
+    result = run.event["detail"]
+    assert result["changed"] is False, str(run)
+    if run.outcome == "Request Rejected":
+        assert (run.kind, run.operation) == (DENIED, "kms DescribeKey"), str(run)
+        assert [error["place"] for error in result["errors"]] == ["key.alias"]
     else:
-        assert struck.outcome == "Request Failed", str(struck)
-        assert struck.operation.split()[1] in told["failure"]["message"], str(struck)
+        assert run.outcome == "Request Failed", str(run)
+        assert run.operation.split()[1] in result["failure"]["message"], str(run)
 
 
 @pytest.mark.parametrize("kinds", profile(FINAL, DENIED, THROTTLED, FINAL_BEFORE))
-def test_what_a_failure_that_stays_has_made_is_undone_and_the_next_request_succeeds(
-    striking: Striking, kinds: tuple[Kind, ...]
+def test_permanent_failure_is_rolled_back_and_the_next_request_succeeds(
+    fault_injection: FaultInjection, kinds: tuple[Kind, ...]
 ) -> None:
-    for struck in striking.each_call(kinds, WORK, striking.detail):
-        _ends_once(striking, struck)
-        if struck.outcome != "Access Onboarded":
-            _is_told(struck)
-            assert striking.left(struck.detail) == NOTHING, str(struck)
-            assert striking.again(struck)["status"] == "active"
+    for run in fault_injection.each_call(kinds, WORK, fault_injection.detail):
+        _has_one_outcome(fault_injection, run)
+        if run.outcome != "Access Onboarded":
+            _reports_the_fault(run)
+            assert fault_injection.left(run.detail) == NOTHING, str(run)
+            assert fault_injection.again(run)["status"] == "active"
 
 
 class _Consumers:
-    """An endpoint of its own for each request, that reads through a role; what its owner set is to stay."""
+    """Creates an endpoint that reads through a role for each request. The settings of its owner must remain."""
 
-    def __init__(self, striking: Striking) -> None:
-        self._striking = striking
-        striking.aws.control("PUT", "assumptions", {"omittedOnPut": "clear"})
+    def __init__(self, fault_injection: FaultInjection) -> None:
+        self._fault_injection = fault_injection
+        fault_injection.aws.control("PUT", "assumptions", {"omittedOnPut": "clear"})
 
     def next(self) -> Detail:
-        self.consumer = CONSUMERS["mediapackagev2"](self._striking.aws)
+        self.consumer = CONSUMERS["mediapackagev2"](self._fault_injection.aws)
         self.before = self.consumer.settings()
         return self.consumer.detail
 
 
 @pytest.mark.parametrize("kinds", profile(FINAL, DENIED, FINAL_BEFORE, THROTTLED))
-def test_what_a_failure_that_stays_has_made_for_a_role_is_undone(striking: Striking, kinds: tuple[Kind, ...]) -> None:
-    consumers = _Consumers(striking)
-    for struck in striking.each_call(kinds, WORK, consumers.next, step=OF_OTHERS):
-        _ends_once(striking, struck)
-        if struck.outcome != "Access Onboarded":
-            _is_told(struck)
-            assert consumers.consumer.settings() == consumers.before, str(struck)
-            assert left(striking, consumers.consumer) == NOTHING_LEFT, str(struck)
-            assert striking.again(struck)["status"] == "active"
+def test_permanent_failure_with_a_reader_role_is_rolled_back(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
+    consumers = _Consumers(fault_injection)
+    for run in fault_injection.each_call(kinds, WORK, consumers.next, step=SAMPLED_STEP):
+        _has_one_outcome(fault_injection, run)
+        if run.outcome != "Access Onboarded":
+            _reports_the_fault(run)
+            assert consumers.consumer.settings() == consumers.before, str(run)
+            assert left(fault_injection, consumers.consumer) == NOTHING_LEFT, str(run)
+            assert fault_injection.again(run)["status"] == "active"
 
 
 @pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
-def test_a_failure_that_passes_is_ridden_out_for_a_role(striking: Striking, kinds: tuple[Kind, ...]) -> None:
-    for struck in striking.each_call(kinds, ANY, _Consumers(striking).next, step=OF_OTHERS):
-        _ends_once(striking, struck)
-        assert struck.outcome == "Access Onboarded", str(struck)
+def test_transient_failure_with_a_reader_role_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
+    for run in fault_injection.each_call(kinds, ANY, _Consumers(fault_injection).next, step=SAMPLED_STEP):
+        _has_one_outcome(fault_injection, run)
+        assert run.outcome == "Access Onboarded", str(run)
 
 
 @pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
-def test_a_failure_that_passes_is_ridden_out(striking: Striking, kinds: tuple[Kind, ...]) -> None:
-    for struck in striking.each_call(kinds, ANY, striking.detail):
-        _ends_once(striking, struck)
-        assert struck.outcome == "Access Onboarded", str(struck)
+def test_transient_failure_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
+    for run in fault_injection.each_call(kinds, ANY, fault_injection.detail):
+        _has_one_outcome(fault_injection, run)
+        assert run.outcome == "Access Onboarded", str(run)
 
 
 @pytest.mark.parametrize("kinds", profile(DENIED_ONCE, FINAL))
 @pytest.mark.parametrize("others", [(), (LATE,)], ids=["success", "failure"])
-def test_an_outcome_is_told_whatever_its_report_meets_for_once(
-    striking: Striking, kinds: tuple[Kind, ...], others: tuple[Detail, ...]
+def test_outcome_is_published_despite_one_failure_of_its_report(
+    fault_injection: FaultInjection, kinds: tuple[Kind, ...], others: tuple[Detail, ...]
 ) -> None:
-    for struck in striking.each_call(kinds, REPORT, striking.detail, *others):
-        _ends_once(striking, struck)
-        assert struck.outcome == ("Request Failed" if others else "Access Onboarded"), str(struck)
-        assert striking.again(struck)["status"] == ("active" if others else "unchanged")
+    for run in fault_injection.each_call(kinds, REPORT, fault_injection.detail, *others):
+        _has_one_outcome(fault_injection, run)
+        assert run.outcome == ("Request Failed" if others else "Access Onboarded"), str(run)
+        assert fault_injection.again(run)["status"] == ("active" if others else "unchanged")
 
 
 @pytest.mark.parametrize("kinds", profile(KILLED, BROKEN, FINAL, DENIED_ONCE, TIMED_OUT, KILLED_BEFORE))
-def test_an_undo_that_fails_on_the_way_is_finished_and_told_whole(striking: Striking, kinds: tuple[Kind, ...]) -> None:
-    for struck in striking.each_call(kinds, UNDO, striking.detail, LATE):
-        _ends_once(striking, struck)
-        assert struck.outcome == "Request Failed", str(struck)
-        assert struck.event["detail"]["changed"] is False, str(struck)
-        told = struck.event["detail"]["undone"]
-        assert [part for text in told for part in (":key/", "sourceLocation/", ":secret:") if part in text] == [
+def test_interrupted_undo_is_finished_and_reported_completely(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
+    for run in fault_injection.each_call(kinds, UNDO, fault_injection.detail, LATE):
+        _has_one_outcome(fault_injection, run)
+        assert run.outcome == "Request Failed", str(run)
+        assert run.event["detail"]["changed"] is False, str(run)
+        result = run.event["detail"]["undone"]
+        assert [part for text in result for part in (":key/", "sourceLocation/", ":secret:") if part in text] == [
             ":key/",
             "sourceLocation/",
             ":secret:",
-        ], str(struck)
-        assert striking.left(struck.detail) == NOTHING, str(struck)
-        assert striking.again(struck)["status"] == "active"
+        ], str(run)
+        assert fault_injection.left(run.detail) == NOTHING, str(run)
+        assert fault_injection.again(run)["status"] == "active"
 
 
 def _foreign(action: str) -> Detail:
     return {"Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": action, "Resource": "*"}
 
 
-def _adopted(striking: Striking) -> Detail:
-    """A key and a secret that somebody else made, with statements of their own."""
-    key_arn = striking.new_key(statements=(_foreign("kms:DescribeKey"),))
-    secret_arn = striking.new_secret(json.dumps({MEMBER: secrets.token_hex(10)}), KmsKeyId=key_arn)
+def _adopted(fault_injection: FaultInjection) -> Detail:
+    """Creates a key and a secret with foreign statements."""
+    key_arn = fault_injection.new_key(statements=(_foreign("kms:DescribeKey"),))
+    secret_arn = fault_injection.new_secret(json.dumps({MEMBER: secrets.token_hex(10)}), KmsKeyId=key_arn)
     policy = {"Version": "2012-10-17", "Statement": [_foreign("secretsmanager:DescribeSecret")]}
-    striking.secretsmanager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=json.dumps(policy))
+    fault_injection.secretsmanager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=json.dumps(policy))
     return {"key": {"arn": key_arn}, "secret": {"value": {"existing": {"secretArn": secret_arn}}}}
 
 
 class _First:
-    """An access whose key, and secret if both are adopted, the requests that meet faults use too."""
+    """An access that shares its key with the requests that fail, and also its secret if both are adopted."""
 
-    def __init__(self, striking: Striking, is_adopted: bool) -> None:
-        self._striking, self._is_adopted = striking, is_adopted
+    def __init__(self, fault_injection: FaultInjection, is_adopted: bool) -> None:
+        self._fault_injection, self._is_adopted = fault_injection, is_adopted
         self.begin()
 
     def begin(self) -> None:
-        self._members = _adopted(self._striking) if self._is_adopted else {}
-        self.detail = self._striking.detail(**self._members, managementRoles=None)
-        self.made = self._striking.onboard(self.detail)["resources"]
+        self._members = _adopted(self._fault_injection) if self._is_adopted else {}
+        self.detail = self._fault_injection.detail(**self._members, managementRoles=None)
+        self.made = self._fault_injection.onboard(self.detail)["resources"]
         self.policies = self.read_policies()
 
     def second(self) -> Detail:
-        return self._striking.detail(**(self._members | {"key": self.detail["key"], "managementRoles": [ORIGIN]}))
+        return self._fault_injection.detail(**(self._members | {"key": self.detail["key"], "managementRoles": [ORIGIN]}))
 
     def read_policies(self) -> tuple[Detail, Detail]:
-        return self._striking.key_policy(self.made["keyArn"]), self._striking.secret_policy(self.made["secretArn"])
+        return self._fault_injection.key_policy(self.made["keyArn"]), self._fault_injection.secret_policy(
+            self.made["secretArn"]
+        )
 
 
 @pytest.mark.parametrize("kinds", profile(FINAL, THROTTLED))
 @pytest.mark.parametrize("is_adopted", [False, True], ids=["shared", "adopted"])
-def test_others_keep_what_a_failed_request_shares_or_adopts(
-    striking: Striking, kinds: tuple[Kind, ...], is_adopted: bool
+def test_failed_request_changes_nothing_that_it_shares_or_adopts(
+    fault_injection: FaultInjection, kinds: tuple[Kind, ...], is_adopted: bool
 ) -> None:
-    first = _First(striking, is_adopted)
-    for struck in striking.each_call(kinds, WORK, first.second, step=OF_OTHERS):
-        _ends_once(striking, struck)
-        if struck.outcome == "Access Onboarded":
-            first.begin()  # with every access beside it, the next request would make more calls
+    first = _First(fault_injection, is_adopted)
+    for run in fault_injection.each_call(kinds, WORK, first.second, step=SAMPLED_STEP):
+        _has_one_outcome(fault_injection, run)
+        if run.outcome == "Access Onboarded":
+            first.begin()  # each additional access on the key would add calls to the next request
             continue
-        _is_told(struck)
-        assert first.read_policies() == first.policies, str(struck)
+        _reports_the_fault(run)
+        assert first.read_policies() == first.policies, str(run)
         assert ('"Theirs"' in json.dumps(first.policies)) is is_adopted
-        again = first.detail | {"requestId": f"first-{struck.detail['requestId']}"}
-        assert striking.onboard(again)["status"] == "unchanged"
+        again = first.detail | {"requestId": f"first-{run.detail['requestId']}"}
+        assert fault_injection.onboard(again)["status"] == "unchanged"

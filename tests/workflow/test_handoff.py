@@ -1,4 +1,4 @@
-"""A resource that a template owns is left to it: all else is made, the values are told, and its owner confirms."""
+"""A resource of a template is not configured: the outcome has the values, and the owner confirms the configuration."""
 
 import json
 import uuid
@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from local_aws.tools.embedded_aws import Embedded
-from tests.workflow.conftest import MANAGER, Onboarding
-from tests.workflow.consumers import CONSUMERS, Consumer
-from tests.workflow.striking import Detail
+from tests.workflow.consumer_resources import CONSUMERS, ConsumerResource
+from tests.workflow.fault_injection import Detail
+from tests.workflow.onboarding import MANAGER, Onboarding
 
 
 @pytest.fixture(params=["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect-output"])
-def consumer(aws: Embedded, request: pytest.FixtureRequest) -> Consumer:
+def consumer(aws: Embedded, request: pytest.FixtureRequest) -> ConsumerResource:
     return CONSUMERS[request.param](aws)
 
 
@@ -25,7 +25,7 @@ def _handed_off(onboarding: Onboarding, detail: Detail) -> Detail:
     return outcome
 
 
-def _owned_by_a_template(consumer: Consumer) -> Detail:
+def _owned_by_a_template(consumer: ConsumerResource) -> Detail:
     return consumer.detail | {"resource": consumer.resource | {"configure": False}}
 
 
@@ -36,9 +36,9 @@ def _confirm(onboarding: Onboarding, access_id: str) -> Detail:
     return event
 
 
-def _set_as_told(aws: Embedded, consumer: Consumer, told: Detail) -> None:
-    """What the owner's template does with the piece that the outcome tells."""
-    [piece] = told["handoff"]["cloudFormation"].values()
+def _configure_as_handed_off(aws: Embedded, consumer: ConsumerResource, result: Detail) -> None:
+    """Configures the resource as the CloudFormation fragment of the outcome says."""
+    [piece] = result["handoff"]["cloudFormation"].values()
     properties, client = dict(piece["Properties"]), aws.client(consumer.system)
     calls: dict[str, Any] = {
         "AWS::MediaPackage::OriginEndpoint": lambda: client.update_origin_endpoint(**properties),
@@ -55,75 +55,78 @@ def _set_as_told(aws: Embedded, consumer: Consumer, told: Detail) -> None:
     calls[piece["Type"]]()
 
 
-def test_all_is_made_but_the_settings_of_the_resource(onboarding: Onboarding, consumer: Consumer) -> None:
+def test_handoff_creates_everything_except_the_resource_settings(onboarding: Onboarding, consumer: ConsumerResource) -> None:
     before = consumer.settings()
-    told = _handed_off(onboarding, _owned_by_a_template(consumer))
+    result = _handed_off(onboarding, _owned_by_a_template(consumer))
 
-    assert (told["status"], told["changed"]) == ("handed-off", True)
+    assert (result["status"], result["changed"]) == ("handed-off", True)
     assert consumer.settings() == before
-    values = told["handoff"]["values"].values()
-    assert {told["resources"]["secretArn"], told["resources"]["roleArn"]} <= set(values)
+    values = result["handoff"]["values"].values()
+    assert {result["resources"]["secretArn"], result["resources"]["roleArn"]} <= set(values)
     again = _handed_off(onboarding, _owned_by_a_template(consumer))
     assert (again["status"], again["changed"]) == ("unchanged", False)
 
 
-def test_what_is_set_as_told_and_confirmed_is_active(onboarding: Onboarding, aws: Embedded, consumer: Consumer) -> None:
-    told = _handed_off(onboarding, _owned_by_a_template(consumer))
-    _set_as_told(aws, consumer, told)
+def test_access_configured_as_handed_off_and_confirmed_is_active(
+    onboarding: Onboarding, aws: Embedded, consumer: ConsumerResource
+) -> None:
+    result = _handed_off(onboarding, _owned_by_a_template(consumer))
+    _configure_as_handed_off(aws, consumer, result)
 
-    confirmed = _confirm(onboarding, told["accessId"])
+    confirmed = _confirm(onboarding, result["accessId"])
 
     assert confirmed["detail-type"] == "Access Onboarded", confirmed
     assert (confirmed["detail"]["status"], confirmed["detail"]["changed"]) == ("active", True)
-    assert confirmed["detail"]["resources"] == told["resources"] | {
+    assert confirmed["detail"]["resources"] == result["resources"] | {
         "resourceArn": confirmed["detail"]["resources"]["resourceArn"]
     }
-    again = _confirm(onboarding, told["accessId"])["detail"]
+    again = _confirm(onboarding, result["accessId"])["detail"]
     assert (again["status"], again["changed"]) == ("unchanged", False)
     repeated = _handed_off(onboarding, _owned_by_a_template(consumer))
     assert (repeated["status"], repeated["changed"]) == ("unchanged", False)
 
 
-def test_a_confirmation_of_what_is_not_set_fails_and_takes_nothing_back(onboarding: Onboarding, consumer: Consumer) -> None:
-    told = _handed_off(onboarding, _owned_by_a_template(consumer))
-    everything = onboarding.everything()
+def test_confirmation_before_the_configuration_fails_and_undoes_nothing(
+    onboarding: Onboarding, consumer: ConsumerResource
+) -> None:
+    result = _handed_off(onboarding, _owned_by_a_template(consumer))
+    everything = onboarding.account_snapshot()
 
-    failed = _confirm(onboarding, told["accessId"])
+    failed = _confirm(onboarding, result["accessId"])
 
     assert failed["detail-type"] == "Request Failed"
-    assert "resource is configured" in failed["detail"]["failure"]["message"]
+    assert failed["detail"]["failure"]["name"] == "AccessNotEffective"
     assert (failed["detail"]["changed"], failed["detail"]["undone"]) == (False, [])
-    assert onboarding.everything() == everything
+    assert onboarding.account_snapshot() == everything
     again = _handed_off(onboarding, _owned_by_a_template(consumer))
-    assert again["resources"] == told["resources"]
+    assert again["resources"] == result["resources"]
 
 
-def test_a_source_location_of_a_template_gets_its_grant_from_its_own_role(onboarding: Onboarding, aws: Embedded) -> None:
+def test_source_location_of_a_template_gets_its_grant_through_the_templates_role(onboarding: Onboarding, aws: Embedded) -> None:
     detail = onboarding.detail(managementRoles=[MANAGER])
     detail["resource"]["configure"] = False
-    told = _handed_off(onboarding, detail)
-    [piece] = told["handoff"]["cloudFormation"].values()
-    assert onboarding.grants(told["resources"]["keyArn"]) == []
+    result = _handed_off(onboarding, detail)
+    [piece] = result["handoff"]["cloudFormation"].values()
+    assert onboarding.grants(result["resources"]["keyArn"]) == []
 
     manager = aws.assume(MANAGER).client("mediatailor", endpoint_url=aws.url)
     manager.create_source_location(**piece["Properties"])
-    confirmed = _confirm(onboarding, told["accessId"])
+    confirmed = _confirm(onboarding, result["accessId"])
 
     assert confirmed["detail-type"] == "Access Onboarded", confirmed
-    [grant] = onboarding.grants(told["resources"]["keyArn"])
+    [grant] = onboarding.grants(result["resources"]["keyArn"])
     assert confirmed["detail"]["resources"]["grantId"] == grant["GrantId"]
 
 
-def test_a_confirmation_of_what_was_never_handed_off_is_rejected(onboarding: Onboarding) -> None:
+def test_confirmation_of_an_unknown_access_is_rejected(onboarding: Onboarding) -> None:
     event = _confirm(onboarding, "mediapackage/originEndpoint/never-seen")
 
     assert event["detail-type"] == "Request Rejected"
-    [error] = event["detail"]["errors"]
-    assert error["place"] == "accessId"
+    assert [error["place"] for error in event["detail"]["errors"]] == ["accessId"]
 
 
 @pytest.mark.parametrize("wrong", [{"accessId": 7}, {"accessId": "a", "token": "x"}, {}, "no object"])
-def test_a_confirmation_that_cannot_be_read_is_rejected(onboarding: Onboarding, wrong: Any) -> None:
+def test_malformed_confirmation_is_rejected(onboarding: Onboarding, wrong: Any) -> None:
     request_id = f"confirm-{uuid.uuid4().hex[:12]}"
     detail = {"requestId": request_id} | wrong if isinstance(wrong, dict) else json.dumps(wrong)
     event_id = onboarding.put(detail, "Handoff Confirmed")

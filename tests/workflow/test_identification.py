@@ -1,4 +1,4 @@
-"""What happens to a location, a secret or a key reaches the clean-up of every access it concerns, and of no other."""
+"""An event about a location, a secret or a key starts a clean-up of every affected access and of no other."""
 
 import json
 import uuid
@@ -8,32 +8,34 @@ from typing import Any
 import pytest
 
 from local_aws.tools.embedded_aws import Embedded, until
-from tests.workflow.conftest import Onboarding
+from tests.workflow.onboarding import Onboarding
 
 HOST = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com"}}
 
 
 class CleanUps:
-    """The executions of the clean-up machine, as hints start them."""
+    """The executions of the clean-up machine that events started."""
 
     def __init__(self, onboarding: Onboarding) -> None:
         self._onboarding, self._mediatailor, self.sqs = onboarding, onboarding.mediatailor, onboarding.aws.client("sqs")
         self.queue, self._table = physical_id(onboarding.aws, "HintQueue"), physical_id(onboarding.aws, "AccessTable")
+        self._inputs: dict[str, dict[str, Any]] = {}
 
     def of(self, access_id: str) -> list[dict[str, Any]]:
-        """The inputs of the executions for an access."""
+        """Returns the inputs of the executions for an access."""
         stepfunctions = self._onboarding.aws.client("stepfunctions")
-        arns = [execution["executionArn"] for execution in self._onboarding.executions("CleanUp")]
-        told = [json.loads(stepfunctions.describe_execution(executionArn=arn)["input"]) for arn in arns]
-        return [content for content in told if content["accessId"] == access_id]
+        for execution in self._onboarding.executions("CleanUp"):
+            if (arn := execution["executionArn"]) not in self._inputs:
+                self._inputs[arn] = json.loads(stepfunctions.describe_execution(executionArn=arn)["input"])
+        return [found for found in self._inputs.values() if found["accessId"] == access_id]
 
     def events(self, access_id: str) -> list[str]:
-        """The events for which an access is cleaned up, once all hints given so far have been followed."""
+        """Returns the events that started clean-ups of an access, once all earlier events are processed."""
         self._settle()
         return sorted(content["hint"]["eventName"] for content in self.of(access_id))
 
     def _settle(self) -> None:
-        """The trail is in order: what comes last here is an event about an access of which next to nothing is known."""
+        """Waits for the clean-up of a new access. Its event comes after all earlier events, because the trail is in order."""
         name = f"last-{uuid.uuid4().hex[:8]}"
         item = {"kind": {"S": "access"}, "id": {"S": access(name)}, "note": {"S": "made by a test"}}
         self._onboarding.aws.client("dynamodb").put_item(TableName=self._table, Item=item)
@@ -63,7 +65,7 @@ def clean_ups(onboarding: Onboarding) -> CleanUps:
 
 
 @pytest.mark.parametrize("case", ["pascal", "camel"])
-def test_a_deleted_location_is_cleaned_up_after(onboarding: Onboarding, clean_ups: CleanUps, assume: Any, case: str) -> None:
+def test_deleted_location_is_cleaned_up(onboarding: Onboarding, clean_ups: CleanUps, assume: Any, case: str) -> None:
     assume(trailMemberCase=case)
     detail = onboarding.detail()
     onboarding.onboard(detail)
@@ -75,7 +77,7 @@ def test_a_deleted_location_is_cleaned_up_after(onboarding: Onboarding, clean_up
     assert clean_ups.events(access(name)) == ["DeleteSourceLocation"]
 
 
-def test_an_event_that_comes_twice_starts_one_clean_up(onboarding: Onboarding, clean_ups: CleanUps, assume: Any) -> None:
+def test_duplicate_event_starts_one_clean_up(onboarding: Onboarding, clean_ups: CleanUps, assume: Any) -> None:
     detail = onboarding.detail()
     onboarding.onboard(detail)
     name = detail["resource"]["sourceLocation"]
@@ -89,7 +91,7 @@ def test_an_event_that_comes_twice_starts_one_clean_up(onboarding: Onboarding, c
     assert (first, len(clean_ups.of(access(name)))) == (["DeleteSourceLocation"], 1)
 
 
-def test_a_location_of_somebody_else_starts_nothing(onboarding: Onboarding, clean_ups: CleanUps) -> None:
+def test_unmanaged_location_starts_no_clean_up(onboarding: Onboarding, clean_ups: CleanUps) -> None:
     detail = onboarding.detail()
     onboarding.onboard(detail)
     ours = detail["resource"]["sourceLocation"]
@@ -102,7 +104,9 @@ def test_a_location_of_somebody_else_starts_nothing(onboarding: Onboarding, clea
     assert [clean_ups.events(access(name)) for name in (ours, *theirs)] == [[], [], []]
 
 
-def test_a_secret_is_of_its_accesses_and_a_key_of_all_that_share_it(onboarding: Onboarding, clean_ups: CleanUps) -> None:
+def test_secret_events_affect_its_accesses_and_key_events_affect_all_accesses(
+    onboarding: Onboarding, clean_ups: CleanUps
+) -> None:
     first, second = onboarding.detail(), onboarding.detail()
     second["key"] = first["key"]
     resources = onboarding.onboard(first)["resources"]
@@ -119,7 +123,7 @@ def test_a_secret_is_of_its_accesses_and_a_key_of_all_that_share_it(onboarding: 
     ]
 
 
-def test_what_we_do_to_a_location_is_a_hint(onboarding: Onboarding, clean_ups: CleanUps) -> None:
+def test_update_by_latchkey_starts_a_clean_up(onboarding: Onboarding, clean_ups: CleanUps) -> None:
     detail = onboarding.detail()
     onboarding.onboard(detail)
     name = detail["resource"]["sourceLocation"]
@@ -131,16 +135,14 @@ def test_what_we_do_to_a_location_is_a_hint(onboarding: Onboarding, clean_ups: C
 
 @pytest.fixture
 def impatient(clean_ups: CleanUps) -> Iterator[None]:
-    """Messages that failed come again after a second instead of minutes."""
+    """Failed messages are received again after a second instead of minutes."""
     given = clean_ups.sqs.get_queue_attributes(QueueUrl=clean_ups.queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
     clean_ups.sqs.set_queue_attributes(QueueUrl=clean_ups.queue, Attributes={"VisibilityTimeout": "1"})
     yield
     clean_ups.sqs.set_queue_attributes(QueueUrl=clean_ups.queue, Attributes=given)
 
 
-def test_a_hint_that_cannot_be_followed_waits_in_the_queue(
-    onboarding: Onboarding, clean_ups: CleanUps, impatient: None
-) -> None:
+def test_event_that_cannot_be_processed_is_a_dead_letter(onboarding: Onboarding, clean_ups: CleanUps, impatient: None) -> None:
     detail = onboarding.detail()
     onboarding.onboard(detail)
     name, letters = detail["resource"]["sourceLocation"], physical_id(onboarding.aws, "HintQueueDeadLetters")
@@ -155,7 +157,7 @@ def test_a_hint_that_cannot_be_followed_waits_in_the_queue(
     clean_ups.sqs.delete_message(QueueUrl=letters, ReceiptHandle=letter["ReceiptHandle"])
 
 
-def test_short_throttling_loses_no_hint(onboarding: Onboarding, clean_ups: CleanUps) -> None:
+def test_short_throttling_loses_no_event(onboarding: Onboarding, clean_ups: CleanUps) -> None:
     detail = onboarding.detail()
     onboarding.onboard(detail)
     for service, operation in (("dynamodb", "GetItem"), ("stepfunctions", "StartExecution")):
@@ -169,6 +171,6 @@ def test_short_throttling_loses_no_hint(onboarding: Onboarding, clean_ups: Clean
 
 
 def _started(aws: Embedded) -> int:
-    """How often identify_accesses has started an execution."""
+    """Returns how many executions identify_accesses has started."""
     calls = [call for call in aws.control("GET", "calls") if "IdentifyAccesses" in call["principal"]]
     return sum(call["count"] for call in calls if call["operation"] == "StartExecution")

@@ -1,4 +1,4 @@
-"""One request on the bus makes a working access, exactly once, beside whatever is there already."""
+"""One request creates a working access exactly once, and existing resources keep working."""
 
 import json
 import uuid
@@ -6,7 +6,7 @@ from typing import Any
 
 from local_aws.emulator.account import ACCOUNT, REGION
 from local_aws.tools.embedded_aws import until
-from tests.workflow.conftest import MANAGER, MEMBER, ORIGIN, Onboarding
+from tests.workflow.onboarding import MANAGER, MEMBER, ORIGIN, Onboarding
 
 
 def _statement(policy: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def _statement(policy: dict[str, Any], **members: Any) -> dict[str, Any]:
     return dict(found[0])
 
 
-def test_one_request_makes_a_working_access_and_one_outcome(onboarding: Onboarding) -> None:
+def test_request_creates_a_working_access_and_one_outcome(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     name = detail["resource"]["sourceLocation"]
 
@@ -27,7 +27,7 @@ def test_one_request_makes_a_working_access_and_one_outcome(onboarding: Onboardi
     assert len(onboarding.outcomes.of(detail["requestId"])) == 1
 
 
-def test_the_key_is_symmetric_rotated_tagged_and_admits_the_management_role(onboarding: Onboarding) -> None:
+def test_key_is_symmetric_rotated_tagged_and_open_to_the_management_role(onboarding: Onboarding) -> None:
     detail = onboarding.detail(key={"alias": f"alias/latchkey/{uuid.uuid4().hex}", "rotationDays": 400})
 
     key_arn = onboarding.onboard(detail)["resources"]["keyArn"]
@@ -45,7 +45,7 @@ def test_the_key_is_symmetric_rotated_tagged_and_admits_the_management_role(onbo
     assert creation["Condition"] == {"StringEquals": {"kms:ViaService": f"mediatailor.{REGION}.amazonaws.com"}}
 
 
-def test_the_secret_holds_a_token_of_the_asked_length_under_the_keys_arn(onboarding: Onboarding) -> None:
+def test_secret_has_a_token_of_the_requested_length_under_the_key(onboarding: Onboarding) -> None:
     for length in (8, 128):
         detail = onboarding.detail(secret={"value": {"generate": {"length": length}}})
 
@@ -59,7 +59,7 @@ def test_the_secret_holds_a_token_of_the_asked_length_under_the_keys_arn(onboard
         assert len(onboarding.token(resources["secretArn"])) == length
 
 
-def test_the_secrets_policy_admits_the_service_to_exactly_this_secret(onboarding: Onboarding) -> None:
+def test_secret_policy_allows_the_service_to_read_only_this_secret(onboarding: Onboarding) -> None:
     secret_arn = onboarding.onboard(onboarding.detail())["resources"]["secretArn"]
 
     reading = _statement(onboarding.secret_policy(secret_arn), Principal={"Service": "mediatailor.amazonaws.com"})
@@ -68,7 +68,7 @@ def test_the_secrets_policy_admits_the_service_to_exactly_this_secret(onboarding
     assert "Condition" not in reading
 
 
-def test_the_grant_bears_the_services_name_and_is_bound_to_the_secret(onboarding: Onboarding) -> None:
+def test_grant_has_the_service_name_and_is_constrained_to_the_secret(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
 
     resources = onboarding.onboard(detail)["resources"]
@@ -79,7 +79,7 @@ def test_the_grant_bears_the_services_name_and_is_bound_to_the_secret(onboarding
     assert grant["Constraints"] == {"EncryptionContextSubset": {"SecretARN": resources["secretArn"]}}
 
 
-def test_the_source_location_shows_the_token_to_its_origin(onboarding: Onboarding) -> None:
+def test_source_location_sends_the_token_to_its_origin(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     name = detail["resource"]["sourceLocation"]
 
@@ -100,7 +100,7 @@ def test_the_source_location_shows_the_token_to_its_origin(onboarding: Onboardin
     assert (request["status"], request["header"]) == (200, "X-Origin-Token")
 
 
-def test_an_origin_reader_learns_the_token_by_its_own_role(onboarding: Onboarding) -> None:
+def test_origin_reader_reads_the_token_with_its_own_role(onboarding: Onboarding) -> None:
     secret_arn = onboarding.onboard(onboarding.detail())["resources"]["secretArn"]
 
     as_origin = onboarding.aws.assume(ORIGIN).client("secretsmanager", endpoint_url=onboarding.aws.url)
@@ -108,7 +108,7 @@ def test_an_origin_reader_learns_the_token_by_its_own_role(onboarding: Onboardin
     assert MEMBER in json.loads(as_origin.get_secret_value(SecretId=secret_arn)["SecretString"])
 
 
-def test_the_management_role_can_configure_the_location_without_reading_the_token(onboarding: Onboarding) -> None:
+def test_management_role_configures_the_location_but_cannot_read_the_token(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     secret_arn = onboarding.onboard(detail)["resources"]["secretArn"]
     as_manager = onboarding.aws.assume(MANAGER)
@@ -125,7 +125,7 @@ def test_the_management_role_can_configure_the_location_without_reading_the_toke
     assert _refusal(lambda: secretsmanager.get_secret_value(SecretId=secret_arn)) == "AccessDeniedException"
 
 
-def test_a_second_location_shares_the_key_and_the_first_keeps_all_it_has(onboarding: Onboarding) -> None:
+def test_second_location_shares_the_key_and_the_first_is_unchanged(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     before = onboarding.onboard(first)["resources"]
     statements = onboarding.key_policy(before["keyArn"])["Statement"]
@@ -144,7 +144,7 @@ def test_a_second_location_shares_the_key_and_the_first_keeps_all_it_has(onboard
     assert onboarding.onboard(onboarding.detail(first["resource"]["sourceLocation"]))["status"] == "unchanged"
 
 
-def test_a_second_location_shares_the_secret(onboarding: Onboarding) -> None:
+def test_second_location_shares_the_secret(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     before = onboarding.onboard(first)["resources"]
     policy = onboarding.secret_policy(before["secretArn"])
@@ -158,7 +158,7 @@ def test_a_second_location_shares_the_secret(onboarding: Onboarding) -> None:
     assert {grant["GrantId"] for grant in onboarding.grants(before["keyArn"])} == {before["grantId"], after["grantId"]}
 
 
-def test_an_existing_location_keeps_its_other_settings(onboarding: Onboarding) -> None:
+def test_existing_location_keeps_its_other_settings(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     name, base_url = detail["resource"]["sourceLocation"], detail["resource"]["baseUrl"]
     segments = {
@@ -177,7 +177,7 @@ def test_an_existing_location_keeps_its_other_settings(onboarding: Onboarding) -
     assert location["Tags"] == {"owner": "them"}
 
 
-def test_a_location_that_sends_a_token_gets_a_new_one_only_by_consent(onboarding: Onboarding) -> None:
+def test_location_that_sends_a_token_gets_a_new_one_only_with_consent(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     onboarding.onboard(detail)
     other = onboarding.detail(detail["resource"]["sourceLocation"], secret={"name": f"latchkey/{uuid.uuid4().hex}/new"})
@@ -190,32 +190,32 @@ def test_a_location_that_sends_a_token_gets_a_new_one_only_by_consent(onboarding
     )
 
 
-def test_the_same_request_twice_is_carried_out_once(onboarding: Onboarding) -> None:
+def test_same_request_twice_runs_once(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     onboarding.put(detail)
     onboarding.onboard(detail)
-    before = onboarding.everything()
+    before = onboarding.account_snapshot()
 
     onboarding.put(detail)
     other = onboarding.detail()
     onboarding.onboard(other)
 
     assert len(onboarding.outcomes.of(detail["requestId"])) == 1
-    assert before["keys"].items() <= onboarding.everything()["keys"].items()
+    assert before["keys"].items() <= onboarding.account_snapshot()["keys"].items()
 
 
-def test_the_same_content_under_a_new_id_changes_nothing(onboarding: Onboarding) -> None:
+def test_same_content_with_a_new_id_changes_nothing(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     onboarding.onboard(detail)
-    before = onboarding.everything()
+    before = onboarding.account_snapshot()
 
     outcome = onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})
 
     assert (outcome["status"], outcome["changed"]) == ("unchanged", False)
-    assert onboarding.everything() == before
+    assert onboarding.account_snapshot() == before
 
 
-def test_a_request_id_used_for_other_content_is_a_conflict(onboarding: Onboarding) -> None:
+def test_request_id_with_other_content_is_a_conflict(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     onboarding.onboard(detail)
 
@@ -227,7 +227,7 @@ def test_a_request_id_used_for_other_content_is_a_conflict(onboarding: Onboardin
     assert (events or [])[1]["detail"]["errors"][0]["place"] == "requestId"
 
 
-def test_an_event_without_a_request_id_is_known_by_its_own(onboarding: Onboarding) -> None:
+def test_event_id_identifies_a_request_without_an_id(onboarding: Onboarding) -> None:
     event_id = onboarding.put(onboarding.detail(requestId=None))
 
     assert onboarding.outcomes.wait_for(event_id, 60)["detail-type"] == "Access Onboarded"

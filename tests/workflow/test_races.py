@@ -1,4 +1,4 @@
-"""Requests that meet: one after the other for one access, together for what they share."""
+"""Concurrent requests: in sequence for one access, merged for what they share."""
 
 import json
 import secrets
@@ -12,20 +12,20 @@ import pytest
 
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import until
-from tests.workflow.conftest import MEMBER, ORIGIN, Onboarding
+from tests.workflow.onboarding import MEMBER, ORIGIN, Onboarding
 
 OWN_SIDS = ["LatchkeyManagementRoles", "LatchkeyMediatailorReading", "LatchkeyOriginReaders"]
 
 
 def _executions(onboarding: Onboarding, outcomes: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The histories of the executions that ended in these outcomes."""
+    """Returns the histories of the executions of these outcomes."""
     stepfunctions = onboarding.aws.client("stepfunctions")
     arns = [outcome["detail"]["executionArn"] for outcome in outcomes]
     return [stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)["events"] for arn in arns]
 
 
 def _onboard_at_once(onboarding: Onboarding, details: list[dict[str, Any]], seconds: float = 120) -> list[dict[str, Any]]:
-    """Sends requests at once, all of which must succeed; returns their outcome events."""
+    """Sends requests concurrently, all of which must succeed, and returns their outcome events."""
     with ThreadPoolExecutor(len(details)) as threads:
         list(threads.map(onboarding.put, details))
     outcomes = [onboarding.outcomes.wait_for(detail["requestId"], seconds) for detail in details]
@@ -40,33 +40,33 @@ def _statement(policy: dict[str, Any], sid: str) -> dict[str, Any]:
 
 
 def _new_roles(onboarding: Onboarding, count: int) -> list[str]:
-    """Roles of origins, each of which one request names."""
+    """Creates origin roles, one per request."""
     iam, trust = onboarding.aws.client("iam"), json.dumps({"Version": "2012-10-17", "Statement": []})
     names = [f"origin-{secrets.token_hex(4)}" for _ in range(count)]
     return [iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"] for name in names]
 
 
 def _sharing(onboarding: Onboarding, first: dict[str, Any], secret_arn: str, role: str) -> dict[str, Any]:
-    """A request of another location for the same key and secret, with an origin of its own."""
+    """Returns a request of another location for the same key and secret, with another origin role."""
     existing = {"value": {"existing": {"secretArn": secret_arn}}, "originReaders": [role]}
     return onboarding.detail(key=first["key"], secret=existing, managementRoles=None)
 
 
-def test_five_requests_for_one_new_alias_make_one_key(onboarding: Onboarding) -> None:
-    before = onboarding.everything()["keys"]
+def test_five_concurrent_requests_for_one_alias_create_one_key(onboarding: Onboarding) -> None:
+    before = onboarding.account_snapshot()["keys"]
     alias = {"alias": f"alias/latchkey/{secrets.token_hex(4)}"}
 
     outcomes = _onboard_at_once(onboarding, [onboarding.detail(key=alias) for _ in range(5)])
 
     (key_arn,) = {event["detail"]["resources"]["keyArn"] for event in outcomes}
-    assert set(onboarding.everything()["keys"]) - set(before) == {key_arn}
+    assert set(onboarding.account_snapshot()["keys"]) - set(before) == {key_arn}
     secret_arns = [event["detail"]["resources"]["secretArn"] for event in outcomes]
     patterns = _statement(onboarding.key_policy(key_arn), "LatchkeySecretDecryption")
     allowed = patterns["Condition"]["StringLike"]["kms:EncryptionContext:SecretARN"]
     assert sorted(arn[:-6] for arn in secret_arns) == sorted(pattern.removesuffix("??????") for pattern in allowed)
 
 
-def test_two_requests_for_one_access_at_once_run_one_after_the_other_and_the_last_stands(onboarding: Onboarding) -> None:
+def test_concurrent_requests_for_one_access_run_in_sequence_and_the_last_wins(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     name = first["resource"]["sourceLocation"]
     second = onboarding.detail(name, resource=first["resource"] | {"header": "X-Other-Token"})
@@ -89,10 +89,10 @@ def _entered(event: dict[str, Any]) -> str | None:
 
 
 class Person:
-    """Changes both policies of a pair as people do: reads one, and later writes that one with a statement of its own.
+    """Edits both policies of a key and secret as people do: reads a policy and later writes it with one more statement.
 
-    What Latchkey wrote in between is lost by it. It writes while nobody is between a read and a write, by holding the
-    lease: neither KMS nor Secrets Manager has a conditional write, so there the last one to write stands.
+    The edit overwrites what Latchkey wrote in between. The person holds the lease during a write, so that no function is
+    between its read and its write: neither KMS nor Secrets Manager has conditional writes, so the last writer wins.
     """
 
     def __init__(self, onboarding: Onboarding, key_arn: str, secret_arn: str) -> None:
@@ -104,7 +104,7 @@ class Person:
         self._put_secret(onboarding.secret_policy(secret_arn)["Statement"] + self.in_secret)
 
     def __call__(self, stop: Event) -> None:
-        # A few times: whoever wrote over every write of Latchkey would leave no access whole.
+        # Only a few times: a person who overwrote every write of Latchkey would leave no access complete.
         while len(self.in_key) < 4 and not stop.is_set():
             added = self.in_secret[0] | {"Sid": f"Person{len(self.in_key)}"}
             key, secret = self._onboarding.key_policy(self._key), self._onboarding.secret_policy(self._secret)
@@ -126,7 +126,7 @@ class Person:
         until(lambda: self._written() > before or stop.is_set(), "Latchkey's next write or its end", 600)
 
     def _written(self) -> int:
-        """How often Latchkey has put a resource policy, which it does after the key's."""
+        """Returns how many resource policies Latchkey has written. It writes them after the key policy."""
         calls = self._onboarding.aws.control("GET", "calls")
         return sum(c["count"] for c in calls if (c["operation"], "Attach" in c["principal"]) == ("PutResourcePolicy", True))
 
@@ -147,8 +147,9 @@ class Person:
         dynamodb.delete_item(TableName=table, Key=key)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
-def test_twenty_accesses_share_a_pair_at_once_and_a_person_writes_its_policies_meanwhile(onboarding: Onboarding) -> None:
+def test_twenty_concurrent_requests_share_a_key_and_secret_whose_policies_a_person_edits(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     made = onboarding.onboard(first)["resources"]
     key_arn, secret_arn = made["keyArn"], made["secretArn"]
@@ -160,7 +161,7 @@ def test_twenty_accesses_share_a_pair_at_once_and_a_person_writes_its_policies_m
         ended = thread.submit(person, stop)
         _onboard_at_once(onboarding, details[:20], 600)
     ended.result()
-    # Whoever writes next mends for all, should the person have written last.
+    # If the person wrote last, the next request restores the statements of all accesses.
     onboarding.onboard(details[20])
 
     key, secret = onboarding.key_policy(key_arn)["Statement"], onboarding.secret_policy(secret_arn)["Statement"]
@@ -185,7 +186,7 @@ def _is_ours(statement: dict[str, Any]) -> bool:
     return str(statement.get("Sid", "")).startswith("Latchkey")
 
 
-def test_a_statement_that_a_person_loses_before_the_proof_is_attached_again(onboarding: Onboarding) -> None:
+def test_statement_lost_before_validation_is_attached_again(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     made = onboarding.onboard(first)["resources"]
     (role,) = _new_roles(onboarding, 1)
@@ -213,7 +214,7 @@ def _is_configuring(onboarding: Onboarding) -> bool:
     return any(call["operation"] == "CreateSourceLocation" for call in onboarding.aws.control("GET", "calls"))
 
 
-def test_a_token_of_another_access_is_not_copied_or_replaced_or_moved(onboarding: Onboarding) -> None:
+def test_token_of_another_access_is_never_copied_replaced_or_moved(onboarding: Onboarding) -> None:
     victim = onboarding.detail()
     made = onboarding.onboard(victim)["resources"]
     sharing = {"value": {"existing": {"secretArn": made["secretArn"]}}}
@@ -223,11 +224,11 @@ def test_a_token_of_another_access_is_not_copied_or_replaced_or_moved(onboarding
     name = onboarding.secretsmanager.describe_secret(SecretId=made["secretArn"])["Name"]
 
     copied = {"value": {"copyFrom": {"secretArn": made["secretArn"], "key": MEMBER}}}
-    assert "consent=import" in onboarding.reject(onboarding.detail(secret=copied))["secret.value.copyFrom.secretArn"]
+    assert onboarding.rejected_paths(onboarding.detail(secret=copied)) == {"secret.value.copyFrom.secretArn"}
     replaced = {"name": name, "value": {"copyFrom": {"secretArn": theirs, "key": MEMBER}}}
-    assert "another access" in onboarding.reject(onboarding.detail(key=victim["key"], secret=replaced))["secret.name"]
+    assert onboarding.rejected_paths(onboarding.detail(key=victim["key"], secret=replaced)) == {"secret.name"}
     moved = onboarding.detail(secret=sharing | {"moveKey": True})
-    assert "secret.moveKey" in onboarding.reject(moved)
+    assert onboarding.rejected_paths(moved) == {"secret.moveKey"}
 
     assert onboarding.token(made["secretArn"]) == token
     assert onboarding.secretsmanager.describe_secret(SecretId=made["secretArn"])["KmsKeyId"] == made["keyArn"]

@@ -1,4 +1,4 @@
-"""What each role can do, found by making the calls; docs/security.md shows the results as tables."""
+"""What each role can do, by calls and not by reading policies. docs/security.md has the result as a table."""
 
 import json
 import re
@@ -12,45 +12,49 @@ from botocore.exceptions import ClientError
 from local_aws.tools.embedded_aws import Embedded
 from local_aws.tools.outcomes import Outcomes
 from tests.contract.artefacts import FUNCTIONS, ROOT
-from tests.workflow.conftest import Onboarding
-from tests.workflow.consumers import CONSUMERS
-from tests.workflow.holdings import OWNERS, Holdings, admitting, unique
+from tests.workflow.conftest import Account
+from tests.workflow.consumer_resources import CONSUMERS
+from tests.workflow.onboarding import Onboarding
+from tests.workflow.owned_resources import OWNERS, OwnedResources, admitting, unique
 from tests.workflow.roles import NAMES, STACK, Role, roles_of
-from tests.workflow.sensitive import CALLS, Sensitive
+from tests.workflow.sensitive_calls import CALLS, SensitiveCall
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 PAGE = ROOT / "docs/security.md"
-# The roles that are allowed, by call and by the owner of the resource; None where that owner has no such resource.
+# The allowed roles by call and by owner of its resource. None: an owner of this kind has no such resource.
 Matrix = dict[str, dict[str, tuple[str, ...] | None]]
 Agrees = Callable[[Path, str, str], None]
 
 
 @pytest.fixture(scope="module")
-def roles(aws: Embedded) -> dict[str, Role]:
-    return roles_of(aws)
+def roles(account: Account) -> Iterator[dict[str, Role]]:
+    yield roles_of(account.aws)
+    account.reset()
 
 
 @pytest.fixture(scope="module")
-def hold(aws: Embedded, outcomes: Outcomes, roles: dict[str, Role]) -> Callable[..., Holdings]:
-    """Returns the resources of an owner, with the policies that an onboarding leaves."""
+def hold(aws: Embedded, outcomes: Outcomes, roles: dict[str, Role]) -> Callable[..., OwnedResources]:
+    """Returns resources of an owner with the policies that an onboarding creates."""
     onboarding = Onboarding(aws, outcomes)
     sample: dict[str, str] = onboarding.onboard(onboarding.detail())["resources"]
-    return lambda owner, *admitted: Holdings(onboarding, roles, sample, owner, *admitted)
+    return lambda owner, *admitted: OwnedResources(onboarding, roles, sample, owner, *admitted)
 
 
 @pytest.fixture(scope="module")
-def matrix(roles: dict[str, Role], hold: Callable[..., Holdings]) -> Matrix:
+def matrix(roles: dict[str, Role], hold: Callable[..., OwnedResources]) -> Matrix:
     things = {owner: hold(owner) for owner in OWNERS}
     return {call.label: _row(call, roles.values(), things) for call in CALLS}
 
 
-def _row(call: Sensitive, roles: Iterable[Role], things: dict[str, Holdings]) -> dict[str, tuple[str, ...] | None]:
+def _row(call: SensitiveCall, roles: Iterable[Role], things: dict[str, OwnedResources]) -> dict[str, tuple[str, ...] | None]:
     def allowed(owner: str) -> tuple[str, ...]:
         return tuple(role.name for role in roles if _try(call, role, things[owner]))
 
     return {owner: allowed(owner) if owner in call.owners else None for owner in OWNERS}
 
 
-def _try(call: Sensitive, role: Role, at: Holdings) -> bool:
+def _try(call: SensitiveCall, role: Role, at: OwnedResources) -> bool:
     is_allowed = call.is_allowed(role, at)
     if is_allowed:
         at.renew()
@@ -67,24 +71,24 @@ def _table(matrix: Matrix) -> str:
 
 
 def _allowed(matrix: Matrix, owner: str, *actions: str) -> dict[str, tuple[str, ...]]:
-    """Returns the allowed roles on the resources of an owner, by call: all calls, or those that begin with these actions."""
+    """Returns the allowed roles on an owner's resources by call, optionally only for calls that start with one of `actions`."""
     wanted = tuple(f"`{action}" for action in actions) or ("`",)
     return {label: names for label, who in matrix.items() if label.startswith(wanted) and (names := who[owner])}
 
 
-def test_the_page_shows_what_the_roles_can_do(matrix: Matrix, agrees_in: Agrees) -> None:
+def test_page_lists_what_each_role_can_do(matrix: Matrix, agrees_in: Agrees) -> None:
     agrees_in(PAGE, "matrix", _table(matrix))
 
 
-def test_the_page_names_every_role(agrees_in: Agrees) -> None:
+def test_page_lists_every_role(agrees_in: Agrees) -> None:
     agrees_in(PAGE, "roles", ", ".join(f"`{name}`" for name in sorted(NAMES.values())) + "\n")
 
 
-def test_foreign_resources_are_changed_only_if_a_request_names_them(matrix: Matrix) -> None:
+def test_roles_change_foreign_resources_only_if_a_request_can_name_them(matrix: Matrix) -> None:
     assert _allowed(matrix, "foreign") == {
         "`kms:TagResource` as Latchkey's": ("create_key",),
         "`mediatailor:TagResource` as Latchkey's": ("configure_access",),
-        # clean_up_grants updates a source location that came back while its grant was revoked, with its own settings.
+        # A clean-up also configures a location again, unchanged, that was recreated while its grant was revoked.
         "`mediatailor:UpdateSourceLocation`": ("clean_up_grants", "configure_access", "undo_onboarding"),
         "`mediapackage:UpdateOriginEndpoint`": ("configure_access", "undo_onboarding"),
         "`mediapackage-vod:UpdatePackagingGroup`": ("configure_access", "undo_onboarding"),
@@ -93,7 +97,7 @@ def test_foreign_resources_are_changed_only_if_a_request_names_them(matrix: Matr
         "`mediaconnect:UpdateFlowSource`": ("configure_access", "undo_onboarding"),
         "`mediaconnect:UpdateFlowOutput`": ("configure_access", "undo_onboarding"),
         "`mediaconnect:UpdateFlowEntitlement`": ("configure_access", "undo_onboarding"),
-        # Tagging cannot be limited to new roles, simulating changes nothing, and a service assumes only roles that trust it.
+        # Tagging cannot be limited to new roles. Simulation changes nothing, and a service assumes only roles that trust it.
         "`iam:TagRole` of a reader's role as Latchkey's": ("attach_policies",),
         "`iam:SimulatePrincipalPolicy` of a function's role": ("check_request",),
         "`iam:SimulatePrincipalPolicy` of a reader's role": ("check_request", "observe_access", "validate_access"),
@@ -102,7 +106,7 @@ def test_foreign_resources_are_changed_only_if_a_request_names_them(matrix: Matr
     }
 
 
-def test_no_role_approves_for_an_owner_or_removes_an_approval(matrix: Matrix) -> None:
+def test_no_role_can_give_or_withdraw_consent(matrix: Matrix) -> None:
     consenting = {label for label in matrix if "consent" in label or "UntagResource" in label}
 
     assert consenting
@@ -112,14 +116,14 @@ def test_no_role_approves_for_an_owner_or_removes_an_approval(matrix: Matrix) ->
         assert _allowed(matrix, "consented", action) == {}
 
 
-def test_one_role_reads_values_and_none_decrypts_directly(matrix: Matrix) -> None:
+def test_one_role_reads_secret_values_and_none_decrypts_directly(matrix: Matrix) -> None:
     reading = ("secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "kms:Decrypt", "kms:ReEncrypt")
 
     for owner in ("own", "consented"):
         assert _allowed(matrix, owner, *reading) == {"`secretsmanager:GetSecretValue` directly": ("create_secret",)}
 
 
-def test_no_role_makes_a_secret_public_or_deletes_unmanaged_resources(matrix: Matrix) -> None:
+def test_no_role_writes_an_unguarded_secret_policy_or_deletes_foreign_resources(matrix: Matrix) -> None:
     for owner in OWNERS:
         unguarded = _allowed(matrix, owner, "secretsmanager:PutResourcePolicy` unguarded")
         deleting = _allowed(matrix, owner, "kms:ScheduleKeyDeletion", "secretsmanager:DeleteSecret", "mediatailor:Delete")
@@ -130,7 +134,7 @@ def test_no_role_makes_a_secret_public_or_deletes_unmanaged_resources(matrix: Ma
 CHANGING = ("iam:CreateRole", "iam:Put", "iam:Update", "iam:Attach", "iam:Delete", "iam:Tag", "iam:Untag")
 
 
-def test_no_role_assumes_another_or_changes_a_function_role(matrix: Matrix) -> None:
+def test_no_role_assumes_another_or_changes_a_role_other_than_a_reader_role(matrix: Matrix) -> None:
     for owner in OWNERS:
         assert _allowed(matrix, owner, "sts:", "lambda:UpdateFunctionCode") == {}
     changed = {label: names for label, names in _allowed(matrix, "own", *CHANGING).items() if "a function's" in label}
@@ -138,7 +142,7 @@ def test_no_role_assumes_another_or_changes_a_function_role(matrix: Matrix) -> N
     assert [label for label in matrix if "to `lambda`" in label and any(matrix[label].values())] == []
 
 
-def test_a_readers_role_is_created_and_changed_only_with_its_boundary(matrix: Matrix) -> None:
+def test_reader_roles_are_created_and_changed_within_their_boundary(matrix: Matrix) -> None:
     assert _allowed(matrix, "consented", *CHANGING) == {}
     assert _allowed(matrix, "own", *CHANGING) == {
         "`iam:CreateRole` under our names with `ReaderBoundary`, tagged as the column says": ("attach_policies",),
@@ -151,16 +155,16 @@ def test_a_readers_role_is_created_and_changed_only_with_its_boundary(matrix: Ma
     }
 
 
-def test_only_the_reporting_roles_publish_outcomes_and_no_role_requests(matrix: Matrix) -> None:
+def test_only_report_functions_publish_as_latchkey_and_none_as_a_requester(matrix: Matrix) -> None:
     assert _allowed(matrix, "own", "events:") == {"`events:PutEvents` as `latchkey`": ("report_clean_up", "report_outcome")}
 
 
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-# The calls by which a role that writes policies could allow itself more.
+# The call by which a role that writes policies could allow itself access, by service.
 WRITING = {"kms": "`kms:PutKeyPolicy`", "secretsmanager": "`secretsmanager:PutResourcePolicy` guarded"}
 
 
-def test_the_bus_policy_rejects_outcomes_even_from_an_administrator(aws: Embedded, hold: Callable[..., Holdings]) -> None:
+def test_bus_policy_denies_other_publishers_the_source_latchkey(aws: Embedded, hold: Callable[..., OwnedResources]) -> None:
     administrator = hold("foreign").role
     putting = {call.label: call for call in CALLS if call.action == "events:PutEvents"}
     bus = hold("own")
@@ -172,11 +176,11 @@ def test_the_bus_policy_rejects_outcomes_even_from_an_administrator(aws: Embedde
 
 
 @pytest.fixture(scope="module")
-def gains(matrix: Matrix, roles: dict[str, Role], hold: Callable[..., Holdings]) -> Matrix:
-    """What the roles that write policies could do beyond the matrix if a resource policy allowed them everything."""
+def gains(matrix: Matrix, roles: dict[str, Role], hold: Callable[..., OwnedResources]) -> Matrix:
+    """What a role that writes policies can do beyond the matrix once a policy allows it everything."""
     things = {(name, owner): hold(owner, role.arn) for name, role in roles.items() for owner in OWNERS}
 
-    def gained(call: Sensitive, owner: str) -> tuple[str, ...]:
+    def gained(call: SensitiveCall, owner: str) -> tuple[str, ...]:
         writers = set(matrix[WRITING[call.service]][owner] or ()) - set(matrix[call.label][owner] or ())
         return tuple(name for name in sorted(writers) if _try(call, roles[name], things[name, owner]))
 
@@ -187,11 +191,11 @@ def gains(matrix: Matrix, roles: dict[str, Role], hold: Callable[..., Holdings])
     }
 
 
-def test_the_page_shows_what_writing_a_policy_gains(gains: Matrix, agrees_in: Agrees) -> None:
+def test_page_lists_what_a_policy_writer_gains_by_adding_itself(gains: Matrix, agrees_in: Agrees) -> None:
     agrees_in(PAGE, "gains", _table({label: who for label, who in gains.items() if any(who.values())}))
 
 
-def test_writing_a_policy_lets_no_role_read_use_tag_or_expose(gains: Matrix) -> None:
+def test_policy_writers_cannot_gain_reads_uses_tags_or_public_access(gains: Matrix) -> None:
     harm = re.compile("Decrypt|DataKey|CreateGrant|Tag|Untag|DisableKey|GetSecret|PutSecret|Replicate|unguarded")
     harmful = {label for label in gains if harm.search(label)}
 
@@ -199,7 +203,7 @@ def test_writing_a_policy_lets_no_role_read_use_tag_or_expose(gains: Matrix) -> 
     assert {label: owner for label in harmful for owner in OWNERS if gains[label][owner]} == {}
 
 
-def test_writing_a_policy_lets_no_role_delete_unmanaged_resources(gains: Matrix) -> None:
+def test_policy_writers_cannot_gain_deletion_of_foreign_resources(gains: Matrix) -> None:
     deleting = {label for label in gains if re.search("ScheduleKeyDeletion|DeleteSecret", label)}
 
     assert deleting
@@ -210,8 +214,8 @@ READING = {"kms:Decrypt", "kms:GenerateDataKey", "secretsmanager:GetSecretValue"
 
 
 @pytest.mark.parametrize("owner", ["own", "consented"])
-def test_a_role_that_allows_itself_to_read_is_denied_what_another_role_gets(
-    aws: Embedded, matrix: Matrix, roles: dict[str, Role], hold: Callable[..., Holdings], owner: str
+def test_role_that_adds_itself_to_a_policy_is_denied_what_another_role_is_allowed(
+    aws: Embedded, matrix: Matrix, roles: dict[str, Role], hold: Callable[..., OwnedResources], owner: str
 ) -> None:
     other = Role(aws, "Origin", "Origin")
     writers = {service: matrix[call][owner] or () for service, call in WRITING.items()}
@@ -227,8 +231,8 @@ def test_a_role_that_allows_itself_to_read_is_denied_what_another_role_gets(
         assert [call.label for call in reading if not call.is_allowed(other, at)] == []
 
 
-def _admit(service: str, role: Role, at: Holdings, *principals: str) -> None:
-    """Writes a resource policy with the session of the role."""
+def _admit(service: str, role: Role, at: OwnedResources, *principals: str) -> None:
+    """Writes a policy with the session of the role."""
     client = role.client(service)
     if service == "kms":
         policy = json.dumps(admitting(at.key_policy, service, *principals))
@@ -238,8 +242,8 @@ def _admit(service: str, role: Role, at: Holdings, *principals: str) -> None:
         client.put_resource_policy(SecretId=at.secret, ResourcePolicy=policy, BlockPublicPolicy=True)
 
 
-def test_a_role_that_writes_a_trust_policy_cannot_assume_the_role(
-    aws: Embedded, matrix: Matrix, roles: dict[str, Role], hold: Callable[..., Holdings]
+def test_writer_of_a_reader_roles_trust_policy_cannot_assume_the_role(
+    aws: Embedded, matrix: Matrix, roles: dict[str, Role], hold: Callable[..., OwnedResources]
 ) -> None:
     other, at = hold("foreign").role, hold("own")
     writers = matrix["`iam:UpdateAssumeRolePolicy` of a reader's role"]["own"]
@@ -250,7 +254,7 @@ def test_a_role_that_writes_a_trust_policy_cannot_assume_the_role(
         trusted = {"Effect": "Allow", "Principal": {"AWS": [roles[name].arn, other.arn]}, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
         roles[name].client("iam").update_assume_role_policy(RoleName=at.reader.role_name, PolicyDocument=document)
-        # MiniStack 1.5.33 requires an identity policy even if the trust policy names the caller.
+        # MiniStack 1.5.33 requires a permission of the caller even if the trust policy names the caller.
         with _widened(aws, roles[name]), _widened(aws, other):
             assert not assuming.is_allowed(roles[name], at)
             assert assuming.is_allowed(other, at)
@@ -258,7 +262,7 @@ def test_a_role_that_writes_a_trust_policy_cannot_assume_the_role(
 
 @pytest.fixture(scope="module")
 def reader(aws: Embedded, outcomes: Outcomes) -> tuple[Role, str]:
-    """A role that an onboarding created, and the secret that it reads."""
+    """A reader role that an onboarding created, and its secret."""
     onboarding = Onboarding(aws, outcomes)
     made = onboarding.onboard(CONSUMERS["mediapackage"](aws).detail)["resources"]
     return Role(aws, "reader", made["roleArn"].rpartition("/")[2]), made["secretArn"]
@@ -271,7 +275,7 @@ def _secret_named(aws: Embedded, prefix: str) -> str:
 
 @contextmanager
 def _widened(aws: Embedded, role: Role) -> Iterator[None]:
-    """Lets the policies of a role allow everything in this context."""
+    """Attaches a policy that allows everything to a role for the duration of the block."""
     iam, policy = aws.client("iam"), {"RoleName": role.role_name, "PolicyName": "everything"}
     iam.put_role_policy(**policy, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [EVERYTHING]}))
     try:
@@ -280,7 +284,7 @@ def _widened(aws: Embedded, role: Role) -> Iterator[None]:
         iam.delete_role_policy(**policy)
 
 
-def test_the_page_shows_what_a_reader_reads(aws: Embedded, reader: tuple[Role, str], agrees_in: Agrees) -> None:
+def test_page_lists_what_a_reader_role_reads(aws: Embedded, reader: tuple[Role, str], agrees_in: Agrees) -> None:
     role, own = reader
     named = {
         "its own": own,
@@ -299,7 +303,7 @@ def test_the_page_shows_what_a_reader_reads(aws: Embedded, reader: tuple[Role, s
     assert [name for name, may in as_made.items() if may] == ["its own"]
     assert [name for name, may in widened.items() if not may] == ["one under another name"]
     lines = ["| Secret | as it is made | with every permission |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {_cell(as_made[name])} | {_cell(widened[name])} |" for name in named]
+    lines += [f"| {name} | {_answer(as_made[name])} | {_answer(widened[name])} |" for name in named]
     agrees_in(PAGE, "readers", "\n".join(lines) + "\n")
 
 
@@ -314,12 +318,12 @@ def _may_read(role: Role, arn: str) -> bool:
     return True
 
 
-def _cell(may: bool) -> str:
+def _answer(may: bool) -> str:
     return "reads" if may else "denied"
 
 
-def test_a_reader_with_every_permission_can_only_read(
-    aws: Embedded, reader: tuple[Role, str], hold: Callable[..., Holdings]
+def test_reader_role_with_every_permission_only_reads(
+    aws: Embedded, reader: tuple[Role, str], hold: Callable[..., OwnedResources]
 ) -> None:
     role, _ = reader
     things = {owner: hold(owner) for owner in OWNERS}
@@ -333,7 +337,7 @@ def test_a_reader_with_every_permission_can_only_read(
     }
 
 
-def test_a_function_writes_only_to_the_log_group_of_the_functions(aws: Embedded, roles: dict[str, Role]) -> None:
+def test_function_roles_write_only_to_the_log_group_of_the_functions(aws: Embedded, roles: dict[str, Role]) -> None:
     """SAM attaches a policy to every function that allows writing to all log groups."""
     aws.client("logs").create_log_group(logGroupName=(other := unique("/aws/lambda/other")))
 

@@ -1,4 +1,4 @@
-"""A token is in Secrets Manager and in one function's memory, and in nothing that anybody wrote."""
+"""A token is in Secrets Manager and in the memory of one function, and is written nowhere else."""
 
 import json
 import secrets
@@ -8,12 +8,12 @@ from typing import Any
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded, until
 from tests.unit.samples import TOKEN, TOKEN_PLACES
-from tests.workflow.conftest import MEMBER, Onboarding
-from tests.workflow.consumers import CONSUMERS
+from tests.workflow.consumer_resources import CONSUMERS
+from tests.workflow.onboarding import MEMBER, Onboarding
 
 
 def _catch_all(aws: Embedded, bus: str) -> str:
-    """A queue that gets every event of a bus from now on; returns its URL."""
+    """Creates a queue that receives every event of a bus and returns its URL."""
     sqs, events, name = aws.client("sqs"), aws.client("events"), f"all-{bus}"
     url: str = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -26,7 +26,7 @@ def _catch_all(aws: Embedded, bus: str) -> str:
 
 
 def _buses(onboarding: Onboarding) -> dict[str, str]:
-    """Both buses and the queues that get all their events."""
+    """Returns the queue of each bus."""
     return {bus: _catch_all(onboarding.aws, bus) for bus in ("default", "latchkey-requests")}
 
 
@@ -62,7 +62,7 @@ def _stack_output(aws: Embedded, name: str) -> str:
 
 
 def _written(onboarding: Onboarding) -> dict[str, str]:
-    """Everything written anywhere but in Secrets Manager's values, as text by the place where it stands."""
+    """Returns everything that is stored outside the values of secrets, as text by its location."""
     aws = onboarding.aws
     table = aws.client("dynamodb").get_paginator("scan").paginate(TableName=_stack_output(aws, "AccessTableName"))
     queues = aws.client("sqs").list_queues().get("QueueUrls", [])
@@ -77,14 +77,14 @@ def _written(onboarding: Onboarding) -> dict[str, str]:
         "outcomes": json.dumps(onboarding.outcomes.all()),
         "tags of keys": json.dumps([kms.list_resource_tags(KeyId=key) for key in keys], default=str),
         "secrets without values": json.dumps(described, default=str),
-        "everything": json.dumps(onboarding.everything(), default=str),
+        "everything": json.dumps(onboarding.account_snapshot(), default=str),
         "output of the embedded AWS": aws.log(),
         "requests at the origin": json.dumps(aws.control("GET", "origin")),
         "calls": json.dumps(aws.control("GET", "calls")),
     }
 
 
-def test_a_token_stands_nowhere_but_in_its_secret(onboarding: Onboarding) -> None:
+def test_token_is_written_only_to_its_secret(onboarding: Onboarding) -> None:
     events = _buses(onboarding)
     imported, adopted, refused = (secrets.token_urlsafe(30) for _ in range(3))
     source = onboarding.new_secret(json.dumps({"theirs": imported}), consent="import")
@@ -105,20 +105,20 @@ def test_a_token_stands_nowhere_but_in_its_secret(onboarding: Onboarding) -> Non
     written = _written(onboarding) | seen
     tokens = (onboarding.token(made["secretArn"]), imported, adopted, refused)
     assert [(place, len(token)) for place, text in written.items() for token in tokens if token in text] == []
-    # The search looks where things are: where a run leaves its traces, this one's are found.
+    # The search covers the right locations: it finds the name of this request in them.
     traced = {"histories", "registry", "outcomes", "secrets without values", "everything", "events on latchkey-requests"}
     assert {place for place in traced if name not in written[place]} == set()
     assert "step succeeded" in written["logs"]
 
 
 def _standing(onboarding: Onboarding, tokens: Iterable[str]) -> list[str]:
-    """Where any of the tokens stands, but for the events of senders, which are the senders' own."""
+    """Returns the locations that contain any of the tokens. Events of senders are not searched."""
     events = [json.loads(body) for url in _buses(onboarding).values() for body in _messages(onboarding.aws, url)]
     written = _written(onboarding) | {"events": json.dumps([e for e in events if e["source"] != "latchkey.requests"])}
     return [place for place, text in written.items() if any(token in text for token in tokens)]
 
 
-def test_a_token_that_a_sender_puts_anywhere_stands_nowhere_else(onboarding: Onboarding) -> None:
+def test_token_in_a_request_is_written_nowhere_else(onboarding: Onboarding) -> None:
     _buses(onboarding)
     outcomes = []
     for place, detail in TOKEN_PLACES.items():
@@ -130,7 +130,7 @@ def test_a_token_that_a_sender_puts_anywhere_stands_nowhere_else(onboarding: Onb
     assert _standing(onboarding, [TOKEN]) == []
 
 
-def test_a_token_of_any_system_stands_nowhere(onboarding: Onboarding) -> None:
+def test_token_of_every_system_is_written_only_to_its_secret(onboarding: Onboarding) -> None:
     _buses(onboarding)
     tokens = []
     for make in CONSUMERS.values():
@@ -144,7 +144,7 @@ def test_a_token_of_any_system_stands_nowhere(onboarding: Onboarding) -> None:
     assert _standing(onboarding, tokens) == []
 
 
-def test_a_token_in_a_conflict_or_in_a_dead_letter_stands_nowhere_else(onboarding: Onboarding) -> None:
+def test_token_in_a_conflict_or_dead_letter_is_written_nowhere_else(onboarding: Onboarding) -> None:
     _buses(onboarding)
     first, token = onboarding.detail(), secrets.token_hex(20)
     onboarding.onboard(first)
@@ -168,14 +168,14 @@ def _dead_letters(aws: Embedded) -> str:
     return url
 
 
-# What fails while a token is in somebody's hands; where it is sent, AWS's message quotes it.
+# Calls that fail while a function has a token. If the call sends the token, the error message quotes it.
 FAILING = [
     (operation, when) for operation in ("CreateSecret", "PutSecretValue", "UpdateSecret") for when in ("before", "after")
 ]
 FAILING += [("GetSecretValue", "before"), ("CreateSourceLocation", "before")]
 
 
-def test_a_token_in_a_call_that_fails_stands_nowhere(onboarding: Onboarding) -> None:
+def test_token_in_a_failed_call_is_written_nowhere(onboarding: Onboarding) -> None:
     _buses(onboarding)
     tokens = []
     for operation, when in FAILING:
@@ -196,7 +196,7 @@ def test_a_token_in_a_call_that_fails_stands_nowhere(onboarding: Onboarding) -> 
 
 
 def _about_to_call(onboarding: Onboarding, operation: str, former: str, token: str) -> dict[str, Any]:
-    """A request that brings a token and comes to an operation."""
+    """Returns a request that has a token and makes the given call."""
     if operation == "UpdateSecret":
         adopted = onboarding.new_secret(json.dumps({MEMBER: token}))
         return onboarding.detail(secret={"value": {"existing": {"secretArn": adopted}}})
@@ -208,7 +208,7 @@ def _about_to_call(onboarding: Onboarding, operation: str, former: str, token: s
     return detail | {"requestId": secrets.token_hex(8)}
 
 
-def test_two_onboardings_generate_different_tokens(onboarding: Onboarding) -> None:
+def test_each_onboarding_generates_its_own_token(onboarding: Onboarding) -> None:
     first, second = (onboarding.onboard(onboarding.detail())["resources"]["secretArn"] for _ in range(2))
 
     assert onboarding.token(first) != onboarding.token(second)

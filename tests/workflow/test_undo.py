@@ -1,17 +1,17 @@
-"""An onboarding that fails leaves nothing of its own, takes nothing of the others', and succeeds when it is sent again."""
+"""A failed onboarding leaves nothing behind, changes nothing of others, and succeeds when it is sent again."""
 
 import json
 import secrets
 
-from tests.workflow.conftest import MEMBER, ORIGIN, Onboarding
+from tests.workflow.onboarding import MEMBER, ORIGIN, Onboarding
 
 
 def _fail(onboarding: Onboarding, service: str, operation: str) -> None:
-    """The next such call fails in a way that no retry is for."""
+    """Makes the next such call fail with an error that is not retried."""
     onboarding.aws.control("POST", "faults", {"service": service, "operation": operation, "error": "SomethingInvalid"})
 
 
-def test_a_failure_tells_what_was_taken_back(onboarding: Onboarding) -> None:
+def test_failure_lists_what_was_rolled_back(onboarding: Onboarding) -> None:
     _fail(onboarding, "mediatailor", "ListAlerts")
 
     undone = " ".join(onboarding.send(onboarding.detail())["detail"]["undone"])
@@ -21,7 +21,7 @@ def test_a_failure_tells_what_was_taken_back(onboarding: Onboarding) -> None:
     assert "for deletion in 7 days" in undone
 
 
-def test_others_keep_what_they_share_with_a_request_that_fails(onboarding: Onboarding) -> None:
+def test_failed_request_does_not_change_shared_resources(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     made = onboarding.onboard(first)["resources"]
     policies = (onboarding.key_policy(made["keyArn"]), onboarding.secret_policy(made["secretArn"]))
@@ -36,7 +36,7 @@ def test_others_keep_what_they_share_with_a_request_that_fails(onboarding: Onboa
     assert onboarding.onboard(second | {"requestId": f"again-{second['requestId']}"})["status"] == "active"
 
 
-def test_an_existing_location_gets_its_former_settings_back(onboarding: Onboarding) -> None:
+def test_rollback_restores_the_settings_of_an_existing_location(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     name = detail["resource"]["sourceLocation"]
     segments = {"DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com/"}}
@@ -52,7 +52,7 @@ def test_an_existing_location_gets_its_former_settings_back(onboarding: Onboardi
     assert location["DefaultSegmentDeliveryConfiguration"] == segments["DefaultSegmentDeliveryConfiguration"]
 
 
-def test_an_adopted_key_and_secret_stay_with_their_foreign_statements(onboarding: Onboarding) -> None:
+def test_rollback_keeps_adopted_resources_and_their_foreign_statements(onboarding: Onboarding) -> None:
     key_arn = onboarding.new_key()
     secret_arn = onboarding.new_secret(json.dumps({MEMBER: secrets.token_hex(10)}), KmsKeyId=key_arn)
     before = (onboarding.key_policy(key_arn), onboarding.secret_policy(secret_arn))
@@ -68,7 +68,7 @@ def test_an_adopted_key_and_secret_stay_with_their_foreign_statements(onboarding
     assert "DeletedDate" not in onboarding.secretsmanager.describe_secret(SecretId=secret_arn)
 
 
-def test_a_secret_that_was_moved_stays_readable_under_the_new_key(onboarding: Onboarding) -> None:
+def test_moved_secret_stays_readable_under_its_new_key(onboarding: Onboarding) -> None:
     value = json.dumps({MEMBER: secrets.token_hex(10)})
     secret_arn = onboarding.new_secret(value)
     detail = onboarding.detail(secret={"value": {"existing": {"secretArn": secret_arn}}}, managementRoles=None)

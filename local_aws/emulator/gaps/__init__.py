@@ -5,6 +5,7 @@ A docstring that starts with `Gap:` describes what MiniStack does without the pa
 
 from local_aws.emulator.gaps import (
     cloudformation,
+    cold_starts,
     conditions,
     delivery,
     event_sources,
@@ -38,6 +39,7 @@ def apply() -> None:
         step_functions,
         machine_roles,
         layers,
+        cold_starts,
         delivery,
         event_sources,
         cloudformation,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
@@ -34,6 +35,17 @@ def apply() -> None:
     wrap(iam_actions, "extract_resource_arn", _resource_arn)
     wrap(iam_evaluator, "enforce", _enforce)
     wrap(iam_evaluator, "_resolve_condition_key", _condition_key)
+    wrap(iam_evaluator, "parse_policy_document", _parse_once)
+
+
+def _parse_once(original: Around, document: Any) -> Any:
+    """Gap: every call parses all policies of its caller."""
+    return _parsed(original, document) if isinstance(document, str) else original(document)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(original: Around, document: str) -> Any:
+    return original(document)
 
 
 def _request_context(original: Around, service: str, iam_action: str, body: bytes, params: Any) -> dict[str, Any]:

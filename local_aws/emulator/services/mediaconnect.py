@@ -57,6 +57,9 @@ class MediaConnect(Tagged):
     def __init__(self, roles: SecretsRoles) -> None:
         self._roles, self._flows = roles, Resources[Flow]()
 
+    def clear(self) -> None:
+        self._flows.clear()
+
     def checks_of(self, request: Request) -> list[Check]:
         operation = request.operation
         if operation in ("ListFlows", "ListTagsForResource"):

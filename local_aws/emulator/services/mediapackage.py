@@ -53,6 +53,10 @@ class MediaPackage(Tagged):
         self._roles, self._origin = roles, origin
         self._channels, self._endpoints = Resources[Resource](), Resources[Endpoint]()
 
+    def clear(self) -> None:
+        self._channels.clear()
+        self._endpoints.clear()
+
     def checks_of(self, request: Request) -> list[Check]:
         if request.get("ResourceArn"):
             return self.checks_of_tagging(request)

@@ -20,6 +20,9 @@ class MediaPackageVod(Tagged):
         self._roles, self._origin = roles, origin
         self._groups = Resources[Endpoint]()
 
+    def clear(self) -> None:
+        self._groups.clear()
+
     def checks_of(self, request: Request) -> list[Check]:
         if request.get("ResourceArn"):
             return self.checks_of_tagging(request)

@@ -62,6 +62,9 @@ class MediaPackageV2(Tagged):
         self.delete_channel_group = self.delete_channel = self.delete_origin_endpoint = self._delete
         self.list_channel_groups = self.list_channels = self.list_origin_endpoints = self._list
 
+    def clear(self) -> None:
+        self._nodes.clear()
+
     def checks_of(self, request: Request) -> list[Check]:
         """Returns a check for the resource and one for each ancestor, as the service authorization reference requires."""
         if request.get("ResourceArn"):

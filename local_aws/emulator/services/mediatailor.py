@@ -25,6 +25,9 @@ class MediaTailor:
     def __init__(self) -> None:
         self.locations = SourceLocations()
 
+    def clear(self) -> None:
+        self.locations.clear()
+
     def checks_of(self, request: Request) -> list[tuple[str, str, dict[str, str]]]:
         """Returns operation, ARN and tags of everything that the caller's policies must allow.
 

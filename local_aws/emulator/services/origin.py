@@ -63,6 +63,10 @@ class Origin:
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._server.serve_forever, name="origin", daemon=True).start()
 
+    def clear(self) -> None:
+        self.requests.clear()
+        self.endpoints.clear()
+
     def answer(self, target: str, headers: dict[str, str]) -> int:
         """Returns the status of a request and records it with the SHA-256 hash of the token."""
         path = urlsplit(target).path

@@ -37,6 +37,9 @@ class Resources[R: Resource]:
     def remove(self, resource: R) -> None:
         del self._all[resource.arn]
 
+    def clear(self) -> None:
+        self._all.clear()
+
     def get(self, request: Request, arn: str) -> R | None:
         return next((found for found in self.of(request) if found.arn == arn), None)
 

@@ -89,6 +89,9 @@ class SourceLocations:
     def remove(self, location: SourceLocation) -> None:
         del self._all[location.account, location.region, location.name]
 
+    def clear(self) -> None:
+        self._all.clear()
+
     def of(self, account: str, region: str) -> list[SourceLocation]:
         """Returns the source locations of an account and Region, sorted by name."""
         return [found for key, found in sorted(self._all.items()) if key[:2] == (account, region)]

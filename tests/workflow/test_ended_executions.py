@@ -1,32 +1,29 @@
-"""An execution that ends without having told anybody: its request is answered all the same, once, and holds nothing."""
+"""The request of an execution that ended without an outcome gets one outcome, and its lock is released."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from local_aws.tools.embedded_aws import Embedded, until
-from local_aws.tools.outcomes import Outcomes
-from tests.workflow.conftest import Onboarding
+from local_aws.tools.embedded_aws import until
+from tests.workflow.onboarding import Onboarding
 
 
 @pytest.fixture
-def onboarding(hurried: Embedded, hurried_outcomes: Outcomes) -> Iterator[Onboarding]:
-    """Nobody waits a minute and a half here for functions that may still run."""
-    yield Onboarding(hurried, hurried_outcomes)
-    hurried.control("DELETE", "faults")
+def onboarding(fast_onboarding: Onboarding) -> Onboarding:
+    """EndRequest waits a minute and a half for functions that can still run."""
+    return fast_onboarding
 
 
 def _begin(onboarding: Onboarding, detail: dict[str, Any]) -> str:
-    """Sends a request and waits until it has made its key; returns its execution's ARN."""
+    """Sends a request, waits until its key exists, and returns the ARN of its execution."""
     onboarding.put(detail)
-    until(lambda: detail["key"]["alias"] in onboarding.everything()["aliases"], "the request's key", 60)
+    until(lambda: detail["key"]["alias"] in onboarding.account_snapshot()["aliases"], "the request's key", 60)
     [running] = onboarding.executions("Onboard", statusFilter="RUNNING")
     arn: str = running["executionArn"]
     return arn
 
 
-def test_an_aborted_execution_is_undone_and_told(onboarding: Onboarding) -> None:
+def test_aborted_execution_is_rolled_back_and_reported(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     execution = _begin(onboarding, detail)
 
@@ -35,12 +32,12 @@ def test_an_aborted_execution_is_undone_and_told(onboarding: Onboarding) -> None
 
     assert (event["detail-type"], event["detail"]["changed"]) == ("Request Failed", False)
     assert event["detail"]["failure"] == {"name": "ExecutionEnded", "message": "the execution was aborted"}
-    assert any("for deletion in 7 days" in told for told in event["detail"]["undone"])
+    assert any("for deletion in 7 days" in result for result in event["detail"]["undone"])
     assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "active"
     assert len(onboarding.outcomes.of(detail["requestId"])) == 1
 
 
-def test_an_outcome_that_could_not_be_published_is_published_later(onboarding: Onboarding) -> None:
+def test_unpublished_outcome_is_published_later(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     execution = _begin(onboarding, detail)
     fault = {"service": "events", "operation": "PutEvents", "error": "SomethingInvalid", "status": 400, "times": 6}
@@ -49,19 +46,19 @@ def test_an_outcome_that_could_not_be_published_is_published_later(onboarding: O
     event = onboarding.outcomes.wait_for(detail["requestId"], 60)
 
     assert (event["detail-type"], event["detail"]["status"]) == ("Access Onboarded", "active")
-    told = onboarding.aws.client("stepfunctions").describe_execution(executionArn=execution)
-    assert (told["status"], told["error"]) == ("FAILED", "OutcomeNotReported")
+    result = onboarding.aws.client("stepfunctions").describe_execution(executionArn=execution)
+    assert (result["status"], result["error"]) == ("FAILED", "OutcomeNotReported")
     assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "unchanged"
 
 
-def test_an_access_that_was_recorded_is_proven_anew_and_told(onboarding: Onboarding) -> None:
+def test_recorded_access_is_validated_again_and_reported(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     fault = {"caller": "ReportOutcome", "error": "SomethingInvalid", "status": 400, "times": 6}
     onboarding.aws.control("POST", "faults", fault)
 
     event = onboarding.send(detail)
 
-    # Every attempt of the execution's own report failed before the outcome was recorded.
+    # Every attempt of report_outcome in the execution failed before it recorded the outcome.
     [execution] = [e for e in onboarding.executions("Onboard") if e["executionArn"] == event["detail"]["executionArn"]]
     assert execution["status"] == "FAILED"
     assert (event["detail-type"], event["detail"]["status"]) == ("Access Onboarded", "active")
@@ -69,7 +66,7 @@ def test_an_access_that_was_recorded_is_proven_anew_and_told(onboarding: Onboard
     assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "unchanged"
 
 
-def test_what_was_reported_is_not_reported_again(onboarding: Onboarding) -> None:
+def test_reported_outcome_is_not_reported_again(onboarding: Onboarding) -> None:
     before = {execution["executionArn"] for execution in onboarding.executions("EndRequest")}
     detail = onboarding.detail(system="mediatailer")
 
@@ -83,13 +80,13 @@ def test_what_was_reported_is_not_reported_again(onboarding: Onboarding) -> None
     assert len(onboarding.outcomes.of(detail["requestId"])) == 1
 
 
-def test_an_undo_that_was_refused_is_finished_by_the_sweep(onboarding: Onboarding) -> None:
+def test_denied_undo_is_finished_by_the_sweep(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     onboarding.aws.control("POST", "faults", {"service": "mediatailor", "operation": "ListAlerts", "error": "Refused"})
     refused = {"caller": "UndoOnboarding", "service": "secretsmanager", "operation": "DeleteSecret", "error": "Refused"}
     onboarding.aws.control("POST", "faults", refused | {"lasting": True})
-    told = onboarding.send(detail)["detail"]
-    assert (told["status"], told["changed"]) == ("failed", True)
+    result = onboarding.send(detail)["detail"]
+    assert (result["status"], result["changed"]) == ("failed", True)
     name = f"latchkey/mediatailor/{detail['resource']['sourceLocation']}/token"
     assert onboarding.secretsmanager.describe_secret(SecretId=name)["ARN"]
 
@@ -100,7 +97,7 @@ def test_an_undo_that_was_refused_is_finished_by_the_sweep(onboarding: Onboardin
         pages = onboarding.kms.get_paginator("list_aliases").paginate()
         return {alias["AliasName"] for page in pages for alias in page["Aliases"]}
 
-    # The key goes last.
+    # The key is deleted last.
     until(lambda: detail["key"]["alias"] not in aliases(), "what was left is gone", 60)
     assert not onboarding.secretsmanager.list_secrets(Filters=[{"Key": "name", "Values": [name]}])["SecretList"]
     assert onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})["status"] == "active"

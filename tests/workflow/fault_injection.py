@@ -1,4 +1,4 @@
-"""Requests whose n-th call meets a fault: the loop over n, what must hold after each, and the table of what came of it."""
+"""Requests whose n-th API call fails, for each n, and the table of their outcomes."""
 
 import hashlib
 import json
@@ -14,23 +14,23 @@ from botocore.exceptions import ClientError
 
 from local_aws.tools.embedded_aws import Embedded, until
 from local_aws.tools.outcomes import Outcomes
-from tests.workflow.conftest import Onboarding
+from tests.workflow.onboarding import Onboarding
 
 Detail = dict[str, Any]
 
-# What the functions do that carry a request out, and not those that receive it, take it back and report on it.
+# Patterns for the roles of functions: those that carry out a request, all, those that undo it, and those that report on it.
 WORK = "latchkey-(?!Receive|Report|Undo)"
 ANY = "latchkey-"
 UNDO = "latchkey-Undo"
 REPORT = "latchkey-Re(ceive|port)"
-# A failure that nothing rides out, when everything has been made.
+# A permanent failure after everything is created.
 LATE: Detail = {"service": "mediatailor", "operation": "ListAlerts", "error": "SomethingInvalid"}
 NOTHING: Detail = {"aliases": [], "keys": [], "secrets": [], "locations": []}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A way in which a call may fail."""
+    """A way in which a call fails."""
 
     name: str
     fault: Detail
@@ -49,18 +49,18 @@ KILLED = Kind("killed after the effect", {"error": "killed", "when": "after"})
 KILLED_BEFORE = Kind("killed", {"error": "killed"})
 
 
-# With EVERY_FAULT set, the loops that ask what becomes of others strike every call, and else every third.
-OF_OTHERS = 1 if os.environ.get("EVERY_FAULT") else 3
+# Some loops inject a fault at every third call only. With EVERY_FAULT, they inject one at every call.
+SAMPLED_STEP = 1 if os.environ.get("EVERY_FAULT") else 3
 
 
 def profile(*kinds: Kind) -> list[tuple[Kind, ...]]:
-    """One loop in which the kinds take turns; with EVERY_FAULT set, a loop for each of them."""
+    """Returns one loop in which the kinds alternate or, with EVERY_FAULT, one loop per kind."""
     return [(kind,) for kind in kinds] if os.environ.get("EVERY_FAULT") else [kinds]
 
 
 @dataclass(frozen=True)
-class Struck:
-    """One run whose `call`-th call met a fault, and its outcome event."""
+class FaultRun:
+    """A request whose `call`-th call failed, and its outcome event."""
 
     call: int
     function: str
@@ -70,16 +70,16 @@ class Struck:
     event: Detail
 
     def __str__(self) -> str:
-        told = json.dumps(self.event["detail"])[:2000]
-        return f"{self.kind.name}, call {self.call}, {self.operation} of {self.function}: {told}"
+        result = json.dumps(self.event["detail"])[:2000]
+        return f"{self.kind.name}, call {self.call}, {self.operation} of {self.function}: {result}"
 
     @property
     def outcome(self) -> str:
         return str(self.event["detail-type"])
 
 
-class Striking(Onboarding):
-    """Sends requests that meet faults, on an embedded AWS whose state machines hardly pause."""
+class FaultInjection(Onboarding):
+    """Sends requests with injected faults to an account whose state machines hardly wait."""
 
     def __init__(self, aws: Embedded, outcomes: Outcomes) -> None:
         super().__init__(aws, outcomes)
@@ -92,11 +92,11 @@ class Striking(Onboarding):
 
     def each_call(
         self, kinds: tuple[Kind, ...], caller: str, detail_of: Callable[[], Detail], *others: Detail, step: int = 1
-    ) -> Iterator[Struck]:
-        """Runs a request for every call of `caller`, or every `step`-th, until one no longer meets its fault.
+    ) -> Iterator[FaultRun]:
+        """Sends one request for every `step`-th call of `caller`, with a fault at that call, until a request has fewer calls.
 
-        The kinds take turns. `others` are faults that each request meets beside. A lease that could not be given back ends
-        before the next request.
+        The kinds alternate. Each request also has the faults `others`. Leases that a killed function holds are deleted before
+        the next request.
         """
         for call, kind in zip(count(1, step), cycle(kinds), strict=False):
             detail = detail_of()
@@ -112,38 +112,38 @@ class Striking(Onboarding):
                 assert (event["detail-type"] == "Access Onboarded") is not bool(others), event
                 return
             function = met[0]["principal"].split("/latchkey-")[1].split("Function")[0]
-            struck = Struck(call, function, f"{met[0]['service']} {met[0]['operation']}", kind, detail, event)
-            _tell(struck)
-            yield struck
+            run = FaultRun(call, function, f"{met[0]['service']} {met[0]['operation']}", kind, detail, event)
+            _append_to_table(run)
+            yield run
 
     def _outcome(self, detail: Detail, leases_end: bool) -> Detail:
-        """The outcome of a request; what a killed function had leased ends by time, which passes here at once."""
+        """Returns the outcome of a request. With `leases_end`, leases of killed functions expire at once."""
         self.put(detail)
 
         def arrived() -> Detail | None:
             if leases_end:
                 self.end_leases()
-            return next(iter(self.outcomes.of(detail["requestId"])), None)
+            return next(iter(self.outcomes.of(detail["requestId"], wait=0 if leases_end else 1)), None)
 
         found = until(arrived, f"outcome of {detail}", 60)
         assert found is not None
         return found
 
     def end_leases(self) -> None:
-        """Lets the time pass that a lease lasts, three minutes."""
+        """Deletes all leases, which would otherwise expire after three minutes."""
         key = {"ExpressionAttributeValues": {":kind": {"S": "lease"}}, "KeyConditionExpression": "kind = :kind"}
         for item in self.dynamodb.query(TableName=self._table, **key)["Items"]:
             self.dynamodb.delete_item(TableName=self._table, Key={"kind": item["kind"], "id": item["id"]})
 
-    def again(self, struck: Struck) -> Detail:
-        """Sends the same content under a new id, which must succeed with no try that fails; returns the outcome."""
-        detail = struck.detail | {"requestId": f"again-{struck.detail['requestId']}"}
+    def again(self, run: FaultRun) -> Detail:
+        """Sends the same content with a new id, which must succeed without a failed attempt, and returns the outcome."""
+        detail = run.detail | {"requestId": f"again-{run.detail['requestId']}"}
         outcome = self.onboard(detail)
-        assert self._errors_of(outcome["executionArn"]) == [], str(struck)
+        assert self._errors_of(outcome["executionArn"]) == [], str(run)
         return outcome
 
-    def has_come_to(self, request: Detail) -> str | None:
-        """The type of a request's outcome, or else the first error that its execution has met so far."""
+    def outcome_or_error(self, request: Detail) -> str | None:
+        """Returns the detail type of a request's outcome or, before that, the first error in its execution."""
         ended = [event["detail-type"] for event in self.outcomes.of(request["requestId"])]
         name = hashlib.sha256(json.dumps(request["requestId"]).encode()).hexdigest()[:32]
         running = self.states.list_executions(stateMachineArn=self._machine, statusFilter="RUNNING")["executions"]
@@ -151,12 +151,12 @@ class Striking(Onboarding):
         return next(iter((*ended, *met)), None)
 
     def _errors_of(self, execution_arn: str) -> list[str]:
-        """The errors of an execution's tasks, in their order."""
+        """Returns the errors of an execution's tasks in order."""
         history = self.states.get_execution_history(executionArn=execution_arn, maxResults=1000)["events"]
         return [event["taskFailedEventDetails"]["error"] for event in history if event["type"] == "TaskFailed"]
 
     def left(self, detail: Detail) -> Detail:
-        """What is usable of a request: its alias, its enabled keys, its secret, its source location."""
+        """Returns the alias, enabled keys, secret and source location of a request that still exist."""
         name = detail["resource"]["sourceLocation"]
         new, self._known_keys = self._keys() - self._known_keys, self._keys()
         tags = {arn: self.kms.list_resource_tags(KeyId=arn)["Tags"] for arn in new}
@@ -184,9 +184,9 @@ def _exists(look: Callable[..., Any], **named: str) -> bool:
     return True
 
 
-def _tell(struck: Struck) -> None:
-    """Adds a row to the table that the environment variable FAULT_TABLE names."""
+def _append_to_table(run: FaultRun) -> None:
+    """Appends a row to the file that FAULT_TABLE names."""
     if path := os.environ.get("FAULT_TABLE"):
-        row = (struck.kind.name, str(struck.call), struck.function, struck.operation, struck.outcome)
+        row = (run.kind.name, str(run.call), run.function, run.operation, run.outcome)
         with Path(path).open("a") as table:
-            table.write("\t".join((*row, struck.event["detail"].get("failure", {}).get("name", ""))) + "\n")
+            table.write("\t".join((*row, run.event["detail"].get("failure", {}).get("name", ""))) + "\n")

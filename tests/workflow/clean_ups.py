@@ -1,4 +1,4 @@
-"""Clean-ups started as a hint or the sweep would start them, and what became of the accesses."""
+"""Runs clean-ups as an event or the sweep starts them, and reads their results."""
 
 import json
 import uuid
@@ -12,14 +12,14 @@ import jsonschema
 
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import until
-from tests.workflow.conftest import MEMBER, Onboarding
+from tests.workflow.onboarding import MEMBER, Onboarding
 
 SCHEMAS = Path(__file__).parents[2] / "events/schemas"
 
 
 @dataclass(frozen=True)
 class Access:
-    """One that was onboarded."""
+    """An onboarded access."""
 
     name: str
     detail: dict[str, Any]
@@ -37,7 +37,7 @@ class Access:
 
 
 class CleanUps:
-    """Onboards accesses, runs their clean-ups side by side, and looks at them as root."""
+    """Onboards accesses, runs their clean-ups concurrently, and reads the account as the root user."""
 
     def __init__(self, onboarding: Onboarding) -> None:
         self.onboarding, self.aws = onboarding, onboarding.aws
@@ -47,17 +47,17 @@ class CleanUps:
         [self._machine] = [m["stateMachineArn"] for m in machines if m["name"].startswith("latchkey-CleanUpStateMachine")]
 
     def onboard(self, *details: dict[str, Any]) -> list[Access]:
-        """All of them at once."""
+        """Onboards all accesses concurrently."""
         for detail in details:
             self.onboarding.put(detail)
         return [self._onboarded(detail) for detail in details]
 
-    def some(self, number: int) -> list[Access]:
-        """New accesses, each with a key and a secret of its own."""
+    def new_accesses(self, number: int) -> list[Access]:
+        """Onboards accesses with separate keys and secrets."""
         return self.onboard(*(self.onboarding.detail() for _ in range(number)))
 
     def sharing(self, access: Access, name: str) -> Access:
-        """Another location that reads the secret of an access."""
+        """Onboards another location that reads the secret of an access."""
         secret = {"value": {"existing": {"secretArn": access.secret}}}
         [made] = self.onboard(self.onboarding.detail(name, key=access.detail["key"], secret=secret))
         return made
@@ -69,7 +69,7 @@ class CleanUps:
         return Access(detail["resource"]["sourceLocation"], detail, made["keyArn"], made["secretArn"], made["grantId"])
 
     def start(self, access: Access, **members: Any) -> str:
-        """Starts one when every grant of the access is older than now, by the clock of KMS, which tells whole seconds."""
+        """Starts a clean-up once all grants of the access are older than the current time of KMS, which has whole seconds."""
         until(lambda: self._are_old(access), "a grant that is older than now", 10)
         asked = json.dumps({"accessId": access.access_id, "keys": [], "hint": None} | members)
         arn: str = self._stepfunctions.start_execution(stateMachineArn=self._machine, input=asked)["executionArn"]
@@ -81,30 +81,30 @@ class CleanUps:
         return all(grant["CreationDate"] < now for grant in self.onboarding.grants(access.key))
 
     def finish(self, execution: str, status: str = "SUCCEEDED") -> dict[str, dict[str, Any]]:
-        """Waits for its end; the details of the events it told, by their kind."""
+        """Waits for the end of a clean-up and returns the details of its events by detail type."""
         described = until(lambda: self._ended(execution), f"end of {execution}", 90) or {}
         assert described["status"] == status, described
-        told = [e for e in self.onboarding.outcomes.all() if e["detail"].get("executionArn") == execution]
-        kinds = [event["detail-type"] for event in told]
+        result = [e for e in self.onboarding.outcomes.all() if e["detail"].get("executionArn") == execution]
+        kinds = [event["detail-type"] for event in result]
         assert len(kinds) == len({*kinds})
-        for event in told:
+        for event in result:
             schema = json.loads((SCHEMAS / f"{event['detail-type'].lower().replace(' ', '-')}.json").read_text())
             jsonschema.validate(event["detail"], schema)
-        return {event["detail-type"]: event["detail"] for event in told}
+        return {event["detail-type"]: event["detail"] for event in result}
 
     def _ended(self, execution: str) -> dict[str, Any] | None:
         described: dict[str, Any] = self._stepfunctions.describe_execution(executionArn=execution)
         return described if described["status"] != "RUNNING" else None
 
     def run(self, *accesses: Access) -> list[dict[str, dict[str, Any]]]:
-        """A clean-up of each, all at once; what each told."""
+        """Runs a clean-up for each access concurrently and returns the events of each."""
         return [self.finish(execution) for execution in [self.start(access) for access in accesses]]
 
     def delete_location(self, access: Access) -> None:
         self.mediatailor.delete_source_location(SourceLocationName=access.name)
 
     def settings(self, access: Access, secret: str | None = None) -> dict[str, Any]:
-        """What the location is set to, with another secret if one is given."""
+        """Returns the settings of the location, optionally with another secret."""
         token = {"HeaderName": "X-Origin-Token", "SecretArn": secret or access.secret, "SecretStringKey": MEMBER}
         return {
             "SourceLocationName": access.name,
@@ -119,12 +119,12 @@ class CleanUps:
         self.mediatailor.update_source_location(**(self.settings(access) | members))
 
     def grants(self, access: Access, key: str | None = None) -> list[str]:
-        """The ids of the grants of a key that bear the name of the access."""
+        """Returns the ids of the grants with the name of the access."""
         found = self.onboarding.grants(key or access.key)
         return [grant["GrantId"] for grant in found if grant.get("Name") == access.grant_name]
 
     def reads(self, access: Access) -> bool:
-        """Does the origin get the token when MediaTailor reads from it?"""
+        """Returns whether the origin receives the token when MediaTailor reads from it."""
         film = uuid.uuid4().hex[:8]
         package = {"Path": f"/{film}/index.m3u8", "SourceGroup": "hls", "Type": "HLS"}
         self.mediatailor.create_vod_source(
@@ -135,7 +135,7 @@ class CleanUps:
         return [request["status"] for request in seen] == [200]
 
     def items(self, kind: str, access: Access) -> list[dict[str, Any]]:
-        """The registry's items of a kind that belong to an access, as they stand there."""
+        """Returns the items of a kind in the registry that belong to an access."""
         dynamodb = self.aws.client("dynamodb")
         [table] = [name for name in dynamodb.list_tables()["TableNames"] if "AccessTable" in name]
         pages = dynamodb.get_paginator("scan").paginate(TableName=table)
@@ -143,7 +143,7 @@ class CleanUps:
         return [item for item in items if item["id"]["S"].split(" ")[0] == access.access_id]
 
     def calls(self) -> Mapping[str, int]:
-        """What the functions of a clean-up called, with counts, since the last `DELETE calls`."""
+        """Returns what the functions of clean-ups have called since the last `DELETE calls`, with counts."""
         names = ("CleanUpGrants", "ObserveAccess", "ReportCleanUp")
         report = [call for call in self.aws.control("GET", "calls") if any(name in call["principal"] for name in names)]
         counts: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The decision on a grant, broken on purpose in five ways."""
+"""Five broken versions of the decision about a grant."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,7 +20,7 @@ Patch = pytest.MonkeyPatch
 
 
 def without_the_date_check(patch: Patch) -> None:
-    """A grant counts as old, whenever it was created."""
+    """Every grant counts as old."""
 
     def decide(first: Assessment | None, second: Assessment, _created: object, surveys: Surveys) -> Decision:
         return _decide(first, second, surveys.first_at - timedelta(days=1), surveys)
@@ -29,7 +29,7 @@ def without_the_date_check(patch: Patch) -> None:
 
 
 def without_the_second_look(patch: Patch) -> None:
-    """A grant that the first survey found orphaned is revoked, whatever is true by then."""
+    """A grant that is orphaned in the first survey is revoked whatever the second survey finds."""
 
     def decide(first: Assessment | None, second: Assessment, created: datetime | None, surveys: Surveys) -> Decision:
         return _decide(first, first or second, created, surveys)
@@ -38,7 +38,7 @@ def without_the_second_look(patch: Patch) -> None:
 
 
 def without_the_constraint_check(patch: Patch) -> None:
-    """Every grant of the name counts as constrained to the secret that the resource uses."""
+    """Every grant with the name counts as constrained to the secret that the resource uses."""
 
     def assess(grant: Grant, resource: GrantedResource, evidence: Evidence, place: Place) -> Assessment:
         constrained = replace(grant, secret_arn=evidence.resource.secret_arn or "any", source_arn=None)
@@ -49,7 +49,7 @@ def without_the_constraint_check(patch: Patch) -> None:
 
 
 def with_first_pages_only(patch: Patch) -> None:
-    """A list is taken for complete after its first page."""
+    """A list counts as complete after its first page."""
 
     all_grants = grants.list_grants
 
@@ -82,7 +82,7 @@ class _FirstPage:
 
 
 class _Beginning(str):
-    """A name that equals every name it begins with."""
+    """A name that equals all its prefixes."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, str) and self.startswith(other)
@@ -94,7 +94,7 @@ class _Beginning(str):
 
 
 def with_prefixes_for_names(patch: Patch) -> None:
-    """The grant of `a-b` is taken for one of `a`."""
+    """The grant of `a-b` counts as a grant of `a`."""
 
     def grant(key_arn: str, entry: Any) -> Grant:
         made = _grant(key_arn, entry)

@@ -1,4 +1,4 @@
-"""Consumer resources of every system that reads through a role, each made as its owner would, with the request for it."""
+"""Resources of every system that reads a secret through a role, created by their owners, and requests for them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Any
 
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded
-from tests.workflow.conftest import Onboarding
+from tests.workflow.onboarding import Onboarding
 
 CONSENT = {"latchkey:consent": "adopt"}
 PARTNERS = ("111122223333", "767397686373", "730335345392", "891377157113")
 
 
 @dataclass
-class Consumer:
-    """A resource with what a request says of it, and the calls by which its owner looks at it.
+class ConsumerResource:
+    """A resource, its members in a request, and the calls by which its owner reads it.
 
-    `settings` gives all that its API tells of it; `reads` the secret and the role in that; `url` is where it plays, if it does.
+    `settings` returns everything that its API returns. `reads` returns the ARNs of secret and role in that. `url` is the URL
+    of its manifest, if it has one.
     """
 
     system: str
@@ -36,12 +37,12 @@ class Consumer:
 
     @property
     def service(self) -> str:
-        """The principal that assumes the role: MediaPackage v1 has one for live and VOD."""
+        """The service that assumes the role. MediaPackage v1 uses one principal for live and VOD."""
         return "mediapackage" if self.system == "mediapackage-vod" else self.system
 
     @property
     def operation(self) -> str:
-        """The call that sets it."""
+        """The API operation that configures the resource."""
         part = next((part for part in ("source", "output", "entitlement") if part in self.resource), "")
         known = {
             "mediapackage": "UpdateOriginEndpoint",
@@ -52,7 +53,7 @@ class Consumer:
 
     @property
     def detail(self) -> dict[str, Any]:
-        """A small request, with a key of its own."""
+        """A minimal request with a new key."""
         return {
             "requestId": f"request-{uuid.uuid4().hex[:12]}",
             "system": self.system,
@@ -61,12 +62,12 @@ class Consumer:
         }
 
     def token(self, value: str) -> str:
-        """The token in a secret's value."""
+        """Returns the token in the value of a secret."""
         return str(json.loads(value)[self.member]) if self.member else value
 
 
 def fetch(url: str, header: str = "", value: str = "") -> int:
-    """The status with which a manifest is served."""
+    """Returns the status of a manifest request."""
     request = urllib.request.Request(url, headers={header: value} if header else {})
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
@@ -84,7 +85,7 @@ def _authorization(found: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return authorization.get("CdnIdentifierSecret"), authorization.get("SecretsRoleArn")
 
 
-def mediapackage(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer:
+def mediapackage(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> ConsumerResource:
     client, name, channel = aws.client("mediapackage"), _unique("endpoint"), _unique("channel")
     client.create_channel(Id=channel)
     client.create_origin_endpoint(
@@ -102,7 +103,7 @@ def mediapackage(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer:
     def settings() -> dict[str, Any]:
         return _plain(client.describe_origin_endpoint(Id=name))
 
-    return Consumer(
+    return ConsumerResource(
         "mediapackage",
         name,
         {"originEndpoint": name},
@@ -114,14 +115,14 @@ def mediapackage(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer:
     )
 
 
-def mediapackage_vod(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer:
+def mediapackage_vod(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> ConsumerResource:
     client, name = aws.client("mediapackage-vod"), _unique("group")
     client.create_packaging_group(Id=name, Tags={"team": "sports", **tags})
 
     def settings() -> dict[str, Any]:
         return _plain(client.describe_packaging_group(Id=name))
 
-    return Consumer(
+    return ConsumerResource(
         "mediapackage-vod",
         name,
         {"packagingGroup": name},
@@ -133,7 +134,7 @@ def mediapackage_vod(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consum
     )
 
 
-def mediapackagev2(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer:
+def mediapackagev2(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> ConsumerResource:
     client = aws.client("mediapackagev2")
     names = {
         "ChannelGroupName": _unique("group"),
@@ -170,11 +171,13 @@ def mediapackagev2(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer
     }
     header, member = "X-MediaPackageV2-CDNIdentifier", "MediaPackageV2CDNIdentifier"
     url = str(made["HlsManifests"][0]["Url"])
-    return Consumer("mediapackagev2", names["OriginEndpointName"], resource, settings, reads, header, member, lambda: url)
+    return ConsumerResource(
+        "mediapackagev2", names["OriginEndpointName"], resource, settings, reads, header, member, lambda: url
+    )
 
 
-def mediaconnect(part: str, key_type: str = "static-key") -> Callable[..., Consumer]:
-    def make(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer:
+def mediaconnect(part: str, key_type: str = "static-key") -> Callable[..., ConsumerResource]:
+    def make(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> ConsumerResource:
         client, name = aws.client("mediaconnect"), _unique("flow")
         protocol = "zixi-push" if key_type == "static-key" else "srt-listener"
         flow = client.create_flow(
@@ -203,12 +206,12 @@ def mediaconnect(part: str, key_type: str = "static-key") -> Callable[..., Consu
         resource = {"flowArn": flow["FlowArn"], part: own, "keyType": key_type}
         if key_type == "static-key":
             resource["algorithm"] = "aes256"
-        return Consumer("mediaconnect", name, resource, settings, reads)
+        return ConsumerResource("mediaconnect", name, resource, settings, reads)
 
     return make
 
 
-CONSUMERS: Mapping[str, Callable[..., Consumer]] = {
+CONSUMERS: Mapping[str, Callable[..., ConsumerResource]] = {
     "mediapackage": mediapackage,
     "mediapackage-vod": mediapackage_vod,
     "mediapackagev2": mediapackagev2,
@@ -219,8 +222,8 @@ CONSUMERS: Mapping[str, Callable[..., Consumer]] = {
 }
 
 
-def left(onboarding: Onboarding, consumer: Consumer) -> dict[str, bool]:
-    """Is anything usable left of what a request made for a consumer: its role, its secret, its key?"""
+def left(onboarding: Onboarding, consumer: ConsumerResource) -> dict[str, bool]:
+    """Returns whether the role, the secret or the key that a request created for a resource still exists."""
     iam = onboarding.aws.client("iam")
     names = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
     readers = [name for name in names if name.startswith(f"latchkey_us-east-1_{consumer.system}_")]
@@ -244,7 +247,7 @@ def _plain(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def partner_statement(account: str, sid: str = "CJA Flow IAM User Permissions") -> dict[str, Any]:
-    """A statement as Adobe's page shows it."""
+    """Returns a statement in the form of Adobe's documentation."""
     return {
         "Sid": sid,
         "Effect": "Allow",
@@ -263,7 +266,7 @@ def partner_statement(account: str, sid: str = "CJA Flow IAM User Permissions") 
 
 
 def adobe_detail(**resource: Any) -> dict[str, Any]:
-    """A request for the key of an instance of its own; Adobe's first statement has the Sid of the owner's root statement."""
+    """Returns a request for the key of a new instance. The first statement has the Sid of the owner's root statement."""
     sids = ["Enable IAM User Permissions", "CJA Flow", "CJA Integrity", "CJA Oberon"]
     statements = [partner_statement(account, sid) for account, sid in zip(PARTNERS, sids, strict=True)]
     instance = {"instance": _unique("instance"), "instanceRegion": "us-east-1", "partnerStatements": statements}

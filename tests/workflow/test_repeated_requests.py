@@ -1,4 +1,4 @@
-"""The same request again, at once or a day later, is carried out once and ends once."""
+"""A repeated request, at once or a day later, runs once and has one outcome."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from local_aws.tools.embedded_aws import until
-from tests.workflow.conftest import Onboarding
+from tests.workflow.onboarding import Onboarding
 
 READS = ("Describe", "Get", "List")
 
@@ -16,7 +16,7 @@ def _executions(onboarding: Onboarding) -> list[str]:
 
 
 def _received(onboarding: Onboarding, request_id: str) -> int:
-    """How many events of a request the gate has done with."""
+    """Returns how many events of a request receive_request has processed."""
     logs = onboarding.aws.client("logs").get_paginator("filter_log_events")
     pages = logs.paginate(logGroupName="/aws/lambda/latchkey")
     lines = [event["message"] for page in pages for event in page["events"]]
@@ -24,7 +24,7 @@ def _received(onboarding: Onboarding, request_id: str) -> int:
 
 
 def _put_and_wait(onboarding: Onboarding, details: list[dict[str, Any]]) -> None:
-    """Puts repeats of one request at once and waits until the gate has done with all of them."""
+    """Sends repeats of one request concurrently and waits until receive_request has processed them."""
     request_id = details[0]["requestId"]
     expected = _received(onboarding, request_id) + len(details)
     with ThreadPoolExecutor(len(details)) as threads:
@@ -33,31 +33,31 @@ def _put_and_wait(onboarding: Onboarding, details: list[dict[str, Any]]) -> None
 
 
 def _called(onboarding: Onboarding) -> Iterator[tuple[str, str]]:
-    """What Latchkey's functions called, as service and operation."""
+    """Returns service and operation of the calls of all functions."""
     for call in onboarding.aws.control("GET", "calls"):
         if "assumed-role/latchkey-" in call["principal"]:
             yield call["service"], call["operation"]
 
 
-def test_a_request_sent_four_times_at_once_and_again_a_day_later_is_carried_out_once(onboarding: Onboarding) -> None:
+def test_request_sent_four_times_and_again_a_day_later_runs_once(onboarding: Onboarding) -> None:
     before, detail = _executions(onboarding), onboarding.detail()
-    known = onboarding.everything()
+    known = onboarding.account_snapshot()
 
     _put_and_wait(onboarding, [detail] * 4)
     outcome = onboarding.outcomes.wait_for(detail["requestId"], 120)
-    made = onboarding.everything()
+    made = onboarding.account_snapshot()
     onboarding.aws.control("DELETE", "calls")
     _put_and_wait(onboarding, [detail] * 4)
 
     assert {*_called(onboarding)} == {("dynamodb", "GetItem")}
-    assert onboarding.everything() == made
+    assert onboarding.account_snapshot() == made
     assert [len(made[kind]) - len(known[kind]) for kind in ("keys", "aliases", "secrets", "locations")] == [1, 1, 1, 1]
     assert len(_executions(onboarding)) == len(before) + 1
     assert onboarding.outcomes.of(detail["requestId"]) == [outcome]
     assert outcome["detail-type"] == "Access Onboarded"
 
 
-def test_a_rejected_request_that_is_sent_again_is_rejected_once(onboarding: Onboarding) -> None:
+def test_rejected_request_sent_again_has_one_outcome(onboarding: Onboarding) -> None:
     detail = onboarding.detail(key={"alias": "alias/aws/mediatailor"})
     onboarding.reject(detail)
     before = _executions(onboarding)
@@ -68,10 +68,10 @@ def test_a_rejected_request_that_is_sent_again_is_rejected_once(onboarding: Onbo
     assert len(onboarding.outcomes.of(detail["requestId"])) == 1
 
 
-def test_the_same_id_with_other_content_is_a_conflict_that_is_told_once(onboarding: Onboarding) -> None:
+def test_conflict_is_reported_once(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     outcome = onboarding.send(first)
-    before = onboarding.everything()
+    before = onboarding.account_snapshot()
     other = first | {"resource": first["resource"] | {"header": "X-Other-Token"}}
 
     _put_and_wait(onboarding, [other] * 2)
@@ -82,10 +82,10 @@ def test_the_same_id_with_other_content_is_a_conflict_that_is_told_once(onboardi
     assert [error["place"] for error in found[1]["detail"]["errors"]] == ["requestId"]
     assert found[0] == outcome
     assert onboarding.outcomes.of(first["requestId"]) == found
-    assert onboarding.everything() == before
+    assert onboarding.account_snapshot() == before
 
 
-def test_two_contents_under_one_id_at_once_end_in_one_access_and_one_conflict(onboarding: Onboarding) -> None:
+def test_concurrent_requests_with_one_id_create_one_access_and_one_conflict(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     second = first | {"resource": onboarding.detail()["resource"]}
 
@@ -94,14 +94,14 @@ def test_two_contents_under_one_id_at_once_end_in_one_access_and_one_conflict(on
 
     assert sorted(event["detail-type"] for event in found) == ["Access Onboarded", "Request Rejected"]
     names = {detail["resource"]["sourceLocation"] for detail in (first, second)}
-    locations = {item["SourceLocationName"] for item in onboarding.everything()["locations"]}
+    locations = {item["SourceLocationName"] for item in onboarding.account_snapshot()["locations"]}
     assert len(names & locations) == 1
 
 
-def test_the_same_content_under_a_new_id_makes_nothing_again(onboarding: Onboarding) -> None:
+def test_same_content_with_a_new_id_creates_nothing(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     made = onboarding.onboard(first)
-    before, token = onboarding.everything(), onboarding.token(made["resources"]["secretArn"])
+    before, token = onboarding.account_snapshot(), onboarding.token(made["resources"]["secretArn"])
     grants = onboarding.grants(made["resources"]["keyArn"])
     onboarding.aws.control("DELETE", "calls")
 
@@ -109,7 +109,7 @@ def test_the_same_content_under_a_new_id_makes_nothing_again(onboarding: Onboard
 
     assert (again["status"], again["changed"]) == ("unchanged", False)
     assert again["resources"] == made["resources"]
-    assert onboarding.everything() == before
+    assert onboarding.account_snapshot() == before
     assert onboarding.token(made["resources"]["secretArn"]) == token
     assert onboarding.grants(made["resources"]["keyArn"]) == grants
     outside = {call for call in _called(onboarding) if call[0] in ("kms", "secretsmanager", "mediatailor", "iam")}
@@ -118,7 +118,7 @@ def test_the_same_content_under_a_new_id_makes_nothing_again(onboarding: Onboard
     assert len(onboarding.outcomes.of(again["requestId"])) == 1
 
 
-def test_a_request_without_an_id_is_one_for_each_event(onboarding: Onboarding) -> None:
+def test_request_without_an_id_runs_once_per_event(onboarding: Onboarding) -> None:
     detail = onboarding.detail(requestId=None)
 
     events = [onboarding.put(detail)]

@@ -1,4 +1,4 @@
-"""The embedded AWS inside the test's process: every call passes here, so that tests can act between any two of them."""
+"""The embedded AWS in the process of the test, so that tests can act between any two calls."""
 
 import asyncio
 import itertools
@@ -32,12 +32,12 @@ _PUBLISHED: _Answer = 200, {}, b'{"FailedEntryCount": 0, "Entries": [{"EventId":
 
 
 class Crash(BaseException):
-    """The function's process ends here; no handler of Exception sees it."""
+    """The process of the function ends. It is no Exception, so no handler catches it."""
 
 
 @dataclass
 class Run:
-    """One invocation of a function: what happens around its n-th call, or its first of an operation; its last reads."""
+    """One invocation of a function: what happens around its n-th call or its first call of an operation, and its last reads."""
 
     before: dict[int | str, Callable[[Call], None]]
     after: dict[int | str, Callable[[Call], None]]
@@ -48,7 +48,7 @@ class Run:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Timers of the models run by the clock of the assumptions."""
+    """Runs the timers of the models by the clock of the assumptions."""
 
     def time(self) -> float:
         return clock.seconds()
@@ -62,8 +62,8 @@ class _Body:
         yield self._content
 
 
-class Wire:
-    """`before` and `after` see every call; functions' calls meet the plan of the invocation that makes them."""
+class InProcessAws:
+    """`before` and `after` see every call. Calls of functions also run the plan of their invocation."""
 
     def __init__(self) -> None:
         gaps.apply()
@@ -83,18 +83,18 @@ class Wire:
         self._clients: dict[str, Any] = {}
 
     def attach(self, session: Any) -> None:
-        """Brings the calls of a session's clients here, as those of a function."""
+        """Routes the calls of a session's clients here, as calls of a function."""
         session.events.register("before-send", lambda request, **_: self._of_function(request), unique_id="model")
 
     def client(self, service: str) -> Any:
-        """A client of the account's root; its calls are nobody's invocation, and never repeated."""
+        """Returns a client of the root user. Its calls belong to no invocation and are not retried."""
         if service not in self._clients:
             once = Config(retries={"total_max_attempts": 1})
             self._clients[service] = self._owner.client(service, endpoint_url=ENDPOINT, config=once)
         return self._clients[service]
 
     def reset(self, **assumptions: Any) -> None:
-        """An empty account under the assumptions, whose ids come in order."""
+        """Empties the account and sets assumptions. Ids are assigned in sequence."""
         self._loop.close()
         self._loop = _Loop()
         for service in (dynamodb, kms, secretsmanager):
@@ -110,13 +110,13 @@ class Wire:
         kms.new_uuid = lambda: f"00000000-0000-4000-8000-{next(numbers):012d}"
 
     def pass_time(self, seconds: float) -> None:
-        """Moves the clock on and lets the models do what has become due."""
+        """Advances the clock and runs the timers that are due."""
         CURRENT.update({"clockSeconds": clock.seconds() + seconds})
         for _ in range(2):
             self._loop.run_until_complete(asyncio.sleep(0))
 
     def fail(self, call: Call, error: str, status: int, times: int, when: Any) -> None:
-        """Lets this call, and repetitions of it, fail."""
+        """Makes this call and its retries fail."""
         fault = Fault(service=call.service, operation=call.operation, error=error, status=status, times=times, when=when)
         self.control.faults.add(fault)
 
@@ -134,10 +134,10 @@ class Wire:
     def _answer(self, request: Any, call: Call, run: Run | None) -> AWSResponse:
         self.number += 1
         self.before(call, run)
-        if call.service == "stepfunctions":  # executions are the model's own steps
+        if call.service == "stepfunctions":  # the steps of the model replace executions
             self.started.append(call.body.decode())
             status, headers, body = _STARTED
-        elif call.service == "events":  # nobody listens
+        elif call.service == "events":  # nothing subscribes
             status, headers, body = _PUBLISHED
         else:
             status, headers, body = self._loop.run_until_complete(self._serve(request))
@@ -159,7 +159,7 @@ class Wire:
 
 
 def _nothing(_: Call) -> None:
-    """What happens at most calls."""
+    """The default action at a call."""
 
 
 def _content(request: AWSRequest) -> bytes:
@@ -193,13 +193,13 @@ def _call(request: Any) -> Call:
 
 
 def stored_grants() -> list[dict[str, Any]]:
-    """Every grant of the account, from the service's own store."""
+    """Returns every grant in the store of KMS."""
     with request_scope(ACCOUNT, REGION):
         return [dict(grant) for grant in kms._grants.values()]
 
 
 def stored_secret(arn: str) -> tuple[dict[str, Any], str]:
-    """A secret and its policy, from the service's own store; both are empty where there is none."""
+    """Returns a secret and its policy from the store of Secrets Manager. Both are empty if it does not exist."""
     with request_scope(ACCOUNT, REGION), suppress(TypeError):
         found = secretsmanager._resolve(arn)[1] or {}
         return dict(found), str(secretsmanager._resource_policies.get(arn) or "")

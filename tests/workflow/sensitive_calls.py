@@ -1,4 +1,4 @@
-"""Every call by which a role could harm somebody, and what comes of it when a role makes it."""
+"""Every call by which a role could do harm, and whether a role is allowed to make it."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.workflow.consumers import Consumer
-from tests.workflow.holdings import (
+from tests.workflow.consumer_resources import ConsumerResource
+from tests.workflow.owned_resources import (
     CODE,
     CONSENT,
     INLINE,
@@ -19,30 +19,30 @@ from tests.workflow.holdings import (
     REJECTED,
     SECRET_CONTEXT,
     TRUST,
-    Holdings,
+    OwnedResources,
     kms_tags,
     tag_list,
     unique,
 )
 from tests.workflow.roles import Role
 
-Call = Callable[[Role, Holdings], object]
-_NO_CONSENT = ("own", "foreign")  # what no owner can tag for Latchkey
+Call = Callable[[Role, OwnedResources], object]
+_NO_CONSENT = ("own", "foreign")  # for resources that have no tags
 _HTTP = {"BaseUrl": "https://origin.example.com/moved"}
-# What a new thing is tagged with, in the columns of the table.
+# The tags of new resources in the columns of the table.
 _NEW_TAGS: dict[str, dict[str, str]] = {"own": MANAGED, "consented": MANAGED | CONSENT, "foreign": {}}
 
 
 @dataclass(frozen=True)
-class Sensitive:
-    """One row of the matrix; `owners` are those who may have what the call is made on."""
+class SensitiveCall:
+    """One row of the matrix. `owners` are those who can have the resource of the call."""
 
     action: str
     detail: str
     call: Call
     owners: tuple[str, ...] = OWNERS
-    refusal: str = "AccessDenied"  # the error of somebody refused
-    is_made: bool = True  # or only asked of IAM's simulator, which sees no policies of keys and secrets
+    refusal: str = "AccessDenied"  # the error code of a denial
+    is_made: bool = True  # False: only IAM's simulator is called, which ignores resource policies
 
     @property
     def service(self) -> str:
@@ -52,8 +52,8 @@ class Sensitive:
     def label(self) -> str:
         return f"`{self.action}` {self.detail}".strip()
 
-    def is_allowed(self, role: Role, at: Holdings) -> bool:
-        """Makes the call; whatever fails otherwise than by a refusal is a mistake in this table."""
+    def is_allowed(self, role: Role, at: OwnedResources) -> bool:
+        """Makes the call. Any error other than a denial is a mistake in this table."""
         try:
             answer = self.call(role, at)
         except ClientError as error:
@@ -63,11 +63,11 @@ class Sensitive:
         return answer is not False
 
 
-def _kms(operation: str, detail: str, **members: Callable[[Holdings], Any]) -> Sensitive:
+def _kms(operation: str, detail: str, **members: Callable[[OwnedResources], Any]) -> SensitiveCall:
     return _simple("kms", operation, detail, {"KeyId": lambda at: at.key} | members)
 
 
-def _secret(operation: str, detail: str, **members: Callable[[Holdings], Any]) -> Sensitive:
+def _secret(operation: str, detail: str, **members: Callable[[OwnedResources], Any]) -> SensitiveCall:
     return _simple("secretsmanager", operation, detail, {"SecretId": lambda at: at.secret} | members)
 
 
@@ -75,28 +75,28 @@ def _simple(
     service: str,
     operation: str,
     detail: str,
-    members: dict[str, Callable[[Holdings], Any]],
+    members: dict[str, Callable[[OwnedResources], Any]],
     owners: tuple[str, ...] = OWNERS,
-) -> Sensitive:
-    """A call with members that depend on whose things it is made on."""
+) -> SensitiveCall:
+    """Returns a call whose members depend on the owner of its resource."""
     method = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
 
-    def call(role: Role, at: Holdings) -> object:
+    def call(role: Role, at: OwnedResources) -> object:
         given = {name: value(at) for name, value in members.items()}
         return getattr(role.client(service), method)(**given)
 
-    return Sensitive(f"{_PREFIXES.get(service, service)}:{operation}", detail, call, owners)
+    return SensitiveCall(f"{_PREFIXES.get(service, service)}:{operation}", detail, call, owners)
 
 
-def _asked(action: str, detail: str, resource: Callable[[Holdings], str], **context: str) -> Sensitive:
-    """An action that no call is alone, or that MiniStack 1.5.33 has no call for."""
-    return Sensitive(action, detail, lambda role, at: at.simulates(role, action, resource(at), context), is_made=False)
+def _asked(action: str, detail: str, resource: Callable[[OwnedResources], str], **context: str) -> SensitiveCall:
+    """Returns an action that belongs to no single call or that MiniStack 1.5.33 does not implement."""
+    return SensitiveCall(action, detail, lambda role, at: at.simulates(role, action, resource(at), context), is_made=False)
 
 
 _PREFIXES = {"stepfunctions": "states"}
 
 
-def _keys() -> Iterator[Sensitive]:
+def _keys() -> Iterator[SensitiveCall]:
     yield _simple("kms", "CreateKey", "tagged as the column says", {"Tags": lambda at: kms_tags(_NEW_TAGS[at.owner])})
     yield _kms("TagResource", "as Latchkey's", Tags=lambda at: kms_tags(MANAGED))
     yield _kms("TagResource", "with consent", Tags=lambda at: kms_tags(CONSENT))
@@ -109,18 +109,18 @@ def _keys() -> Iterator[Sensitive]:
     yield _kms("EnableKeyRotation", "")
     yield _kms("DisableKeyRotation", "")
     yield _kms("DisableKey", "")
-    # KMS itself refuses less than 7 days, whoever asks.
+    # KMS rejects fewer than 7 days for every caller.
     yield replace(_kms("ScheduleKeyDeletion", "in 6 days", PendingWindowInDays=lambda at: 6), refusal="ValidationException")
     yield _kms("ScheduleKeyDeletion", "in 7 days", PendingWindowInDays=lambda at: 7)
     yield _kms("ScheduleKeyDeletion", "in 30 days", PendingWindowInDays=lambda at: 30)
     yield _kms("CancelKeyDeletion", "", KeyId=lambda at: at.dying_key)
-    alias: dict[str, Callable[[Holdings], Any]] = {"AliasName": lambda at: at.alias}
+    alias: dict[str, Callable[[OwnedResources], Any]] = {"AliasName": lambda at: at.alias}
     made = {"AliasName": lambda at: f"alias/{unique('matrix')}", "TargetKeyId": lambda at: at.key}
     yield _simple("kms", "CreateAlias", "", made)
     yield _simple("kms", "UpdateAlias", "", alias | {"TargetKeyId": lambda at: at.other_key})
     yield _simple("kms", "DeleteAlias", "", alias)
     secret = {"CiphertextBlob": lambda at: at.encrypted(SECRET_CONTEXT), "EncryptionContext": lambda at: SECRET_CONTEXT}
-    other: dict[str, Callable[[Holdings], Any]] = {"CiphertextBlob": lambda at: at.encrypted({})}
+    other: dict[str, Callable[[OwnedResources], Any]] = {"CiphertextBlob": lambda at: at.encrypted({})}
     yield _kms("Decrypt", "directly, of a secret's value", **secret)
     yield _kms("Decrypt", "directly, of other data", **other)
     yield _asked("kms:ReEncryptFrom", "directly", lambda at: at.key)
@@ -128,7 +128,7 @@ def _keys() -> Iterator[Sensitive]:
     yield _kms("GenerateDataKey", "directly", KeySpec=lambda at: "AES_256")
 
 
-def _secrets() -> Iterator[Sensitive]:
+def _secrets() -> Iterator[SensitiveCall]:
     yield _simple(
         "secretsmanager",
         "CreateSecret",
@@ -151,7 +151,7 @@ def _secrets() -> Iterator[Sensitive]:
     yield _secret("TagResource", "as Latchkey's, with consent", Tags=lambda at: tag_list(MANAGED | CONSENT))
     yield _secret("UntagResource", "of both tags", TagKeys=lambda at: [*MANAGED, *CONSENT])
     yield _secret("GetSecretValue", "directly")
-    yield Sensitive("secretsmanager:BatchGetSecretValue", "directly", _batched)
+    yield SensitiveCall("secretsmanager:BatchGetSecretValue", "directly", _batched)
     yield _secret("PutSecretValue", "", SecretString=lambda at: "{}")
     yield _secret("UpdateSecret", "of its key", KmsKeyId=lambda at: at.key)
     yield _secret("UpdateSecret", "of its value", SecretString=lambda at: "{}")
@@ -164,19 +164,19 @@ def _secrets() -> Iterator[Sensitive]:
     yield _secret("ReplicateSecretToRegions", "", AddReplicaRegions=lambda at: [{"Region": "eu-west-1"}])
 
 
-def _batched(role: Role, at: Holdings) -> bool:
-    """The call itself is no read: secrets that the caller may not read come back as errors."""
+def _batched(role: Role, at: OwnedResources) -> bool:
+    """The call itself reads nothing: secrets that the caller cannot read are returned as errors."""
     return bool(role.client("secretsmanager").batch_get_secret_value(SecretIdList=[at.secret])["SecretValues"])
 
 
-def _secret_policy(at: Holdings) -> str:
+def _secret_policy(at: OwnedResources) -> str:
     return json.dumps(at.secret_policy)
 
 
-def _locations() -> Iterator[Sensitive]:
-    arn: dict[str, Callable[[Holdings], Any]] = {"ResourceArn": lambda at: at.location}
-    name: dict[str, Callable[[Holdings], Any]] = {"SourceLocationName": lambda at: at.location_name}
-    http: dict[str, Callable[[Holdings], Any]] = {"HttpConfiguration": lambda at: _HTTP}
+def _locations() -> Iterator[SensitiveCall]:
+    arn: dict[str, Callable[[OwnedResources], Any]] = {"ResourceArn": lambda at: at.location}
+    name: dict[str, Callable[[OwnedResources], Any]] = {"SourceLocationName": lambda at: at.location_name}
+    http: dict[str, Callable[[OwnedResources], Any]] = {"HttpConfiguration": lambda at: _HTTP}
     made = {"SourceLocationName": lambda at: unique("matrix"), "Tags": lambda at: _NEW_TAGS[at.owner]} | http
     yield _simple("mediatailor", "CreateSourceLocation", "tagged as the column says", made)
     for detail, tags in (
@@ -190,17 +190,17 @@ def _locations() -> Iterator[Sensitive]:
     yield _simple("mediatailor", "DeleteSourceLocation", "", name)
 
 
-def _events_and_executions() -> Iterator[Sensitive]:
+def _events_and_executions() -> Iterator[SensitiveCall]:
     for source in ("latchkey", "latchkey.requests"):
 
-        def entries(at: Holdings, source: str = source) -> list[dict[str, str]]:
+        def entries(at: OwnedResources, source: str = source) -> list[dict[str, str]]:
             return [{"EventBusName": at.bus, "Source": source, "DetailType": "Test", "Detail": "{}"}]
 
         yield _simple("events", "PutEvents", f"as `{source}`", {"Entries": entries}, _NO_CONSENT)
     started = {"stateMachineArn": lambda at: at.machine, "input": lambda at: REJECTED}
     yield _simple("stepfunctions", "StartExecution", "", started, _NO_CONSENT)
     yield _simple("stepfunctions", "StopExecution", "", {"executionArn": lambda at: at.execution}, _NO_CONSENT)
-    function: dict[str, Callable[[Holdings], Any]] = {"FunctionName": lambda at: at.function}
+    function: dict[str, Callable[[OwnedResources], Any]] = {"FunctionName": lambda at: at.function}
     invoked = {"InvocationType": lambda at: "DryRun"}
     invoking = _simple("lambda", "Invoke", "", function | invoked, _NO_CONSENT)
     yield replace(invoking, action="lambda:InvokeFunction")
@@ -208,10 +208,10 @@ def _events_and_executions() -> Iterator[Sensitive]:
     yield _simple("lambda", "UpdateFunctionCode", "", function | code, _NO_CONSENT)
 
 
-def _items() -> Iterator[Sensitive]:
+def _items() -> Iterator[SensitiveCall]:
     for kind in ("request", "access", "resource", "lease"):
 
-        def item(at: Holdings, kind: str = kind) -> dict[str, Any]:
+        def item(at: OwnedResources, kind: str = kind) -> dict[str, Any]:
             return {"kind": {"S": kind}, "id": {"S": "matrix"}}
 
         for operation, member in (("PutItem", "Item"), ("UpdateItem", "Key"), ("DeleteItem", "Key")):
@@ -219,18 +219,18 @@ def _items() -> Iterator[Sensitive]:
             yield _simple("dynamodb", operation, f"of kind *{kind}*", members, _NO_CONSENT)
 
 
-def _set_by_a_request() -> Iterator[Sensitive]:
-    """What a service takes a secret and a role by; resources that Latchkey does not make, and that carry no tag of its."""
+def _set_by_a_request() -> Iterator[SensitiveCall]:
+    """Calls that configure a secret and a role on a resource. Latchkey does not create or tag these resources."""
 
-    def setter(consumer: str, operation: str, **members: Callable[[Consumer], Any]) -> Sensitive:
-        def of(value: Callable[[Consumer], Any]) -> Callable[[Holdings], Any]:
+    def setter(consumer: str, operation: str, **members: Callable[[ConsumerResource], Any]) -> SensitiveCall:
+        def of(value: Callable[[ConsumerResource], Any]) -> Callable[[OwnedResources], Any]:
             return lambda at: value(at.consumer(consumer))
 
         service = "mediaconnect" if operation.startswith("UpdateFlow") else consumer
         given = {name: of(value) for name, value in members.items()}
         return _simple(service, operation, "", given, ("foreign",))
 
-    named: dict[str, Callable[[Consumer], Any]] = {
+    named: dict[str, Callable[[ConsumerResource], Any]] = {
         "ChannelGroupName": lambda consumer: consumer.resource["channelGroup"],
         "ChannelName": lambda consumer: consumer.resource["channel"],
         "OriginEndpointName": lambda consumer: consumer.resource["originEndpoint"],
@@ -242,10 +242,10 @@ def _set_by_a_request() -> Iterator[Sensitive]:
     for part in ("Source", "Output", "Entitlement"):
         own = f"{part}Arn"
 
-        def flow(consumer: Consumer) -> object:
+        def flow(consumer: ConsumerResource) -> object:
             return consumer.resource["flowArn"]
 
-        def arn(consumer: Consumer, own: str = own) -> object:
+        def arn(consumer: ConsumerResource, own: str = own) -> object:
             return consumer.settings()[own]
 
         yield setter(f"mediaconnect-{part.lower()}", f"UpdateFlow{part}", FlowArn=flow, **{own: arn})
@@ -257,11 +257,11 @@ _DOCUMENT = json.dumps(
 _ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
-def _boundary(name: str) -> Callable[[Holdings], str]:
+def _boundary(name: str) -> Callable[[OwnedResources], str]:
     return lambda at: at.boundary(name)
 
 
-def _new_roles() -> Iterator[Sensitive]:
+def _new_roles() -> Iterator[SensitiveCall]:
     for stem, boundary, detail in (
         (READER, "ReaderBoundary", "under our names with `ReaderBoundary`"),
         (READER, _ADMINISTRATOR, "under our names with another boundary"),
@@ -271,8 +271,8 @@ def _new_roles() -> Iterator[Sensitive]:
         yield _new_role(stem, boundary, f"{detail}, tagged as the column says")
 
 
-def _new_role(stem: str, boundary: str, detail: str) -> Sensitive:
-    made: dict[str, Callable[[Holdings], Any]] = {
+def _new_role(stem: str, boundary: str, detail: str) -> SensitiveCall:
+    made: dict[str, Callable[[OwnedResources], Any]] = {
         "RoleName": lambda at: unique(stem),
         "AssumeRolePolicyDocument": lambda at: TRUST,
         "Tags": lambda at: tag_list(_NEW_TAGS[at.owner]),
@@ -281,11 +281,13 @@ def _new_role(stem: str, boundary: str, detail: str) -> Sensitive:
     return _simple("iam", "CreateRole", detail, made | bounded)
 
 
-def _identities(whose: str, of: Callable[[Holdings], Role], idle: Callable[[Holdings], Role]) -> Iterator[Sensitive]:
-    """What could be done with a role; `idle` is one without policies."""
+def _identities(
+    whose: str, of: Callable[[OwnedResources], Role], idle: Callable[[OwnedResources], Role]
+) -> Iterator[SensitiveCall]:
+    """Calls on a role. `idle` is a role without policies."""
 
-    def iam(operation: str, detail: str = "", **members: Callable[[Holdings], Any]) -> Sensitive:
-        name: dict[str, Callable[[Holdings], Any]] = {"RoleName": lambda at: of(at).role_name}
+    def iam(operation: str, detail: str = "", **members: Callable[[OwnedResources], Any]) -> SensitiveCall:
+        name: dict[str, Callable[[OwnedResources], Any]] = {"RoleName": lambda at: of(at).role_name}
         return _simple("iam", operation, f"of {whose} role {detail}".strip(), name | members, _NO_CONSENT)
 
     yield iam("PutRolePolicy", PolicyName=lambda at: "matrix", PolicyDocument=lambda at: _DOCUMENT)
@@ -309,7 +311,7 @@ def _identities(whose: str, of: Callable[[Holdings], Role], idle: Callable[[Hold
     yield _simple("sts", "AssumeRole", f"of {whose} role", assumed, _NO_CONSENT)
 
 
-CALLS: tuple[Sensitive, ...] = (
+CALLS: tuple[SensitiveCall, ...] = (
     *_keys(),
     *_secrets(),
     *_locations(),

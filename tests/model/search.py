@@ -1,21 +1,21 @@
-"""The search for a history that ends wrong: as long as one asks, and the same each time."""
+"""Searches for a history that ends wrong, deterministically."""
 
 from collections.abc import Callable
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.machine import GrantCleanUp
-from tests.model.wire import Wire
+from tests.model.histories import GrantHistories
+from tests.model.in_process_aws import InProcessAws
 
 
-def search(wire: Wire, steps: int, *, shrink: bool = True) -> type[GrantCleanUp]:
-    """Runs about as many steps, and more; raises Wrong with the first history, or what it shrinks to."""
+def search(aws: InProcessAws, steps: int, *, shrink: bool = True) -> type[GrantHistories]:
+    """Runs at least `steps` steps. Raises WrongDecision for the first wrong history, or for its shrunk version."""
 
-    class Searched(GrantCleanUp):
+    class Searched(GrantHistories):
         pass
 
-    Searched.wire, Searched.steps, Searched.windows, Searched.revoked = wire, 0, 0, 0
+    Searched.aws, Searched.steps, Searched.windows, Searched.revoked = aws, 0, 0, 0
     chosen = settings(
         max_examples=steps // 40 + 1,
         stateful_step_count=50,
@@ -34,7 +34,7 @@ def _in_one_piece(work: Callable[[], None]) -> None:
     work()
 
 
-# Python keeps frames in pieces of 16 KB, and maps and unmaps one at each call that crosses their border: so deep, that was
-# a third of the time. This frame asks for a piece in which all that are above it have room.
+# Python stores frames in chunks of 16 KB and maps or unmaps one at each call across a chunk boundary. At this depth, this
+# took a third of the time. This frame allocates a chunk that has room for all frames above it.
 # https://github.com/python/cpython/blob/v3.13.0/Python/pystate.c (push_chunk)
 _in_one_piece.__code__ = _in_one_piece.__code__.replace(co_stacksize=80_000)

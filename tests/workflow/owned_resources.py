@@ -1,4 +1,4 @@
-"""What Latchkey, an owner who consents and a stranger have in the account, for roles to try their calls on."""
+"""Resources of Latchkey, of an owner who has consented and of an owner who has not, for roles to call APIs on."""
 
 import io
 import json
@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local_aws.emulator.account import ACCOUNT, REGION
-from tests.workflow.conftest import MEMBER, Onboarding
-from tests.workflow.consumers import CONSUMERS, Consumer
+from tests.workflow.consumer_resources import CONSUMERS, ConsumerResource
+from tests.workflow.onboarding import MEMBER, Onboarding
 from tests.workflow.roles import STACK, Role
 
 OWNERS = ("own", "consented", "foreign")
@@ -32,16 +32,16 @@ def kms_tags(tags: dict[str, str]) -> list[dict[str, str]]:
 
 
 def admitting(policy: dict[str, Any], service: str, *principals: str) -> dict[str, Any]:
-    """The policy of a key or secret with a statement that admits principals to everything."""
+    """Returns the policy of a key or secret with a statement that allows principals everything."""
     admit = {"Effect": "Allow", "Principal": {"AWS": list(principals)}, "Action": f"{service}:*", "Resource": "*"}
     return policy | {"Statement": [*policy["Statement"], *([admit] if principals else [])]}
 
 
-class Holdings:
-    """One owner's things, each made when it is first asked for, and made anew after `renew`.
+class OwnedResources:
+    """The resources of one owner. Each is created on first use, and again on the first use after `renew`.
 
-    A denied call changes nothing, so one thing serves every role until one of them is let through. Policies of keys and
-    secrets admit the principals `admitted` to everything.
+    A denied call changes nothing, so all roles use the same resource until a call succeeds. The policies of keys and secrets
+    allow the principals `admitted` everything.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Holdings:
 
     @property
     def key(self) -> str:
-        """Latchkey's own has the policy of a key that an onboarding made."""
+        """Latchkey's key has the policy of a key that an onboarding created."""
         return str(self._once("key", self.make_key))
 
     @property
@@ -106,7 +106,7 @@ class Holdings:
         return str(self._once("grant", make))
 
     def encrypted(self, context: dict[str, str]) -> Any:
-        """Something encrypted under the key: for Secrets Manager, or by the owner for himself."""
+        """Returns a ciphertext under the key with an encryption context."""
         make = self._aws.client("kms").encrypt
         return self._once(f"encrypted {context}", lambda: make(KeyId=self.key, Plaintext=b"a", EncryptionContext=context))[
             "CiphertextBlob"
@@ -114,7 +114,7 @@ class Holdings:
 
     @property
     def secret(self) -> str:
-        """Latchkey's own is under its key, with the resource policy of a secret that an onboarding made."""
+        """Latchkey's secret is under its key and has the resource policy of a secret that an onboarding created."""
         return str(self._once("secret", self._make_secret))
 
     def _make_secret(self) -> str:
@@ -167,7 +167,7 @@ class Holdings:
 
     @property
     def table(self) -> str:
-        """Latchkey's registry, or somebody's table of the same shape."""
+        """The registry, or a foreign table with the same key schema."""
         return self._output("AccessTableName") if self.owner == "own" else str(self._once("table", self._make_table))
 
     def _make_table(self) -> str:
@@ -201,7 +201,7 @@ class Holdings:
 
     @property
     def function(self) -> str:
-        """The function that reads tokens, or somebody's."""
+        """The function that reads tokens, or a foreign function."""
         if self.owner == "own":
             listed = self._aws.client("lambda").get_paginator("list_functions").paginate()
             names = (function["FunctionName"] for page in listed for function in page["Functions"])
@@ -215,7 +215,7 @@ class Holdings:
 
     @property
     def role(self) -> Role:
-        """The role that reads tokens, or somebody's."""
+        """The role that reads tokens, or a foreign role."""
         if self.owner == "own":
             return self._roles["create_secret"]
         found: Role = self._once("role", lambda: Role(self._aws, "theirs", self._make_role()))
@@ -228,7 +228,7 @@ class Holdings:
 
     @property
     def reader(self) -> Role:
-        """A role through which a service reads; somebody's is under Latchkey's names, with neither tag nor boundary."""
+        """A reader role. A foreign one has a name of Latchkey's form, but neither tag nor boundary."""
         found: Role = self._once("reader", lambda: Role(self._aws, "reader", self._make_reader(INLINE)))
         return found
 
@@ -246,19 +246,19 @@ class Holdings:
         return name
 
     def boundary(self, name: str) -> str:
-        """The ARN of a policy that the template makes, by its logical id; an ARN stays as it is."""
+        """Returns the ARN of a policy of the template by its logical id. An ARN is returned unchanged."""
         if name.startswith("arn:"):
             return name
         find = self._aws.client("cloudformation").describe_stack_resource
         return str(find(StackName=STACK, LogicalResourceId=name)["StackResourceDetail"]["PhysicalResourceId"])
 
-    def consumer(self, kind: str) -> Consumer:
-        """A resource of a service that reads through roles, made by its owner."""
-        found: Consumer = self._once(kind, lambda: CONSUMERS[kind](self._aws))
+    def consumer(self, kind: str) -> ConsumerResource:
+        """Returns a resource of a service that reads through roles."""
+        found: ConsumerResource = self._once(kind, lambda: CONSUMERS[kind](self._aws))
         return found
 
     def simulates(self, role: Role, action: str, resource: str, context: Mapping[str, str]) -> bool:
-        """What IAM's simulator says that the role's policies allow."""
+        """Returns whether IAM's policy simulator allows the role an action."""
         answer = self._aws.client("iam").simulate_principal_policy(
             PolicySourceArn=role.arn,
             ActionNames=[action],

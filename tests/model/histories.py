@@ -1,4 +1,4 @@
-"""Owners, people, faults and the functions in any order, and between any two calls of a function."""
+"""Random histories: actions of owners, people and functions in any order and between any two calls of a function."""
 
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from tests.model.wire import Wire
+from tests.model.in_process_aws import InProcessAws
 from tests.model.world import GRACE, IT, LOCATIONS, NO_TOKEN, SECRETS, Act, Between, Looked, World
 
-# MediaTailor makes a grant before its location is seen; Latchkey endures the grace period and a second of that.
+# MediaTailor creates a grant before its location is visible. Latchkey tolerates the grace period and one second.
 LONGEST_LAG = GRACE + 1
-# Nobody waits for KMS to list any longer.
+# Longer than Latchkey waits for KMS to list a grant.
 LONG = 700
 
 locations, secrets, keys = st.sampled_from(LOCATIONS), st.sampled_from(sorted(SECRETS)), st.sampled_from(["k0", "k1"])
@@ -61,10 +61,10 @@ assumptions = st.fixed_dictionaries(
 )
 
 
-class GrantCleanUp(RuleBasedStateMachine):
-    """Every step is counted; the first look, the second and the sweep are steps, and anything may stand between them."""
+class GrantHistories(RuleBasedStateMachine):
+    """Every step is counted. The two surveys and the sweep are separate steps, so anything can happen between them."""
 
-    wire: ClassVar[Wire]
+    aws: ClassVar[InProcessAws]
     steps: ClassVar[int]
     windows: ClassVar[int]
     revoked: ClassVar[int]
@@ -73,7 +73,7 @@ class GrantCleanUp(RuleBasedStateMachine):
 
     @initialize(assumed=assumptions)
     def begin(self, assumed: dict[str, Any]) -> None:
-        self.world = World(self.wire, **assumed)
+        self.world = World(self.aws, **assumed)
 
     @rule(name=locations, secret=secrets, between=disturbed)
     def onboard(self, name: str, secret: str, between: tuple[Between, ...]) -> None:
@@ -133,8 +133,8 @@ class GrantCleanUp(RuleBasedStateMachine):
 
     @rule(target=looks, name=locations, secret=secrets, between=disturbed)
     def lose_and_look(self, name: str, secret: str, between: tuple[Between, ...]) -> MultipleResults[Looked]:
-        """The history that clean-ups are for."""
-        self.world.restored_settings(secret)
+        """The usual case of a clean-up: a location is deleted."""
+        self.world.restore_and_allow(secret)
         self.world.create(name, secret)
         self.world.wait(1)
         self.world.delete(name)
@@ -142,7 +142,7 @@ class GrantCleanUp(RuleBasedStateMachine):
 
     @rule(target=looks, name=locations, secret=secrets)
     def look_while_it_is_made(self, name: str, secret: str) -> MultipleResults[Looked]:
-        self.world.restored_settings(secret)
+        self.world.restore_and_allow(secret)
         self.world.delete(name)
         self.world.create(name, secret, LONGEST_LAG)
         return self._looked(name, (), secret)
@@ -150,13 +150,13 @@ class GrantCleanUp(RuleBasedStateMachine):
     @rule(looked=looks, between=disturbed)
     def come_back_before_the_clean_up(self, looked: Looked, between: tuple[Between, ...]) -> None:
         self.world.wait(GRACE)
-        self.world.restored_settings(looked.secret)
+        self.world.restore_and_allow(looked.secret)
         self.world.create(looked.access_id.rpartition("/")[2], looked.secret)
         self.world.clean_up(looked, between)
 
     @rule(name=locations, secret=secrets, after=st.booleans(), more=disturbed)
     def come_back_around_the_revocation(self, name: str, secret: str, after: bool, more: tuple[Between, ...]) -> None:
-        """In the moment that KMS leaves open, or just after it."""
+        """The location is recreated right before or right after the revocation."""
         self.world.delete(name)
         (looked,) = self.lose_and_look(name, secret, ()).values
         self.world.wait(GRACE)

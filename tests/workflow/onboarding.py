@@ -1,0 +1,134 @@
+"""A client of the deployed stack: sends requests and reads what the account has afterwards."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+from local_aws.emulator.account import ACCOUNT, REGION
+from local_aws.tools.embedded_aws import Embedded
+from local_aws.tools.outcomes import BUS, Outcomes
+
+SAMPLE = Path(__file__).parents[2] / "events/requests/onboard-mediatailor.json"
+MANAGER = f"arn:aws:iam::{ACCOUNT}:role/MediaTailorManagement"
+ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/Origin"
+MEMBER = "MyAccessTokenIdentifier"
+
+
+class Onboarding:
+    """Sends requests to the bus and reads the account as the root user."""
+
+    def __init__(self, aws: Embedded, outcomes: Outcomes) -> None:
+        self.aws, self.outcomes = aws, outcomes
+        self.kms, self.secretsmanager = aws.client("kms"), aws.client("secretsmanager")
+        self.mediatailor, self.events = aws.client("mediatailor"), aws.client("events")
+
+    def detail(self, name: str | None = None, **changes: Any) -> dict[str, Any]:
+        """Returns the sample request for a new location and key. `changes` replace members, and None removes a member."""
+        name = name or f"loc-{uuid.uuid4().hex[:8]}"
+        detail: dict[str, Any] = json.loads(json.loads(SAMPLE.read_text())[0]["Detail"])
+        detail["requestId"] = f"request-{uuid.uuid4().hex[:12]}"
+        detail["resource"] |= {"sourceLocation": name, "baseUrl": f"{self.aws.origin_url}/{name}"}
+        detail["key"] = {"alias": f"alias/latchkey/{name}"}
+        detail |= changes
+        return {member: value for member, value in detail.items() if value is not None}
+
+    def put(self, detail: object, kind: str = "Onboarding Requested") -> str:
+        """Puts a request on the bus and returns the id of the event."""
+        text = detail if isinstance(detail, str) else json.dumps(detail)
+        entry = {"EventBusName": BUS, "Source": "latchkey.requests", "DetailType": kind, "Detail": text}
+        answer = self.events.put_events(Entries=[entry])
+        assert answer["FailedEntryCount"] == 0, answer
+        event_id: str = answer["Entries"][0]["EventId"]
+        return event_id
+
+    def send(self, detail: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
+        """Puts a request on the bus and returns its outcome event."""
+        event_id = self.put(detail)
+        return self.outcomes.wait_for(detail.get("requestId", event_id), seconds)
+
+    def onboard(self, detail: dict[str, Any]) -> dict[str, Any]:
+        """Sends a request that must succeed and returns the detail of its outcome."""
+        event = self.send(detail)
+        assert event["detail-type"] == "Access Onboarded", json.dumps(event["detail"], indent=2)
+        outcome: dict[str, Any] = event["detail"]
+        assert outcome["checks"]
+        assert [check for check in outcome["checks"] if not check["passed"]] == []
+        return outcome
+
+    def reject(self, detail: dict[str, Any]) -> dict[str, str]:
+        """Sends a request that must be rejected and returns the violated rules by path."""
+        event = self.send(detail)
+        assert event["detail-type"] == "Request Rejected", json.dumps(event["detail"], indent=2)
+        assert event["detail"]["changed"] is False
+        return {error["place"]: error["rule"] for error in event["detail"]["errors"]}
+
+    def rejected_paths(self, detail: dict[str, Any]) -> set[str]:
+        """Sends a request that must be rejected, with a new id, and returns the paths of its errors."""
+        return set(self.reject(detail | {"requestId": f"request-{uuid.uuid4().hex[:12]}"}))
+
+    def key_policy(self, key_arn: str) -> dict[str, Any]:
+        policy: dict[str, Any] = json.loads(self.kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
+        return policy
+
+    def secret_policy(self, secret_arn: str) -> dict[str, Any]:
+        text = self.secretsmanager.get_resource_policy(SecretId=secret_arn).get("ResourcePolicy", "{}")
+        policy: dict[str, Any] = json.loads(text)
+        return policy
+
+    def token(self, secret_arn: str) -> str:
+        """Returns the token in a secret."""
+        value: str = json.loads(self.secretsmanager.get_secret_value(SecretId=secret_arn)["SecretString"])[MEMBER]
+        return value
+
+    def location(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.mediatailor.describe_source_location(SourceLocationName=name)
+        return found
+
+    def location_names(self) -> list[str]:
+        pages = self.mediatailor.get_paginator("list_source_locations").paginate()
+        return [item["SourceLocationName"] for page in pages for item in page["Items"]]
+
+    def grants(self, key_arn: str) -> list[dict[str, Any]]:
+        """Returns every grant of a key, from all pages."""
+        pages = self.kms.get_paginator("list_grants").paginate(KeyId=key_arn)
+        return [grant for page in pages for grant in page["Grants"]]
+
+    def new_key(self, consent: bool = True, statements: tuple[dict[str, Any], ...] = (), **changes: Any) -> str:
+        """Creates a key without Latchkey and returns its ARN."""
+        root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "kms:*", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [root | {"Sid": "Owner"}, *statements]})
+        tags = [{"TagKey": "latchkey:consent", "TagValue": "adopt"}] if consent else []
+        arn: str = self.kms.create_key(**({"Policy": policy, "Tags": tags} | changes))["KeyMetadata"]["Arn"]
+        return arn
+
+    def new_secret(self, value: str, consent: str | None = "adopt", region: str = REGION, **changes: Any) -> str:
+        """Creates a secret without Latchkey, by default under aws/secretsmanager, and returns its ARN."""
+        tags = [{"Key": "latchkey:consent", "Value": consent}] if consent else []
+        client = self.aws.client("secretsmanager", region_name=region)
+        made = client.create_secret(Name=f"theirs/{uuid.uuid4()}/token", SecretString=value, Tags=tags, **changes)
+        arn: str = made["ARN"]
+        return arn
+
+    def executions(self, machine: str, **only: Any) -> list[dict[str, Any]]:
+        """Returns the executions of a state machine. `machine` is its logical id without the suffix, such as `Onboard`."""
+        stepfunctions = self.aws.client("stepfunctions")
+        [arn] = [
+            found["stateMachineArn"]
+            for found in stepfunctions.list_state_machines()["stateMachines"]
+            if found["name"].startswith(f"latchkey-{machine}StateMachine")
+        ]
+        pages = stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=arn, **only)
+        return [execution for page in pages for execution in page["executions"]]
+
+    def account_snapshot(self) -> dict[str, Any]:
+        """Returns everything that a request could change: keys, aliases, secrets and locations, with policies and settings."""
+        keys = [key["KeyArn"] for page in self.kms.get_paginator("list_keys").paginate() for key in page["Keys"]]
+        secrets = [s for page in self.secretsmanager.get_paginator("list_secrets").paginate() for s in page["SecretList"]]
+        locations = self.mediatailor.get_paginator("list_source_locations").paginate()
+        return {
+            "keys": {arn: (self.kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"], self.key_policy(arn)) for arn in keys},
+            "aliases": sorted(a["AliasName"] for p in self.kms.get_paginator("list_aliases").paginate() for a in p["Aliases"]),
+            "secrets": {s["ARN"]: (s.get("KmsKeyId"), s.get("DeletedDate"), self.secret_policy(s["ARN"])) for s in secrets},
+            "locations": [item for page in locations for item in page["Items"]],
+        }
