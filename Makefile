@@ -29,9 +29,6 @@ test: .aws-sam/build/template.yaml ## Run the whole test suite, except the tests
 test-fast: .aws-sam/build/template.yaml ## Run the tests that need no embedded AWS: unit, policies, contract and functions
 	python -m pytest tests/unit tests/policies tests/contract tests/functions -n 2 --dist loadscope
 
-test-fast: .aws-sam/build/template.yaml ## Run the tests that need no embedded AWS
-	python -m pytest tests/unit tests/policies tests/contract tests/functions -n 2
-
 test-model: .venv/ready ## Run the grant clean-up through 50,000 steps of random histories
 	MODEL_STEPS=50000 python -m pytest tests/model/test_grant_clean_up.py -k no_history --show-capture=no
 
