@@ -124,9 +124,9 @@ def test_interrupted_undo_is_finished_and_reported_completely(fault_injection: F
         _has_one_outcome(fault_injection, run)
         assert run.outcome == "Request Failed", str(run)
         assert run.event["detail"]["changed"] is False, str(run)
-        result = run.event["detail"]["undone"]
-        named = [part for text in result for part in (":key/", ":secret:", "sourceLocation/") if part in text]
-        assert sorted(named) == [":key/", ":secret:", "sourceLocation/"], str(run)
+        undone = run.event["detail"]["undone"]
+        parts = [part for text in undone for part in (":key/", ":secret:", "sourceLocation/") if part in text]
+        assert sorted(parts) == [":key/", ":secret:", "sourceLocation/"], str(run)
         assert fault_injection.left(run.detail) == NOTHING, str(run)
         assert fault_injection.again(run)["status"] == "active"
 

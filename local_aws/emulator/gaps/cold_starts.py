@@ -49,7 +49,9 @@ class _ForkedWorker:
             os.close(descriptor)
         self.stdin = os.fdopen(own_in, "w", buffering=1)
         self.stdout, self.stderr = os.fdopen(own_out), os.fdopen(own_err)
-        self._pidfd: int | None = os.pidfd_open(self.pid)
+        self._pidfd: int | None = None
+        with contextlib.suppress(ProcessLookupError):  # it has already ended
+            self._pidfd = os.pidfd_open(self.pid)
 
     def poll(self) -> int | None:
         """Returns 1 if the process has ended."""
