@@ -27,7 +27,8 @@ type Type = Callable[..., str]
 @pytest.fixture
 def project(aws: Embedded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the files that sam reads, so that its builds do not change the build of other tests."""
-    copy(tmp_path, "functions", "layers", "events/functions", "statemachine", "samconfig.toml", "template.yaml")
+    copy(tmp_path, "functions", "layers", "events/functions", "statemachine")
+    copy(tmp_path, "samconfig.toml", "template.yaml", "observability.yaml")
     for name, value in exports(aws).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sam_local, "SAM_FILES", tmp_path / sam_local.SAM_FILES.relative_to(REPOSITORY))
