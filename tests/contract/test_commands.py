@@ -102,7 +102,9 @@ def test_every_target_without_a_file_is_phony() -> None:
 
 @pytest.mark.parametrize("arguments", [["help"], []], ids=["make help", "make"])
 def test_help_lists_every_target_with_a_sentence(arguments: list[str]) -> None:
-    done = subprocess.run(["make", *arguments], check=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["make", "--no-print-directory", *arguments], check=True, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
 
     listed = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert set(listed) == TARGETS
