@@ -21,7 +21,7 @@ NAMED = {"Id": "sports-hls"}
 AUTHORIZATION = {"CdnIdentifierSecret": SECRET_ARN, "SecretsRoleArn": role("latchkey-reader")}
 ARN = PLACE.arn("mediapackage", "origin_endpoints/0123456789abcdef")
 # Members that an update does not accept.
-TOLD = {"Arn": ARN, "ChannelId": "sports", "CreatedAt": "2026-11-22T08:00:00Z", "Url": "https://example.com/index.m3u8"}
+DESCRIBED = {"Arn": ARN, "ChannelId": "sports", "CreatedAt": "2026-11-22T08:00:00Z", "Url": "https://example.com/index.m3u8"}
 SETTINGS: dict[str, Any] = {
     "Description": "Sports, live",
     "HlsPackage": {"PlaylistWindowSeconds": 90, "SegmentDurationSeconds": 4},
@@ -47,7 +47,7 @@ def answers(mediapackage: Any) -> Iterator[Stubber]:
 
 
 def read(mediapackage: Any, answers: Stubber, **members: Any) -> Configured:
-    answers.add_response("describe_origin_endpoint", TOLD | NAMED | members, NAMED)
+    answers.add_response("describe_origin_endpoint", DESCRIBED | NAMED | members, NAMED)
     found = OriginEndpoints().read(mediapackage, WANTED.resource)
     assert found
     return found

@@ -18,7 +18,7 @@ READING = Reading(SECRET_ARN, role("latchkey-reader"))
 NAMED = {"Id": "sports-vod"}
 AUTHORIZATION = {"CdnIdentifierSecret": SECRET_ARN, "SecretsRoleArn": role("latchkey-reader")}
 ARN = PLACE.arn("mediapackage-vod", "packaging-groups/sports-vod")
-TOLD = {
+DESCRIBED = {
     "Arn": ARN,
     "ApproximateAssetCount": 7,
     "DomainName": "https://example.com",
@@ -44,7 +44,7 @@ def test_a_group_is_updated_and_restored_by_its_authorization(
     vod: Any, answers: Stubber, former: dict[str, str] | None
 ) -> None:
     before = {"Authorization": former} if former else {}
-    answers.add_response("describe_packaging_group", TOLD | NAMED | before, NAMED)
+    answers.add_response("describe_packaging_group", DESCRIBED | NAMED | before, NAMED)
     found = PackagingGroups().read(vod, WANTED.resource)
     assert found
     assert (found.arn, found.secret_arn, found.tags) == (ARN, SECRET_ARN if former else None, {"team": "sports"})

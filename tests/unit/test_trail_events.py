@@ -26,7 +26,7 @@ KEY = PLACE.arn("kms", f"key/{KEY_ID}")
 ELSEWHERE = [PLACE.model_copy(update=update) for update in ({"account": "111122223333"}, {"region": "eu-west-1"})]
 
 ABOUT = {"mediatailor": (ACCESS,), "secretsmanager": (SECRET, f"{SECRET}-AbCdEf"), "kms": (KEY,)}
-TOLD = {"eventId": "eventID", "eventName": "eventName", "eventTime": "eventTime"}
+RECORD_MEMBERS = {"eventId": "eventID", "eventName": "eventName", "eventTime": "eventTime"}
 
 samples = pytest.mark.parametrize("sample", SAMPLES)
 
@@ -63,7 +63,9 @@ def test_a_sample_becomes_a_trail_event(sample: str) -> None:
     concern, record = read(SAMPLES[sample]), SAMPLES[sample]["detail"]
 
     assert concern
-    assert concern.trail_event.model_dump(mode="json", by_alias=True) == {member: record[name] for member, name in TOLD.items()}
+    assert concern.trail_event.model_dump(mode="json", by_alias=True) == {
+        member: record[name] for member, name in RECORD_MEMBERS.items()
+    }
 
 
 @samples
