@@ -9,6 +9,7 @@ from latchkey.access.desired import desire
 from latchkey.errors import InvalidRequest
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import settings
+from latchkey.tags import DEFAULT_TENANT
 from tests.functions.account import ACCOUNT, REGION
 from tests.functions.media_services import FLOW
 
@@ -58,7 +59,7 @@ def onboarding(system: str = "mediatailor", **members: Any) -> dict[str, Any]:
 
 def role_name_of(system: str, **members: Any) -> str:
     """The name of the reader role of an `onboarding` request."""
-    role = desire(parse_onboarding(onboarding(system, **members)), settings()).role("", "")
+    role = desire(parse_onboarding(onboarding(system, **members)), settings(), DEFAULT_TENANT).role("", "")
     assert role
     return role.name
 

@@ -12,6 +12,7 @@ from latchkey.access.desired import desire
 from latchkey.errors import InvalidRequest
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import settings
+from latchkey.tags import DEFAULT_TENANT
 from tests.functions.account import ACCOUNT, ADOPT, IMPORT, REGION, ROOT, TABLE, Account
 from tests.functions.onboarding_requests import (
     SECRET_KEY,
@@ -150,7 +151,7 @@ def write_policy(account: Account, key: str, *statements: dict[str, Any]) -> Non
 
 def wanted(**members: Any) -> tuple[dict[str, Any], ...]:
     """The statements of Latchkey in the key policy for a request."""
-    return desire(parse_onboarding(onboarding(**members)), settings()).key_statements
+    return desire(parse_onboarding(onboarding(**members)), settings(), DEFAULT_TENANT).key_statements
 
 
 def test_a_key_policy_with_deleted_principals_is_rejected(run: Run, account: Account) -> None:
@@ -237,7 +238,7 @@ def test_power_over_a_key_that_serves_only_this_access_passes(run: Run, account:
 
 def test_power_that_the_key_policy_already_gives_passes(run: Run, account: Account, trusted: str) -> None:
     request = parse_onboarding(onboarding(key=POWERS["key.allowDeletion"]))
-    policy = json.dumps(desire(request, settings()).new_key_policy)
+    policy = json.dumps(desire(request, settings(), DEFAULT_TENANT).new_key_policy)
     refer(account, account.key(alias=ALIAS, Policy=policy), "mediatailor/sourceLocation/news-origin")
 
     assert run("check_request", check_event(onboarding(key=POWERS["key.allowDeletion"])))

@@ -41,7 +41,7 @@ def test_the_execution_is_named_after_its_request_and_contains_it(run: Run, mach
     [(name, content)] = machine().items()
     assert received == {"requestId": "request-1", "executionName": name}
     assert re.fullmatch(r"[0-9a-f]{32}-[0-9a-f]{32}", name)
-    assert set(content) == {"requestId", "contentHash", "system", "accessId", "request", "confirms", "problems"}
+    assert set(content) == {"requestId", "contentHash", "system", "accessId", "request", "tenant", "confirms", "problems"}
     assert (content["confirms"], content["problems"]) == (False, [])
     assert parse_onboarding(content["request"]) == parse_onboarding(onboarding())
 

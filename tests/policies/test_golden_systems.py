@@ -13,6 +13,7 @@ from latchkey import policies
 from latchkey.access.desired import Desired, desire
 from latchkey.place import Place
 from latchkey.requests.parsing import parse_onboarding
+from latchkey.tags import DEFAULT_TENANT
 from tests.policies.foreign import CONSOLE_KEY
 from tests.unit.samples import ACCOUNT, KEY_ARN, KINDS, PLACE, READ_BY_ROLE, SETTINGS, desired, detail, role
 
@@ -41,7 +42,7 @@ def role_of(wanted: Desired) -> dict[str, Any]:
 
 def in_opt_in_region(kind: str) -> Desired:
     text = json.dumps(detail(kind=kind)).replace(PLACE.region, OPT_IN.region)
-    return desire(parse_onboarding(json.loads(text)), SETTINGS.model_copy(update={"place": OPT_IN}))
+    return desire(parse_onboarding(json.loads(text)), SETTINGS.model_copy(update={"place": OPT_IN}), DEFAULT_TENANT)
 
 
 def gate() -> list[policies.Statement]:

@@ -11,6 +11,7 @@ from latchkey.access.desired import Desired, desire
 from latchkey.place import Place
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import Settings
+from latchkey.tags import DEFAULT_TENANT
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 PLACE = Place(partition="aws", account=ACCOUNT, region=REGION)
@@ -144,7 +145,7 @@ def detail(changes: Mapping[str, Any] | None = None, kind: str = "mediatailor") 
 
 def desired(changes: Mapping[str, Any] | None = None, kind: str = "mediatailor") -> Desired:
     """The desired state of the request `detail(changes, kind)`."""
-    return desire(parse_onboarding(detail(changes, kind)), SETTINGS)
+    return desire(parse_onboarding(detail(changes, kind)), SETTINGS, DEFAULT_TENANT)
 
 
 FULL: Mapping[str, Any] = {

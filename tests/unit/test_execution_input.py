@@ -20,7 +20,7 @@ from tests.unit.samples import EXECUTION_ARN, EXISTING_ARN, FULL, KEY_ARN, MISSI
 
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
 EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
-MEMBERS = {"requestId", "contentHash", "system", "accessId", "request", "confirms", "problems"}
+MEMBERS = {"requestId", "contentHash", "system", "accessId", "request", "tenant", "confirms", "problems"}
 
 
 def received(request: Any) -> dict[str, Any]:
@@ -52,6 +52,7 @@ def test_an_input_of_an_earlier_version_is_still_read() -> None:
         "system": None,
         "accessId": None,
         "request": None,
+        "tenant": "default",
         "confirms": False,
         "problems": [],
     }

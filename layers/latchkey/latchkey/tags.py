@@ -9,6 +9,8 @@ REQUEST = "latchkey:request"
 ACCESS = "latchkey:access"
 CONSENT = "latchkey:consent"
 OURS = "latchkey"
+# The tenant of requests whose source names none.
+DEFAULT_TENANT = "default"
 
 
 def is_ours(tags: Mapping[str, str]) -> bool:

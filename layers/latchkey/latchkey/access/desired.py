@@ -16,7 +16,7 @@ from latchkey.settings import Settings
 from latchkey.systems import SYSTEMS
 from latchkey.systems.readers import AccessFacts
 from latchkey.systems.system import Reading, Resource, SecretShape, System
-from latchkey.tags import ACCESS, MANAGED_BY, OURS, REQUEST
+from latchkey.tags import ACCESS, DEFAULT_TENANT, MANAGED_BY, OURS, REQUEST
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Desired:
     configure_role_arn: str
     create_key_role_arn: str
     reader_boundary_arn: str
+    tenant: str = DEFAULT_TENANT
 
     @property
     def access_id(self) -> str:
@@ -178,7 +179,7 @@ class Desired:
         return self.request.tags | own | ({} if shared else {ACCESS: self.access_id})
 
 
-def desire(request: OnboardingRequest[Any], settings: Settings) -> Desired:
-    """The desired state for a request in this stack."""
+def desire(request: OnboardingRequest[Any], settings: Settings, tenant: str) -> Desired:
+    """The desired state for a request of a tenant in this stack."""
     roles = (settings.configure_role_arn, settings.create_key_role_arn)
-    return Desired(request, settings.place, *roles, settings.reader_boundary_arn)
+    return Desired(request, settings.place, *roles, settings.reader_boundary_arn, tenant)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from latchkey.systems import SYSTEMS
 from latchkey.systems.system import System
+from latchkey.tags import DEFAULT_TENANT
 
 # active: every check passed. handed-off: the owner has not confirmed the last step yet. unmanaged: an owner withdrew consent.
 # revoked: the service can no longer read, because the key, the secret or a policy changed. detached: the resource uses another
@@ -32,6 +33,7 @@ class AccessRecord:
     resource_arn: str | None
     reached: str = "active"
     version: int = 0
+    tenant: str = DEFAULT_TENANT
 
 
 def access_id_of(system: System, name: str) -> str:

@@ -46,7 +46,7 @@ def observe_access(
     record, wanted = registry.accesses.get(access_id), registry.accesses.recorded_request(access_id)
     if record is None or wanted is None or registry.locks.is_locked(access_id):
         return Observation(accessId=access_id, status=None)
-    desired = desire(wanted, settings)
+    desired = desire(wanted, settings, record.tenant)
     configuration = desired.system.configuration
     # An access that was revoked before its owner confirmed it returns to the status handed-off.
     handed_off = record.reached == "handed-off"

@@ -20,11 +20,10 @@ from latchkey.onboarding.shared_policies import (
     policy_of_secret,
     secret_statements_of_others,
 )
+from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
-from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
-from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
@@ -32,10 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["AttachPoliciesInput", "StepResult", "attach_policies"]
 
 
-class AttachPoliciesInput(WireModel):
+class AttachPoliciesInput(StepInput):
     """The request, its key, and the ARN of its secret if the system reads one."""
 
-    request: AnyOnboarding
     key: StepResult
     secret_arn: str | None
 
@@ -46,7 +44,7 @@ def attach_policies(event: AttachPoliciesInput, settings: Settings, registry: Re
     The policies come first, so that the present readers of an adopted secret keep their access when it moves. Without a
     secret, only the key policy changes.
     """
-    desired, key = desire(event.request, settings), event.key
+    desired, key = desire(event.request, settings, event.tenant), event.key
     kms, secretsmanager = clients.kms, clients.secretsmanager
     secret = find_secret(secretsmanager, event.secret_arn) if event.secret_arn else None
     if secret is None and event.secret_arn:

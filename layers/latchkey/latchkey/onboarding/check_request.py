@@ -63,7 +63,7 @@ def check_request(
         raise InvalidRequest({*problems, Problem("requestId", str(error))}) from None
     if event.request is None:
         raise InvalidRequest(problems)
-    desired = desire(event.request, settings)
+    desired = desire(event.request, settings, event.tenant)
     registry.locks.lock(desired.access_id, event.execution_arn)
     if event.confirms:
         return _confirmed_plan(desired, registry)

@@ -11,12 +11,11 @@ from latchkey.aws.clients import Clients
 from latchkey.aws.errors import ROLE_SETTLING, settling
 from latchkey.aws.grants import list_grants
 from latchkey.errors import Conflict, TransientAwsError
+from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
-from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
 from latchkey.systems.system import CreatingConfiguration, Reading
-from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
@@ -26,10 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["ConfigureAccessInput", "StepResult", "configure_access"]
 
 
-class ConfigureAccessInput(WireModel):
+class ConfigureAccessInput(StepInput):
     """The request, its key, and the ARN of its secret."""
 
-    request: AnyOnboarding
     key: StepResult
     secret_arn: str
 
@@ -39,7 +37,7 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
 
     The former settings are recorded before the call, so that a rollback can restore them.
     """
-    desired, key, secret_arn = desire(event.request, settings), event.key, event.secret_arn
+    desired, key, secret_arn = desire(event.request, settings, event.tenant), event.key, event.secret_arn
     configuration, resource = desired.system.configuration, desired.resource
     if configuration is None:
         raise Conflict(f"no API configures the resources of {desired.system.name}")

@@ -11,13 +11,12 @@ from latchkey.access.record import is_exclusive
 from latchkey.aws.errors import is_settling, settling
 from latchkey.aws.keys import ObservedKey, find_key, find_key_by_tags, observed_key
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
+from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
 from latchkey.registry.resources import NotedKey
-from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
 from latchkey.tags import MANAGED_BY
-from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
@@ -26,15 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["CreateKeyInput", "StepResult", "create_key"]
 
 
-class CreateKeyInput(WireModel):
+class CreateKeyInput(StepInput):
     """A request that has passed its rules."""
-
-    request: AnyOnboarding
 
 
 def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, kms: KMSClient) -> StepResult:
     """Finds the key by its ARN or alias, or creates a symmetric single-Region key with its policy, tags and rotation."""
-    desired = desire(event.request, settings)
+    desired = desire(event.request, settings, event.tenant)
     if desired.alias is None:
         adopted = _existing_key(kms, desired.request.key.arn or "")
         _refer_alone(adopted.arn, desired, registry)

@@ -11,11 +11,10 @@ from latchkey.aws.secrets import find_secret
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding import secret_values
 from latchkey.onboarding.secret_values import ClientOfRegion, ValueCheck
+from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
-from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
 from latchkey.tags import ACCESS
-from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
@@ -24,16 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["CreateSecretInput", "StepResult", "ValueCheck", "create_secret"]
 
 
-class CreateSecretInput(WireModel):
+class CreateSecretInput(StepInput):
     """The request and its key. Without a key, only the format of the existing values is checked."""
 
-    request: AnyOnboarding
     key: StepResult | None = None
 
 
 def create_secret(event: CreateSecretInput, settings: Settings, client_of_region: ClientOfRegion) -> StepResult | ValueCheck:
     """Checks the values that the request brings or, once there is a key, ensures the secret under that key."""
-    desired = desire(event.request, settings)
+    desired = desire(event.request, settings, event.tenant)
     if event.key is None:
         return secret_values.check_value(desired, client_of_region)
     return _ensure_secret(desired, event.key, client_of_region)

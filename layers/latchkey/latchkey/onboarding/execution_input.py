@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from latchkey.errors import Problem
 from latchkey.requests.parsing import AnyOnboarding
+from latchkey.tags import DEFAULT_TENANT
 from latchkey.wire import WireModel
 
 
 class ExecutionInput(WireModel):
     """The input of an onboarding execution. `receive_request` sends every member.
 
-    A request that cannot be parsed has no `request`, only its `problems`. `confirms` is true for a `Handoff Confirmed`. The
+    A request that cannot be parsed has no `request`, only its `problems`. `tenant` is the sender that
+    the event source names. `confirms` is true for a `Handoff Confirmed`. The
     defaults are for executions that an earlier version started: it omitted members that were unknown.
     """
 
@@ -19,5 +21,6 @@ class ExecutionInput(WireModel):
     system: str | None = None
     access_id: str | None = None
     request: AnyOnboarding | None = None
+    tenant: str = DEFAULT_TENANT
     confirms: bool = False
     problems: tuple[Problem, ...] = ()

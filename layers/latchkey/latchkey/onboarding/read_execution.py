@@ -44,6 +44,7 @@ class EndedExecution(WireModel):
     system: str | None
     access_id: str | None
     request: dict[str, Any] | None
+    tenant: str
     confirms: bool
     key_arn: str | None
     secret_arn: str | None
@@ -75,6 +76,7 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
         system=received.system,
         accessId=received.access_id,
         request=received.request.wire if received.request else None,
+        tenant=received.tenant,
         confirms=received.confirms,
         keyArn=recorded.key_arn if recorded else None,
         secretArn=recorded.secret_arn if recorded else None,

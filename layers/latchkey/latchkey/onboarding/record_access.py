@@ -7,16 +7,15 @@ from typing import Literal
 from latchkey.access.desired import desire
 from latchkey.access.record import AccessRecord
 from latchkey.events.outcomes import Resources
+from latchkey.onboarding.step_input import StepInput
 from latchkey.registry import Registry
-from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
 
-class RecordAccessInput(WireModel):
+class RecordAccessInput(StepInput):
     """The request, the ARNs of what serves it, and the status that the access has reached."""
 
-    request: AnyOnboarding
     resources: Resources
     status: Literal["active", "handed-off"]
 
@@ -30,7 +29,7 @@ class Recorded(WireModel):
 
 def record_access(event: RecordAccessInput, settings: Settings, registry: Registry) -> Recorded:
     """Records a validated access with its status, unless this request has already recorded it."""
-    desired, resources = desire(event.request, settings), event.resources
+    desired, resources = desire(event.request, settings, event.tenant), event.resources
     found = registry.accesses.get(desired.access_id)
     wanted = AccessRecord(
         access_id=desired.access_id,
@@ -42,6 +41,7 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         secret_arn=resources.secret_arn,
         resource_arn=resources.resource_arn,
         version=found.version if found else 0,
+        tenant=event.tenant,
     )
     if desired.resource.origin_host and resources.secret_arn:
         registry.resources.add_origin_host(resources.secret_arn, desired.resource.origin_host)

@@ -106,7 +106,7 @@ def _others(desired: Desired, resource: str, registry: Registry, settings: Setti
     Accesses with principals that TrustedPrincipalPatterns no longer allows are left out, so those are not added back.
     """
     for announced in registry.requests_using(resource, without=desired.access_id):
-        other = desire(announced.request, settings)
+        other = desire(announced.request, settings, announced.tenant)
         if not any(bounds.principal_rule(arn, settings) for arns in other.request.principals.values() for arn in arns):
             yield other, announced.key_arn
 

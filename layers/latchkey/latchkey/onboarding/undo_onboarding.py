@@ -14,6 +14,7 @@ from latchkey.onboarding.rollback.secret import roll_back_secret
 from latchkey.registry import Registry
 from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
+from latchkey.tags import DEFAULT_TENANT
 from latchkey.wire import WireModel
 
 
@@ -21,6 +22,7 @@ class UndoOnboardingInput(WireModel):
     """The failed request, or None if it was invalid, and its execution; `confirms` means that it confirmed a handoff."""
 
     request: AnyOnboarding | None
+    tenant: str = DEFAULT_TENANT
     execution_arn: str
     confirms: bool = False
 
@@ -45,7 +47,7 @@ def undo_onboarding(
     """
     if event.request is None:
         return Undone(undone=())
-    desired = desire(event.request, settings)
+    desired = desire(event.request, settings, event.tenant)
     access_id, execution_arn = desired.access_id, event.execution_arn
     if not registry.locks.holds_lock(access_id, execution_arn) and not registry.locks.resume_undo(access_id, execution_arn):
         return Undone(undone=())

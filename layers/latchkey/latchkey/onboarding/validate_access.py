@@ -12,17 +12,16 @@ from latchkey.access.observed import ObservedAccess, read_access
 from latchkey.aws.clients import Clients
 from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten
 from latchkey.events.outcomes import Check, Resources
+from latchkey.onboarding.step_input import StepInput
 from latchkey.registry import Registry
-from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
 from latchkey.systems.system import Handoff, Reading
 from latchkey.wire import WireModel
 
 
-class ValidateAccessInput(WireModel):
+class ValidateAccessInput(StepInput):
     """The request and the ARNs of its key and secret; `confirms` means that the owner has configured the resource."""
 
-    request: AnyOnboarding
     key_arn: str
     secret_arn: str | None
     confirms: bool = False
@@ -50,7 +49,7 @@ def validate_access(
     The error says what can help: PolicyOverwritten (attach the policies again), NotYetEffective (wait) or AccessNotEffective
     (neither). The resource of a handoff is not checked until its owner confirms it.
     """
-    desired, key_arn, secret_arn = desire(event.request, settings), event.key_arn, event.secret_arn
+    desired, key_arn, secret_arn = desire(event.request, settings, event.tenant), event.key_arn, event.secret_arn
     former = registry.accesses.get(desired.access_id)
     former_key_arn = former.key_arn if former else None
     observed = read_access(desired, key_arn, secret_arn, former_key_arn, clients)

@@ -18,12 +18,13 @@ from latchkey.registry.journal import grant_keys_of
 from latchkey.registry.table import ConditionFailed, Table, now_text
 from latchkey.requests.models import OnboardingRequest
 from latchkey.requests.parsing import parse_onboarding
+from latchkey.tags import DEFAULT_TENANT
 from latchkey.wire import WireModel
 
 # Longer than a report with all its retries can take.
 PUBLISHING_PERIOD = timedelta(minutes=10)
 
-_RECORD = ("system", "status", "reached", "requestId", "keyArn", "secretArn", "resourceArn", "version")
+_RECORD = ("system", "status", "reached", "requestId", "keyArn", "secretArn", "resourceArn", "version", "tenant")
 
 
 class StatusChange(WireModel):
@@ -48,6 +49,7 @@ class AnnouncedRequest:
 
     request: OnboardingRequest[Any]
     key_arn: str | None
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Accesses:
         """The request that the access fulfills, and the running request if it has passed its rules."""
         item = self._table.get("access", access_id)
         texts = ((item.get("wanted"), item.get("keyArn")), (item.get("pending"), None))
-        return [AnnouncedRequest(parse_onboarding(json.loads(text)), key) for text, key in texts if text]
+        tenant = item.get("tenant", DEFAULT_TENANT)
+        return [AnnouncedRequest(parse_onboarding(json.loads(text)), key, tenant) for text, key in texts if text]
 
     def save(self, record: AccessRecord, request: Mapping[str, Any]) -> AccessRecord:
         """Writes a record and the request that it fulfills, and keeps the previous record for `restore`.
@@ -203,6 +206,7 @@ def _record(item: Mapping[str, Any]) -> AccessRecord:
         resource_arn=item.get("resourceArn"),
         reached=item.get("reached", "active"),
         version=int(item["version"]),
+        tenant=item.get("tenant", DEFAULT_TENANT),
     )
 
 
@@ -216,5 +220,6 @@ def _wire(record: AccessRecord) -> dict[str, Any]:
         "resourceArn": record.resource_arn,
         "reached": record.reached,
         "version": record.version,
+        "tenant": record.tenant,
     }
     return {name: value for name, value in wire.items() if value is not None}

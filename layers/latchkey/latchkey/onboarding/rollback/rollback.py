@@ -34,7 +34,7 @@ class Rollback:
     @property
     def formerly_desired(self) -> Desired | None:
         """What the recorded request asked for, or None."""
-        return desire(self.recorded_request, self.settings) if self.recorded_request else None
+        return desire(self.recorded_request, self.settings, self.desired.tenant) if self.recorded_request else None
 
     def note(self, step: str) -> None:
         """Records a step before it is carried out, so that the outcome lists it even if the function crashes right after it."""
@@ -43,5 +43,5 @@ class Rollback:
     def remaining_accesses(self, resource: str, *, in_use: bool) -> list[Desired]:
         """What still needs a key or secret: the other accesses and, if it was `in_use` before, this access as it was."""
         others = self.registry.requests_using(resource, without=self.access_id)
-        own = [self.recorded_request] if in_use and self.recorded_request else []
-        return [desire(request, self.settings) for request in (*(other.request for other in others), *own)]
+        own = [(self.recorded_request, self.desired.tenant)] if in_use and self.recorded_request else []
+        return [desire(request, self.settings, tenant) for request, tenant in (*((o.request, o.tenant) for o in others), *own)]

@@ -54,7 +54,9 @@ def partner_problems(desired: Desired, evidence: RequestEvidence, settings: Sett
         if not statement.principal.startswith(f"arn:{partition}:"):
             yield Problem(path, f"must be in the partition {partition}: copy the statement for this partition")
     if desired.resource.partners and evidence.recorded_request is not None:
-        recorded = {statement.account for statement in desire(evidence.recorded_request, settings).resource.partners}
+        recorded = {
+            statement.account for statement in desire(evidence.recorded_request, settings, desired.tenant).resource.partners
+        }
         removed = recorded - {statement.account for statement in desired.resource.partners}
         if removed:
             rule = f"lacks {', '.join(sorted(removed))}, which already has the key: add the statement of every such account"
