@@ -22,7 +22,7 @@ from typing import Any
 import click
 from awscli.clidriver import create_clidriver  # type: ignore[import-untyped]
 
-from tests.contract.artefacts import FUNCTIONS, RESOURCES, ROOT
+from tests.contract.artifacts import FUNCTIONS, RESOURCES, ROOT
 from tests.contract.documents import Block, Document
 
 SHELLS = {"sh", "bash", "shell", "console"}

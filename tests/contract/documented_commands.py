@@ -2,7 +2,7 @@
 
 import shlex
 
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import ROOT
 
 _TEXT = (ROOT / "docs/develop.md").read_text()
 COMMANDS = [line for block in _TEXT.split("```")[1::2] for line in block.splitlines() if line.startswith(("sam ", "aws "))]

@@ -16,7 +16,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import ROOT
 
 _PARSER = MarkdownIt("commonmark").enable("table")
 _NOT_SOURCE = {"__pycache__", "node_modules"}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.contract.artefacts import FUNCTIONS, of_type
+from tests.contract.artifacts import FUNCTIONS, of_type
 
 # The rules on the request bus. Each of them starts a function.
 REQUEST_RULES = [

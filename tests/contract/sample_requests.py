@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from latchkey.requests.models import HANDOFF_CONFIRMED
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import ROOT
 
 _FILES = sorted(ROOT.glob("events/requests/*.json"))
 

@@ -17,7 +17,7 @@ from latchkey.systems import SYSTEMS
 from latchkey.systems.adobe_experience_platform import ACTIONS
 from latchkey.systems.mediaconnect import DIGITS
 from latchkey.systems.system import System
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import ROOT
 from tests.contract.sample_requests import ONBOARDINGS
 
 FOLDER = ROOT / "events/schemas"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.artefacts import ROOT, copy
+from tests.contract.artifacts import ROOT, copy
 from tests.contract.documents import files
 
 WALK = (ROOT / "docs/add-a-system.md").read_text()

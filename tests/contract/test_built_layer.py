@@ -10,7 +10,7 @@ import botocore.session
 import pytest
 
 from build_layer import ARCHITECTURES, LOCK, check_extension_modules, named_services
-from tests.contract.artefacts import FOLDERS, ROOT, TEMPLATE, logical_id
+from tests.contract.artifacts import FOLDERS, ROOT, TEMPLATE, logical_id
 
 BUILD = ROOT / ".aws-sam/build"
 LAYER = BUILD / "LatchkeyLayer/python"

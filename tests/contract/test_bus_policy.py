@@ -8,7 +8,7 @@ import pytest
 from ministack.core import iam_evaluator as evaluator
 
 from latchkey.events.publishing import SOURCE
-from tests.contract.artefacts import RESOURCES
+from tests.contract.artifacts import RESOURCES
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/latchkey-requests"

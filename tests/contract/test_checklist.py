@@ -7,7 +7,7 @@ import pytest
 
 from latchkey.systems import SYSTEMS
 from latchkey.systems.readers import AssumedRole
-from tests.contract.artefacts import OF_SYSTEMS, ROOT
+from tests.contract.artifacts import OF_SYSTEMS, ROOT
 from tests.contract.sample_requests import ONBOARDINGS
 from tests.policies.test_golden_systems import DOCUMENTS
 from tests.unit.samples import KINDS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import ROOT
 
 MAKE = '#!/bin/sh\necho "make $*"\n[ "$MAY_INSTALL" = yes ] || exit 1\n'
 

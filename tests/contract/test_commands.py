@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import ROOT
 from tests.contract.commands import check, is_mentioned, mention, shell_blocks, statements
 from tests.contract.documents import CURRENT, Document
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import ROOT
 from tests.contract.documents import Document
 
 FOLDER = ROOT / "docs/decisions"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.artefacts import copy
+from tests.contract.artifacts import copy
 
 
 def deploy(folder: Path, environment: str) -> "subprocess.CompletedProcess[str]":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.artefacts import TEMPLATE, copy
+from tests.contract.artifacts import TEMPLATE, copy
 from tests.contract.documented_commands import COMMANDS
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import pytest
 
-from tests.contract.artefacts import FOLDERS, ROOT, sentence_to_folder, states, targets
+from tests.contract.artifacts import FOLDERS, ROOT, sentence_to_folder, states, targets
 
 # The document, the state machine, and the functions that the diagram shows in front of the state machine.
 DIAGRAMS = [

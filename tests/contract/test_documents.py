@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.systems import SYSTEMS
-from tests.contract.artefacts import ROOT, TEMPLATE
+from tests.contract.artifacts import ROOT, TEMPLATE
 from tests.contract.commands import json_blocks
 from tests.contract.documents import (
     CURRENT,

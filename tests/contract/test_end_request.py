@@ -3,7 +3,7 @@
 import re
 
 from latchkey.onboarding.read_execution import EndedExecution
-from tests.contract.artefacts import FUNCTIONS, GLOBALS, MACHINE_TEXTS, STATE_MACHINES, states, targets, tasks
+from tests.contract.artifacts import FUNCTIONS, GLOBALS, MACHINE_TEXTS, STATE_MACHINES, states, targets, tasks
 
 STATES, TASKS = states("end-request"), tasks("end-request")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import ROOT
 from tests.contract.commands import check, statements
 from tests.contract.documents import files
 

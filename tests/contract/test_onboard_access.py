@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from latchkey.onboarding.read_execution import REPORTED
-from tests.contract.artefacts import states, targets, tasks
+from tests.contract.artifacts import states, targets, tasks
 
 STATES, TASKS = states("onboard-access"), tasks("onboard-access")
 REPORTS = {"Report success", "Report rejection", "Report failure"}

@@ -4,7 +4,7 @@ import re
 from typing import get_args
 
 from latchkey.access.record import Status
-from tests.contract.artefacts import ALARMS, RESOURCES, ROOT
+from tests.contract.artifacts import ALARMS, RESOURCES, ROOT
 
 TEXT = (ROOT / "docs/operate.md").read_text()
 

@@ -11,7 +11,7 @@ import pytest
 
 from latchkey.observability import tracer
 from latchkey.systems import SYSTEMS
-from tests.contract.artefacts import FOLDERS, FUNCTIONS, GLOBALS, LAYER, OF_SYSTEMS, ROOT, sources, tree
+from tests.contract.artifacts import FOLDERS, FUNCTIONS, GLOBALS, LAYER, OF_SYSTEMS, ROOT, sources, tree
 
 HANDLERS = sorted(ROOT.glob("functions/*/app.py"))
 files = pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -11,7 +11,7 @@ from botocore import xform_name
 from botocore.session import Session
 
 from latchkey.systems import SYSTEMS
-from tests.contract.artefacts import FUNCTIONS, LAYER, OF_SYSTEMS, TEMPLATE_TEXT, actions, listed, sources, statements, tree
+from tests.contract.artifacts import FUNCTIONS, LAYER, OF_SYSTEMS, TEMPLATE_TEXT, actions, listed, sources, statements, tree
 
 # By the name of a client in the package: the service in botocore and in IAM. Clients are named after their service.
 CLIENTS = {

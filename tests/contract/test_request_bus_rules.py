@@ -7,7 +7,7 @@ import pytest
 from latchkey.events.outcomes import OUTCOMES
 from latchkey.events.publishing import SOURCE
 from latchkey.requests.models import HANDOFF_CONFIRMED, KINDS, ONBOARDING_REQUESTED
-from tests.contract.artefacts import FUNCTIONS, RESOURCES, statements
+from tests.contract.artifacts import FUNCTIONS, RESOURCES, statements
 from tests.contract.event_rules import REQUEST_RULES, matches
 from tests.contract.sample_requests import ENTRIES
 

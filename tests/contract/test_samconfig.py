@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.artefacts import ROOT, TEMPLATE
+from tests.contract.artifacts import ROOT, TEMPLATE
 from tests.contract.sample_requests import ONBOARDINGS
 
 TEXT = (ROOT / "samconfig.toml").read_text()

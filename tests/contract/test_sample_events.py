@@ -12,7 +12,7 @@ from latchkey.errors import InvalidRequest
 from latchkey.onboarding.receive_request import RequestEvent
 from latchkey.onboarding.receive_request import execution_input as received
 from local_aws.tools import sample_accesses as samples
-from tests.contract.artefacts import FOLDERS, ROOT
+from tests.contract.artifacts import FOLDERS, ROOT
 from tests.contract.sample_requests import ENTRIES
 from tests.functions.lambda_runtime import handler
 

@@ -12,7 +12,7 @@ from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.registry.table import LEASE_SECONDS
 from latchkey.systems import SYSTEMS
 from latchkey.wire import WireModel
-from tests.contract.artefacts import (
+from tests.contract.artifacts import (
     FOLDERS,
     FUNCTIONS,
     GLOBALS,

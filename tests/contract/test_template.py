@@ -10,7 +10,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
-from tests.contract.artefacts import (
+from tests.contract.artifacts import (
     ALARMS,
     FOLDERS,
     FUNCTIONS,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from latchkey.cleanup.trail_events import SOURCES
-from tests.contract.artefacts import FUNCTIONS, GLOBALS, ROOT, actions, of_type
+from tests.contract.artifacts import FUNCTIONS, GLOBALS, ROOT, actions, of_type
 from tests.contract.event_rules import REQUEST_RULES, TRAIL_EVENT_RULES, matches
 
 SAMPLES = {path.stem: json.loads(path.read_text()) for path in sorted(ROOT.glob("events/trail/*.json"))}

@@ -16,7 +16,7 @@ from latchkey.aws import clients
 from latchkey.observability import logger
 from latchkey.registry import registry, table
 from latchkey.settings import settings
-from tests.contract.artefacts import FUNCTIONS, actions, logical_id
+from tests.contract.artifacts import FUNCTIONS, actions, logical_id
 from tests.functions.account import Account
 from tests.functions.lambda_runtime import ENVIRONMENT, Context, handler
 from tests.functions.onboarding_requests import Run

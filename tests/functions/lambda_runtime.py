@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import ROOT
 from tests.functions.account import ACCOUNT, BUS, CONFIGURE_ROLE, OWN_ROLES, REGION, TABLE
 
 ENVIRONMENT = {

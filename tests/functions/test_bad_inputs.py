@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from latchkey.errors import InvalidRequest
-from tests.contract.artefacts import FOLDERS as VERBS
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import FOLDERS as VERBS
+from tests.contract.artifacts import ROOT
 from tests.functions.account import Account
 from tests.functions.onboarding_requests import Run, onboarding
 

@@ -8,7 +8,7 @@ import pytest
 
 from latchkey.registry import Registry
 from latchkey.registry.table import Table
-from tests.contract.artefacts import ROOT
+from tests.contract.artifacts import ROOT
 from tests.functions.account import ACCOUNT, OWN_ROLES, TABLE, Account, client
 from tests.functions.onboarding_requests import EXECUTION, NAME, SECRET_NAME, Run
 from tests.functions.state_machine import StateMachine

@@ -12,7 +12,7 @@ from local_aws.emulator.router import Router
 from local_aws.emulator.services.mediatailor import MediaTailor
 from local_aws.emulator.services.origin import Origin
 from local_aws.tools.container_bridge import ContainerBridge
-from tests.contract.artefacts import TEMPLATE_TEXT
+from tests.contract.artifacts import TEMPLATE_TEXT
 
 
 async def _reached(scope: Any, receive: Any, send: Any) -> None:

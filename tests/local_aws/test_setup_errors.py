@@ -10,7 +10,7 @@ import pytest
 
 from local_aws.tools import containers
 from local_aws.tools.embedded_aws import REPOSITORY
-from tests.contract.artefacts import copy
+from tests.contract.artifacts import copy
 
 
 def error_output(*command: str, status: int = 1, **environment: str) -> list[str]:

@@ -91,15 +91,15 @@ class Oracle:
         if grant is None:
             return
         self.revoked += 1
-        told = f"{grant['Name']} ({grant_id[:6]}) by {run.ticket}"
+        described = f"{grant['Name']} ({grant_id[:6]}) by {run.ticket}"
         if grant["GranteePrincipal"] not in SERVICES:
-            self.wrong.append(f"a person's grant was revoked: {told}")
+            self.wrong.append(f"a person's grant was revoked: {described}")
         elif self.standing(grant).protected:
             name, bound = _name(grant), self._bound(grant)
             reads = {"owner": f"owner {name}", "secret": f"secret {bound}", "key": "key"}
             came = [part for part, read in reads.items() if self._since[grant_id, part] > run.read.get(read, self._wire.number)]
             if not came:
-                self.wrong.append(f"a grant in use was revoked: {told}")
+                self.wrong.append(f"a grant in use was revoked: {described}")
             else:
                 self.windows += 1
                 self.debts[name] = run.ticket

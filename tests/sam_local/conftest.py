@@ -11,7 +11,7 @@ import pytest
 from local_aws.tools.embedded_aws import Embedded, until
 from local_aws.tools.outcomes import Outcomes
 from local_aws.tools.sam_local import SAM_FILES
-from tests.contract.artefacts import FOLDERS
+from tests.contract.artifacts import FOLDERS
 from tests.sam_local.debugging import HANDLER, Stopped, stop_at
 from tests.sam_local.invoking import Answer, Server, Typed, type_line
 

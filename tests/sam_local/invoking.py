@@ -13,7 +13,7 @@ from typing import Any, Self
 from botocore.config import Config
 
 from local_aws.tools.embedded_aws import REPOSITORY, session, until
-from tests.contract.artefacts import logical_id
+from tests.contract.artifacts import logical_id
 from tests.contract.documented_commands import words
 
 FOLDER = REPOSITORY / "events/functions"

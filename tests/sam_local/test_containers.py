@@ -11,7 +11,7 @@ import pytest
 from local_aws.tools.embedded_aws import REPOSITORY, Embedded, until
 from local_aws.tools.runtime_image import IMAGE, is_substitute
 from local_aws.tools.sam_local import HOST, SAM_FILES
-from tests.contract.artefacts import GLOBALS
+from tests.contract.artifacts import GLOBALS
 from tests.sam_local.conftest import SERVED, TYPED
 from tests.sam_local.invoking import Answer, Server, Typed, function
 

@@ -9,7 +9,7 @@ import pytest
 from local_aws.tools.embedded_aws import Embedded, until
 from local_aws.tools.outcomes import Outcomes
 from local_aws.tools.sample_accesses import KEYS
-from tests.contract.artefacts import FOLDERS
+from tests.contract.artifacts import FOLDERS
 from tests.sam_local.invoking import FOLDER, Answer
 
 

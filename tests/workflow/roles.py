@@ -5,7 +5,7 @@ from typing import Any
 
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded
-from tests.contract.artefacts import FUNCTIONS, STATE_MACHINES
+from tests.contract.artifacts import FUNCTIONS, STATE_MACHINES
 
 STACK = "latchkey"
 _MACHINES = {

@@ -38,7 +38,7 @@ def test_key_without_consent_is_not_changed(onboarding: Onboarding) -> None:
 
     rules = onboarding.reject(onboarding.detail(key={"arn": key_arn}))
 
-    assert key_arn in rules["key.arn"]
+    assert f"latchkey:consent=adopt to {key_arn}" in rules["key.arn"]
     assert onboarding.account_snapshot() == before
 
 
@@ -80,7 +80,7 @@ def test_secret_without_consent_is_not_changed(onboarding: Onboarding) -> None:
 
     rules = onboarding.reject(onboarding.detail(secret=_existing(secret_arn)))
 
-    assert secret_arn in rules["secret.value.existing.secretArn"]
+    assert f"latchkey:consent=adopt to {secret_arn}" in rules["secret.value.existing.secretArn"]
     assert onboarding.account_snapshot() == before
 
 

@@ -65,11 +65,13 @@ def test_existing_secret_is_not_sent_to_a_new_host(onboarding: Onboarding) -> No
     elsewhere = {"baseUrl": "https://elsewhere.example.com/vod"}
 
     for detail in (
-        first | {"requestId": secrets.token_hex(8), "resource": first["resource"] | elsewhere},
+        first | {"resource": first["resource"] | elsewhere},
         _existing(onboarding, made["secretArn"], first["key"], elsewhere),
         _existing(onboarding, adopted, None, elsewhere),
     ):
-        assert onboarding.rejected_paths(detail) == {"resource.baseUrl"}
+        rules = onboarding.reject(detail | {"requestId": secrets.token_hex(8)})
+        assert set(rules) == {"resource.baseUrl"}
+        assert "AllowedOriginHosts" in rules["resource.baseUrl"]
     assert onboarding.account_snapshot() == before
     assert onboarding.onboard(_existing(onboarding, made["secretArn"], first["key"], {}))["changed"]
 

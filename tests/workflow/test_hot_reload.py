@@ -13,7 +13,7 @@ from local_aws.emulator.account import REGION
 from local_aws.emulator.gaps import layers
 from local_aws.tools.embedded_aws import REPOSITORY, Embedded
 from local_aws.tools.hot_reload import HotReload
-from tests.contract.artefacts import copy
+from tests.contract.artifacts import copy
 
 DATA = "build/LatchkeyLayer/python/botocore/data"
 HANDLER = "def lambda_handler(event, context):\n    return {'changed': True}\n"

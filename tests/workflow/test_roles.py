@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from local_aws.tools.embedded_aws import Embedded
 from local_aws.tools.outcomes import Outcomes
-from tests.contract.artefacts import FUNCTIONS, ROOT
+from tests.contract.artifacts import FUNCTIONS, ROOT
 from tests.workflow.conftest import Account
 from tests.workflow.consumer_resources import CONSUMERS
 from tests.workflow.onboarding import Onboarding

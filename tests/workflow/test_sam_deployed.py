@@ -17,7 +17,7 @@ import pytest
 from local_aws.emulator.account import REGION
 from local_aws.tools import sam_local
 from local_aws.tools.embedded_aws import REPOSITORY, Embedded, until
-from tests.contract.artefacts import copy
+from tests.contract.artifacts import copy
 from tests.contract.documented_commands import words
 
 HANDLER = "def lambda_handler(event, context):\n    return {'synchronized': True}\n"
