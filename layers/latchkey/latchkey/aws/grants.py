@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from latchkey.aws.pages import read_pages
+
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_kms.type_defs import GrantListEntryTypeDef
@@ -40,7 +42,7 @@ class Listing:
 
 def list_grants(kms: KMSClient, key_arn: str) -> Listing:
     """All grants on a key, or an error. A page can be short or empty without being the last one."""
-    pages = kms.get_paginator("list_grants").paginate(KeyId=key_arn, PaginationConfig={"PageSize": 100})
+    pages = read_pages(kms.list_grants, KeyId=key_arn, Limit=100)
     grants: list[Grant] = []
     dates = []
     # Page by page, because a key can have 50,000 grants.

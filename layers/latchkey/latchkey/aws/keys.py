@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from latchkey.aws.errors import is_missing, is_refused
+from latchkey.aws.pages import read_pages
 from latchkey.policies import Document
 from latchkey.tags import REQUEST
 
@@ -54,9 +56,19 @@ def find_key_by_tags(kms: KMSClient, request_id: str) -> ObservedKey | None:
 
     Keys that Latchkey is not allowed to read are skipped, because Latchkey can read the keys that it created.
     """
-    entries = (entry for page in kms.get_paginator("list_keys").paginate() for entry in page["Keys"])
-    keys = (_find_readable_key(kms, entry["KeyArn"]) for entry in entries)
+    keys = (_find_readable_key(kms, key_arn) for key_arn in list_keys(kms))
     return next((key for key in keys if key and key.state == "Enabled" and key.tags.get(REQUEST) == request_id), None)
+
+
+def list_keys(kms: KMSClient) -> Iterator[str]:
+    """The ARNs of all keys of the account in the Region."""
+    return (entry["KeyArn"] for page in read_pages(kms.list_keys) for entry in page["Keys"])
+
+
+def list_aliases(kms: KMSClient, key_arn: str) -> tuple[str, ...]:
+    """The names of all aliases of a key, including those that somebody else created."""
+    pages = read_pages(kms.list_aliases, KeyId=key_arn)
+    return tuple(sorted(alias["AliasName"] for page in pages for alias in page["Aliases"]))
 
 
 def _find_readable_key(kms: KMSClient, key: str) -> ObservedKey | None:
@@ -69,7 +81,7 @@ def _find_readable_key(kms: KMSClient, key: str) -> ObservedKey | None:
 
 
 def _tags_of_key(kms: KMSClient, metadata: KeyMetadataTypeDef) -> dict[str, str]:
-    pages = kms.get_paginator("list_resource_tags").paginate(KeyId=metadata["Arn"])
+    pages = read_pages(kms.list_resource_tags, KeyId=metadata["Arn"])
     return {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page.get("Tags", [])}
 
 

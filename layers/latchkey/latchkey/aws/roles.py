@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from botocore.exceptions import ClientError
 
 from latchkey.aws.errors import is_missing
+from latchkey.aws.pages import read_pages
 from latchkey.policies import Document
 from latchkey.policies.reader_roles import POLICY_NAME
 
@@ -35,9 +36,9 @@ def find_role(iam: IAMClient, name: str) -> ObservedRole | None:
     """The role with this name and its policies, or None if it does not exist. boto3 decodes the policy documents."""
     try:
         found = iam.get_role(RoleName=name)["Role"]
-        pages = iam.get_paginator("list_role_policies").paginate(RoleName=name)
+        pages = read_pages(iam.list_role_policies, RoleName=name)
         inline = [policy for page in pages for policy in page["PolicyNames"]]
-        attached = iam.get_paginator("list_attached_role_policies").paginate(RoleName=name)
+        attached = read_pages(iam.list_attached_role_policies, RoleName=name)
         others = [policy["PolicyArn"] for page in attached for policy in page.get("AttachedPolicies", [])]
         policy = iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME)["PolicyDocument"] if POLICY_NAME in inline else None
     except ClientError as error:
@@ -84,7 +85,8 @@ def _simulate(
     iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str]
 ) -> Iterator[EvaluationResultTypeDef]:
     """The results of the policy simulator: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html"""
-    pages = iam.get_paginator("simulate_principal_policy").paginate(
+    pages = read_pages(
+        iam.simulate_principal_policy,
         PolicySourceArn=principal,
         ActionNames=[*actions],
         ResourceArns=[resource],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,13 @@ from botocore.exceptions import ClientError
 
 from latchkey.aws.errors import is_missing
 from latchkey.aws.keys import find_key
+from latchkey.aws.pages import read_pages
 from latchkey.policies import Document
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
+    from mypy_boto3_secretsmanager.type_defs import DescribeSecretResponseTypeDef, SecretListEntryTypeDef
 
 # The key ID of a version that is encrypted with aws/secretsmanager.
 DEFAULT_KEY = "DefaultEncryptionKey"
@@ -43,6 +46,20 @@ def find_secret(secretsmanager: SecretsManagerClient, secret: str) -> ObservedSe
         if is_missing(error):
             return None
         raise
+    return _observed(found)
+
+
+def list_secrets(secretsmanager: SecretsManagerClient, *, include_planned_deletion: bool = True) -> Iterator[ObservedSecret]:
+    """All secrets of the account in the Region. A secret that is scheduled for deletion can be restored until it is gone.
+
+    Secrets Manager can omit a secret that was created in the last five minutes:
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html
+    """
+    pages = read_pages(secretsmanager.list_secrets, IncludePlannedDeletion=include_planned_deletion, MaxResults=100)
+    return (_observed(entry) for page in pages for entry in page["SecretList"])
+
+
+def _observed(found: DescribeSecretResponseTypeDef | SecretListEntryTypeDef) -> ObservedSecret:
     return ObservedSecret(
         arn=found["ARN"],
         name=found["Name"],
@@ -60,8 +77,8 @@ def current_keys(secret: ObservedSecret, kms: KMSClient, secretsmanager: Secrets
     can decrypt them.
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
     """
-    # One page is enough: only versions with a staging label are returned, and a secret has at most twenty labels.
-    versions = secretsmanager.list_secret_version_ids(SecretId=secret.arn).get("Versions", [])
+    pages = read_pages(secretsmanager.list_secret_version_ids, SecretId=secret.arn)
+    versions = [version for page in pages for version in page.get("Versions", [])]
     current = [version for version in versions if "AWSCURRENT" in version.get("VersionStages", [])]
     own = _key_arn(kms, secret.kms_key_id or DEFAULT_KEY)
     keys = [_key_arn(kms, key) for version in current for key in version.get("KmsKeyIds", [])]

@@ -14,6 +14,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from latchkey.aws.errors import aws_errors, code_of
+from latchkey.aws.pages import read_pages
 from latchkey.errors import LatchkeyError, NotYetEffective
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Table:
         if beginning:
             condition, values = f"{condition} AND begins_with(id, :beginning)", values | {":beginning": beginning}
         filtered: Any = {"FilterExpression": f"attribute_not_exists({without})"} if without else {}
-        pages = self._dynamodb.get_paginator("query").paginate(
+        pages = read_pages(
+            self._dynamodb.query,
             TableName=self._name,
             ConsistentRead=True,
             KeyConditionExpression=condition,

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from latchkey.aws.errors import status_of
+from latchkey.aws.pages import read_pages
 from latchkey.place import Place
 from latchkey.systems.readers import ServicePrincipal
 from latchkey.systems.system import (
@@ -166,7 +167,7 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
         client.delete_source_location(SourceLocationName=resource.name)
 
     def alerts(self, client: MediaTailorClient, resource_arn: str) -> tuple[str, ...]:
-        pages = client.get_paginator("list_alerts").paginate(ResourceArn=resource_arn)
+        pages = read_pages(client.list_alerts, ResourceArn=resource_arn)
         return tuple(sorted({alert["AlertCode"] for page in pages for alert in page.get("Items", [])}))
 
 
@@ -194,7 +195,7 @@ def _secret_arn(location: SourceLocationTypeDef | DescribeSourceLocationResponse
 
 def _list(client: MediaTailorClient) -> Iterator[SourceLocationTypeDef]:
     """Every source location. A page can be short or empty without being the last one."""
-    for page in client.get_paginator("list_source_locations").paginate(PaginationConfig={"PageSize": 100}):
+    for page in read_pages(client.list_source_locations, MaxResults=100):
         yield from page.get("Items", [])
 
 
