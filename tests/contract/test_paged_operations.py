@@ -11,7 +11,7 @@ from botocore.loaders import Loader
 from botocore.session import Session
 
 from latchkey.aws.pages import MARKERS, TRUNCATION
-from tests.contract.artefacts import sources, tree
+from tests.contract.artifacts import sources, tree
 from tests.contract.test_permissions import CLIENTS, CONFIGURED
 
 SERVICES = sorted(
