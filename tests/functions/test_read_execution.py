@@ -1,12 +1,14 @@
 """read_execution: the request of an execution, its progress, and whether its outcome was reported."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
 from moto.stepfunctions.models import StepFunctionBackend, stepfunctions_backends
 
+from latchkey.errors import Conflict, InvalidRequest, NotYetEffective
 from latchkey.onboarding.read_execution import REPORTED
 from tests.functions.account import ACCOUNT, REGION, TABLE, Account
 from tests.functions.onboarding_requests import EXECUTION, Run, onboarding
@@ -119,6 +121,39 @@ def test_an_access_is_recorded_only_by_its_own_request(run: Run, executions: Exe
     put(account, "access", access_id, **item, requestId={"S": "request-1"})
     ended = read(run)
     assert (ended["accessRecorded"], ended["keyArn"], ended["secretArn"]) == (True, KEY, SECRET)
+
+
+ITEM = {"contentHash": {"S": HASH}, "executionArn": {"S": EXECUTION}, "eventId": {"S": "event-1"}}
+
+
+def test_a_request_that_was_never_started_ends_and_cannot_start_any_more(run: Run, account: Account) -> None:
+    put(account, "request", "request-1", **ITEM)
+
+    ended = run("read_execution", {"executionArn": EXECUTION, "requestItem": "request-1"})
+
+    known = {name: ended[name] for name in ("requestId", "contentHash", "eventId", "tenant")}
+    assert known == {"requestId": "request-1", "contentHash": HASH, "eventId": "event-1", "tenant": "default"}
+    facts = ("answered", "unfinished", "atRest", "outcomeRecorded", "accessRecorded", "hasRequest")
+    assert [ended[name] for name in facts] == [False, False, True, False, False, False]
+    assert ended["caught"]["Error"] == "ExecutionEnded"
+    assert "abandonedAt" in account.items("request")[0]
+    event = INPUT | {"requestId": "request-1", "executionArn": EXECUTION, "request": onboarding()}
+    with pytest.raises(InvalidRequest):
+        run("check_request", event)
+    assert account.items("access") == []
+
+
+def test_a_request_that_starts_at_this_moment_is_not_ended(run: Run, account: Account) -> None:
+    now = datetime.now(UTC).isoformat()
+    put(account, "request", "request-1", claimedAt={"S": now}, **ITEM)
+
+    with pytest.raises(NotYetEffective):
+        run("read_execution", {"executionArn": EXECUTION, "requestItem": "request-1"})
+
+
+def test_an_unknown_execution_without_a_request_is_an_error(run: Run) -> None:
+    with pytest.raises(Conflict):
+        read(run)
 
 
 def test_a_request_with_an_unfinished_rollback_is_not_answered(run: Run, executions: Executions, account: Account) -> None:

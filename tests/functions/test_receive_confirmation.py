@@ -41,13 +41,22 @@ def test_a_confirmation_starts_one_execution_of_the_recorded_request(
 ) -> None:
     access = handed_off(run, account, system, tags={"team": "sports"})
     event = confirmation({"accessId": access.checked["accessId"]})
-    before = account.snapshot()
-
     received = run("receive_request", event)
+    before = account.snapshot()
 
     [(name, content)] = machine().items()
     assert received == {"requestId": EVENT_ID, "executionName": name}
-    assert set(content) == {"requestId", "contentHash", "system", "accessId", "request", "confirms", "problems"}
+    assert set(content) == {
+        "requestId",
+        "contentHash",
+        "system",
+        "accessId",
+        "request",
+        "tenant",
+        "eventId",
+        "confirms",
+        "problems",
+    }
     assert (content["system"], content["accessId"], content["confirms"]) == (system, access.checked["accessId"], True)
     assert parse_onboarding(content["request"]) == parse_onboarding(access.request | {"requestId": EVENT_ID})
     assert run("receive_request", event) == received
@@ -62,7 +71,8 @@ def test_the_execution_input_of_a_confirmation_is_accepted_by_check_request(
     run("receive_request", confirmation({"accessId": ACCESS, "requestId": "request-2"}))
     [content] = machine().values()
 
-    checked = run("check_request", content | {"executionArn": f"{access.execution}-2"})
+    [claimed] = [item for item in account.items("request") if item["id"]["S"] == "request-2"]
+    checked = run("check_request", content | {"executionArn": claimed["executionArn"]["S"]})
 
     assert (checked["confirms"], checked["changed"], checked["keyArn"]) == (True, True, access.key)
 

@@ -9,6 +9,7 @@ import pytest
 from latchkey.errors import LatchkeyError
 from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import ACCOUNT, REGION, Account
+from tests.functions.fault_injection import answer_with_error, at_call
 from tests.functions.onboarding_requests import EXECUTION, Run, onboarding
 from tests.functions.state_machine import StateMachine
 
@@ -41,7 +42,17 @@ def test_the_execution_is_named_after_its_request_and_contains_it(run: Run, mach
     [(name, content)] = machine().items()
     assert received == {"requestId": "request-1", "executionName": name}
     assert re.fullmatch(r"[0-9a-f]{32}-[0-9a-f]{32}", name)
-    assert set(content) == {"requestId", "contentHash", "system", "accessId", "request", "tenant", "confirms", "problems"}
+    assert set(content) == {
+        "requestId",
+        "contentHash",
+        "system",
+        "accessId",
+        "request",
+        "tenant",
+        "eventId",
+        "confirms",
+        "problems",
+    }
     assert (content["confirms"], content["problems"]) == (False, [])
     assert parse_onboarding(content["request"]) == parse_onboarding(onboarding())
 
@@ -72,16 +83,43 @@ def test_a_repeated_request_whose_execution_expired_starts_nothing(run: Run, mac
 
     assert run("receive_request", event(onboarding())) == first
     assert machine() == {}
-    run("receive_request", event(onboarding(tags={"team": "news"})))
-    assert len(machine()) == 1
 
 
-def test_the_same_id_with_other_content_is_another_execution(run: Run, machine: StateMachine) -> None:
+OTHER_EVENT_ID = "4f2d7c3e-0000-4cd3-a780-95db273d1602"
+
+
+def test_the_same_id_with_other_content_is_rejected_under_the_id_of_its_event(
+    run: Run, machine: StateMachine, account: Account
+) -> None:
     first = run("receive_request", event(onboarding()))
-    second = run("receive_request", event(onboarding(tags={"team": "sports"})))
+    second = run("receive_request", event(onboarding(tags={"team": "sports"}), event_id=OTHER_EVENT_ID))
 
-    assert first["requestId"] == second["requestId"]
-    assert set(machine()) == {first["executionName"], second["executionName"]}
+    assert (first["requestId"], second["requestId"]) == ("request-1", OTHER_EVENT_ID)
+    contents = machine()
+    assert set(contents) == {first["executionName"], second["executionName"]}
+    assert [problem["place"] for problem in contents[second["executionName"]]["problems"]] == ["requestId"]
+    assert contents[second["executionName"]]["request"] is None
+    assert {item["id"]["S"] for item in account.items("request")} == {"request-1", OTHER_EVENT_ID}
+    assert run("receive_request", event(onboarding(tags={"team": "sports"}), event_id=OTHER_EVENT_ID)) == second
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_request_is_recorded_before_its_execution_starts(
+    run: Run, machine: StateMachine, account: Account, crashed: bool
+) -> None:
+    if crashed:
+        at_call("stepfunctions", "StartExecution", answer_with_error("StartExecution", "ServiceUnavailable", 503))
+        with pytest.raises(LatchkeyError):
+            run("receive_request", event(onboarding()))
+        assert machine() == {}
+    else:
+        run("receive_request", event(onboarding()))
+
+    [recorded] = account.items("request")
+    assert (recorded["id"]["S"], recorded["eventId"]["S"], recorded["tenant"]["S"]) == ("request-1", EVENT_ID, "default")
+    name = run("receive_request", event(onboarding()))["executionName"]
+    assert recorded["executionArn"]["S"] == f"arn:aws:states:{REGION}:{ACCOUNT}:execution:onboard-access:{name}"
+    assert list(machine()) == [name]
 
 
 def test_a_request_without_an_id_gets_the_id_of_its_event(run: Run, machine: StateMachine) -> None:
@@ -143,7 +181,7 @@ def test_an_unknown_detail_type_is_rejected(run: Run, machine: StateMachine, det
 
 def test_the_same_detail_under_another_detail_type_starts_another_execution(run: Run, machine: StateMachine) -> None:
     first = run("receive_request", event(onboarding(), detail_type="Onboarding Request"))
-    second = run("receive_request", event(onboarding()))
+    second = run("receive_request", event(onboarding(), event_id=OTHER_EVENT_ID))
 
     assert first["executionName"] != second["executionName"]
     assert set(machine()) == {first["executionName"], second["executionName"]}

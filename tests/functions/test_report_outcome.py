@@ -50,6 +50,7 @@ def test_a_success_contains_checks_and_resources(run: Run, account: Account) -> 
     assert (event["source"], event["detail-type"], event["resources"]) == ("latchkey", "Access Onboarded", [KEY])
     outcome = event["detail"]
     assert (outcome["status"], outcome["changed"]) == ("active", True)
+    assert (outcome["contentHash"], "eventId" in outcome) == ("c" * 64, False)
     assert (outcome["checks"], outcome["resources"]) == (ONBOARDED["checks"], ONBOARDED["resources"])
 
 
@@ -74,6 +75,14 @@ def test_a_failure_contains_the_error(run: Run, account: Account) -> None:
     [event] = account.published()
     assert event["detail-type"] == "Request Failed"
     assert event["detail"]["failure"] == {"name": "AccessDenied", "message": "CreateKey failed with AccessDenied (400)"}
+
+
+def test_an_outcome_names_the_event_and_the_content_of_its_request(run: Run, account: Account) -> None:
+    run("report_outcome", REJECTED | {"eventId": "event-1", "tenant": "sports"})
+
+    [event], [item] = account.published(), account.items("request")
+    assert (event["detail"]["eventId"], event["detail"]["contentHash"]) == ("event-1", "c" * 64)
+    assert item["id"]["S"] == "sports/request-1"
 
 
 def test_a_failure_contains_the_rollback_steps(run: Run, account: Account) -> None:

@@ -14,13 +14,14 @@ from botocore.stub import Stubber
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.receive_request import RequestEvent, execution_input, receive_request
 from latchkey.registry import Registry
+from latchkey.registry.requests import RequestRef
 from latchkey.requests.models import HANDOFF_CONFIRMED, NOTHING_HANDED_OFF, OnboardingRequest
 from latchkey.requests.parsing import parse_onboarding
 from tests.unit.samples import EXECUTION_ARN, EXISTING_ARN, FULL, KEY_ARN, MISSING, PLACE, TOKEN, TOKEN_PLACES, detail, nested
 
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
 EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
-MEMBERS = {"requestId", "contentHash", "system", "accessId", "request", "tenant", "confirms", "problems"}
+MEMBERS = {"requestId", "contentHash", "system", "accessId", "request", "tenant", "eventId", "confirms", "problems"}
 
 
 def received(request: Any) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def test_an_input_of_an_earlier_version_is_still_read() -> None:
         "accessId": None,
         "request": None,
         "tenant": "default",
+        "eventId": None,
         "confirms": False,
         "problems": [],
     }
@@ -130,7 +132,7 @@ def test_a_deeply_nested_request_is_rejected_under_the_event_id(registry: Regist
     assert [problem["place"] for problem in content["problems"]] == ["detail"]
     # Its content cannot be hashed, so the event ID identifies it: a second delivery of the event starts nothing.
     first, second = (start(detail() | {"notes": deep}, registry) for _ in range(2))
-    assert first == second != start(detail(), registry)
+    assert first == second != start(detail(), registry, "event-2")
 
 
 def test_an_empty_request_does_not_need_an_id() -> None:
@@ -156,10 +158,13 @@ def test_the_hash_covers_every_member(changes: dict[str, Any]) -> None:
 
 
 def test_the_execution_name_depends_on_request_and_content(registry: Registry) -> None:
-    names = {
-        start(detail(changes), registry)
-        for changes in ({}, {"requestId": "request-2"}, {"resource.header": "X-Other"}, {"requestId": MISSING})
-    }
+    changes: tuple[dict[str, Any], ...] = (
+        {},
+        {"requestId": "request-2"},
+        {"resource.header": "X-Other"},
+        {"requestId": MISSING},
+    )
+    names = {start(detail(changed), registry, f"event-{number}") for number, changed in enumerate(changes)}
     assert len(names) == 4
     assert all(re.fullmatch(r"[0-9a-f]{32}-[0-9a-f]{32}", name) for name in names)
 
@@ -183,18 +188,38 @@ def test_a_request_with_an_outcome_starts_nothing(registry: Registry) -> None:
     assert again(detail(), registry) == name
 
 
-def test_a_conflict_with_an_outcome_starts_nothing(registry: Registry) -> None:
-    other = detail({"resource.header": "X-Other"})
+def test_other_content_under_a_used_id_is_rejected_under_the_event_id(registry: Registry) -> None:
+    start(detail(), registry, "event-1")
+    _, content = started(detail({"resource.header": "X-Other"}), registry, "event-2")
+
+    assert content["requestId"] == content["eventId"] == "event-2"
+    assert (content["request"], content["accessId"]) == (None, None)
+    assert [problem["place"] for problem in content["problems"]] == ["requestId"]
+    received_first, received_second = (registry.requests.received(name) for name in ("request-1", "event-2"))
+    assert received_first
+    assert received_second
+    assert (received_first.event_id, received_second.event_id) == ("event-1", "event-2")
+
+
+def test_a_rejected_conflict_starts_nothing_again(registry: Registry) -> None:
     end(detail(), registry)
+    other = detail({"resource.header": "X-Other"})
     start(other, registry)
-    end(other, registry)
+    registry.requests.record_outcome(RequestRef(EVENT_ID, received(other)["contentHash"]), "one", "Request Rejected", "{}")
 
     assert again(other, registry) != again(detail(), registry)
 
 
+def test_a_second_event_of_a_request_starts_the_execution_of_the_first_one(registry: Registry) -> None:
+    content = execution_input(RequestEvent(id="event-1", detail=detail()), lambda _: None)
+    registry.requests.receive(content.ref, "event-1", EXECUTION_ARN)
+
+    assert started(detail(), registry, "event-2")[1]["eventId"] == "event-1"
+
+
 def test_a_claimed_request_without_an_outcome_starts_again(registry: Registry) -> None:
     content = received(detail())
-    registry.requests.claim("request-1", content["contentHash"], EXECUTION_ARN)
+    registry.requests.claim(RequestRef("request-1", content["contentHash"]), EXECUTION_ARN)
 
     start(detail(), registry)
 
@@ -268,7 +293,8 @@ def test_an_onboarding_of_a_handed_off_access_is_not_a_confirmation() -> None:
 def end(request: dict[str, Any], registry: Registry) -> None:
     """Records an outcome of the request."""
     content = received(request)
-    registry.requests.record_outcome(content["requestId"], content["contentHash"], "one", "Access Onboarded", "{}")
+    ref = RequestRef(content["requestId"], content["contentHash"])
+    registry.requests.record_outcome(ref, "one", "Access Onboarded", "{}")
 
 
 def again(request: dict[str, Any], registry: Registry) -> str:
@@ -278,23 +304,23 @@ def again(request: dict[str, Any], registry: Registry) -> str:
         return receive_request(RequestEvent(id=EVENT_ID, detail=request), registry, stepfunctions, STATE_MACHINE).execution_name
 
 
-def start(request: Any, registry: Registry) -> str:
-    """The name of the started execution, whose input is exactly that of the request."""
+def start(request: Any, registry: Registry, event_id: str = EVENT_ID) -> str:
+    """The name of the started execution of a request."""
+    return started(request, registry, event_id)[0]
+
+
+def started(request: Any, registry: Registry, event_id: str) -> tuple[str, dict[str, Any]]:
+    """The name and the input of the started execution of a request."""
     stepfunctions = boto3.client("stepfunctions")
-    event = RequestEvent(id=EVENT_ID, detail=request)
-    content = execution_input(event, lambda _: None)
+    event = RequestEvent(id=event_id, detail=request)
     with Stubber(stepfunctions) as stubber:
         # The stub accepts any name, and the test compares it afterward.
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, None)
         asked: dict[str, Any] = {}
         stepfunctions.meta.events.register("provide-client-params.stepfunctions.StartExecution", _into(asked))
         answer = receive_request(event, registry, stepfunctions, STATE_MACHINE)
-    assert asked == {
-        "stateMachineArn": STATE_MACHINE,
-        "name": answer.execution_name,
-        "input": content.model_dump_json(by_alias=True),
-    }
-    return answer.execution_name
+    assert (asked["stateMachineArn"], asked["name"]) == (STATE_MACHINE, answer.execution_name)
+    return answer.execution_name, json.loads(asked["input"])
 
 
 def _into(asked: dict[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from latchkey.errors import AccessDenied, Conflict, NotYetEffective, TransientAw
 from latchkey.registry import Registry
 from latchkey.registry.access_locks import STALE_SECONDS
 from latchkey.registry.accesses import AnnouncedRequest
+from latchkey.registry.requests import JUST_STARTED, RequestRef, Unanswered
 from latchkey.registry.table import Table
 from latchkey.requests.parsing import parse_onboarding
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE, SECRET_ARN, detail
@@ -27,6 +28,7 @@ OTHER_EXECUTION = f"{EXECUTION_ARN}-2"
 WANTED, OTHER_WANTED = detail(), detail({"requestId": "request-2", "resource.sourceLocation": "news-origin"})
 SECRET, ALIAS = "secret latchkey/mediatailor/sports-origin/token", "alias/latchkey/mediatailor"
 HASH, OTHER_HASH = "a" * 64, "b" * 64
+REQUEST, OTHER_REQUEST = RequestRef("request-1", HASH), RequestRef("request-1", OTHER_HASH)
 RECORD = AccessRecord(
     access_id=ACCESS,
     system="mediatailor",
@@ -51,39 +53,101 @@ def _later(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
 
 
 def test_a_request_is_claimed_once_and_again_by_its_own_execution(registry: Registry) -> None:
-    registry.requests.claim("request-1", HASH, EXECUTION_ARN)
-    registry.requests.claim("request-1", HASH, EXECUTION_ARN)
+    registry.requests.claim(REQUEST, EXECUTION_ARN)
+    registry.requests.claim(REQUEST, EXECUTION_ARN)
     assert item("request", "request-1")["contentHash"] == HASH
 
 
 @pytest.mark.parametrize(("content_hash", "execution"), [(OTHER_HASH, EXECUTION_ARN), (HASH, f"{EXECUTION_ARN}-2")])
 def test_an_id_of_another_request_is_a_conflict(registry: Registry, content_hash: str, execution: str) -> None:
-    registry.requests.claim("request-1", HASH, EXECUTION_ARN)
+    registry.requests.claim(REQUEST, EXECUTION_ARN)
     with pytest.raises(Conflict, match="was already used"):
-        registry.requests.claim("request-1", content_hash, execution)
+        registry.requests.claim(RequestRef("request-1", content_hash), execution)
     assert item("request", "request-1")["executionArn"] == EXECUTION_ARN
 
 
+def test_a_received_request_is_found_whether_or_not_it_starts(registry: Registry) -> None:
+    assert registry.requests.receive(REQUEST, "event-1", EXECUTION_ARN) == "event-1"
+    assert registry.requests.receive(REQUEST, "event-2", EXECUTION_ARN) == "event-1"
+
+    recorded = item("request", "request-1")
+    assert [recorded[name] for name in ("contentHash", "eventId", "tenant", "executionArn")] == [
+        HASH,
+        "event-1",
+        "default",
+        EXECUTION_ARN,
+    ]
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    assert [*registry.requests.unanswered(soon)] == [Unanswered(EXECUTION_ARN, "request-1")]
+    received = registry.requests.received("request-1")
+    assert received
+    assert (received.ref, received.event_id, received.has_outcome) == (REQUEST, "event-1", False)
+    assert registry.requests.received("request-2") is None
+
+
+def test_an_id_is_received_with_one_content_only(registry: Registry) -> None:
+    registry.requests.receive(REQUEST, "event-1", EXECUTION_ARN)
+    with pytest.raises(Conflict, match="was already used"):
+        registry.requests.receive(OTHER_REQUEST, "event-2", OTHER_EXECUTION)
+    assert item("request", "request-1")["eventId"] == "event-1"
+
+
+def test_each_tenant_has_its_own_request_ids(registry: Registry) -> None:
+    sports = RequestRef("request-1", OTHER_HASH, "sports")
+    registry.requests.receive(REQUEST, "event-1", EXECUTION_ARN)
+    registry.requests.receive(sports, "event-2", OTHER_EXECUTION)
+    registry.requests.claim(sports, OTHER_EXECUTION)
+    registry.requests.record_outcome(sports, "o-2", "Request Rejected", "{}")
+
+    assert (registry.requests.has_outcome(sports), registry.requests.has_outcome(REQUEST)) == (True, False)
+    received = registry.requests.received("sports/request-1")
+    assert received
+    assert received.ref == sports
+
+
+def test_an_abandoned_request_is_not_claimed_and_a_claimed_one_not_abandoned(registry: Registry) -> None:
+    registry.requests.receive(REQUEST, "event-1", EXECUTION_ARN)
+    assert registry.requests.abandon(REQUEST, EXECUTION_ARN)
+    assert registry.requests.abandon(REQUEST, EXECUTION_ARN), "a retry"
+    with pytest.raises(Conflict, match="not started in time"):
+        registry.requests.claim(REQUEST, EXECUTION_ARN)
+
+    started = RequestRef("request-2", HASH)
+    registry.requests.receive(started, "event-2", OTHER_EXECUTION)
+    registry.requests.claim(started, OTHER_EXECUTION)
+    assert not registry.requests.abandon(started, OTHER_EXECUTION)
+    registry.requests.claim(started, OTHER_EXECUTION)
+
+
+def test_a_request_whose_execution_was_deleted_long_ago_is_abandoned(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.requests.claim(REQUEST, EXECUTION_ARN)
+    monkeypatch.setattr("latchkey.registry.requests.JUST_STARTED", -JUST_STARTED)
+
+    assert registry.requests.abandon(REQUEST, EXECUTION_ARN)
+
+
 def test_an_outcome_is_recorded_once(registry: Registry) -> None:
-    registry.requests.claim("request-1", HASH, EXECUTION_ARN)
-    first = registry.requests.record_outcome("request-1", HASH, "o-1", "Access Onboarded", '{"first": true}')
-    second = registry.requests.record_outcome("request-1", HASH, "o-2", "Request Failed", "{}")
+    registry.requests.claim(REQUEST, EXECUTION_ARN)
+    first = registry.requests.record_outcome(REQUEST, "o-1", "Access Onboarded", '{"first": true}')
+    second = registry.requests.record_outcome(REQUEST, "o-2", "Request Failed", "{}")
     assert first == second == ("Access Onboarded", '{"first": true}')
     assert item("request", "request-1")["outcomeId"] == "o-1"
     assert item("request", "request-1")["executionArn"] == EXECUTION_ARN
 
 
 def test_a_request_that_was_never_claimed_has_an_outcome_too(registry: Registry) -> None:
-    assert registry.requests.record_outcome("request-1", HASH, "o-1", "Request Failed", "{}") == ("Request Failed", "{}")
+    assert registry.requests.record_outcome(REQUEST, "o-1", "Request Failed", "{}") == ("Request Failed", "{}")
     assert item("request", "request-1")["contentHash"] == HASH
 
 
 def test_another_request_under_a_used_id_has_its_own_outcome(registry: Registry) -> None:
-    registry.requests.claim("request-1", HASH, EXECUTION_ARN)
+    registry.requests.claim(REQUEST, EXECUTION_ARN)
     for _ in range(2):
-        recorded = registry.requests.record_outcome("request-1", OTHER_HASH, "o-2", "Request Rejected", '{"a": 1}')
+        recorded = registry.requests.record_outcome(OTHER_REQUEST, "o-2", "Request Rejected", '{"a": 1}')
         assert recorded == ("Request Rejected", '{"a": 1}')
-    assert registry.requests.record_outcome("request-1", HASH, "o-1", "Access Onboarded", "{}") == ("Access Onboarded", "{}")
+    assert registry.requests.record_outcome(REQUEST, "o-1", "Access Onboarded", "{}") == ("Access Onboarded", "{}")
     assert item("request", "request-1")["outcomeId"] == "o-1"
 
 
@@ -91,9 +155,9 @@ def test_outcomes_of_two_requests_are_separate(registry: Registry) -> None:
     for content in (HASH, "b" * 64, "b" * 16 + "c" * 48):
         if content.endswith("c"):
             with pytest.raises(Conflict, match="share an id"):
-                registry.requests.record_outcome("request-1", content, "o-3", "Request Failed", "{}")
+                registry.requests.record_outcome(RequestRef("request-1", content), "o-3", "Request Failed", "{}")
         else:
-            registry.requests.record_outcome("request-1", content, content[0], "Request Rejected", "{}")
+            registry.requests.record_outcome(RequestRef("request-1", content), content[0], "Request Rejected", "{}")
     assert item("request", f"request-1/{'b' * 16}")["outcomeId"] == "b"
 
 
@@ -222,9 +286,9 @@ def test_releasing_a_reference_keeps_the_others(registry: Registry) -> None:
 
 def test_only_requests_without_an_outcome_are_read(registry: Registry) -> None:
     """Requests are kept permanently, and everyone who can send events can cause any number of rejections."""
-    registry.requests.claim("request-1", HASH, EXECUTION_ARN)
-    registry.requests.record_outcome("request-1", HASH, "one", "Request Rejected", "{}")
-    registry.requests.claim("request-2", HASH, OTHER_EXECUTION)
+    registry.requests.claim(REQUEST, EXECUTION_ARN)
+    registry.requests.record_outcome(REQUEST, "one", "Request Rejected", "{}")
+    registry.requests.claim(RequestRef("request-2", HASH), OTHER_EXECUTION)
     brought: list[dict[str, Any]] = []
 
     def note(parsed: dict[str, Any], **_: object) -> None:
@@ -232,7 +296,9 @@ def test_only_requests_without_an_outcome_are_read(registry: Registry) -> None:
 
     registry.requests._table._dynamodb.meta.events.register("after-call.dynamodb.Query", note)
 
-    assert [*registry.requests.unanswered(datetime.now(UTC) + timedelta(seconds=1))] == [OTHER_EXECUTION]
+    assert [*registry.requests.unanswered(datetime.now(UTC) + timedelta(seconds=1))] == [
+        Unanswered(OTHER_EXECUTION, "request-2")
+    ]
     assert [item["id"]["S"] for item in brought] == ["request-2"]
 
 

@@ -30,7 +30,8 @@ from latchkey.wire import WireModel
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
-# Longer than an onboarding execution can run, so that no execution will still report an outcome.
+# Longer than an onboarding execution can run, so that hardly any execution is read in vain. Whether it is over, and whether it
+# ever started, is read from Step Functions, not concluded from the time.
 UNANSWERED = timedelta(hours=2)
 
 
@@ -101,20 +102,22 @@ class Sweep:
             if row.access_id and (row.classed == "orphaned" or _is_undecided(row, keys)):
                 cleaning.setdefault(row.access_id, set()).add(row.grant.key_arn)
         unfinished = [access.unfinished for access in known if access.unfinished and not access.is_running]
-        ending = [*self.registry.requests.unanswered(datetime.now(UTC) - UNANSWERED), *unfinished]
+        unanswered = [*self.registry.requests.unanswered(datetime.now(UTC) - UNANSWERED)]
+        ending = [{"executionArn": request.execution_arn, "requestItem": request.item_id} for request in unanswered]
+        ending += [{"executionArn": execution_arn} for execution_arn in unfinished]
         for access_id, on_keys in sorted(cleaning.items()):
             clean_up = CleanUpInput(accessId=access_id, keys=tuple(sorted(on_keys)))
             self._start(self.clean_up_machine_arn, occasion, clean_up.model_dump(mode="json", by_alias=True))
         today = datetime.now(UTC).date().isoformat()
-        for execution_arn in ending:  # once a day, since ending a request can take most of a day
-            self._start(self.end_request_machine_arn, today, {"executionArn": execution_arn})
+        for request in ending:  # once a day, since ending a request can take most of a day
+            self._start(self.end_request_machine_arn, today, request)
         return Swept(
             accesses=len(known),
             keys=len(keys),
             grants=len(grant_map.rows),
             unreadable=len(grant_map.unreadable),
             cleaning=tuple(sorted(cleaning)),
-            ending=tuple(ending),
+            ending=tuple(request["executionArn"] for request in ending),
         )
 
     def _due_by_registry(self, known: Iterable[KnownAccess], grant_map: GrantMap) -> Iterator[str]:

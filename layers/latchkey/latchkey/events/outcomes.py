@@ -53,10 +53,16 @@ class Resources(WireModel):
 
 
 class Outcome(WireModel):
-    """The detail of every outcome event. `outcomeId` is the same in each delivery of one outcome."""
+    """The detail of every outcome event. `outcomeId` is the same in each delivery of one outcome.
+
+    `eventId` is the id of the event that brought the request, and `contentHash` the hash of its content. Another sender can use
+    the same request id, but neither of these.
+    """
 
     version: Literal["1"] = "1"
     request_id: str
+    event_id: str | None = None
+    content_hash: str | None = None
     outcome_id: str
     access_id: str | None = None
     system: str | None = None

@@ -58,7 +58,7 @@ def check_request(
     """
     problems = {*event.problems, *event.findings}
     try:
-        registry.requests.claim(event.request_id, event.content_hash, event.execution_arn)
+        registry.requests.claim(event.ref, event.execution_arn)
     except Conflict as error:
         raise InvalidRequest({*problems, Problem("requestId", str(error))}) from None
     if event.request is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from latchkey.errors import Problem
+from latchkey.registry.requests import RequestRef
 from latchkey.requests.parsing import AnyOnboarding
 from latchkey.tags import DEFAULT_TENANT
 from latchkey.wire import WireModel
@@ -12,7 +13,7 @@ class ExecutionInput(WireModel):
     """The input of an onboarding execution. `receive_request` sends every member.
 
     A request that cannot be parsed has no `request`, only its `problems`. `tenant` is the sender that
-    the event source names. `confirms` is true for a `Handoff Confirmed`. The
+    the event source names, and `event_id` the event. `confirms` is true for a `Handoff Confirmed`. The
     defaults are for executions that an earlier version started: it omitted members that were unknown.
     """
 
@@ -22,5 +23,11 @@ class ExecutionInput(WireModel):
     access_id: str | None = None
     request: AnyOnboarding | None = None
     tenant: str = DEFAULT_TENANT
+    event_id: str | None = None
     confirms: bool = False
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def ref(self) -> RequestRef:
+        """The identity of the request in the registry."""
+        return RequestRef(self.request_id, self.content_hash, self.tenant)

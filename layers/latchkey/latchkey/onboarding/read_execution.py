@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from latchkey.errors import ExecutionEnded
+from latchkey.aws.executions import find_execution
+from latchkey.errors import Conflict, ExecutionEnded, NotYetEffective
 from latchkey.events.outcomes import CaughtError
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.registry import Registry
@@ -20,9 +21,10 @@ _ENDED = {"ABORTED": "was aborted", "FAILED": "failed before it reported an outc
 
 
 class ReadExecutionInput(WireModel):
-    """An ended execution of the onboarding state machine."""
+    """An execution of the onboarding state machine that has ended or does not exist, and the item of its request if known."""
 
     execution_arn: str
+    request_item: str | None = None
 
 
 class EndedExecution(WireModel):
@@ -41,6 +43,7 @@ class EndedExecution(WireModel):
     has_request: bool
     request_id: str
     content_hash: str
+    event_id: str | None
     system: str | None
     access_id: str | None
     request: dict[str, Any] | None
@@ -54,25 +57,26 @@ class EndedExecution(WireModel):
 def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry: Registry) -> EndedExecution:
     """Returns an execution together with what the registry holds about its request.
 
-    https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+    An execution that was never started has nothing to roll back. Its request is ended, so that it cannot start any more.
     """
     execution_arn = event.execution_arn
-    described = stepfunctions.describe_execution(executionArn=execution_arn)
-    received = ExecutionInput.model_validate_json(described["input"])
+    execution = find_execution(stepfunctions, execution_arn)
+    if execution is None:
+        return _never_started(event, registry)
+    received, status = ExecutionInput.model_validate_json(execution.input), execution.status
     access = registry.accesses.get(received.access_id) if received.access_id else None
     recorded = access if access and access.request_id == received.request_id else None
-    status = described["status"]
     unfinished = bool(received.access_id) and registry.locks.is_undo_unfinished(received.access_id or "", execution_arn)
-    cause = json.dumps({"errorMessage": f"the execution {_ENDED.get(status, status)}"})
     return EndedExecution(
-        answered=not unfinished and (status not in _ENDED or (status == "FAILED" and described.get("error") == REPORTED)),
+        answered=not unfinished and (status not in _ENDED or (status == "FAILED" and execution.error == REPORTED)),
         unfinished=unfinished,
         atRest=status == "FAILED",
-        outcomeRecorded=registry.requests.has_outcome(received.request_id, received.content_hash),
+        outcomeRecorded=registry.requests.has_outcome(received.ref),
         accessRecorded=recorded is not None,
         hasRequest=received.request is not None,
         requestId=received.request_id,
         contentHash=received.content_hash,
+        eventId=received.event_id,
         system=received.system,
         accessId=received.access_id,
         request=received.request.wire if received.request else None,
@@ -80,5 +84,40 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
         confirms=received.confirms,
         keyArn=recorded.key_arn if recorded else None,
         secretArn=recorded.secret_arn if recorded else None,
-        caught=CaughtError(Error=ExecutionEnded.__name__, Cause=cause),
+        caught=_ended(_ENDED.get(status, status)),
     )
+
+
+def _never_started(event: ReadExecutionInput, registry: Registry) -> EndedExecution:
+    """The facts about a request that was recorded and whose execution does not exist: nothing was changed.
+
+    Raises NotYetEffective if the execution starts at this moment.
+    """
+    received = registry.requests.received(event.request_item) if event.request_item else None
+    if received is None:
+        raise Conflict("the execution does not exist, and no request is recorded for it")
+    if not received.has_outcome and not registry.requests.abandon(received.ref, event.execution_arn):
+        raise NotYetEffective("the execution was started a moment ago")
+    return EndedExecution(
+        answered=False,
+        unfinished=False,
+        atRest=True,
+        outcomeRecorded=received.has_outcome,
+        accessRecorded=False,
+        hasRequest=False,
+        requestId=received.ref.request_id,
+        contentHash=received.ref.content_hash,
+        eventId=received.event_id,
+        system=None,
+        accessId=None,
+        request=None,
+        tenant=received.ref.tenant,
+        confirms=False,
+        keyArn=None,
+        secretArn=None,
+        caught=_ended("was never started"),
+    )
+
+
+def _ended(how: str) -> CaughtError:
+    return CaughtError(Error=ExecutionEnded.__name__, Cause=json.dumps({"errorMessage": f"the execution {how}"}))

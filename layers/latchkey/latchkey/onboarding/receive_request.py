@@ -1,4 +1,7 @@
-"""Validates the event of a request and starts its execution, so that no unchecked value enters an execution history."""
+"""Validates the event of a request, records the request, and starts its execution.
+
+No unchecked value enters an execution history.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from latchkey.aws.executions import start_once
-from latchkey.errors import InvalidRequest, Problem
+from latchkey.aws.executions import execution_arn, start_once
+from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.registry import Registry
 from latchkey.requests.models import (
@@ -64,9 +67,9 @@ def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> E
         content_hash = _hash({**detail, "requestId": None, **kind})
     except RecursionError:
         problem = Problem("detail", "is nested too deeply: remove levels of nesting")
-        return ExecutionInput(requestId=request_id, contentHash=_hash(event.id), problems=(problem,))
+        return ExecutionInput(requestId=request_id, contentHash=_hash(event.id), eventId=event.id, problems=(problem,))
     system = detail["system"] if isinstance(detail.get("system"), str) and detail["system"] in SYSTEMS else None
-    known = ExecutionInput(requestId=request_id, contentHash=content_hash, system=system)
+    known = ExecutionInput(requestId=request_id, contentHash=content_hash, eventId=event.id, system=system)
     sent = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
     try:
         if event.detail_type not in KINDS:
@@ -88,16 +91,34 @@ def _confirmed(confirmation: HandoffConfirmed, recorded_request: RecordedRequest
 
 
 def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNClient, state_machine_arn: str) -> Received:
-    """Starts the execution of a request, named by its id and content, so that the same request starts only once.
+    """Records a request and starts its execution, named by its id and content, so that the same request starts only once.
 
-    Step Functions keeps the name of an execution for 90 days; after that, the outcome in the registry prevents a second start.
+    The record is first: if nothing starts the execution, the sweep ends the request. A request whose id was used for different
+    content is rejected under the id of its event, so that the sender of the other one never receives this outcome. Step
+    Functions keeps the name of an execution for 90 days; after that, the recorded outcome prevents a second start.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
     content = execution_input(event, registry.accesses.recorded_request)
-    name = f"{_hash(content.request_id)[:32]}-{content.content_hash[:32]}"
-    if not registry.requests.has_outcome(content.request_id, content.content_hash):
-        start_once(stepfunctions, state_machine_arn, name, content.model_dump_json(by_alias=True))
-    return Received(requestId=content.request_id, executionName=name)
+    try:
+        first_event_id = registry.requests.receive(content.ref, event.id, execution_arn(state_machine_arn, _name(content)))
+    except Conflict as error:
+        content = _rejected(content, event.id, str(error))
+        first_event_id = registry.requests.receive(content.ref, event.id, execution_arn(state_machine_arn, _name(content)))
+    content = content.model_copy(update={"event_id": first_event_id})
+    if not registry.requests.has_outcome(content.ref):
+        start_once(stepfunctions, state_machine_arn, _name(content), content.model_dump_json(by_alias=True))
+    return Received(requestId=content.request_id, executionName=_name(content))
+
+
+def _rejected(content: ExecutionInput, event_id: str, rule: str) -> ExecutionInput:
+    """The input of the execution that rejects a request because of its id."""
+    problems = (*content.problems, Problem("requestId", rule))
+    nothing = {"access_id": None, "request": None, "confirms": False}
+    return content.model_copy(update=nothing | {"request_id": event_id, "problems": problems})
+
+
+def _name(content: ExecutionInput) -> str:
+    return f"{_hash(content.ref.item_id)[:32]}-{content.content_hash[:32]}"
 
 
 def _hash(content: object) -> str:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from latchkey.events.outcomes import OUTCOMES, CaughtError, Check, DetailType, Outcome, Resources
 from latchkey.events.publishing import publish
 from latchkey.registry import Registry
+from latchkey.registry.requests import RequestRef
 from latchkey.systems.system import Handoff
+from latchkey.tags import DEFAULT_TENANT
 from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ class Report(WireModel):
     detail_type: DetailType
     request_id: str
     content_hash: str
+    event_id: str | None = None
+    tenant: str = DEFAULT_TENANT
     execution_arn: str
     access_id: str | None = None
     system: str | None = None
@@ -39,6 +43,8 @@ def outcome_of(report: Report) -> Outcome:
     """The outcome of an execution. Reporting the same execution again returns the same outcome."""
     common = {
         "requestId": report.request_id,
+        "eventId": report.event_id,
+        "contentHash": report.content_hash,
         "outcomeId": hashlib.sha256(report.execution_arn.encode()).hexdigest()[:32],
         "accessId": report.access_id,
         "system": report.system,
@@ -94,10 +100,8 @@ class _RecordedOutcome(NamedTuple):
 
 def _record(outcome: Outcome, report: Report, registry: Registry) -> _RecordedOutcome:
     detail = outcome.model_dump_json(by_alias=True, exclude_none=True)
-    recorded = registry.requests.record_outcome(
-        outcome.request_id, report.content_hash, outcome.outcome_id, report.detail_type, detail
-    )
-    return _RecordedOutcome(*recorded)
+    ref = RequestRef(report.request_id, report.content_hash, report.tenant)
+    return _RecordedOutcome(*registry.requests.record_outcome(ref, outcome.outcome_id, report.detail_type, detail))
 
 
 def _unlock_access(report: Report, recorded: _RecordedOutcome, registry: Registry) -> None:

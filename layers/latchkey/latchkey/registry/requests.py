@@ -1,66 +1,153 @@
-"""Items of kind `request`: the execution and the content of each request id, and the outcome of each request."""
+"""Items of kind `request`: the content and the execution of each request id, and the outcome of each request."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from latchkey.errors import Conflict
 from latchkey.registry.table import ConditionFailed, Table, now_text
+from latchkey.tags import DEFAULT_TENANT
+
+# A claimed request whose execution does not exist can have been started a moment ago, or so long ago that Step Functions
+# deleted the execution. An execution that is older than this one is over.
+JUST_STARTED = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class RequestRef:
+    """The identity of a request: its tenant, its id, and the hash of its content."""
+
+    request_id: str
+    content_hash: str
+    tenant: str = DEFAULT_TENANT
+
+    @property
+    def item_id(self) -> str:
+        """The id of its item. Each tenant has its own request ids; those of the default tenant have no prefix."""
+        return self.request_id if self.tenant == DEFAULT_TENANT else f"{self.tenant}/{self.request_id}"
+
+
+@dataclass(frozen=True)
+class ReceivedRequest:
+    """A recorded request, and the id of the event that brought it; None if an earlier version recorded it."""
+
+    ref: RequestRef
+    event_id: str | None
+    has_outcome: bool
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A request without an outcome: the execution that it has or was about to get, and the id of its item."""
+
+    execution_arn: str
+    item_id: str
 
 
 class Requests:
-    """Records requests and their outcomes. A request is identified by its id and the hash of its content."""
+    """Records requests and their outcomes."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def claim(self, request_id: str, content_hash: str, execution_arn: str) -> None:
-        """Records the request before it changes anything. Raises Conflict if its id was used for different content."""
+    def receive(self, ref: RequestRef, event_id: str, execution_arn: str) -> str:
+        """Records a request before its execution is started, so that the sweep finds it if nothing ever starts it.
+
+        Returns the id of the first event of the request: a second one changes nothing. Raises Conflict if the id was used for
+        different content.
+        """
+        update = "SET contentHash = :hash, tenant = :tenant, executionArn = if_not_exists(executionArn, :execution)"
+        update += ", eventId = if_not_exists(eventId, :event), receivedAt = if_not_exists(receivedAt, :now)"
+        values = {":hash": ref.content_hash, ":tenant": ref.tenant, ":execution": execution_arn, ":event": event_id}
+        condition = "attribute_not_exists(id) OR contentHash = :hash"
+        try:
+            recorded = self._table.update("request", ref.item_id, update, condition, values | {":now": now_text()})
+        except ConditionFailed:
+            raise _already_used() from None
+        return str(recorded["eventId"])
+
+    def claim(self, ref: RequestRef, execution_arn: str) -> None:
+        """Records that the execution of a request has started, before it changes anything. Its retries claim it again.
+
+        Raises Conflict if the id was used for different content, or if the request was ended before its execution started.
+        """
         try:
             self._table.update(
                 "request",
-                request_id,
-                "SET contentHash = :hash, executionArn = :execution, receivedAt = if_not_exists(receivedAt, :now)",
-                "attribute_not_exists(id) OR (contentHash = :hash AND executionArn = :execution)",
-                {":hash": content_hash, ":execution": execution_arn, ":now": now_text()},
+                ref.item_id,
+                "SET contentHash = :hash, executionArn = :execution, receivedAt = if_not_exists(receivedAt, :now)"
+                ", claimedAt = if_not_exists(claimedAt, :now)",
+                "attribute_not_exists(id) OR"
+                " (contentHash = :hash AND executionArn = :execution AND attribute_not_exists(abandonedAt))",
+                {":hash": ref.content_hash, ":execution": execution_arn, ":now": now_text()},
             )
         except ConditionFailed:
-            raise Conflict("was already used for a different request: send the request with a new requestId") from None
+            if "abandonedAt" in self._table.get("request", ref.item_id):
+                raise Conflict("was ended because it was not started in time: send the request with a new requestId") from None
+            raise _already_used() from None
 
-    def record_outcome(
-        self, request_id: str, content_hash: str, outcome_id: str, detail_type: str, detail: str
-    ) -> tuple[str, str]:
+    def abandon(self, ref: RequestRef, execution_arn: str) -> bool:
+        """Records that a request whose execution does not exist must not start any more. False if it has started.
+
+        `claim` and `abandon` are conditional writes of one item, so exactly one of the two wins.
+        """
+        values = {":hash": ref.content_hash, ":execution": execution_arn, ":now": now_text()}
+        values |= {":past": (datetime.now(UTC) - JUST_STARTED).isoformat(timespec="milliseconds")}
+        condition = "contentHash = :hash AND executionArn = :execution"
+        condition += " AND (attribute_not_exists(claimedAt) OR claimedAt < :past)"
+        try:
+            self._table.update("request", ref.item_id, "SET abandonedAt = if_not_exists(abandonedAt, :now)", condition, values)
+        except ConditionFailed:
+            return False
+        return True
+
+    def received(self, item_id: str) -> ReceivedRequest | None:
+        """The request that an item records, or None if there is no such item."""
+        item = self._table.get("request", item_id)
+        if not item:
+            return None
+        tenant = item.get("tenant", DEFAULT_TENANT)
+        request_id = item_id.removeprefix(f"{tenant}/")
+        return ReceivedRequest(RequestRef(request_id, item["contentHash"], tenant), item.get("eventId"), "outcomeId" in item)
+
+    def record_outcome(self, ref: RequestRef, outcome_id: str, detail_type: str, detail: str) -> tuple[str, str]:
         """Records the outcome of a request unless it has one. Returns the detail type and the detail that are recorded.
 
-        If the request id was used for different content, the outcome is recorded under an id derived from the request id and
-        the hash.
+        Executions that an earlier version started can share an id. The second outcome of such an id is recorded under an id
+        that includes the hash.
         """
-        values = {":hash": content_hash, ":id": outcome_id, ":type": detail_type, ":detail": detail, ":now": now_text()}
+        values = {":hash": ref.content_hash, ":id": outcome_id, ":type": detail_type, ":detail": detail, ":now": now_text()}
         update = "SET contentHash = :hash, outcomeId = :id, outcomeType = :type, outcome = :detail, endedAt = :now"
         first = "attribute_not_exists(outcomeId) AND (attribute_not_exists(contentHash) OR contentHash = :hash)"
-        for item_id in _item_ids(request_id, content_hash):
+        for item_id in _item_ids(ref):
             try:
                 self._table.update("request", item_id, update, first, values)
                 return detail_type, detail
             except ConditionFailed:
                 recorded = self._table.get("request", item_id)
-                if recorded["contentHash"] == content_hash:
+                if recorded["contentHash"] == ref.content_hash:
                     return recorded["outcomeType"], recorded["outcome"]
         raise Conflict("two requests share an id and the first characters of their content hash")
 
-    def has_outcome(self, request_id: str, content_hash: str) -> bool:
+    def has_outcome(self, ref: RequestRef) -> bool:
         """Whether an outcome is recorded for this request with this content."""
-        items = (self._table.get("request", item_id) for item_id in _item_ids(request_id, content_hash))
-        return any("outcomeId" in item and item["contentHash"] == content_hash for item in items)
+        items: Iterator[dict[str, Any]] = (self._table.get("request", item_id) for item_id in _item_ids(ref))
+        return any("outcomeId" in item and item["contentHash"] == ref.content_hash for item in items)
 
-    def unanswered(self, before: datetime) -> Iterator[str]:
-        """The execution ARNs of requests that were received before `before` and have no outcome."""
+    def unanswered(self, before: datetime) -> Iterator[Unanswered]:
+        """The requests that were received before `before` and have no outcome, whether or not they were ever started."""
         for item in self._table.query("request", without="outcomeId"):
             if datetime.fromisoformat(item["receivedAt"]) < before:
-                yield item["executionArn"]
+                yield Unanswered(item["executionArn"], item["id"])
 
 
-def _item_ids(request_id: str, content_hash: str) -> tuple[str, str]:
-    """The ids under which an outcome can be recorded: the request id or, if that is taken, one that includes the hash."""
-    return request_id, f"{request_id}/{content_hash[:16]}"
+def _already_used() -> Conflict:
+    return Conflict("was already used for a different request: send the request with a new requestId")
+
+
+def _item_ids(ref: RequestRef) -> tuple[str, str]:
+    """The ids under which an outcome can be recorded. The second one is used only for requests of an earlier version."""
+    return ref.item_id, f"{ref.item_id}/{ref.content_hash[:16]}"
