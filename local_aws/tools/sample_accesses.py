@@ -57,6 +57,8 @@ def execution_input(name: str) -> dict[str, Any]:
     return {
         "requestId": request_id,
         "contentHash": hashlib.sha256(content.encode()).hexdigest(),
+        "eventId": request_id,
+        "tenant": "default",
         "system": detail["system"],
         "accessId": f"mediatailor/sourceLocation/{name}",
         "request": detail | {"requestId": request_id},

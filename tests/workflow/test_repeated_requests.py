@@ -68,20 +68,23 @@ def test_rejected_request_sent_again_has_one_outcome(onboarding: Onboarding) -> 
     assert len(onboarding.outcomes.of(detail["requestId"])) == 1
 
 
-def test_conflict_is_reported_once(onboarding: Onboarding) -> None:
+def test_conflict_is_rejected_under_the_id_of_its_event(onboarding: Onboarding) -> None:
     first = onboarding.detail()
-    outcome = onboarding.send(first)
+    event_id = onboarding.put(first)
+    outcome = onboarding.outcomes.wait_for(first["requestId"])
     before = onboarding.account_snapshot()
     other = first | {"resource": first["resource"] | {"header": "X-Other-Token"}}
 
-    _put_and_wait(onboarding, [other] * 2)
-    found = until(lambda: (of := onboarding.outcomes.of(first["requestId"]))[1:] and of, "the second outcome", 60)
-    _put_and_wait(onboarding, [other, first])
+    other_id = onboarding.put(other)
+    rejected = onboarding.outcomes.wait_for(other_id)
+    _put_and_wait(onboarding, [first])
 
-    assert [event["detail-type"] for event in found] == ["Access Onboarded", "Request Rejected"]
-    assert [error["place"] for error in found[1]["detail"]["errors"]] == ["requestId"]
-    assert found[0] == outcome
-    assert onboarding.outcomes.of(first["requestId"]) == found
+    assert (outcome["detail-type"], outcome["detail"]["eventId"]) == ("Access Onboarded", event_id)
+    assert rejected["detail-type"] == "Request Rejected"
+    assert (rejected["detail"]["requestId"], rejected["detail"]["eventId"]) == (other_id, other_id)
+    assert [error["place"] for error in rejected["detail"]["errors"]] == ["requestId"]
+    assert rejected["detail"]["contentHash"] != outcome["detail"]["contentHash"]
+    assert onboarding.outcomes.of(first["requestId"]) == [outcome]
     assert onboarding.account_snapshot() == before
 
 
@@ -89,10 +92,18 @@ def test_concurrent_requests_with_one_id_create_one_access_and_one_conflict(onbo
     first = onboarding.detail()
     second = first | {"resource": onboarding.detail()["resource"]}
 
-    _put_and_wait(onboarding, [first, second])
-    found = until(lambda: (of := onboarding.outcomes.of(first["requestId"]))[1:] and of, "both outcomes", 60)
+    with ThreadPoolExecutor(2) as threads:
+        event_ids = [*threads.map(onboarding.put, [first, second])]
 
-    assert sorted(event["detail-type"] for event in found) == ["Access Onboarded", "Request Rejected"]
+    def answered() -> list[dict[str, Any]]:
+        events = [event for event in onboarding.outcomes.all() if event["detail"].get("eventId") in event_ids]
+        return events[1:] and events
+
+    found = until(answered, "both outcomes", 60)
+    by_type = {event["detail-type"]: event["detail"] for event in found or []}
+    assert set(by_type) == {"Access Onboarded", "Request Rejected"}
+    assert by_type["Access Onboarded"]["requestId"] == first["requestId"]
+    assert by_type["Request Rejected"]["requestId"] == by_type["Request Rejected"]["eventId"]
     names = {detail["resource"]["sourceLocation"] for detail in (first, second)}
     locations = {item["SourceLocationName"] for item in onboarding.account_snapshot()["locations"]}
     assert len(names & locations) == 1

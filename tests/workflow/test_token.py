@@ -149,8 +149,8 @@ def test_token_in_a_conflict_or_dead_letter_is_written_nowhere_else(onboarding: 
     first, token = onboarding.detail(), secrets.token_hex(20)
     onboarding.onboard(first)
 
-    onboarding.put(first | {"secret": {"value": {"plaintext": token}}})
-    until(lambda: len(onboarding.outcomes.of(first["requestId"])) == 2, "the conflict", 60)
+    conflict = onboarding.put(first | {"secret": {"value": {"plaintext": token}}})
+    assert onboarding.outcomes.wait_for(conflict)["detail-type"] == "Request Rejected"
     fault = {"service": "stepfunctions", "operation": "StartExecution", "error": "AccessDeniedException", "status": 403}
     onboarding.aws.control("POST", "faults", fault | {"times": 100})
     onboarding.put(onboarding.detail(secret={"value": {"plaintext": token}}))

@@ -99,6 +99,8 @@ def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNC
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
     content = execution_input(event, registry.accesses.recorded_request)
+    if registry.requests.has_outcome(content.ref):
+        return Received(requestId=content.request_id, executionName=_name(content))
     try:
         first_event_id = registry.requests.receive(content.ref, event.id, execution_arn(state_machine_arn, _name(content)))
     except Conflict as error:
