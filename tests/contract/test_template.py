@@ -99,7 +99,11 @@ def test_reading_values_takeovers_and_other_identities_are_denied() -> None:
     reading, decrypting = denied["DenyReadingSecretValues"], denied["DenyDecryptingSecretValues"]
     direct = {"aws:ViaAWSService": "false"}
 
-    assert {(denial["Effect"], denial["Resource"]) for denial in denials} == {("Deny", "*")}
+    assert {denial["Effect"] for denial in denials} == {"Deny"}
+    assert {sid for sid, denial in denied.items() if denial["Resource"] != "*"} == {
+        "DenyWhatNoFunctionNeeds",
+        "DenyDeletingAliasesOfUnmanagedKeys",
+    }
     assert set(reading["Action"]) == {"secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue"}
     assert reading["Condition"] == {"BoolIfExists": direct}
     assert set(decrypting["Action"]) == {"kms:Decrypt", "kms:ReEncrypt*"}
@@ -107,10 +111,27 @@ def test_reading_values_takeovers_and_other_identities_are_denied() -> None:
     assert "kms:ReEncrypt*" in denied["DenyDirectKeyUse"]["Action"]  # MiniStack does not implement ReEncrypt
     assert denied["DenyDirectKeyUse"]["Condition"] == {"Null": {"kms:ViaService": "true"}}
     assert denied["DenyAssumingRoles"]["Action"] == "sts:AssumeRole"
-    assert {sid for sid, denial in denied.items() if "Condition" not in denial} == {
-        "DenyTakingOverKeysAndSecrets",
-        "DenyAssumingRoles",
-    }
+    assert {sid for sid, denial in denied.items() if "Condition" not in denial} == {"DenyAssumingRoles"}
+
+
+def test_actions_on_keys_and_secrets_that_no_function_needs_are_denied() -> None:
+    [rest] = [s for s in POLICIES["DenyReadingTokens"]["PolicyDocument"]["Statement"] if "NotAction" in s]
+    denied = [function for function in FUNCTIONS.values() if "DenyReadingTokens" in shared_policies(function)]
+    needed = {action for function in denied for action in actions(function) if action.startswith(("kms:", "secretsmanager:"))}
+    # These are authorized without a resource, so the statement does not apply to them.
+    without_resource = {"kms:CreateKey", "kms:ListAliases", "kms:ListKeys", "secretsmanager:ListSecrets"}
+
+    assert set(rest["NotAction"]) == needed - without_resource
+
+
+def test_roles_that_write_policies_and_delete_nothing_are_denied_deletion() -> None:
+    writing = {"kms:PutKeyPolicy", "secretsmanager:PutResourcePolicy"}
+    deleting = set(POLICIES["DenyDeletion"]["PolicyDocument"]["Statement"][0]["Action"])
+    writers = {name for name, function in FUNCTIONS.items() if actions(function) & writing}
+
+    assert writers == {"AttachPoliciesFunction", "UndoOnboardingFunction"}  # a new key admits create_key in its policy
+    for name in (*writers, "CreateKeyFunction"):
+        assert ("DenyDeletion" in shared_policies(FUNCTIONS[name])) != bool(actions(FUNCTIONS[name]) & deleting)
 
 
 @machines

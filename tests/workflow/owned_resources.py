@@ -15,7 +15,7 @@ from tests.workflow.roles import STACK, Role
 OWNERS = ("own", "consented", "foreign")
 MANAGED = {"latchkey:managed-by": "latchkey"}
 CONSENT = {"latchkey:consent": "adopt"}
-_TAGS = {"own": MANAGED, "consented": CONSENT, "foreign": {}}
+TAGS = {"own": MANAGED, "consented": CONSENT, "foreign": {}}
 SECRET_CONTEXT = {"SecretARN": "arn:aws:secretsmanager:secret", "SecretVersionId": "version"}
 
 
@@ -48,7 +48,7 @@ class OwnedResources:
         self, onboarding: Onboarding, roles: dict[str, Role], sample: dict[str, str], owner: str, *admitted: str
     ) -> None:
         self.owner, self._aws, self._onboarding, self._roles = owner, onboarding.aws, onboarding, roles
-        self._tags, self._sample, self._made, self._admitted = _TAGS[owner], sample, dict[str, Any](), admitted
+        self._tags, self._sample, self._made, self._admitted = TAGS[owner], sample, dict[str, Any](), admitted
 
     def renew(self) -> None:
         self._made.clear()

@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 
 from local_aws.tools.embedded_aws import Embedded
 from local_aws.tools.outcomes import Outcomes
-from tests.contract.artifacts import FUNCTIONS, ROOT
+from tests.contract.artifacts import FUNCTIONS, ROOT, actions
+from tests.workflow import policy_gains
 from tests.workflow.conftest import Account
 from tests.workflow.consumer_resources import CONSUMERS
 from tests.workflow.onboarding import Onboarding
@@ -176,38 +177,48 @@ def test_bus_policy_denies_other_publishers_the_source_latchkey(aws: Embedded, h
 
 
 @pytest.fixture(scope="module")
-def gains(matrix: Matrix, roles: dict[str, Role], hold: Callable[..., OwnedResources]) -> Matrix:
-    """What a role that writes policies can do beyond the matrix once a policy allows it everything."""
-    things = {(name, owner): hold(owner, role.arn) for name, role in roles.items() for owner in OWNERS}
-
-    def gained(call: SensitiveCall, owner: str) -> tuple[str, ...]:
-        writers = set(matrix[WRITING[call.service]][owner] or ()) - set(matrix[call.label][owner] or ())
-        return tuple(name for name in sorted(writers) if _try(call, roles[name], things[name, owner]))
-
-    return {
-        call.label: {owner: gained(call, owner) for owner in OWNERS}
-        for call in CALLS
-        if call.is_made and call.service in WRITING
+def gains(aws: Embedded, matrix: Matrix, roles: dict[str, Role], hold: Callable[..., OwnedResources]) -> Matrix:
+    """What a role that writes the policy of a key or a secret gains by adding itself, by action and owner."""
+    things = {owner: hold(owner) for owner in OWNERS}
+    found = {
+        (action, owner, name)
+        for service, writing in WRITING.items()
+        for owner in OWNERS
+        for name in matrix[writing][owner] or ()
+        for action in policy_gains.gained(aws, roles[name], service, things[owner])
     }
+
+    def gaining(action: str, owner: str) -> tuple[str, ...]:
+        return tuple(sorted(name for gain, by, name in found if (gain, by) == (action, owner)))
+
+    every = [action for service in policy_gains.SERVICES for action in policy_gains.actions(service)]
+    return {f"`{action}`": {owner: gaining(action, owner) for owner in OWNERS} for action in every}
 
 
 def test_page_lists_what_a_policy_writer_gains_by_adding_itself(gains: Matrix, agrees_in: Agrees) -> None:
     agrees_in(PAGE, "gains", _table({label: who for label, who in gains.items() if any(who.values())}))
 
 
+def test_policy_writers_gain_only_what_some_function_needs(gains: Matrix) -> None:
+    needed = {f"`{action}`" for function in FUNCTIONS.values() for action in actions(function)}
+    assert {label for label, who in gains.items() if any(who.values())} <= needed
+
+
 def test_policy_writers_cannot_gain_reads_uses_tags_or_public_access(gains: Matrix) -> None:
-    harm = re.compile("Decrypt|DataKey|CreateGrant|Tag|Untag|DisableKey|GetSecret|PutSecret|Replicate|unguarded")
+    uses = "Decrypt|Encrypt|DataKey|Mac|Sign|CreateGrant|GetSecret|PutSecret"
+    harm = re.compile(f"{uses}|:TagResource|:UntagResource|DisableKey|Replicat|Import|RotateSecret|RotateKey|Stage")
     harmful = {label for label in gains if harm.search(label)}
 
     assert harmful
     assert {label: owner for label in harmful for owner in OWNERS if gains[label][owner]} == {}
 
 
-def test_policy_writers_cannot_gain_deletion_of_foreign_resources(gains: Matrix) -> None:
-    deleting = {label for label in gains if re.search("ScheduleKeyDeletion|DeleteSecret", label)}
+def test_policy_writers_cannot_gain_deletion(gains: Matrix) -> None:
+    deletion = re.compile("ScheduleKeyDeletion|DeleteSecret|DeleteAlias|DeleteResourcePolicy|RevokeGrant|RetireGrant")
+    deleting = {label for label in gains if deletion.search(label)}
 
-    assert deleting
-    assert {label for label in deleting if gains[label]["consented"] or gains[label]["foreign"]} == set()
+    assert len(deleting) == 6
+    assert {label: owner for label in deleting for owner in OWNERS if gains[label][owner]} == {}
 
 
 READING = {"kms:Decrypt", "kms:GenerateDataKey", "secretsmanager:GetSecretValue"}
