@@ -10,4 +10,5 @@ from latchkey.settings import settings
 @step(CheckRequestInput)
 def lambda_handler(event: CheckRequestInput) -> OnboardingPlan:
     """Claims the request id and locks the access in the registry; raises InvalidRequest with every problem of the request."""
-    return check_request(event, settings(), registry(), clients.standard_clients(), clients.secretsmanager)
+    standard = clients.standard_clients()
+    return check_request(event, settings(), registry(), standard, clients.stepfunctions(), clients.secretsmanager)

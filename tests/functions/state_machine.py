@@ -24,6 +24,11 @@ class StateMachine:
         self._stepfunctions.delete_state_machine(stateMachineArn=self._arn)
         self.create()
 
+    def start(self, content: dict[str, Any]) -> str:
+        """Starts an execution, which runs until `end`, and returns its ARN."""
+        arn: str = self._stepfunctions.start_execution(stateMachineArn=self._arn, input=json.dumps(content))["executionArn"]
+        return arn
+
     def end(self) -> None:
         """Ends every execution."""
         for execution in self._stepfunctions.list_executions(stateMachineArn=self._arn)["executions"]:

@@ -3,11 +3,13 @@
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from latchkey.errors import InvalidRequest, NotYetEffective
 from latchkey.registry import registry
+from latchkey.registry.requests import RequestRef
 from tests.functions.account import ACCOUNT, ADOPT, OWN, TABLE, Account
 from tests.functions.onboarding_requests import (
     EXECUTION,
@@ -21,6 +23,7 @@ from tests.functions.onboarding_requests import (
     rejected_paths,
     rejection,
 )
+from tests.functions.state_machine import StateMachine
 
 BY_SECRET = "SECRETS_MANAGER_ACCESS_TOKEN"
 ACCESS = f"mediatailor/sourceLocation/{NAME}"
@@ -66,24 +69,77 @@ def test_the_request_is_recorded_locks_its_access_and_refers_to_its_secret(run: 
     assert json.loads(taken["pending"]["S"]) == onboarding()
 
 
-def running(account: Account, since: float) -> None:
+HOUR, DAY = 3600, 24 * 3600
+
+
+def running(account: Account, age: float, holder: str = f"{EXECUTION}-2") -> None:
     """Locks the access for another execution."""
-    item = {"kind": {"S": "access"}, "id": {"S": ACCESS}, "running": {"S": f"{EXECUTION}-2"}}
-    account.dynamodb.put_item(TableName=TABLE, Item=item | {"runningSince": {"N": str(int(since))}})
+    item = {"kind": {"S": "access"}, "id": {"S": ACCESS}, "running": {"S": holder}}
+    account.dynamodb.put_item(TableName=TABLE, Item=item | {"runningSince": {"N": str(int(time.time() - age))}})
 
 
-def test_a_request_waits_while_another_one_has_locked_the_access(run: Run, account: Account) -> None:
-    running(account, time.time() - 3600)
+def started(machine: str, content: dict[str, Any]) -> tuple[StateMachine, str]:
+    """A state machine with one running execution, and the ARN of the execution."""
+    made = StateMachine(machine)
+    return made, made.start(content)
+
+
+FORMER = {"requestId": "request-0", "contentHash": "b" * 64}
+
+
+def end(account: Account) -> None:
+    """Records the outcome of the former request."""
+    registry().requests.record_outcome(RequestRef("request-0", "b" * 64), "o-1", "Request Failed", "{}")
+
+
+@pytest.mark.parametrize("age", [HOUR, 300 * DAY])
+def test_a_request_waits_while_another_one_runs(run: Run, account: Account, age: int) -> None:
+    _, execution = started("onboard-access", FORMER)
+    end(account)
+    running(account, age, execution)
+
+    with pytest.raises(NotYetEffective):
+        run("check_request", check_event(onboarding()))
+    assert account.items("access")[0]["running"]["S"] == execution
+
+
+@pytest.mark.parametrize("age", [HOUR, 300 * DAY])
+def test_a_request_waits_until_the_aborted_one_is_rolled_back(run: Run, account: Account, age: int) -> None:
+    machine, execution = started("onboard-access", FORMER)
+    running(account, age, execution)
+    machine.end()
 
     with pytest.raises(NotYetEffective):
         run("check_request", check_event(onboarding()))
 
-
-def test_the_lock_of_an_aborted_execution_expires_after_two_hours(run: Run, account: Account) -> None:
-    running(account, time.time() - 3 * 3600)
-
+    end(account)
     assert run("check_request", check_event(onboarding()))["accessId"] == ACCESS
     assert account.items("access")[0]["running"]["S"] == EXECUTION
+
+
+def test_the_lock_of_a_rollback_is_taken_over_only_after_its_execution(run: Run, account: Account) -> None:
+    machine, execution = started("end-request", {"executionArn": EXECUTION})
+    running(account, 300 * DAY, execution)
+    with pytest.raises(NotYetEffective):
+        run("check_request", check_event(onboarding()))
+
+    machine.end()
+
+    assert run("check_request", check_event(onboarding()))["accessId"] == ACCESS
+
+
+@pytest.mark.parametrize(("age", "waits"), [(HOUR, True), (100 * DAY, False)])
+def test_an_execution_that_does_not_exist_is_over_unless_it_can_be_new(
+    run: Run, account: Account, age: int, waits: bool
+) -> None:
+    StateMachine("onboard-access")
+    running(account, age)
+
+    if waits:
+        with pytest.raises(NotYetEffective):
+            run("check_request", check_event(onboarding()))
+    else:
+        assert run("check_request", check_event(onboarding()))["accessId"] == ACCESS
 
 
 def test_a_request_waits_while_its_secret_is_being_removed(run: Run, account: Account) -> None:

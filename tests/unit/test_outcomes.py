@@ -64,8 +64,9 @@ def test_the_flags_of_a_check_are_not_published() -> None:
 def said(outcome: Report) -> dict[str, Any]:
     """The outcome on the bus, without the members of every outcome."""
     result = outcome_of(outcome).model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    common = {name: result.pop(name) for name in ("requestId", "system", "executionArn")}
-    assert common == {"requestId": "request-1", "system": "mediatailor", "executionArn": EXECUTION_ARN}
+    common = {name: result.pop(name) for name in ("requestId", "contentHash", "system", "executionArn")}
+    of_request = {"requestId": "request-1", "contentHash": "0" * 64}
+    assert common == of_request | {"system": "mediatailor", "executionArn": EXECUTION_ARN}
     assert len(result.pop("outcomeId")) == 32
     return result
 

@@ -16,7 +16,7 @@ from latchkey.access.record import AccessRecord
 from latchkey.aws.errors import settling
 from latchkey.errors import AccessDenied, Conflict, NotYetEffective, TransientAwsError
 from latchkey.registry import Registry
-from latchkey.registry.access_locks import STALE_SECONDS
+from latchkey.registry.access_locks import LockHolder
 from latchkey.registry.accesses import AnnouncedRequest
 from latchkey.registry.requests import JUST_STARTED, RequestRef, Unanswered
 from latchkey.registry.table import Table
@@ -203,27 +203,43 @@ def test_unlocking_without_a_lock_changes_nothing(registry: Registry) -> None:
     assert item("access", ACCESS) == {}
 
 
-@pytest.mark.parametrize(("age", "free"), [(STALE_SECONDS - 60, False), (STALE_SECONDS + 60, True)])
-def test_an_abandoned_lock_expires_after_the_longest_execution(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, age: int, free: bool
-) -> None:
+def _is_over(_holder: LockHolder) -> bool:
+    return True
+
+
+def test_a_lock_does_not_expire(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
-    _later(monkeypatch, age)
-    if not free:
-        with pytest.raises(NotYetEffective):
-            registry.locks.lock(ACCESS, OTHER_EXECUTION)
-        return
-    registry.locks.lock(ACCESS, OTHER_EXECUTION)
+    _later(monkeypatch, 365 * 24 * 3600)
+    with pytest.raises(NotYetEffective):
+        registry.locks.lock(ACCESS, OTHER_EXECUTION)
+    assert registry.locks.is_locked(ACCESS)
+
+
+def test_the_lock_of_an_execution_that_is_over_is_taken_over(registry: Registry) -> None:
+    registry.locks.lock(ACCESS, EXECUTION_ARN)
+    asked: list[LockHolder] = []
+
+    def is_over(holder: LockHolder) -> bool:
+        asked.append(holder)
+        return True
+
+    registry.locks.lock(ACCESS, OTHER_EXECUTION, is_over)
     registry.locks.unlock(ACCESS, EXECUTION_ARN)
+
+    assert [holder.execution_arn for holder in asked] == [EXECUTION_ARN]
     assert item("access", ACCESS)["running"] == OTHER_EXECUTION
 
 
-def test_only_one_request_gets_an_expired_lock(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_request_takes_a_lock_over(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
-    _later(monkeypatch, STALE_SECONDS + 60)
-    registry.locks.lock(ACCESS, OTHER_EXECUTION)
+
+    def is_over_and_another_is_faster(_: LockHolder) -> bool:
+        registry.locks.lock(ACCESS, OTHER_EXECUTION, _is_over)
+        return True
+
     with pytest.raises(NotYetEffective):
-        registry.locks.lock(ACCESS, f"{EXECUTION_ARN}-3")
+        registry.locks.lock(ACCESS, f"{EXECUTION_ARN}-3", is_over_and_another_is_faster)
+    assert item("access", ACCESS)["running"] == OTHER_EXECUTION
 
 
 def test_a_locked_access_is_not_recorded(registry: Registry) -> None:
@@ -328,11 +344,10 @@ def test_a_request_is_announced_only_while_it_holds_the_lock(registry: Registry)
     assert "pending" not in item("access", ACCESS)
 
 
-def test_an_expired_request_no_longer_uses_a_resource(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_whose_lock_was_taken_over_no_longer_uses_a_resource(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
     registry.locks.announce_request(ACCESS, WANTED, EXECUTION_ARN)
-    _later(monkeypatch, STALE_SECONDS + 1)
-    registry.locks.lock(ACCESS, OTHER_EXECUTION)
+    registry.locks.lock(ACCESS, OTHER_EXECUTION, _is_over)
     assert "pending" not in item("access", ACCESS)
 
 
@@ -546,12 +561,13 @@ def test_a_recorded_request_ends_an_unfinished_rollback(registry: Registry) -> N
     assert registry.journal.grant_keys(ACCESS) == {KEY_ARN}
 
 
-def test_an_expired_lock_means_no_running_request(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_rollback_is_not_interrupted(registry: Registry) -> None:
     _left_unfinished(registry)
     registry.locks.resume_undo(ACCESS, EXECUTION_ARN)
-    assert registry.locks.is_locked(ACCESS)
 
-    _later(monkeypatch, STALE_SECONDS + 1)
+    with pytest.raises(NotYetEffective):
+        registry.locks.lock(ACCESS, OTHER_EXECUTION, _is_over)
+    assert [access.is_running for access in registry.accesses.all()] == [True]
 
-    assert not registry.locks.is_locked(ACCESS)
-    assert [access.is_running for access in registry.accesses.all()] == [False]
+    registry.locks.unlock(ACCESS, EXECUTION_ARN, unfinished=True)
+    registry.locks.lock(ACCESS, OTHER_EXECUTION)

@@ -86,7 +86,9 @@ class Sweep:
                 self.registry.sweep_lock.unlock(event_id)
 
     def _sweep(self, occasion: str) -> Swept:
-        """Starts a cleanup for each access that needs one, and end-request for each request without an outcome or rollback.
+        """Starts a cleanup for each access that needs one, and end-request for what a request left.
+
+        That is a request without an outcome, an unfinished rollback, or the lock of an access that was not released.
 
         Executions are named after the occasion, so that an event that is delivered twice starts nothing twice.
         """
@@ -102,9 +104,11 @@ class Sweep:
             if row.access_id and (row.classed == "orphaned" or _is_undecided(row, keys)):
                 cleaning.setdefault(row.access_id, set()).add(row.grant.key_arn)
         unfinished = [access.unfinished for access in known if access.unfinished and not access.is_running]
-        unanswered = [*self.registry.requests.unanswered(datetime.now(UTC) - UNANSWERED)]
-        ending = [{"executionArn": request.execution_arn, "requestItem": request.item_id} for request in unanswered]
-        ending += [{"executionArn": execution_arn} for execution_arn in unfinished]
+        late = datetime.now(UTC) - UNANSWERED
+        unfinished += [access.lock.execution_arn for access in known if access.lock and access.lock.since < late]
+        unanswered = {request.execution_arn: request for request in self.registry.requests.unanswered(late)}
+        ending = [{"executionArn": request.execution_arn, "requestItem": request.item_id} for request in unanswered.values()]
+        ending += [{"executionArn": execution_arn} for execution_arn in {*unfinished} - unanswered.keys()]
         for access_id, on_keys in sorted(cleaning.items()):
             clean_up = CleanUpInput(accessId=access_id, keys=tuple(sorted(on_keys)))
             self._start(self.clean_up_machine_arn, occasion, clean_up.model_dump(mode="json", by_alias=True))

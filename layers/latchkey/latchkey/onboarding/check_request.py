@@ -9,6 +9,7 @@ from latchkey.access.desired import Desired, desire
 from latchkey.aws.clients import Clients
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.execution_input import ExecutionInput
+from latchkey.onboarding.lock_holder import is_over_by
 from latchkey.onboarding.rules.consent import withdrawals
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
@@ -19,6 +20,7 @@ from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
+    from mypy_boto3_stepfunctions.client import SFNClient
 
 VALUE_UNREADABLE = (
     "cannot be read, so its format cannot be checked: the key of that secret must delegate kms:Decrypt to IAM in its key policy"
@@ -50,6 +52,7 @@ def check_request(
     settings: Settings,
     registry: Registry,
     clients: Clients,
+    stepfunctions: SFNClient,
     secretsmanager_in: Callable[[str], SecretsManagerClient],
 ) -> OnboardingPlan:
     """Claims the request id, locks the access, applies all rules and announces the request.
@@ -64,7 +67,7 @@ def check_request(
     if event.request is None:
         raise InvalidRequest(problems)
     desired = desire(event.request, settings, event.tenant)
-    registry.locks.lock(desired.access_id, event.execution_arn)
+    registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry))
     if event.confirms:
         return _confirmed_plan(desired, registry)
     if desired.reads_secret:

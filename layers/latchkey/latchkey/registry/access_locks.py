@@ -4,40 +4,68 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from latchkey.errors import NotYetEffective
 from latchkey.registry.table import ConditionFailed, Table
 
-# Longer than TimeoutSeconds of the state machine, so the execution that holds an expired lock has ended.
-STALE_SECONDS = 2 * 3600
-
-_FREE = "attribute_not_exists(running) OR running = :me OR runningSince < :stale"
+_FREE = "attribute_not_exists(running) OR running = :me"
 
 
-def is_locked(item: Mapping[str, Any]) -> bool:
-    """Whether the item of an access holds a lock that has not expired."""
-    return "running" in item and int(item["runningSince"]) >= int(time.time()) - STALE_SECONDS
+@dataclass(frozen=True)
+class LockHolder:
+    """The execution that holds the lock of an access, and since when."""
+
+    execution_arn: str
+    since: datetime
+
+
+# Returns whether the execution that holds a lock is over, so that another one can take the lock over.
+type IsOver = Callable[[LockHolder], bool]
+
+
+def _no_proof(_holder: LockHolder) -> bool:
+    return False
+
+
+def holder_of(item: Mapping[str, Any]) -> LockHolder | None:
+    """The holder of the lock in the item of an access, or None."""
+    if "running" not in item:
+        return None
+    return LockHolder(str(item["running"]), datetime.fromtimestamp(int(item["runningSince"]), UTC))
 
 
 class AccessLocks:
-    """Locks accesses for executions. An execution is identified by its ARN."""
+    """Locks accesses for executions. An execution is identified by its ARN. A lock never expires."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def lock(self, access_id: str, execution_arn: str) -> None:
+    def lock(self, access_id: str, execution_arn: str, is_over: IsOver = _no_proof) -> None:
         """Locks the access for one request. Raises NotYetEffective while another execution holds the lock.
 
-        A lock expires after STALE_SECONDS. The journal entries of an unfinished rollback are kept.
+        The lock of an execution that `is_over` is taken over, unless its rollback was resumed. The journal entries of an
+        unfinished rollback are kept.
         """
         update = "SET running = :me, runningSince = :now REMOVE pending"
         try:
             self._table.update("access", access_id, update, _FREE, _holder(execution_arn))
         except ConditionFailed:
-            raise NotYetEffective("another request is running for this access") from None
+            self._take_over(access_id, execution_arn, update, is_over)
+
+    def _take_over(self, access_id: str, execution_arn: str, update: str, is_over: IsOver) -> None:
+        found = holder_of(self._table.get("access", access_id))
+        if found is None or not is_over(found):
+            raise _another_runs()
+        values = _holder(execution_arn) | {":former": found.execution_arn}
+        try:
+            self._table.update("access", access_id, update, "running = :former AND attribute_not_exists(undoing)", values)
+        except ConditionFailed:
+            raise _another_runs() from None
 
     def announce_request(self, access_id: str, request: Mapping[str, Any], execution_arn: str) -> None:
         """Records the request that holds the lock, so that other accesses include its statements in shared policies.
@@ -48,14 +76,14 @@ class AccessLocks:
         try:
             self._table.update("access", access_id, "SET pending = :request", "running = :me", values)
         except ConditionFailed:
-            raise NotYetEffective("another request is running for this access") from None
+            raise _another_runs() from None
 
     def resume_undo(self, access_id: str, execution_arn: str) -> bool:
         """Locks the access again for an execution whose rollback is unfinished. Returns False if it cannot.
 
         That is the case if no rollback of this execution is unfinished, or if another execution holds the lock.
         """
-        update = "SET running = :me, runningSince = :now"
+        update = "SET running = :me, runningSince = :now, undoing = :me"
         try:
             self._table.update("access", access_id, update, f"unfinished = :me AND ({_FREE})", _holder(execution_arn))
         except ConditionFailed:
@@ -68,7 +96,7 @@ class AccessLocks:
 
     def is_locked(self, access_id: str) -> bool:
         """Whether a request is running for the access."""
-        return is_locked(self._table.get("access", access_id))
+        return "running" in self._table.get("access", access_id)
 
     def is_undo_unfinished(self, access_id: str, execution_arn: str) -> bool:
         """Whether the rollback of this execution is unfinished and no other request has started since."""
@@ -82,18 +110,22 @@ class AccessLocks:
         """
         held = "running = :me"
         if unfinished:
-            update, condition = "SET unfinished = :me REMOVE running, runningSince, pending", held
+            update, condition = "SET unfinished = :me REMOVE running, runningSince, undoing, pending", held
         else:
-            update = "REMOVE running, runningSince, pending, former, previous, undone, unfinished"
+            update = "REMOVE running, runningSince, undoing, pending, former, previous, undone, unfinished"
             condition = f"{held} AND (attribute_not_exists(unfinished) OR unfinished = :me)"
         try:
             self._table.update("access", access_id, update, condition, {":me": execution_arn})
         except ConditionFailed:
             # The unfinished rollback of another execution still needs the journal entries.
             with suppress(ConditionFailed):
-                self._table.update("access", access_id, "REMOVE running, runningSince, pending", held, {":me": execution_arn})
+                update = "REMOVE running, runningSince, undoing, pending"
+                self._table.update("access", access_id, update, held, {":me": execution_arn})
 
 
 def _holder(execution_arn: str) -> dict[str, Any]:
-    now = int(time.time())
-    return {":me": execution_arn, ":now": now, ":stale": now - STALE_SECONDS}
+    return {":me": execution_arn, ":now": int(time.time())}
+
+
+def _another_runs() -> NotYetEffective:
+    return NotYetEffective("another request is running for this access")

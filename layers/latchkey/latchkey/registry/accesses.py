@@ -13,7 +13,7 @@ from pydantic import AwareDatetime
 
 from latchkey.access.record import AccessRecord, Status
 from latchkey.errors import TransientAwsError
-from latchkey.registry.access_locks import is_locked
+from latchkey.registry.access_locks import LockHolder, holder_of
 from latchkey.registry.journal import grant_keys_of
 from latchkey.registry.table import ConditionFailed, Table, now_text
 from latchkey.requests.models import OnboardingRequest
@@ -56,16 +56,21 @@ class AnnouncedRequest:
 class KnownAccess:
     """An access with every key on which its service can hold a grant; `record` is None if no onboarding succeeded.
 
-    `unfinished` is the ARN of the execution whose rollback is unfinished. `unpublished` is true if a status event might not
-    have been published.
+    `lock` is the holder of its lock. `unfinished` is the ARN of the execution whose rollback is unfinished. `unpublished` is
+    true if a status event might not have been published.
     """
 
     access_id: str
     record: AccessRecord | None
     grant_keys: frozenset[str]
-    is_running: bool
+    lock: LockHolder | None
     unfinished: str | None
     unpublished: bool
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a request is running for the access."""
+        return self.lock is not None
 
 
 class Accesses:
@@ -83,7 +88,7 @@ class Accesses:
         """All accesses for which a request was ever accepted."""
         for item in self._table.query("access"):
             record = _record(item) if "version" in item else None
-            facts = (grant_keys_of(item), is_locked(item), item.get("unfinished"), bool(item.get("untold")))
+            facts = (grant_keys_of(item), holder_of(item), item.get("unfinished"), bool(item.get("untold")))
             yield KnownAccess(item["id"], record, *facts)
 
     def is_known(self, access_id: str) -> bool:

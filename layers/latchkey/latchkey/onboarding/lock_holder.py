@@ -1,0 +1,41 @@
+"""Whether the execution that holds the lock of an access is over, by what Step Functions and the registry say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from latchkey.aws.executions import find_execution
+from latchkey.onboarding.execution_input import ExecutionInput
+from latchkey.registry import Registry
+from latchkey.registry.access_locks import IsOver, LockHolder
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.client import SFNClient
+
+# DescribeExecution is eventually consistent, so an execution that is not found can be new. Step Functions keeps an execution
+# for 90 days after its end: https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+NOT_NEW = timedelta(days=1)
+
+
+def is_over_by(stepfunctions: SFNClient, registry: Registry) -> IsOver:
+    """Returns a function that answers whether the holder of a lock is over.
+
+    The execution of a request is over if it has ended and its outcome is recorded. Until then, its rollback can still run:
+    end-request does it and releases the lock. An execution of end-request is over when it has ended.
+    """
+
+    def is_over(holder: LockHolder) -> bool:
+        execution = find_execution(stepfunctions, holder.execution_arn)
+        if execution is None:
+            return holder.since < datetime.now(UTC) - NOT_NEW
+        if not execution.is_over:
+            return False
+        received: Mapping[str, Any] = json.loads(execution.input)
+        if "requestId" not in received:
+            return True
+        return registry.requests.has_outcome(ExecutionInput.model_validate_json(execution.input).ref)
+
+    return is_over
