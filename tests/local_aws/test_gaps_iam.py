@@ -147,3 +147,47 @@ def test_leading_keys_limit_a_role_to_one_partition(account: Account) -> None:
 
     put = role.client("dynamodb").put_item
     assert error_code(lambda: put(TableName=table, Item={"kind": {"S": "other"}})) == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(
+    ("update", "names", "is_allowed"),
+    [
+        ("SET mine = :value", {}, True),
+        ("SET #name = :value", {"#name": "mine"}, True),
+        ("SET mine = if_not_exists(mine, :value)", {}, True),
+        ("SET theirs = :value", {}, False),
+        ("SET #name = :value", {"#name": "theirs"}, False),
+        ("SET mine = :value REMOVE theirs", {}, False),
+        ("SET mine = if_not_exists(theirs, :value)", {}, False),
+        ("SET theirs.part = :value", {}, False),
+    ],
+)
+def test_attributes_limit_a_role_to_parts_of_an_item(
+    account: Account, update: str, names: dict[str, str], is_allowed: bool
+) -> None:
+    dynamodb, table = account.client("dynamodb"), account.unique("table")
+    dynamodb.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "kind", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "kind", "KeyType": "HASH"}],
+    )
+    dynamodb.put_item(TableName=table, Item={"kind": {"S": "own"}, "theirs": {"M": {}}})
+    role = account.role(
+        allow("dynamodb:UpdateItem", **{"ForAllValues:StringEquals": {"dynamodb:Attributes": ["kind", "mine"]}})
+    )
+
+    def write() -> None:
+        aliased = {"ExpressionAttributeNames": names} if names else {}
+        role.client("dynamodb").update_item(
+            TableName=table,
+            Key={"kind": {"S": "own"}},
+            UpdateExpression=update,
+            ExpressionAttributeValues={":value": {"S": "new"}},
+            **aliased,
+        )
+
+    if is_allowed:
+        write()
+    else:
+        assert error_code(write) == "AccessDeniedException"

@@ -1,6 +1,7 @@
 """Authorization of requests: condition keys, requests that need several permissions, and KMS grants."""
 
 import json
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -25,13 +26,20 @@ _TAG_ON_CREATE = {
     "iam:CreatePolicy": "iam:TagPolicy",
 }
 
+# A name in an expression, which is no value (`:name`) and no part of a path (`.name`).
+_NAME = re.compile(r"(?<![:.#\w])(?P<name>#?[A-Za-z_]\w*)")
+_EXPRESSION_WORDS = {
+    *("set", "remove", "add", "delete", "and", "or", "not", "in", "between", "begins_with", "contains", "size"),
+    *("attribute_exists", "attribute_not_exists", "attribute_type", "if_not_exists", "list_append"),
+}
+
 
 def apply() -> None:
     iam_evaluator._RESOURCE_POLICY_LOOKUPS["events"] = ("eventbridge", "bus_policy_for_arn")
     eventbridge.bus_policy_for_arn = _bus_policy
     wrap(kms, "key_policy_for_arn", _key_policy)
     wrap(iam_actions, "request_tag_context", _request_context)
-    wrap(iam_actions, "dynamodb_service_context", _leading_keys)
+    wrap(iam_actions, "dynamodb_service_context", _item_keys)
     wrap(iam_actions, "extract_resource_arn", _resource_arn)
     wrap(iam_evaluator, "enforce", _enforce)
     wrap(iam_evaluator, "_resolve_condition_key", _condition_key)
@@ -108,8 +116,11 @@ def _event_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield _ENTRIES, [{"events:source": source, "events:detail-type": kind} for source, kind in sorted(pairs)]
 
 
-def _leading_keys(original: Around, body: bytes) -> dict[str, Any]:
-    """Gap: `dynamodb:LeadingKeys` is not set for requests with a single item."""
+def _item_keys(original: Around, body: bytes) -> dict[str, Any]:
+    """Gap: for requests with a single item, `dynamodb:LeadingKeys` is not set, and `dynamodb:Attributes` lacks most attributes.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+    """
     context: dict[str, Any] = original(body)
     try:
         data = json.loads(body or b"{}")
@@ -119,7 +130,18 @@ def _leading_keys(original: Around, body: bytes) -> dict[str, Any]:
     table = dynamodb._tables.get(str(data.get("TableName", "")).rsplit("/", 1)[-1], {})
     names = [key["AttributeName"] for key in table.get("KeySchema", []) if key["KeyType"] == "HASH"]
     values = [str(value) for name in names if name in item for value in item[name].values()]
-    return context | ({"dynamodb:LeadingKeys": values} if values else {})
+    named = sorted({*context.get("dynamodb:Attributes", ()), *item, *_attributes(data)})
+    return context | ({"dynamodb:LeadingKeys": values} if values else {}) | ({"dynamodb:Attributes": named} if named else {})
+
+
+def _attributes(data: dict[str, Any]) -> Iterator[str]:
+    """The top-level attributes that the expressions of a request name."""
+    names = data.get("ExpressionAttributeNames") or {}
+    for member in ("UpdateExpression", "ConditionExpression", "FilterExpression", "KeyConditionExpression"):
+        for found in _NAME.finditer(str(data.get(member) or "")):
+            name = found.group("name")
+            if name.lower() not in _EXPRESSION_WORDS:
+                yield str(names.get(name, name))
 
 
 def _iam_keys(params: Any) -> Iterator[tuple[str, Any]]:
