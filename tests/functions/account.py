@@ -188,4 +188,4 @@ class Account:
         kept = {k: v for k, v in described.items() if k not in {"ResponseMetadata", "LastAccessedDate"}}
         policy = self.secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
         value = self.value(secret) if values and "DeletedDate" not in described else None
-        return kept | {"policy": policy, "value": value}
+        return kept | {"policy": json.loads(policy or "null"), "value": value}

@@ -28,5 +28,5 @@ def test_a_rollback_removes_only_what_its_request_added(run: Run, account: Accou
     left = key_statements(account, first.key), secret_statements(account, first.secret)
     assert (other in json.dumps(left), failed.secret[:-6] in json.dumps(left)) == (False, False)
     assert origin in json.dumps(left[0])
-    assert first.secret[:-6] in json.dumps(left[0])
+    assert ":secret:latchkey/*" in json.dumps(left[0])
     assert left[1] == before[1]

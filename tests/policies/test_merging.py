@@ -332,3 +332,115 @@ def test_a_missing_document_contains_none_of_our_statements() -> None:
     wanted = desired().secret_statements(SECRET_ARN)
     assert policies.own_statements(None) == []
     assert policies.missing_from(None, wanted) == ["LatchkeyMediatailorReading"]
+
+
+def _former(name: str) -> tuple[Statement, ...]:
+    """The key statements of an access of that name, as versions before 0.2.0 wrote them."""
+    return desired({"resource.sourceLocation": name}).needed_key_statements
+
+
+def _secrets(document: Document) -> list[str]:
+    [statement] = [s for s in policies.statements_of(document) if s.get("Sid") == "LatchkeySecretDecryption"]
+    secrets: list[str] = statement["Condition"]["StringLike"]["kms:EncryptionContext:SecretARN"]
+    return secrets
+
+
+PREFIX = PLACE.arn("secretsmanager", "secret:latchkey/*")
+
+
+def test_accesses_with_the_same_roles_have_the_same_key_statements() -> None:
+    sports, news = desired(), desired({"resource.sourceLocation": "news-origin"})
+
+    assert sports.key_statements == news.key_statements
+    assert policies.missing_from(sports.new_key_policy, news.key_share().needed) == []
+
+
+def test_a_policy_of_a_former_version_admits_its_access_and_needs_no_change() -> None:
+    document = policies.new_document(_former("a"))
+
+    assert policies.missing_from(document, desired({"resource.sourceLocation": "a"}).key_share().needed) == []
+    assert policies.missing_from(document, desired({"resource.sourceLocation": "b"}).key_share().needed) != []
+
+
+def test_statements_of_a_former_version_are_replaced_by_the_next_write() -> None:
+    document = policies.merge(policies.new_document(_former("a")), _former("b"))
+    third = desired({"resource.sourceLocation": "c"}).key_share()
+
+    migrated = policies.merge(document, third.written, policies.union([_former("a"), _former("b"), third.needed]))
+
+    assert _secrets(migrated) == [PREFIX]
+    for name in "abc":
+        assert policies.missing_from(migrated, desired({"resource.sourceLocation": name}).key_share().needed) == []
+
+
+def test_a_secret_that_this_registry_does_not_know_stays_in_the_policy() -> None:
+    """It can belong to another stack, which would lose its readers when this one removes its own pattern."""
+    document = policies.merge(policies.new_document(_former("a")), _former("of-another-stack"))
+    third = desired({"resource.sourceLocation": "c"}).key_share()
+
+    migrated = policies.merge(document, third.written, policies.union([_former("a"), third.needed]))
+
+    assert len(_secrets(migrated)) == 2
+    assert policies.missing_from(migrated, _former("of-another-stack")) == []
+
+
+def test_an_adopted_secret_without_the_prefix_is_named_alone() -> None:
+    adopting = desired({"secret.value": {"existing": {"secretArn": EXISTING_ARN}}})
+
+    assert _secrets(policies.new_document(adopting.key_statements)) == [EXISTING_ARN]
+    assert adopting.key_statements == adopting.needed_key_statements
+
+
+@pytest.mark.parametrize("there", ["former", "present"])
+def test_removing_the_last_access_removes_both_forms(there: str) -> None:
+    wanted = desired({"resource.sourceLocation": "a"})
+    document = policies.new_document(_former("a") if there == "former" else wanted.key_statements)
+
+    assert policies.beyond(document, wanted.known_key_statements) == []
+    assert policies.statements_of(policies.retain(document, ())) == []
+
+
+def test_removing_an_access_keeps_what_the_former_statements_of_another_one_admit() -> None:
+    one, other = desired({"resource.sourceLocation": "a"}), desired({"resource.sourceLocation": "b"})
+    document = policies.merge(policies.new_document(_former("a")), _former("b"))
+
+    left = policies.retain(
+        document, policies.union([other.known_key_statements, policies.beyond(document, one.known_key_statements)])
+    )
+
+    assert policies.missing_from(left, other.key_share().needed) == []
+    assert _secrets(left) == [other.secret_arn_pattern]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "includes"),
+    [
+        ("arn:x:secret:latchkey/*", "arn:x:secret:latchkey/a-??????", True),
+        ("arn:x:secret:latchkey/a-??????", "arn:x:secret:latchkey/a-AbCdEf", True),
+        ("arn:x:secret:latchkey/a-??????", "arn:x:secret:latchkey/a-*", False),
+        ("arn:x:secret:latchkey/sports/*", "arn:x:secret:latchkey/*", False),
+        ("arn:x:secret:latchkey/*", "arn:x:secret:latchkey", False),
+        ("arn:x:secret:a[b]*", "arn:x:secret:ab", False),
+    ],
+)
+def test_a_pattern_admits_only_what_it_matches_whole(pattern: str, value: str, includes: bool) -> None:
+    document = policies.new_document([policies.decryption(ROLES[:1], [pattern], PLACE)])
+
+    assert (policies.missing_from(document, [policies.decryption(ROLES[:1], [value], PLACE)]) == []) is includes
+
+
+def test_an_equal_condition_is_no_pattern() -> None:
+    present, wanted = ({"Sid": "LatchkeyX", "Effect": "Allow", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*",
+                        "Condition": {"StringEquals": {"aws:PrincipalArn": [value]}}} for value in ("*", "a"))  # fmt: skip
+
+    assert not policies.includes(present, wanted)
+
+
+def test_a_key_policy_of_a_hundred_accesses_is_as_long_as_one_of_two() -> None:
+    document: Document | None = None
+    lengths = set()
+    for number in range(1, 101):
+        document = policies.merge(document, desired({"resource.sourceLocation": f"channel-{number}"}).key_share().written)
+        lengths.add(len(policies.text_of(document)))
+
+    assert len(lengths) == 1

@@ -119,7 +119,7 @@ def test_parts_of_another_access_are_beyond_the_known_ones() -> None:
     }
     decrypting = left["LatchkeySecretDecryption"]
     assert decrypting["Principal"] == {"AWS": [ROLES[1]]}
-    assert secrets_in(decrypting) == {other.secret_arn_pattern}
+    assert secrets_in(decrypting) == {other.secrets_pattern}
 
 
 @pytest.mark.parametrize(("there", "wanted", "left"), [

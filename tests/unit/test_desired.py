@@ -143,11 +143,10 @@ def test_there_are_no_statements_for_roles_that_are_not_requested() -> None:
 
 
 def test_a_secret_from_the_default_key_keeps_its_readers() -> None:
-    own = desired().key_statements
-
-    assert desired().key_statements_beside(SECRET_ARN, under_default_key=False) == own
-    *kept, former = desired().key_statements_beside(SECRET_ARN, under_default_key=True)
-    assert tuple(kept) == own
+    assert desired().key_share().written == desired().key_statements
+    *kept, former = desired().key_share(SECRET_ARN).written
+    assert tuple(kept) == desired().key_statements
+    assert desired().key_share(SECRET_ARN).needed == (*desired().needed_key_statements, former)
     assert former["Sid"] == "LatchkeyFormerDefaultKey"
     assert former["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": [SECRET_ARN]}
 

@@ -30,7 +30,7 @@ def test_origin_readers_are_allowed_by_both_policies(kind: str) -> None:
     assert (decryption["Sid"], reading["Sid"]) == ("LatchkeySecretDecryption", "LatchkeyOriginReaders")
     assert decryption["Principal"] == reading["Principal"] == {"AWS": [role("Origin")]}
     context = decryption["Condition"]["StringLike"]["kms:EncryptionContext:SecretARN"]
-    assert context == [wanted.secret_arn_pattern]
+    assert context == [wanted.secrets_pattern]
 
 
 def test_partner_statements_have_our_sids_and_the_requested_actions() -> None:

@@ -169,3 +169,35 @@ def test_grants_are_counted_only_on_a_key_that_would_be_given_to_a_partner() -> 
     assert not needs_grant_count(desired(kind=ADOBE), key(), frozenset({NEWS}), None)
     assert not needs_grant_count(desired(kind=ADOBE), key(), frozenset(), record())
     assert not needs_grant_count(desired(), key(), frozenset(), None)
+
+
+LONG = {"Sid": "Long", "Effect": "Allow", "Principal": {"AWS": role("x" * 64)}, "Action": "kms:Encrypt", "Resource": "*"}
+
+
+def test_a_policy_that_would_be_too_long_is_rejected_with_the_numbers() -> None:
+    evidence = key_evidence(policy=key_policy(*[LONG] * 200))
+
+    [(path, rule)] = rules(key_problems(desired(BY_ARN), RequestEvidence(key=evidence), SETTINGS))
+
+    length = len(policies.text_of(policies.merge(evidence.policy, desired(BY_ARN).key_statements)))
+    assert path == "key.arn"
+    assert f"{length} " in rule
+    assert f"{policies.KEY_POLICY_LIMIT}" in rule
+
+
+def test_a_long_policy_that_needs_no_change_passes() -> None:
+    policy = policies.merge(key_policy(*[LONG] * 200), desired(BY_ARN).key_statements)
+
+    assert found(desired(BY_ARN), key_evidence(policy=policy)) == []
+
+
+def test_a_new_key_whose_policy_would_be_too_long_is_rejected() -> None:
+    many = {"managementRoles": [role(f"{'p' * 400}/{number}") for number in range(50)]}
+
+    assert found(desired(many), KeyEvidence()) == ["key.alias"]
+
+
+def test_a_reserved_statement_that_denies_is_rejected() -> None:
+    denied = desired(BY_ARN).key_statements[0] | {"Effect": "Deny"}
+
+    assert found(desired(BY_ARN), key_evidence(policy=key_policy(denied))) == ["key.arn"]

@@ -78,7 +78,7 @@ def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     # An adopted key keeps its rotation, so its check always passes.
     adopted = MANAGED_BY not in key.tags
     yield Check("key rotates", observed.rotates or adopted, f"rotation is {'on' if observed.rotates else 'off'}")
-    missing = policies.missing_from(observed.key_policy, desired.key_statements)
+    missing = policies.missing_from(observed.key_policy, desired.needed_key_statements)
     yield Check("key policy admits the roles", not missing, _missing(missing), overwritten=True, revokes=not moved)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,14 @@ from latchkey.tags import ACCESS, DEFAULT_TENANT, MANAGED_BY, OURS, REQUEST
 
 
 @dataclass(frozen=True)
+class Share:
+    """The share of one access in a policy: the statements that it needs, and those that Latchkey writes and others share."""
+
+    needed: tuple[Statement, ...]
+    written: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
 class Desired:
     """The desired state of one access. ARNs that AWS chooses are arguments of the methods."""
 
@@ -29,6 +37,7 @@ class Desired:
     create_key_role_arn: str
     reader_boundary_arn: str
     tenant: str = DEFAULT_TENANT
+    secret_prefix: str = ""
 
     @property
     def access_id(self) -> str:
@@ -98,6 +107,12 @@ class Desired:
         return self.existing_secret_arn or self.place.arn("secretsmanager", f"secret:{self.secret_name}-??????")
 
     @property
+    def secrets_pattern(self) -> str:
+        """The pattern by which a key policy names the secret: by the prefix of the tenant's secrets, if its name has it."""
+        has_prefix = self.secret_prefix and self.secret_name.startswith(self.secret_prefix)
+        return self.place.arn("secretsmanager", f"secret:{self.secret_prefix}*") if has_prefix else self.secret_arn_pattern
+
+    @property
     def grant_name(self) -> str | None:
         """The name of the grant that the service creates for this resource, or None if it creates none."""
         granted = self.system.granted
@@ -115,6 +130,7 @@ class Desired:
             management_roles=self.request.management_roles,
             origin_readers=self.request.secret.origin_readers,
             secret_arn_pattern=self.secret_arn_pattern,
+            secrets_pattern=self.secrets_pattern,
             partners=self.resource.partners,
         )
 
@@ -129,8 +145,25 @@ class Desired:
 
     @cached_property
     def key_statements(self) -> tuple[Statement, ...]:
-        """Our statements in the key policy: one for each purpose, with all its principals."""
+        """Our statements in the key policy: one for each purpose, with all its principals.
+
+        They are the same for every access of a tenant with the same roles, so the policy does not grow with the accesses.
+        """
         return (*self.system.reader.key_statements(self.facts), *self._powers.values())
+
+    @cached_property
+    def needed_key_statements(self) -> tuple[Statement, ...]:
+        """What the key policy must include for this access alone: for its secret, and for no other secret of the tenant.
+
+        Until version 0.2.0, Latchkey wrote these statements.
+        """
+        alone = replace(self.facts, secrets_pattern=self.secret_arn_pattern)
+        return (*self.system.reader.key_statements(alone), *self._powers.values())
+
+    @cached_property
+    def known_key_statements(self) -> tuple[Statement, ...]:
+        """Our statements in the key policy in every form in which a version of Latchkey wrote them."""
+        return tuple(policies.union([self.key_statements, self.needed_key_statements]))
 
     @property
     def _powers(self) -> dict[str, Statement]:
@@ -152,10 +185,10 @@ class Desired:
         """The paths of the request whose statements a key policy does not contain yet."""
         return [path for path, statement in self._powers.items() if policies.missing_from(policy, [statement])]
 
-    def key_statements_beside(self, secret_arn: str, *, under_default_key: bool) -> tuple[Statement, ...]:
-        """Our statements in the policy of the key to which a secret moves. A secret from the default key keeps its readers."""
-        former = (policies.default_key_rule([secret_arn], self.place),) if under_default_key else ()
-        return (*self.key_statements, *former)
+    def key_share(self, former_secret_arn: str | None = None) -> Share:
+        """What this access needs in the policy of its key. A secret that leaves the default key keeps its readers."""
+        former = (policies.default_key_rule([former_secret_arn], self.place),) if former_secret_arn else ()
+        return Share((*self.needed_key_statements, *former), (*self.key_statements, *former))
 
     @property
     def new_key_policy(self) -> policies.Document:
@@ -168,6 +201,11 @@ class Desired:
         readers = self.request.secret.origin_readers
         own = self.system.reader.secret_statements(self.facts, secret_arn)
         return (*own, policies.role_reading(readers, secret_arn)) if readers else own
+
+    def secret_share(self, secret_arn: str) -> Share:
+        """What this access needs in the resource policy of its secret."""
+        statements = self.secret_statements(secret_arn)
+        return Share(statements, statements)
 
     def made(self, tags: Mapping[str, str]) -> bool:
         """Whether this request created the resource with these tags."""
@@ -182,4 +220,4 @@ class Desired:
 def desire(request: OnboardingRequest[Any], settings: Settings, tenant: str) -> Desired:
     """The desired state for a request of a tenant in this stack."""
     roles = (settings.configure_role_arn, settings.create_key_role_arn)
-    return Desired(request, settings.place, *roles, settings.reader_boundary_arn, tenant)
+    return Desired(request, settings.place, *roles, settings.reader_boundary_arn, tenant, settings.secret_prefix)

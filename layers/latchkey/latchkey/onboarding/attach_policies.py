@@ -14,11 +14,11 @@ from latchkey.errors import Conflict
 from latchkey.onboarding.reader_role import ensure_role
 from latchkey.onboarding.rules.key import NOT_FOR_SHARED_KEYS
 from latchkey.onboarding.shared_policies import (
-    key_statements_of_others,
+    key_shares_of_others,
     merge_into,
     policy_of_key,
     policy_of_secret,
-    secret_statements_of_others,
+    secret_shares_of_others,
 )
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
@@ -49,22 +49,21 @@ def attach_policies(event: AttachPoliciesInput, settings: Settings, registry: Re
     secret = find_secret(secretsmanager, event.secret_arn) if event.secret_arn else None
     if secret is None and event.secret_arn:
         raise Conflict(f"{event.secret_arn} was deleted after the request was checked: send the request again")
-    from_default_key = secret is not None and secret.kms_key_id is None
-    key_statements = desired.key_statements_beside(secret.arn if secret else "", under_default_key=from_default_key)
+    key_share = desired.key_share(secret.arn if secret and secret.kms_key_id is None else None)
     with settling(key.created):
         _refuse_power_over_others(desired, key, kms, registry)
         changed = merge_into(
             policy_of_key(key.arn, kms),
-            key_statements,
-            lambda: key_statements_of_others(desired, key.arn, registry, settings),
+            key_share,
+            lambda: key_shares_of_others(desired, key.arn, registry, settings),
             registry,
         )
         if secret is None:
             return StepResult(arn=key.arn, changed=changed, created=datetime.now(UTC) if changed else key.created)
         changed |= merge_into(
             policy_of_secret(secret.arn, secretsmanager),
-            desired.secret_statements(secret.arn),
-            lambda: secret_statements_of_others(desired, secret.arn, registry, settings),
+            desired.secret_share(secret.arn),
+            lambda: secret_shares_of_others(desired, secret.arn, registry, settings),
             registry,
         )
         if secret.kms_key_id != key.arn:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from latchkey import policies
 from latchkey.access.desired import Desired, desire
 from latchkey.access.record import is_exclusive
 from latchkey.aws.errors import is_settling, settling
@@ -103,7 +103,7 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
             KeyUsage="ENCRYPT_DECRYPT",
             Origin="AWS_KMS",
             MultiRegion=False,
-            Policy=json.dumps(desired.new_key_policy),
+            Policy=policies.text_of(desired.new_key_policy),
             Tags=[{"TagKey": name, "TagValue": value} for name, value in desired.tags(shared=True).items()],
         )["KeyMetadata"]
         key = observed_key(created, desired.tags(shared=True))

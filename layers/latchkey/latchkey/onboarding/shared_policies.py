@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latchkey import policies
-from latchkey.access.desired import Desired, desire
+from latchkey.access.desired import Desired, Share, desire
 from latchkey.aws.keys import key_policy
 from latchkey.aws.secrets import secret_policy
-from latchkey.errors import TransientAwsError
+from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding.rules import bounds
 from latchkey.policies import Document, Statement
 from latchkey.registry import Registry
@@ -27,6 +26,7 @@ class SharedPolicy:
     """The policy of one key or secret."""
 
     name: str
+    limit: int
     read: Callable[[], Document | None]
     write: Callable[[Document], None]
 
@@ -35,9 +35,9 @@ def policy_of_key(key_arn: str, kms: KMSClient) -> SharedPolicy:
     """The key policy, which every key has."""
 
     def write(document: Document) -> None:
-        kms.put_key_policy(KeyId=key_arn, PolicyName="default", Policy=json.dumps(document))
+        kms.put_key_policy(KeyId=key_arn, PolicyName="default", Policy=policies.text_of(document))
 
-    return SharedPolicy(f"policy of {key_arn}", lambda: key_policy(kms, key_arn), write)
+    return SharedPolicy(f"policy of {key_arn}", policies.KEY_POLICY_LIMIT, lambda: key_policy(kms, key_arn), write)
 
 
 def policy_of_secret(secret_arn: str, secretsmanager: SecretsManagerClient) -> SharedPolicy:
@@ -45,36 +45,49 @@ def policy_of_secret(secret_arn: str, secretsmanager: SecretsManagerClient) -> S
 
     def write(document: Document) -> None:
         if document["Statement"]:
-            text = json.dumps(document)
+            text = policies.text_of(document)
             secretsmanager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=text, BlockPublicPolicy=True)
         else:
             secretsmanager.delete_resource_policy(SecretId=secret_arn)
 
-    return SharedPolicy(f"policy of {secret_arn}", lambda: secret_policy(secretsmanager, secret_arn), write)
+    return SharedPolicy(
+        f"policy of {secret_arn}", policies.SECRET_POLICY_LIMIT, lambda: secret_policy(secretsmanager, secret_arn), write
+    )
 
 
 def merge_into(
     policy: SharedPolicy,
-    statements: Sequence[Statement],
-    others: Callable[[], Iterable[Iterable[Statement]]],
+    own: Share,
+    others: Callable[[], Iterable[Share]],
     registry: Registry,
 ) -> bool:
-    """Merges our statements into a policy under a lease, and returns whether the policy changed.
+    """Merges our statements into a policy under a lease, and returns whether the policy lacked something that is needed.
 
     The statements of the other accesses are merged as well, because the policy that is read can be older than the last one
-    that was written. Raises TransientAwsError if a statement is missing afterwards: a person can write the policy without the
-    lease.
+    that was written. Statements of former versions are replaced by the present form. Raises TransientAwsError if a statement
+    is missing afterwards: a person can write the policy without the lease. Raises Conflict if AWS accepts no policy that long.
     """
-    if not policies.missing_from(policy.read(), statements):
+    if not policies.missing_from(policy.read(), own.needed):
         return False
     with registry.lease(policy.name):
-        wanted = policies.union([*others(), statements])
+        shares = [*others(), own]
         # No call between the read and the write: AWS has no conditional write, so a change made in between would be lost.
-        policy.write(policies.merge(policy.read(), wanted))
-        missing = policies.missing_from(policy.read(), statements)
+        policy.write(_merged(policy, policy.read(), own, shares))
+        missing = policies.missing_from(policy.read(), own.needed)
         if missing:
             raise TransientAwsError(f"the {policy.name} was overwritten during this request; missing: {', '.join(missing)}")
     return True
+
+
+def _merged(policy: SharedPolicy, present: Document | None, own: Share, shares: Sequence[Share]) -> Document:
+    """The present policy with all shares or, if it is too long for them, with the own one: the others add theirs themselves."""
+    former = policies.union(share.needed for share in shares)
+    merged = policies.merge(present, policies.union(share.written for share in shares), former)
+    if len(policies.text_of(merged)) > policy.limit:
+        merged = policies.merge(present, own.written, former)
+    if (length := len(policies.text_of(merged))) > policy.limit:
+        raise Conflict(f"the {policy.name} would have {length} characters, and AWS accepts {policy.limit}: remove statements")
+    return merged
 
 
 def remove_from(
@@ -111,13 +124,11 @@ def _others(desired: Desired, resource: str, registry: Registry, settings: Setti
             yield other, announced.key_arn
 
 
-def key_statements_of_others(
-    desired: Desired, key_arn: str, registry: Registry, settings: Settings
-) -> Iterator[Sequence[Statement]]:
-    """The statements in a key policy that the other accesses of the key need."""
+def key_shares_of_others(desired: Desired, key_arn: str, registry: Registry, settings: Settings) -> Iterator[Share]:
+    """What the other accesses of a key need in its policy."""
     for other, recorded_key in _others(desired, key_arn, registry, settings):
         if key_arn == recorded_key or (recorded_key is None and _will_use(desired, other, key_arn, registry)):
-            yield other.key_statements
+            yield other.key_share()
 
 
 def _will_use(desired: Desired, other: Desired, key_arn: str, registry: Registry) -> bool:
@@ -130,10 +141,8 @@ def _will_use(desired: Desired, other: Desired, key_arn: str, registry: Registry
     return noted is not None and noted.arn == key_arn
 
 
-def secret_statements_of_others(
-    desired: Desired, secret_arn: str, registry: Registry, settings: Settings
-) -> Iterator[Sequence[Statement]]:
-    """The statements in the resource policy of a secret that its other accesses need."""
+def secret_shares_of_others(desired: Desired, secret_arn: str, registry: Registry, settings: Settings) -> Iterator[Share]:
+    """What the other accesses of a secret need in its resource policy."""
     for other, _ in _others(desired, desired.secret_resource, registry, settings):
         if other.secret_resource == desired.secret_resource:
-            yield other.secret_statements(secret_arn)
+            yield other.secret_share(secret_arn)

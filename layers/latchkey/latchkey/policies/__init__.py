@@ -1,6 +1,19 @@
 """IAM policy documents as data: builds our statements, merges them into documents of others, and inspects documents."""
 
-from latchkey.policies.document import OWN_SID, VERSION, Document, Statement, is_own, new_document, own_statements
+from latchkey.policies.document import (
+    KEY_POLICY_LIMIT,
+    OWN_SID,
+    ROLE_POLICY_LIMIT,
+    SECRET_POLICY_LIMIT,
+    VERSION,
+    Document,
+    Statement,
+    is_own,
+    new_document,
+    own_statements,
+    statements_of,
+    text_of,
+)
 from latchkey.policies.inspection import (
     admits_service,
     could_admit_service,
@@ -28,8 +41,11 @@ from latchkey.policies.statements import (
 )
 
 __all__ = [
+    "KEY_POLICY_LIMIT",
     "OWN_SID",
     "PARTNER_SID",
+    "ROLE_POLICY_LIMIT",
+    "SECRET_POLICY_LIMIT",
     "VERSION",
     "Document",
     "Statement",
@@ -59,6 +75,8 @@ __all__ = [
     "role_reading",
     "service_reading",
     "statements_for_service",
+    "statements_of",
+    "text_of",
     "union",
     "use",
     "without_suffix",

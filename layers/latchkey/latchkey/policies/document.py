@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
+# The longest documents that AWS accepts, in bytes for a key and in characters for secret and role:
+# https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+KEY_POLICY_LIMIT, SECRET_POLICY_LIMIT, ROLE_POLICY_LIMIT = 32_768, 20_480, 10_240
 Statement = dict[str, Any]
 Document = dict[str, Any]
 # A statement whose Sid has this prefix is ours. Latchkey changes no other statement.
@@ -15,6 +21,11 @@ VERSION = "2012-10-17"
 def new_document(statements: Iterable[Statement]) -> Document:
     """A document with these statements."""
     return {"Version": VERSION, "Statement": [*statements]}
+
+
+def text_of(document: Document) -> str:
+    """The document as it is sent to AWS: without white space, which would count against the limits, and in ASCII."""
+    return json.dumps(document, separators=(",", ":"))
 
 
 def own_statements(document: Document | None) -> list[Statement]:

@@ -16,14 +16,16 @@ from latchkey.policies.document import Document, Statement, is_own, listed, new_
 _UNIQUE_ID = re.compile(r"A(ROA|IDA)[A-Z0-9]+")
 
 
-def merge(document: Document | None, own: Iterable[Statement]) -> Document:
+def merge(document: Document | None, own: Iterable[Statement], superseded: Iterable[Statement] = ()) -> Document:
     """The document with our statements. A statement of ours with the same Sid is extended in place.
 
-    In a resource policy, a Sid can be missing or occur twice, so statements are compared as a list. Raises Conflict if a
-    statement with one of our Sids denies something.
+    The list values of `superseded` statements are dropped where a pattern of ours includes them. In a resource policy, a Sid
+    can be missing or occur twice, so statements are compared as a list. Raises Conflict if a statement with one of our Sids
+    denies something.
     """
     merged = copy.deepcopy(document) if document else new_document(())
     statements = statements_of(merged)
+    former = {statement["Sid"]: statement for statement in superseded}
     for wanted in own:
         position = next((at for at, statement in enumerate(statements) if statement.get("Sid") == wanted["Sid"]), None)
         if position is not None and statements[position]["Effect"] != "Allow":
@@ -32,6 +34,8 @@ def merge(document: Document | None, own: Iterable[Statement]) -> Document:
             statements.append(copy.deepcopy(wanted))
         elif not includes(statements[position], wanted):
             statements[position] = _widen(statements[position], wanted)
+        if position is not None and wanted["Sid"] in former:
+            statements[position] = _without_superseded(statements[position], former[wanted["Sid"]], wanted)
     if statements != statements_of(document or {}):
         merged["Statement"] = [kept for statement in statements if (kept := _without_deleted(statement))]
     return merged
@@ -49,6 +53,32 @@ def _widen(present: Statement, wanted: Statement) -> Statement:
             if isinstance(values, list):
                 widened["Condition"][operator][key] = _union(present.get("Condition", {}).get(operator, {}).get(key), values)
     return widened
+
+
+def _without_superseded(present: Statement, former: Statement, wanted: Statement) -> Statement:
+    """The present statement without the list values of the former one that a pattern of the wanted one includes."""
+    narrowed = copy.deepcopy(present)
+    for operator, keys in wanted.get("Condition", {}).items():
+        for key, patterns in keys.items():
+            held, replaced = narrowed["Condition"][operator][key], former.get("Condition", {}).get(operator, {}).get(key)
+            if isinstance(held, list) and isinstance(patterns, list):
+                narrowed["Condition"][operator][key] = [
+                    value
+                    for value in held
+                    if value in patterns or value not in listed(replaced) or not _has_pattern(patterns, value, operator)
+                ]
+    return narrowed
+
+
+def _has_pattern(patterns: Iterable[str], value: str, operator: str) -> bool:
+    """Whether one of the values of a condition includes this one, which can be a pattern itself."""
+    return any(value == pattern or (operator == "StringLike" and _covers(pattern, value)) for pattern in patterns)
+
+
+def _covers(pattern: str, value: str) -> bool:
+    """Whether everything that matches `value` matches `pattern`, in which `*` stands for any text and `?` for one character."""
+    expression = "".join({"*": ".*", "?": "[^*]"}.get(character, re.escape(character)) for character in pattern)
+    return re.fullmatch(expression, value, re.DOTALL) is not None
 
 
 def _without_deleted(statement: Statement) -> Statement | None:
@@ -153,8 +183,11 @@ def union(contributions: Iterable[Iterable[Statement]]) -> list[Statement]:
     return statements_of(document)
 
 
-def includes(present: Statement, wanted: Statement) -> bool:
-    """Whether a statement equals the wanted one, except for additional principals and list values."""
+def includes(present: Statement, wanted: Statement, *, by_pattern: bool = False) -> bool:
+    """Whether a statement equals the wanted one, except for additional principals and list values.
+
+    With `by_pattern`, a value is also included in a pattern that matches it.
+    """
     if {**present, "Principal": 0, "Condition": 0, "Action": 0, "Resource": 0} != {
         **wanted,
         "Principal": 0,
@@ -168,17 +201,18 @@ def includes(present: Statement, wanted: Statement) -> bool:
     principals = principals_of(present)
     if any(not set(listed(names)) <= set(listed(principals.get(kind))) for kind, names in principals_of(wanted).items()):
         return False
-    return _conditions_include(present.get("Condition", {}), wanted.get("Condition", {}))
+    return _conditions_include(present.get("Condition", {}), wanted.get("Condition", {}), by_pattern=by_pattern)
 
 
-def _conditions_include(present: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def _conditions_include(present: dict[str, Any], wanted: dict[str, Any], *, by_pattern: bool) -> bool:
     if {operator: set(keys) for operator, keys in present.items()} != {op: set(keys) for op, keys in wanted.items()}:
         return False
     for operator, keys in wanted.items():
         for key, values in keys.items():
             here, there = set(listed(present[operator][key])), set(listed(values))
             # Latchkey extends lists. A single value is a limit, so it must be equal.
-            if not (there <= here if isinstance(values, list) else there == here):
+            included = there <= here or (by_pattern and all(_has_pattern(here, value, operator) for value in there))
+            if not (included if isinstance(values, list) else there == here):
                 return False
     return True
 
@@ -186,7 +220,11 @@ def _conditions_include(present: dict[str, Any], wanted: dict[str, Any]) -> bool
 def missing_from(document: Document | None, wanted: Iterable[Statement]) -> list[str]:
     """The Sids of the wanted statements that no statement of the document includes."""
     present = statements_of(document or {})
-    return [statement["Sid"] for statement in wanted if not any(includes(candidate, statement) for candidate in present)]
+    return [
+        statement["Sid"]
+        for statement in wanted
+        if not any(includes(candidate, statement, by_pattern=True) for candidate in present)
+    ]
 
 
 def _union(present: Any, wanted: Any) -> Any:

@@ -53,7 +53,7 @@ def roll_back_key(rollback: Rollback, key: ObservedKey) -> None:
         resources.forget(key.arn)
         return
     remaining = rollback.remaining_accesses(key.arn, in_use=in_use)
-    _remove_statements(rollback, key, [access.key_statements for access in remaining])
+    _remove_statements(rollback, key, [access.known_key_statements for access in remaining])
     if not in_use:
         resources.release(key.arn, desired.access_id)
 
@@ -64,7 +64,7 @@ def roll_back_partner_key(rollback: Rollback, key: ObservedKey) -> None:
     The partner's data depends on the key. Raises Conflict if the request added a partner, so that a person decides.
     """
     before = rollback.formerly_desired
-    former = before.key_statements if before else ()
+    former = before.known_key_statements if before else ()
     present = policies.own_statements(key_policy(rollback.clients.kms, key.arn))
     partners = {statement["Sid"] for statement in present if statement["Sid"].startswith(policies.PARTNER_SID)}
     _remove_statements(rollback, key, [former], kept=(*_PERMANENT_SIDS, *partners))
@@ -80,7 +80,7 @@ def _remove_statements(
 ) -> None:
     remove_from(
         policy_of_key(key.arn, rollback.clients.kms),
-        rollback.desired.key_statements,
+        rollback.desired.known_key_statements,
         others,
         rollback.registry,
         lambda: rollback.note(f"removed the statements of this request from the policy of {key.arn}"),

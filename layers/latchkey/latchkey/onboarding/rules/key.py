@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from latchkey import policies
-from latchkey.access.desired import Desired
+from latchkey.access.desired import Desired, Share
 from latchkey.access.record import AccessRecord, is_exclusive
 from latchkey.aws.keys import ObservedKey
-from latchkey.errors import Problem
+from latchkey.errors import Conflict, Problem
 from latchkey.onboarding.rules.consent import missing_consent
 from latchkey.onboarding.rules.evidence import KeyEvidence, RequestEvidence
 from latchkey.settings import Settings
@@ -62,8 +62,11 @@ def key_problems(desired: Desired, evidence: RequestEvidence, settings: Settings
         yield Problem(path, f"must be in account {place.account} and Region {place.region}: name a key of this stack's Region")
     elif desired.request.key.arn:
         yield Problem(path, "does not exist: correct the ARN, or use key.alias to create a key")
-    elif desired.system.key_is_exclusive:
-        yield from _new_partner_key_problems(desired, evidence, settings)
+    else:
+        if desired.system.key_is_exclusive:
+            yield from _new_partner_key_problems(desired, evidence, settings)
+        creation = Share((), tuple(policies.statements_of(desired.new_key_policy)))
+        yield from (Problem(path, rule) for rule in length_rule(None, creation, policies.KEY_POLICY_LIMIT))
 
 
 def _new_partner_key_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
@@ -94,10 +97,10 @@ def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: Request
         yield Problem(path, _not_delegating(desired))
     yield from _sharing_problems(desired, key, evidence, path)
     secret = evidence.secret.secret if evidence.secret else None
-    under_default_key = secret is not None and secret.kms_key_id is None
-    wanted = desired.key_statements_beside(secret.arn if secret else "", under_default_key=under_default_key)
-    if policies.missing_from(policy, wanted):
+    share = desired.key_share(secret.arn if secret and secret.kms_key_id is None else None)
+    if policies.missing_from(policy, share.needed):
         yield from (Problem(path, rule) for rule in deleted_principals_rule(policy))
+        yield from (Problem(path, rule) for rule in length_rule(policy, share, policies.KEY_POLICY_LIMIT))
     if not is_ours(key.tags) or evidence.key.other_accesses:
         yield from (Problem(member, NOT_FOR_SHARED_KEYS) for member in desired.powers_missing_from(policy))
 
@@ -147,6 +150,17 @@ def deleted_principals_rule(policy: policies.Document | None) -> Iterator[str]:
     """
     if deleted := policies.deleted_principals(policy or {}):
         yield f"its policy names deleted principals, so AWS rejects every change to it: remove {', '.join(deleted)}"
+
+
+def length_rule(policy: policies.Document | None, share: Share, limit: int) -> Iterator[str]:
+    """The rule that a policy breaks which AWS would not accept with the statements of this request."""
+    try:
+        merged = policies.merge(policy, share.written, share.needed)
+    except Conflict as error:
+        yield str(error)
+        return
+    if (length := len(policies.text_of(merged))) > limit:
+        yield f"its policy would have {length} characters, and AWS accepts {limit}: remove statements, or name fewer principals"
 
 
 def readable_key_arn(found: KeyEvidence) -> str | None:

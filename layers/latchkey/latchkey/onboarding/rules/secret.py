@@ -9,7 +9,7 @@ from latchkey.access.desired import Desired
 from latchkey.errors import Problem
 from latchkey.onboarding.rules.consent import secret_rules, was_created_for
 from latchkey.onboarding.rules.evidence import RequestEvidence, SecretEvidence
-from latchkey.onboarding.rules.key import deleted_principals_rule, readable_key_arn
+from latchkey.onboarding.rules.key import deleted_principals_rule, length_rule, readable_key_arn
 from latchkey.settings import Settings
 from latchkey.tags import is_ours
 
@@ -57,14 +57,17 @@ def _existing_secret_problems(desired: Desired, evidence: RequestEvidence, setti
             "choose another secret, or change the stack parameter AdoptedSecretPrefix"
         )
         yield Problem(EXISTING_PATH, rule)
-    if policies.missing_from(found.policy, desired.secret_statements(desired.existing_secret_arn or "")):
+    share = desired.secret_share(desired.existing_secret_arn or "")
+    if policies.missing_from(found.policy, share.needed):
         yield from (Problem(EXISTING_PATH, rule) for rule in deleted_principals_rule(found.policy))
+        yield from (Problem(EXISTING_PATH, rule) for rule in length_rule(found.policy, share, policies.SECRET_POLICY_LIMIT))
 
 
 def _new_secret_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
     if not desired.secret_name.startswith(settings.secret_prefix):
         yield Problem("secret.name", f"must begin with {settings.secret_prefix}, the stack parameter SecretPrefix")
-    found = evidence.secret
+    found, share = evidence.secret, desired.secret_share(desired.secret_arn_pattern)
+    yield from (Problem("secret", rule) for rule in length_rule(None, share, policies.SECRET_POLICY_LIMIT))
     if found is None:
         return
     if found.secret.is_being_deleted:
