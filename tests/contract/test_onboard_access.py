@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from latchkey.onboarding.read_execution import REPORTED
-from tests.contract.artifacts import states, targets, tasks
+from tests.contract.artifacts import MACHINES, states, targets, tasks
 
 STATES, TASKS = states("onboard-access"), tasks("onboard-access")
 REPORTS = {"Report success", "Report rejection", "Report failure"}
@@ -27,12 +27,15 @@ def test_an_execution_that_could_not_report_ends_with_another_error() -> None:
     assert STATES["Fail unreported"]["Error"] != REPORTED
 
 
-def test_a_value_is_checked_unless_the_request_is_invalid_or_a_confirmation() -> None:
-    """An input from an earlier version of `receive_request`, which lacks these members, is checked as well."""
+def test_a_value_is_checked_only_after_every_rule_passed_and_the_request_is_checked_again() -> None:
     [choice] = STATES["Is there a value to check?"]["Choices"]
 
-    assert choice["Condition"] == "{% $states.input.confirms or $boolean($states.input.problems) %}"
-    assert (choice["Next"], STATES["Is there a value to check?"]["Default"]) == ("Check request", "Check value")
+    assert MACHINES["onboard-access"]["StartAt"] == "Check request"
+    assert TASKS["Check request"]["Next"] == "Is there a value to check?"
+    assert (choice["Condition"], choice["Next"]) == ("{% $plan.valueToCheck %}", "Check value")
+    assert STATES["Is there a value to check?"]["Default"] == "Confirms a hand-off?"
+    assert TASKS["Check value"]["Next"] == "Check request"
+    assert TASKS["Check value"]["Output"] == "{% $merge([$states.context.Execution.Input, $states.result]) %}"
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if not name.startswith(("Report ", "Undo "))])

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import boto3
+from boto3.dynamodb.types import TypeSerializer
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from tests.functions.media_services import MediaConnect, MediaPackage, MediaPackageV2, MediaPackageVod, Simulator, serve
@@ -86,7 +87,7 @@ class Account:
         return arn
 
     def key(self, tags: dict[str, str] | None = None, alias: str | None = None, **settings: Any) -> str:
-        """Creates a key with rotation and, by default, with the tag of Latchkey."""
+        """Creates a key with rotation and, by default, with the tag of Latchkey; the registry has it if it has an alias."""
         given = [{"TagKey": key, "TagValue": value} for key, value in (OURS if tags is None else tags).items()]
         settings = {"KeyUsage": "ENCRYPT_DECRYPT"} | settings
         arn: str = self.kms.create_key(Tags=given, **settings)["KeyMetadata"]["Arn"]
@@ -94,15 +95,24 @@ class Account:
             self.kms.enable_key_rotation(KeyId=arn)
         if alias:
             self.kms.create_alias(AliasName=alias, TargetKeyId=arn)
+        if alias and tags in (None, OURS):
+            self.note("resource", alias, begunAt="2026-11-22T00:00:00+00:00", begunFor="request-0", keyArn=arn)
         return arn
+
+    def note(self, kind: str, item_id: str, **attributes: str | set[str]) -> None:
+        """Writes an item of the registry."""
+        item = {"kind": kind, "id": item_id, **attributes}
+        self.dynamodb.put_item(TableName=TABLE, Item={name: TypeSerializer().serialize(value) for name, value in item.items()})
 
     def secret(
         self, name: str, value: str, tags: dict[str, str] | None = None, region: str = REGION, key: str | None = None
     ) -> str:
-        """Creates a secret of another owner, by default with consent to adoption."""
+        """Creates a secret of another owner, by default with consent, or one that the registry has for its access."""
         given = [{"Key": key, "Value": text} for key, text in (ADOPT if tags is None else tags).items()]
         under = {"KmsKeyId": key} if key else {}
         arn: str = client("secretsmanager", region).create_secret(Name=name, SecretString=value, Tags=given, **under)["ARN"]
+        if access := (tags or {}).get("latchkey:access"):
+            self.note("resource", f"secret {name}", accesses={access})
         return arn
 
     def value(self, secret: str) -> str:

@@ -13,6 +13,9 @@ from botocore.compat import HTTPHeaders
 ARN = "arn:aws:mediatailor:us-east-1:{account}:sourceLocation/{name}"
 
 
+CONSENT = {"latchkey:consent": "adopt"}
+
+
 class Raw(io.BytesIO):
     def stream(self, **_: Any) -> Any:
         yield self.read()
@@ -41,8 +44,8 @@ class MediaTailor:
         events.unregister("before-send.mediatailor", self._answer)
 
     def add(self, name: str, access: dict[str, Any] | None = None, **members: Any) -> None:
-        """Creates a source location of another owner."""
-        given = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}, **members}
+        """Creates a source location of another owner, by default with consent to adoption."""
+        given = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}, "tags": CONSENT, **members}
         self._put(name, given | ({"AccessConfiguration": access} if access else {}))
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:

@@ -11,7 +11,7 @@ from botocore.exceptions import ConnectionClosedError
 from latchkey.aws import clients
 from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffective, TransientAwsError
 from tests.functions.account import ACCOUNT, ADOPT, OURS, ROOT, Account
-from tests.functions.onboarding_requests import EXECUTION, SECRET_KEY, Run, check_event, onboarding
+from tests.functions.onboarding_requests import EXECUTION, SECRET_KEY, Run, check_event, existing, onboarding
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/media/Origin"
 VALUE = json.dumps({SECRET_KEY: "a" * 20})
@@ -194,7 +194,7 @@ def test_a_secret_moves_to_the_key_after_both_policies_are_written(run: Run, acc
         "before-call.*.UpdateSecret", lambda model, **_: order.append(model.name)
     )
 
-    run("attach_policies", pair.event())
+    run("attach_policies", pair.event(secret={"moveKey": True}))
 
     assert order == ["PutKeyPolicy", "PutResourcePolicy", "UpdateSecret"]
     assert pair.under() == pair.key
@@ -331,10 +331,39 @@ def test_the_result_contains_the_time_of_the_last_policy_change(run: Run, pair: 
     assert run("attach_policies", event)["created"] == "2020-01-01T00:00:00Z"
 
 
-def test_a_secret_of_latchkey_can_be_shared(run: Run, account: Account) -> None:
+@pytest.mark.parametrize("consents", [True, False])
+def test_a_secret_of_another_access_can_be_shared_with_consent(run: Run, account: Account, consents: bool) -> None:
     key = account.key()
-    secret = account.secret("latchkey/sports", VALUE, OURS, key=key)
+    tags = OURS | {"latchkey:access": "mediatailor/sourceLocation/news"} | (ADOPT if consents else {})
+    secret = account.secret("latchkey/sports", VALUE, tags, key=key)
+    event = {"request": onboarding(secret=existing(secret)), "key": {"arn": key, "changed": True}, "secretArn": secret}
 
-    assert run("attach_policies", {"request": onboarding(), "key": {"arn": key, "changed": True}, "secretArn": secret})[
-        "changed"
-    ]
+    if consents:
+        assert run("attach_policies", event)["changed"]
+    else:
+        with pytest.raises(Conflict):
+            run("attach_policies", event)
+
+
+def test_a_secret_that_a_person_moved_after_the_check_stays_under_its_key(run: Run, account: Account) -> None:
+    former = account.key(tags=ADOPT)
+    pair = Pair(account, secret_key=former)
+
+    with pytest.raises(Conflict):
+        run("attach_policies", pair.event())
+
+    assert pair.under() == former
+
+
+def test_a_secret_that_changes_during_the_step_is_not_moved(run: Run, account: Account) -> None:
+    pair, theirs = Pair(account, secret_key=None), account.key(tags=ADOPT)
+
+    def move(**_: Any) -> None:
+        account.secretsmanager.update_secret(SecretId=pair.secret, KmsKeyId=theirs)
+
+    clients.secretsmanager_without_retries().meta.events.register("after-call.*.PutResourcePolicy", move)
+
+    with pytest.raises(TransientAwsError):
+        run("attach_policies", pair.event())
+
+    assert pair.under() == theirs

@@ -10,7 +10,7 @@ import pytest
 from latchkey.errors import InvalidRequest, NotYetEffective
 from latchkey.registry import registry
 from latchkey.registry.requests import RequestRef
-from tests.functions.account import ACCOUNT, ADOPT, OWN, TABLE, Account
+from tests.functions.account import ACCOUNT, ADOPT, IMPORT, OWN, TABLE, Account
 from tests.functions.onboarding_requests import (
     EXECUTION,
     NAME,
@@ -18,6 +18,7 @@ from tests.functions.onboarding_requests import (
     Run,
     check_event,
     check_rejection,
+    copied,
     existing,
     onboarding,
     rejected_paths,
@@ -27,6 +28,7 @@ from tests.functions.state_machine import StateMachine
 
 BY_SECRET = "SECRETS_MANAGER_ACCESS_TOKEN"
 ACCESS = f"mediatailor/sourceLocation/{NAME}"
+RESOURCE = {"resource"}
 ABSENT_SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:origin/token-AbCdEf"
 
 
@@ -41,6 +43,8 @@ def test_a_valid_request_returns_the_plan_for_the_state_machine(run: Run) -> Non
         "accessId": "mediatailor/sourceLocation/sports-origin",
         "confirms": False,
         "changed": False,
+        "valueToCheck": False,
+        "ownSecretArn": None,
         "needsSecret": True,
         "hasResource": True,
         "keyArn": None,
@@ -188,15 +192,33 @@ def test_a_request_id_in_use_is_rejected(run: Run, member: str) -> None:
     assert set(rejected) == {"requestId"}
 
 
-def test_problems_of_the_event_and_of_the_values_are_reported_together(run: Run) -> None:
-    problems = [{"place": "resource.header", "rule": "is missing"}]
-    findings = [{"place": "secret.value.copyFrom", "rule": "the token must be 8 to 128 characters long"}]
-    event = {name: value for name, value in check_event(onboarding()).items() if name != "request"}
+FINDING = {"place": "secret.value.copyFrom", "rule": "the token must be 8 to 128 characters long"}
 
-    assert set(rejection(run, "check_request", event | {"problems": problems, "findings": findings})) == {
-        "resource.header",
-        "secret.value.copyFrom",
-    }
+
+def test_findings_about_a_value_are_reported_only_if_every_rule_passes(run: Run, account: Account) -> None:
+    source = account.secret("origin/token", "{}", IMPORT)
+    request = onboarding(secret=copied(source))
+
+    assert set(rejection(run, "check_request", check_event(request, findings=[FINDING]))) == {"resource.baseUrl"}
+
+
+def test_findings_about_a_value_with_consent_are_reported(run: Run, account: Account, stack: Callable[..., None]) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    request = onboarding(secret=copied(account.secret("origin/token", "{}", IMPORT)))
+
+    assert set(rejection(run, "check_request", check_event(request, findings=[FINDING]))) == {"secret.value.copyFrom"}
+
+
+def test_nothing_is_announced_before_the_value_is_checked(run: Run, account: Account, stack: Callable[..., None]) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    event = check_event(onboarding(secret=copied(account.secret("origin/token", "{}", IMPORT))))
+
+    assert run("check_request", event | {"findings": None})["valueToCheck"] is True
+    assert account.items("resource") == []
+    assert "pending" not in account.items("access")[0]
+
+    assert run("check_request", event)["valueToCheck"] is False
+    assert "pending" in account.items("access")[0]
 
 
 def test_every_problem_is_reported_at_once_and_nothing_is_changed(run: Run, account: Account) -> None:
@@ -275,28 +297,55 @@ def test_a_source_location_that_sends_a_token_gets_a_new_one_only_on_request(run
     assert run("check_request", check_event(onboarding(secret={"replacesToken": True})))
 
 
-def test_a_source_location_that_sends_the_token_of_its_access_needs_no_consent(run: Run, account: Account) -> None:
+def recorded_location(run: Run, account: Account, status: str = "active") -> str:
+    """A source location without a tag that sends the token of its recorded access, as older versions accepted it."""
     key = account.key(alias="alias/latchkey/mediatailor")
     secret = account.secret(SECRET_NAME, "{}", OWN, key=key)
-    registry().resources.refer(f"secret {SECRET_NAME}", ACCESS)
-    account.mediatailor.add(NAME, sends(secret))
+    account.mediatailor.add(NAME, sends(secret), tags={})
+    arn = account.mediatailor.locations[NAME]["Arn"]
+    resources = {"keyArn": key, "secretArn": secret, "resourceArn": arn}
+    run("record_access", {"request": onboarding(), "resources": resources, "status": status})
+    return secret
 
-    again = onboarding() | {"requestId": "request-2"}
 
-    assert run("check_request", check_event(again))["accessId"] == f"mediatailor/sourceLocation/{NAME}"
+def test_the_record_of_an_access_proves_consent_to_the_present_settings_only(run: Run, account: Account) -> None:
+    """An older version configured source locations without a tag."""
+    recorded_location(run, account)
+
+    again = onboarding(tags={"team": "sports"}) | {"requestId": "request-2"}
+    assert run("check_request", check_event(again, contentHash="d" * 64))["accessId"] == ACCESS
+    assert rejected_paths(run, requestId="request-3", resource={"header": "X-Other"}) == {"resource"}
+    another = {"secret": {"name": "latchkey/another", "replacesToken": True}}
+    assert rejected_paths(run, requestId="request-4", **another) == {"resource"}
 
 
-@pytest.mark.parametrize("consent", [True, False])
-def test_a_foreign_source_location_keeps_its_base_url_without_consent(run: Run, account: Account, consent: bool) -> None:
-    former = {"BaseUrl": "https://former.example.com/vod"}
-    account.mediatailor.add(NAME, HttpConfiguration=former, **({"tags": ADOPT} if consent else {}))
+def test_a_hand_off_that_is_not_confirmed_proves_no_consent(run: Run, account: Account) -> None:
+    recorded_location(run, account, status="handed-off")
 
-    if consent:
-        assert run("check_request", check_event(onboarding()))
+    assert "resource" in rejected_paths(run, requestId="request-2")
+
+
+@pytest.mark.parametrize(("tags", "referred", "paths"), [(OWN, True, set()), (OWN, False, RESOURCE), ({}, True, RESOURCE)])
+def test_a_source_location_is_ours_by_the_registry_and_the_tag(
+    run: Run, account: Account, tags: dict[str, str], referred: bool, paths: set[str]
+) -> None:
+    account.mediatailor.add(NAME, tags=tags)
+    if referred:
+        registry().resources.refer(account.mediatailor.locations[NAME]["Arn"], ACCESS)
+
+    if paths:
+        assert rejected_paths(run) == paths
     else:
-        assert list(check_rejection(run)) == ["resource.baseUrl"]
-        same = onboarding(resource={"baseUrl": former["BaseUrl"]}) | {"requestId": "request-2"}
-        assert run("check_request", check_event(same))
+        assert run("check_request", check_event(onboarding()))
+
+
+@pytest.mark.parametrize("base_url", ["https://former.example.com/vod", "https://origin.example.com/vod"])
+def test_a_foreign_source_location_is_changed_only_with_consent(run: Run, account: Account, base_url: str) -> None:
+    account.mediatailor.add(NAME, HttpConfiguration={"BaseUrl": base_url}, tags={})
+    assert list(check_rejection(run)) == ["resource"]
+
+    account.mediatailor.add(NAME, HttpConfiguration={"BaseUrl": base_url}, tags=ADOPT)
+    assert run("check_request", check_event(onboarding()))
 
 
 def test_an_adopted_value_that_cannot_be_read_is_rejected(run: Run, account: Account, stack: Callable[..., None]) -> None:

@@ -13,7 +13,7 @@ from latchkey.errors import InvalidRequest
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import settings
 from latchkey.tags import DEFAULT_TENANT
-from tests.functions.account import ACCOUNT, ADOPT, IMPORT, REGION, ROOT, TABLE, Account
+from tests.functions.account import ACCOUNT, ADOPT, IMPORT, OURS, REGION, ROOT, TABLE, Account
 from tests.functions.onboarding_requests import (
     SECRET_KEY,
     Run,
@@ -61,6 +61,13 @@ def test_a_key_of_latchkey_can_serve_another_access(run: Run, account: Account) 
     assert run("check_request", check_event(onboarding()))
 
 
+def test_a_key_is_ours_by_the_registry_and_the_tag(run: Run, account: Account) -> None:
+    """Anybody who can tag keys can set the tag."""
+    forged = account.key(tags=OURS)
+
+    assert set(by_arn(run, forged)) == {"key.arn"}
+
+
 def test_an_adopted_key_passes(run: Run, account: Account) -> None:
     assert run("check_request", check_event(onboarding(key={"arn": account.key(tags=ADOPT)})))
 
@@ -75,22 +82,22 @@ def test_an_adopted_key_passes(run: Run, account: Account) -> None:
     ids=["encrypts asymmetrically", "signs", "authenticates"],
 )
 def test_an_asymmetric_or_hmac_key_is_rejected(run: Run, account: Account, settings: dict[str, Any]) -> None:
-    assert set(by_arn(run, account.key(**settings))) == {"key.arn"}
+    assert set(by_arn(run, account.key(tags=ADOPT, **settings))) == {"key.arn"}
 
 
 def test_a_multi_region_key_is_rejected(run: Run, account: Account) -> None:
-    assert set(by_arn(run, account.key(MultiRegion=True))) == {"key.arn"}
+    assert set(by_arn(run, account.key(tags=ADOPT, MultiRegion=True))) == {"key.arn"}
 
 
 def test_a_disabled_key_is_rejected(run: Run, account: Account) -> None:
-    key = account.key()
+    key = account.key(tags=ADOPT)
     account.kms.disable_key(KeyId=id_of(key))
 
     assert set(by_arn(run, key)) == {"key.arn"}
 
 
 def test_a_key_pending_deletion_is_rejected(run: Run, account: Account) -> None:
-    key = account.key()
+    key = account.key(tags=ADOPT)
     account.kms.schedule_key_deletion(KeyId=id_of(key), PendingWindowInDays=7)
 
     assert set(by_arn(run, key)) == {"key.arn"}

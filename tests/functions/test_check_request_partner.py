@@ -45,6 +45,8 @@ def test_a_valid_partner_request_needs_only_a_key_and_a_second_check_changes_not
         "accessId": ACCESS,
         "confirms": False,
         "changed": False,
+        "valueToCheck": False,
+        "ownSecretArn": None,
         "needsSecret": False,
         "hasResource": False,
         "keyArn": None,
@@ -132,6 +134,8 @@ def test_a_partner_request_has_no_secret_and_no_management_roles(run: Run) -> No
 def shared(run: Run, account: Account, **members: Any) -> Onboarding:
     """A MediaTailor access that uses the key of the alias of the instance."""
     key = account.key(alias=ALIAS, tags=OURS)
+    # A key that is named by its ARN is Latchkey's while an access refers to it.
+    account.note("resource", key, accesses={"mediatailor/sourceLocation/first"})
     return Onboarding(run, account, key={"arn": key}, **members).run_through("record_access")
 
 
@@ -248,6 +252,8 @@ def test_a_confirmation_returns_the_recorded_access_and_applies_no_rules(run: Ru
         "accessId": ACCESS,
         "confirms": True,
         "changed": True,
+        "valueToCheck": False,
+        "ownSecretArn": None,
         "needsSecret": False,
         "hasResource": False,
         "keyArn": access.key,

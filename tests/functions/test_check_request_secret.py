@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.registry import registry
-from tests.functions.account import ACCOUNT, ADOPT, IMPORT, OURS, OWN, REGION, Account
+from tests.functions.account import ACCOUNT, ADOPT, IMPORT, OURS, OWN, REGION, TABLE, Account
 from tests.functions.onboarding_requests import (
     NAME,
     SECRET_NAME,
@@ -23,6 +23,8 @@ from tests.functions.onboarding_requests import (
 ADOPTED, IMPORTED = "secret.value.existing.secretArn", "secret.value.copyFrom.secretArn"
 OWNED = {"aws:secretsmanager:owningService": "rds"}
 ABSENT = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:origin/token-AbCdEf"
+
+SECRET, ACCESS = f"secret {SECRET_NAME}", f"mediatailor/sourceLocation/{NAME}"
 
 type Ask = Callable[..., dict[str, object]]
 
@@ -157,6 +159,7 @@ def record(run: Run, account: Account, secret_arn: str, **members: Any) -> None:
     resources = {"keyArn": account.key(), "secretArn": secret_arn}
     event = {"request": onboarding(**members), "resources": resources, "status": "active"}
     run("record_access", event)
+    registry().resources.refer(f"secret {secret_arn.split(':', 6)[6][:-7]}", ACCESS)
 
 
 def test_a_host_is_known_only_after_its_access_was_recorded(run: Run, account: Account, stack: Callable[..., None]) -> None:
@@ -170,17 +173,24 @@ def test_a_host_is_known_only_after_its_access_was_recorded(run: Run, account: A
 def test_the_token_of_a_failed_request_can_go_to_any_host(run: Run, account: Account, stack: Callable[..., None]) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="")
     account.secret(SECRET_NAME, "{}", OWN, key=account.key(alias="alias/latchkey/mediatailor"))
-    registry().resources.refer(f"secret {SECRET_NAME}", f"mediatailor/sourceLocation/{NAME}")
+    elsewhere = onboarding(resource={"baseUrl": "https://new.example.org/vod"})
+    assert rejected_paths(run, resource=elsewhere["resource"]) == {"resource.baseUrl"}, "an older version proves nothing"
 
-    assert run("check_request", check_event(onboarding(resource={"baseUrl": "https://new.example.org/vod"})))
+    registry().resources.begin_secret(SECRET, ACCESS)
+    assert run("check_request", check_event(elsewhere | {"requestId": "request-2"}))
+
+    registry().resources.note_configured(SECRET, "arn:aws:mediatailor:us-east-1:1:sourceLocation/one")
+    assert rejected_paths(run, resource=elsewhere["resource"], requestId="request-3") == {"resource.baseUrl"}
 
 
 def test_the_hosts_of_a_secret_of_another_registry_are_unknown(run: Run, account: Account, stack: Callable[..., None]) -> None:
     """A secret of another stack, or of a stack that was deleted and deployed again, has the same tags."""
     stack(ALLOWED_ORIGIN_HOSTS="")
     account.secret(SECRET_NAME, "{}", OWN, key=account.key(alias="alias/latchkey/mediatailor"))
+    registry().resources.forget(SECRET)
 
-    assert rejected_paths(run, resource={"baseUrl": "https://attacker.example.org/vod"}) == {"resource.baseUrl"}
+    rejected = rejected_paths(run, resource={"baseUrl": "https://attacker.example.org/vod"})
+    assert rejected == {"secret.name", "resource.baseUrl"}
 
 
 def test_a_secret_that_is_found_by_name_serves_only_its_access(run: Run, account: Account) -> None:
@@ -202,9 +212,8 @@ def test_a_region_that_does_not_exist_is_rejected(run: Run) -> None:
 
 
 def test_a_shared_secret_keeps_its_token_and_its_key(run: Run, account: Account) -> None:
-    secret = account.secret(SECRET_NAME, "{}", OWN, key=account.key())
-    sharing = onboarding(secret=existing(secret, moveKey=True), resource={"sourceLocation": f"{NAME}-2"})
-    run("check_request", check_event(sharing | {"requestId": "request-2"}))
+    account.secret(SECRET_NAME, "{}", OWN, key=account.key())
+    registry().resources.refer(SECRET, f"{ACCESS}-2")
 
     source = account.secret("origin/token", "{}", IMPORT)
     rejected = check_rejection(run, secret=copied(source, moveKey=True))
@@ -244,3 +253,47 @@ def test_a_resource_policy_with_deleted_principals_is_rejected(run: Run, account
 
     assert set(rules) == {ADOPTED}
     assert "AROAEXAMPLE1234567890" in rules[ADOPTED]
+
+
+def test_a_copy_goes_only_to_hosts_that_receive_its_source(run: Run, account: Account, stack: Callable[..., None]) -> None:
+    source = account.secret("origin/token", "{}", ADOPT)
+    record(run, account, source, secret=existing(source))
+    account.secretsmanager.tag_resource(SecretId=source, Tags=[{"Key": "latchkey:consent", "Value": "import"}])
+    stack(ALLOWED_ORIGIN_HOSTS="")
+    here = {"sourceLocation": f"{NAME}-2"}
+    elsewhere = here | {"baseUrl": "https://elsewhere.example.org/vod"}
+
+    assert rejected_paths(run, requestId="request-2", secret=copied(source), resource=elsewhere) == {"resource.baseUrl"}
+    request = onboarding(requestId="request-3", secret=copied(source), resource=here)
+    assert run("check_request", check_event(request))
+
+
+def test_the_copy_of_a_failed_request_stays_bound_to_its_source(run: Run, account: Account, stack: Callable[..., None]) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="")
+    account.secret(SECRET_NAME, "{}", OWN, key=account.key(alias="alias/latchkey/mediatailor"))
+    registry().resources.begin_secret(SECRET, ACCESS)
+    registry().resources.note_copy(SECRET, ABSENT)
+
+    assert rejected_paths(run) == {"resource.baseUrl"}
+
+
+@pytest.mark.parametrize(
+    ("status", "reached", "known"),
+    [("active", "active", True), ("revoked", "active", False), ("handed-off", "handed-off", False), ("gone", "active", False)],
+)
+def test_the_hosts_of_a_secret_are_those_of_its_active_accesses(
+    run: Run, account: Account, status: str, reached: str, known: bool
+) -> None:
+    secret = account.secret("origin/token", "{}")
+    record(run, account, secret, secret=existing(secret))
+    account.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"kind": {"S": "access"}, "id": {"S": ACCESS}},
+        UpdateExpression="SET #status = :status, reached = :reached",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={":status": {"S": status}, ":reached": {"S": reached}},
+    )
+
+    assert registry().origin_hosts(secret, "mediatailor/sourceLocation/another") == ({"origin.example.com"} if known else set())
+    # The access itself can be repaired with its own host.
+    assert registry().origin_hosts(secret, ACCESS) == ({"origin.example.com"} if reached == "active" else set())

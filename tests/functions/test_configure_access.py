@@ -7,7 +7,7 @@ import pytest
 
 from latchkey.aws import clients
 from latchkey.errors import AccessDenied, Conflict, LatchkeyError, TransientAwsError
-from tests.functions.account import ACCOUNT, REGION, Account
+from tests.functions.account import ACCOUNT, OWN, REGION, Account
 from tests.functions.onboarding_requests import HEADER, NAME, SECRET_KEY, Run, onboarding
 
 BASE_URL = "https://origin.example.com/vod"
@@ -27,7 +27,8 @@ def access(secret: str, **token: str) -> dict[str, Any]:
 def event(account: Account) -> dict[str, Any]:
     key = account.key()
     secret = account.secret("latchkey/mediatailor/sports-origin/token", "{}", key=key)
-    return {"request": onboarding(tags={"team": "sports"}), "key": {"arn": key, "changed": False}, "secretArn": secret}
+    request = onboarding(tags={"team": "sports"}, secret={"replacesToken": True})
+    return {"request": request, "key": {"arn": key, "changed": False}, "secretArn": secret}
 
 
 def grant(account: Account, event: dict[str, Any], name: str = GRANT, secret: str | None = None) -> None:
@@ -100,6 +101,38 @@ def test_a_setting_that_differs_is_updated(
     location = account.mediatailor.locations[NAME]
     assert location["HttpConfiguration"] == {"BaseUrl": BASE_URL}
     assert location["AccessConfiguration"] == access(event["secretArn"])
+
+
+def test_a_source_location_that_changes_after_the_decision_is_left_alone(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
+    account.mediatailor.add(NAME)
+    changed = {"HttpConfiguration": {"BaseUrl": "https://theirs.example.com"}}
+    once = iter([lambda: account.mediatailor.add(NAME, **changed)])
+
+    def change(**_: Any) -> None:
+        next(once, lambda: None)()
+
+    clients.kms().meta.events.register("after-call.kms.ListGrants", change)
+    account.mediatailor.add(NAME, access(event["secretArn"]))
+
+    with pytest.raises(TransientAwsError):
+        run("configure_access", event)
+
+    assert account.mediatailor.writes == []
+
+
+@pytest.mark.parametrize("tags", [{}, OWN])
+def test_a_source_location_without_consent_is_not_configured(
+    run: Run, account: Account, event: dict[str, Any], tags: dict[str, str]
+) -> None:
+    """The tags of Latchkey alone do not prove that Latchkey created the location."""
+    account.mediatailor.add(NAME, tags=tags)
+
+    with pytest.raises(Conflict):
+        run("configure_access", event)
+
+    assert account.mediatailor.writes == []
 
 
 def test_a_configured_source_location_without_its_grant_is_updated_again(

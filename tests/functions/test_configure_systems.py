@@ -8,7 +8,7 @@ import pytest
 
 from latchkey.errors import Conflict, LatchkeyError, NotYetEffective
 from latchkey.policies.reader_roles import POLICY_NAME
-from tests.functions.account import ACCOUNT, OURS, REGION, Account, client
+from tests.functions.account import ACCOUNT, ADOPT, OURS, REGION, Account, client
 from tests.functions.fault_injection import age_roles, answer_with_error, at_call
 from tests.functions.media_services import FLOW
 from tests.functions.onboarding_requests import Run, onboarding, role_name_of
@@ -16,6 +16,7 @@ from tests.functions.onboarding_steps import Onboarding
 
 V2 = "sports/one/hls"
 V2_ARN = f"arn:aws:mediapackagev2:{REGION}:{ACCOUNT}:channelGroup/sports/channel/one/originEndpoint/hls"
+TAGS = ADOPT | {"owner": "other-team"}
 ENDPOINT = f"arn:aws:mediapackage:{REGION}:{ACCOUNT}:origin_endpoints/1"
 SRT = {"algorithm": None, "keyType": "srt-password"}
 # Every setting of an origin endpoint that an update accepts.
@@ -63,7 +64,7 @@ def configure_twice(run: Run, account: Account, event: dict[str, Any]) -> dict[s
 
 
 def test_an_origin_endpoint_keeps_its_other_settings(run: Run, account: Account) -> None:
-    account.mediapackage.add("live-hls", ENDPOINT, ChannelId="one", Url="https://x", Tags={"owner": "other-team"}, **SETTINGS)
+    account.mediapackage.add("live-hls", ENDPOINT, ChannelId="one", Url="https://x", Tags=TAGS, **SETTINGS)
     event = to_configure(account, "mediapackage")
 
     assert configure_twice(run, account, event)["arn"] == ENDPOINT
@@ -75,7 +76,7 @@ def test_an_origin_endpoint_keeps_its_other_settings(run: Run, account: Account)
         "Arn": ENDPOINT,
         "ChannelId": "one",
         "Url": "https://x",
-        "Tags": {"owner": "other-team"},
+        "Tags": TAGS,
         "Authorization": authorization,
         **SETTINGS,
     }

@@ -159,7 +159,9 @@ def test_the_value_check_accepts_a_valid_value(run: Run, account: Account, token
 
 
 def test_a_binary_value_is_not_json(run: Run, account: Account) -> None:
-    secret = account.secretsmanager.create_secret(Name="origin/binary", SecretBinary=b"letters")["ARN"]
+    secret = account.secretsmanager.create_secret(
+        Name="origin/binary", SecretBinary=b"letters", Tags=[{"Key": "latchkey:consent", "Value": "adopt"}]
+    )["ARN"]
 
     assert value_problems(run, secret=existing(secret)) == ["secret.value.existing"]
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from latchkey.errors import InvalidRequest
+from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import ADOPT, IMPORT, OURS, Account
 from tests.functions.onboarding_requests import Run, copied, existing, onboarding, rejection
 
@@ -151,7 +152,8 @@ def test_the_value_of_a_secret_that_is_found_by_name_is_checked(
     run: Run, account: Account, system: str, resource: dict[str, Any], value: str
 ) -> None:
     request = onboarding(system, resource=resource, secret={"name": "latchkey/there"})
-    account.secret("latchkey/there", value, OURS)
+    access = parse_onboarding(request).access_id
+    account.secret("latchkey/there", value, OURS | {"latchkey:access": access})
 
     [(path, _)] = value_problems(run, request)
 

@@ -18,11 +18,16 @@ SEGMENTS = {"DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.exam
 WHOLE = {"Sid": "Whole", "Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
 FOREIGN = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "secretsmanager:DescribeSecret", "Resource": "*"}
 OTHER = {"sourceLocation": "news-origin"}
+TAGS = ADOPT | {"owner": "other-team"}
 
 
 @pytest.fixture(autouse=True)
 def any_host(stack: Callable[..., None]) -> None:
     stack(ALLOWED_ORIGIN_HOSTS="*")
+
+
+def consent(account: Account, secret: str) -> None:
+    account.secretsmanager.tag_resource(SecretId=secret, Tags=[{"Key": "latchkey:consent", "Value": "adopt"}])
 
 
 STEPS = ["create_key", "create_secret", "attach_policies", "configure_access"]
@@ -71,8 +76,8 @@ def test_the_same_request_succeeds_after_a_rollback(run: Run, account: Account) 
 def test_a_shared_key_and_secret_keep_the_statements_of_other_accesses(run: Run, account: Account) -> None:
     mine, theirs = account.role("Mine", "/media/"), account.role("Theirs", "/media/")
     first = Onboarding(run, account, secret={"originReaders": [theirs]}).run_through("record_access")
+    consent(account, first.secret)
     before = account_snapshot(account)
-
     shared = existing(first.secret, originReaders=[mine])
     failed = Onboarding(run, account, requestId="request-2", resource=OTHER, secret=shared).run_through()
     assert mine in json.dumps(key_statements(account, first.key))
@@ -193,7 +198,7 @@ SENT = {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessToken
 def test_an_existing_source_location_gets_its_former_settings_back(
     run: Run, account: Account, access: dict[str, Any] | None
 ) -> None:
-    account.mediatailor.add(NAME, access, tags={"owner": "other-team"}, **SEGMENTS)
+    account.mediatailor.add(NAME, access, tags=TAGS, **SEGMENTS)
     before = json.loads(json.dumps(account.mediatailor.locations[NAME]))
 
     undone = Onboarding(run, account, secret={"replacesToken": True}).run_through().undo()
@@ -204,7 +209,7 @@ def test_an_existing_source_location_gets_its_former_settings_back(
 
 
 def test_a_later_change_to_a_source_location_is_kept(run: Run, account: Account) -> None:
-    account.mediatailor.add(NAME, None, tags={"owner": "other-team"})
+    account.mediatailor.add(NAME, None, tags=TAGS)
     failed = Onboarding(run, account).run_through()
     account.mediatailor.locations[NAME] |= SEGMENTS
 
@@ -216,7 +221,7 @@ def test_a_later_change_to_a_source_location_is_kept(run: Run, account: Account)
 
 
 def test_a_source_location_that_the_request_did_not_configure_is_kept(run: Run, account: Account) -> None:
-    account.mediatailor.add(NAME, tags={"latchkey:request": "request-1", "latchkey:managed-by": "latchkey"})
+    account.mediatailor.add(NAME, tags=ADOPT | {"latchkey:request": "request-1", "latchkey:managed-by": "latchkey"})
 
     Onboarding(run, account).run_through("attach_policies").undo()
 

@@ -18,6 +18,8 @@ def test_a_rollback_removes_only_what_its_request_added(run: Run, account: Accou
     first = Onboarding(run, account, secret={"originReaders": [origin]}).run_through("record_access")
     before = key_statements(account, first.key), secret_statements(account, first.secret)
     forget(account)
+    # The key is unknown to the registry, so its owner has to consent.
+    account.kms.tag_resource(KeyId=first.key, Tags=[{"TagKey": "latchkey:consent", "TagValue": "adopt"}])
 
     news = {"requestId": "news-1", "resource": {"sourceLocation": "news-origin"}, "secret": {"originReaders": [other]}}
     failed = Onboarding(run, account, **news).run_through("attach_policies")

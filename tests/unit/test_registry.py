@@ -431,12 +431,39 @@ def test_a_second_key_is_not_confused_with_the_first(registry: Registry) -> None
     assert registry.resources.noted_key(ALIAS) is None
 
 
-def test_a_secret_lists_the_hosts_that_receive_its_token(registry: Registry) -> None:
-    assert registry.resources.origin_hosts("latchkey/a") == frozenset()
-    for host in ("origin.example.com", "origin.example.com", "backup.example.com"):
-        registry.resources.add_origin_host("latchkey/a", host)
-    assert registry.resources.origin_hosts("latchkey/a") == {"origin.example.com", "backup.example.com"}
-    assert registry.resources.origin_hosts("latchkey/b") == frozenset()
+def test_a_secret_is_known_to_be_unused_only_if_its_creation_was_recorded(registry: Registry) -> None:
+    resources = registry.resources
+    resources.refer("secret one", "first")
+    assert not resources.was_never_configured("secret one")
+
+    resources.begin_secret("secret one", "first")
+    resources.note_copy("secret one", "arn:source")
+    assert resources.was_never_configured("secret one")
+    assert resources.copied_from("secret one") == {"arn:source"}
+
+    resources.note_configured("secret one", "arn:location")
+    assert not resources.was_never_configured("secret one")
+
+    # Another access can create and use the secret at any time.
+    resources.begin_secret("secret one", "second")
+    assert not resources.was_never_configured("secret one")
+    # The secret was deleted since.
+    resources.begin_secret("secret one", "first")
+    assert (resources.was_never_configured("secret one"), resources.copied_from("secret one")) == (True, frozenset())
+
+
+def test_a_key_is_recorded_while_an_access_refers_to_it_or_its_alias_was_created_with_it(registry: Registry) -> None:
+    resources = registry.resources
+    assert not resources.is_recorded_key("arn:one", "alias/one")
+
+    resources.begin_key("alias/one", "request-1")
+    resources.note_key("alias/one", "arn:one")
+    assert resources.is_recorded_key("arn:one", "alias/one")
+    assert not resources.is_recorded_key("arn:one", None)
+    assert not resources.is_recorded_key("arn:two", "alias/one")
+
+    resources.refer("arn:two", "first")
+    assert resources.is_recorded_key("arn:two", None)
 
 
 BUSY: dict[str, tuple[str, Callable[[Registry], object]]] = {

@@ -57,7 +57,7 @@ def key_policy(*statements: dict[str, Any]) -> Document:
 
 def key_evidence(found: ObservedKey | None = None, policy: Document | None = None, **members: Any) -> KeyEvidence:
     """A key with a policy that delegates to IAM, used by this access only."""
-    return KeyEvidence(key=found or key(), policy=policy or key_policy(), **members)
+    return KeyEvidence(**{"recorded": True} | members, key=found or key(), policy=policy or key_policy())
 
 
 def secret(tags: dict[str, str] | None = None, **members: Any) -> ObservedSecret:

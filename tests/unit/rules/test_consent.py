@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from latchkey import policies
+from latchkey.access.record import AccessRecord
 from latchkey.onboarding.rules.consent import Withdrawal, needs_resource_consent, withdrawals
 from latchkey.onboarding.rules.evidence import ConsentEvidence
-from latchkey.systems.system import Configuration
 from latchkey.tags import ACCESS
-from tests.unit.rules.samples import ADOPT, OWN, configured, key, record, secret
+from tests.unit.rules.samples import ADOPT, NEWS, OWN, SPORTS, configured, key, record, secret
 from tests.unit.samples import KEY_ARN, SECRET_ARN, desired
-
-ENDPOINT = "mediapackage/originEndpoint/sports-hls"
-
-
-def configuration(kind: str) -> Configuration:
-    found = desired(kind=kind).system.configuration
-    assert found
-    return found
 
 
 def test_a_withdrawal_lists_the_statements_that_remain() -> None:
@@ -45,26 +39,51 @@ def test_a_key_and_secret_that_are_ours_or_approved_stay_managed(tags: dict[str,
     assert [*withdrawals(ConsentEvidence())] == []
 
 
-def test_a_resource_that_latchkey_can_create_needs_no_consent_of_this_kind() -> None:
-    assert not needs_resource_consent(desired(), configuration("mediatailor"), configured(desired()), None, None)
+@pytest.mark.parametrize(
+    ("tags", "referred", "recorded", "needed"),
+    [
+        (OWN | {ACCESS: SPORTS}, True, False, False),
+        (OWN | {ACCESS: SPORTS}, False, True, False),
+        (OWN | {ACCESS: SPORTS}, False, False, True),
+        (OWN | {ACCESS: NEWS}, True, False, True),
+        ({}, True, False, True),
+        (ADOPT, False, False, True),
+    ],
+    ids=["created", "recorded", "tag alone", "of another access", "registry alone", "by a person"],
+)
+def test_a_resource_that_latchkey_created_needs_no_consent(
+    tags: dict[str, str], referred: bool, recorded: bool, needed: bool
+) -> None:
+    present = configured(desired(), tags=tags)
+    its_record = replace(record(), resource_arn=present.arn) if recorded else None
+
+    assert needs_resource_consent(desired(), present, SECRET_ARN, its_record, referred=referred) is needed
+
+
+KEPT = {
+    "accessType": "SECRETS_MANAGER_ACCESS_TOKEN",
+    "header": "X-Origin-Token",
+    "secretArn": SECRET_ARN,
+    "secretKey": "MyAccessTokenIdentifier",
+}
 
 
 @pytest.mark.parametrize(
-    ("reads", "recorded", "own", "needed"),
+    ("reads", "its_record", "settings", "needed"),
     [
-        (None, False, False, True),
-        (SECRET_ARN, False, False, True),
-        (SECRET_ARN, True, False, False),
-        (SECRET_ARN, False, True, False),
-        ("arn:other", True, True, True),
+        (SECRET_ARN, record(), KEPT, False),
+        (SECRET_ARN, record(), KEPT | {"header": "X-Other"}, True),
+        (SECRET_ARN, record(), KEPT | {"baseUrl": "https://other.example.com"}, True),
+        (SECRET_ARN, replace(record(), reached="handed-off"), KEPT, True),
+        (SECRET_ARN, None, KEPT, True),
+        (SECRET_ARN, record(secret_arn="arn:former"), KEPT, True),
+        ("arn:former", record(), KEPT | {"secretArn": "arn:former"}, True),
     ],
+    ids=["kept", "another header", "another URL", "handed off", "no record", "another recorded secret", "reads another secret"],
 )
-def test_a_resource_that_reads_the_secret_of_its_access_needs_no_new_consent(
-    reads: str | None, recorded: bool, own: bool, needed: bool
+def test_a_record_proves_consent_to_the_present_settings(
+    reads: str, its_record: AccessRecord | None, settings: dict[str, str], needed: bool
 ) -> None:
-    request = desired(kind="mediapackage")
-    present = configured(request, secret_arn=reads)
-    its_record = record(access_id=ENDPOINT) if recorded else None
-    its_secret = secret(OWN | {ACCESS: ENDPOINT}) if own else None
+    present = configured(desired(), reads, None, **settings)
 
-    assert needs_resource_consent(request, configuration("mediapackage"), present, its_record, its_secret) is needed
+    assert needs_resource_consent(desired(), present, SECRET_ARN, its_record, referred=False) is needed

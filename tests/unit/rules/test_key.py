@@ -82,7 +82,9 @@ def test_every_problem_of_a_key_is_reported() -> None:
     assert found(desired(BY_ARN), key_evidence(unusable)) == ["key.arn"] * 3
 
 
-@pytest.mark.parametrize("evidence", [KeyEvidence(hidden=True), KeyEvidence(key=key(), hidden=True)], ids=["key", "policy"])
+@pytest.mark.parametrize(
+    "evidence", [KeyEvidence(hidden=True), KeyEvidence(key=key(), recorded=True, hidden=True)], ids=["key", "policy"]
+)
 def test_a_key_that_denies_a_read_does_not_delegate_to_iam(evidence: KeyEvidence) -> None:
     [(path, rule)] = rules(key_problems(desired(BY_ARN), RequestEvidence(key=evidence), SETTINGS))
 

@@ -83,6 +83,7 @@ def test_the_policy_of_a_key_without_consent_is_not_read(aws: StubbedAws, regist
 @pytest.mark.parametrize("operation", ["describe_key", "get_key_policy"])
 def test_a_read_that_kms_denies_hides_the_key(aws: StubbedAws, registry: Registry, operation: str) -> None:
     no_secret(aws)
+    registry.resources.refer(KEY_ARN, "mediatailor/sourceLocation/news-origin")
     if operation == "get_key_policy":
         a_key(aws, {"TagKey": "latchkey:managed-by", "TagValue": "latchkey"})
     aws.stubs["kms"].add_client_error(operation, "AccessDeniedException", http_status_code=400)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 
 from latchkey.access.desired import Desired
 from latchkey.aws.roles import ObservedRole
-from latchkey.onboarding.rules.evidence import ConsentTarget, RequestEvidence, ResourceEvidence, RoleEvidence
+from latchkey.onboarding.rules.evidence import ConsentTarget, RequestEvidence, ResourceEvidence, RoleEvidence, SourceEvidence
 from latchkey.onboarding.rules.resource import host_problems, resource_problems, role_problems
 from latchkey.settings import Settings
 from latchkey.tags import ACCESS
-from tests.unit.rules.samples import ADOPT, OWN, configured, paths, record, rules, secret, secret_evidence
-from tests.unit.samples import FLOW_ARN, REGION, SECRET_ARN, SETTINGS, desired
+from tests.unit.rules.samples import ADOPT, configured, paths, record, rules, secret, secret_evidence
+from tests.unit.samples import EXISTING_ARN, FLOW_ARN, REGION, SECRET_ARN, SETTINGS, desired
 
+COPIED = frozenset({EXISTING_ARN})
 ENDPOINT = "mediapackage/originEndpoint/sports-hls"
 
 
@@ -55,13 +57,6 @@ def test_a_missing_consent_names_the_resource_to_tag(tags: dict[str, str], probl
     assert all("latchkey:consent=adopt to arn:target" in rule for _, rule in broken)
 
 
-@pytest.mark.parametrize(("tags", "problems"), [({}, ["resource.baseUrl"]), (ADOPT, []), (OWN, [])])
-def test_the_base_url_of_a_resource_changes_only_with_consent(tags: dict[str, str], problems: list[str]) -> None:
-    present = configured(desired(), tags=tags, baseUrl="https://former.example.com")
-
-    assert found(desired(), resource=ResourceEvidence(present)) == problems
-
-
 def test_a_token_in_use_is_replaced_only_on_request() -> None:
     present = ResourceEvidence(configured(desired(), secret_arn="arn:former"))
 
@@ -99,9 +94,11 @@ def test_a_role_with_the_name_of_the_reader_role_must_be_that_role(role: RoleEvi
     ("evidence", "allowed", "problems"),
     [
         (RequestEvidence(), (), []),
-        (RequestEvidence(secret=secret_evidence()), (), []),
-        (RequestEvidence(secret=secret_evidence(), record=record()), (), ["resource.baseUrl"]),
-        (RequestEvidence(secret=secret_evidence(referred=False)), (), ["resource.baseUrl"]),
+        (RequestEvidence(secret=secret_evidence(never_configured=True)), (), []),
+        (RequestEvidence(secret=secret_evidence(never_configured=True, copied_from=COPIED)), (), ["resource.baseUrl"]),
+        (RequestEvidence(secret=secret_evidence()), (), ["resource.baseUrl"]),
+        (RequestEvidence(secret=secret_evidence(never_configured=True), record=record()), (), ["resource.baseUrl"]),
+        (RequestEvidence(secret=secret_evidence(referred=False, never_configured=True)), (), ["resource.baseUrl"]),
         (RequestEvidence(secret=secret_evidence(secret(ADOPT))), (), ["resource.baseUrl"]),
         (RequestEvidence(secret=secret_evidence(secret(ADOPT))), ("*.example.com",), []),
         (
@@ -110,7 +107,17 @@ def test_a_role_with_the_name_of_the_reader_role_must_be_that_role(role: RoleEvi
             [],
         ),
     ],
-    ids=["new", "never used", "in use", "of another registry", "adopted", "allowed host", "known host"],
+    ids=[
+        "new",
+        "never used",
+        "a copy that was never used",
+        "of an older version",
+        "in use",
+        "of another registry",
+        "adopted",
+        "allowed host",
+        "known host",
+    ],
 )
 def test_an_existing_token_goes_only_to_known_hosts(
     evidence: RequestEvidence, allowed: tuple[str, ...], problems: list[str]
@@ -118,3 +125,35 @@ def test_an_existing_token_goes_only_to_known_hosts(
     settings = SETTINGS.model_copy(update={"allowed_origin_hosts": allowed})
 
     assert paths(host_problems(desired(), evidence, settings)) == problems
+
+
+COPY = {"secret.value.copyFrom": {"secretArn": EXISTING_ARN}}
+HOST = frozenset({"origin.example.com"})
+
+
+def recorded_copy() -> dict[str, Any]:
+    return {"record": record(), "recorded_request": desired(COPY).request}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "problems"),
+    [
+        (RequestEvidence(source=SourceEvidence(True)), ["resource.baseUrl"]),
+        (RequestEvidence(source=SourceEvidence(True, origin_hosts=HOST)), []),
+        (RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST)), ["resource.baseUrl"]),
+        (RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST, copied_from=COPIED)), []),
+        (RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST), **recorded_copy()), []),
+    ],
+    ids=["new host", "host of the source", "another token", "host of an earlier copy", "host of a copy of an older version"],
+)
+def test_a_copied_token_goes_only_to_hosts_that_receive_it(evidence: RequestEvidence, problems: list[str]) -> None:
+    assert paths(host_problems(desired(COPY), evidence, SETTINGS)) == problems
+
+
+def test_a_hand_off_can_be_repeated_and_its_host_counts_only_when_it_is_confirmed() -> None:
+    handed_off = {"resource.configure": False}
+    known: dict[str, Any] = {"secret": secret_evidence(), "recorded_request": desired(handed_off).request}
+    evidence = RequestEvidence(record=replace(record(), reached="handed-off"), **known)
+
+    assert paths(host_problems(desired(handed_off), evidence, SETTINGS)) == []
+    assert paths(host_problems(desired(), evidence, SETTINGS)) == ["resource.baseUrl"]

@@ -17,6 +17,7 @@ from tests.unit.rules.samples import (
     NEWS,
     OTHER_KEY_ARN,
     OWN,
+    SPORTS,
     key_evidence,
     paths,
     secret,
@@ -76,9 +77,20 @@ def test_an_adopted_secret_must_be_in_this_account_and_region_and_exist() -> Non
         (adoptable({CONSENT: "import"}), [EXISTING_PATH]),
         (adoptable(is_being_deleted=True), [EXISTING_PATH]),
         (adoptable(owning_service="rds"), [EXISTING_PATH]),
-        (adoptable(OWN | {ACCESS: NEWS}), []),
+        (adoptable(OWN | {ACCESS: NEWS}), [EXISTING_PATH]),
+        (adoptable(OWN | {ACCESS: NEWS} | ADOPT), []),
+        (adoptable(OWN | {ACCESS: SPORTS}), []),
     ],
-    ids=["approved", "not approved", "approved for import", "scheduled for deletion", "managed", "ours"],
+    ids=[
+        "approved",
+        "not approved",
+        "approved for import",
+        "scheduled for deletion",
+        "managed",
+        "of another access",
+        "of another access with consent",
+        "of this access",
+    ],
 )
 def test_an_adopted_secret_is_approved_and_free_to_change(present: Any, problems: list[str]) -> None:
     assert found(desired(EXISTING), secret=secret_evidence(present)) == problems

@@ -38,6 +38,11 @@ class ObservedSecret:
     tags: dict[str, str]
 
 
+def name_of_secret(secret_arn: str) -> str:
+    """The name in the ARN of a secret, which ends in a hyphen and six random characters."""
+    return secret_arn.split(":", 6)[6][: -len("-abcdef")]
+
+
 def find_secret(secretsmanager: SecretsManagerClient, secret: str) -> ObservedSecret | None:
     """The secret with this ARN or name, or None if it does not exist. A secret that is scheduled for deletion exists."""
     try:

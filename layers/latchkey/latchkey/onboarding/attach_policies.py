@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from latchkey.access.desired import Desired, desire
 from latchkey.aws.clients import Clients
 from latchkey.aws.errors import settling
-from latchkey.aws.keys import key_policy
-from latchkey.aws.secrets import find_secret
-from latchkey.errors import Conflict
+from latchkey.aws.keys import find_key, key_policy
+from latchkey.aws.secrets import ObservedSecret, find_secret
+from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding.reader_role import ensure_role
-from latchkey.onboarding.rules.key import NOT_FOR_SHARED_KEYS
+from latchkey.onboarding.rules.consent import missing_consent, was_created_for
+from latchkey.onboarding.rules.key import NOT_FOR_LIVE_PARTNER_KEYS, NOT_FOR_SHARED_KEYS, powers_over_partner
 from latchkey.onboarding.shared_policies import (
     key_shares_of_others,
     merge_into,
@@ -24,6 +26,7 @@ from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
 from latchkey.settings import Settings
+from latchkey.tags import CONSENT
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
@@ -51,7 +54,7 @@ def attach_policies(event: AttachPoliciesInput, settings: Settings, registry: Re
         raise Conflict(f"{event.secret_arn} was deleted after the request was checked: send the request again")
     key_share = desired.key_share(secret.arn if secret and secret.kms_key_id is None else None)
     with settling(key.created):
-        _refuse_power_over_others(desired, key, kms, registry)
+        _refuse_powers(desired, key, kms, registry)
         changed = merge_into(
             policy_of_key(key.arn, kms),
             key_share,
@@ -65,22 +68,64 @@ def attach_policies(event: AttachPoliciesInput, settings: Settings, registry: Re
             desired.secret_share(secret.arn),
             lambda: secret_shares_of_others(desired, secret.arn, registry, settings),
             registry,
+            lambda: _require_same_secret(desired, secret, clients, registry),
         )
         if secret.kms_key_id != key.arn:
+            _require_key_move(desired, secret, key, kms)
+            # No call between this read and the write: a person can move the secret or withdraw consent at any time.
+            _require_same_secret(desired, secret, clients, registry)
             secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
             changed = True
     created = datetime.now(UTC) if changed else key.created
     role = desired.role(key.arn, secret.arn)
     if role is not None:
         # The reference proves that the role is ours; its tag alone does not, because anybody can set it.
-        registry.resources.refer(role.arn(desired.place), desired.access_id)
-        changed |= ensure_role(desired, role, clients.iam, lambda: registry.journal.note_role_change(desired.access_id))
+        role_arn = role.arn(desired.place)
+        referred = registry.resources.is_referred(role_arn, desired.access_id)
+        registry.resources.refer(role_arn, desired.access_id)
+        note_change = partial(registry.journal.note_role_change, desired.access_id)
+        changed |= ensure_role(desired, role, clients.iam, note_change, referred=referred)
     return StepResult(arn=secret.arn, changed=changed, created=created)
 
 
-def _refuse_power_over_others(desired: Desired, key: StepResult, kms: KMSClient, registry: Registry) -> None:
-    """Repeats a rule of check_request, because another access can have started to use the key since then."""
-    if desired.asks_for_powers and not key.changed and registry.resources.others(key.arn, desired.access_id):
-        members = desired.powers_missing_from(key_policy(kms, key.arn))
-        if members:
-            raise Conflict(f"{', '.join(members)} {NOT_FOR_SHARED_KEYS}")
+def _refuse_powers(desired: Desired, key: StepResult, kms: KMSClient, registry: Registry) -> None:
+    """Repeats the rules of check_request, because another access can have started to use the key since then."""
+    if not desired.asks_for_powers:
+        return
+    is_live = desired.system.key_is_exclusive and registry.accesses.get(desired.access_id) is not None
+    is_shared = not key.changed and bool(registry.resources.others(key.arn, desired.access_id))
+    if not is_live and not is_shared:
+        return
+    missing = desired.powers_missing_from(key_policy(kms, key.arn))
+    if is_shared and missing:
+        raise Conflict(f"{', '.join(missing)} {NOT_FOR_SHARED_KEYS}")
+    if is_live and (members := powers_over_partner(desired, missing)):
+        raise Conflict(f"{', '.join(members)} {NOT_FOR_LIVE_PARTNER_KEYS}")
+
+
+def _require_same_secret(desired: Desired, decided: ObservedSecret, clients: Clients, registry: Registry) -> None:
+    """Reads the secret again. Raises TransientAwsError if it changed, so that the step decides again.
+
+    Raises Conflict if the owner withdrew consent.
+    """
+    # A secret that is not named by its ARN comes from create_secret, which accepts only what check_request found or it created.
+    referred = desired.needs_secret or registry.resources.is_referred(desired.secret_resource, desired.access_id)
+    found = find_secret(clients.secretsmanager, decided.arn)
+    if found is None:
+        raise Conflict(f"{decided.arn} was deleted after the request was checked: send the request again")
+    if found.tags.get(CONSENT) != "adopt" and not was_created_for(desired, found, referred=referred):
+        raise Conflict(f"{found.arn} is {missing_consent(found.arn)}")
+    if found != decided:
+        raise TransientAwsError(f"{decided.arn} was changed while this request was about to use it")
+
+
+def _require_key_move(desired: Desired, secret: ObservedSecret, key: StepResult, kms: KMSClient) -> None:
+    """Raises Conflict if the secret is under another customer managed key and the request does not ask for a move."""
+    if secret.kms_key_id is None or desired.request.secret.move_key:
+        return
+    present = find_key(kms, secret.kms_key_id)
+    if present is None or present.arn != key.arn:
+        raise Conflict(
+            f"{secret.arn} was moved to {secret.kms_key_id} after the request was checked: "
+            "name that key in key.arn, or set secret.moveKey to true"
+        )

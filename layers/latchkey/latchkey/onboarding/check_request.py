@@ -11,6 +11,7 @@ from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.lock_holder import is_over_by
 from latchkey.onboarding.rules.consent import withdrawals
+from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
 from latchkey.registry import Registry
@@ -28,19 +29,28 @@ VALUE_UNREADABLE = (
 
 
 class CheckRequestInput(ExecutionInput):
-    """The input of an execution, its ARN, and the result of the value check: its findings, or that it was refused."""
+    """The input of an execution, its ARN, and the result of the value check: its findings, or that it was refused.
+
+    `findings` is None until the value was checked.
+    """
 
     execution_arn: str
-    findings: tuple[Problem, ...] = ()
+    findings: tuple[Problem, ...] | None = None
     unreadable: bool = False
 
 
 class OnboardingPlan(WireModel):
-    """What the state machine branches on. For a confirmed handoff `keyArn` is known, and `changed` is true."""
+    """What the state machine branches on. For a confirmed handoff `keyArn` is known, and `changed` is true.
+
+    `valueToCheck`: every rule passed, nothing was announced, and the request must be checked again after its value.
+    `ownSecretArn` is the secret of this access that create_secret will find.
+    """
 
     access_id: str
     confirms: bool = False
     changed: bool = False
+    value_to_check: bool = False
+    own_secret_arn: str | None = None
     needs_secret: bool
     has_resource: bool
     key_arn: str | None = None
@@ -57,9 +67,12 @@ def check_request(
 ) -> OnboardingPlan:
     """Claims the request id, locks the access, applies all rules and announces the request.
 
+    An existing value is checked only after every rule passed, because findings reveal something about a value, to which its
+    owner has to consent. The rules are then applied again, with the findings.
+
     Raises InvalidRequest with every problem, and NotYetEffective while another request has the access or removes its secret.
     """
-    problems = {*event.problems, *event.findings}
+    problems = {*event.problems}
     try:
         registry.requests.claim(event.ref, event.execution_arn)
     except Conflict as error:
@@ -73,20 +86,38 @@ def check_request(
     if desired.reads_secret:
         registry.resources.await_removal(desired.secret_resource)
     reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
-    problems.update(request_problems(desired, reader.read_request(desired), settings))
+    evidence = reader.read_request(desired)
+    problems.update(request_problems(desired, evidence, settings))
+    if not problems and event.findings:
+        problems.update(event.findings)
     if event.unreadable and desired.request.secret.value.source_arn and not problems:
         problems.add(Problem("secret.value", VALUE_UNREADABLE))
     if problems:
         raise InvalidRequest({*problems, *_stop_managing(desired, registry, reader)})
-    registry.locks.announce_request(desired.access_id, event.request.wire, event.execution_arn)
-    if desired.reads_secret:
-        registry.resources.refer(desired.secret_resource, desired.access_id)
-    return OnboardingPlan(
+    plan = OnboardingPlan(
         accessId=desired.access_id,
         needsSecret=desired.needs_secret,
         hasResource=desired.system.configuration is not None and not desired.hands_off,
         secretArn=desired.existing_secret_arn,
+        ownSecretArn=evidence.secret.secret.arn if desired.needs_secret and evidence.secret else None,
+        valueToCheck=event.findings is None and (evidence.secret is not None or evidence.source is not None),
     )
+    if not plan.value_to_check:
+        registry.locks.announce_request(desired.access_id, event.request.wire, event.execution_arn)
+        _refer_to_secret(desired, evidence, registry)
+    return plan
+
+
+def _refer_to_secret(desired: Desired, evidence: RequestEvidence, registry: Registry) -> None:
+    """Records that the access is about to use its secret, and where the value comes from."""
+    if not desired.reads_secret:
+        return
+    source = desired.request.secret.value.copy_from
+    if evidence.secret is None:
+        registry.resources.begin_secret(desired.secret_resource, desired.access_id)
+    if source is not None:
+        registry.resources.note_copy(desired.secret_resource, source.secret_arn)
+    registry.resources.refer(desired.secret_resource, desired.access_id)
 
 
 def _confirmed_plan(desired: Desired, registry: Registry) -> OnboardingPlan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from latchkey.access.desired import Desired, desire
 from latchkey.access.grants import serves
@@ -11,11 +11,13 @@ from latchkey.aws.clients import Clients
 from latchkey.aws.errors import ROLE_SETTLING, settling
 from latchkey.aws.grants import list_grants
 from latchkey.errors import Conflict, TransientAwsError
+from latchkey.onboarding.rules.read_evidence import resource_evidence
+from latchkey.onboarding.rules.resource import configured_problems
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
 from latchkey.settings import Settings
-from latchkey.systems.system import CreatingConfiguration, Reading
+from latchkey.systems.system import Configuration, Configured, CreatingConfiguration, Reading
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
@@ -35,7 +37,9 @@ class ConfigureAccessInput(StepInput):
 def configure_access(event: ConfigureAccessInput, settings: Settings, registry: Registry, clients: Clients) -> StepResult:
     """Creates or updates the resource, unless it already reads the secret and its service holds the grant on this key.
 
-    The former settings are recorded before the call, so that a rollback can restore them.
+    The former settings are recorded before the call, so that a rollback can restore them. The last read is next to the write,
+    because an update replaces all settings: if the resource is not as it was when consent and settings were checked, nothing is
+    written and TransientAwsError is raised, so that the retry decides again.
     """
     desired, key, secret_arn = desire(event.request, settings, event.tenant), event.key, event.secret_arn
     configuration, resource = desired.system.configuration, desired.resource
@@ -43,6 +47,7 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
         raise Conflict(f"no API configures the resources of {desired.system.name}")
     client, reading = clients.client_for(configuration.service), desired.reading(key.arn, secret_arn)
     present = configuration.read(client, resource)
+    _require_approval(desired, configuration, present, secret_arn, registry, client)
     as_wanted = present is not None and present.settings == configuration.wanted(resource, reading)
     arn = present.arn if present else resource.arn(desired.place) or desired.access_id
     if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, clients.kms):
@@ -50,7 +55,13 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
     registry.journal.note_former(
         desired.access_id, present.full_settings if present else None, key.arn if desired.grant_name else None
     )
+    registry.resources.note_configured(desired.secret_resource, arn)
+    if present is None:
+        # The reference proves that the resource is ours; its tags alone do not, because anybody can set them.
+        registry.resources.refer(arn, desired.access_id)
     role_since = _role_since(desired, reading, clients.iam, registry)
+    if configuration.read(client, resource) != present:
+        raise TransientAwsError(f"{arn} was changed while this request was about to configure it")
     with settling(role_since, ROLE_SETTLING, configuration.role_not_ready_errors) if role_since else settling(key.created):
         if present is not None:
             configuration.update(client, resource, reading, present)
@@ -59,6 +70,22 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
         elif not configuration.create(client, resource, reading, desired.tags()):
             raise TransientAwsError(f"{arn} already exists: an earlier attempt or another caller created it")
     return StepResult(arn=arn, changed=True)
+
+
+def _require_approval(
+    desired: Desired,
+    configuration: Configuration,
+    present: Configured | None,
+    secret_arn: str,
+    registry: Registry,
+    client: Any,
+) -> None:
+    """Raises Conflict if a rule for the resource is broken by now, although check_request found it satisfied."""
+    record = registry.accesses.get(desired.access_id)
+    evidence = resource_evidence(desired, present, secret_arn, record, registry, client)
+    broken = [problem.rule for problem in configured_problems(desired, configuration, evidence, secret_arn)]
+    if broken:
+        raise Conflict(f"the resource of {desired.access_id} changed after the request was checked: {'; '.join(broken)}")
 
 
 def _is_granted(desired: Desired, key_arn: str, secret_arn: str, resource_arn: str, kms: KMSClient) -> bool:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from latchkey.access.desired import Desired, desire
 from latchkey.aws.errors import settling
-from latchkey.aws.secrets import find_secret
+from latchkey.aws.secrets import ObservedSecret, find_secret
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding import secret_values
 from latchkey.onboarding.secret_values import ClientOfRegion, ValueCheck
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.settings import Settings
-from latchkey.tags import ACCESS
+from latchkey.tags import ACCESS, is_ours
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
@@ -24,9 +24,13 @@ __all__ = ["CreateSecretInput", "StepResult", "ValueCheck", "create_secret"]
 
 
 class CreateSecretInput(StepInput):
-    """The request and its key. Without a key, only the format of the existing values is checked."""
+    """The request and its key. Without a key, only the format of the existing values is checked.
+
+    `ownSecretArn` is the secret of this access that check_request found, or None if it has to be created.
+    """
 
     key: StepResult | None = None
+    own_secret_arn: str | None = None
 
 
 def create_secret(event: CreateSecretInput, settings: Settings, client_of_region: ClientOfRegion) -> StepResult | ValueCheck:
@@ -34,10 +38,10 @@ def create_secret(event: CreateSecretInput, settings: Settings, client_of_region
     desired = desire(event.request, settings, event.tenant)
     if event.key is None:
         return secret_values.check_value(desired, client_of_region)
-    return _ensure_secret(desired, event.key, client_of_region)
+    return _ensure_secret(desired, event, event.key, client_of_region)
 
 
-def _ensure_secret(desired: Desired, key: StepResult, client_of_region: ClientOfRegion) -> StepResult:
+def _ensure_secret(desired: Desired, event: CreateSecretInput, key: StepResult, client_of_region: ClientOfRegion) -> StepResult:
     """Creates the secret, or keeps the one of its name; a copied value that differs becomes a new version.
 
     The token exists in the memory of this function only. It is in no result and in no error.
@@ -48,7 +52,7 @@ def _ensure_secret(desired: Desired, key: StepResult, client_of_region: ClientOf
     if found is None:
         value = secret_values.compose(desired, token) if token else secret_values.generated_value(desired)
         return _create_secret(desired, key, value, secretsmanager)
-    if found.tags.get(ACCESS) != desired.access_id:
+    if not _is_expected(desired, event, found):
         raise Conflict(f"{found.arn} was created for another access after the request was checked: choose another secret name")
     present = secret_values.read_value(secretsmanager, found.arn) if token else ""
     value = secret_values.compose(desired, token, present) if token else present
@@ -59,6 +63,16 @@ def _ensure_secret(desired: Desired, key: StepResult, client_of_region: ClientOf
             SecretId=found.arn, SecretString=value, ClientRequestToken=_version_id(desired.request.request_id)
         )
     return StepResult(arn=found.arn, changed=True)
+
+
+def _is_expected(desired: Desired, event: CreateSecretInput, found: ObservedSecret) -> bool:
+    """Whether a secret is the one that check_request found for this access, or one that this request created.
+
+    Executions that an older version started do not say what check_request found.
+    """
+    is_own = is_ours(found.tags) and found.tags.get(ACCESS) == desired.access_id
+    is_known = event.execution_arn is None or found.arn == event.own_secret_arn or desired.made(found.tags)
+    return is_own and is_known
 
 
 def _create_secret(desired: Desired, key: StepResult, value: str, secretsmanager: SecretsManagerClient) -> StepResult:

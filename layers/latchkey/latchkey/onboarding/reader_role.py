@@ -12,20 +12,25 @@ from latchkey.aws.errors import ROLE_SETTLING, settling
 from latchkey.aws.roles import ObservedRole, find_role
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.policies.reader_roles import POLICY_NAME, ReaderRole
-from latchkey.tags import ACCESS
+from latchkey.tags import ACCESS, is_ours
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
 
 
-def ensure_role(desired: Desired, wanted: ReaderRole, iam: IAMClient, note_change: Callable[[], None]) -> bool:
-    """Ensures that the role trusts the service, reads one secret and has its boundary; returns whether it changed."""
+def ensure_role(
+    desired: Desired, wanted: ReaderRole, iam: IAMClient, note_change: Callable[[], None], *, referred: bool
+) -> bool:
+    """Ensures that the role trusts the service, reads one secret and has its boundary; returns whether it changed.
+
+    `referred` means that the registry had the role before this attempt, which with the tag proves that it is ours.
+    """
     found, boundary_arn = find_role(iam, wanted.name), desired.reader_boundary_arn
     if found is None:
         note_change()
         _create_role(desired, wanted, iam, boundary_arn)
         return True
-    if found.tags.get(ACCESS) != desired.access_id:
+    if not referred or not is_ours(found.tags) or found.tags.get(ACCESS) != desired.access_id:
         raise Conflict(f"{found.arn} was created for another access after the request was checked: delete or rename it")
     as_wanted = is_as_wanted(found, wanted, boundary_arn)
     if not as_wanted:

@@ -43,7 +43,5 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         version=found.version if found else 0,
         tenant=event.tenant,
     )
-    if desired.resource.origin_host and resources.secret_arn:
-        registry.resources.add_origin_host(resources.secret_arn, desired.resource.origin_host)
     saved = found if found == wanted else registry.accesses.save(wanted, desired.request.wire)
     return Recorded(accessId=saved.access_id, version=saved.version)

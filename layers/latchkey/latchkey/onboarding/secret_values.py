@@ -10,8 +10,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from latchkey.access.desired import Desired
 from latchkey.aws.errors import code_of
+from latchkey.aws.secrets import ObservedSecret, find_secret
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.systems.system import SecretShape
+from latchkey.tags import ACCESS, CONSENT, is_ours
 from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
@@ -49,7 +51,11 @@ def copied_token(desired: Desired, client_of_region: ClientOfRegion) -> str | No
     source = desired.request.secret.value.copy_from
     if source is None:
         return None
-    text = read_value(client_of_region(_region(source.secret_arn)), source.secret_arn)
+    client = client_of_region(_region(source.secret_arn))
+    found = find_secret(client, source.secret_arn)
+    if found is None or found.tags.get(CONSENT) != "import":
+        raise Conflict(f"{source.secret_arn} is no longer approved for import: add the tag {CONSENT}=import to it")
+    text = read_value(client, source.secret_arn)
     token = _member(text, source.key) if source.key else text
     rule = _broken_rule(_shape(desired), token, "that copyFrom.key names")
     if rule or token is None:
@@ -71,23 +77,28 @@ def compose(desired: Desired, token: str, present: str = "{}") -> str:
 def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueCheck:
     """Checks the format of the value that the request brings, or of the secret that already has the requested name.
 
-    A value that cannot be read causes no problem here: the rules for the secret report the reason.
+    A value that cannot be read, or to whose use its owner has not consented, causes no problem here: the rules for the secret
+    report the reason.
     """
     shape = desired.secret_shape
     if shape is None:
         return ValueCheck(findings=())
     request = desired.request.secret.value
     path, secret, key, exclusive = "secret.name", desired.secret_name, shape.member, shape.exclusive
+    consent = "adopt"
     member_path = desired.resource.secret_member_path
     named_by = f"that {member_path} names" if member_path else f"{shape.member}"
     if request.copy_from is not None:
         path, secret, key, exclusive = "secret.value.copyFrom", request.copy_from.secret_arn, request.copy_from.key, False
-        named_by = "that copyFrom.key names"
+        named_by, consent = "that copyFrom.key names", "import"
     elif request.existing is not None:
         path, secret = "secret.value.existing", request.existing.secret_arn
     region = _region(secret) if request.source_arn else desired.place.region
     try:
-        text = read_value(client_of_region(region), secret)
+        client = client_of_region(region)
+        if not _is_approved(desired, find_secret(client, secret), consent):
+            return ValueCheck(findings=(), unreadable=True)
+        text = read_value(client, secret)
     except (ClientError, EndpointConnectionError) as error:
         if isinstance(error, ClientError) and code_of(error) not in _UNREADABLE:
             raise
@@ -96,6 +107,14 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
     if rule is None and exclusive and len(json.loads(text)) > 1:
         rule = f"the secret must contain the member {shape.member} and no other: remove the other members"
     return ValueCheck(findings=(Problem(path, rule),) if rule else ())
+
+
+def _is_approved(desired: Desired, secret: ObservedSecret | None, consent: str) -> bool:
+    """Whether the owner of a secret consented to its use, or the secret is tagged as one of this access."""
+    if secret is None:
+        return False
+    is_own = consent == "adopt" and is_ours(secret.tags) and secret.tags.get(ACCESS) == desired.access_id
+    return is_own or secret.tags.get(CONSENT) == consent
 
 
 def read_value(secretsmanager: SecretsManagerClient, secret: str) -> str:

@@ -60,17 +60,22 @@ def merge_into(
     own: Share,
     others: Callable[[], Iterable[Share]],
     registry: Registry,
+    require_approval: Callable[[], None] | None = None,
 ) -> bool:
     """Merges our statements into a policy under a lease, and returns whether the policy lacked something that is needed.
 
-    The statements of the other accesses are merged as well, because the policy that is read can be older than the last one
-    that was written. Statements of former versions are replaced by the present form. Raises TransientAwsError if a statement
-    is missing afterwards: a person can write the policy without the lease. Raises Conflict if AWS accepts no policy that long.
+    `require_approval` raises if an owner no longer consents. A key needs none, since the role can write only the policies of
+    approved keys. The statements of the other accesses are merged as well, because the policy that is read can be older than
+    the last one that was written. Statements of former versions are replaced by the present form. Raises TransientAwsError if
+    a statement is missing afterwards: a person can write the policy without the lease. Raises Conflict if AWS accepts no
+    policy that long.
     """
     if not policies.missing_from(policy.read(), own.needed):
         return False
     with registry.lease(policy.name):
         shares = [*others(), own]
+        if require_approval:
+            require_approval()
         # No call between the read and the write: AWS has no conditional write, so a change made in between would be lost.
         policy.write(_merged(policy, policy.read(), own, shares))
         missing = policies.missing_from(policy.read(), own.needed)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from latchkey.aws import clients
+from latchkey.aws.secrets import name_of_secret
 from latchkey.registry.access_locks import AccessLocks
 from latchkey.registry.accesses import Accesses, AnnouncedRequest
 from latchkey.registry.journal import Journal
@@ -46,6 +47,22 @@ class Registry:
         """
         others = sorted(self.resources.others(resource, without))
         return [request for access_id in others for request in self.accesses.announced_requests(access_id)]
+
+    def origin_hosts(self, secret_arn: str, own_access: str) -> frozenset[str]:
+        """The hosts that receive the token of a secret: those of its active accesses, from their recorded requests.
+
+        An access that was handed off counts when its owner has confirmed it. `own_access` also counts while it is revoked, gone
+        or detached, so that a repeated request can repair it.
+        """
+        referring = self.resources.accesses_of(f"secret {name_of_secret(secret_arn)}")
+        return frozenset(host for access_id in referring if (host := self._host(access_id, secret_arn, own_access)))
+
+    def _host(self, access_id: str, secret_arn: str, own_access: str) -> str | None:
+        record, request = self.accesses.get(access_id), self.accesses.recorded_request(access_id)
+        if record is None or request is None or record.secret_arn != secret_arn or record.reached != "active":
+            return None
+        is_active = record.status == "active" or access_id == own_access
+        return request.resource.origin_host if is_active else None
 
 
 @cache

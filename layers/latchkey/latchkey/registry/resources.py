@@ -92,13 +92,41 @@ class Resources:
         with suppress(ConditionFailed):
             self._table.delete("resource", resource, "attribute_exists(removing)")
 
-    def origin_hosts(self, secret: str) -> frozenset[str]:
-        """The hosts to which the accesses of a secret send its token."""
-        return frozenset(self._table.get("resource", secret).get("hosts", ()))
+    def is_recorded_key(self, key_arn: str, alias: str | None) -> bool:
+        """Whether an access refers to a key, or the key was created for this alias."""
+        noted = self.noted_key(alias) if alias else None
+        return bool(self.accesses_of(key_arn)) or (noted is not None and noted.arn == key_arn)
 
-    def add_origin_host(self, secret: str, host: str) -> None:
-        """Records a host to which the token of a secret is sent, before the secret is created or used."""
-        self._table.update("resource", secret, "ADD hosts :host", None, {":host": {host}})
+    def begin_secret(self, secret: str, access_id: str) -> None:
+        """Records that a secret does not exist yet, and that no resource was configured with it.
+
+        Nothing is recorded if another access refers to the secret, since that access can create and use it at any time.
+        """
+        with suppress(ConditionFailed):
+            self._table.update(
+                "resource",
+                secret,
+                "SET trackedSince = if_not_exists(trackedSince, :now) REMOVE configured, copiedFrom",
+                "attribute_not_exists(accesses) OR accesses = :only",
+                {":now": now_text(), ":only": {access_id}},
+            )
+
+    def note_configured(self, secret: str, resource_arn: str) -> None:
+        """Records that a resource is about to be configured with a secret, so that its service can send the token."""
+        self._table.update("resource", secret, "ADD configured :arn", None, {":arn": {resource_arn}})
+
+    def was_never_configured(self, secret: str) -> bool:
+        """Whether no resource was ever configured with a secret. False if an older version of Latchkey created the secret."""
+        item = self._table.get("resource", secret)
+        return "trackedSince" in item and "configured" not in item
+
+    def note_copy(self, secret: str, source_arn: str) -> None:
+        """Records that the value of a secret is copied from another secret."""
+        self._table.update("resource", secret, "ADD copiedFrom :source", None, {":source": {source_arn}})
+
+    def copied_from(self, secret: str) -> frozenset[str]:
+        """The ARNs of the secrets from which the value of a secret was copied."""
+        return frozenset(self._table.get("resource", secret).get("copiedFrom", ()))
 
     def noted_key(self, alias: str) -> NotedKey | None:
         """The key whose creation for an alias has started, or None."""

@@ -18,6 +18,9 @@ def roll_back_resource(rollback: Rollback) -> None:
         return
     client = rollback.clients.client_for(configuration.service)
     present = configuration.read(client, desired.resource)
+    if present is None and former is None and (arn := desired.resource.arn(desired.place)):
+        # The request recorded that it creates the resource, and crashed before it did, or after this rollback deleted it.
+        rollback.registry.resources.release(arn, desired.access_id)
     if present is None or not desired.is_secret(present.secret_arn):
         return
     if former is not None:
@@ -35,3 +38,4 @@ def roll_back_resource(rollback: Rollback) -> None:
     elif isinstance(configuration, CreatingConfiguration) and desired.made(present.tags):
         rollback.note(f"deleted {present.arn}")
         configuration.delete(client, desired.resource)
+        rollback.registry.resources.release(present.arn, desired.access_id)

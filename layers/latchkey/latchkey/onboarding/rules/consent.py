@@ -12,10 +12,11 @@ from typing import Literal
 from latchkey import policies
 from latchkey.access.desired import Desired
 from latchkey.access.record import AccessRecord
+from latchkey.aws.keys import ObservedKey
 from latchkey.aws.secrets import ObservedSecret
 from latchkey.onboarding.rules.evidence import ConsentEvidence
-from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
-from latchkey.tags import ACCESS, CONSENT, is_ours_or_consented
+from latchkey.systems.system import Configured
+from latchkey.tags import ACCESS, CONSENT, is_ours, is_ours_or_consented
 
 
 def missing_consent(arn: str, consent: Literal["adopt", "import"] = "adopt") -> str:
@@ -36,28 +37,40 @@ def secret_rules(secret: ObservedSecret | None, consent: Literal["adopt", "impor
         yield missing_consent(secret.arn, consent)
 
 
-def was_created_for(desired: Desired, secret: ObservedSecret | None) -> bool:
-    """Whether a secret was created for the access of this request."""
-    return secret is not None and secret.tags.get(ACCESS) == desired.access_id
+def is_approved_key(key: ObservedKey, *, recorded: bool) -> bool:
+    """Whether Latchkey can use a key: its owner consented, or Latchkey created it.
+
+    The tag alone does not prove that Latchkey created the key, because anybody who can tag keys can set it.
+    """
+    return key.tags.get(CONSENT) == "adopt" or is_own_key(key, recorded=recorded)
+
+
+def is_own_key(key: ObservedKey, *, recorded: bool) -> bool:
+    """Whether Latchkey created a key, by the registry and the tag."""
+    return recorded and is_ours(key.tags)
+
+
+def was_created_for(desired: Desired, secret: ObservedSecret, *, referred: bool) -> bool:
+    """Whether Latchkey created a secret for the access of this request, by the registry and the tags."""
+    return referred and is_ours(secret.tags) and secret.tags.get(ACCESS) == desired.access_id
 
 
 def needs_resource_consent(
-    desired: Desired,
-    configuration: Configuration,
-    configured: Configured,
-    record: AccessRecord | None,
-    secret: ObservedSecret | None,
+    desired: Desired, configured: Configured, secret_arn: str | None, record: AccessRecord | None, *, referred: bool
 ) -> bool:
-    """Whether the owner of a resource has to consent before Latchkey configures it.
+    """Whether the owner of a resource has to consent before Latchkey configures it to read the secret `secret_arn`.
 
-    Systems whose resources Latchkey can create have a rule of their own. A resource that already reads the secret of its
-    access was configured with consent before.
+    `referred` means that the registry has the resource as one that this access created. The record of an active access proves
+    that its owner accepted the present settings, and nothing else: a request that keeps them changes nothing but the grant.
     """
-    if isinstance(configuration, CreatingConfiguration):
+    is_recorded = referred or (record is not None and record.resource_arn == configured.arn)
+    if is_recorded and is_ours(configured.tags) and configured.tags.get(ACCESS) == desired.access_id:
         return False
-    reads_recorded = record is not None and configured.secret_arn == record.secret_arn
-    reads_own = secret is not None and was_created_for(desired, secret) and configured.secret_arn == secret.arn
-    return not (reads_recorded or reads_own)
+    configuration = desired.system.configuration
+    if configuration is None or record is None or secret_arn is None or record.reached != "active":
+        return True
+    reads_recorded = configured.secret_arn == secret_arn == record.secret_arn
+    return not reads_recorded or configured.settings != configuration.wanted(desired.resource, desired.reading("", secret_arn))
 
 
 @dataclass(frozen=True)

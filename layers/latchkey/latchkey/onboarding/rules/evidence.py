@@ -31,12 +31,14 @@ class PrincipalEvidence:
 class KeyEvidence:
     """The KMS key of the request.
 
-    `key` is None if it does not exist, is in another account or Region, or denies a read of its metadata or tags. `hidden`:
-    KMS denied a read of the key. `policy` is read only for a key that Latchkey is allowed to use, `grant_count` only for a key
-    that would be given to a partner. `refused_creation` are the calls that the role of create_key lacks to create a new key.
+    `key` is None if it does not exist, is in another account or Region, or denies a read of its metadata or tags. `recorded`:
+    the registry has it as a key that an access uses or that was created for the alias. `hidden`: KMS denied a read of the key.
+    `policy` is read only for a key that Latchkey is allowed to use, `grant_count` only for a key that would be given to a
+    partner. `refused_creation` are the calls that the role of create_key lacks to create a new key.
     """
 
     key: ObservedKey | None = None
+    recorded: bool = False
     hidden: bool = False
     policy: Document | None = None
     other_accesses: frozenset[str] = frozenset()
@@ -50,7 +52,9 @@ class SecretEvidence:
 
     `key_arn` is the ARN of its customer managed key, or the identifier that Secrets Manager returns if no ARN was read; None
     under the default key. `policy` is read only for a secret to be adopted. `referred` means that the access of the request is
-    recorded as a user of the secret. `origin_hosts` are the hosts that already receive the token.
+    recorded as a user of the secret. `origin_hosts` are the hosts that already receive the token. `never_configured`: the
+    registry proves that no resource was configured with the secret. `copied_from` are the ARNs of the secrets from which its
+    value was copied.
     """
 
     secret: ObservedSecret
@@ -59,14 +63,20 @@ class SecretEvidence:
     referred: bool = False
     other_accesses: frozenset[str] = frozenset()
     origin_hosts: frozenset[str] = frozenset()
+    never_configured: bool = False
+    copied_from: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class SourceEvidence:
-    """The secret that `copyFrom` names. It is not looked up in a Region that does not exist."""
+    """The secret that `copyFrom` names, and the hosts that already receive its token.
+
+    It is not looked up in a Region that does not exist.
+    """
 
     region_exists: bool
     secret: ObservedSecret | None = None
+    origin_hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,10 @@ class ConsentTarget:
 
 @dataclass(frozen=True)
 class ResourceEvidence:
-    """The consumer resource; `configured` is None if it does not exist, `consent_target` if no consent is needed."""
+    """The consumer resource; `configured` is None if it does not exist, `consent_target` if no consent is needed.
+
+    `referred` means that the registry has it as a resource that Latchkey created for this access.
+    """
 
     configured: Configured | None
     consent_target: ConsentTarget | None = None

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from latchkey import policies
 from latchkey.access.desired import Desired, Share
 from latchkey.access.record import AccessRecord, is_exclusive
 from latchkey.aws.keys import ObservedKey
 from latchkey.errors import Conflict, Problem
-from latchkey.onboarding.rules.consent import missing_consent
+from latchkey.onboarding.rules.consent import is_approved_key, is_own_key, missing_consent
 from latchkey.onboarding.rules.evidence import KeyEvidence, RequestEvidence
 from latchkey.settings import Settings
 from latchkey.systems import SYSTEMS
-from latchkey.tags import is_ours, is_ours_or_consented
+from latchkey.tags import is_ours
 
 # What a request can ask of a key only if Latchkey created the key and no other access uses it.
 NOT_FOR_SHARED_KEYS = (
     "cannot be set on a key that other accesses use or that Latchkey did not create: remove it, or choose another alias"
+)
+NOT_FOR_LIVE_PARTNER_KEYS = (
+    "cannot be added to a key on which a partner's data depends: remove it, or edit the key policy yourself"
 )
 
 
@@ -87,7 +90,7 @@ def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: Request
         yield Problem(path, "is a multi-Region key: choose a single-Region key")
     if key.state != "Enabled":
         yield Problem(path, f"is in key state {key.state}: enable the key, or choose another one")
-    if not is_ours_or_consented(key.tags):
+    if not is_approved_key(key, recorded=evidence.key.recorded):
         yield Problem(path, missing_consent(key.arn))
         return
     policy = evidence.key.policy
@@ -101,8 +104,19 @@ def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: Request
     if policies.missing_from(policy, share.needed):
         yield from (Problem(path, rule) for rule in deleted_principals_rule(policy))
         yield from (Problem(path, rule) for rule in length_rule(policy, share, policies.KEY_POLICY_LIMIT))
-    if not is_ours(key.tags) or evidence.key.other_accesses:
-        yield from (Problem(member, NOT_FOR_SHARED_KEYS) for member in desired.powers_missing_from(policy))
+    missing = desired.powers_missing_from(policy)
+    if not is_own_key(key, recorded=evidence.key.recorded) or evidence.key.other_accesses:
+        yield from (Problem(member, NOT_FOR_SHARED_KEYS) for member in missing)
+    elif evidence.record is not None:
+        yield from (Problem(member, NOT_FOR_LIVE_PARTNER_KEYS) for member in powers_over_partner(desired, missing))
+
+
+def powers_over_partner(desired: Desired, missing: Iterable[str]) -> list[str]:
+    """The members that would let somebody delete or disable the live key of a partner, whose data depends on it.
+
+    An administrator can change the key policy, and so allow itself to delete the key.
+    """
+    return [member for member in missing if desired.system.key_is_exclusive and member != "key.users"]
 
 
 def needs_grant_count(desired: Desired, key: ObservedKey, others: frozenset[str], record: AccessRecord | None) -> bool:
@@ -124,7 +138,7 @@ def _sharing_problems(desired: Desired, key: ObservedKey, evidence: RequestEvide
         return
     if record is not None:
         yield Problem(path, _replaces_partner_key(desired, record))
-    elif not is_ours(key.tags):
+    elif not is_own_key(key, recorded=found.recorded):
         yield Problem(path, f"must be a key that Latchkey created: remove {path}, or choose another alias")
     elif found.other_accesses:
         others = ", ".join(sorted(found.other_accesses))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -19,7 +19,7 @@ from latchkey.aws.secrets import ObservedSecret, find_secret, secret_policy
 from latchkey.onboarding.rules import bounds
 from latchkey.onboarding.rules import key as key_rules
 from latchkey.onboarding.rules import secret as secret_rules
-from latchkey.onboarding.rules.consent import needs_resource_consent
+from latchkey.onboarding.rules.consent import is_approved_key, needs_resource_consent
 from latchkey.onboarding.rules.evidence import (
     ConsentEvidence,
     ConsentTarget,
@@ -35,6 +35,7 @@ from latchkey.onboarding.rules.principals import USERS_PATH
 from latchkey.onboarding.rules.resource import is_configured_by_api
 from latchkey.registry import Registry
 from latchkey.settings import Settings
+from latchkey.systems.system import Configured
 from latchkey.tags import MANAGED_BY, OURS, is_ours_or_consented
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class EvidenceReader:
         record = accesses.get(desired.access_id)
         found = self._find_secret(desired)
         principals = self._principals(desired)
-        recorded = accesses.recorded_request(desired.access_id) if desired.resource.partners else None
+        recorded = accesses.recorded_request(desired.access_id) if record else None
         role = self._role(desired)
         key = self._key(desired, record)
         return RequestEvidence(
@@ -122,20 +123,23 @@ class EvidenceReader:
         except ClientError as error:
             if not is_refused(error):
                 raise
-            return KeyEvidence(key=found, hidden=True)
+            recorded = found is not None and self.registry.resources.is_recorded_key(found.arn, desired.alias)
+            return KeyEvidence(key=found, recorded=recorded, hidden=True)
         is_new = desired.request.key.arn is None and desired.system.key_is_exclusive and record is None
         is_new = is_new and not any(key_rules.alias_problems(desired))
         return KeyEvidence(refused_creation=self._refused_creation(desired) if is_new else ())
 
     def _key_details(self, desired: Desired, found: ObservedKey, record: AccessRecord | None) -> KeyEvidence:
+        recorded = self.registry.resources.is_recorded_key(found.arn, desired.alias)
         is_excluded = any(key_rules.alias_problems(desired))
-        if is_excluded or not found.customer_managed or not is_ours_or_consented(found.tags):
-            return KeyEvidence(key=found)
+        if is_excluded or not found.customer_managed or not is_approved_key(found, recorded=recorded):
+            return KeyEvidence(key=found, recorded=recorded)
         policy = key_policy(self.clients.kms, found.arn)
         others = self.registry.resources.others(found.arn, desired.access_id)
         counted = key_rules.needs_grant_count(desired, found, others, record)
         return KeyEvidence(
             key=found,
+            recorded=recorded,
             policy=policy,
             other_accesses=others,
             grant_count=len(list_grants(self.clients.kms, found.arn).grants) if counted else None,
@@ -168,7 +172,9 @@ class EvidenceReader:
             policy=secret_policy(self.clients.secretsmanager, found.arn) if is_adopted else None,
             referred=resources.is_referred(desired.secret_resource, desired.access_id),
             other_accesses=resources.others(desired.secret_resource, desired.access_id),
-            origin_hosts=resources.origin_hosts(found.arn),
+            origin_hosts=self.registry.origin_hosts(found.arn, desired.access_id),
+            never_configured=resources.was_never_configured(desired.secret_resource),
+            copied_from=resources.copied_from(desired.secret_resource),
         )
 
     def _key_arn_of(self, found: ObservedSecret, key: KeyEvidence) -> str | None:
@@ -188,7 +194,11 @@ class EvidenceReader:
             return None
         if region not in regions(partition):
             return SourceEvidence(region_exists=False)
-        return SourceEvidence(region_exists=True, secret=find_secret(self.secretsmanager_in(region), source.secret_arn))
+        return SourceEvidence(
+            region_exists=True,
+            secret=find_secret(self.secretsmanager_in(region), source.secret_arn),
+            origin_hosts=self.registry.origin_hosts(source.secret_arn, desired.access_id),
+        )
 
     def _resource(self, desired: Desired, record: AccessRecord | None, found: ObservedSecret | None) -> ResourceEvidence | None:
         configuration = desired.system.configuration
@@ -196,6 +206,22 @@ class EvidenceReader:
             return None
         client = self.clients.client_for(configuration.service)
         configured = configuration.read(client, desired.resource)
-        if configured is None or not needs_resource_consent(desired, configuration, configured, record, found):
-            return ResourceEvidence(configured)
-        return ResourceEvidence(configured, ConsentTarget(*configuration.consent_target(client, configured)))
+        return resource_evidence(desired, configured, found.arn if found else None, record, self.registry, client)
+
+
+def resource_evidence(
+    desired: Desired,
+    configured: Configured | None,
+    secret_arn: str | None,
+    record: AccessRecord | None,
+    registry: Registry,
+    client: Any,
+) -> ResourceEvidence:
+    """The evidence about a resource, with the tags that express consent if its owner has to consent."""
+    configuration = desired.system.configuration
+    if configured is None or configuration is None:
+        return ResourceEvidence(configured)
+    referred = registry.resources.is_referred(configured.arn, desired.access_id)
+    if not needs_resource_consent(desired, configured, secret_arn, record, referred=referred):
+        return ResourceEvidence(configured)
+    return ResourceEvidence(configured, ConsentTarget(*configuration.consent_target(client, configured)))

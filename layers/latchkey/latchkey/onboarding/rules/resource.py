@@ -9,10 +9,10 @@ from latchkey.access.desired import Desired
 from latchkey.errors import Problem
 from latchkey.onboarding.rules import bounds
 from latchkey.onboarding.rules.consent import missing_consent, was_created_for
-from latchkey.onboarding.rules.evidence import RequestEvidence
+from latchkey.onboarding.rules.evidence import RequestEvidence, ResourceEvidence
 from latchkey.settings import Settings
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
-from latchkey.tags import ACCESS, CONSENT, is_ours_or_consented
+from latchkey.tags import ACCESS, CONSENT
 
 
 def role_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Problem]:
@@ -27,19 +27,50 @@ def role_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Probl
 
 
 def host_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
-    """An existing token goes only to hosts that already receive it or that the stack allows."""
-    found, host = evidence.secret, desired.resource.origin_host
-    if found is None or host is None:
+    """An existing token, or a copy of it, goes only to hosts that already receive it or that the stack allows."""
+    host = desired.resource.origin_host
+    if host is None or bounds.allows_host(host, settings) or _repeats_handoff(desired, evidence):
         return
-    # A failed request created the secret, so its token was never sent. A secret of another registry may have been in use.
-    if found.referred and was_created_for(desired, found.secret) and evidence.record is None:
-        return
-    if not bounds.allows_host(host, settings) and host not in found.origin_hosts:
+    if not _receives_secret(host, desired, evidence) or not _receives_source(host, desired, evidence):
         rule = (
             "is not a host that already receives this secret: use such a host, "
             "or add this one to the stack parameter AllowedOriginHosts"
         )
         yield Problem("resource.baseUrl", rule)
+
+
+def _repeats_handoff(desired: Desired, evidence: RequestEvidence) -> bool:
+    """Whether the request hands off the host that the recorded request handed off, which sends nothing anywhere."""
+    recorded = evidence.recorded_request
+    is_same = recorded is not None and recorded.resource.origin_host == desired.resource.origin_host
+    return is_same and desired.hands_off and evidence.record is not None and evidence.record.reached == "handed-off"
+
+
+def _receives_secret(host: str, desired: Desired, evidence: RequestEvidence) -> bool:
+    """Whether the host receives the secret of the request, or the secret does not exist or was never sent anywhere."""
+    return evidence.secret is None or host in evidence.secret.origin_hosts or _was_never_sent(desired, evidence)
+
+
+def _was_never_sent(desired: Desired, evidence: RequestEvidence) -> bool:
+    """Whether it is proven that a failed request created the secret and that no resource was configured with it."""
+    found = evidence.secret
+    is_own = found is not None and was_created_for(desired, found.secret, referred=found.referred)
+    return found is not None and is_own and found.never_configured and evidence.record is None
+
+
+def _receives_source(host: str, desired: Desired, evidence: RequestEvidence) -> bool:
+    """Whether the host receives the secret from which the value is copied, or received a copy of it before."""
+    source, found = desired.request.secret.value.copy_from, evidence.secret
+    earlier = found.copied_from if found else frozenset()
+    receives_copy = found is not None and host in found.origin_hosts
+    if source is None:
+        # The copy of a failed request is as good as its source; any other existing secret has hosts of its own.
+        return receives_copy or not (_was_never_sent(desired, evidence) and earlier)
+    if evidence.source is not None and host in evidence.source.origin_hosts:
+        return True
+    recorded = evidence.recorded_request.secret.value.copy_from if evidence.recorded_request else None
+    recorded_source = recorded.secret_arn if recorded else None
+    return receives_copy and source.secret_arn in {*earlier, recorded_source}
 
 
 def is_configured_by_api(desired: Desired) -> bool:
@@ -49,7 +80,10 @@ def is_configured_by_api(desired: Desired) -> bool:
 
 
 def resource_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
-    """The resource must be in this account and Region, exist, be approved, and keep what its origin expects."""
+    """The resource must be in this account and Region, exist, be approved, and keep what its origin expects.
+
+    configure_access calls `configured_problems` again on its last read before the update.
+    """
     yield from (Problem(f"resource.{path}", rule) for path, rule in desired.resource.wrong_location(desired.place).items())
     if urlsplit(desired.resource.origin_url or "").scheme == "http" and not settings.allow_http_origins:
         rule = "must use https, because every manifest request carries the token: change the URL, or set AllowHttpOrigins"
@@ -58,33 +92,30 @@ def resource_problems(desired: Desired, evidence: RequestEvidence, settings: Set
     if configuration is None or evidence.resource is None:
         return
     if evidence.resource.configured is not None:
-        yield from _configured_problems(desired, configuration, evidence.resource.configured, evidence)
+        secret_arn = evidence.secret.secret.arn if evidence.secret else None
+        yield from configured_problems(desired, configuration, evidence.resource, secret_arn)
     elif not isinstance(configuration, CreatingConfiguration):
         yield Problem("resource", "does not exist, and Latchkey cannot create it: create it first, or set configure to false")
 
 
-def _configured_problems(
-    desired: Desired, configuration: Configuration, configured: Configured, evidence: RequestEvidence
+def configured_problems(
+    desired: Desired, configuration: Configuration, evidence: ResourceEvidence, secret_arn: str | None
 ) -> Iterator[Problem]:
+    """An existing resource must be approved, support the request, and keep the token that its origin expects."""
+    configured, target = evidence.configured, evidence.consent_target
+    if configured is None:
+        return
     yield from (Problem("resource", rule) for rule in configuration.unsupported_reasons(desired.resource, configured))
-    target = evidence.resource.consent_target if evidence.resource else None
     if target is not None and target.tags.get(CONSENT) != "adopt":
         yield Problem("resource", missing_consent(target.arn))
-    is_foreign = not is_ours_or_consented(dict(configured.tags))
-    if is_foreign and configured.settings.get("baseUrl", "") != (desired.resource.origin_url or ""):
-        rule = (
-            f"differs from the base URL of {configured.arn}, which Latchkey did not create: "
-            f"keep that URL, or add the tag {CONSENT}=adopt to the resource"
-        )
-        yield Problem("resource.baseUrl", rule)
-    yield from _token_problems(desired, configured, evidence)
+    yield from _token_problems(desired, configured, secret_arn)
 
 
-def _token_problems(desired: Desired, configured: Configured, evidence: RequestEvidence) -> Iterator[Problem]:
+def _token_problems(desired: Desired, configured: Configured, secret_arn: str | None) -> Iterator[Problem]:
     """A new token breaks a resource whose origin still expects the present one, so the request must ask for it."""
     request = desired.request.secret
     if configured.secret_arn is None or request.value.generate is None or request.replaces_token:
         return
-    if evidence.secret is None or evidence.secret.secret.arn != configured.secret_arn:
+    if secret_arn != configured.secret_arn:
         rule = "must be true to replace the token that the resource sends now: make sure that its origin accepts the new one"
         yield Problem("secret.replacesToken", rule)

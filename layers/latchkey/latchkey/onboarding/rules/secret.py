@@ -42,9 +42,8 @@ def _existing_secret_problems(desired: Desired, evidence: RequestEvidence, setti
         yield Problem(EXISTING_PATH, rule)
         return
     found, secret = evidence.secret, evidence.secret.secret if evidence.secret else None
-    # Secrets that Latchkey created go only to hosts that are known; where there is no host, a secret stays with its access.
-    is_own = secret is not None and is_ours(secret.tags)
-    is_own = is_own and (desired.resource.origin_host is not None or was_created_for(desired, secret))
+    # A secret that Latchkey created for another access needs the consent of its owner as any other secret does.
+    is_own = found is not None and was_created_for(desired, found.secret, referred=found.referred)
     yield from (Problem(EXISTING_PATH, rule) for rule in secret_rules(secret, "adopt", is_own=is_own))
     if found is None or found.secret.is_being_deleted:
         return
@@ -75,7 +74,7 @@ def _new_secret_problems(desired: Desired, evidence: RequestEvidence, settings: 
     elif not is_ours(found.secret.tags):
         rule = f"{found.secret.arn} exists and is not Latchkey's: adopt it with secret.value.existing, or choose another name"
         yield Problem("secret.name", rule)
-    elif not was_created_for(desired, found.secret):
+    elif not was_created_for(desired, found.secret, referred=found.referred):
         rule = f"{found.secret.arn} was created for another access: share it with secret.value.existing, or choose another name"
         yield Problem("secret.name", rule)
     elif desired.request.secret.value.copy_from:
