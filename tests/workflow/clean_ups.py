@@ -58,6 +58,7 @@ class CleanUps:
 
     def sharing(self, access: Access, name: str) -> Access:
         """Onboards another location that reads the secret of an access."""
+        self.onboarding.consent(access.secret)
         secret = {"value": {"existing": {"secretArn": access.secret}}}
         [made] = self.onboard(self.onboarding.detail(name, key=access.detail["key"], secret=secret))
         return made

@@ -110,6 +110,10 @@ class Onboarding:
         arn: str = made["ARN"]
         return arn
 
+    def consent(self, secret_arn: str, consent: str = "adopt") -> None:
+        """Tags a secret as its owner does."""
+        self.secretsmanager.tag_resource(SecretId=secret_arn, Tags=[{"Key": "latchkey:consent", "Value": consent}])
+
     def executions(self, machine: str, **only: Any) -> list[dict[str, Any]]:
         """Returns the executions of a state machine. `machine` is its logical id without the suffix, such as `Onboard`."""
         stepfunctions = self.aws.client("stepfunctions")

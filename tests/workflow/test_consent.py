@@ -115,7 +115,7 @@ def test_a_secret_made_for_one_access_serves_another_only_with_consent(fast_onbo
     assert fast_onboarding.rejected_paths(mine) == {"secret.value.existing.secretArn"}
     assert fast_onboarding.account_snapshot() == before
 
-    fast_onboarding.secretsmanager.tag_resource(SecretId=secret, Tags=[{"Key": "latchkey:consent", "Value": "adopt"}])
+    fast_onboarding.consent(secret)
     assert fast_onboarding.send(again(mine))["detail-type"] == "Access Handed Off"
 
 

@@ -60,6 +60,7 @@ def closed_stack(onboarding: Onboarding) -> Iterator[None]:
 def test_existing_secret_is_not_sent_to_a_new_host(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     made = onboarding.onboard(first)["resources"]
+    onboarding.consent(made["secretArn"])
     adopted = onboarding.new_secret(json.dumps({MEMBER: secrets.token_hex(10)}))
     before = onboarding.account_snapshot()
     elsewhere = {"baseUrl": "https://elsewhere.example.com/vod"}

@@ -149,6 +149,7 @@ def test_second_location_shares_the_secret(onboarding: Onboarding) -> None:
     before = onboarding.onboard(first)["resources"]
     policy = onboarding.secret_policy(before["secretArn"])
 
+    onboarding.consent(before["secretArn"])
     existing = {"value": {"existing": {"secretArn": before["secretArn"]}}}
     after = onboarding.onboard(onboarding.detail(key=first["key"], secret=existing, managementRoles=None))["resources"]
 
@@ -161,12 +162,13 @@ def test_second_location_shares_the_secret(onboarding: Onboarding) -> None:
 def test_existing_location_keeps_its_other_settings(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     name, base_url = detail["resource"]["sourceLocation"], detail["resource"]["baseUrl"]
+    tags = {"owner": "them", "latchkey:consent": "adopt"}
     segments = {
         "DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com/"},
         "SegmentDeliveryConfigurations": [{"BaseUrl": "https://cdn2.example.com/", "Name": "second"}],
     }
     onboarding.mediatailor.create_source_location(
-        SourceLocationName=name, HttpConfiguration={"BaseUrl": base_url}, Tags={"owner": "them"}, **segments
+        SourceLocationName=name, HttpConfiguration={"BaseUrl": base_url}, Tags=tags, **segments
     )
 
     onboarding.onboard(detail)
@@ -174,7 +176,7 @@ def test_existing_location_keeps_its_other_settings(onboarding: Onboarding) -> N
     location = onboarding.location(name)
     assert {member: location[member] for member in segments} == segments
     assert location["HttpConfiguration"] == {"BaseUrl": base_url}
-    assert location["Tags"] == {"owner": "them"}
+    assert location["Tags"] == tags
 
 
 def test_location_that_sends_a_token_gets_a_new_one_only_with_consent(onboarding: Onboarding) -> None:

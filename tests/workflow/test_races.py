@@ -48,6 +48,7 @@ def _new_roles(onboarding: Onboarding, count: int) -> list[str]:
 
 def _sharing(onboarding: Onboarding, first: dict[str, Any], secret_arn: str, role: str) -> dict[str, Any]:
     """Returns a request of another location for the same key and secret, with another origin role."""
+    onboarding.consent(secret_arn)
     existing = {"value": {"existing": {"secretArn": secret_arn}}, "originReaders": [role]}
     return onboarding.detail(key=first["key"], secret=existing, managementRoles=None)
 
@@ -217,6 +218,7 @@ def _is_configuring(onboarding: Onboarding) -> bool:
 def test_token_of_another_access_is_never_copied_replaced_or_moved(onboarding: Onboarding) -> None:
     victim = onboarding.detail()
     made = onboarding.onboard(victim)["resources"]
+    onboarding.consent(made["secretArn"])
     sharing = {"value": {"existing": {"secretArn": made["secretArn"]}}}
     onboarding.onboard(onboarding.detail(key=victim["key"], secret=sharing, managementRoles=None))
     token = onboarding.token(made["secretArn"])

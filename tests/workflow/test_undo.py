@@ -41,7 +41,10 @@ def test_rollback_restores_the_settings_of_an_existing_location(onboarding: Onbo
     name = detail["resource"]["sourceLocation"]
     segments = {"DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com/"}}
     onboarding.mediatailor.create_source_location(
-        SourceLocationName=name, HttpConfiguration={"BaseUrl": detail["resource"]["baseUrl"]}, **segments
+        SourceLocationName=name,
+        HttpConfiguration={"BaseUrl": detail["resource"]["baseUrl"]},
+        Tags={"latchkey:consent": "adopt"},
+        **segments,
     )
     _fail(onboarding, "mediatailor", "ListAlerts")
 

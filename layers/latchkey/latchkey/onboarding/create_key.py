@@ -11,6 +11,7 @@ from latchkey.access.record import is_exclusive
 from latchkey.aws.errors import is_settling, settling
 from latchkey.aws.keys import ObservedKey, find_key, find_key_by_tags, observed_key
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
+from latchkey.onboarding.approval import require_approved_key
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
@@ -34,6 +35,7 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
     desired = desire(event.request, settings, event.tenant)
     if desired.alias is None:
         adopted = _existing_key(kms, desired.request.key.arn or "")
+        require_approved_key(adopted, None, registry)
         _refer_alone(adopted.arn, desired, registry)
         return StepResult(arn=adopted.arn, changed=False, created=_settles_since(adopted))
     found = find_key(kms, desired.alias)
@@ -53,7 +55,11 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
 
 
 def _refer(key: ObservedKey, desired: Desired, kms: KMSClient, registry: Registry) -> None:
-    """Refers to the key of an alias, then reads it again: its removal can have finished before the reference was recorded."""
+    """Refers to the key of an alias, then reads it again: its removal can have finished before the reference was recorded.
+
+    Since check_request ran, the alias can have got another key, which its owner has to approve as any other.
+    """
+    require_approved_key(key, desired.alias, registry)
     _refer_alone(key.arn, desired, registry)
     found = find_key(kms, desired.alias or "")
     if found is None or found.arn != key.arn or found.state != "Enabled":
