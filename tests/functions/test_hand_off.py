@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from latchkey.errors import AccessNotEffective, LatchkeyError
-from tests.functions.account import ACCOUNT, Account
+from latchkey.registry import registry
+from latchkey.requests.parsing import parse_onboarding
+from tests.functions.account import ACCOUNT, ADOPT, Account
 from tests.functions.media_services import FLOW
-from tests.functions.onboarding_requests import NAME, PARTNER, Run, check_event, role_name_of
+from tests.functions.onboarding_requests import NAME, PARTNER, Run, check_event, rejection, role_name_of
 from tests.functions.onboarding_steps import Onboarding, account_snapshot
 
 SYSTEMS = ["mediatailor", "mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect", "adobe-experience-platform"]
@@ -196,6 +198,77 @@ def test_an_access_with_a_new_base_url_is_handed_off_again(run: Run, account: Ac
     again = Onboarding(run, account, requestId="request-3", resource=resource).run_through("configure_access")
 
     assert run("validate_access", to_validate(again))["status"] == "handed-off"
+
+
+ACCESS = f"mediatailor/sourceLocation/{NAME}"
+ELSEWHERE = {"configure": False, "baseUrl": "https://other.example.com/vod"}
+
+
+def handed_off_elsewhere(run: Run, account: Account) -> tuple[Onboarding, Onboarding]:
+    """An access in service, and a handoff of it with another base URL."""
+    first = Onboarding(run, account).run_through("record_access")
+    again = Onboarding(run, account, requestId="request-3", resource=ELSEWHERE).run_through("configure_access")
+    again.record_access()
+    return first, again
+
+
+def test_a_handoff_does_not_replace_the_record_of_an_access_in_service(run: Run, account: Account) -> None:
+    first, again = handed_off_elsewhere(run, account)
+
+    record, pending = registry().accesses.get(ACCESS), registry().accesses.to_confirm(ACCESS)
+    assert record
+    assert pending
+    assert (record.status, record.reached, record.request_id) == ("active", "active", "request-1")
+    assert registry().accesses.recorded_request(ACCESS) == parse_onboarding(first.request)
+    assert (pending.is_pending, pending.request) == (True, parse_onboarding(again.request))
+    announced = [one.request.request_id for one in registry().accesses.announced_requests(ACCESS)]
+    assert announced == ["request-1", "request-3"]
+
+
+def test_a_confirmed_handoff_replaces_the_record_of_an_access_in_service(run: Run, account: Account) -> None:
+    _, again = handed_off_elsewhere(run, account)
+    account.mediatailor.locations[NAME]["HttpConfiguration"] = {"BaseUrl": ELSEWHERE["baseUrl"]}
+    account.grant(again.key, f"MediaTailor-SourceLocation-{ACCOUNT}-{NAME}", again.secret)
+
+    confirmation = confirmed(run, again)
+    assert (confirmation.checked["changed"], confirmation.key, confirmation.secret) == (True, again.key, again.secret)
+    validated = run("validate_access", to_validate(confirmation, confirms=True))
+    run("record_access", {"request": confirmation.request, "resources": validated["resources"], "status": "active"})
+
+    record, left = registry().accesses.get(ACCESS), registry().accesses.to_confirm(ACCESS)
+    assert record
+    assert left
+    assert (record.status, record.request_id, left.is_pending) == ("active", "request-2", False)
+    assert left.request.resource.base_url == ELSEWHERE["baseUrl"]
+
+
+def test_a_handoff_whose_request_is_rolled_back_is_forgotten(run: Run, account: Account) -> None:
+    handed_off_elsewhere(run, account)
+    assert registry().accesses.recorded_by(ACCESS, "request-3")
+
+    registry().accesses.restore(ACCESS, "request-3")
+
+    left = registry().accesses.to_confirm(ACCESS)
+    assert left
+    assert (left.is_pending, left.record.request_id) == (False, "request-1")
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_confirmation_after_consent_was_withdrawn_is_rejected(run: Run, account: Account, noticed: bool) -> None:
+    key = account.key(tags=ADOPT)
+    access = Onboarding(run, account, system="mediapackage", resource={"configure": False}, key={"arn": key})
+    access.run_through("record_access")
+    account.kms.untag_resource(KeyId=key, TagKeys=["latchkey:consent"])
+    event = check_event(access.request, requestId="request-2", executionArn=f"{access.execution}-2", confirms=True)
+
+    assert set(rejection(run, "check_request", event)) == {"key"}
+    if noticed:
+        account.kms.tag_resource(KeyId=key, Tags=[{"TagKey": name, "TagValue": value} for name, value in ADOPT.items()])
+        assert set(rejection(run, "check_request", event)) == {"accessId"}
+
+    record = registry().accesses.get(access.checked["accessId"])
+    assert record
+    assert (record.status, record.reached) == ("unmanaged", "handed-off")
 
 
 def test_failed_checks_prevent_a_handoff(run: Run, account: Account) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from latchkey.cleanup import report_clean_up as reporting
 from latchkey.cleanup.verdict import Reason
 from latchkey.errors import TransientAwsError
 from latchkey.events.cleanup import RemovedGrant
@@ -191,6 +192,92 @@ def test_reporting_twice_equals_once(run: Run, account: Account, access: Onboard
     run("report_clean_up", event)
 
     assert account.snapshot() == before
+
+
+def refuse_events() -> None:
+    at_call("events", "PutEvents", answer_with_error("PutEvents", "InternalException", 500))
+
+
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports of other executions publish what is recorded."""
+    for module in (status_registry, reporting):
+        monkeypatch.setattr(module, "PUBLISHING_PERIOD", timedelta(seconds=-5))
+
+
+def test_a_removed_grant_whose_event_was_refused_is_published_by_a_later_report(
+    monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, access: Onboarding
+) -> None:
+    event = report(hint=HINT, look=survey_of(access, found(access, "orphaned")), cleaned=cleaned(removed(access)))
+    refuse_events()
+    with pytest.raises(TransientAwsError):
+        run("report_clean_up", event | {"observed": observed("gone")})
+    assert (published(account), len(account.items("notice"))) == ({}, 1)
+    other = report(executionArn=f"{EXECUTION}-2")
+    run("report_clean_up", other)
+    assert published(account) == {}  # the first report can still be retried
+
+    later(monkeypatch)
+    run("report_clean_up", other)
+
+    reported = published(account)["Grants Cleaned Up"]
+    assert (reported["executionArn"], reported["hint"]) == (EXECUTION, HINT)
+    assert [grant["grantId"] for grant in reported["removed"]] == ["g-1"]
+    assert account.items("notice") == []
+
+
+def test_a_retry_publishes_the_same_notice(run: Run, account: Account, access: Onboarding) -> None:
+    event = report(look=survey_of(access, found(access, "orphaned")), cleaned=cleaned(removed(access)))
+
+    run("report_clean_up", event)
+    run("report_clean_up", event | {"executionArn": f"{EXECUTION}-2"})
+
+    one, two = account.published()
+    assert one["detail"]["outcomeId"] == two["detail"]["outcomeId"]
+
+
+def test_a_removal_that_was_never_reported_is_reported_by_a_later_cleanup(
+    monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, access: Onboarding
+) -> None:
+    """The execution was aborted between the revocation and the report."""
+    registry().revocations.note(Revocation(ACCESS, "g-1", access.key, "it is absent"), "look-1", datetime.now(UTC))
+    [noted] = registry().revocations.open(ACCESS)
+    outcome = RemovedGrant.model_validate_json(json.dumps(removed(access)))
+    registry().revocations.end(noted, "look-1", outcome, gone=True, by_us=True)
+    other = report(look=survey_of(access) | {"lookId": "look-2"}, observed=observed("gone"))
+    run("report_clean_up", other)
+    assert published(account) == {}  # the execution can still report
+
+    later(monkeypatch)
+    run("report_clean_up", other)
+
+    reported = published(account)["Grants Cleaned Up"]
+    assert [(grant["grantId"], grant["removedBy"]) for grant in reported["removed"]] == [("g-1", "latchkey")]
+    run("report_clean_up", other)
+    assert published(account) == {}
+
+
+@pytest.mark.parametrize("onboarded_again", [False, True])
+def test_a_grant_that_latchkey_revoked_was_not_retired_by_the_service(
+    run: Run, account: Account, access: Onboarding, onboarded_again: bool
+) -> None:
+    """The cleanup that revoked it could not observe the access, so a later one records that the resource is gone."""
+    registry().revocations.note(Revocation(ACCESS, "g-1", access.key, "it is absent"), "look-1", datetime.now(UTC))
+    [noted] = registry().revocations.open(ACCESS)
+    outcome = RemovedGrant.model_validate_json(json.dumps(removed(access)))
+    registry().revocations.end(noted, "look-1", outcome, gone=True, by_us=True)
+    run("report_clean_up", report(look=survey_of(access), cleaned=cleaned(removed(access))))
+    assert [*published(account)] == ["Grants Cleaned Up"]
+    if onboarded_again:
+        record = registry().accesses.get(ACCESS)
+        assert record
+        registry().accesses.save(record, {})
+
+    later_look = survey_of(access) | {"lookId": "look-2"}
+    run("report_clean_up", report(executionArn=f"{EXECUTION}-2", look=later_look, observed=observed("gone")))
+
+    reported = [event["detail"]["removed"][0]["removedBy"] for event in account.published()]
+    assert reported == (["service"] if onboarded_again else [])
+    assert status() == "gone"
 
 
 def test_a_report_that_was_not_published_is_published_by_a_retry(run: Run, account: Account, access: Onboarding) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local_aws.tools.embedded_aws import Embedded
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.workflow.consumer_resources import CONSUMERS, ConsumerResource
 from tests.workflow.fault_injection import Detail
 from tests.workflow.onboarding import MANAGER, Onboarding
@@ -134,3 +134,45 @@ def test_malformed_confirmation_is_rejected(onboarding: Onboarding, wrong: Any) 
     event = onboarding.outcomes.wait_for(request_id if isinstance(wrong, dict) else event_id, 60)
 
     assert event["detail-type"] == "Request Rejected"
+
+
+def _notices(onboarding: Onboarding, access_id: str) -> list[tuple[str, str]]:
+    """The detail types and statuses of the events about an access that no request asked for."""
+    details = [(event["detail-type"], event["detail"]) for event in onboarding.outcomes.all()]
+    return [(kind, one["status"]) for kind, one in details if one["accessId"] == access_id and "requestId" not in one]
+
+
+def test_handoff_of_a_live_access_leaves_it_observed(fast_onboarding: Onboarding) -> None:
+    onboarding = fast_onboarding
+    detail = onboarding.detail()
+    made = onboarding.onboard(detail)
+    name = detail["resource"]["sourceLocation"]
+    elsewhere = detail["resource"] | {"configure": False, "baseUrl": f"{detail['resource']['baseUrl']}/other"}
+
+    result = _handed_off(onboarding, detail | {"requestId": f"again-{detail['requestId']}", "resource": elsewhere})
+    assert result["status"] == "handed-off"
+    settings = {member: onboarding.location(name)[member] for member in ("SourceLocationName", "HttpConfiguration")}
+    onboarding.mediatailor.update_source_location(**settings)
+
+    def revoked() -> bool:
+        return ("Access Revoked", "detached") in _notices(onboarding, made["accessId"])
+
+    until(revoked, "the event about the detached location", 60)
+
+
+def test_confirmation_after_consent_was_withdrawn_is_rejected(onboarding: Onboarding, aws: Embedded) -> None:
+    key = onboarding.new_key()
+    consumer = CONSUMERS["mediapackage"](aws)
+    detail = _owned_by_a_template(consumer) | {"key": {"arn": key}}
+    result = _handed_off(onboarding, detail)
+    _configure_as_handed_off(aws, consumer, result)
+    onboarding.kms.untag_resource(KeyId=key, TagKeys=["latchkey:consent"])
+
+    first = _confirm(onboarding, result["accessId"])
+    onboarding.kms.tag_resource(KeyId=key, Tags=[{"TagKey": "latchkey:consent", "TagValue": "adopt"}])
+    second = _confirm(onboarding, result["accessId"])
+
+    assert (first["detail-type"], second["detail-type"]) == ("Request Rejected", "Request Rejected")
+    assert [{error["place"] for error in event["detail"]["errors"]} for event in (first, second)] == [{"key"}, {"accessId"}]
+    _handed_off(onboarding, detail | {"requestId": f"again-{uuid.uuid4().hex[:12]}"})
+    assert _confirm(onboarding, result["accessId"])["detail-type"] == "Access Onboarded"

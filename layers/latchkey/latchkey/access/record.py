@@ -35,6 +35,11 @@ class AccessRecord:
     version: int = 0
     tenant: str = DEFAULT_TENANT
 
+    @property
+    def is_in_service(self) -> bool:
+        """Whether the resource was configured or its configuration confirmed, and it has not been deleted since."""
+        return self.reached == "active" and self.status != "gone"
+
 
 def access_id_of(system: System, name: str) -> str:
     """`<system>/<kind>/<name>`."""

@@ -286,7 +286,12 @@ _OUTCOME: TypeAdapter[RemovedGrant | KeptGrant] = TypeAdapter(RemovedGrant | Kep
 
 def ended_by(survey: GrantSurvey, revocations: Revocations) -> CleanedUp:
     """What became of the grants of a survey, as far as its execution got."""
-    ended = revocations.ended(survey.access_id, survey.survey_id)
+    return ended_in(survey.access_id, survey.survey_id, revocations)
+
+
+def ended_in(access_id: str, survey_id: str, revocations: Revocations) -> CleanedUp:
+    """What became of the grants of a survey, by its id."""
+    ended = revocations.ended(access_id, survey_id)
     outcomes = [_OUTCOME.validate_json(outcome) for outcome in ended.outcomes]
     return CleanedUp(
         removed=tuple(outcome for outcome in outcomes if isinstance(outcome, RemovedGrant)),

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from latchkey.access.record import AccessRecord
-from latchkey.cleanup.clean_up_grants import CleanedUp, GrantSurvey, ended_by
+from latchkey.cleanup.clean_up_grants import CleanedUp, GrantSurvey, ended_by, ended_in
 from latchkey.cleanup.observe_access import Observation
 from latchkey.cleanup.verdict import Reason
 from latchkey.events.cleanup import CLEANED_UP, AccessRestored, AccessRevoked, GrantsCleanedUp, Notice, RemovedGrant, TrailEvent
 from latchkey.events.outcomes import CaughtError, Failure
 from latchkey.events.publishing import publish
 from latchkey.registry import Registry
-from latchkey.registry.accesses import StatusChange
+from latchkey.registry.accesses import PUBLISHING_PERIOD, StatusChange
+from latchkey.registry.notices import RecordedNotice
 from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ class Published(WireModel):
 def report_clean_up(report: CleanUpReport, registry: Registry, events: EventBridgeClient, bus: str) -> Published:
     """Records the status of the access and publishes what changed. A retry publishes the same events again.
 
-    A status change is published by the execution that recorded it or, if that one died, by a later report.
+    Every event is recorded before it is published, so that a later report publishes what this one could not. An event is
+    published by the execution that recorded it or, if that one died, by a later report.
     """
     if report.caught and report.look:
         report = report.model_copy(update={"cleaned": ended_by(report.look, registry.revocations)})
@@ -57,22 +61,58 @@ def report_clean_up(report: CleanUpReport, registry: Registry, events: EventBrid
     now = datetime.now(UTC)
     if record and report.observed:
         _record_state(report, report.observed, record, registry, now)
-    arns = [arn for arn in (record.key_arn, record.secret_arn, record.resource_arn) if arn] if record else []
-    published = []
-    if cleaned := _cleaned(report, record, irrevocable=bool(irrevocable)):
-        publish(events, bus, CLEANED_UP, _detail(cleaned), arns)
-        published.append(CLEANED_UP)
-    for change in registry.accesses.unpublished(report.access_id):
-        if change.is_for(report.execution_arn, now):
-            publish(events, bus, change.kind, change.detail, arns)
-            registry.accesses.note_published(report.access_id, change)
-            published.append(change.kind)
+    _record_clean_ups(report, record, registry, now, irrevocable=bool(irrevocable))
     return Published(
-        published=tuple(published),
+        published=tuple(_publish(report, record, registry, now, partial(publish, events, bus))),
         irrevocable=len(irrevocable),
         restored=bool(report.cleaned and report.cleaned.restored),
         exposureSeconds=_exposure(report),
     )
+
+
+def _record_clean_ups(
+    report: CleanUpReport, record: AccessRecord | None, registry: Registry, now: datetime, *, irrevocable: bool
+) -> None:
+    """Records the event about the grants that this execution removed, and those about what dead executions removed."""
+    notices = {}
+    if cleaned := _cleaned(report, record, irrevocable=irrevocable):
+        notices[report.look.survey_id if report.look else None] = cleaned
+    for survey in registry.revocations.unreported(report.access_id):
+        if survey.survey_id not in notices and now > survey.ended_at + PUBLISHING_PERIOD:
+            ended = ended_in(survey.access_id, survey.survey_id, registry.revocations)
+            if dead := _cleaned(_of_dead(report, ended), record, irrevocable=False):
+                notices[survey.survey_id] = dead.model_copy(update={"outcome_id": _notice_id([survey.survey_id, CLEANED_UP])})
+    for survey_id, notice in notices.items():
+        change = StatusChange(kind=CLEANED_UP, detail=_detail(notice), executionArn=report.execution_arn, at=now)
+        registry.notices.record(RecordedNotice(report.access_id, notice.outcome_id, change))
+        if survey_id:
+            registry.revocations.note_reported(report.access_id, survey_id)
+
+
+def _of_dead(report: CleanUpReport, ended: CleanedUp) -> CleanUpReport:
+    """A report about what a dead execution did, whose trail event and error are not known."""
+    return report.model_copy(update={"cleaned": ended, "look": None, "hint": None, "caught": None})
+
+
+def _publish(
+    report: CleanUpReport,
+    record: AccessRecord | None,
+    registry: Registry,
+    now: datetime,
+    publish_event: Callable[[str, str, list[str]], None],
+) -> Iterator[str]:
+    """Publishes the recorded events of this execution and of dead ones. Returns their detail types."""
+    arns = [arn for arn in (record.key_arn, record.secret_arn, record.resource_arn) if arn] if record else []
+    for notice in registry.notices.unpublished(report.access_id):
+        if notice.change.is_for(report.execution_arn, now):
+            publish_event(notice.change.kind, notice.change.detail, arns)
+            registry.notices.note_published(notice)
+            yield notice.change.kind
+    for change in registry.accesses.unpublished(report.access_id):
+        if change.is_for(report.execution_arn, now):
+            publish_event(change.kind, change.detail, arns)
+            registry.accesses.note_published(report.access_id, change)
+            yield change.kind
 
 
 def _record_state(
@@ -83,19 +123,21 @@ def _record_state(
     changed = (record.status, registry.accesses.failed_checks(record.access_id)) != (observed.status, lost)
     if not observed.status or not changed or observed.version != record.version:
         return
-    notice = _changed(report, observed, record)
+    notice = _changed(report, observed, record, registry)
     change = notice and StatusChange(kind=notice[0], detail=_detail(notice[1]), executionArn=report.execution_arn, at=now)
     registry.accesses.record_status(record, observed.status, lost, change)
 
 
-def _changed(report: CleanUpReport, observed: Observation, record: AccessRecord) -> tuple[str, Notice] | None:
+def _changed(
+    report: CleanUpReport, observed: Observation, record: AccessRecord, registry: Registry
+) -> tuple[str, Notice] | None:
     """The detail type and event that report the new status, or None if no event does."""
     if observed.status in ("revoked", "detached"):
         own = {"lost": observed.lost, "proposal": observed.proposal}
         return "Access Revoked", AccessRevoked.model_validate(_common(report, record, "Access Revoked") | own)
     if observed.status == "active":
         return "Access Restored", AccessRestored.model_validate(_common(report, record, "Access Restored"))
-    if observed.status == "gone" and (retired := _retired(report, record)):
+    if observed.status == "gone" and (retired := _retired(report, record, registry)):
         what = {"removed": (retired,), "kept": (), "restored": False}
         return CLEANED_UP, GrantsCleanedUp.model_validate(_common(report, record, "retired") | what)
     return None
@@ -115,9 +157,10 @@ def _cleaned(report: CleanUpReport, record: AccessRecord | None, *, irrevocable:
 def _common(report: CleanUpReport, record: AccessRecord | None, subject: str) -> dict[str, Any]:
     """The members of every event. `subject` distinguishes the events of one execution."""
     observed = report.observed
-    text = json.dumps([report.execution_arn, subject])
+    # What a survey removed has the same id whichever execution reports it.
+    source = report.look.survey_id if report.look and subject == CLEANED_UP else report.execution_arn
     return {
-        "outcomeId": hashlib.sha256(text.encode()).hexdigest()[:32],
+        "outcomeId": _notice_id([source, subject]),
         "accessId": report.access_id,
         "system": report.access_id.split("/")[0],
         "status": (observed.status if observed else None) or (record.status if record else "gone"),
@@ -126,12 +169,22 @@ def _common(report: CleanUpReport, record: AccessRecord | None, subject: str) ->
     }
 
 
-def _retired(report: CleanUpReport, record: AccessRecord) -> RemovedGrant | None:
-    """The grant that the service retired before the first survey, if it did."""
+def _notice_id(parts: list[str]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _retired(report: CleanUpReport, record: AccessRecord, registry: Registry) -> RemovedGrant | None:
+    """The grant that the service retired before the first survey, if it did.
+
+    If a cleanup has already removed a grant of this access since it was recorded, that one is reported, whether or not the same
+    cleanup could observe the access.
+    """
     survey = report.look
     if survey is None or survey.resource_exists or survey.unreadable or (report.cleaned and report.cleaned.removed):
         return None
     if any(grant.verdict != "foreign" for grant in survey.grants):
+        return None
+    if registry.revocations.has_removed_since(report.access_id, registry.accesses.recorded_at(report.access_id)):
         return None
     return RemovedGrant(
         grantId=None,

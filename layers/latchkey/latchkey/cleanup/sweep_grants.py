@@ -22,7 +22,7 @@ from latchkey.cleanup.survey import Surveyor
 from latchkey.errors import LatchkeyError
 from latchkey.observability import logger
 from latchkey.registry import Registry
-from latchkey.registry.accesses import KnownAccess
+from latchkey.registry.accesses import PUBLISHING_PERIOD, KnownAccess
 from latchkey.registry.revocations import Revocation
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
@@ -127,6 +127,10 @@ class Sweep:
     def _due_by_registry(self, known: Iterable[KnownAccess], grant_map: GrantMap) -> Iterator[str]:
         """Accesses with open revocations, with unpublished events, or whose resource is gone or uses another secret."""
         yield from {revocation.access_id for revocation in self.registry.revocations.open()}
+        # Until then, the execution that recorded them can still publish them.
+        since = datetime.now(UTC) - PUBLISHING_PERIOD
+        yield from {notice.access_id for notice in self.registry.notices.unpublished() if notice.change.at < since}
+        yield from {survey.access_id for survey in self.registry.revocations.unreported() if survey.ended_at < since}
         for access in known:
             if access.unpublished:
                 yield access.access_id

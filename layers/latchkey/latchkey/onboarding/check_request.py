@@ -10,7 +10,7 @@ from latchkey.aws.clients import Clients
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.lock_holder import is_over_by
-from latchkey.onboarding.rules.consent import withdrawals
+from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 VALUE_UNREADABLE = (
     "cannot be read, so its format cannot be checked: the key of that secret must delegate kms:Decrypt to IAM in its key policy"
 )
+
+UNMANAGED = "is no longer managed, because its owner withdrew consent: onboard it again after the owner has consented"
 
 
 class CheckRequestInput(ExecutionInput):
@@ -81,11 +83,11 @@ def check_request(
         raise InvalidRequest(problems)
     desired = desire(event.request, settings, event.tenant)
     registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry))
+    reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
     if event.confirms:
-        return _confirmed_plan(desired, registry)
+        return _confirmed_plan(desired, registry, reader)
     if desired.reads_secret:
         registry.resources.await_removal(desired.secret_resource)
-    reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
     evidence = reader.read_request(desired)
     problems.update(request_problems(desired, evidence, settings))
     if not problems and event.findings:
@@ -120,23 +122,31 @@ def _refer_to_secret(desired: Desired, evidence: RequestEvidence, registry: Regi
     registry.resources.refer(desired.secret_resource, desired.access_id)
 
 
-def _confirmed_plan(desired: Desired, registry: Registry) -> OnboardingPlan:
-    """The plan for a confirmed handoff: only the recorded access is validated, so no other rule applies."""
-    record, recorded = registry.accesses.get(desired.access_id), registry.accesses.recorded_request(desired.access_id)
-    if record is None or recorded is None:
+def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:
+    """The plan for a confirmed handoff: only the handed-off access is validated, so no rule applies except consent."""
+    access_id = desired.access_id
+    found, recorded = registry.accesses.to_confirm(access_id), registry.accesses.get(access_id)
+    if found is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
     # Another request can have ended between the event and this execution.
-    if {**recorded.wire, "requestId": ""} != {**desired.request.wire, "requestId": ""}:
+    if {**found.request.wire, "requestId": ""} != {**desired.request.wire, "requestId": ""}:
         rule = "was changed by another request after this confirmation was sent: check its handoff, and confirm again"
         raise InvalidRequest([Problem("accessId", rule)])
+    problems = {*_stop_managing(desired, registry, reader)}
+    if found.is_pending:
+        problems.update(_withdrawn(access_id, withdrawal) for withdrawal in withdrawals(reader.read_consent(found.record)))
+    elif not problems and recorded and recorded.status == "unmanaged":
+        problems.add(Problem("accessId", UNMANAGED))
+    if problems:
+        raise InvalidRequest(problems)
     return OnboardingPlan(
-        accessId=desired.access_id,
+        accessId=access_id,
         confirms=True,
-        changed=record.status != "active",
+        changed=found.is_pending or found.record.status != "active",
         needsSecret=False,
         hasResource=False,
-        keyArn=record.key_arn,
-        secretArn=record.secret_arn,
+        keyArn=found.record.key_arn,
+        secretArn=found.record.secret_arn,
     )
 
 
@@ -149,5 +159,9 @@ def _stop_managing(desired: Desired, registry: Registry, reader: EvidenceReader)
     if withdrawn:
         registry.accesses.mark_unmanaged(record, [str(withdrawal) for withdrawal in withdrawn])
     for withdrawal in withdrawn:
-        rule = f"its owner withdrew consent, so {desired.access_id} is no longer managed; remaining on {withdrawal}"
-        yield Problem(withdrawal.kind, rule)
+        yield _withdrawn(desired.access_id, withdrawal)
+
+
+def _withdrawn(access_id: str, withdrawal: Withdrawal) -> Problem:
+    rule = f"its owner withdrew consent, so {access_id} is no longer managed; remaining on {withdrawal}"
+    return Problem(withdrawal.kind, rule)

@@ -64,8 +64,7 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
     if execution is None:
         return _never_started(event, registry)
     received, status = ExecutionInput.model_validate_json(execution.input), execution.status
-    access = registry.accesses.get(received.access_id) if received.access_id else None
-    recorded = access if access and access.request_id == received.request_id else None
+    recorded = registry.accesses.recorded_by(received.access_id, received.request_id) if received.access_id else None
     unfinished = bool(received.access_id) and registry.locks.is_undo_unfinished(received.access_id or "", execution_arn)
     return EndedExecution(
         answered=not unfinished and (status not in _ENDED or (status == "FAILED" and execution.error == REPORTED)),

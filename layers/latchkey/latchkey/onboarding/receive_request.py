@@ -32,7 +32,7 @@ from latchkey.wire import WireModel
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
-# Returns the request that an access fulfilled last.
+# Returns the request that was last handed off for an access or, if there is none, the request that it fulfills.
 type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 
 
@@ -98,7 +98,7 @@ def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNC
     Functions keeps the name of an execution for 90 days; after that, the recorded outcome prevents a second start.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
-    content = execution_input(event, registry.accesses.recorded_request)
+    content = execution_input(event, _to_confirm(registry))
     if registry.requests.has_outcome(content.ref):
         return Received(requestId=content.request_id, executionName=_name(content))
     try:
@@ -110,6 +110,14 @@ def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNC
     if not registry.requests.has_outcome(content.ref):
         start_once(stepfunctions, state_machine_arn, _name(content), content.model_dump_json(by_alias=True))
     return Received(requestId=content.request_id, executionName=_name(content))
+
+
+def _to_confirm(registry: Registry) -> RecordedRequest:
+    def request(access_id: str) -> OnboardingRequest[Any] | None:
+        found = registry.accesses.to_confirm(access_id)
+        return found.request if found else None
+
+    return request
 
 
 def _rejected(content: ExecutionInput, event_id: str, rule: str) -> ExecutionInput:

@@ -28,7 +28,11 @@ class Recorded(WireModel):
 
 
 def record_access(event: RecordAccessInput, settings: Settings, registry: Registry) -> Recorded:
-    """Records a validated access with its status, unless this request has already recorded it."""
+    """Records a validated access with its status, unless this request has already recorded it.
+
+    A handoff does not replace the record of an access in service: until it is confirmed, its resource is still the recorded
+    one, and cleanup and sweep must keep reporting on it.
+    """
     desired, resources = desire(event.request, settings, event.tenant), event.resources
     found = registry.accesses.get(desired.access_id)
     wanted = AccessRecord(
@@ -43,5 +47,8 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         version=found.version if found else 0,
         tenant=event.tenant,
     )
+    if event.status == "handed-off" and found and found.is_in_service:
+        registry.accesses.save_handoff(wanted, desired.request.wire)
+        return Recorded(accessId=found.access_id, version=found.version)
     saved = found if found == wanted else registry.accesses.save(wanted, desired.request.wire)
     return Recorded(accessId=saved.access_id, version=saved.version)

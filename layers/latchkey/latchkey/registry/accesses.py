@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import AwareDatetime
@@ -25,6 +25,8 @@ from latchkey.wire import WireModel
 PUBLISHING_PERIOD = timedelta(minutes=10)
 
 _RECORD = ("system", "status", "reached", "requestId", "keyArn", "secretArn", "resourceArn", "version", "tenant")
+# What the record of an access consists of, with the request that it fulfills and a handoff that is not confirmed yet.
+_SAVED = (*_RECORD, "wanted", "handoff")
 
 
 class StatusChange(WireModel):
@@ -50,6 +52,15 @@ class AnnouncedRequest:
     request: OnboardingRequest[Any]
     key_arn: str | None
     tenant: str = DEFAULT_TENANT
+
+
+@dataclass(frozen=True)
+class RecordedAccess:
+    """A record and the request that it fulfills. `is_pending`: a handoff, not confirmed yet, of an access in service."""
+
+    record: AccessRecord
+    request: OnboardingRequest[Any]
+    is_pending: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,9 +112,14 @@ class Accesses:
         return parse_onboarding(json.loads(wanted)) if wanted else None
 
     def announced_requests(self, access_id: str) -> list[AnnouncedRequest]:
-        """The request that the access fulfills, and the running request if it has passed its rules."""
+        """The request that the access fulfills, a handoff to be confirmed, and the running request after its rules passed."""
         item = self._table.get("access", access_id)
-        texts = ((item.get("wanted"), item.get("keyArn")), (item.get("pending"), None))
+        handoff = json.loads(item["handoff"]) if "handoff" in item else {"record": {}}
+        texts = (
+            (item.get("wanted"), item.get("keyArn")),
+            (handoff.get("wanted"), handoff["record"].get("keyArn")),
+            (item.get("pending"), None),
+        )
         tenant = item.get("tenant", DEFAULT_TENANT)
         return [AnnouncedRequest(parse_onboarding(json.loads(text)), key, tenant) for text, key in texts if text]
 
@@ -115,19 +131,19 @@ class Accesses:
         """
         saved = replace(record, version=record.version + 1)
         item = self._table.get("access", record.access_id)
-        previous = {name: str(item[name]) for name in (*_RECORD, "wanted") if name in item}
+        previous = {name: str(item[name]) for name in _SAVED if name in item}
         gone = [name for name in (*_RECORD, "left", "lost") if name not in _wire(saved)]
         names = {f"#{name}": name for name in (*_wire(saved), *gone)}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": now_text()}
         values |= {":wanted": json.dumps(request), ":previous": json.dumps(previous)}
         values[":keys"] = grant_keys_of(item) | {saved.key_arn}
         settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
-        settings += ", wanted = :wanted, previous = :previous, updatedAt = :now"
+        settings += ", wanted = :wanted, previous = :previous, updatedAt = :now, recordedAt = :now"
         try:
             self._table.update(
                 "access",
                 saved.access_id,
-                f"SET {settings} REMOVE {', '.join(f'#{name}' for name in gone)}, unfinished ADD grantKeys :keys",
+                f"SET {settings} REMOVE {', '.join(f'#{name}' for name in gone)}, handoff, unfinished ADD grantKeys :keys",
                 "attribute_not_exists(version) OR version = :read",
                 values,
                 names,
@@ -136,14 +152,53 @@ class Accesses:
             raise TransientAwsError("the access was written by another request in the meantime") from None
         return saved
 
+    def save_handoff(self, record: AccessRecord, request: Mapping[str, Any]) -> None:
+        """Records a handoff of an access that works. The record of the access stays until the handoff is confirmed."""
+        item = self._table.get("access", record.access_id)
+        former = json.loads(item["handoff"]) if "handoff" in item else None
+        if former and former["record"]["requestId"] == record.request_id:  # a retry
+            return
+        before = {name: former[name] for name in ("record", "wanted")} if former else None
+        handoff = {"record": _wire(record), "wanted": json.dumps(request), "former": before}
+        values = {":handoff": json.dumps(handoff), ":keys": {record.key_arn}}
+        update = "SET handoff = :handoff ADD grantKeys :keys"
+        self._table.update("access", record.access_id, update, "attribute_exists(version)", values)
+
+    def to_confirm(self, access_id: str) -> RecordedAccess | None:
+        """What a confirmation confirms: the handoff that is not confirmed yet or, without one, the recorded access."""
+        item = self._table.get("access", access_id)
+        if "handoff" in item:
+            return _handoff(access_id, json.loads(item["handoff"]))
+        record, request = self.get(access_id), self.recorded_request(access_id)
+        return RecordedAccess(record, request) if record and request else None
+
+    def recorded_by(self, access_id: str, request_id: str) -> AccessRecord | None:
+        """The record, or the handoff to be confirmed, that a request has saved; or None."""
+        recorded = (self.get(access_id), (found := self.to_confirm(access_id)) and found.record)
+        return next((record for record in recorded if record and record.request_id == request_id), None)
+
+    def _withdraw_handoff(self, item: Mapping[str, Any], request_id: str) -> bool:
+        """Restores the handoff that `save_handoff` replaced, if it was saved for this request. Returns whether it was."""
+        handoff = json.loads(item["handoff"]) if "handoff" in item else None
+        if handoff is None or handoff["record"]["requestId"] != request_id:
+            return False
+        values: dict[str, Any] = {":now": item["handoff"]}
+        update = "REMOVE handoff"
+        if handoff["former"]:
+            update, values[":former"] = "SET handoff = :former", json.dumps(handoff["former"] | {"former": None})
+        self._table.update("access", item["id"], update, "handoff = :now", values)
+        return True
+
     def restore(self, access_id: str, request_id: str) -> None:
         """Restores the record that `save` replaced, if it was saved for this request. A second call has no effect."""
         item = self._table.get("access", access_id)
+        if self._withdraw_handoff(item, request_id):
+            return
         if item.get("requestId") != request_id or "previous" not in item:
             return
         previous = json.loads(item["previous"])
-        names = {f"#{name}": name for name in (*_RECORD, "wanted")}
-        gone = ["previous", *(f"#{name}" for name in (*_RECORD, "wanted") if name not in previous)]
+        names = {f"#{name}": name for name in _SAVED}
+        gone = ["previous", *(f"#{name}" for name in _SAVED if name not in previous)]
         kept = [f"#{name} = :{name}" for name in previous]
         settings = f"SET {', '.join(kept)} " if kept else ""
         values: dict[str, Any] = {f":{name}": value for name, value in previous.items()}
@@ -153,15 +208,23 @@ class Accesses:
         update = f"{settings}REMOVE {', '.join(gone)} ADD grantKeys :keys"
         self._table.update("access", access_id, update, "requestId = :failed", values, names)
 
+    def recorded_at(self, access_id: str) -> datetime | None:
+        """When a request last recorded the access, or None if an earlier version did."""
+        text = self._table.get("access", access_id).get("recordedAt")
+        return datetime.fromisoformat(text) if text else None
+
     def is_unmanaged(self, access_id: str) -> bool:
         """Whether an owner has withdrawn consent since the last request."""
         return "left" in self._table.get("access", access_id)
 
     def mark_unmanaged(self, record: AccessRecord, left: Sequence[str]) -> None:
-        """Sets the status to `unmanaged` and records what is left in place, unless the record has changed since it was read."""
+        """Sets the status to `unmanaged` and records what is left in place, unless the record has changed since it was read.
+
+        A handoff that is not confirmed yet is forgotten, so that its confirmation does not make the access active again.
+        """
         values = {":read": record.version, ":next": record.version + 1, ":now": now_text(), ":left": [*left]}
         values |= {":status": "unmanaged"}
-        update = "SET #status = :status, #left = :left, version = :next, updatedAt = :now"
+        update = "SET #status = :status, #left = :left, version = :next, updatedAt = :now REMOVE handoff"
         names = {"#status": "status", "#left": "left"}
         with suppress(ConditionFailed):
             self._table.update("access", record.access_id, update, "version = :read", values, names)
@@ -213,6 +276,11 @@ def _record(item: Mapping[str, Any]) -> AccessRecord:
         version=int(item["version"]),
         tenant=item.get("tenant", DEFAULT_TENANT),
     )
+
+
+def _handoff(access_id: str, handoff: Mapping[str, Any]) -> RecordedAccess:
+    record = _record({"id": access_id} | handoff["record"])
+    return RecordedAccess(record, parse_onboarding(json.loads(handoff["wanted"])), is_pending=True)
 
 
 def _wire(record: AccessRecord) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from latchkey.aws.secrets import name_of_secret
 from latchkey.registry.access_locks import AccessLocks
 from latchkey.registry.accesses import Accesses, AnnouncedRequest
 from latchkey.registry.journal import Journal
+from latchkey.registry.notices import Notices
 from latchkey.registry.requests import Requests
 from latchkey.registry.resources import Resources
 from latchkey.registry.revocations import Revocations
@@ -27,6 +28,7 @@ class Registry:
         self.accesses = Accesses(table)
         self.locks = AccessLocks(table)
         self.journal = Journal(table)
+        self.notices = Notices(table)
         self.resources = Resources(table)
         self.revocations = Revocations(table)
         self.sweep_lock = SweepLock(table)

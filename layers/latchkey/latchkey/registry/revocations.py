@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,15 @@ class Ended:
     restored: bool
 
 
+@dataclass(frozen=True)
+class UnreportedSurvey:
+    """A survey that closed revocations, the last one at `ended_at`, and whose event is not recorded."""
+
+    access_id: str
+    survey_id: str
+    ended_at: datetime
+
+
 class Revocations:
     """One item for each grant of an access. An item without `endedAt` is open."""
 
@@ -76,7 +86,7 @@ class Revocations:
                 ":look": survey_id,
                 ":no": False,
             }
-            update += ":reason REMOVE endedAt, endedBy, gone, outcome, taken, restoringAt"
+            update += ":reason REMOVE endedAt, endedBy, gone, outcome, taken, unreported, restoringAt"
             with suppress(ConditionFailed):
                 self._table.update("grant", item_id, update, "endedAt < :seen OR (gone = :no AND endedBy <> :look)", values)
 
@@ -103,6 +113,31 @@ class Revocations:
             survey_id in item.get("restoredBy", ()) for item in items
         )
         return Ended(tuple(item["outcome"] for item in closed), restored)
+
+    def has_removed_since(self, access_id: str, since: datetime | None) -> bool:
+        """Whether a grant of the access was found to be gone or was revoked since `since`, or ever."""
+        ended = (datetime.fromisoformat(item["endedAt"]) for item in self._closed(access_id) if item.get("gone"))
+        return any(since is None or at >= since for at in ended)
+
+    def unreported(self, access_id: str = "") -> list[UnreportedSurvey]:
+        """The surveys of one access, or of all, that closed a revocation which no report has recorded in an event."""
+        found: dict[tuple[str, str], datetime] = {}
+        for item in self._closed(access_id):
+            if item.get("unreported"):
+                survey, at = (item["accessId"], item["endedBy"]), datetime.fromisoformat(item["endedAt"])
+                found[survey] = max(at, found.get(survey, at))
+        return [UnreportedSurvey(*survey, at) for survey, at in found.items()]
+
+    def note_reported(self, access_id: str, survey_id: str) -> None:
+        """Records that the event about everything that a survey closed is recorded."""
+        for item in self._closed(access_id):
+            if item.get("unreported") and item["endedBy"] == survey_id:
+                with suppress(ConditionFailed):
+                    self._table.update("grant", item["id"], "REMOVE unreported", "endedBy = :look", {":look": survey_id})
+
+    def _closed(self, access_id: str) -> Iterator[dict[str, Any]]:
+        items = self._table.query("grant", f"{access_id} " if access_id else "")
+        return (item for item in items if "endedAt" in item)
 
     def read(self, revocation: Revocation) -> Revocation:
         """The current state of a revocation."""
@@ -136,8 +171,8 @@ class Revocations:
         `gone` is false if the grant is kept. `by_us` is true if Latchkey revoked the grant or might have revoked it.
         """
         text = outcome.model_dump_json(by_alias=True)
-        values = {":now": now_text(), ":look": survey_id, ":outcome": text, ":gone": gone, ":taken": by_us}
-        update = "SET endedAt = :now, endedBy = :look, outcome = :outcome, gone = :gone, taken = :taken"
+        values = {":now": now_text(), ":look": survey_id, ":outcome": text, ":gone": gone, ":taken": by_us, ":yes": True}
+        update = "SET endedAt = :now, endedBy = :look, outcome = :outcome, gone = :gone, taken = :taken, unreported = :yes"
         self._if_open(_id(revocation), f"{update} REMOVE notedAt, tries, revokedAt, vanishedAt, irrevocableAt", values)
 
     def mark_irrevocable(self, revocation: Revocation) -> None:
