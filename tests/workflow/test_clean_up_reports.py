@@ -12,10 +12,10 @@ from tests.workflow.onboarding import Onboarding
 
 
 @pytest.fixture
-def clean_ups(fast_onboarding: Onboarding) -> CleanUps:
+def clean_ups(onboarding: Onboarding) -> CleanUps:
     """Without trail events and without retirements by MediaTailor."""
-    fast_onboarding.aws.control("PUT", "assumptions", {"trail": {"lose": 1}, "mediatailorRetires": "never"})
-    return CleanUps(fast_onboarding)
+    onboarding.aws.control("PUT", "assumptions", {"trail": {"lose": 1}, "mediatailorRetires": "never"})
+    return CleanUps(onboarding)
 
 
 def _removals(clean_ups: CleanUps, access: Access) -> list[tuple[str, str]]:
