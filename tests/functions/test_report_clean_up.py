@@ -111,7 +111,13 @@ def test_a_removed_grant_is_reported_with_its_exposure(run: Run, account: Accoun
     reported = published(account)["Grants Cleaned Up"]
     assert (reported["status"], reported["exposureSeconds"], reported["hint"]) == ("gone", 609.0, HINT)
     assert [grant["removedBy"] for grant in reported["removed"]] == ["latchkey"]
-    assert result == {"published": ["Grants Cleaned Up"], "irrevocable": 0, "restored": False, "exposureSeconds": 609.0}
+    assert result == {
+        "published": ["Grants Cleaned Up"],
+        "irrevocable": 0,
+        "restored": False,
+        "continues": False,
+        "exposureSeconds": 609.0,
+    }
     assert status() == "gone"
 
 

@@ -134,4 +134,4 @@ def test_a_later_finding_reopens_an_ended_revocation(
 def test_a_failed_revocation_stays_open(revocations: Revocations, noted: Revocation) -> None:
     revocations.mark_irrevocable(noted)
 
-    assert revocations.open() == [noted]
+    assert revocations.open() == [replace(noted, irrevocable=True)]

@@ -17,6 +17,7 @@ from latchkey.systems.readers import ServicePrincipal
 from latchkey.tags import CONSENT, MANAGED_BY
 
 CONFIGURED = "resource is configured"
+_MOST_LISTED = 5
 
 
 def check_access(desired: Desired, observed: ObservedAccess, *, handed_off: bool = False) -> tuple[Check, ...]:
@@ -147,7 +148,9 @@ def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
 
 
 def _listed(grants: Sequence[Grant]) -> str:
-    return ", ".join(f"{grant.grant_id} on {grant.key_arn}" for grant in grants)
+    """The first grants; anybody with kms:CreateGrant can add others with the same name, and evidence is limited."""
+    more = f" and {len(grants) - _MOST_LISTED} more" if len(grants) > _MOST_LISTED else ""
+    return ", ".join(f"{grant.grant_id} on {grant.key_arn}" for grant in grants[:_MOST_LISTED]) + more
 
 
 def _missing(sids: Sequence[str]) -> str:

@@ -22,10 +22,12 @@ from latchkey.cleanup.verdict import (
     Evidence,
     Reason,
     Surveys,
+    Verdict,
     assess,
     decide,
     is_revoked_by_secret,
     is_served,
+    shortened,
     uses_another_secret,
 )
 from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
@@ -35,13 +37,22 @@ from latchkey.registry.revocations import Revocation, Revocations
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
+# What one survey hands on and one cleanup treats. Anybody with kms:CreateGrant can add grants with the name of a resource, so
+# their number is unlimited, while an answer of a state is limited to 256 KiB:
+# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+MOST_GRANTS = 50
+MOST_SETTLED = 200
+MOST_UNREADABLE = 50
+
 
 class GrantSurvey(WireModel):
     """The first survey.
 
-    `lookId` identifies it in the registry. `orphaned`: a grant may have to be revoked. `deprived`: the resource lacks a grant
-    that Latchkey revoked before it could see the resource. `settled`: grants that Latchkey revoked and that the resource has
-    long replaced. Nothing is known about `unreadable` keys.
+    `lookId` identifies it in the registry. `grants` are at most MOST_GRANTS, orphaned ones first; `more` is the number of those
+    that are left for the next survey. `named` is the number of grants that can be the resource's, whatever their verdict.
+    `orphaned`: a grant may have to be revoked. `deprived`: the resource lacks a grant that Latchkey revoked before it could see
+    the resource. `settled`: grants that Latchkey revoked and that the resource has long replaced. Nothing is known about
+    `unreadable` keys.
     """
 
     survey_id: str = Field(alias="lookId", default_factory=lambda: uuid4().hex)
@@ -50,6 +61,8 @@ class GrantSurvey(WireModel):
     resource_exists: bool = Field(alias="ownerExists", default=False)
     resource_evidence: str = Field(alias="ownerEvidence", default="the service creates no grants")
     grants: tuple[Assessment, ...] = ()
+    more: int = 0
+    named: int = 0
     orphaned: bool = False
     lacks_grant: bool = Field(alias="deprived", default=False)
     settled: tuple[str, ...] = ()
@@ -96,34 +109,39 @@ class GrantCleanup:
         evidence = self.surveyor.survey(resource, surveyed - self.registry.resources.exclusive_keys(surveyed))
         named = [grant for grant in evidence.grants if grant.name == resource.grant_name]
         assessments = [assess(grant, resource, evidence, self.settings.place) for grant in named]
+        waiting = {one.grant_id for one in opened} | {one.grant_id for one in assessments if one.verdict == "orphaned"}
         served = {one: is_served(resource, evidence, one.key_arn, one.secret_arn) for one in revoked}
         replaced = [one for one in revoked if served[one] or uses_another_secret(one.secret_arn, evidence)]
         return GrantSurvey(
             accessId=access_id,
             at=evidence.at,
             ownerExists=evidence.resource.exists,
-            ownerEvidence=evidence.resource.evidence,
-            grants=tuple(assessments),
-            orphaned=bool(opened) or any(assessment.verdict == "orphaned" for assessment in assessments),
+            ownerEvidence=shortened(evidence.resource.evidence),
+            grants=_most_urgent(assessments, opened),
+            more=max(len(waiting) - MOST_GRANTS, 0),
+            named=sum(assessment.verdict != "foreign" for assessment in assessments),
+            orphaned=bool(waiting),
             deprived=False in served.values(),
-            settled=tuple(one.grant_id for one in replaced if one.is_no_longer_listed(evidence.at)),
+            settled=tuple(one.grant_id for one in replaced if one.is_no_longer_listed(evidence.at))[:MOST_SETTLED],
             graceSeconds=self.settings.grace_seconds,
-            unreadable=tuple(sorted(evidence.unreadable)),
+            unreadable=tuple(sorted(evidence.unreadable))[:MOST_UNREADABLE],
         )
 
     def clean_up(self, first: GrantSurvey) -> CleanedUp:
         """The second survey, and the revocations that it allows.
 
-        A grant that fails does not hold up the others. A retry also reports what ended before it. Raises NotYetEffective
-        while a revoked grant is still listed.
+        A grant that fails does not hold up the others. A retry also reports what ended before it. At most MOST_GRANTS end; the
+        next survey continues. Raises NotYetEffective while a revoked grant is still listed.
         """
         resource = granted_resource(first.access_id, self.settings.place)
         for grant in first.grants:
             if grant.verdict == "orphaned":
                 noted = Revocation(first.access_id, grant.grant_id, grant.key_arn, grant.reason, grant.secret_arn)
                 self._revocations.note(noted, first.survey_id, first.at)
-        opened = self._revocations.open(first.access_id)
-        failures = [self._failure(partial(self._treat, resource, first, noted)) for noted in opened]
+        seen = {grant.grant_id for grant in first.grants}
+        opened = sorted(self._revocations.open(first.access_id), key=lambda one: (one.irrevocable, one.grant_id not in seen))
+        left = MOST_GRANTS - len(self._revocations.ended(first.access_id, first.survey_id).outcomes)
+        failures = [self._failure(partial(self._treat, resource, first, noted)) for noted in opened[: max(left, 0)]]
         revoked = self._revocations.revoked_by_us(first.access_id)
         for one in revoked:
             if one.grant_id in first.settled and one.is_no_longer_listed(first.at):
@@ -279,6 +297,16 @@ class GrantCleanup:
             found = self.surveyor.readable_grants([key])
             if not found.unreadable and not any(grant.name == resource.grant_name for grant in found.grants):
                 self.registry.journal.forget_grant_key(access_id, key)
+
+
+_URGENCY: tuple[Verdict, ...] = ("orphaned", "in use", "suspect", "foreign")
+
+
+def _most_urgent(assessments: Iterable[Assessment], opened: Iterable[Revocation]) -> tuple[Assessment, ...]:
+    """At most MOST_GRANTS, orphaned ones first. Those that could not be revoked before do not hold up other orphaned ones."""
+    irrevocable = {one.grant_id for one in opened if one.irrevocable}
+    ordered = sorted(assessments, key=lambda one: (_URGENCY.index(one.verdict), one.grant_id in irrevocable))
+    return tuple(ordered[:MOST_GRANTS])
 
 
 _OUTCOME: TypeAdapter[RemovedGrant | KeptGrant] = TypeAdapter(RemovedGrant | KeptGrant)

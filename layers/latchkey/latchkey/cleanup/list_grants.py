@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from latchkey.cleanup.grant_map import GrantClass, GrantRow, read_grant_map
 from latchkey.cleanup.survey import Surveyor
 from latchkey.place import Place
 from latchkey.registry import Registry
 from latchkey.wire import WireModel
+
+# Keeps the answer below the 6 MB of Lambda: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MOST_LISTED = 1000
+MOST_STATEMENTS = 10
 
 
 class ListGrantsInput(WireModel):
@@ -32,9 +38,13 @@ class ListedGrant(WireModel):
 
 
 class ListedGrants(WireModel):
-    """The grants, those that need attention first, and the keys and secrets that could not be read."""
+    """The grants, those that need attention first, and the keys and secrets that could not be read.
+
+    A key can have 50,000 grants, so at most MOST_LISTED are listed. `counts` are the numbers of all grants by class.
+    """
 
     grants: tuple[ListedGrant, ...]
+    counts: dict[str, int]
     unreadable: tuple[str, ...]
 
 
@@ -50,9 +60,12 @@ _NEEDS_ATTENTION: tuple[GrantClass, ...] = (
 def list_grants(event: ListGrantsInput, registry: Registry, surveyor: Surveyor, place: Place) -> ListedGrants:
     """Reads the grants on the keys and everything they lead to."""
     grant_map = read_grant_map(event.keys or registry.grant_keys(), surveyor, place)
-    listed = [_listed(row) for row in grant_map.rows]
-    listed.sort(key=lambda row: (row.classed not in _NEEDS_ATTENTION, row.classed, row.name or ""))
-    return ListedGrants(grants=tuple(listed), unreadable=tuple(sorted(grant_map.unreadable)))
+    rows = sorted(grant_map.rows, key=lambda row: (row.classed not in _NEEDS_ATTENTION, row.classed, row.grant.name or ""))
+    return ListedGrants(
+        grants=tuple(_listed(row) for row in rows[:MOST_LISTED]),
+        counts=dict(Counter(row.classed for row in rows)),
+        unreadable=tuple(sorted(grant_map.unreadable)),
+    )
 
 
 def _listed(row: GrantRow) -> ListedGrant:
@@ -68,5 +81,5 @@ def _listed(row: GrantRow) -> ListedGrant:
         resourceExists=row.resource.exists if row.resource else None,
         secretArn=grant.secret_arn or (row.resource.secret_arn if row.resource else None),
         secretKeyArn=secret.key_arn if secret else None,
-        statements=secret.statements if secret else (),
+        statements=secret.statements[:MOST_STATEMENTS] if secret else (),
     )

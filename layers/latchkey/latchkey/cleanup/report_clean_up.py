@@ -38,11 +38,15 @@ class CleanUpReport(WireModel):
 
 
 class Published(WireModel):
-    """The detail types that were published. `irrevocable` is the number of grants that could not be revoked."""
+    """The detail types that were published. `irrevocable` is the number of grants that could not be revoked.
+
+    `continues`: more grants are orphaned than one survey hands on, and this round removed some.
+    """
 
     published: tuple[str, ...]
     irrevocable: int
     restored: bool
+    continues: bool = False
     exposure_seconds: float | None
 
 
@@ -66,6 +70,7 @@ def report_clean_up(report: CleanUpReport, registry: Registry, events: EventBrid
         published=tuple(_publish(report, record, registry, now, partial(publish, events, bus))),
         irrevocable=len(irrevocable),
         restored=bool(report.cleaned and report.cleaned.restored),
+        continues=bool(report.look and report.look.more and report.cleaned and report.cleaned.removed and not report.caught),
         exposureSeconds=_exposure(report),
     )
 
@@ -182,7 +187,8 @@ def _retired(report: CleanUpReport, record: AccessRecord, registry: Registry) ->
     survey = report.look
     if survey is None or survey.resource_exists or survey.unreadable or (report.cleaned and report.cleaned.removed):
         return None
-    if any(grant.verdict != "foreign" for grant in survey.grants):
+    # An execution that an earlier version started has no count.
+    if survey.named or any(grant.verdict != "foreign" for grant in survey.grants):
         return None
     if registry.revocations.has_removed_since(report.access_id, registry.accesses.recorded_at(report.access_id)):
         return None

@@ -23,6 +23,8 @@ from latchkey.wire import WireModel
 GranteeKind = Literal["of a service", "of a person", "of another account", "of a deleted principal", "of nobody known"]
 Verdict = Literal["in use", "orphaned", "suspect", "foreign"]
 
+# In characters. With the number of grants of one survey, it keeps answers below the 256 KiB of Step Functions and EventBridge.
+LONGEST_EVIDENCE = 500
 _DELETED_PRINCIPAL = re.compile(r"A(ROA|IDA)[A-Z0-9]+")
 
 
@@ -170,6 +172,11 @@ _GRANTEES: Mapping[GranteeKind, str] = {
 }
 
 
+def shortened(text: str) -> str:
+    """The text, or its beginning: policies of others decide how long evidence is, and answers of states are limited."""
+    return text if len(text) <= LONGEST_EVIDENCE else f"{text[: LONGEST_EVIDENCE - 3]}..."
+
+
 def _assessment(
     grant: Grant, verdict: Verdict, reason: Reason, evidence: tuple[str, ...] = (), *, detail: str = ""
 ) -> Assessment:
@@ -178,7 +185,7 @@ def _assessment(
         keyArn=grant.key_arn,
         verdict=verdict,
         reason=reason.text(detail),
-        evidence=evidence,
+        evidence=tuple(map(shortened, evidence)),
         secretArn=grant.secret_arn,
     )
 

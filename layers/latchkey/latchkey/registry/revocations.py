@@ -22,7 +22,8 @@ class Revocation:
 
     `tries` counts the attempts of all executions. `secret_arn` is the secret in the constraint of the grant, or None if the
     constraint names the resource. `unlisted` is true if ListGrants once omitted the grant, so that a listed grant with its id
-    is a new one. `ended_at` is None while the revocation is open.
+    is a new one. `irrevocable` is true if an earlier execution could not revoke it. `ended_at` is None while the revocation is
+    open.
     """
 
     access_id: str
@@ -33,6 +34,7 @@ class Revocation:
     tries: int = 0
     revoked: bool = False
     unlisted: bool = False
+    irrevocable: bool = False
     ended_at: datetime | None = None
 
     def is_no_longer_listed(self, now: datetime) -> bool:
@@ -199,5 +201,6 @@ def _revocation(item: dict[str, Any]) -> Revocation:
         tries=int(item.get("tries", 0)),
         revoked="revokedAt" in item,
         unlisted="vanishedAt" in item or "endedAt" in item,
+        irrevocable="irrevocableAt" in item,
         ended_at=datetime.fromisoformat(item["endedAt"]) if "endedAt" in item else None,
     )
