@@ -209,7 +209,7 @@ def _events_and_executions() -> Iterator[SensitiveCall]:
 
 
 def _items() -> Iterator[SensitiveCall]:
-    for kind in ("request", "access", "resource", "lease"):
+    for kind in ("request", "access", "resource", "lease", "notice"):
 
         def item(at: OwnedResources, kind: str = kind) -> dict[str, Any]:
             return {"kind": {"S": kind}, "id": {"S": "matrix"}}
