@@ -10,7 +10,7 @@ import pytest
 from latchkey.errors import InvalidRequest, NotYetEffective
 from latchkey.registry import registry
 from latchkey.registry.requests import RequestRef
-from tests.functions.account import ACCOUNT, ADOPT, IMPORT, OWN, TABLE, Account
+from tests.functions.account import ACCOUNT, ADOPT, IMPORT, OWN, ROOT, TABLE, Account
 from tests.functions.onboarding_requests import (
     EXECUTION,
     NAME,
@@ -378,3 +378,30 @@ def test_the_message_of_a_rejection_is_json_without_values(run: Run) -> None:
 
     assert str(caught.value).startswith('{"problems": [{"place": "resource.baseUrl"')
     assert "canary" not in str(caught.value)
+
+
+CLOSED = {
+    "Sid": "Owner",
+    "Effect": "Allow",
+    "Principal": {"AWS": ROOT},
+    "Action": ["kms:Describe*", "kms:Get*"],
+    "Resource": "*",
+}
+
+
+@pytest.mark.parametrize(("closed", "paths"), [(True, {"resource"}), (False, set())])
+def test_a_source_location_that_could_not_be_set_back_is_not_changed(
+    run: Run, account: Account, stack: Callable[..., None], closed: bool, paths: set[str]
+) -> None:
+    stack(UNDO_ROLE_ARN=f"arn:aws:iam::{ACCOUNT}:role/latchkey-UndoOnboardingFunctionRole")
+    key = account.key(tags={})
+    if closed:
+        document = json.dumps({"Version": "2012-10-17", "Statement": [CLOSED]})
+        account.kms.put_key_policy(KeyId=key, PolicyName="default", Policy=document)
+    account.mediatailor.add(NAME, sends(account.secret("theirs/token", "{}", {}, key=key)))
+    secret = {"replacesToken": True}
+
+    if paths:
+        assert rejected_paths(run, secret=secret) == paths
+    else:
+        assert run("check_request", check_event(onboarding(secret=secret)))

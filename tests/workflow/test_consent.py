@@ -154,12 +154,19 @@ def test_a_token_that_a_stuck_rollback_left_in_use_goes_to_no_other_host(fault_i
     """Row 10."""
     detail = fault_injection.detail(managementRoles=None, secret={})
     name = detail["resource"]["sourceLocation"]
-    undo = {"service": "mediatailor", "operation": "DeleteSourceLocation", "caller": "latchkey-Undo"}
-    fault_injection.aws.control("POST", "faults", {**LATE, "request": detail["requestId"]})
-    fault_injection.aws.control("POST", "faults", undo | {"error": "SomethingInvalid", "times": 1000})
-
-    assert fault_injection.send(detail)["detail-type"] == "Request Failed"
+    undo = {"service": "mediatailor", "operation": "DeleteSourceLocation", "caller": "latchkey-Undo", "error": "hold"}
+    for fault in ({**LATE, "request": detail["requestId"]}, undo | {"times": 1000}):
+        fault_injection.aws.control("POST", "faults", fault)
+    fault_injection.put(detail)
+    until(lambda: undo["operation"] in json.dumps(fault_injection.aws.control("GET", "faults")), "the rollback", 60)
+    # MediaTailor deletes no location with a source.
+    fault_injection.mediatailor.create_vod_source(
+        SourceLocationName=name,
+        VodSourceName="film",
+        HttpPackageConfigurations=[{"Path": "/film/index.m3u8", "SourceGroup": "hls", "Type": "HLS"}],
+    )
     fault_injection.aws.control("DELETE", "faults")
+    assert fault_injection.outcomes.wait_for(detail["requestId"], 240)["detail-type"] == "Request Failed"
     assert fault_injection.location(name)["HttpConfiguration"] == {"BaseUrl": detail["resource"]["baseUrl"]}
 
     with parameters(fault_injection):
@@ -215,3 +222,36 @@ def test_nothing_about_a_value_is_reported_without_consent(fast_onboarding: Onbo
         "secret.value.existing.secretArn",
         "secret.value.copyFrom.secretArn",
     }
+
+
+def test_a_location_that_could_not_be_set_back_is_not_switched(fast_onboarding: Onboarding) -> None:
+    """Row 13."""
+    theirs = fast_onboarding.new_secret(
+        json.dumps({MEMBER: secrets.token_hex(10)}), consent=None, KmsKeyId=fast_onboarding.new_key(consent=False)
+    )
+    reading = {"Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}, "Resource": theirs}
+    reading["Action"] = "secretsmanager:GetSecretValue"
+    owner = f"arn:aws:iam::{ACCOUNT}:root"
+    denying = reading | {
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": owner}},
+    }
+    detail = fast_onboarding.detail(managementRoles=None, secret={"replacesToken": True})
+    token = {"HeaderName": "X-Theirs", "SecretArn": theirs, "SecretStringKey": MEMBER}
+    access = {"AccessType": "SECRETS_MANAGER_ACCESS_TOKEN", "SecretsManagerAccessTokenConfiguration": token}
+
+    def put(*statements: dict[str, Any]) -> None:
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        fast_onboarding.secretsmanager.put_resource_policy(SecretId=theirs, ResourcePolicy=policy)
+
+    put(reading)
+    add_location(fast_onboarding, detail, CONSENT, AccessConfiguration=access)
+    put(reading, denying)
+    before = fast_onboarding.account_snapshot()
+
+    assert fast_onboarding.rejected_paths(detail) == {"resource"}
+    assert fast_onboarding.account_snapshot() == before
+
+    put(reading)
+    fast_onboarding.onboard(again(detail))

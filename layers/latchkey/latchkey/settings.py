@@ -32,6 +32,7 @@ class Settings(BaseModel):
     clean_up_state_machine_arn: str = ""
     end_request_state_machine_arn: str = ""
     own_role_arns: tuple[str, ...] = ()
+    undo_role_arn: str = ""
 
 
 @cache
@@ -59,6 +60,7 @@ def settings() -> Settings:
         clean_up_state_machine_arn=env.get("CLEAN_UP_STATE_MACHINE_ARN", ""),
         end_request_state_machine_arn=env.get("END_REQUEST_STATE_MACHINE_ARN", ""),
         own_role_arns=_list(env.get("OWN_ROLE_ARNS", "")),
+        undo_role_arn=env.get("UNDO_ROLE_ARN", ""),
     )
 
 

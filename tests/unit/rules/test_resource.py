@@ -8,14 +8,22 @@ from typing import Any
 
 import pytest
 
+from latchkey import policies
 from latchkey.access.desired import Desired
 from latchkey.aws.roles import ObservedRole
-from latchkey.onboarding.rules.evidence import ConsentTarget, RequestEvidence, ResourceEvidence, RoleEvidence, SourceEvidence
+from latchkey.onboarding.rules.evidence import (
+    ConsentTarget,
+    FormerSecretEvidence,
+    RequestEvidence,
+    ResourceEvidence,
+    RoleEvidence,
+    SourceEvidence,
+)
 from latchkey.onboarding.rules.resource import host_problems, resource_problems, role_problems
 from latchkey.settings import Settings
 from latchkey.tags import ACCESS
-from tests.unit.rules.samples import ADOPT, configured, paths, record, rules, secret, secret_evidence
-from tests.unit.samples import EXISTING_ARN, FLOW_ARN, REGION, SECRET_ARN, SETTINGS, desired
+from tests.unit.rules.samples import ADOPT, configured, key_policy, paths, record, rules, secret, secret_evidence
+from tests.unit.samples import EXISTING_ARN, FLOW_ARN, PLACE, REGION, SECRET_ARN, SETTINGS, desired
 
 COPIED = frozenset({EXISTING_ARN})
 ENDPOINT = "mediapackage/originEndpoint/sports-hls"
@@ -157,3 +165,58 @@ def test_a_hand_off_can_be_repeated_and_its_host_counts_only_when_it_is_confirme
 
     assert paths(host_problems(desired(handed_off), evidence, SETTINGS)) == []
     assert paths(host_problems(desired(), evidence, SETTINGS)) == ["resource.baseUrl"]
+
+
+UNDO_ROLE = PLACE.arn("iam", "role/latchkey-undo_onboarding", region="")
+OWNER = PLACE.arn("iam", "role/owner", region="")
+READING = {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*", "Sid": "OwnersOnly"}
+
+
+def denying(**members: Any) -> policies.Document:
+    return policies.new_document([READING | members])
+
+
+@pytest.mark.parametrize(
+    ("former", "problems"),
+    [
+        (None, []),
+        (FormerSecretEvidence(EXISTING_ARN), []),
+        (FormerSecretEvidence(EXISTING_ARN, key_policy=key_policy()), []),
+        (FormerSecretEvidence(EXISTING_ARN, key_policy=policies.new_document([])), ["resource"]),
+        (FormerSecretEvidence(EXISTING_ARN, hidden_key=True), ["resource"]),
+        (FormerSecretEvidence(EXISTING_ARN, denying()), ["resource"]),
+        (FormerSecretEvidence(EXISTING_ARN, denying(Action="secretsmanager:DeleteSecret")), []),
+        (FormerSecretEvidence(EXISTING_ARN, denying(Condition={"ArnNotEquals": {"aws:PrincipalArn": OWNER}})), ["resource"]),
+        (FormerSecretEvidence(EXISTING_ARN, denying(Condition={"ArnNotLike": {"aws:PrincipalArn": [OWNER, UNDO_ROLE]}})), []),
+        (FormerSecretEvidence(EXISTING_ARN, denying(Condition={"Bool": {"aws:SecureTransport": "false"}})), []),
+    ],
+    ids=[
+        "none",
+        "default key",
+        "open key",
+        "closed key",
+        "hidden key",
+        "denied",
+        "another action",
+        "the owner only",
+        "this role too",
+        "unknown condition",
+    ],
+)
+def test_a_resource_that_could_not_be_set_back_is_rejected(former: FormerSecretEvidence | None, problems: list[str]) -> None:
+    request = desired({"secret.replacesToken": True})
+    settings = SETTINGS.model_copy(update={"undo_role_arn": UNDO_ROLE})
+    evidence = ResourceEvidence(configured(request, EXISTING_ARN), former_secret=former)
+
+    assert paths(resource_problems(request, RequestEvidence(resource=evidence), settings)) == problems
+
+
+def test_a_deny_for_everybody_but_some_principals_spares_those() -> None:
+    statement = {name: value for name, value in READING.items() if name != "Principal"}
+    others, role = ({"NotPrincipal": {"AWS": arn}} for arn in (OWNER, UNDO_ROLE))
+
+    denials = [
+        policies.denials_of_role(policies.new_document([statement | spared]), UNDO_ROLE, "secretsmanager:GetSecretValue")
+        for spared in (others, role)
+    ]
+    assert denials == [["OwnersOnly"], []]

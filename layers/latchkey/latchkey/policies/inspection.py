@@ -41,6 +41,40 @@ def admits_service(document: Document | None, principal: str, action: str, resou
     return effects == {"Allow"}
 
 
+# The operators of a Deny with which it applies to every principal that a value does not name.
+_EXCEPT_OPERATORS = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
+
+
+def denials_of_role(document: Document | None, role_arn: str, action: str) -> list[str]:
+    """The statements that certainly deny an action to a role, by Sid or, without a Sid, by position.
+
+    A condition counts only if it spares principals by `aws:PrincipalArn`: whether a call meets another condition is unknown.
+    """
+    return [
+        statement.get("Sid", f"statement {at}")
+        for at, statement in enumerate(statements_of(document or {}))
+        if statement["Effect"] == "Deny" and _covers(statement, "Action", action) and _excludes(statement, role_arn)
+    ]
+
+
+def _excludes(statement: Statement, role_arn: str) -> bool:
+    account = role_arn.split(":")[4]
+    everybody = {"*", account, role_arn.split(":role/", maxsplit=1)[0] + ":root"}
+    if "NotPrincipal" in statement:
+        spared = statement["NotPrincipal"]
+        named = set(listed(spared.get("AWS"))) if isinstance(spared, dict) else {"*"}
+        is_named = not named & {*everybody, role_arn}
+    else:
+        is_named = bool(set(listed(principals_of(statement).get("AWS"))) & {*everybody, role_arn})
+    return is_named and all(
+        operator in _EXCEPT_OPERATORS
+        and key.lower() == "aws:principalarn"
+        and not any(fnmatchcase(role_arn, value) for value in listed(values))
+        for operator, keys in (statement.get("Condition") or {}).items()
+        for key, values in keys.items()
+    )
+
+
 def could_admit_service(document: Document | None, service: str, action: str, resource: str) -> bool:
     """Whether any Allow statement names the service, in any form of its principal, or everyone. Conditions are ignored."""
     return bool(statements_for_service(document, service, action, resource))

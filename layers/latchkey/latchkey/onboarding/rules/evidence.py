@@ -96,14 +96,31 @@ class ConsentTarget:
 
 
 @dataclass(frozen=True)
+class FormerSecretEvidence:
+    """The secret that a resource sends now and that a rollback would have to set again.
+
+    `key_policy` is None under the default key, and if KMS denied the read, which `hidden_key` says.
+    """
+
+    arn: str
+    policy: Document | None = None
+    key_arn: str | None = None
+    key_policy: Document | None = None
+    hidden_key: bool = False
+
+
+@dataclass(frozen=True)
 class ResourceEvidence:
     """The consumer resource; `configured` is None if it does not exist, `consent_target` if no consent is needed.
+
+    `former_secret` is read only if the request replaces a secret that a service reads by itself.
 
     `referred` means that the registry has it as a resource that Latchkey created for this access.
     """
 
     configured: Configured | None
     consent_target: ConsentTarget | None = None
+    former_secret: FormerSecretEvidence | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -23,6 +23,7 @@ from latchkey.onboarding.rules.consent import is_approved_key, needs_resource_co
 from latchkey.onboarding.rules.evidence import (
     ConsentEvidence,
     ConsentTarget,
+    FormerSecretEvidence,
     KeyEvidence,
     PrincipalEvidence,
     RequestEvidence,
@@ -206,7 +207,27 @@ class EvidenceReader:
             return None
         client = self.clients.client_for(configuration.service)
         configured = configuration.read(client, desired.resource)
-        return resource_evidence(desired, configured, found.arn if found else None, record, self.registry, client)
+        evidence = resource_evidence(desired, configured, found.arn if found else None, record, self.registry, client)
+        former = configured.secret_arn if configured else None
+        replaces = former is not None and desired.system.granted is not None and not (found and found.arn == former)
+        return replace(evidence, former_secret=self._former_secret(former)) if former and replaces else evidence
+
+    def _former_secret(self, arn: str) -> FormerSecretEvidence | None:
+        """The secret that a resource sends now; None if it does not exist, so that nothing works that could be set back."""
+        secretsmanager, kms = self.clients.secretsmanager, self.clients.kms
+        found = find_secret(secretsmanager, arn)
+        if found is None or found.is_being_deleted:
+            return None
+        evidence = FormerSecretEvidence(
+            arn=found.arn, policy=secret_policy(secretsmanager, found.arn), key_arn=found.kms_key_id
+        )
+        try:
+            key = find_key(kms, found.kms_key_id) if found.kms_key_id else None
+            return replace(evidence, key_policy=key_policy(kms, key.arn) if key else None)
+        except ClientError as error:
+            if not is_refused(error):
+                raise
+            return replace(evidence, hidden_key=True)
 
 
 def resource_evidence(

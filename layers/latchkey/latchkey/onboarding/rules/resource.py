@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from latchkey import policies
 from latchkey.access.desired import Desired
 from latchkey.errors import Problem
 from latchkey.onboarding.rules import bounds
 from latchkey.onboarding.rules.consent import missing_consent, was_created_for
-from latchkey.onboarding.rules.evidence import RequestEvidence, ResourceEvidence
+from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence
 from latchkey.settings import Settings
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 from latchkey.tags import ACCESS, CONSENT
@@ -94,6 +95,7 @@ def resource_problems(desired: Desired, evidence: RequestEvidence, settings: Set
     if evidence.resource.configured is not None:
         secret_arn = evidence.secret.secret.arn if evidence.secret else None
         yield from configured_problems(desired, configuration, evidence.resource, secret_arn)
+        yield from _restore_problems(desired, evidence.resource.former_secret, settings)
     elif not isinstance(configuration, CreatingConfiguration):
         yield Problem("resource", "does not exist, and Latchkey cannot create it: create it first, or set configure to false")
 
@@ -109,6 +111,28 @@ def configured_problems(
     if target is not None and target.tags.get(CONSENT) != "adopt":
         yield Problem("resource", missing_consent(target.arn))
     yield from _token_problems(desired, configured, secret_arn)
+
+
+def _restore_problems(desired: Desired, former: FormerSecretEvidence | None, settings: Settings) -> Iterator[Problem]:
+    """A resource is changed only if a rollback can set it back, for which the service reads the former secret for its caller.
+
+    https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-configuring.html
+    """
+    if former is None or not settings.undo_role_arn:
+        return
+    role = settings.undo_role_arn
+    calls = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
+    if denials := sorted({sid for call in calls for sid in policies.denials_of_role(former.policy, role, call)}):
+        rule = f"could not be set back to {former.arn}, whose policy denies {role}: exempt this role in {', '.join(denials)}"
+        yield Problem("resource", rule)
+    closed = former.key_policy is not None and not policies.delegates_to_iam(former.key_policy, desired.place)
+    if former.hidden_key or closed:
+        root = desired.place.arn("iam", "root", region="")
+        rule = (
+            f"could not be set back to {former.arn}, because the policy of {former.key_arn} does not delegate to IAM: "
+            f"add a statement that allows kms:* on * to {root}"
+        )
+        yield Problem("resource", rule)
 
 
 def _token_problems(desired: Desired, configured: Configured, secret_arn: str | None) -> Iterator[Problem]:
