@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "AWS_PARTITION": "aws",
     "AWS_REGION": REGION,
     "CLEAN_UP_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:clean-up-grants",
+    "END_REQUEST_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:end-request",
     "CONFIGURE_ROLE_ARN": CONFIGURE_ROLE,
     "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CreateKey"),
     "READER_BOUNDARY_ARN": f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",

@@ -13,6 +13,8 @@ from latchkey.cleanup.verdict import Reason
 from latchkey.errors import AccessDenied, TransientAwsError
 from latchkey.registry import journal, registry
 from latchkey.registry.accesses import StatusChange
+from latchkey.registry.notices import RecordedNotice
+from latchkey.registry.requests import RequestRef
 from latchkey.registry.sweep_lock import SWEEP_LOCK_SECONDS, SweepLock
 from tests.functions.account import ACCOUNT, ADOPT, TABLE, Account
 from tests.functions.clean_up_steps import (
@@ -26,7 +28,7 @@ from tests.functions.clean_up_steps import (
     token_configuration,
 )
 from tests.functions.fault_injection import answer_with_error, at_call
-from tests.functions.onboarding_requests import NAME, Run, existing
+from tests.functions.onboarding_requests import EXECUTION, NAME, Run, existing
 from tests.functions.onboarding_steps import Onboarding
 from tests.functions.state_machine import StateMachine
 from tests.functions.test_undo_onboarding import VALUE
@@ -99,6 +101,41 @@ def test_an_unreported_change_starts_a_cleanup(run: Run, account: Account, machi
     registry().accesses.note_published(ACCESS, change)
 
     assert sweep(run)["cleaning"] == []
+
+
+def test_an_old_notice_starts_a_cleanup(run: Run, account: Account, machine: StateMachine) -> None:
+    onboarded(run, account)
+    for notice_id, age in (("new", timedelta()), ("old", timedelta(minutes=11))):
+        at = datetime.now(UTC) - age
+        change = StatusChange(kind="Grants Cleaned Up", detail="{}", executionArn="execution", at=at)
+        notice = RecordedNotice(ACCESS, notice_id, change)
+        registry().notices.record(notice)
+        assert sweep(run, f"event-{notice_id}")["cleaning"] == ([ACCESS] if age else [])
+
+    registry().notices.note_published(notice)
+
+    assert sweep(run, "event-3")["cleaning"] == []
+
+
+def test_requests_without_an_outcome_and_holders_of_old_locks_are_ended_once(
+    run: Run, account: Account, machine: StateMachine
+) -> None:
+    """`one` was never claimed; `two` holds a lock as well; `three` was reported, and its lock was not released."""
+    one, two, three, new = (f"{EXECUTION}-{name}" for name in ("one", "two", "three", "new"))
+    two_hours = timedelta(hours=2, minutes=1)
+    for request_id, execution, age in (("one", one, two_hours), ("two", two, two_hours), ("new", new, timedelta())):
+        registry().requests.receive(RequestRef(request_id, "c" * 64), "event", execution)
+        key = {"kind": {"S": "request"}, "id": {"S": request_id}}
+        received = {":at": {"S": (datetime.now(UTC) - age).isoformat()}}
+        account.dynamodb.update_item(
+            TableName=TABLE, Key=key, UpdateExpression="SET receivedAt = :at", ExpressionAttributeValues=received
+        )
+    for name, holder, age in (("two", two, two_hours), ("three", three, two_hours), ("new", new, timedelta())):
+        since = str(int((datetime.now(UTC) - age).timestamp()))
+        item = {"kind": {"S": "access"}, "id": {"S": f"mediatailor/sourceLocation/{name}"}, "running": {"S": holder}}
+        account.dynamodb.put_item(TableName=TABLE, Item=item | {"runningSince": {"N": since}})
+
+    assert sorted(sweep(run)["ending"]) == sorted([one, two, three])
 
 
 def test_a_concurrent_sweep_ends_and_changes_nothing(run: Run, account: Account, machine: StateMachine) -> None:
