@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from typing import Any
 
 import boto3
 import pytest
@@ -13,6 +15,10 @@ from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.registry import Registry
 from latchkey.registry.table import LEASE_SECONDS, Table
 from tests.unit.test_registry import item
+
+
+def items() -> list[dict[str, Any]]:
+    return boto3.resource("dynamodb").Table("accesses").scan()["Items"]
 
 
 def test_a_lease_has_one_holder_and_is_released(registry: Registry) -> None:
@@ -90,3 +96,69 @@ def test_a_failed_release_does_not_fail_the_work() -> None:
         with Registry(Table(dynamodb, "accesses")).lease("alias a"):
             done.append("the policy")
     assert done == ["the policy"]
+
+
+def test_requests_that_wait_take_the_lease_in_their_order_and_look_rarely(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that came first is served first, and those behind it wait longer between two looks."""
+    monkeypatch.setattr(latchkey.registry.table, "LEASE_WAIT_SECONDS", 20)
+    order: list[int] = []
+    pauses: list[float] = []
+    pause = time.sleep
+
+    def counted(seconds: float) -> None:
+        pauses.append(seconds)
+        pause(seconds)
+
+    monkeypatch.setattr("latchkey.registry.table.time.sleep", counted)
+
+    def work(number: int) -> None:
+        with registry.lease("alias a") as lease:
+            assert lease is not None
+            lease.require()
+            order.append(number)
+
+    holder = registry.lease("alias a")
+    holder.__enter__()
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+        pause(0.05)
+    holder.__exit__(None, None, None)
+    for thread in threads:
+        thread.join(30)
+
+    assert order == sorted(order)
+    assert len(order) == 8
+    assert len(pauses) < 8 * 12
+    assert [entry for entry in items() if entry["kind"] == "lease"] == []
+
+
+def test_the_ticket_of_a_crashed_request_does_not_block(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latchkey.registry.table, "LEASE_WAIT_SECONDS", 5)
+    table = boto3.resource("dynamodb").Table("accesses")
+    far = int(time.time()) + 60
+    table.put_item(Item={"kind": "lease", "id": f"alias a queue {1:015d} crashed", "holder": "crashed", "expiresAt": far})
+    holder = registry.lease("alias a")
+    holder.__enter__()
+    threading.Timer(0.3, lambda: holder.__exit__(None, None, None)).start()
+
+    with registry.lease("alias a") as lease:
+        assert lease is not None
+
+
+def test_a_request_whose_work_was_done_by_another_one_does_not_wait(registry: Registry) -> None:
+    with registry.lease("alias a"), registry.lease("alias a", lambda: True) as lease:
+        assert lease is None
+    assert [entry for entry in items() if entry["kind"] == "lease"] == []
+
+
+def test_a_holder_whose_lease_has_expired_must_not_write(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    with registry.lease("alias a") as lease:
+        assert lease is not None
+        lease.require()
+        now = time.time()
+        monkeypatch.setattr("latchkey.registry.table.time.time", lambda: now + LEASE_SECONDS)
+        with pytest.raises(TransientAwsError):
+            lease.require()

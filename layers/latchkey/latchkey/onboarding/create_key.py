@@ -43,8 +43,14 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
         _refer(found, desired, kms, registry)
         return StepResult(arn=found.arn, changed=desired.made(found.tags), created=_settles_since(found))
     # CreateKey has no idempotency token, so the alias is looked up again under a lease before a key is created.
-    with registry.lease(f"alias {desired.alias}"):
+    # A request that waits ends its wait when another one has created the key.
+    with registry.lease(f"alias {desired.alias}", lambda: _is_complete(desired.alias, kms)) as lease:
         key = find_key(kms, desired.alias)
+        if key is not None and _rotates(key, kms):
+            _refer(key, desired, kms, registry)
+            return StepResult(arn=key.arn, changed=desired.made(key.tags), created=_settles_since(key))
+        if lease is None:
+            raise TransientAwsError(f"the key of {desired.alias} was removed by another request in the meantime")
         if key is None:
             key = _create_key(desired, desired.alias, kms, registry)
         else:
@@ -75,6 +81,11 @@ def _refer_alone(key_arn: str, desired: Desired, registry: Registry) -> None:
         registry.resources.release(key_arn, desired.access_id)
         serving = ", ".join(sorted(others))
         raise Conflict(f"{key_arn} now serves {serving} and cannot be shared with a partner: choose another alias")
+
+
+def _is_complete(alias: str | None, kms: KMSClient) -> bool:
+    key = find_key(kms, alias or "")
+    return key is not None and _rotates(key, kms)
 
 
 def _rotates(key: ObservedKey, kms: KMSClient) -> bool:

@@ -72,12 +72,17 @@ def merge_into(
     """
     if not policies.missing_from(policy.read(), own.needed):
         return False
-    with registry.lease(policy.name):
+    # While it waits, another request can write the statements of all, this one included.
+    with registry.lease(policy.name, lambda: not policies.missing_from(policy.read(), own.needed)) as lease:
+        if lease is None:
+            return True
         shares = [*others(), own]
         if require_approval:
             require_approval()
         # No call between the read and the write: AWS has no conditional write, so a change made in between would be lost.
-        policy.write(_merged(policy, policy.read(), own, shares))
+        merged = _merged(policy, policy.read(), own, shares)
+        lease.require()
+        policy.write(merged)
         missing = policies.missing_from(policy.read(), own.needed)
         if missing:
             raise TransientAwsError(f"the {policy.name} was overwritten during this request; missing: {', '.join(missing)}")
@@ -108,13 +113,14 @@ def remove_from(
 
     Principals and values that this registry does not know are kept too. `note` is called before the policy is written.
     """
-    with registry.lease(policy.name):
+    with registry.lease(policy.name) as lease:
         present = policy.read()
         needed = policies.union([*others, policies.beyond(present, statements)])
         rewritten = policies.retain(present, needed, kept=kept)
-        if present is None or rewritten == present:
+        if present is None or rewritten == present or lease is None:
             return
         note()
+        lease.require()
         policy.write(rewritten)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,34 @@ from botocore.exceptions import ClientError
 
 from latchkey.aws.errors import aws_errors, code_of
 from latchkey.aws.pages import read_pages
-from latchkey.errors import LatchkeyError, NotYetEffective
+from latchkey.errors import LatchkeyError, NotYetEffective, TransientAwsError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 # Longer than the timeout of every function that acquires a lease, so that a lease never expires while its holder runs.
 LEASE_SECONDS = 180
-LEASE_WAIT_SECONDS = 10
+LEASE_WAIT_SECONDS = 20
+# A holder stops writing so long before its lease expires: what a call may take, and the difference between two clocks.
+LEASE_MARGIN_SECONDS = 20
 _serialize, _deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
 
 
 class ConditionFailed(Exception):
     """The item does not satisfy the condition of a write. Callers convert this into a LatchkeyError or ignore it."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that is held until `expires_at`, in seconds since the epoch."""
+
+    name: str
+    expires_at: float
+
+    def require(self) -> None:
+        """Raises TransientAwsError if the lease has expired or is about to, so that another holder may write."""
+        if time.time() > self.expires_at - LEASE_MARGIN_SECONDS:
+            raise TransientAwsError(f"the lease on the {self.name} expired before the write")
 
 
 class Table:
@@ -92,22 +108,59 @@ class Table:
             self._dynamodb.delete_item(TableName=self._name, Key=_item({"kind": kind, "id": item_id}), **conditional)
 
     @contextmanager
-    def lease(self, name: str) -> Iterator[None]:
+    def lease(self, name: str, done: Callable[[], bool] = lambda: False) -> Iterator[Lease | None]:
         """Holds the lease `name` while the body of the `with` statement runs. After a crash, the lease expires.
 
-        Raises NotYetEffective, which the state machine retries, if another holder keeps the lease for LEASE_WAIT_SECONDS.
+        Waiting requests take the lease in the order in which they came. The value is None, and nothing is held, if another
+        holder did the work in the meantime, which `done` says. Raises NotYetEffective, which the state machine retries, if
+        others keep the lease for LEASE_WAIT_SECONDS.
         """
-        holder, deadline = uuid.uuid4().hex, time.monotonic() + LEASE_WAIT_SECONDS
+        holder = uuid.uuid4().hex
         try:
-            while not self._take(name, holder):
-                if time.monotonic() > deadline:
-                    raise NotYetEffective(f"another request holds the lease on the {name}")
-                time.sleep(secrets.randbelow(400) / 1000 + 0.1)
-            yield
+            yield self._taken(name, holder) or self._queued(name, holder, done)
         finally:
             # The lease is released even if `_take` failed, since the response of a successful write can be lost.
             with suppress(ConditionFailed, LatchkeyError):
                 self.delete("lease", name, "holder = :holder", {":holder": holder})
+
+    def _taken(self, name: str, holder: str) -> Lease | None:
+        # The time before the call, so that this process never believes longer than others that it holds the lease.
+        now = time.time()
+        return Lease(name, now + LEASE_SECONDS) if self._take(name, holder) else None
+
+    def _queued(self, name: str, holder: str, done: Callable[[], bool]) -> Lease | None:
+        """The lease after a wait in the queue, or None if the work was done in the meantime.
+
+        A ticket is an item next to the lease. The first one in the queue takes the lease when it is free. If it stays free, as
+        after the crash of the first one, any other takes it. The further back a ticket is, the less often it looks.
+        """
+        began = time.time()
+        queue = f"{name} queue "
+        ticket = f"{queue}{int(began * 1000):015d} {holder}"
+        deadline, was_free = began + LEASE_WAIT_SECONDS, False
+        self._put_ticket(ticket, holder, int(deadline) + 2)
+        try:
+            while True:
+                items = [item for item in self.query("lease", name) if item["id"] == name or item["id"].startswith(queue)]
+                is_free = not any(item["id"] == name and item["expiresAt"] >= int(time.time()) for item in items)
+                tickets = sorted(i["id"] for i in items if i["id"] != name and i["expiresAt"] >= int(time.time()))
+                position = tickets.index(ticket) if ticket in tickets else 0
+                if is_free and (position == 0 or was_free) and (lease := self._taken(name, holder)):
+                    return lease
+                if done():
+                    return None
+                if time.time() > deadline:
+                    raise NotYetEffective(f"another request holds the lease on the {name}")
+                was_free = is_free
+                time.sleep(min(0.1 + 0.1 * position, 2) + secrets.randbelow(100) / 1000)
+        finally:
+            with suppress(ConditionFailed, LatchkeyError):
+                self.delete("lease", ticket)
+
+    def _put_ticket(self, ticket: str, holder: str, expires_at: int) -> None:
+        with _conditions():
+            item = {"kind": "lease", "id": ticket, "holder": holder, "expiresAt": expires_at}
+            self._dynamodb.put_item(TableName=self._name, Item=_item(item))
 
     def _take(self, name: str, holder: str) -> bool:
         now = int(time.time())
