@@ -20,8 +20,8 @@ def at_call(service: str, operation: str, act: Callable[[], object], number: int
         if left[0] == 0:
             act()
 
-    client = clients.client_for(service)
-    client.meta.events.register_first(f"{when}.{client.meta.service_model.service_id.hyphenize()}.{operation}", count)
+    for client in (clients.client_for(service), clients.client_for_without_retries(service)):
+        client.meta.events.register_first(f"{when}.{client.meta.service_model.service_id.hyphenize()}.{operation}", count)
 
 
 def age_roles() -> None:

@@ -122,6 +122,27 @@ def test_a_source_location_that_changes_after_the_decision_is_left_alone(
     assert account.mediatailor.writes == []
 
 
+def test_a_throttled_update_reads_the_source_location_again(
+    run: Run, account: Account, event: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latchkey.onboarding.configure_access.time.sleep", lambda _: None)
+    account.mediatailor.add(NAME)
+
+    def throttle(**_: Any) -> Any:
+        account.mediatailor.add(NAME, HttpConfiguration={"BaseUrl": "https://theirs.example.com"})
+        error = {"Error": {"Code": "429", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 429}}
+        return type("Answer", (), {"status_code": 429})(), error
+
+    clients.client_for_without_retries("mediatailor").meta.events.register(
+        "before-call.mediatailor.UpdateSourceLocation", throttle
+    )
+
+    with pytest.raises(TransientAwsError):
+        run("configure_access", event)
+
+    assert account.mediatailor.locations[NAME]["HttpConfiguration"] == {"BaseUrl": "https://theirs.example.com"}
+
+
 @pytest.mark.parametrize("tags", [{}, OWN])
 def test_a_source_location_without_consent_is_not_configured(
     run: Run, account: Account, event: dict[str, Any], tags: dict[str, str]

@@ -25,6 +25,7 @@ def test_failed_request_does_not_change_shared_resources(onboarding: Onboarding)
     first = onboarding.detail()
     made = onboarding.onboard(first)["resources"]
     policies = (onboarding.key_policy(made["keyArn"]), onboarding.secret_policy(made["secretArn"]))
+    onboarding.consent(made["secretArn"])
     existing = {"value": {"existing": {"secretArn": made["secretArn"]}}, "originReaders": [ORIGIN]}
     second = onboarding.detail(key=first["key"], secret=existing, managementRoles=[ORIGIN])
     _fail(onboarding, "mediatailor", "ListAlerts")

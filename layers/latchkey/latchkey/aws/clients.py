@@ -46,6 +46,11 @@ def client_for(service: str) -> Any:
     return _client(service)
 
 
+def client_for_without_retries(service: str) -> Any:
+    """The client for updates that replace all settings: before a failed update is repeated, the resource is read again."""
+    return _client(service, None, _WITHOUT_RETRIES)
+
+
 def kms() -> KMSClient:
     return cast("KMSClient", _client("kms"))
 
@@ -83,12 +88,16 @@ def stepfunctions() -> SFNClient:
 
 @dataclass(frozen=True)
 class Clients:
-    """The clients that a flow uses. `client_for` returns the client of a service that configures resources."""
+    """The clients that a flow uses. `client_for` returns the client of a service that configures resources.
+
+    `updating` returns the one for updates that replace all settings.
+    """
 
     kms: KMSClient
     secretsmanager: SecretsManagerClient
     iam: IAMClient
     client_for: ClientFor
+    updating: ClientFor = client_for_without_retries
 
 
 def standard_clients() -> Clients:

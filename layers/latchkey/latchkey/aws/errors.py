@@ -75,6 +75,11 @@ def is_missing(error: ClientError) -> bool:
     return code_of(error) in {"NotFoundException", "ResourceNotFoundException", "NoSuchEntity"} or status_of(error) == 404
 
 
+def is_throttled(error: ClientError) -> bool:
+    """Whether AWS rejected the call because of its rate, without any effect."""
+    return status_of(error) == 429 or code_of(error) in {"Throttling", "ThrottlingException", "TooManyRequestsException"}
+
+
 def is_refused(error: ClientError) -> bool:
     """Whether AWS denied the call, which only a change of permissions resolves."""
     return isinstance(translate(error), AccessDenied)

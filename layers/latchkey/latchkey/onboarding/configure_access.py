@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
 
 from latchkey.access.desired import Desired, desire
 from latchkey.access.grants import serves
 from latchkey.aws.clients import Clients
-from latchkey.aws.errors import ROLE_SETTLING, settling
+from latchkey.aws.errors import ROLE_SETTLING, is_throttled, settling
 from latchkey.aws.grants import list_grants
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding.rules.read_evidence import resource_evidence
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
 
+
+# As many as the standard mode of botocore makes.
+_UPDATE_ATTEMPTS = 3
 
 __all__ = ["ConfigureAccessInput", "StepResult", "configure_access"]
 
@@ -60,16 +67,32 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
         # The reference proves that the resource is ours; its tags alone do not, because anybody can set them.
         registry.resources.refer(arn, desired.access_id)
     role_since = _role_since(desired, reading, clients.iam, registry)
-    if configuration.read(client, resource) != present:
-        raise TransientAwsError(f"{arn} was changed while this request was about to configure it")
     with settling(role_since, ROLE_SETTLING, configuration.role_not_ready_errors) if role_since else settling(key.created):
         if present is not None:
-            configuration.update(client, resource, reading, present)
+            _update(desired, configuration, reading, present, clients)
         elif not isinstance(configuration, CreatingConfiguration):
             raise Conflict(f"the resource of {desired.access_id} was deleted after the request was checked: create it again")
         elif not configuration.create(client, resource, reading, desired.tags()):
             raise TransientAwsError(f"{arn} already exists: an earlier attempt or another caller created it")
     return StepResult(arn=arn, changed=True)
+
+
+def _update(desired: Desired, configuration: Configuration, reading: Reading, present: Configured, clients: Clients) -> None:
+    """Updates a resource that is still as it was when the step decided. No call lies between the read and the update.
+
+    botocore would repeat a throttled update with settings that can be old by then, so each attempt reads the resource again.
+    """
+    client, updating = clients.client_for(configuration.service), clients.updating(configuration.service)
+    for attempt in range(1, _UPDATE_ATTEMPTS + 1):
+        if configuration.read(client, desired.resource) != present:
+            raise TransientAwsError(f"{present.arn} was changed while this request was about to configure it")
+        try:
+            return configuration.update(updating, desired.resource, reading, present)
+        except ClientError as error:
+            if attempt == _UPDATE_ATTEMPTS or not is_throttled(error):
+                raise
+            time.sleep(secrets.randbelow(1000 * attempt) / 1000 + 0.5)
+    return None
 
 
 def _require_approval(
