@@ -47,6 +47,7 @@ class Control:
                 "POST": lambda body: self.faults.add(Fault.model_validate_json(body)),
                 "DELETE": lambda _: self.faults.clear(),
             },
+            "held": {"DELETE": lambda _: self.faults.release()},
             "assumptions": {
                 "GET": lambda _: CURRENT.value.model_dump(by_alias=True),
                 "PUT": lambda body: CURRENT.update(_object(body)).model_dump(by_alias=True),

@@ -24,7 +24,7 @@ class Fault(BaseModel):
     It selects calls by service and operation, by the request that the calling function works on, by a regular expression
     for the caller's ARN, or by a combination. A `lasting` fault stays with the first call that it hits: until the faults
     are deleted, it hits every call with that caller, service and operation. The error `timeout` drops the connection,
-    `killed` kills the function, and `hold` delays the call until the faults are deleted.
+    `killed` kills the function, and `hold` delays the call until the held calls or all faults are deleted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -111,10 +111,14 @@ class Faults:
     def add(self, fault: Fault) -> None:
         self._active.append(ActiveFault(fault))
 
-    def clear(self) -> None:
-        """Removes all faults, and lets calls that are held continue."""
+    def release(self) -> None:
+        """Lets calls that are held continue. The other faults stay."""
         for fault in self._active:
             fault.released.set()
+
+    def clear(self) -> None:
+        """Removes all faults, and lets calls that are held continue."""
+        self.release()
         self._active.clear()
         self.injected.clear()
 

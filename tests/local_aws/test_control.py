@@ -117,6 +117,19 @@ def test_held_call_waits_before_or_after_its_effect(local: Embedded, access: Acc
     assert not _is_enabled(local, access)
 
 
+def test_held_call_continues_while_other_faults_stay(local: Embedded, access: Access) -> None:
+    local.control("POST", "faults", {"service": "kms", "operation": "DisableKey", "error": "hold"})
+    local.control("POST", "faults", {"service": "kms", "operation": "ListKeys", "error": "LimitExceededException"})
+    kms = local.client("kms", config=ONCE)
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(kms.disable_key, KeyId=access.key)
+        until(lambda: local.control("GET", "faults"), "the held call")
+        local.control("DELETE", "held")
+        held.result(10)
+    with pytest.raises(ClientError, match="LimitExceededException"):
+        kms.list_keys()
+
+
 def _is_enabled(local: Embedded, access: Access) -> bool:
     enabled: bool = local.client("kms").describe_key(KeyId=access.key)["KeyMetadata"]["Enabled"]
     return enabled

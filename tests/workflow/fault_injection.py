@@ -87,7 +87,7 @@ class FaultInjection(Onboarding):
         self.states = aws.client("stepfunctions")
         machines = self.states.list_state_machines()["stateMachines"]
         self._machine = next(one["stateMachineArn"] for one in machines if "Onboard" in one["name"])
-        self._table = next(name for name in self.dynamodb.list_tables()["TableNames"] if "AccessTable" in name)
+        self.table = next(name for name in self.dynamodb.list_tables()["TableNames"] if "AccessTable" in name)
         self._known_keys = self._keys()
 
     def each_call(
@@ -132,8 +132,8 @@ class FaultInjection(Onboarding):
     def end_leases(self) -> None:
         """Deletes all leases, which would otherwise expire after three minutes."""
         key = {"ExpressionAttributeValues": {":kind": {"S": "lease"}}, "KeyConditionExpression": "kind = :kind"}
-        for item in self.dynamodb.query(TableName=self._table, **key)["Items"]:
-            self.dynamodb.delete_item(TableName=self._table, Key={"kind": item["kind"], "id": item["id"]})
+        for item in self.dynamodb.query(TableName=self.table, **key)["Items"]:
+            self.dynamodb.delete_item(TableName=self.table, Key={"kind": item["kind"], "id": item["id"]})
 
     def again(self, run: FaultRun) -> Detail:
         """Sends the same content with a new id, which must succeed without a failed attempt, and returns the outcome."""
