@@ -254,7 +254,7 @@ class OwnedResources:
 
     def consumer(self, kind: str) -> ConsumerResource:
         """Returns a resource of a service that reads through roles."""
-        found: ConsumerResource = self._once(kind, lambda: CONSUMERS[kind](self._aws))
+        found: ConsumerResource = self._once(kind, lambda: CONSUMERS[kind](self._aws, tags=TAGS[self.owner]))
         return found
 
     def simulates(self, role: Role, action: str, resource: str, context: Mapping[str, str]) -> bool:

@@ -221,6 +221,7 @@ def _items() -> Iterator[SensitiveCall]:
 
 def _set_by_a_request() -> Iterator[SensitiveCall]:
     """Calls that configure a secret and a role on a resource. Latchkey does not create or tag these resources."""
+    asked = ("consented", "foreign")
 
     def setter(consumer: str, operation: str, **members: Callable[[ConsumerResource], Any]) -> SensitiveCall:
         def of(value: Callable[[ConsumerResource], Any]) -> Callable[[OwnedResources], Any]:
@@ -228,7 +229,7 @@ def _set_by_a_request() -> Iterator[SensitiveCall]:
 
         service = "mediaconnect" if operation.startswith("UpdateFlow") else consumer
         given = {name: of(value) for name, value in members.items()}
-        return _simple(service, operation, "", given, ("foreign",))
+        return _simple(service, operation, "", given, asked)
 
     named: dict[str, Callable[[ConsumerResource], Any]] = {
         "ChannelGroupName": lambda consumer: consumer.resource["channelGroup"],

@@ -89,10 +89,6 @@ def test_roles_change_foreign_resources_only_if_a_request_can_name_them(matrix: 
     assert _allowed(matrix, "foreign") == {
         "`kms:TagResource` as Latchkey's": ("create_key",),
         "`mediatailor:TagResource` as Latchkey's": ("configure_access",),
-        # A clean-up also configures a location again, unchanged, that was recreated while its grant was revoked.
-        "`mediatailor:UpdateSourceLocation`": ("clean_up_grants", "configure_access", "undo_onboarding"),
-        "`mediapackage:UpdateOriginEndpoint`": ("configure_access", "undo_onboarding"),
-        "`mediapackage-vod:UpdatePackagingGroup`": ("configure_access", "undo_onboarding"),
         "`mediapackagev2:PutOriginEndpointPolicy`": ("configure_access", "undo_onboarding"),
         "`mediapackagev2:DeleteOriginEndpointPolicy`": ("undo_onboarding",),
         "`mediaconnect:UpdateFlowSource`": ("configure_access", "undo_onboarding"),
