@@ -24,6 +24,7 @@ def test_failure_lists_what_was_rolled_back(onboarding: Onboarding) -> None:
 def test_failed_request_does_not_change_shared_resources(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     made = onboarding.onboard(first)["resources"]
+    onboarding.consent(made["secretArn"])
     policies = (onboarding.key_policy(made["keyArn"]), onboarding.secret_policy(made["secretArn"]))
     onboarding.consent(made["secretArn"])
     existing = {"value": {"existing": {"secretArn": made["secretArn"]}}, "originReaders": [ORIGIN]}
