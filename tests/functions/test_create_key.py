@@ -14,7 +14,7 @@ from latchkey.aws import clients
 from latchkey.aws.clients import kms_without_retries as product_kms
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.registry import registry
-from tests.functions.account import ACCOUNT, ADOPT, CONFIGURE_ROLE, REGION, ROOT, TABLE, Account
+from tests.functions.account import ACCOUNT, ADOPT, CONFIGURE_ROLE, OURS, REGION, ROOT, TABLE, Account
 from tests.functions.media_tailor import Raw
 from tests.functions.onboarding_requests import Run, onboarding
 
@@ -303,3 +303,15 @@ def test_a_failure_releases_the_lease(run: Run, account: Account) -> None:
         run("create_key", {"request": onboarding()})
 
     assert account.items("lease") == []
+
+
+@pytest.mark.parametrize("tags", [{}, OURS], ids=["foreign", "with a forged tag"])
+def test_a_key_that_got_the_alias_after_the_check_needs_consent(run: Run, account: Account, tags: dict[str, str]) -> None:
+    """A retry finds a key that a person put under the alias."""
+    key = account.key(tags=tags)
+    account.kms.create_alias(AliasName="alias/latchkey/mediatailor", TargetKeyId=key)
+
+    with pytest.raises(Conflict):
+        run("create_key", {"request": onboarding()})
+
+    assert account.items("resource") == []
