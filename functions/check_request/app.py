@@ -1,5 +1,6 @@
 """Checks a request against the account and the stack parameters before anything is changed."""
 
+from latchkey.access.tenants import tenants
 from latchkey.aws import clients
 from latchkey.handler import step
 from latchkey.onboarding.check_request import CheckRequestInput, OnboardingPlan, check_request
@@ -10,5 +11,5 @@ from latchkey.settings import settings
 @step(CheckRequestInput)
 def lambda_handler(event: CheckRequestInput) -> OnboardingPlan:
     """Claims the request id and locks the access in the registry; raises InvalidRequest with every problem of the request."""
-    standard = clients.standard_clients()
-    return check_request(event, settings(), registry(), standard, clients.stepfunctions(), clients.secretsmanager)
+    known, standard = settings(), clients.standard_clients()
+    return check_request(event, known, registry(), standard, clients.stepfunctions(), clients.secretsmanager, tenants(known))

@@ -1,5 +1,6 @@
 """Receives a request from the bus and starts its execution."""
 
+from latchkey.access.tenants import tenants
 from latchkey.aws import clients
 from latchkey.handler import step
 from latchkey.onboarding.receive_request import Received, RequestEvent, receive_request
@@ -10,4 +11,5 @@ from latchkey.settings import settings
 @step(RequestEvent)
 def lambda_handler(event: RequestEvent) -> Received:
     """Starts one execution per request id and content; a request that already has an outcome starts nothing."""
-    return receive_request(event, registry(), clients.stepfunctions(), settings().onboard_state_machine_arn)
+    known = settings()
+    return receive_request(event, registry(), tenants(known), clients.stepfunctions(), known.onboard_state_machine_arn)

@@ -15,4 +15,6 @@ def lambda_handler(event: Report) -> Reported:
     """Records the outcome unless the request has one, unlocks the access, and publishes the recorded outcome on the bus."""
     reported = report_outcome(event, registry(), clients.events(), settings().request_bus)
     metrics.add_metric(name=reported.detail_type.replace(" ", ""), unit=MetricUnit.Count, value=1)
+    if reported.crossed_tenants:
+        metrics.add_metric(name="TenantRejected", unit=MetricUnit.Count, value=1)
     return reported

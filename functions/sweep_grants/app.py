@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from latchkey.access.tenants import tenants
 from latchkey.aws import clients
 from latchkey.cleanup.survey import Surveyor
 from latchkey.cleanup.sweep_grants import Sweep, SweepGrantsInput, Swept
@@ -15,8 +16,8 @@ from latchkey.settings import settings
 def lambda_handler(event: SweepGrantsInput) -> Swept:
     """Starts executions for accesses that need a cleanup and for requests without an outcome."""
     known, surveyor = settings(), Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
-    machines = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn)
-    swept = Sweep(known, registry(), surveyor, clients.stepfunctions(), *machines)(event.id)
-    if not swept.another_sweeps:
+    machines = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn, known.onboard_state_machine_arn)
+    swept = Sweep(known, registry(), surveyor, clients.stepfunctions(), *machines, tenants(known))(event)
+    if not (swept.another_sweeps or swept.rejected):
         metrics.add_metric(name="Unreadable", unit=MetricUnit.Count, value=swept.unreadable)
     return swept

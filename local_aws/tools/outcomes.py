@@ -29,6 +29,15 @@ class Outcomes:
         """Returns the event of the first outcome of a request, waiting for it if necessary."""
         return until(lambda: next(iter(self.of(request_id, wait=1)), None), f"outcome of {request_id}", seconds) or {}
 
+    def wait_for_event(self, event_id: str, seconds: float = 120) -> dict[str, Any]:
+        """Returns the outcome of the request in an event; two tenants can use the same request id."""
+
+        def found() -> dict[str, Any] | None:
+            self._receive(1)
+            return next((event for event in self.all() if event["detail"].get("eventId") == event_id), None)
+
+        return until(found, f"outcome of event {event_id}", seconds) or {}
+
     def of(self, request_id: str, wait: int = 0) -> list[dict[str, Any]]:
         """Returns the outcome events of a request in order of arrival. Without one, waits for events for `wait` seconds."""
         found = [event for event in self.all() if event["detail"].get("requestId") == request_id]

@@ -59,6 +59,7 @@ def execution_input(name: str) -> dict[str, Any]:
         "contentHash": hashlib.sha256(content.encode()).hexdigest(),
         "eventId": request_id,
         "tenant": "default",
+        "senderAccount": "",
         "system": detail["system"],
         "accessId": f"mediatailor/sourceLocation/{name}",
         "request": detail | {"requestId": request_id},

@@ -18,7 +18,7 @@ TRAIL_EVENT_RULES = of_type("AWS::Events::Rule")
 def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
     """Whether an event matches an event pattern.
 
-    Supports the three comparisons that the template uses: listed values, `anything-but` and `exists: false`.
+    Supports the four comparisons that the template uses: listed values, `prefix`, `anything-but` and `exists: false`.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
     """
     for member, expected in pattern.items():
@@ -27,6 +27,10 @@ def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
                 return False
         elif expected == [{"exists": False}]:
             if member in event:
+                return False
+        elif {"prefix"} in [set(one) for one in expected if isinstance(one, dict)]:
+            prefixes = tuple(one["prefix"] for one in expected if isinstance(one, dict))
+            if event.get(member) not in expected and not str(event.get(member)).startswith(prefixes):
                 return False
         elif isinstance(expected[0], dict):
             [excluded] = [comparison["anything-but"] for comparison in expected]

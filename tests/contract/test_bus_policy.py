@@ -45,7 +45,7 @@ def can_put_events(principal: str, source: str, statement: Statement) -> bool:
         action="events:PutEvents",
         resource_arn=BUS,
         region=REGION,
-        service_context={"events:source": source},
+        service_context={"events:source": [source]},
     )
     identity = evaluator.evaluate(context, [ALLOW_EVERYTHING])
     policy = {"Version": "2012-10-17", "Statement": [statement]}
@@ -62,9 +62,9 @@ def test_anyone_can_send_requests_and_only_the_reporting_role_can_publish_outcom
 
 MUTATIONS: dict[str, Callable[[Statement], object]] = {
     "no condition": lambda statement: statement.pop("Condition"),
-    "any source": lambda statement: statement["Condition"].pop("StringEquals"),
+    "any source": lambda statement: statement["Condition"].pop("ForAnyValue:StringEquals"),
     "no exception for the reporter": lambda statement: statement["Condition"].pop("ArnNotEquals"),
-    "another source": lambda statement: statement["Condition"]["StringEquals"].update({"events:source": "other"}),
+    "another source": lambda statement: statement["Condition"]["ForAnyValue:StringEquals"].update({"events:source": "other"}),
     "another bus": lambda statement: statement.update(Resource=f"{BUS}-other"),
     "another principal": lambda statement: statement.update(Principal={"AWS": REPORTER}),
     "an Allow": lambda statement: statement.update(Effect="Allow"),

@@ -26,14 +26,19 @@ CLIENTS = {
 CONFIGURED = {file: SYSTEMS[name].configuration for name, file in OF_SYSTEMS.items()}
 # Permissions that no line of the package calls: AWS services use them on behalf of the function.
 PASSED = {"iam:GetRole": "the check that the role can be passed", "iam:PassRole": "an update with the reader's role"}
+TENANTS = {"ssm:GetParameter": "the parameters utility of Powertools"}
 IN_OUR_NAME = {
+    "ReceiveRequestFunction": TENANTS,
+    "CheckRequestFunction": TENANTS,
+    "SweepGrantsFunction": TENANTS,
     "CreateKeyFunction": {"kms:TagResource": "CreateKey with tags"},
     "CreateSecretFunction": {
         "secretsmanager:TagResource": "CreateSecret with tags",
         "kms:GenerateDataKey": "CreateSecret and PutSecretValue",
         "kms:Decrypt": "GetSecretValue",
     },
-    "AttachPoliciesFunction": {
+    "AttachPoliciesFunction": TENANTS
+    | {
         "kms:Decrypt": "UpdateSecret, from the former key",
         "kms:Encrypt": "UpdateSecret",
         "kms:GenerateDataKey": "UpdateSecret, to the new key",

@@ -29,9 +29,12 @@ def test_every_kind_of_request_that_receive_request_handles_has_a_sample() -> No
     assert {entry["DetailType"] for entry in ENTRIES.values()} == {ONBOARDING_REQUESTED, HANDOFF_CONFIRMED}
 
 
+@pytest.mark.parametrize(
+    "source", ["latchkey.requests", "latchkey.requests.sports", "latchkey.requests.NOT VALID", "latchkey.requests."]
+)
 @pytest.mark.parametrize("detail_type", [*KINDS, "Offboarding Requested", "Onboarding Request"])
-def test_a_request_of_any_kind_even_an_unknown_one_starts_exactly_one_function(detail_type: str) -> None:
-    assert len(matching_rules("latchkey.requests", detail_type, {})) == 1
+def test_a_request_of_any_kind_even_an_unknown_one_starts_exactly_one_function(source: str, detail_type: str) -> None:
+    assert len(matching_rules(source, detail_type, {})) == 1
 
 
 def test_receive_request_receives_every_request_except_those_for_the_sweep() -> None:
@@ -56,7 +59,7 @@ def test_an_outcome_starts_no_function(detail_type: str) -> None:
 
 @pytest.mark.parametrize("detail_type", KINDS)
 def test_a_request_from_another_source_starts_no_function(detail_type: str) -> None:
-    assert matching_rules("other", detail_type, {}) == []
+    assert matching_rules("other", detail_type, {}) == matching_rules("latchkey.requestsports", detail_type, {}) == []
 
 
 @rules
@@ -69,7 +72,7 @@ def test_only_the_reporting_functions_can_publish_outcomes() -> None:
     publishers = [name for name, function in FUNCTIONS.items() if "events:PutEvents" in str(statements(function))]
 
     assert denial["Effect"] == "Deny"
-    assert denial["Condition"]["StringEquals"] == {"events:source": SOURCE}
+    assert denial["Condition"]["ForAnyValue:StringEquals"] == {"events:source": SOURCE}
     assert denial["Condition"]["ArnNotEquals"] == {
         "aws:PrincipalArn": [{"Fn::GetAtt": f"{name}Role.Arn"} for name in publishers]
     }

@@ -12,7 +12,7 @@ from moto import mock_aws
 from moto.kms import models
 from moto.kms.models import Grant, KmsBackend
 
-from latchkey.aws import clients
+from latchkey.aws import clients, parameters
 from latchkey.observability import logger
 from latchkey.registry import registry, table
 from latchkey.settings import settings
@@ -51,7 +51,7 @@ _key_pair = cache(models.generate_private_key)
 
 
 def _forget() -> None:
-    for cached in (clients._client, settings, registry):
+    for cached in (clients._client, parameters.parameters, settings, registry):
         cached.cache_clear()
 
 

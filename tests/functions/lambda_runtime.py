@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "OWN_ROLE_ARNS": OWN_ROLES,
     "REQUEST_BUS": BUS,
     "SECRET_PREFIX": "latchkey/",
+    "TENANT_PARAMETERS": "/latchkey/tenants",
     "TRUSTED_PRINCIPAL_PATTERNS": f"arn:aws:iam::{ACCOUNT}:role/media/*",
 }
 

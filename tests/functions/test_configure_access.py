@@ -40,7 +40,12 @@ def test_a_new_source_location_has_its_header_secret_and_member(run: Run, accoun
 
     arn = f"arn:aws:mediatailor:{REGION}:{ACCOUNT}:sourceLocation/{NAME}"
     assert made == {"arn": arn, "changed": True, "created": None}
-    tags = {"latchkey:managed-by": "latchkey", "latchkey:request": "request-1", "team": "sports"}
+    tags = {
+        "latchkey:managed-by": "latchkey",
+        "latchkey:request": "request-1",
+        "latchkey:tenant": "default",
+        "team": "sports",
+    }
     assert account.mediatailor.locations[NAME] == {
         "SourceLocationName": NAME,
         "Arn": arn,

@@ -36,7 +36,8 @@ def test_the_new_key_is_symmetric_single_region_tagged_and_rotates(run: Run, acc
     assert (found["Arn"], found["KeyUsage"], found["KeySpec"]) == (made["arn"], "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
     assert (found["Origin"], found["MultiRegion"]) == ("AWS_KMS", False)
     tags = {tag["TagKey"]: tag["TagValue"] for tag in account.kms.list_resource_tags(KeyId=made["arn"])["Tags"]}
-    assert tags == {"team": "sports", "latchkey:managed-by": "latchkey", "latchkey:request": "request-1"}
+    own = {"latchkey:managed-by": "latchkey", "latchkey:request": "request-1", "latchkey:tenant": "default"}
+    assert tags == own | {"team": "sports"}
     assert account.kms.get_key_rotation_status(KeyId=made["arn"])["KeyRotationEnabled"] is True
 
 

@@ -54,6 +54,7 @@ def test_a_confirmation_starts_one_execution_of_the_recorded_request(
         "request",
         "tenant",
         "eventId",
+        "senderAccount",
         "confirms",
         "problems",
     }

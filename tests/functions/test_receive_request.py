@@ -50,6 +50,7 @@ def test_the_execution_is_named_after_its_request_and_contains_it(run: Run, mach
         "request",
         "tenant",
         "eventId",
+        "senderAccount",
         "confirms",
         "problems",
     }

@@ -85,6 +85,7 @@ def test_each_sweep_event_starts_a_cleanup_once(run: Run, account: Account, mach
         "cleaning": [ACCESS],
         "ending": [],
         "anotherSweeps": False,
+        "rejected": False,
     }
     assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key], "hint": None}]
     assert (sweep(run), len(machine())) == (swept, 1)

@@ -89,7 +89,7 @@ def test_event_bus_policy_is_evaluated_for_every_entry(account: Account) -> None
     others = deny(
         "events:PutEvents",
         bus,
-        StringEquals={"events:source": "latchkey"},
+        **{"ForAnyValue:StringEquals": {"events:source": "latchkey"}},
         ArnNotEquals={"aws:PrincipalArn": trusted.arn},
     )
     document = {"EventBusName": name, "StatementId": "OnlyLatchkey", "Statement": others | {"Principal": "*"}}
@@ -101,6 +101,22 @@ def test_event_bus_policy_is_evaluated_for_every_entry(account: Account) -> None
     assert error_code(anyone.put_events, Entries=[request, entry]).startswith("AccessDenied")
     assert anyone.put_events(Entries=[request])["FailedEntryCount"] == 0
     assert trusted.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+
+def test_the_sources_of_a_request_are_several_values_of_one_condition_key(account: Account) -> None:
+    """The service authorization reference calls events:source an ArrayOfString."""
+    name = account.unique("bus")
+    bus = account.client("events").create_event_bus(Name=name)["EventBusArn"]
+    own = {"events:source": "latchkey.requests.sports"}
+    conditions = {"ForAllValues:StringEquals": own, "Null": {"events:source": "false"}}
+    sender = account.role(allow("events:PutEvents", bus, **conditions)).client("events")
+    single = account.role(allow("events:PutEvents", bus, StringEquals=own)).client("events")
+    entry = {"Source": "latchkey.requests.sports", "DetailType": "any", "Detail": "{}", "EventBusName": name}
+    other = entry | {"Source": "latchkey.requests.news"}
+    assert sender.put_events(Entries=[entry, entry])["FailedEntryCount"] == 0
+    assert error_code(sender.put_events, Entries=[other]).startswith("AccessDenied")
+    assert error_code(sender.put_events, Entries=[entry, other]).startswith("AccessDenied")
+    assert error_code(single.put_events, Entries=[entry, other]).startswith("AccessDenied")
 
 
 def test_boundary_limits_a_role_that_a_service_assumes(account: Account) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from latchkey.access.desired import Desired, desire
+from latchkey.access.tenants import Tenants
+from latchkey.onboarding.rules.bounds import Bounds
 from latchkey.place import Place
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import Settings
@@ -31,7 +33,11 @@ SETTINGS = Settings(
     create_key_role_arn=CREATE_KEY_ROLE,
     reader_boundary_arn=f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",
     grace_seconds=600,
+    tenant_parameters="/latchkey/tenants",
 )
+# No parameter exists, so there is only the default tenant.
+TENANTS = Tenants(SETTINGS, lambda _: None)
+BOUNDS = Bounds(SETTINGS)
 KEY_ARN = PLACE.arn("kms", "key/1234abcd-12ab-34cd-56ef-1234567890ab")
 SECRET_ARN = PLACE.arn("secretsmanager", "secret:latchkey/mediatailor/sports-origin/token-AbCdEf")
 EXISTING_ARN = PLACE.arn("secretsmanager", "secret:origin/shared-QwErTy")

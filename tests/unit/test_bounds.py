@@ -2,19 +2,18 @@
 
 import pytest
 
-from latchkey.onboarding.rules.bounds import allows_host, principal_rule
-from latchkey.settings import Settings
+from latchkey.onboarding.rules.bounds import Bounds, allows_host, principal_rule
 from tests.unit.samples import SETTINGS, role, user
 
 PARTNER = "arn:aws:iam::444455556666:role/Origin"
 
 
-def _settings(**members: tuple[str, ...]) -> Settings:
-    return SETTINGS.model_copy(update=members)
+def _bounds(**members: tuple[str, ...]) -> Bounds:
+    return Bounds(SETTINGS.model_copy(update=members))
 
 
 def test_by_default_no_principal_is_allowed() -> None:
-    assert "TrustedPrincipalPatterns" in (principal_rule(role("Manager"), SETTINGS) or "")
+    assert "TrustedPrincipalPatterns" in (principal_rule(role("Manager"), Bounds(SETTINGS)) or "")
 
 
 @pytest.mark.parametrize(
@@ -29,16 +28,16 @@ def test_by_default_no_principal_is_allowed() -> None:
     ],
 )
 def test_a_principal_must_match_a_pattern(pattern: str, arn: str, allowed: bool) -> None:
-    assert (principal_rule(arn, _settings(trusted_principal_patterns=(pattern,))) is None) is allowed
+    assert (principal_rule(arn, _bounds(trusted_principal_patterns=(pattern,))) is None) is allowed
 
 
 def test_a_pattern_contains_the_account_of_the_principal() -> None:
-    assert principal_rule(PARTNER, _settings(trusted_principal_patterns=(PARTNER,))) is None
-    assert principal_rule(PARTNER, _settings(trusted_principal_patterns=(role("*"),)))
+    assert principal_rule(PARTNER, _bounds(trusted_principal_patterns=(PARTNER,))) is None
+    assert principal_rule(PARTNER, _bounds(trusted_principal_patterns=(role("*"),)))
 
 
 def test_a_pattern_with_only_an_account_allows_nobody() -> None:
-    assert principal_rule(PARTNER, _settings(allowed_partner_accounts=("444455556666",)))
+    assert principal_rule(PARTNER, _bounds(allowed_partner_accounts=("444455556666",)))
 
 
 @pytest.mark.parametrize(
@@ -46,8 +45,8 @@ def test_a_pattern_with_only_an_account_allows_nobody() -> None:
     [("*", "a.example.com", True), ("*.Example.com", "a.example.com", True), ("*.example.com", "example.com", False)],
 )
 def test_a_host_must_match_a_pattern(pattern: str, host: str, allowed: bool) -> None:
-    assert allows_host(host, _settings(allowed_origin_hosts=(pattern,))) is allowed
+    assert allows_host(host, _bounds(allowed_origin_hosts=(pattern,))) is allowed
 
 
 def test_by_default_no_host_is_allowed() -> None:
-    assert not allows_host("origin.example.com", SETTINGS)
+    assert not allows_host("origin.example.com", Bounds(SETTINGS))

@@ -83,7 +83,12 @@ def test_the_secret_is_recognized_with_any_suffix(changes: dict[str, Any], arn: 
 
 def test_only_a_resource_of_one_access_is_tagged_with_its_id() -> None:
     wanted = desired(FULL)
-    assert wanted.tags(shared=True) == {"team": "sports", "latchkey:managed-by": "latchkey", "latchkey:request": "request-1"}
+    assert wanted.tags(shared=True) == {
+        "team": "sports",
+        "latchkey:managed-by": "latchkey",
+        "latchkey:request": "request-1",
+        "latchkey:tenant": "default",
+    }
     assert wanted.tags() == wanted.tags(shared=True) | {"latchkey:access": "mediatailor/sourceLocation/sports-origin"}
 
 
@@ -101,6 +106,8 @@ def test_tags_stay_within_the_aws_limits() -> None:
         ({"latchkey:request": "request-1", "latchkey:managed-by": "latchkey", "team": "sports"}, True),
         ({"latchkey:request": "request-10", "latchkey:managed-by": "latchkey"}, False),
         ({"latchkey:managed-by": "latchkey"}, False),
+        ({"latchkey:request": "request-1", "latchkey:managed-by": "latchkey", "latchkey:tenant": "default"}, True),
+        ({"latchkey:request": "request-1", "latchkey:managed-by": "latchkey", "latchkey:tenant": "sports"}, False),
         ({"request": "request-1"}, False),
         ({}, False),
     ],

@@ -17,11 +17,34 @@ from latchkey.registry import Registry
 from latchkey.registry.requests import RequestRef
 from latchkey.requests.models import HANDOFF_CONFIRMED, NOTHING_HANDED_OFF, OnboardingRequest
 from latchkey.requests.parsing import parse_onboarding
-from tests.unit.samples import EXECUTION_ARN, EXISTING_ARN, FULL, KEY_ARN, MISSING, PLACE, TOKEN, TOKEN_PLACES, detail, nested
+from tests.unit.samples import (
+    EXECUTION_ARN,
+    EXISTING_ARN,
+    FULL,
+    KEY_ARN,
+    MISSING,
+    PLACE,
+    TENANTS,
+    TOKEN,
+    TOKEN_PLACES,
+    detail,
+    nested,
+)
 
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
 EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
-MEMBERS = {"requestId", "contentHash", "system", "accessId", "request", "tenant", "eventId", "confirms", "problems"}
+MEMBERS = {
+    "requestId",
+    "contentHash",
+    "system",
+    "accessId",
+    "request",
+    "tenant",
+    "senderAccount",
+    "eventId",
+    "confirms",
+    "problems",
+}
 
 
 def received(request: Any) -> dict[str, Any]:
@@ -54,6 +77,7 @@ def test_an_input_of_an_earlier_version_is_still_read() -> None:
         "accessId": None,
         "request": None,
         "tenant": "default",
+        "senderAccount": "",
         "eventId": None,
         "confirms": False,
         "problems": [],
@@ -177,7 +201,7 @@ def test_a_repeated_request_starts_nothing(registry: Registry) -> None:
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions) as stubber:
         stubber.add_client_error("start_execution", "ExecutionAlreadyExists")
-        answer = receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, stepfunctions, STATE_MACHINE)
+        answer = receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, TENANTS, stepfunctions, STATE_MACHINE)
     assert answer.request_id == "request-1"
 
 
@@ -229,7 +253,7 @@ def test_an_execution_that_does_not_start_is_an_error(registry: Registry) -> Non
     with Stubber(stepfunctions) as stubber:
         stubber.add_client_error("start_execution", "StateMachineDoesNotExist")
         with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
-            receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, stepfunctions, STATE_MACHINE)
+            receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, TENANTS, stepfunctions, STATE_MACHINE)
 
 
 HANDED_OFF = detail({"resource.configure": False})
@@ -301,7 +325,8 @@ def again(request: dict[str, Any], registry: Registry) -> str:
     """The execution name of a request that starts no execution: the stub rejects every call."""
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions):
-        return receive_request(RequestEvent(id=EVENT_ID, detail=request), registry, stepfunctions, STATE_MACHINE).execution_name
+        event = RequestEvent(id=EVENT_ID, detail=request)
+        return receive_request(event, registry, TENANTS, stepfunctions, STATE_MACHINE).execution_name
 
 
 def start(request: Any, registry: Registry, event_id: str = EVENT_ID) -> str:
@@ -318,7 +343,7 @@ def started(request: Any, registry: Registry, event_id: str) -> tuple[str, dict[
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, None)
         asked: dict[str, Any] = {}
         stepfunctions.meta.events.register("provide-client-params.stepfunctions.StartExecution", _into(asked))
-        answer = receive_request(event, registry, stepfunctions, STATE_MACHINE)
+        answer = receive_request(event, registry, TENANTS, stepfunctions, STATE_MACHINE)
     assert (asked["stateMachineArn"], asked["name"]) == (STATE_MACHINE, answer.execution_name)
     return answer.execution_name, json.loads(asked["input"])
 

@@ -23,7 +23,7 @@ from latchkey.onboarding.receive_request import RequestEvent, receive_request
 from latchkey.registry import Registry
 from latchkey.requests.parsing import AnyOnboarding
 from latchkey.wire import WireModel
-from tests.unit.samples import PLACE, TOKEN, detail
+from tests.unit.samples import PLACE, TENANTS, TOKEN, detail
 
 Logs = Callable[[], list[dict[str, Any]]]
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
@@ -118,7 +118,7 @@ def test_the_log_of_receive_request_has_the_request_id(logs: Logs, registry: Reg
     with Stubber(stepfunctions) as stubber:
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0})
         event = {"id": "event-1", "detail": detail()}
-        invoke(event, lambda received: receive_request(received, registry, stepfunctions, STATE_MACHINE), RequestEvent)
+        invoke(event, lambda received: receive_request(received, registry, TENANTS, stepfunctions, STATE_MACHINE), RequestEvent)
     assert {line.get("correlation_id") for line in logs()} == {"request-1"}
 
 
@@ -218,7 +218,9 @@ def test_an_event_that_is_not_json_still_starts_the_execution_that_rejects_it(
         expected = {"stateMachineArn": STATE_MACHINE, "name": ANY, "input": ANY}
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, expected)
         event = {"id": "event-1", "detail": request_detail}
-        answer = invoke(event, lambda received: receive_request(received, registry, stepfunctions, STATE_MACHINE), RequestEvent)
+        answer = invoke(
+            event, lambda received: receive_request(received, registry, TENANTS, stepfunctions, STATE_MACHINE), RequestEvent
+        )
     assert answer["requestId"] == "request-1"
 
 

@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "CONFIGURE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/configure",
     "CREATE_KEY_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/create",
     "ADOPTED_SECRET_PREFIX": "MediaPackage",
+    "TENANT_PARAMETERS": "/latchkey/tenants",
     "READER_BOUNDARY_ARN": "arn:aws-cn:iam::111122223333:policy/reader",
 }
 

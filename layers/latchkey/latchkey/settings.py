@@ -33,6 +33,7 @@ class Settings(BaseModel):
     end_request_state_machine_arn: str = ""
     own_role_arns: tuple[str, ...] = ()
     undo_role_arn: str = ""
+    tenant_parameters: str = ""
 
 
 @cache
@@ -61,6 +62,7 @@ def settings() -> Settings:
         end_request_state_machine_arn=env.get("END_REQUEST_STATE_MACHINE_ARN", ""),
         own_role_arns=_list(env.get("OWN_ROLE_ARNS", "")),
         undo_role_arn=env.get("UNDO_ROLE_ARN", ""),
+        tenant_parameters=env["TENANT_PARAMETERS"],
     )
 
 

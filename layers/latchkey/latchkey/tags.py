@@ -8,9 +8,15 @@ MANAGED_BY = "latchkey:managed-by"
 REQUEST = "latchkey:request"
 ACCESS = "latchkey:access"
 CONSENT = "latchkey:consent"
+TENANT = "latchkey:tenant"
 OURS = "latchkey"
 # The tenant of requests whose source names none.
 DEFAULT_TENANT = "default"
+
+
+def tenant_of(tags: Mapping[str, str]) -> str:
+    """The tenant to which the resource with these tags belongs. Only the resources of the default tenant can lack the tag."""
+    return tags.get(TENANT, DEFAULT_TENANT)
 
 
 def is_ours(tags: Mapping[str, str]) -> bool:

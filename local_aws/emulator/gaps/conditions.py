@@ -112,8 +112,11 @@ def _secret_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]
 
 def _event_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     if action == "events:PutEvents":
-        pairs = {(str(entry.get("Source")), str(entry.get("DetailType"))) for entry in data.get("Entries") or []}
-        yield _ENTRIES, [{"events:source": source, "events:detail-type": kind} for source, kind in sorted(pairs)]
+        entries = data.get("Entries") or []
+        # One key with the sources of all entries (ArrayOfString), so that only set operators compare it as a policy intends:
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
+        yield "events:source", sorted({str(entry.get("Source")) for entry in entries})
+        yield _ENTRIES, [{"events:detail-type": kind} for kind in sorted({str(entry.get("DetailType")) for entry in entries})]
 
 
 def _item_keys(original: Around, body: bytes) -> dict[str, Any]:

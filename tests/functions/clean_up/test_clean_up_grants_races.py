@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from latchkey.access.tenants import tenants
 from latchkey.aws import clients
 from latchkey.cleanup.survey import Surveyor
-from latchkey.cleanup.sweep_grants import Sweep
+from latchkey.cleanup.sweep_grants import Sweep, SweepGrantsInput
 from latchkey.cleanup.verdict import Reason
 from latchkey.errors import NotYetEffective, TransientAwsError
 from latchkey.registry import registry
@@ -49,7 +50,9 @@ def swept() -> list[str]:
     """The accesses for which a sweep starts a cleanup."""
     machines: Any = Machines()
     looking = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
-    Sweep(settings(), registry(), looking, machines, "clean-up", "end-request")("event-1")
+    Sweep(settings(), registry(), looking, machines, "clean-up", "end-request", "onboard", tenants(settings()))(
+        SweepGrantsInput(id="event-1")
+    )
     accesses: list[str] = machines.accesses
     return accesses
 

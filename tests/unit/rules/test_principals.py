@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.evidence import PrincipalEvidence, RequestEvidence
 from latchkey.onboarding.rules.principals import partner_problems, principal_problems
 from tests.unit.rules.samples import ADOBE, paths
 from tests.unit.samples import ACCOUNT, PARTNERS, SETTINGS, desired, detail, role
 
-TRUSTING = SETTINGS.model_copy(update={"trusted_principal_patterns": ("arn:aws:iam::*:role/media/*",)})
+TRUSTING = Bounds(SETTINGS.model_copy(update={"trusted_principal_patterns": ("arn:aws:iam::*:role/media/*",)}))
 PARTNERED = SETTINGS.model_copy(update={"allowed_partner_accounts": PARTNERS})
 READER = role("media/Origin")
 FOREIGN = READER.replace(ACCOUNT, PARTNERS[0])
@@ -19,7 +20,8 @@ FOREIGN = READER.replace(ACCOUNT, PARTNERS[0])
 def test_a_principal_that_the_stack_does_not_trust_is_rejected_wherever_it_is_named(path: str) -> None:
     request = desired({path: [role("Other")]})
 
-    assert paths(principal_problems(request, RequestEvidence(), TRUSTING)) == [f"{path}.0"]
+    assert paths(bounds_problems(request, TRUSTING)) == [f"{path}.0"]
+    assert paths(principal_problems(request, RequestEvidence(), TRUSTING)) == []
 
 
 @pytest.mark.parametrize("found", [None, PrincipalEvidence(None), PrincipalEvidence(role("media/live/Origin"))])
@@ -55,7 +57,7 @@ def test_only_users_of_a_key_need_its_use_in_their_own_policies(path: str, probl
 def test_every_partner_account_must_be_allowed_by_the_stack() -> None:
     settings = PARTNERED.model_copy(update={"allowed_partner_accounts": PARTNERS[1:]})
 
-    found = paths(partner_problems(desired(kind=ADOBE), RequestEvidence(), settings))
+    found = paths(bounds_problems(desired(kind=ADOBE), Bounds(settings)))
 
     assert found == ["resource.partnerStatements.0.Principal.AWS"]
 

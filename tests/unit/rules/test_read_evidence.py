@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from latchkey.aws.clients import Clients
+from latchkey.onboarding.rules.bounds import Bounds
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.registry import Registry
 from latchkey.settings import Settings
@@ -41,7 +42,7 @@ class StubbedAws:
 
     def reader(self, registry: Registry, settings: Settings = SETTINGS) -> EvidenceReader:
         clients = Clients(self.clients["kms"], self.clients["secretsmanager"], self.clients["iam"], lambda _: None)
-        return EvidenceReader(settings, registry, clients, lambda _: clients.secretsmanager)
+        return EvidenceReader(Bounds(settings), registry, clients, lambda _: clients.secretsmanager)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from latchkey import policies
 from latchkey.access.desired import Desired
 from latchkey.aws.roles import ObservedRole
+from latchkey.onboarding.rules.bounds import Bounds
 from latchkey.onboarding.rules.evidence import (
     ConsentTarget,
     FormerSecretEvidence,
@@ -132,7 +133,7 @@ def test_an_existing_token_goes_only_to_known_hosts(
 ) -> None:
     settings = SETTINGS.model_copy(update={"allowed_origin_hosts": allowed})
 
-    assert paths(host_problems(desired(), evidence, settings)) == problems
+    assert paths(host_problems(desired(), evidence, Bounds(settings))) == problems
 
 
 COPY = {"secret.value.copyFrom": {"secretArn": EXISTING_ARN}}
@@ -155,7 +156,7 @@ def recorded_copy() -> dict[str, Any]:
     ids=["new host", "host of the source", "another token", "host of an earlier copy", "host of a copy of an older version"],
 )
 def test_a_copied_token_goes_only_to_hosts_that_receive_it(evidence: RequestEvidence, problems: list[str]) -> None:
-    assert paths(host_problems(desired(COPY), evidence, SETTINGS)) == problems
+    assert paths(host_problems(desired(COPY), evidence, Bounds(SETTINGS))) == problems
 
 
 def test_a_hand_off_can_be_repeated_and_its_host_counts_only_when_it_is_confirmed() -> None:
@@ -163,8 +164,8 @@ def test_a_hand_off_can_be_repeated_and_its_host_counts_only_when_it_is_confirme
     known: dict[str, Any] = {"secret": secret_evidence(), "recorded_request": desired(handed_off).request}
     evidence = RequestEvidence(record=replace(record(), reached="handed-off"), **known)
 
-    assert paths(host_problems(desired(handed_off), evidence, SETTINGS)) == []
-    assert paths(host_problems(desired(), evidence, SETTINGS)) == ["resource.baseUrl"]
+    assert paths(host_problems(desired(handed_off), evidence, Bounds(SETTINGS))) == []
+    assert paths(host_problems(desired(), evidence, Bounds(SETTINGS))) == ["resource.baseUrl"]
 
 
 UNDO_ROLE = PLACE.arn("iam", "role/latchkey-undo_onboarding", region="")

@@ -16,7 +16,7 @@ from latchkey.settings import Settings
 from latchkey.systems import SYSTEMS
 from latchkey.systems.readers import AccessFacts
 from latchkey.systems.system import Reading, Resource, SecretShape, System
-from latchkey.tags import ACCESS, DEFAULT_TENANT, MANAGED_BY, OURS, REQUEST
+from latchkey.tags import ACCESS, DEFAULT_TENANT, MANAGED_BY, OURS, REQUEST, TENANT, tenant_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,16 @@ class Desired:
         """The alias with which the key is found or created, or None if the request contains the ARN of the key."""
         key = self.request.key
         own = f"/{self.resource.name}" if self.system.key_is_exclusive else ""
-        return None if key.arn else key.alias or f"alias/latchkey/{self.system.name}{own}"
+        return None if key.arn else key.alias or f"{self.alias_prefix}{self.system.name}{own}"
+
+    @property
+    def alias_prefix(self) -> str:
+        """The beginning of the default aliases of this tenant."""
+        return f"alias/{self._namespace}"
+
+    @property
+    def _namespace(self) -> str:
+        return "latchkey/" if self.tenant == DEFAULT_TENANT else f"latchkey/{self.tenant}/"
 
     @property
     def secret_name(self) -> str:
@@ -65,7 +74,7 @@ class Desired:
             return self.existing_secret_arn.split(":", 6)[6][: -len("-abcdef")]
         # The name of a resource can contain spaces; the name of a secret cannot.
         name = self.resource.name.replace(" ", "-")
-        return self.request.secret.name or f"latchkey/{self.system.name}/{name}/token"
+        return self.request.secret.name or f"{self._namespace}{self.system.name}/{name}/token"
 
     @property
     def existing_secret_arn(self) -> str | None:
@@ -208,16 +217,21 @@ class Desired:
         return Share(statements, statements)
 
     def made(self, tags: Mapping[str, str]) -> bool:
-        """Whether this request created the resource with these tags."""
-        return tags.get(REQUEST) == self.request.request_id
+        """Whether this request created the resource with these tags. Two tenants can use the same request ID."""
+        return tags.get(REQUEST) == self.request.request_id and self.owns(tags)
+
+    def owns(self, tags: Mapping[str, str]) -> bool:
+        """Whether the resource with these tags belongs to the tenant of this request."""
+        return tenant_of(tags) == self.tenant
 
     def tags(self, *, shared: bool = False) -> dict[str, str]:
         """The tags of resources that this request creates. A `shared` resource can also serve other accesses."""
-        own = {MANAGED_BY: OURS, REQUEST: self.request.request_id}
+        own = {MANAGED_BY: OURS, REQUEST: self.request.request_id, TENANT: self.tenant}
         return self.request.tags | own | ({} if shared else {ACCESS: self.access_id})
 
 
 def desire(request: OnboardingRequest[Any], settings: Settings, tenant: str) -> Desired:
     """The desired state for a request of a tenant in this stack."""
     roles = (settings.configure_role_arn, settings.create_key_role_arn)
-    return Desired(request, settings.place, *roles, settings.reader_boundary_arn, tenant, settings.secret_prefix)
+    prefix = settings.secret_prefix if tenant == DEFAULT_TENANT else f"latchkey/{tenant}/"
+    return Desired(request, settings.place, *roles, settings.reader_boundary_arn, tenant, prefix)

@@ -82,6 +82,10 @@ def events() -> EventBridgeClient:
     return cast("EventBridgeClient", _client("events"))
 
 
+def ssm() -> Any:
+    return _client("ssm")
+
+
 def stepfunctions() -> SFNClient:
     return cast("SFNClient", _client("stepfunctions"))
 

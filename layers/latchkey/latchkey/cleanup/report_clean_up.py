@@ -166,6 +166,7 @@ def _common(report: CleanUpReport, record: AccessRecord | None, subject: str) ->
     source = report.look.survey_id if report.look and subject == CLEANED_UP else report.execution_arn
     return {
         "outcomeId": _notice_id([source, subject]),
+        "tenant": record.tenant if record else None,
         "accessId": report.access_id,
         "system": report.access_id.split("/")[0],
         "status": (observed.status if observed else None) or (record.status if record else "gone"),

@@ -12,6 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 from latchkey import errors
 from latchkey.errors import Problem
 from latchkey.systems.system import Handoff
+from latchkey.tags import DEFAULT_TENANT
 from latchkey.wire import WireModel
 
 _Internal = Annotated[SkipJsonSchema[bool], Field(exclude=True)]
@@ -64,6 +65,7 @@ class Outcome(WireModel):
     event_id: str | None = None
     content_hash: str | None = None
     outcome_id: str
+    tenant: str = DEFAULT_TENANT
     access_id: str | None = None
     system: str | None = None
     status: Literal["active", "handed-off", "unchanged", "rejected", "failed"]

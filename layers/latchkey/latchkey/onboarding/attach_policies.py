@@ -7,12 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from latchkey.access.desired import Desired, desire
+from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
 from latchkey.aws.errors import settling
 from latchkey.aws.keys import find_key, key_policy
 from latchkey.aws.secrets import ObservedSecret, find_secret
-from latchkey.errors import Conflict, TransientAwsError
+from latchkey.errors import Conflict, InvalidRequest, TransientAwsError
 from latchkey.onboarding.reader_role import ensure_role
+from latchkey.onboarding.rules.bounds import Bounds
 from latchkey.onboarding.rules.consent import missing_consent, was_created_for
 from latchkey.onboarding.rules.key import NOT_FOR_LIVE_PARTNER_KEYS, NOT_FOR_SHARED_KEYS, powers_over_partner
 from latchkey.onboarding.shared_policies import (
@@ -41,7 +43,9 @@ class AttachPoliciesInput(StepInput):
     secret_arn: str | None
 
 
-def attach_policies(event: AttachPoliciesInput, settings: Settings, registry: Registry, clients: Clients) -> StepResult:
+def attach_policies(
+    event: AttachPoliciesInput, settings: Settings, registry: Registry, clients: Clients, tenants: Tenants
+) -> StepResult:
     """Merges our statements into the key policy and the secret's policy, moves the secret to the key, and ensures the role.
 
     The policies come first, so that the present readers of an adopted secret keep their access when it moves. Without a
@@ -49,6 +53,7 @@ def attach_policies(event: AttachPoliciesInput, settings: Settings, registry: Re
     """
     desired, key = desire(event.request, settings, event.tenant), event.key
     kms, secretsmanager = clients.kms, clients.secretsmanager
+    bounds = _bounds_of(event.tenant, settings, tenants)
     secret = find_secret(secretsmanager, event.secret_arn) if event.secret_arn else None
     if secret is None and event.secret_arn:
         raise Conflict(f"{event.secret_arn} was deleted after the request was checked: send the request again")
@@ -58,7 +63,7 @@ def attach_policies(event: AttachPoliciesInput, settings: Settings, registry: Re
         changed = merge_into(
             policy_of_key(key.arn, kms),
             key_share,
-            lambda: key_shares_of_others(desired, key.arn, registry, settings),
+            lambda: key_shares_of_others(desired, key.arn, registry, bounds),
             registry,
         )
         if secret is None:
@@ -66,7 +71,7 @@ def attach_policies(event: AttachPoliciesInput, settings: Settings, registry: Re
         changed |= merge_into(
             policy_of_secret(secret.arn, secretsmanager),
             desired.secret_share(secret.arn),
-            lambda: secret_shares_of_others(desired, secret.arn, registry, settings),
+            lambda: secret_shares_of_others(desired, secret.arn, registry, bounds),
             registry,
             lambda: _require_same_secret(desired, secret, clients, registry),
         )
@@ -82,10 +87,18 @@ def attach_policies(event: AttachPoliciesInput, settings: Settings, registry: Re
         # The reference proves that the role is ours; its tag alone does not, because anybody can set it.
         role_arn = role.arn(desired.place)
         referred = registry.resources.is_referred(role_arn, desired.access_id)
-        registry.resources.refer(role_arn, desired.access_id)
+        registry.resources.refer(role_arn, desired.access_id, desired.tenant)
         note_change = partial(registry.journal.note_role_change, desired.access_id)
         changed |= ensure_role(desired, role, clients.iam, note_change, referred=referred)
     return StepResult(arn=secret.arn, changed=changed, created=created)
+
+
+def _bounds_of(tenant: str, settings: Settings, tenants: Tenants) -> Bounds:
+    """The bounds of a tenant now. Its document can have become invalid since the request was checked."""
+    try:
+        return Bounds(settings, tenants.document(tenant))
+    except InvalidRequest as error:
+        raise Conflict(f"the document of the tenant is not valid: {error}") from None
 
 
 def _refuse_powers(desired: Desired, key: StepResult, kms: KMSClient, registry: Registry) -> None:

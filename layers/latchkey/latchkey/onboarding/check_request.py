@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from latchkey.access.desired import Desired, desire
+from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.lock_holder import is_over_by
+from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
+from latchkey.onboarding.rules.tenants import name_problems, tenant_problems
 from latchkey.registry import Registry
 from latchkey.requests.models import NOTHING_HANDED_OFF
+from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
@@ -66,13 +70,15 @@ def check_request(
     clients: Clients,
     stepfunctions: SFNClient,
     secretsmanager_in: Callable[[str], SecretsManagerClient],
+    tenants: Tenants,
 ) -> OnboardingPlan:
     """Claims the request id, locks the access, applies all rules and announces the request.
 
     An existing value is checked only after every rule passed, because findings reveal something about a value, to which its
     owner has to consent. The rules are then applied again, with the findings.
 
-    Raises InvalidRequest with every problem, and NotYetEffective while another request has the access or removes its secret.
+    Raises InvalidRequest with every problem, and NotYetEffective while another request has the access or removes its secret. If
+    the request asks for something of another tenant, that is the only problem, and the access is not locked.
     """
     problems = {*event.problems}
     try:
@@ -82,14 +88,22 @@ def check_request(
     if event.request is None:
         raise InvalidRequest(problems)
     desired = desire(event.request, settings, event.tenant)
+    if registry.accesses.tenant(desired.access_id) not in (None, event.tenant):
+        raise InvalidRequest([Problem("accessId" if event.confirms else "resource", NOT_ALLOWED)])
+    bounds = Bounds(settings, tenants.document(event.tenant))
+    denied = [problem for problem in bounds_problems(desired, bounds) if problem.rule == NOT_ALLOWED]
+    if denied := [*denied, *name_problems(desired, tenants.is_known)]:
+        raise InvalidRequest(denied)
     registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry))
-    reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
+    reader = EvidenceReader(bounds, registry, clients, secretsmanager_in)
     if event.confirms:
         return _confirmed_plan(desired, registry, reader)
     if desired.reads_secret:
         registry.resources.await_removal(desired.secret_resource)
     evidence = reader.read_request(desired)
-    problems.update(request_problems(desired, evidence, settings))
+    if foreign := [*tenant_problems(desired, evidence, registry.resources.tenant)]:
+        raise InvalidRequest(foreign)
+    problems.update(request_problems(desired, evidence, bounds))
     if not problems and event.findings:
         problems.update(event.findings)
     if event.unreadable and desired.request.secret.value.source_arn and not problems:
@@ -105,7 +119,7 @@ def check_request(
         valueToCheck=event.findings is None and (evidence.secret is not None or evidence.source is not None),
     )
     if not plan.value_to_check:
-        registry.locks.announce_request(desired.access_id, event.request.wire, event.execution_arn)
+        registry.locks.announce_request(desired.access_id, event.request.wire, event.execution_arn, event.tenant)
         _refer_to_secret(desired, evidence, registry)
     return plan
 
@@ -119,7 +133,7 @@ def _refer_to_secret(desired: Desired, evidence: RequestEvidence, registry: Regi
         registry.resources.begin_secret(desired.secret_resource, desired.access_id)
     if source is not None:
         registry.resources.note_copy(desired.secret_resource, source.secret_arn)
-    registry.resources.refer(desired.secret_resource, desired.access_id)
+    registry.resources.refer(desired.secret_resource, desired.access_id, desired.tenant)
 
 
 def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:

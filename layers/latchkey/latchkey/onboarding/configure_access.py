@@ -65,7 +65,7 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
     registry.resources.note_configured(desired.secret_resource, arn)
     if present is None:
         # The reference proves that the resource is ours; its tags alone do not, because anybody can set them.
-        registry.resources.refer(arn, desired.access_id)
+        registry.resources.refer(arn, desired.access_id, desired.tenant)
     role_since = _role_since(desired, reading, clients.iam, registry)
     with settling(role_since, ROLE_SETTLING, configuration.role_not_ready_errors) if role_since else settling(key.created):
         if present is not None:

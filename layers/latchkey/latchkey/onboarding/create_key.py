@@ -16,6 +16,7 @@ from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
 from latchkey.registry.resources import NotedKey
+from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
 from latchkey.tags import MANAGED_BY
 
@@ -75,7 +76,7 @@ def _refer(key: ObservedKey, desired: Desired, kms: KMSClient, registry: Registr
 
 def _refer_alone(key_arn: str, desired: Desired, registry: Registry) -> None:
     """Refers to a key, then reads its other accesses: two requests can both have found a partner's key unused."""
-    registry.resources.refer(key_arn, desired.access_id)
+    registry.resources.refer(key_arn, desired.access_id, desired.tenant)
     others = registry.resources.others(key_arn, desired.access_id)
     if others and (desired.system.key_is_exclusive or is_exclusive(others)):
         registry.resources.release(key_arn, desired.access_id)
@@ -124,6 +125,8 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
             Tags=[{"TagKey": name, "TagValue": value} for name, value in desired.tags(shared=True).items()],
         )["KeyMetadata"]
         key = observed_key(created, desired.tags(shared=True))
+    if not desired.owns(key.tags):
+        raise Conflict(f"{alias} is {NOT_ALLOWED}")
     registry.resources.note_key(alias, key.arn)
     # Before the alias, so that a rollback that removes the key does not delete the new alias.
     _refer_alone(key.arn, desired, registry)

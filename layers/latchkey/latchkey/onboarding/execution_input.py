@@ -12,9 +12,9 @@ from latchkey.wire import WireModel
 class ExecutionInput(WireModel):
     """The input of an onboarding execution. `receive_request` sends every member.
 
-    A request that cannot be parsed has no `request`, only its `problems`. `tenant` is the sender that
-    the event source names, and `event_id` the event. `confirms` is true for a `Handoff Confirmed`. The
-    defaults are for executions that an earlier version started: it omitted members that were unknown.
+    A request that cannot be parsed has no `request`, only its `problems`. `tenant` and `sender_account` come from the envelope
+    of the event `event_id`, which IAM can limit. `confirms` is true for a `Handoff Confirmed`. The defaults are for executions
+    that an earlier version started: it omitted members that were unknown.
     """
 
     request_id: str
@@ -23,6 +23,7 @@ class ExecutionInput(WireModel):
     access_id: str | None = None
     request: AnyOnboarding | None = None
     tenant: str = DEFAULT_TENANT
+    sender_account: str = ""
     event_id: str | None = None
     confirms: bool = False
     problems: tuple[Problem, ...] = ()

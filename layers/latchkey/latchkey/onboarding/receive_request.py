@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from latchkey.access.tenants import Tenants
 from latchkey.aws.executions import execution_arn, start_once
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.execution_input import ExecutionInput
@@ -26,6 +27,7 @@ from latchkey.requests.models import (
     is_request_id,
 )
 from latchkey.requests.parsing import parse_confirmation, parse_onboarding
+from latchkey.requests.sender import NOT_ALLOWED, SOURCE, Sender, sender_of
 from latchkey.systems import SYSTEMS
 from latchkey.wire import WireModel
 
@@ -37,11 +39,16 @@ type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 
 
 class RequestEvent(BaseModel):
-    """An event as EventBridge delivers it, reduced to the members in use. The detail is untrusted input."""
+    """An event as EventBridge delivers it, reduced to the members in use. The detail is untrusted input.
+
+    EventBridge sets `source` and `account`; an invocation by hand can omit them.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: str
+    source: str = SOURCE
+    account: str = ""
     detail_type: Annotated[str, Field(alias="detail-type")] = ONBOARDING_REQUESTED
     detail: Any
 
@@ -53,13 +60,17 @@ class Received(WireModel):
     execution_name: str
 
 
-def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> ExecutionInput:
+def execution_input(
+    event: RequestEvent, recorded_request: RecordedRequest, check_sender: Callable[[Sender], None] = lambda _: None
+) -> ExecutionInput:
     """Returns the input of the execution: the parsed request, or the problems of a request that cannot be parsed.
 
     No value of a request that cannot be parsed is part of the input. A confirmation becomes the request that the access last
     fulfilled, under the request ID of the confirmation. The content hash covers the detail type, so that the same detail sent
-    as another kind of request gets its own outcome.
+    as another kind of request gets its own outcome. `check_sender` raises InvalidRequest for a sender that is not allowed.
     """
+    sender = sender_of(event.source, event.account)
+    empty = ExecutionInput(requestId="", contentHash="", eventId=event.id, tenant=sender.tenant, senderAccount=sender.account)
     detail = event.detail if isinstance(event.detail, Mapping) else {}
     request_id = detail["requestId"] if is_request_id(detail.get("requestId")) else event.id
     try:
@@ -67,11 +78,12 @@ def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> E
         content_hash = _hash({**detail, "requestId": None, **kind})
     except RecursionError:
         problem = Problem("detail", "is nested too deeply: remove levels of nesting")
-        return ExecutionInput(requestId=request_id, contentHash=_hash(event.id), eventId=event.id, problems=(problem,))
+        return empty.model_copy(update={"request_id": request_id, "content_hash": _hash(event.id), "problems": (problem,)})
     system = detail["system"] if isinstance(detail.get("system"), str) and detail["system"] in SYSTEMS else None
-    known = ExecutionInput(requestId=request_id, contentHash=content_hash, eventId=event.id, system=system)
+    known = empty.model_copy(update={"request_id": request_id, "content_hash": content_hash, "system": system})
     sent = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
     try:
+        check_sender(sender)
         if event.detail_type not in KINDS:
             raise InvalidRequest([Problem("detail-type", f"must be one of {', '.join(KINDS)}")])
         confirms = event.detail_type == HANDOFF_CONFIRMED
@@ -90,7 +102,9 @@ def _confirmed(confirmation: HandoffConfirmed, recorded_request: RecordedRequest
     return recorded.model_copy(update={"request_id": confirmation.request_id})
 
 
-def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNClient, state_machine_arn: str) -> Received:
+def receive_request(
+    event: RequestEvent, registry: Registry, tenants: Tenants, stepfunctions: SFNClient, state_machine_arn: str
+) -> Received:
     """Records a request and starts its execution, named by its id and content, so that the same request starts only once.
 
     The record is first: if nothing starts the execution, the sweep ends the request. A request whose id was used for different
@@ -98,7 +112,7 @@ def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNC
     Functions keeps the name of an execution for 90 days; after that, the recorded outcome prevents a second start.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
-    content = execution_input(event, _to_confirm(registry))
+    content = execution_input(event, _to_confirm(registry, sender_of(event.source, event.account).tenant), tenants.check_sender)
     if registry.requests.has_outcome(content.ref):
         return Received(requestId=content.request_id, executionName=_name(content))
     try:
@@ -112,8 +126,10 @@ def receive_request(event: RequestEvent, registry: Registry, stepfunctions: SFNC
     return Received(requestId=content.request_id, executionName=_name(content))
 
 
-def _to_confirm(registry: Registry) -> RecordedRequest:
+def _to_confirm(registry: Registry, tenant: str) -> RecordedRequest:
     def request(access_id: str) -> OnboardingRequest[Any] | None:
+        if registry.accesses.tenant(access_id) not in (None, tenant):
+            raise InvalidRequest([Problem("accessId", NOT_ALLOWED)])
         found = registry.accesses.to_confirm(access_id)
         return found.request if found else None
 

@@ -6,10 +6,12 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from latchkey.errors import Problem
 from latchkey.events.outcomes import OUTCOMES, CaughtError, Check, DetailType, Outcome, Resources
 from latchkey.events.publishing import publish
 from latchkey.registry import Registry
 from latchkey.registry.requests import RequestRef
+from latchkey.requests.sender import is_about_tenant
 from latchkey.systems.system import Handoff
 from latchkey.tags import DEFAULT_TENANT
 from latchkey.wire import WireModel
@@ -46,6 +48,7 @@ def outcome_of(report: Report) -> Outcome:
         "eventId": report.event_id,
         "contentHash": report.content_hash,
         "outcomeId": hashlib.sha256(report.execution_arn.encode()).hexdigest()[:32],
+        "tenant": report.tenant,
         "accessId": report.access_id,
         "system": report.system,
         "executionArn": report.execution_arn,
@@ -69,10 +72,11 @@ def outcome_of(report: Report) -> Outcome:
 
 
 class Reported(WireModel):
-    """The outcome that was published."""
+    """The outcome that was published. `crossedTenants` means that a sender was rejected because of its tenant."""
 
     detail_type: str
     outcome_id: str
+    crossed_tenants: bool = False
 
 
 def report_outcome(report: Report, registry: Registry, events: EventBridgeClient, bus: str) -> Reported:
@@ -117,4 +121,9 @@ def _unlock_access(report: Report, recorded: _RecordedOutcome, registry: Registr
 def _publish(recorded: _RecordedOutcome, events: EventBridgeClient, bus: str) -> Reported:
     arns = [arn for arn in recorded.members.get("resources", {}).values() if arn.startswith("arn:")]
     publish(events, bus, recorded.detail_type, recorded.detail, arns)
-    return Reported(detailType=recorded.detail_type, outcomeId=recorded.members["outcomeId"])
+    problems = [Problem(**problem) for problem in recorded.members.get("errors", ())]
+    return Reported(
+        detailType=recorded.detail_type,
+        outcomeId=recorded.members["outcomeId"],
+        crossedTenants=any(is_about_tenant(problem) for problem in problems),
+    )

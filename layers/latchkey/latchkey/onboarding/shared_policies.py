@@ -11,10 +11,9 @@ from latchkey.access.desired import Desired, Share, desire
 from latchkey.aws.keys import key_policy
 from latchkey.aws.secrets import secret_policy
 from latchkey.errors import Conflict, TransientAwsError
-from latchkey.onboarding.rules import bounds
+from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.policies import Document, Statement
 from latchkey.registry import Registry
-from latchkey.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
@@ -124,20 +123,21 @@ def remove_from(
         policy.write(rewritten)
 
 
-def _others(desired: Desired, resource: str, registry: Registry, settings: Settings) -> Iterator[tuple[Desired, str | None]]:
+def _others(desired: Desired, resource: str, registry: Registry, bounds: Bounds) -> Iterator[tuple[Desired, str | None]]:
     """The other accesses of a key or secret, each with the ARN of its key, which can be another one by now.
 
-    Accesses with principals that TrustedPrincipalPatterns no longer allows are left out, so those are not added back.
+    A resource belongs to one tenant, so `bounds` are those of every access that uses it. An access that exceeds them, or that
+    belongs to another tenant, is left out: what is no longer allowed is not added back.
     """
     for announced in registry.requests_using(resource, without=desired.access_id):
-        other = desire(announced.request, settings, announced.tenant)
-        if not any(bounds.principal_rule(arn, settings) for arns in other.request.principals.values() for arn in arns):
+        other = desire(announced.request, bounds.settings, announced.tenant)
+        if announced.tenant == desired.tenant and not any(bounds_problems(other, bounds)):
             yield other, announced.key_arn
 
 
-def key_shares_of_others(desired: Desired, key_arn: str, registry: Registry, settings: Settings) -> Iterator[Share]:
+def key_shares_of_others(desired: Desired, key_arn: str, registry: Registry, bounds: Bounds) -> Iterator[Share]:
     """What the other accesses of a key need in its policy."""
-    for other, recorded_key in _others(desired, key_arn, registry, settings):
+    for other, recorded_key in _others(desired, key_arn, registry, bounds):
         if key_arn == recorded_key or (recorded_key is None and _will_use(desired, other, key_arn, registry)):
             yield other.key_share()
 
@@ -152,8 +152,8 @@ def _will_use(desired: Desired, other: Desired, key_arn: str, registry: Registry
     return noted is not None and noted.arn == key_arn
 
 
-def secret_shares_of_others(desired: Desired, secret_arn: str, registry: Registry, settings: Settings) -> Iterator[Share]:
+def secret_shares_of_others(desired: Desired, secret_arn: str, registry: Registry, bounds: Bounds) -> Iterator[Share]:
     """What the other accesses of a secret need in its resource policy."""
-    for other, _ in _others(desired, desired.secret_resource, registry, settings):
+    for other, _ in _others(desired, desired.secret_resource, registry, bounds):
         if other.secret_resource == desired.secret_resource:
             yield other.secret_share(secret_arn)

@@ -12,6 +12,7 @@ from typing import Any
 
 from latchkey.errors import NotYetEffective
 from latchkey.registry.table import ConditionFailed, Table
+from latchkey.tags import DEFAULT_TENANT
 
 _FREE = "attribute_not_exists(running) OR running = :me"
 
@@ -67,14 +68,17 @@ class AccessLocks:
         except ConditionFailed:
             raise _another_runs() from None
 
-    def announce_request(self, access_id: str, request: Mapping[str, Any], execution_arn: str) -> None:
+    def announce_request(
+        self, access_id: str, request: Mapping[str, Any], execution_arn: str, tenant: str = DEFAULT_TENANT
+    ) -> None:
         """Records the request that holds the lock, so that other accesses include its statements in shared policies.
 
         Called only after every rule has passed. Raises NotYetEffective if this execution no longer holds the lock.
         """
-        values = {":me": execution_arn, ":request": json.dumps(request)}
+        values = {":me": execution_arn, ":request": json.dumps(request), ":tenant": tenant}
+        update = "SET pending = :request, pendingTenant = :tenant"
         try:
-            self._table.update("access", access_id, "SET pending = :request", "running = :me", values)
+            self._table.update("access", access_id, update, "running = :me", values)
         except ConditionFailed:
             raise _another_runs() from None
 

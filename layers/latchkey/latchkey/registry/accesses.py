@@ -106,6 +106,11 @@ class Accesses:
         """Whether the item of an access has any attribute except its key."""
         return bool(self._table.get("access", access_id).keys() - {"kind", "id"})
 
+    def tenant(self, access_id: str) -> str | None:
+        """The tenant of a recorded access, or None if no onboarding succeeded."""
+        item = self._table.get("access", access_id)
+        return item.get("tenant", DEFAULT_TENANT) if "version" in item else None
+
     def recorded_request(self, access_id: str) -> OnboardingRequest[Any] | None:
         """The request that the access last fulfilled, or None. A running request does not count."""
         wanted = self._table.get("access", access_id).get("wanted")
@@ -115,13 +120,13 @@ class Accesses:
         """The request that the access fulfills, a handoff to be confirmed, and the running request after its rules passed."""
         item = self._table.get("access", access_id)
         handoff = json.loads(item["handoff"]) if "handoff" in item else {"record": {}}
-        texts = (
-            (item.get("wanted"), item.get("keyArn")),
-            (handoff.get("wanted"), handoff["record"].get("keyArn")),
-            (item.get("pending"), None),
-        )
         tenant = item.get("tenant", DEFAULT_TENANT)
-        return [AnnouncedRequest(parse_onboarding(json.loads(text)), key, tenant) for text, key in texts if text]
+        texts = (
+            (item.get("wanted"), item.get("keyArn"), tenant),
+            (handoff.get("wanted"), handoff["record"].get("keyArn"), handoff["record"].get("tenant", tenant)),
+            (item.get("pending"), None, item.get("pendingTenant", DEFAULT_TENANT)),
+        )
+        return [AnnouncedRequest(parse_onboarding(json.loads(text)), key, owner) for text, key, owner in texts if text]
 
     def save(self, record: AccessRecord, request: Mapping[str, Any]) -> AccessRecord:
         """Writes a record and the request that it fulfills, and keeps the previous record for `restore`.

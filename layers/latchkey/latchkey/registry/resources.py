@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from latchkey.access.record import is_exclusive
-from latchkey.errors import NotYetEffective
+from latchkey.errors import Conflict, NotYetEffective
 from latchkey.registry.table import ConditionFailed, Table, now_text
+from latchkey.requests.sender import NOT_ALLOWED
+from latchkey.tags import DEFAULT_TENANT
 
 _KEY_ARN = re.compile(r"arn:[^:]+:kms:[^:]+:[^:]+:key/")
 
@@ -30,14 +32,29 @@ class Resources:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def refer(self, resource: str, access_id: str) -> None:
-        """Records that an access is about to use a resource. Raises NotYetEffective while the resource is being removed."""
+    def refer(self, resource: str, access_id: str, tenant: str = DEFAULT_TENANT) -> None:
+        """Records that an access of a tenant is about to use a resource.
+
+        Raises NotYetEffective while the resource is being removed, and Conflict if accesses of another tenant use it.
+        """
+        values = {":access": {access_id}, ":tenant": tenant}
+        unused = "attribute_not_exists(accesses) OR #tenant = :tenant"
+        if tenant == DEFAULT_TENANT:  # items that an earlier version wrote name no tenant
+            unused = f"{unused} OR attribute_not_exists(#tenant)"
+        condition = f"attribute_not_exists(removing) AND ({unused})"
         try:
             self._table.update(
-                "resource", resource, "ADD accesses :access", "attribute_not_exists(removing)", {":access": {access_id}}
+                "resource", resource, "SET #tenant = :tenant ADD accesses :access", condition, values, {"#tenant": "tenant"}
             )
         except ConditionFailed:
+            if self.tenant(resource) not in (None, tenant):
+                raise Conflict(f"{resource} is {NOT_ALLOWED}") from None
             raise NotYetEffective(f"{resource} is being removed by another request") from None
+
+    def tenant(self, resource: str) -> str | None:
+        """The tenant whose accesses refer to a resource, or None if no access does."""
+        item = self._table.get("resource", resource)
+        return item.get("tenant", DEFAULT_TENANT) if item.get("accesses") else None
 
     def release(self, resource: str, access_id: str) -> None:
         """Removes the reference of an access to a resource."""

@@ -37,13 +37,14 @@ def is_here(desired: Desired) -> bool:
 
 def alias_problems(desired: Desired) -> Iterator[Problem]:
     """Keys that are given to a partner have aliases of their own, so that no request can take a key of the other kind."""
-    alias, prefix = desired.alias or "", f"alias/latchkey/{desired.system.name}/"
+    alias, prefix = desired.alias or "", f"{desired.alias_prefix}{desired.system.name}/"
     if desired.alias and desired.system.key_is_exclusive and not alias.startswith(prefix):
         yield Problem("key.alias", f"must begin with {prefix}, because a key of this system serves nothing else")
     reserved = [name for name, system in SYSTEMS.items() if system.key_is_exclusive and name != desired.system.name]
     for name in reserved:
-        if alias.startswith(f"alias/latchkey/{name}"):
-            yield Problem("key.alias", f"must not begin with alias/latchkey/{name}, which is reserved: choose another alias")
+        if alias.startswith(f"{desired.alias_prefix}{name}"):
+            rule = f"must not begin with {desired.alias_prefix}{name}, which is reserved: choose another alias"
+            yield Problem("key.alias", rule)
 
 
 def key_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:

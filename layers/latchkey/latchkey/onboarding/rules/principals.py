@@ -6,26 +6,24 @@ from collections.abc import Iterator
 
 from latchkey.access.desired import Desired, desire
 from latchkey.errors import Problem
-from latchkey.onboarding.rules import bounds
+from latchkey.onboarding.rules.bounds import Bounds, is_in_account, principal_rule
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.settings import Settings
 
 USERS_PATH = "key.users"
 
 
-def principal_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
-    """Every named principal must be allowed by the stack, exist, and be able to do what it is named for."""
+def principal_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
+    """Every principal that `bounds_problems` allows must exist, and be able to do what it is named for."""
     for path, arns in desired.request.principals.items():
         for index, arn in enumerate(arns):
-            rule = _broken_rule(desired, path, arn, evidence, settings)
+            rule = None if principal_rule(arn, bounds) else _broken_rule(desired, path, arn, evidence, bounds.settings)
             if rule:
                 yield Problem(f"{path}.{index}", rule)
 
 
 def _broken_rule(desired: Desired, path: str, arn: str, evidence: RequestEvidence, settings: Settings) -> str | None:
-    if rule := bounds.principal_rule(arn, settings):
-        return rule
-    if not bounds.is_in_account(arn, settings):
+    if not is_in_account(arn, settings):
         # IAM does not describe principals of other accounts, so the stack parameters alone decide. A key that is given to a
         # partner is used by the partner's own statements and this account only.
         is_foreign = desired.system.key_is_exclusive
@@ -42,15 +40,10 @@ def _broken_rule(desired: Desired, path: str, arn: str, evidence: RequestEvidenc
 
 
 def partner_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
-    """A partner account gets the key only if the stack allows it, and no request takes the key away from one.
-
-    Without the first rule, anybody who can put events on the bus could give a key to another account.
-    """
+    """A partner account is in the partition of the stack, and no request takes the key away from one."""
     partition = desired.place.partition
     for index, statement in enumerate(desired.resource.partners):
         path = f"resource.partnerStatements.{index}.Principal.AWS"
-        if statement.account not in settings.allowed_partner_accounts:
-            yield Problem(path, "is in an account that the stack parameter AllowedPartnerAccounts does not list: add it there")
         if not statement.principal.startswith(f"arn:{partition}:"):
             yield Problem(path, f"must be in the partition {partition}: copy the statement for this partition")
     if desired.resource.partners and evidence.recorded_request is not None:

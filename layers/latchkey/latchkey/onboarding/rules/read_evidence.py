@@ -16,9 +16,9 @@ from latchkey.aws.grants import list_grants
 from latchkey.aws.keys import ObservedKey, find_key, key_policy
 from latchkey.aws.roles import denied_actions, find_role, refused_actions
 from latchkey.aws.secrets import ObservedSecret, find_secret, secret_policy
-from latchkey.onboarding.rules import bounds
 from latchkey.onboarding.rules import key as key_rules
 from latchkey.onboarding.rules import secret as secret_rules
+from latchkey.onboarding.rules.bounds import Bounds, is_in_account, principal_rule
 from latchkey.onboarding.rules.consent import is_approved_key, needs_resource_consent
 from latchkey.onboarding.rules.evidence import (
     ConsentEvidence,
@@ -50,10 +50,14 @@ _USE = ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey")
 class EvidenceReader:
     """Reads what the rules need, from the registry and from AWS; each thing once per request."""
 
-    settings: Settings
+    bounds: Bounds
     registry: Registry
     clients: Clients
     secretsmanager_in: Callable[[str], SecretsManagerClient]
+
+    @property
+    def settings(self) -> Settings:
+        return self.bounds.settings
 
     def read_request(self, desired: Desired) -> RequestEvidence:
         """The evidence for one request."""
@@ -92,8 +96,8 @@ class EvidenceReader:
     def _principals(self, desired: Desired) -> dict[str, PrincipalEvidence]:
         """The principals of this account that the stack allows: of other accounts IAM returns nothing."""
         named = {arn for arns in desired.request.principals.values() for arn in arns}
-        allowed = [arn for arn in sorted(named) if not bounds.principal_rule(arn, self.settings)]
-        return {arn: self._principal(desired, arn) for arn in allowed if bounds.is_in_account(arn, self.settings)}
+        allowed = [arn for arn in sorted(named) if not principal_rule(arn, self.bounds)]
+        return {arn: self._principal(desired, arn) for arn in allowed if is_in_account(arn, self.settings)}
 
     def _principal(self, desired: Desired, arn: str) -> PrincipalEvidence:
         iam = self.clients.iam

@@ -6,21 +6,23 @@ from collections.abc import Iterator
 
 from latchkey.access.desired import Desired
 from latchkey.errors import Problem
+from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.key import key_problems
 from latchkey.onboarding.rules.principals import partner_problems, principal_problems
 from latchkey.onboarding.rules.resource import host_problems, resource_problems, role_problems
 from latchkey.onboarding.rules.secret import secret_problems, source_problems
-from latchkey.settings import Settings
 
 
-def request_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+def request_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
     """Every problem with a request, in no particular order."""
-    yield from principal_problems(desired, evidence, settings)
+    settings = bounds.settings
+    yield from bounds_problems(desired, bounds)
+    yield from principal_problems(desired, evidence, bounds)
     yield from partner_problems(desired, evidence, settings)
     yield from role_problems(desired, evidence)
     yield from key_problems(desired, evidence, settings)
     yield from secret_problems(desired, evidence, settings)
     yield from source_problems(desired, evidence)
-    yield from host_problems(desired, evidence, settings)
+    yield from host_problems(desired, evidence, bounds)
     yield from resource_problems(desired, evidence, settings)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from latchkey import policies
 from latchkey.access.desired import Desired
 from latchkey.errors import Problem
-from latchkey.onboarding.rules import bounds
+from latchkey.onboarding.rules.bounds import Bounds, allows_host
 from latchkey.onboarding.rules.consent import missing_consent, was_created_for
 from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence
 from latchkey.settings import Settings
@@ -27,10 +27,10 @@ def role_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Probl
         yield Problem("resource", rule)
 
 
-def host_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+def host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
     """An existing token, or a copy of it, goes only to hosts that already receive it or that the stack allows."""
     host = desired.resource.origin_host
-    if host is None or bounds.allows_host(host, settings) or _repeats_handoff(desired, evidence):
+    if host is None or allows_host(host, bounds) or _repeats_handoff(desired, evidence):
         return
     if not _receives_secret(host, desired, evidence) or not _receives_source(host, desired, evidence):
         rule = (
