@@ -172,6 +172,7 @@ def test_a_shared_policy_fits_into_iam(policy: dict[str, Any]) -> None:
         "AWS::Partition": "aws-iso-b",
         "AWS::Region": "us-isob-east-1",
         "AWS::AccountId": "0" * 12,
+        "AWS::StackName": "s" * 128,
         "SecretPrefix": "x" * 64,
         "AdoptedSecretPrefix": "x" * 64,
         "FunctionLogs": "x" * 140,
