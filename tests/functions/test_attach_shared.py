@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from latchkey.aws import clients, parameters
 from tests.functions.account import ACCOUNT, ADOPT, Account
 from tests.functions.onboarding_requests import SECRET_KEY, Run, check_event, existing, rejection
 from tests.functions.onboarding_steps import Onboarding, key_statements, secret_statements
@@ -81,6 +82,26 @@ def test_principals_that_are_no_longer_trusted_are_not_added_back(shared: Shared
     shared.news(requestId="news-2", secret=existing(shared.secret, originReaders=[reader])).run_through("record_access")
     shared.account.secretsmanager.delete_resource_policy(SecretId=shared.secret)
     stack(ALLOWED_ORIGIN_HOSTS="*", TRUSTED_PRINCIPAL_PATTERNS=f"arn:aws:iam::{ACCOUNT}:role/media/One")
+
+    shared.attach_sports()
+
+    assert reader not in json.dumps(secret_statements(shared.account, shared.secret))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"trustedPrincipals": [f"arn:aws:iam::{ACCOUNT}:role/media/One"]},
+        {"resources": ["mediatailor/sourceLocation/sports-*"]},
+    ],
+    ids=["trustedPrincipals", "resources"],
+)
+def test_statements_that_the_tenant_no_longer_allows_are_not_added_back(shared: Shared, document: dict[str, Any]) -> None:
+    reader = shared.readers[1]
+    shared.news(requestId="news-2", secret=existing(shared.secret, originReaders=[reader])).run_through("record_access")
+    shared.account.secretsmanager.delete_resource_policy(SecretId=shared.secret)
+    parameters.parameters.cache_clear()
+    clients.ssm().put_parameter(Name="/latchkey/tenants/default", Type="String", Value=json.dumps(document))
 
     shared.attach_sports()
 
