@@ -5,7 +5,6 @@ import uuid
 from typing import Any
 
 from local_aws.emulator.account import ACCOUNT, REGION
-from local_aws.tools.embedded_aws import until
 from tests.workflow.onboarding import MANAGER, MEMBER, ORIGIN, Onboarding
 
 
@@ -223,11 +222,13 @@ def test_request_id_with_other_content_is_a_conflict(onboarding: Onboarding) -> 
     onboarding.onboard(detail)
 
     other = onboarding.detail() | {"requestId": detail["requestId"]}
-    onboarding.put(other)
-    events = until(lambda: e if len(e := onboarding.outcomes.of(detail["requestId"])) > 1 else None, "second outcome", 60)
+    event_id = onboarding.put(other)
 
-    assert [event["detail-type"] for event in events or []] == ["Access Onboarded", "Request Rejected"]
-    assert (events or [])[1]["detail"]["errors"][0]["place"] == "requestId"
+    # Under the id of its event: whoever waits for the first request must not receive this outcome.
+    conflict = onboarding.outcomes.wait_for(event_id, 60)
+    assert conflict["detail-type"] == "Request Rejected"
+    assert conflict["detail"]["errors"][0]["place"] == "requestId"
+    assert [event["detail-type"] for event in onboarding.outcomes.of(detail["requestId"])] == ["Access Onboarded"]
 
 
 def test_event_id_identifies_a_request_without_an_id(onboarding: Onboarding) -> None:
