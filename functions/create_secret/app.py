@@ -3,6 +3,7 @@
 from latchkey.aws import clients
 from latchkey.handler import step
 from latchkey.onboarding.create_secret import CreateSecretInput, StepResult, ValueCheck, create_secret
+from latchkey.registry import registry
 from latchkey.settings import settings
 
 
@@ -12,4 +13,4 @@ def lambda_handler(event: CreateSecretInput) -> StepResult | ValueCheck:
 
     The result contains an ARN or problems, never a value.
     """
-    return create_secret(event, settings(), clients.secretsmanager)
+    return create_secret(event, settings(), registry(), clients.secretsmanager)

@@ -10,4 +10,4 @@ from latchkey.settings import settings
 @step(UndoOnboardingInput)
 def lambda_handler(event: UndoOnboardingInput) -> Undone:
     """Restores the resource, and removes the role, the secret, the key and the statements that only this request needs."""
-    return undo_onboarding(event, settings(), registry(), clients.standard_clients())
+    return undo_onboarding(event, settings(), registry(), clients.rollback_clients())

@@ -19,9 +19,10 @@ from latchkey.settings import settings
 from tests.contract.artifacts import FUNCTIONS, actions, logical_id
 from tests.functions.account import Account
 from tests.functions.lambda_runtime import ENVIRONMENT, Context, handler
-from tests.functions.onboarding_requests import Run
+from tests.functions.onboarding_requests import EXECUTION, Run
 
 _called: set[str] = set()
+_STEPS = {"create_key", "create_secret", "attach_policies", "configure_access", "record_access"}
 
 
 def _note(model: OperationModel, **_: Any) -> None:
@@ -92,11 +93,14 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def run() -> Run:
     """Invokes a function with an event and returns its result, both converted to JSON and back.
 
+    The steps of a request receive its execution, as the state machine passes it.
     Every AWS call of the function must be allowed by its role in the template.
     """
 
     def invoke(verb: str, event: dict[str, Any]) -> dict[str, Any]:
         _called.clear()
+        if verb in _STEPS:
+            event = {"executionArn": f"{EXECUTION}-{event['request']['requestId']}"} | event
         try:
             answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))
         finally:

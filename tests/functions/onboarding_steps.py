@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from latchkey.registry import registry
+from latchkey.tags import DEFAULT_TENANT
 from tests.functions.account import TABLE, Account
 from tests.functions.onboarding_requests import EXECUTION, Run, check_event, onboarding
 
@@ -20,6 +22,7 @@ class Onboarding:
         # Each request has an execution of its own.
         self.execution = f"{EXECUTION}-{self.request['requestId']}"
         self.key, self.secret, self.resource = "", "", ""
+        self.recorded, self.left = False, list[str]()
 
     def run_through(self, until: str = "configure_access") -> "Onboarding":
         steps = (self.check_request, self.create_key, self.create_secret, self.attach_policies, self.configure_access)
@@ -53,15 +56,14 @@ class Onboarding:
         resources = {"keyArn": self.key, "secretArn": self.secret or None, "resourceArn": self.resource or None}
         status = "active" if self.checked["hasResource"] else "handed-off"
         self.run("record_access", {"request": self.request, "resources": resources, "status": status})
+        self.recorded = True
         self.end()
 
     def end(self) -> None:
-        """Unlocks the access as report_outcome does."""
-        self.account.dynamodb.update_item(
-            TableName=TABLE,
-            Key={"kind": {"S": "access"}, "id": {"S": self.checked["accessId"]}},
-            UpdateExpression="REMOVE running, runningSince, pending, former",
-        )
+        """Settles the journal and unlocks the access as report_outcome does."""
+        access_id = self.checked["accessId"]
+        registry().journal.of(self.execution, access_id, DEFAULT_TENANT).settle(keep_open=not self.recorded)
+        registry().locks.unlock(access_id, self.execution)
 
     @property
     def _step_event(self) -> dict[str, Any]:
@@ -73,11 +75,20 @@ class Onboarding:
 
     def undo(self) -> list[str]:
         """Rolls the request back twice. The second run must change nothing and return the same steps."""
-        undone: list[str] = self.run("undo_onboarding", self.undo_event)["undone"]
-        before = account_snapshot(self.account)
-        assert self.run("undo_onboarding", self.undo_event) == {"undone": undone}
-        assert account_snapshot(self.account) == before
+        answer = self.run("undo_onboarding", self.undo_event)
+        before = _without_evidence(account_snapshot(self.account))
+        assert self.run("undo_onboarding", self.undo_event) == answer
+        assert _without_evidence(account_snapshot(self.account)) == before
+        self.left = answer["left"]
+        undone: list[str] = answer["undone"]
         return undone
+
+
+def _without_evidence(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """The snapshot without the reads and the times of attempts, which are repeated as long as something stays."""
+    repeated = {"evidence", "runningSince"}
+    items = [{name: value for name, value in item.items() if name not in repeated} for item in snapshot["table"]]
+    return snapshot | {"table": items}
 
 
 def account_snapshot(account: Account) -> dict[str, Any]:

@@ -239,7 +239,8 @@ def test_every_problem_is_reported_at_once_and_nothing_is_changed(run: Run, acco
         "managementRoles.0",
         "managementRoles.1",
     }
-    assert account.snapshot() == before | {"table": [*account.items("access"), *account.items("request")]}
+    kept = [*account.items("access"), *account.items("journal"), *account.items("request")]
+    assert account.snapshot() == before | {"table": kept}
     assert account.items("resource") == []
 
 

@@ -180,13 +180,13 @@ def test_the_settings_before_the_first_attempt_are_recorded(
     run("configure_access", event)
     run("configure_access", event)
 
-    [item] = account.items("access")
+    [item] = account.items("journal")
     former = {
         "SourceLocationName": NAME,
         "HttpConfiguration": {"BaseUrl": BASE_URL},
         "AccessConfiguration": {"AccessType": "S3_SIGV4"},
     }
-    assert json.loads(item["former"]["S"]) == (former | SEGMENTS if there else None)
+    assert json.loads(item["found"]["S"]) == (former | SEGMENTS if there else None)
 
 
 def test_a_source_location_whose_creation_response_was_lost_is_read_again(

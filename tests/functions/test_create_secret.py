@@ -71,7 +71,9 @@ def test_creating_twice_creates_one_version(run: Run, account: Account) -> None:
     before = account.snapshot()
 
     assert run("create_secret", event) == first, "a retry returns what its request changed"
-    assert run("create_secret", event | {"request": onboarding(requestId="request-2")}) == first | {"changed": False}
+    assert account.snapshot() == before
+    later = event | {"request": onboarding(requestId="request-2"), "ownSecretArn": first["arn"]}
+    assert run("create_secret", later) == first | {"changed": False}
     assert account.snapshot() == before
 
 
@@ -96,7 +98,7 @@ def test_importing_twice_changes_nothing_and_a_new_value_creates_a_new_version(r
     assert account.snapshot() == before
 
     account.secretsmanager.put_secret_value(SecretId=source, SecretString="d" * 20)
-    later = event | {"request": event["request"] | {"requestId": "request-2"}}
+    later = event | {"request": event["request"] | {"requestId": "request-2"}, "ownSecretArn": first["arn"]}
     assert run("create_secret", later) == first
     assert json.loads(account.value(first["arn"])) == {SECRET_KEY: "d" * 20}
 

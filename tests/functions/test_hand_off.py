@@ -246,7 +246,7 @@ def test_a_handoff_whose_request_is_rolled_back_is_forgotten(run: Run, account: 
     handed_off_elsewhere(run, account)
     assert registry().accesses.recorded_by(ACCESS, "request-3")
 
-    registry().accesses.restore(ACCESS, "request-3")
+    registry().accesses.restore(ACCESS, "request-3", {})
 
     left = registry().accesses.to_confirm(ACCESS)
     assert left

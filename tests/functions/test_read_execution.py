@@ -10,6 +10,9 @@ from moto.stepfunctions.models import StepFunctionBackend, stepfunctions_backend
 
 from latchkey.errors import Conflict, InvalidRequest, NotYetEffective
 from latchkey.onboarding.read_execution import REPORTED
+from latchkey.registry import registry
+from latchkey.registry.journal import RESOURCE
+from latchkey.tags import DEFAULT_TENANT
 from tests.functions.account import ACCOUNT, REGION, TABLE, Account
 from tests.functions.onboarding_requests import EXECUTION, Run, onboarding
 
@@ -156,11 +159,24 @@ def test_an_unknown_execution_without_a_request_is_an_error(run: Run) -> None:
         read(run)
 
 
-def test_a_request_with_an_unfinished_rollback_is_not_answered(run: Run, executions: Executions, account: Account) -> None:
+@pytest.mark.parametrize("from_former_version", [False, True])
+@pytest.mark.parametrize(("outcome", "unfinished"), [("Request Failed", True), ("Access Onboarded", False)])
+def test_a_request_with_an_unfinished_rollback_is_not_answered(
+    run: Run, executions: Executions, account: Account, outcome: str, unfinished: bool, from_former_version: bool
+) -> None:
     access_id = "mediatailor/sourceLocation/sports-origin"
     executions.describe("FAILED", INPUT | {"accessId": access_id, "request": onboarding()}, REPORTED)
-    put(account, "access", access_id, unfinished={"S": EXECUTION})
+    put(account, "request", "request-1", contentHash={"S": HASH}, outcomeId={"S": "own"}, outcomeType={"S": outcome})
+    if from_former_version:
+        put(account, "access", access_id, unfinished={"S": EXECUTION})
+    else:
+        registry().journal.of(EXECUTION, access_id, DEFAULT_TENANT).intend(RESOURCE, None)
 
     ended = read(run)
 
-    assert (ended["answered"], ended["unfinished"], ended["atRest"]) == (False, True, True)
+    assert (ended["answered"], ended["reported"], ended["unfinished"], ended["atRest"]) == (
+        not unfinished,
+        True,
+        unfinished,
+        True,
+    )

@@ -9,17 +9,19 @@ from latchkey.aws import clients
 from latchkey.errors import TransientAwsError
 from latchkey.events.outcomes import OUTCOMES
 from latchkey.registry import registry
+from latchkey.registry.journal import KEY, REQUEST, RequestJournal
+from latchkey.tags import DEFAULT_TENANT
 from tests.functions.account import ACCOUNT, REGION, TABLE, Account
 from tests.functions.onboarding_requests import EXECUTION, NAME, Run
 
-KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 COMMON = {"requestId": "request-1", "contentHash": "c" * 64, "executionArn": EXECUTION, "system": "mediatailor"}
 ONBOARDED = COMMON | {
     "detailType": "Access Onboarded",
     "accessId": f"mediatailor/sourceLocation/{NAME}",
     "changed": True,
-    "checks": [{"name": "key is enabled", "passed": True, "evidence": f"{KEY} is Enabled"}],
-    "resources": {"keyArn": KEY, "grantId": "0c237476b39f8bc44e45212e08498fbe"},
+    "checks": [{"name": "key is enabled", "passed": True, "evidence": f"{KEY_ARN} is Enabled"}],
+    "resources": {"keyArn": KEY_ARN, "grantId": "0c237476b39f8bc44e45212e08498fbe"},
 }
 OTHER_EXECUTION = {"executionArn": f"{EXECUTION}-2"}
 
@@ -47,7 +49,7 @@ def test_a_success_contains_checks_and_resources(run: Run, account: Account) -> 
     run("report_outcome", ONBOARDED)
 
     [event] = account.published()
-    assert (event["source"], event["detail-type"], event["resources"]) == ("latchkey", "Access Onboarded", [KEY])
+    assert (event["source"], event["detail-type"], event["resources"]) == ("latchkey", "Access Onboarded", [KEY_ARN])
     outcome = event["detail"]
     assert (outcome["status"], outcome["changed"]) == ("active", True)
     assert (outcome["contentHash"], "eventId" in outcome) == ("c" * 64, False)
@@ -196,32 +198,69 @@ def test_a_retry_publishes_an_event_that_the_bus_rejected(run: Run, account: Acc
 
 
 ACCESS_ID = f"mediatailor/sourceLocation/{NAME}"
-UNDONE_HALF = FAILED | {"accessId": ACCESS_ID, "changed": True}
 
 
 @pytest.fixture
-def running() -> None:
+def journal() -> RequestJournal:
+    """The journal of a running request that has created a key."""
     registry().locks.lock(ACCESS_ID, EXECUTION)
+    journal = registry().journal.of(EXECUTION, ACCESS_ID, DEFAULT_TENANT)
+    for step in (REQUEST, KEY):
+        journal.intend(step, None)
+    return journal
 
 
-def test_the_notes_of_an_unfinished_rollback_are_kept(run: Run, running: None) -> None:
-    run("report_outcome", UNDONE_HALF)
-    assert registry().locks.is_undo_unfinished(ACCESS_ID, EXECUTION)
-
-    registry().locks.resume_undo(ACCESS_ID, EXECUTION)
-    run("report_outcome", UNDONE_HALF | {"changed": False})
-    assert registry().locks.is_undo_unfinished(ACCESS_ID, EXECUTION), "a report that was only late"
-
-    registry().locks.resume_undo(ACCESS_ID, EXECUTION)
-    run("report_outcome", UNDONE_HALF | {"changed": False, "whole": True})
-    assert not registry().locks.is_undo_unfinished(ACCESS_ID, EXECUTION)
+def outcome_in_registry(account: Account) -> dict[str, Any]:
+    [recorded] = [json.loads(item["outcome"]["S"]) for item in account.items("request") if "outcome" in item]
+    outcome: dict[str, Any] = recorded
+    return outcome
 
 
-def test_a_late_failure_does_not_change_an_onboarded_access(run: Run, running: None) -> None:
+def test_a_success_settles_the_journal(run: Run, journal: RequestJournal) -> None:
+    run("report_outcome", ONBOARDED | {"accessId": ACCESS_ID})
+    assert journal.entries() == []
+    assert not registry().locks.is_locked(ACCESS_ID)
+
+
+def test_what_is_not_rolled_back_stays_in_the_journal_and_is_reported(
+    run: Run, account: Account, journal: RequestJournal
+) -> None:
+    journal.leave(KEY, "a secret is under it")
+    journal.finish(REQUEST)
+
+    for _ in range(2):
+        run("report_outcome", FAILED | {"accessId": ACCESS_ID, "changed": False})
+
+    assert [entry.step for entry in journal.entries()] == [KEY]
+    outcome = outcome_in_registry(account)
+    assert (outcome["changed"], outcome["left"]) == (True, ["a secret is under it"])
+
+
+def test_steps_of_a_rollback_that_ended_in_an_error_are_reported(run: Run, account: Account, journal: RequestJournal) -> None:
+    journal.note_undone(KEY, "the key is deleted")
+    journal.finish(KEY)
+
+    run("report_outcome", FAILED | {"accessId": ACCESS_ID, "changed": False})
+
+    outcome = outcome_in_registry(account)
+    assert (outcome["changed"], outcome["undone"]) == (False, ["the key is deleted"])
+    assert journal.entries() == []
+
+
+def test_what_a_person_decides_about_is_reported_once(run: Run, account: Account, journal: RequestJournal) -> None:
+    journal.finish(REQUEST)
+    journal.abandon(KEY, "a partner can use it")
+
+    run("report_outcome", FAILED | {"accessId": ACCESS_ID, "changed": False})
+
+    assert (outcome_in_registry(account)["changed"], journal.entries()) == (True, [])
+
+
+def test_a_late_failure_does_not_keep_the_journal_of_an_onboarded_access(run: Run, journal: RequestJournal) -> None:
     run("report_outcome", ONBOARDED)
     registry().locks.lock(ACCESS_ID, EXECUTION)
 
-    run("report_outcome", UNDONE_HALF)
+    run("report_outcome", FAILED | {"accessId": ACCESS_ID, "changed": True})
 
-    assert not registry().locks.is_undo_unfinished(ACCESS_ID, EXECUTION)
+    assert journal.entries() == []
     assert not registry().locks.is_locked(ACCESS_ID)

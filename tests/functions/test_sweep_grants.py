@@ -289,7 +289,7 @@ def test_a_transient_error_does_not_make_a_key_unreadable(
 
 def test_an_unreadable_former_key_is_reported_and_kept(run: Run, account: Account) -> None:
     access, former = onboarded(run, account), account.key(tags=ADOPT)
-    registry().journal.note_former(ACCESS, None, former)
+    registry().granted.note(ACCESS, former)
     delete_location(account)
     refuse_calls("kms", "ListGrants", former)
 
@@ -298,7 +298,7 @@ def test_an_unreadable_former_key_is_reported_and_kept(run: Run, account: Accoun
 
     assert first["unreadable"] == [former]
     assert len(cleaned["removed"]) == 1
-    assert registry().journal.grant_keys(ACCESS) == {access.key, former}
+    assert registry().granted.of(ACCESS) == {access.key, former}
 
 
 def test_a_grant_on_an_unreadable_key_is_not_reported_as_retired(run: Run, account: Account) -> None:
@@ -347,7 +347,7 @@ def test_the_former_key_of_an_access_that_was_adopted_configured_is_swept(run: R
     moved = {"key": {"alias": "alias/latchkey/new"}, "secret": existing(secret, moveKey=True)}
     after = Onboarding(run, account, requestId="request-2", **moved).run_through("record_access")
 
-    assert registry().journal.grant_keys(ACCESS) == {theirs, after.key}
+    assert registry().granted.of(ACCESS) == {theirs, after.key}
 
 
 def test_the_key_of_an_access_that_is_restored_is_swept(run: Run, account: Account) -> None:
@@ -357,10 +357,10 @@ def test_the_key_of_an_access_that_is_restored_is_swept(run: Run, account: Accou
     account.grant(theirs, GRANT, secret)
     access = Onboarding(run, account, key={"arn": theirs}, secret=existing(secret)).run_through("record_access")
 
-    registry().accesses.restore(ACCESS, access.request["requestId"])
+    registry().accesses.restore(ACCESS, access.request["requestId"], {})
 
     assert registry().accesses.get(ACCESS) is None
-    assert registry().journal.grant_keys(ACCESS) == {theirs}
+    assert registry().granted.of(ACCESS) == {theirs}
 
 
 def test_an_orphaned_grant_of_an_unknown_source_location_is_found_on_an_unused_key(
@@ -374,7 +374,7 @@ def test_an_orphaned_grant_of_an_unknown_source_location_is_found_on_an_unused_k
     account.grant(access.key, f"MediaTailor-SourceLocation-{ACCOUNT}-theirs", access.secret)
     delete_location(account)
     second_survey(run, first_survey(run))
-    assert registry().journal.grant_keys(ACCESS) == frozenset()
+    assert registry().granted.of(ACCESS) == frozenset()
 
     swept = sweep(run)
 

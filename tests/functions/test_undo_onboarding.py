@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from latchkey.aws import clients
 from latchkey.errors import NotYetEffective, TransientAwsError
 from tests.functions.account import ACCOUNT, ADOPT, ROOT, TABLE, Account
+from tests.functions.fault_injection import at_call, lose_connection
 from tests.functions.onboarding_requests import HEADER, NAME, SECRET_KEY, Run, existing
 from tests.functions.onboarding_steps import Onboarding, account_snapshot, key_statements, policy, references, secret_statements
 
@@ -57,7 +57,7 @@ def test_a_request_that_created_nothing_leaves_no_reference(run: Run, account: A
 def test_an_invalid_request_is_not_rolled_back(run: Run, account: Account) -> None:
     before = account.snapshot()
 
-    assert run("undo_onboarding", {"request": None, "executionArn": "arn:execution"}) == {"undone": []}
+    assert run("undo_onboarding", {"request": None, "executionArn": "arn:execution"}) == {"undone": [], "left": []}
     assert account.snapshot() == before
 
 
@@ -249,14 +249,7 @@ def test_a_source_location_of_another_creator_is_kept(run: Run, account: Account
 @pytest.mark.parametrize("when", ["before-call", "after-call"])
 def test_a_retry_completes_an_interrupted_rollback(run: Run, account: Account, service: str, operation: str, when: str) -> None:
     failed = Onboarding(run, account).run_through()
-    times = [TransientAwsError("the response was lost")]
-
-    def lose_first_response(**_: Any) -> None:
-        if times:
-            raise times.pop()
-
-    client: Any = {"kms": clients.kms, "dynamodb": clients.dynamodb, "secrets-manager": clients.secretsmanager}[service]()
-    client.meta.events.register(f"{when}.{service}.{operation}", lose_first_response)
+    at_call({"secrets-manager": "secretsmanager"}.get(service, service), operation, lose_connection, when=when)
     with pytest.raises(TransientAwsError):
         run("undo_onboarding", failed.undo_event)
 

@@ -260,25 +260,6 @@ def test_a_failed_request_keeps_the_recorded_request(registry: Registry) -> None
     assert registry.accesses.get(ACCESS) == replace(RECORD, version=1)
 
 
-@pytest.mark.parametrize("former", [{"a": {"b": ["c"]}}, {}, None], ids=str)
-def test_the_first_settings_noted_are_the_former_ones(registry: Registry, former: dict[str, Any] | None) -> None:
-    registry.locks.lock(ACCESS, EXECUTION_ARN)
-    assert registry.journal.former(ACCESS) == (False, None)
-    registry.journal.note_former(ACCESS, former, KEY_ARN)
-    registry.journal.note_former(ACCESS, {"a": "as the request left it"}, KEY_ARN)
-    assert registry.journal.former(ACCESS) == (True, former)
-    assert registry.journal.former(OTHER_ACCESS) == (False, None)
-
-
-def test_the_next_request_notes_the_former_settings_again(registry: Registry) -> None:
-    registry.locks.lock(ACCESS, EXECUTION_ARN)
-    registry.journal.note_former(ACCESS, {"a": 1}, KEY_ARN)
-    registry.locks.unlock(ACCESS, EXECUTION_ARN)
-    assert registry.journal.former(ACCESS) == (False, None)
-    registry.journal.note_former(ACCESS, {"a": 2}, KEY_ARN)
-    assert registry.journal.former(ACCESS) == (True, {"a": 2})
-
-
 def test_keys_and_secrets_list_their_accesses(registry: Registry) -> None:
     for _ in range(2):
         registry.resources.refer(KEY_ARN, ACCESS)
@@ -494,37 +475,25 @@ def test_a_registry_error_is_never_not_yet_effective() -> None:
 
 
 def test_a_failed_request_restores_the_former_record(registry: Registry) -> None:
-    registry.locks.lock(ACCESS, EXECUTION_ARN)
+    nothing = registry.accesses.snapshot(ACCESS)
     registry.accesses.save(RECORD, WANTED)
-    for _ in range(2):
-        registry.accesses.restore(ACCESS, RECORD.request_id)
+    for restored in (True, False):
+        assert registry.accesses.restore(ACCESS, RECORD.request_id, nothing) is restored
         assert registry.accesses.get(ACCESS) is None
         assert registry.accesses.recorded_request(ACCESS) is None
     first = registry.accesses.save(RECORD, WANTED)
-    registry.locks.unlock(ACCESS, EXECUTION_ARN)
+    before = registry.accesses.snapshot(ACCESS)
     registry.accesses.save(replace(first, request_id="request-2", key_arn=f"{KEY_ARN}-2"), OTHER_WANTED)
-    for _ in range(2):
-        registry.accesses.restore(ACCESS, "request-2")
+    for restored in (True, False):
+        assert registry.accesses.restore(ACCESS, "request-2", before) is restored
         assert registry.accesses.get(ACCESS) == replace(first, version=3)
         assert registry.accesses.recorded_request(ACCESS) == parse_onboarding(WANTED)
 
 
-def test_a_successful_record_is_not_restored(registry: Registry) -> None:
-    registry.locks.lock(ACCESS, EXECUTION_ARN)
+def test_a_later_record_is_not_restored(registry: Registry) -> None:
     saved = registry.accesses.save(RECORD, WANTED)
-    registry.accesses.restore(ACCESS, "request-2")
-    registry.locks.unlock(ACCESS, EXECUTION_ARN)
-    registry.accesses.restore(ACCESS, RECORD.request_id)
+    assert not registry.accesses.restore(ACCESS, "request-2", {})
     assert registry.accesses.get(ACCESS) == saved
-
-
-def test_rollback_steps_are_listed_until_the_request_ends(registry: Registry) -> None:
-    registry.locks.lock(ACCESS, EXECUTION_ARN)
-    for step in ("b is deleted", "a is deleted", "b is deleted"):
-        registry.journal.note_undone(ACCESS, step)
-    assert registry.journal.undone(ACCESS) == ("a is deleted", "b is deleted")
-    registry.locks.unlock(ACCESS, EXECUTION_ARN)
-    assert registry.journal.undone(ACCESS) == ()
 
 
 def test_a_newer_key_of_the_alias_is_not_forgotten(registry: Registry) -> None:
@@ -539,62 +508,15 @@ def test_a_newer_key_of_the_alias_is_not_forgotten(registry: Registry) -> None:
     assert registry.resources.noted_key(ALIAS) is None
 
 
-def test_only_its_own_execution_resumes_an_unfinished_rollback(registry: Registry) -> None:
+def test_the_lock_for_a_rollback_is_taken_over_by_the_next_attempt(registry: Registry) -> None:
     registry.locks.lock(ACCESS, EXECUTION_ARN)
-    registry.journal.note_former(ACCESS, {"a": 1}, KEY_ARN)
-    registry.locks.unlock(ACCESS, EXECUTION_ARN, unfinished=True)
+    registry.locks.lock_for_rollback(ACCESS, EXECUTION_ARN, "arn:end-request")
 
-    assert registry.locks.is_undo_unfinished(ACCESS, EXECUTION_ARN)
-    assert not registry.locks.is_undo_unfinished(ACCESS, OTHER_EXECUTION)
-    assert not registry.locks.resume_undo(ACCESS, OTHER_EXECUTION)
-    assert [access.unfinished for access in registry.accesses.all()] == [EXECUTION_ARN]
-    assert registry.locks.resume_undo(ACCESS, EXECUTION_ARN)
-    assert registry.locks.holds_lock(ACCESS, EXECUTION_ARN)
-    assert registry.journal.former(ACCESS) == (True, {"a": 1})
-    assert registry.locks.resume_undo(ACCESS, EXECUTION_ARN), "a retry after a crash"
+    for other in (OTHER_EXECUTION, "arn:end-request-of-another"):
+        with pytest.raises(NotYetEffective):
+            registry.locks.lock_for_rollback(ACCESS, OTHER_EXECUTION, other)
+    registry.locks.lock_for_rollback(ACCESS, EXECUTION_ARN, "arn:end-request-again")
 
-    registry.locks.unlock(ACCESS, EXECUTION_ARN)
-    assert not registry.locks.is_undo_unfinished(ACCESS, EXECUTION_ARN)
-    assert [access.unfinished for access in registry.accesses.all()] == [None]
-
-
-def _left_unfinished(registry: Registry) -> None:
-    registry.locks.lock(ACCESS, EXECUTION_ARN)
-    registry.journal.note_former(ACCESS, {"a": 1}, KEY_ARN)
-    registry.locks.unlock(ACCESS, EXECUTION_ARN, unfinished=True)
-
-
-def test_an_unfinished_rollback_survives_a_failed_request(registry: Registry) -> None:
-    _left_unfinished(registry)
-
-    registry.locks.lock(ACCESS, OTHER_EXECUTION)
-    assert not registry.locks.resume_undo(ACCESS, EXECUTION_ARN)
-    registry.locks.unlock(ACCESS, OTHER_EXECUTION)
-
-    assert registry.locks.is_undo_unfinished(ACCESS, EXECUTION_ARN)
-    assert registry.journal.former(ACCESS) == (True, {"a": 1})
-    assert registry.locks.resume_undo(ACCESS, EXECUTION_ARN)
-
-
-def test_a_recorded_request_ends_an_unfinished_rollback(registry: Registry) -> None:
-    _left_unfinished(registry)
-
-    registry.locks.lock(ACCESS, OTHER_EXECUTION)
-    registry.accesses.save(RECORD, WANTED)
-    registry.locks.unlock(ACCESS, OTHER_EXECUTION)
-
-    assert not registry.locks.is_undo_unfinished(ACCESS, EXECUTION_ARN)
-    assert registry.journal.former(ACCESS) == (False, None)
-    assert registry.journal.grant_keys(ACCESS) == {KEY_ARN}
-
-
-def test_a_resumed_rollback_is_not_interrupted(registry: Registry) -> None:
-    _left_unfinished(registry)
-    registry.locks.resume_undo(ACCESS, EXECUTION_ARN)
-
-    with pytest.raises(NotYetEffective):
-        registry.locks.lock(ACCESS, OTHER_EXECUTION, _is_over)
-    assert [access.is_running for access in registry.accesses.all()] == [True]
-
-    registry.locks.unlock(ACCESS, EXECUTION_ARN, unfinished=True)
+    assert registry.locks.holder(ACCESS) == "arn:end-request-again"
+    registry.locks.unlock(ACCESS, "arn:end-request-again")
     registry.locks.lock(ACCESS, OTHER_EXECUTION)

@@ -25,9 +25,10 @@ def test_members_missing_in_a_later_record_are_removed_and_restored(
     registry: Registry, first: AccessRecord, second: AccessRecord
 ) -> None:
     before = registry.accesses.save(first, WANTED)
+    snapshot = registry.accesses.snapshot(ACCESS)
     after = registry.accesses.save(replace(second, request_id="request-2", version=before.version), OTHER_WANTED)
     assert registry.accesses.get(ACCESS) == after == replace(second, request_id="request-2", version=2)
-    registry.accesses.restore(ACCESS, "request-2")
+    registry.accesses.restore(ACCESS, "request-2", snapshot)
     assert registry.accesses.get(ACCESS) == replace(first, version=3)
 
 

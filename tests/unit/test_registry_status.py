@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from latchkey.registry import Registry, journal
+from latchkey.registry import Registry, grant_keys
 from latchkey.registry.accesses import PUBLISHING_PERIOD, StatusChange
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN
 from tests.unit.test_registry import ACCESS, RECORD, WANTED
@@ -69,17 +69,17 @@ def test_a_successful_request_clears_lost_and_unmanaged_notes(registry: Registry
 def test_keys_that_can_have_grants_are_noted_until_they_have_none(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     former = f"{KEY_ARN}0"
     registry.locks.lock(ACCESS, EXECUTION_ARN)
-    registry.journal.note_former(ACCESS, None, former)
-    registry.journal.forget_grant_key(ACCESS, former)
-    assert (registry.locks.is_locked(ACCESS), registry.journal.grant_keys(ACCESS)) == (True, frozenset({former}))
+    registry.granted.note(ACCESS, former)
+    registry.granted.forget(ACCESS, former)
+    assert (registry.locks.is_locked(ACCESS), registry.granted.of(ACCESS)) == (True, frozenset({former}))
 
     registry.locks.unlock(ACCESS, EXECUTION_ARN)
     registry.accesses.save(RECORD, WANTED)
-    registry.journal.forget_grant_key(ACCESS, former)  # KMS can list the grants of the request later
-    assert (registry.locks.is_locked(ACCESS), registry.journal.grant_keys(ACCESS)) == (False, frozenset({former, KEY_ARN}))
+    registry.granted.forget(ACCESS, former)  # KMS can list the grants of the request later
+    assert (registry.locks.is_locked(ACCESS), registry.granted.of(ACCESS)) == (False, frozenset({former, KEY_ARN}))
 
-    monkeypatch.setattr(journal, "UNLISTED", timedelta(seconds=-5))
-    registry.journal.forget_grant_key(ACCESS, former)
-    registry.journal.forget_grant_key(ACCESS, KEY_ARN)
+    monkeypatch.setattr(grant_keys, "UNLISTED", timedelta(seconds=-5))
+    registry.granted.forget(ACCESS, former)
+    registry.granted.forget(ACCESS, KEY_ARN)
 
-    assert registry.journal.grant_keys(ACCESS) == {KEY_ARN}
+    assert registry.granted.of(ACCESS) == {KEY_ARN}

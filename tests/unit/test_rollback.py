@@ -12,7 +12,8 @@ from latchkey.access.desired import Desired
 from latchkey.aws.clients import Clients
 from latchkey.onboarding.undo_onboarding import Undone, UndoOnboardingInput, undo_onboarding
 from latchkey.registry import Registry
-from tests.unit.samples import EXECUTION_ARN, KEY_ARN, SETTINGS, desired, text
+from latchkey.registry.journal import RESOURCE
+from tests.unit.samples import EXECUTION_ARN, SETTINGS, desired, text
 
 RUNNING = desired({"tags": {"team": "sports"}})
 WAITING = desired({"requestId": "request-2"})
@@ -53,7 +54,8 @@ def test_a_request_without_the_lock_rolls_back_nothing(undo: Undo, registry: Reg
     # The request with the lock has configured the resource and uses the secret; the other request waited until it failed.
     registry.locks.lock(RUNNING.access_id, EXECUTION_ARN)
     registry.resources.refer(RUNNING.secret_resource, RUNNING.access_id)
-    registry.journal.note_former(RUNNING.access_id, LOCATION | {"AccessConfiguration": {}}, KEY_ARN)
+    journal = registry.journal.of(EXECUTION_ARN, RUNNING.access_id, RUNNING.tenant)
+    journal.intend(RESOURCE, {}, found=LOCATION | {"AccessConfiguration": {}})
     secret = undo.secretsmanager.create_secret(
         Name=RUNNING.secret_name,
         SecretString="{}",

@@ -9,7 +9,7 @@ from latchkey import policies
 from latchkey.access.desired import Share
 from latchkey.errors import Conflict
 from latchkey.onboarding.shared_policies import SharedPolicy, merge_into
-from latchkey.policies import Document
+from latchkey.policies import Document, Statement
 from latchkey.registry import Registry
 from tests.unit.samples import KINDS, PLACE, SECRET_ARN, desired, role
 
@@ -18,6 +18,7 @@ class Written:
     """A policy that records what is written."""
 
     def __init__(self, limit: int = policies.KEY_POLICY_LIMIT) -> None:
+        self.noted: list[list[Statement]] = []
         self.documents: list[Document] = [policies.new_document([policies.delegation(PLACE)])]
         self.policy = SharedPolicy("policy of a key", limit, lambda: self.documents[-1], self.documents.append)
 
@@ -34,17 +35,18 @@ def length(*shares: Share) -> int:
 def test_the_statements_of_all_are_written_once(registry: Registry) -> None:
     written = Written()
 
-    assert merge_into(written.policy, share("A"), lambda: [share("B"), share("C")], registry)
-    assert not merge_into(written.policy, share("B"), lambda: [], registry)
-    assert not merge_into(written.policy, share("C"), lambda: [], registry)
+    assert merge_into(written.policy, share("A"), lambda: [share("B"), share("C")], registry, written.noted.append)
+    assert not merge_into(written.policy, share("B"), lambda: [], registry, written.noted.append)
+    assert not merge_into(written.policy, share("C"), lambda: [], registry, written.noted.append)
 
     assert len(written.documents) == 2
+    assert written.noted == [[*share("A").written]]
 
 
 def test_a_policy_that_is_too_long_for_all_is_written_for_the_own_access(registry: Registry) -> None:
     written = Written(length(share("A")))
 
-    assert merge_into(written.policy, share("A"), lambda: [share("B" * 60)], registry)
+    assert merge_into(written.policy, share("A"), lambda: [share("B" * 60)], registry, written.noted.append)
 
     assert len(policies.text_of(written.documents[-1])) == written.policy.limit
 
@@ -53,7 +55,7 @@ def test_a_policy_that_is_too_long_is_not_written(registry: Registry) -> None:
     written = Written(length(share("A")) - 1)
 
     with pytest.raises(Conflict):
-        merge_into(written.policy, share("A"), lambda: [], registry)
+        merge_into(written.policy, share("A"), lambda: [], registry, written.noted.append)
 
     assert len(written.documents) == 1
 
@@ -69,7 +71,7 @@ def test_a_request_that_waits_stops_when_another_one_wrote_its_statements(
 
     monkeypatch.setattr("latchkey.registry.table.time.sleep", another_writes)
     with registry.lease(written.policy.name):
-        assert merge_into(written.policy, share("A"), lambda: [], registry)
+        assert merge_into(written.policy, share("A"), lambda: [], registry, written.noted.append)
 
     assert len(written.documents) == 2
 

@@ -133,13 +133,20 @@ def test_settings_changed_meanwhile_stay_when_the_authorization_is_restored() ->
     present = {"Id": "sports", "Description": "set meanwhile", "Authorization": ours}
     configuration = MEDIAPACKAGE.configuration
     assert configuration is not None
-    assert configuration.restored_settings(present, {"Id": "sports", "Description": "former"}) == {
+    assert configuration.restored_settings(present, {"Id": "sports", "Description": "former"}, present) == {
         "Id": "sports",
         "Description": "set meanwhile",
     }
-    assert configuration.restored_settings(present, {"Id": "sports", "Authorization": theirs}) == present | {
-        "Authorization": theirs
-    }
+    former = {"Id": "sports", "Authorization": theirs}
+    assert configuration.restored_settings(present, former, present) == present | {"Authorization": theirs}
+
+
+def test_an_authorization_that_was_changed_meanwhile_stays() -> None:
+    configuration = MEDIAPACKAGE.configuration
+    assert configuration is not None
+    present = {"Id": "sports", "Authorization": {"CdnIdentifierSecret": "changed meanwhile"}}
+    left = present | {"Authorization": {"CdnIdentifierSecret": "ours"}}
+    assert configuration.restored_settings(present, {"Id": "sports"}, left) == present
     # The owner of an endpoint consents by a tag on the endpoint itself.
     found = Configured("arn", {}, None, {}, present, {"team": "sports"})
     assert configuration.consent_target(None, found) == ("arn", {"team": "sports"})

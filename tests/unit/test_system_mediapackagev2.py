@@ -237,8 +237,9 @@ def settings(*statements: dict[str, Any], authorization: dict[str, Any] | None =
 )
 def test_statements_added_meanwhile_stay_when_the_policy_is_restored(former: dict[str, Any], restored: dict[str, Any]) -> None:
     present = settings(HARVESTING, HEADER_STATEMENT, EVERYONE, authorization=AUTHORIZATION)
-    assert EndpointPolicies().restored_settings(present, former) == restored
+    assert EndpointPolicies().restored_settings(present, former, present) == restored
 
 
 def test_a_policy_with_only_our_statement_is_removed() -> None:
-    assert EndpointPolicies().restored_settings(settings(HEADER_STATEMENT, authorization=AUTHORIZATION), settings()) == NAMED
+    present = settings(HEADER_STATEMENT, authorization=AUTHORIZATION)
+    assert EndpointPolicies().restored_settings(present, settings(), present) == NAMED

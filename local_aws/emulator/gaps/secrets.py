@@ -19,6 +19,7 @@ def apply() -> None:
     wrap(secretsmanager, "_put_secret_value", _put_secret_value)
     wrap(secretsmanager, "_update_secret", _update_secret)
     wrap(secretsmanager, "_describe_secret", _describe_secret)
+    wrap(secretsmanager, "_list_secrets", _list_secrets)
 
 
 def _create_secret(original: Around, data: dict[str, Any]) -> Any:
@@ -42,6 +43,19 @@ def _create_secret(original: Around, data: dict[str, Any]) -> Any:
     version_id = token or made["VersionId"]
     secret["Versions"][version_id] = version
     return json_response({"ARN": made["ARN"], "Name": made["Name"], "VersionId": version_id})
+
+
+def _list_secrets(original: Around, data: dict[str, Any]) -> Any:
+    """Gap: ListSecrets omits the key of each secret."""
+    response = original(data)
+    listed = body_of(response)
+    if listed is None:
+        return response
+    for entry in listed["SecretList"]:
+        key = secretsmanager._secrets[entry["Name"]].get("KmsKeyId")
+        if key and key != DEFAULT_KEY:
+            entry["KmsKeyId"] = key
+    return json_response(listed)
 
 
 def _put_secret_value(original: Around, data: dict[str, Any]) -> Any:

@@ -234,17 +234,17 @@ def test_a_former_key_without_grants_is_forgotten(
 ) -> None:
     former = account.key()
     registry().locks.lock(ACCESS, EXECUTION)
-    registry().journal.note_former(ACCESS, None, former)
+    registry().granted.note(ACCESS, former)
     clean_up(survey())
-    assert registry().journal.grant_keys(ACCESS) == {access.key, former}  # the running request can get a grant on it
+    assert registry().granted.of(ACCESS) == {access.key, former}  # the running request can get a grant on it
 
     registry().locks.unlock(ACCESS, EXECUTION)
     clean_up(survey())
-    assert registry().journal.grant_keys(ACCESS) == {access.key, former}  # KMS can list a new grant late
+    assert registry().granted.of(ACCESS) == {access.key, former}  # KMS can list a new grant late
 
     monkeypatch.setattr(journal, "UNLISTED", timedelta(seconds=-5))
     clean_up(survey())
-    assert registry().journal.grant_keys(ACCESS) == {access.key}
+    assert registry().granted.of(ACCESS) == {access.key}
 
 
 def test_a_key_that_a_sweep_names_is_surveyed(

@@ -112,3 +112,9 @@ def standard_clients() -> Clients:
 def clients_without_retries() -> Clients:
     """Clients for policy updates: KMS and Secrets Manager do not retry."""
     return Clients(kms_without_retries(), secretsmanager_without_retries(), iam(), client_for)
+
+
+def rollback_clients() -> Clients:
+    """Clients for rollbacks, of which none retries: before a failed call is repeated, its effect is read."""
+    role_client = cast("IAMClient", client_for_without_retries("iam"))
+    return Clients(kms_without_retries(), secretsmanager_without_retries(), role_client, client_for_without_retries)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
@@ -28,6 +29,7 @@ class ObservedSecret:
     """A secret as DescribeSecret returns it.
 
     `kms_key_id` is None for the default key. Otherwise, it is the ARN, ID or alias that was associated with the secret.
+    `changed` is the time of the last change, and `stages` are the labels of each version that has any.
     """
 
     arn: str
@@ -36,6 +38,8 @@ class ObservedSecret:
     is_being_deleted: bool
     owning_service: str | None
     tags: dict[str, str]
+    changed: datetime | None = None
+    stages: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def name_of_secret(secret_arn: str) -> str:
@@ -72,6 +76,8 @@ def _observed(found: DescribeSecretResponseTypeDef | SecretListEntryTypeDef) -> 
         is_being_deleted="DeletedDate" in found,
         owning_service=found.get("OwningService"),
         tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+        changed=found.get("LastChangedDate") or found.get("CreatedDate"),
+        stages=cast("Mapping[str, Sequence[str]]", found.get("VersionIdsToStages", found.get("SecretVersionsToStages", {}))),
     )
 
 
@@ -88,6 +94,12 @@ def current_keys(secret: ObservedSecret, kms: KMSClient, secretsmanager: Secrets
     own = _key_arn(kms, secret.kms_key_id or DEFAULT_KEY)
     keys = [_key_arn(kms, key) for version in current for key in version.get("KmsKeyIds", [])]
     return tuple(sorted(keys, key=lambda key: key != own)) or (own,)
+
+
+def version_keys(secretsmanager: SecretsManagerClient, secret_arn: str) -> frozenset[str]:
+    """The keys that encrypt any version of a secret, as Secrets Manager names them, including versions without a label."""
+    pages = read_pages(secretsmanager.list_secret_version_ids, SecretId=secret_arn, IncludeDeprecated=True)
+    return frozenset(key for page in pages for version in page.get("Versions", []) for key in version.get("KmsKeyIds", []))
 
 
 def _key_arn(kms: KMSClient, key_id: str) -> str:

@@ -104,7 +104,7 @@ class GrantCleanup:
             return GrantSurvey(accessId=access_id, at=datetime.now(UTC), graceSeconds=self.settings.grace_seconds)
         resource = granted_resource(access_id, self.settings.place)
         opened, revoked = self._revocations.open(access_id), self._revocations.revoked_by_us(access_id)
-        known = self.registry.journal.grant_keys(access_id) | {one.key_arn for one in (*opened, *revoked)}
+        known = self.registry.granted.of(access_id) | {one.key_arn for one in (*opened, *revoked)}
         surveyed = known.union(keys)
         evidence = self.surveyor.survey(resource, surveyed - self.registry.resources.exclusive_keys(surveyed))
         named = [grant for grant in evidence.grants if grant.name == resource.grant_name]
@@ -293,10 +293,10 @@ class GrantCleanup:
     def _forget_former_keys(self, resource: GrantedResource, access_id: str) -> None:
         record = self.registry.accesses.get(access_id)
         current = {record.key_arn} if record else set()
-        for key in self.registry.journal.grant_keys(access_id) - current:
+        for key in self.registry.granted.of(access_id) - current:
             found = self.surveyor.readable_grants([key])
             if not found.unreadable and not any(grant.name == resource.grant_name for grant in found.grants):
-                self.registry.journal.forget_grant_key(access_id, key)
+                self.registry.granted.forget(access_id, key)
 
 
 _URGENCY: tuple[Verdict, ...] = ("orphaned", "in use", "suspect", "foreign")

@@ -24,6 +24,7 @@ from latchkey.errors import InvalidRequest, LatchkeyError, Problem
 from latchkey.observability import logger
 from latchkey.registry import Registry
 from latchkey.registry.accesses import PUBLISHING_PERIOD, KnownAccess
+from latchkey.registry.journal import OpenJournal
 from latchkey.registry.revocations import Revocation
 from latchkey.requests.models import is_request_id
 from latchkey.requests.sender import NOT_ALLOWED, SOURCE, Sender, sender_of
@@ -143,6 +144,8 @@ class Sweep:
 
         Executions are named after the occasion, so that an event that is delivered twice starts nothing twice.
         """
+        # Journals before accesses: the lock of a running request is older than its journal.
+        journals = [*self.registry.journal.open()]
         known = [*self.registry.accesses.all()]
         revoked = self.registry.revocations.revoked_by_us()
         referred = self.registry.resources.keys()
@@ -154,12 +157,11 @@ class Sweep:
         for row in grant_map.rows:
             if row.access_id and (row.classed == "orphaned" or _is_undecided(row, keys)):
                 cleaning.setdefault(row.access_id, set()).add(row.grant.key_arn)
-        unfinished = [access.unfinished for access in known if access.unfinished and not access.is_running]
         late = datetime.now(UTC) - UNANSWERED
-        unfinished += [access.lock.execution_arn for access in known if access.lock and access.lock.since < late]
         unanswered = {request.execution_arn: request for request in self.registry.requests.unanswered(late)}
         ending = [{"executionArn": request.execution_arn, "requestItem": request.item_id} for request in unanswered.values()]
-        ending += [{"executionArn": execution_arn} for execution_arn in {*unfinished} - unanswered.keys()]
+        unfinished = {*self._unfinished(known, journals, late)} - unanswered.keys()
+        ending += [{"executionArn": execution_arn} for execution_arn in sorted(unfinished)]
         for access_id, on_keys in sorted(cleaning.items()):
             clean_up = CleanUpInput(accessId=access_id, keys=tuple(sorted(on_keys)))
             self._start(self.clean_up_machine_arn, occasion, clean_up.model_dump(mode="json", by_alias=True))
@@ -174,6 +176,16 @@ class Sweep:
             cleaning=tuple(sorted(cleaning)),
             ending=tuple(request["executionArn"] for request in ending),
         )
+
+    def _unfinished(self, known: list[KnownAccess], journals: list[OpenJournal], late: datetime) -> Iterator[str]:
+        """The executions whose rollback is unfinished, and those that have held a lock for too long."""
+        locks = [access.lock for access in known if access.lock]
+        running = {lock.execution_arn for lock in locks}
+        yield from (journal.execution_arn for journal in journals if journal.execution_arn not in running)
+        yield from (access.unfinished for access in known if access.unfinished and not access.is_running)
+        # An execution of end-request holds the lock for a rollback, which has an open journal.
+        machine = self.end_request_machine_arn.split(":")[6]
+        yield from (one.execution_arn for one in locks if one.since < late and one.execution_arn.split(":")[6] != machine)
 
     def _due_by_registry(self, known: Iterable[KnownAccess], grant_map: GrantMap) -> Iterator[str]:
         """Accesses with open revocations, with unpublished events, or whose resource is gone or uses another secret."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
@@ -53,6 +53,34 @@ class Resources(WireModel):
     grant_id: str | None = None
 
 
+class Evidence(WireModel):
+    """The complete read that preceded the deletion of a key or secret, or that kept it from being deleted.
+
+    `secrets` are the secrets under the key, `grants` is the number of grants on it that are not for
+    the resource of the request, `aliases` are those that Latchkey did not
+    create, and `accesses` are the other accesses that refer to it. `secretsRead` is the number of secrets that were read.
+    """
+
+    resource: str
+    read_at: AwareDatetime
+    secrets: tuple[str, ...] = ()
+    secrets_read: int = 0
+    grants: int = 0
+    aliases: tuple[str, ...] = ()
+    accesses: tuple[str, ...] = ()
+
+    @property
+    def in_use(self) -> str:
+        """What uses the resource, or an empty text."""
+        used = [
+            f"{', '.join(self.secrets)} {'is' if len(self.secrets) == 1 else 'are'} under it" if self.secrets else "",
+            f"{self.grants} grants are on it" if self.grants else "",
+            f"{', '.join(self.aliases)} is its alias" if self.aliases else "",
+            f"{', '.join(self.accesses)} refers to it" if self.accesses else "",
+        ]
+        return "; ".join(text for text in used if text)
+
+
 class Outcome(WireModel):
     """The detail of every outcome event. `outcomeId` is the same in each delivery of one outcome.
 
@@ -75,6 +103,8 @@ class Outcome(WireModel):
     errors: tuple[Problem, ...] = ()
     failure: Failure | None = None
     undone: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     execution_arn: str = Field(pattern=r"^arn:")
 
 
@@ -114,9 +144,10 @@ class RequestRejected(Outcome):
 
 
 class RequestFailed(Outcome):
-    """The request was valid, but a step failed. `undone` lists what was rolled back.
+    """The request was valid, but a step failed. `undone` lists what was rolled back, and `left` what was not, with the reason.
 
-    `changed` is true only if the rollback is incomplete: resources with the tag `latchkey:request` of this request remain.
+    `changed` is true only if the rollback is incomplete: changes of this request remain. The sweep tries again once a day.
+    `evidence` is what was read before a key or secret was deleted or kept.
     """
 
     status: Literal["failed"]

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from latchkey import policies
 from latchkey.access.desired import Desired, desire
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
 from latchkey.aws.errors import settling
 from latchkey.aws.keys import find_key, key_policy
+from latchkey.aws.roles import ObservedRole
 from latchkey.aws.secrets import ObservedSecret, find_secret
 from latchkey.errors import Conflict, InvalidRequest, TransientAwsError
 from latchkey.onboarding.reader_role import ensure_role
@@ -26,7 +28,10 @@ from latchkey.onboarding.shared_policies import (
 )
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
+from latchkey.policies import Statement
+from latchkey.policies.reader_roles import ReaderRole
 from latchkey.registry import Registry
+from latchkey.registry.journal import ROLE, SECRET_KEY, RequestJournal, key_policy_step, secret_policy_step
 from latchkey.settings import Settings
 from latchkey.tags import CONSENT
 
@@ -52,12 +57,18 @@ def attach_policies(
     secret, only the key policy changes.
     """
     desired, key = desire(event.request, settings, event.tenant), event.key
+    journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
     kms, secretsmanager = clients.kms, clients.secretsmanager
     bounds = _bounds_of(event.tenant, settings, tenants)
     secret = find_secret(secretsmanager, event.secret_arn) if event.secret_arn else None
     if secret is None and event.secret_arn:
         raise Conflict(f"{event.secret_arn} was deleted after the request was checked: send the request again")
     key_share = desired.key_share(secret.arn if secret and secret.kms_key_id is None else None)
+    if registry.accesses.get(desired.access_id) is None:
+        # Other requests write the statements of this one as well, so it can find them in the policies.
+        _note_added(journal, key_policy_step(key.arn), key.arn, [*key_share.written])
+        if secret is not None:
+            _note_added(journal, secret_policy_step(secret.arn), secret.arn, [*desired.secret_statements(secret.arn)])
     with settling(key.created):
         _refuse_powers(desired, key, kms, registry)
         changed = merge_into(
@@ -65,6 +76,7 @@ def attach_policies(
             key_share,
             lambda: key_shares_of_others(desired, key.arn, registry, bounds),
             registry,
+            partial(_note_added, journal, key_policy_step(key.arn), key.arn),
         )
         if secret is None:
             return StepResult(arn=key.arn, changed=changed, created=datetime.now(UTC) if changed else key.created)
@@ -73,10 +85,12 @@ def attach_policies(
             desired.secret_share(secret.arn),
             lambda: secret_shares_of_others(desired, secret.arn, registry, bounds),
             registry,
+            partial(_note_added, journal, secret_policy_step(secret.arn), secret.arn),
             lambda: _require_same_secret(desired, secret, clients, registry),
         )
         if secret.kms_key_id != key.arn:
             _require_key_move(desired, secret, key, kms)
+            journal.intend(SECRET_KEY, {"arn": secret.arn, "key": key.arn}, found={"key": secret.kms_key_id})
             # No call between this read and the write: a person can move the secret or withdraw consent at any time.
             _require_same_secret(desired, secret, clients, registry)
             secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
@@ -87,8 +101,8 @@ def attach_policies(
         # The reference proves that the role is ours; its tag alone does not, because anybody can set it.
         role_arn = role.arn(desired.place)
         referred = registry.resources.is_referred(role_arn, desired.access_id)
-        registry.resources.refer(role_arn, desired.access_id, desired.tenant)
-        note_change = partial(registry.journal.note_role_change, desired.access_id)
+        registry.refer(role_arn, journal)
+        note_change = partial(_note_role, desired, role, journal, registry)
         changed |= ensure_role(desired, role, clients.iam, note_change, referred=referred)
     return StepResult(arn=secret.arn, changed=changed, created=created)
 
@@ -142,3 +156,18 @@ def _require_key_move(desired: Desired, secret: ObservedSecret, key: StepResult,
             f"{secret.arn} was moved to {secret.kms_key_id} after the request was checked: "
             "name that key in key.arn, or set secret.moveKey to true"
         )
+
+
+def _note_added(journal: RequestJournal, step: str, arn: str, added: list[Statement]) -> None:
+    """Records the parts of statements that this request adds, in addition to those that an earlier attempt added."""
+    noted = journal.entry(step)
+    journal.intend(step, {"arn": arn, "added": policies.union([noted.wanted["added"] if noted else [], added])})
+
+
+def _note_role(
+    desired: Desired, role: ReaderRole, journal: RequestJournal, registry: Registry, found: ObservedRole | None
+) -> None:
+    """Records a change of the role. A role with the tag of this request was created by an earlier attempt, not found."""
+    former = {"trust": found.trust, "policy": found.policy} if found and not desired.made(found.tags) else None
+    journal.intend(ROLE, {"name": role.name, "trust": role.trust, "policy": role.policy}, found=former)
+    registry.accesses.note_role_change(desired.access_id)

@@ -18,6 +18,7 @@ from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
 from latchkey.onboarding.rules.tenants import name_problems, tenant_problems
 from latchkey.registry import Registry
+from latchkey.registry.journal import REQUEST, RequestJournal
 from latchkey.requests.models import NOTHING_HANDED_OFF
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
@@ -94,7 +95,10 @@ def check_request(
     denied = [problem for problem in bounds_problems(desired, bounds) if problem.rule == NOT_ALLOWED]
     if denied := [*denied, *name_problems(desired, tenants.is_known)]:
         raise InvalidRequest(denied)
+    registry.move_former_notes(desired.access_id, desired.tenant)
     registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry))
+    journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
+    journal.intend(REQUEST, None)
     reader = EvidenceReader(bounds, registry, clients, secretsmanager_in)
     if event.confirms:
         return _confirmed_plan(desired, registry, reader)
@@ -120,11 +124,11 @@ def check_request(
     )
     if not plan.value_to_check:
         registry.locks.announce_request(desired.access_id, event.request.wire, event.execution_arn, event.tenant)
-        _refer_to_secret(desired, evidence, registry)
+        _refer_to_secret(desired, evidence, journal, registry)
     return plan
 
 
-def _refer_to_secret(desired: Desired, evidence: RequestEvidence, registry: Registry) -> None:
+def _refer_to_secret(desired: Desired, evidence: RequestEvidence, journal: RequestJournal, registry: Registry) -> None:
     """Records that the access is about to use its secret, and where the value comes from."""
     if not desired.reads_secret:
         return
@@ -133,7 +137,7 @@ def _refer_to_secret(desired: Desired, evidence: RequestEvidence, registry: Regi
         registry.resources.begin_secret(desired.secret_resource, desired.access_id)
     if source is not None:
         registry.resources.note_copy(desired.secret_resource, source.secret_arn)
-    registry.resources.refer(desired.secret_resource, desired.access_id, desired.tenant)
+    registry.refer(desired.secret_resource, journal)
 
 
 def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:

@@ -20,6 +20,7 @@ from latchkey.onboarding.rules.resource import configured_problems
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
+from latchkey.registry.journal import RESOURCE, RequestJournal
 from latchkey.settings import Settings
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration, Reading
 
@@ -59,13 +60,14 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
     arn = present.arn if present else resource.arn(desired.place) or desired.access_id
     if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, clients.kms):
         return StepResult(arn=arn, changed=False)
-    registry.journal.note_former(
-        desired.access_id, present.full_settings if present else None, key.arn if desired.grant_name else None
-    )
+    journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
+    _note_change(desired, reading, present, journal)
+    if desired.grant_name:
+        registry.granted.note(desired.access_id, key.arn)
     registry.resources.note_configured(desired.secret_resource, arn)
     if present is None:
         # The reference proves that the resource is ours; its tags alone do not, because anybody can set them.
-        registry.resources.refer(arn, desired.access_id, desired.tenant)
+        registry.refer(arn, journal)
     role_since = _role_since(desired, reading, clients.iam, registry)
     with settling(role_since, ROLE_SETTLING, configuration.role_not_ready_errors) if role_since else settling(key.created):
         if present is not None:
@@ -74,6 +76,9 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
             raise Conflict(f"the resource of {desired.access_id} was deleted after the request was checked: create it again")
         elif not configuration.create(client, resource, reading, desired.tags()):
             raise TransientAwsError(f"{arn} already exists: an earlier attempt or another caller created it")
+    left = configuration.read(client, resource)
+    if left is not None:
+        journal.complete(RESOURCE, left.full_settings)
     return StepResult(arn=arn, changed=True)
 
 
@@ -111,6 +116,19 @@ def _require_approval(
         raise Conflict(f"the resource of {desired.access_id} changed after the request was checked: {'; '.join(broken)}")
 
 
+def _note_change(desired: Desired, reading: Reading, present: Configured | None, journal: RequestJournal) -> None:
+    """Records the settings that this request is about to change.
+
+    Settings that an earlier attempt left are not those that the request found. Any others are, because somebody else set them.
+    """
+    configuration = desired.system.configuration
+    if configuration is None:
+        return
+    wanted, noted = configuration.wanted(desired.resource, reading), journal.entry(RESOURCE)
+    as_left = noted is not None and present is not None and present.settings == noted.wanted
+    journal.intend(RESOURCE, wanted, found=present.full_settings if present else None, anew=not as_left)
+
+
 def _is_granted(desired: Desired, key_arn: str, secret_arn: str, resource_arn: str, kms: KMSClient) -> bool:
     """Whether the service holds the grant that it needs; true if it needs none."""
     name = desired.grant_name
@@ -122,4 +140,4 @@ def _role_since(desired: Desired, reading: Reading, iam: IAMClient, registry: Re
     if reading.role_arn is None:
         return None
     created = iam.get_role(RoleName=reading.role_arn.rsplit("/", 1)[1])["Role"]["CreateDate"]
-    return max(created, registry.journal.role_changed(desired.access_id) or created)
+    return max(created, registry.accesses.role_changed(desired.access_id) or created)

@@ -15,6 +15,7 @@ from latchkey.onboarding.approval import require_approved_key
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
+from latchkey.registry.journal import KEY, RequestJournal
 from latchkey.registry.resources import NotedKey
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
@@ -34,49 +35,58 @@ class CreateKeyInput(StepInput):
 def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, kms: KMSClient) -> StepResult:
     """Finds the key by its ARN or alias, or creates a symmetric single-Region key with its policy, tags and rotation."""
     desired = desire(event.request, settings, event.tenant)
+    journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
     if desired.alias is None:
         adopted = _existing_key(kms, desired.request.key.arn or "")
         require_approved_key(adopted, None, registry)
-        _refer_alone(adopted.arn, desired, registry)
+        _refer_alone(adopted.arn, desired, registry, journal)
         return StepResult(arn=adopted.arn, changed=False, created=_settles_since(adopted))
     found = find_key(kms, desired.alias)
     if found is not None and _rotates(found, kms):
-        _refer(found, desired, kms, registry)
+        _refer(found, desired, kms, registry, journal)
         return StepResult(arn=found.arn, changed=desired.made(found.tags), created=_settles_since(found))
     # CreateKey has no idempotency token, so the alias is looked up again under a lease before a key is created.
     # A request that waits ends its wait when another one has created the key.
     with registry.lease(f"alias {desired.alias}", lambda: _is_complete(desired.alias, kms)) as lease:
         key = find_key(kms, desired.alias)
         if key is not None and _rotates(key, kms):
-            _refer(key, desired, kms, registry)
+            _refer(key, desired, kms, registry, journal)
             return StepResult(arn=key.arn, changed=desired.made(key.tags), created=_settles_since(key))
         if lease is None:
             raise TransientAwsError(f"the key of {desired.alias} was removed by another request in the meantime")
         if key is None:
-            key = _create_key(desired, desired.alias, kms, registry)
+            key = _create_key(desired, desired.alias, kms, registry, journal)
         else:
-            _refer(key, desired, kms, registry)
+            _refer(key, desired, kms, registry, journal)
         with settling(key.created):
             kms.enable_key_rotation(KeyId=key.arn, RotationPeriodInDays=desired.request.key.rotation_days)
     return StepResult(arn=key.arn, changed=True, created=key.created)
 
 
-def _refer(key: ObservedKey, desired: Desired, kms: KMSClient, registry: Registry) -> None:
-    """Refers to the key of an alias, then reads it again: its removal can have finished before the reference was recorded.
+def _accept(key: ObservedKey, desired: Desired, journal: RequestJournal, registry: Registry) -> None:
+    """Raises Conflict for a key that the request did not expect: one without consent, or in place of the one that it created.
 
-    Since check_request ran, the alias can have got another key, which its owner has to approve as any other.
+    Since check_request ran, the alias can have got another key. If that was between CreateKey and CreateAlias, the rollback
+    removes the key of this request.
     """
     require_approved_key(key, desired.alias, registry)
-    _refer_alone(key.arn, desired, registry)
+    if journal.entry(KEY) is not None and not desired.made(key.tags):
+        raise Conflict(f"{desired.alias} was created for {key.arn} during this request: send the request again")
+
+
+def _refer(key: ObservedKey, desired: Desired, kms: KMSClient, registry: Registry, journal: RequestJournal) -> None:
+    """Refers to the key of an alias, then reads it again: its removal can have finished before the reference was recorded."""
+    _accept(key, desired, journal, registry)
+    _refer_alone(key.arn, desired, registry, journal)
     found = find_key(kms, desired.alias or "")
     if found is None or found.arn != key.arn or found.state != "Enabled":
         registry.resources.release(key.arn, desired.access_id)
         raise TransientAwsError(f"{key.arn} was removed by another request in the meantime")
 
 
-def _refer_alone(key_arn: str, desired: Desired, registry: Registry) -> None:
+def _refer_alone(key_arn: str, desired: Desired, registry: Registry, journal: RequestJournal) -> None:
     """Refers to a key, then reads its other accesses: two requests can both have found a partner's key unused."""
-    registry.resources.refer(key_arn, desired.access_id, desired.tenant)
+    registry.refer(key_arn, journal)
     others = registry.resources.others(key_arn, desired.access_id)
     if others and (desired.system.key_is_exclusive or is_exclusive(others)):
         registry.resources.release(key_arn, desired.access_id)
@@ -109,11 +119,12 @@ def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
     return key
 
 
-def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry) -> ObservedKey:
+def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry, journal: RequestJournal) -> ObservedKey:
     """Creates the key and its alias. A key that an earlier attempt created without its alias is used again."""
     noted = registry.resources.noted_key(alias)
     key = _begun_key(noted, kms) if noted else None
     if key is None:
+        journal.intend(KEY, {"alias": alias, "statements": [*desired.known_key_statements]})
         registry.resources.begin_key(alias, desired.request.request_id)
         created = kms.create_key(
             Description=f"Latchkey: secrets that {desired.system.name} reads",
@@ -125,11 +136,12 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
             Tags=[{"TagKey": name, "TagValue": value} for name, value in desired.tags(shared=True).items()],
         )["KeyMetadata"]
         key = observed_key(created, desired.tags(shared=True))
+        journal.complete(KEY, {"arn": key.arn})
     if not desired.owns(key.tags):
         raise Conflict(f"{alias} is {NOT_ALLOWED}")
     registry.resources.note_key(alias, key.arn)
     # Before the alias, so that a rollback that removes the key does not delete the new alias.
-    _refer_alone(key.arn, desired, registry)
+    _refer_alone(key.arn, desired, registry, journal)
     try:
         with settling(key.created):
             kms.create_alias(AliasName=alias, TargetKeyId=key.arn)

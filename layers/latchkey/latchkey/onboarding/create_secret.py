@@ -13,6 +13,8 @@ from latchkey.onboarding import secret_values
 from latchkey.onboarding.secret_values import ClientOfRegion, ValueCheck
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
+from latchkey.registry import Registry
+from latchkey.registry.journal import SECRET, SECRET_VERSION, RequestJournal
 from latchkey.settings import Settings
 from latchkey.tags import ACCESS, is_ours
 
@@ -33,15 +35,20 @@ class CreateSecretInput(StepInput):
     own_secret_arn: str | None = None
 
 
-def create_secret(event: CreateSecretInput, settings: Settings, client_of_region: ClientOfRegion) -> StepResult | ValueCheck:
+def create_secret(
+    event: CreateSecretInput, settings: Settings, registry: Registry, client_of_region: ClientOfRegion
+) -> StepResult | ValueCheck:
     """Checks the values that the request brings or, once there is a key, ensures the secret under that key."""
     desired = desire(event.request, settings, event.tenant)
     if event.key is None:
         return secret_values.check_value(desired, client_of_region)
-    return _ensure_secret(desired, event, event.key, client_of_region)
+    journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
+    return _ensure_secret(desired, event, event.key, journal, client_of_region)
 
 
-def _ensure_secret(desired: Desired, event: CreateSecretInput, key: StepResult, client_of_region: ClientOfRegion) -> StepResult:
+def _ensure_secret(
+    desired: Desired, event: CreateSecretInput, key: StepResult, journal: RequestJournal, client_of_region: ClientOfRegion
+) -> StepResult:
     """Creates the secret, or keeps the one of its name; a copied value that differs becomes a new version.
 
     The token exists in the memory of this function only. It is in no result and in no error.
@@ -51,17 +58,17 @@ def _ensure_secret(desired: Desired, event: CreateSecretInput, key: StepResult, 
     token = secret_values.copied_token(desired, client_of_region)
     if found is None:
         value = secret_values.compose(desired, token) if token else secret_values.generated_value(desired)
-        return _create_secret(desired, key, value, secretsmanager)
+        return _create_secret(desired, key, value, journal, secretsmanager)
     if not _is_expected(desired, event, found):
         raise Conflict(f"{found.arn} was created for another access after the request was checked: choose another secret name")
     present = secret_values.read_value(secretsmanager, found.arn) if token else ""
     value = secret_values.compose(desired, token, present) if token else present
     if value == present:
         return StepResult(arn=found.arn, changed=desired.made(found.tags))
+    version = _version_id(desired.request.request_id)
+    journal.intend(SECRET_VERSION, {"arn": found.arn, "version": version})
     with settling(key.created):
-        secretsmanager.put_secret_value(
-            SecretId=found.arn, SecretString=value, ClientRequestToken=_version_id(desired.request.request_id)
-        )
+        secretsmanager.put_secret_value(SecretId=found.arn, SecretString=value, ClientRequestToken=version)
     return StepResult(arn=found.arn, changed=True)
 
 
@@ -75,7 +82,10 @@ def _is_expected(desired: Desired, event: CreateSecretInput, found: ObservedSecr
     return is_own and is_known
 
 
-def _create_secret(desired: Desired, key: StepResult, value: str, secretsmanager: SecretsManagerClient) -> StepResult:
+def _create_secret(
+    desired: Desired, key: StepResult, value: str, journal: RequestJournal, secretsmanager: SecretsManagerClient
+) -> StepResult:
+    journal.intend(SECRET, {"name": desired.secret_name})
     try:
         with settling(key.created):
             created = secretsmanager.create_secret(
@@ -90,6 +100,7 @@ def _create_secret(desired: Desired, key: StepResult, value: str, secretsmanager
     except Conflict:
         # An earlier attempt created it; a retry finds it and continues from there.
         raise TransientAwsError(f"the secret {desired.secret_name} already exists: an earlier attempt created it") from None
+    journal.complete(SECRET, {"arn": created["ARN"]})
     return StepResult(arn=created["ARN"], changed=True)
 
 

@@ -30,12 +30,14 @@ class ReadExecutionInput(WireModel):
 class EndedExecution(WireModel):
     """The request of an execution, and the facts that decide how to end it.
 
-    `answered`: nothing is left to do. `unfinished`: an outcome was reported, and the rollback is unfinished. `atRest`: no
-    function of the execution can still be running. `outcomeRecorded`: the outcome is recorded, and can be unpublished.
-    `keyArn` and `secretArn` are those of the access if this execution recorded it.
+    `answered`: nothing is left to do. `reported`: the execution published the outcome itself. `unfinished`: an outcome is
+    recorded, and the journal has open entries. `atRest`: no function of the execution can still be running. `outcomeRecorded`:
+    the outcome is recorded, and can be unpublished. `keyArn` and `secretArn` are those of the access if this execution
+    recorded it.
     """
 
     answered: bool
+    reported: bool
     unfinished: bool
     at_rest: bool
     outcome_recorded: bool
@@ -65,12 +67,17 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
         return _never_started(event, registry)
     received, status = ExecutionInput.model_validate_json(execution.input), execution.status
     recorded = registry.accesses.recorded_by(received.access_id, received.request_id) if received.access_id else None
-    unfinished = bool(received.access_id) and registry.locks.is_undo_unfinished(received.access_id or "", execution_arn)
+    outcome = registry.requests.recorded_outcome(received.ref)
+    reported = status == "FAILED" and execution.error == REPORTED
+    # A success settles its journal. Entries that remain of it were only not deleted yet.
+    is_open = received.access_id is not None and status in _ENDED and registry.is_open(execution_arn, received.access_id)
+    unfinished = is_open and outcome in ("Request Failed", "Request Rejected")
     return EndedExecution(
-        answered=not unfinished and (status not in _ENDED or (status == "FAILED" and execution.error == REPORTED)),
+        answered=not unfinished and (status not in _ENDED or reported),
+        reported=reported,
         unfinished=unfinished,
         atRest=status == "FAILED",
-        outcomeRecorded=registry.requests.has_outcome(received.ref),
+        outcomeRecorded=outcome is not None,
         accessRecorded=recorded is not None,
         hasRequest=received.request is not None,
         requestId=received.request_id,
@@ -99,6 +106,7 @@ def _never_started(event: ReadExecutionInput, registry: Registry) -> EndedExecut
         raise NotYetEffective("the execution was started a moment ago")
     return EndedExecution(
         answered=False,
+        reported=False,
         unfinished=False,
         atRest=True,
         outcomeRecorded=received.has_outcome,

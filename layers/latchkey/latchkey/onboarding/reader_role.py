@@ -19,22 +19,28 @@ if TYPE_CHECKING:
 
 
 def ensure_role(
-    desired: Desired, wanted: ReaderRole, iam: IAMClient, note_change: Callable[[], None], *, referred: bool
+    desired: Desired,
+    wanted: ReaderRole,
+    iam: IAMClient,
+    note_change: Callable[[ObservedRole | None], None],
+    *,
+    referred: bool,
 ) -> bool:
     """Ensures that the role trusts the service, reads one secret and has its boundary; returns whether it changed.
 
-    `referred` means that the registry had the role before this attempt, which with the tag proves that it is ours.
+    `note_change` receives the role as it is before a change. `referred` means that the registry had the role before this
+    attempt, which with the tag proves that it is ours.
     """
     found, boundary_arn = find_role(iam, wanted.name), desired.reader_boundary_arn
     if found is None:
-        note_change()
+        note_change(None)
         _create_role(desired, wanted, iam, boundary_arn)
         return True
     if not referred or not is_ours(found.tags) or found.tags.get(ACCESS) != desired.access_id:
         raise Conflict(f"{found.arn} was created for another access after the request was checked: delete or rename it")
     as_wanted = is_as_wanted(found, wanted, boundary_arn)
     if not as_wanted:
-        note_change()
+        note_change(found)
     update_role(found, wanted, iam, boundary_arn)
     return not as_wanted or desired.made(found.tags)
 

@@ -9,15 +9,20 @@ from latchkey.access.record import AccessRecord
 from latchkey.events.outcomes import Resources
 from latchkey.onboarding.step_input import StepInput
 from latchkey.registry import Registry
+from latchkey.registry.journal import RECORD
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
 
 class RecordAccessInput(StepInput):
-    """The request, the ARNs of what serves it, and the status that the access has reached."""
+    """The request, the ARNs of what serves it, and the status that the access has reached.
+
+    `confirms` is true for a confirmed handoff, which changes nothing but the record.
+    """
 
     resources: Resources
     status: Literal["active", "handed-off"]
+    confirms: bool = False
 
 
 class Recorded(WireModel):
@@ -35,6 +40,7 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
     """
     desired, resources = desire(event.request, settings, event.tenant), event.resources
     found = registry.accesses.get(desired.access_id)
+    journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
     wanted = AccessRecord(
         access_id=desired.access_id,
         system=desired.system.name,
@@ -47,8 +53,11 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         version=found.version if found else 0,
         tenant=event.tenant,
     )
+    if found == wanted:
+        return Recorded(accessId=wanted.access_id, version=wanted.version)
+    journal.intend(RECORD, {"confirms": event.confirms}, found=registry.accesses.snapshot(desired.access_id))
     if event.status == "handed-off" and found and found.is_in_service:
         registry.accesses.save_handoff(wanted, desired.request.wire)
         return Recorded(accessId=found.access_id, version=found.version)
-    saved = found if found == wanted else registry.accesses.save(wanted, desired.request.wire)
+    saved = registry.accesses.save(wanted, desired.request.wire)
     return Recorded(accessId=saved.access_id, version=saved.version)

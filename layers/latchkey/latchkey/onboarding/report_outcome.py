@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latchkey.errors import Problem
-from latchkey.events.outcomes import OUTCOMES, CaughtError, Check, DetailType, Outcome, Resources
+from latchkey.events.outcomes import OUTCOMES, CaughtError, Check, DetailType, Evidence, Outcome, Resources
 from latchkey.events.publishing import publish
 from latchkey.registry import Registry
+from latchkey.registry.journal import REQUEST, Entry
 from latchkey.registry.requests import RequestRef
 from latchkey.requests.sender import is_about_tenant
 from latchkey.systems.system import Handoff
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class Report(WireModel):
-    """The result of an execution. `whole` means that a rollback was finished after its outcome was recorded."""
+    """The result of an execution. What was rolled back and what is left are completed from the journal of the request.
+
+    `whole` has no effect: executions that a former version started send it.
+    """
 
     detail_type: DetailType
     request_id: str
@@ -38,6 +43,8 @@ class Report(WireModel):
     effect_delay_seconds: int | None = None
     caught: CaughtError | None = None
     undone: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     whole: bool = False
 
 
@@ -57,7 +64,8 @@ def outcome_of(report: Report) -> Outcome:
         own = {"status": "rejected", "changed": False, "errors": report.caught.problems}
     elif report.detail_type == "Request Failed" and report.caught:
         failure = {"name": report.caught.error, "message": report.caught.message}
-        own = {"status": "failed", "changed": report.changed, "failure": failure, "undone": report.undone}
+        own = {"status": "failed", "changed": report.changed, "failure": failure}
+        own |= {"undone": report.undone, "left": report.left, "evidence": report.evidence}
     else:
         reached = "handed-off" if report.handoff else "active"
         own = {
@@ -80,13 +88,17 @@ class Reported(WireModel):
 
 
 def report_outcome(report: Report, registry: Registry, events: EventBridgeClient, bus: str) -> Reported:
-    """Records the outcome of a request unless it has one, unlocks its access, and publishes the recorded outcome.
+    """Records the outcome of a request unless it has one, settles its journal, unlocks its access, and publishes the outcome.
 
     Raises TransientAwsError if EventBridge rejects the event; a retry publishes the same outcome again.
     """
-    outcome = outcome_of(report)
+    journal = registry.journal.of(report.execution_arn, report.access_id or "", DEFAULT_TENANT)
+    outcome = outcome_of(_completed(report, journal.entries()))
     recorded = _record(outcome, report, registry)
-    _unlock_access(report, recorded, registry)
+    # The recorded outcome decides: a late report of a failure must not keep the journal of an access that works.
+    journal.settle(keep_open=recorded.detail_type in ("Request Failed", "Request Rejected"))
+    if report.access_id:
+        registry.locks.unlock(report.access_id, report.execution_arn)
     return _publish(recorded, events, bus)
 
 
@@ -108,14 +120,16 @@ def _record(outcome: Outcome, report: Report, registry: Registry) -> _RecordedOu
     return _RecordedOutcome(*registry.requests.record_outcome(ref, outcome.outcome_id, report.detail_type, detail))
 
 
-def _unlock_access(report: Report, recorded: _RecordedOutcome, registry: Registry) -> None:
-    """Unlocks the access; the notes of an unfinished rollback are kept.
-
-    The recorded outcome decides whether that is so: a late report must not make a working access look unfinished.
-    """
-    if report.access_id:
-        failed = recorded.detail_type == "Request Failed" and recorded.members["changed"]
-        registry.locks.unlock(report.access_id, report.execution_arn, unfinished=failed and not report.whole)
+def _completed(report: Report, entries: Sequence[Entry]) -> Report:
+    """The report of a failure with what the journal says about its rollback, which can have ended in an error."""
+    if report.detail_type != "Request Failed":
+        return report
+    undone = {*report.undone, *(text for entry in entries for text in entry.undone)}
+    left = tuple(sorted({entry.left for entry in entries if entry.left}))
+    evidence = tuple(Evidence.model_validate_json(json.dumps(entry.evidence)) for entry in entries if entry.evidence)
+    remains = any(entry.state == "abandoned" or (entry.state == "open" and entry.step != REQUEST) for entry in entries)
+    changes = {"undone": tuple(sorted(undone)), "left": left, "evidence": evidence, "changed": report.changed or remains}
+    return report.model_copy(update=changes)
 
 
 def _publish(recorded: _RecordedOutcome, events: EventBridgeClient, bus: str) -> Reported:

@@ -59,33 +59,60 @@ def merge_into(
     own: Share,
     others: Callable[[], Iterable[Share]],
     registry: Registry,
+    note: Callable[[list[Statement]], None],
     require_approval: Callable[[], None] | None = None,
 ) -> bool:
     """Merges our statements into a policy under a lease, and returns whether the policy lacked something that is needed.
 
-    `require_approval` raises if an owner no longer consents. A key needs none, since the role can write only the policies of
-    approved keys. The statements of the other accesses are merged as well, because the policy that is read can be older than
-    the last one that was written. Statements of former versions are replaced by the present form. Raises TransientAwsError if
-    a statement is missing afterwards: a person can write the policy without the lease. Raises Conflict if AWS accepts no
-    policy that long.
+    `note` records the parts that this request adds before they are written. `require_approval` raises if an owner no longer
+    consents. A key needs none, since the role can write only the policies of approved keys. The statements of the other
+    accesses are merged as well, because the policy that is read can be older than the last one that was written. Statements of
+    former versions are replaced by the present form. Raises TransientAwsError if a statement is missing afterwards: a person
+    can write the policy without the lease. Raises Conflict if AWS accepts no policy that long.
     """
-    if not policies.missing_from(policy.read(), own.needed):
+    present = policy.read()
+    if not policies.missing_from(present, own.needed):
         return False
-    # While it waits, another request can write the statements of all, this one included.
+    # Before the wait: another request can write the statements of all, this one included.
+    noted = _added(present, own)
+    note(noted)
     with registry.lease(policy.name, lambda: not policies.missing_from(policy.read(), own.needed)) as lease:
         if lease is None:
             return True
         shares = [*others(), own]
-        if require_approval:
-            require_approval()
-        # No call between the read and the write: AWS has no conditional write, so a change made in between would be lost.
-        merged = _merged(policy, policy.read(), own, shares)
+        present = _noted_last(policy, own, noted, note, require_approval)
+        # No call between the last read and the write: AWS has no conditional write, so a change in between would be lost.
+        merged = _merged(policy, present, own, shares)
         lease.require()
         policy.write(merged)
         missing = policies.missing_from(policy.read(), own.needed)
         if missing:
             raise TransientAwsError(f"the {policy.name} was overwritten during this request; missing: {', '.join(missing)}")
     return True
+
+
+def _added(present: Document | None, own: Share) -> list[Statement]:
+    """The parts of the own statements that the policy does not contain."""
+    return policies.beyond(policies.new_document(own.written), policies.own_statements(present))
+
+
+def _noted_last(
+    policy: SharedPolicy,
+    own: Share,
+    noted: list[Statement],
+    note: Callable[[list[Statement]], None],
+    require_approval: Callable[[], None] | None,
+) -> Document | None:
+    """The policy as it is read last, once everything that the request adds to it is noted."""
+    while True:
+        if require_approval:
+            require_approval()
+        present = policy.read()
+        added = _added(present, own)
+        if not policies.beyond(policies.new_document(added), noted):
+            return present
+        noted = policies.union([noted, added])
+        note(noted)
 
 
 def _merged(policy: SharedPolicy, present: Document | None, own: Share, shares: Sequence[Share]) -> Document:
@@ -102,7 +129,7 @@ def _merged(policy: SharedPolicy, present: Document | None, own: Share, shares: 
 def remove_from(
     policy: SharedPolicy,
     statements: Sequence[Statement],
-    others: Iterable[Iterable[Statement]],
+    others: Callable[[], Iterable[Iterable[Statement]]],
     registry: Registry,
     note: Callable[[], None],
     *,
@@ -113,14 +140,19 @@ def remove_from(
     Principals and values that this registry does not know are kept too. `note` is called before the policy is written.
     """
     with registry.lease(policy.name) as lease:
-        present = policy.read()
-        needed = policies.union([*others, policies.beyond(present, statements)])
-        rewritten = policies.retain(present, needed, kept=kept)
-        if present is None or rewritten == present or lease is None:
+        needed, present = policies.union(others()), policy.read()
+        if present is None or lease is None or _without(present, statements, needed, kept) == present:
             return
         note()
+        # No call between the last read and the write: a statement that a person adds in between would be lost.
+        present = policy.read()
         lease.require()
-        policy.write(rewritten)
+        if present is not None:
+            policy.write(_without(present, statements, needed, kept))
+
+
+def _without(present: Document, statements: Sequence[Statement], needed: Sequence[Statement], kept: Sequence[str]) -> Document:
+    return policies.retain(present, policies.union([needed, policies.beyond(present, statements)]), kept=kept)
 
 
 def _others(desired: Desired, resource: str, registry: Registry, bounds: Bounds) -> Iterator[tuple[Desired, str | None]]:

@@ -1,17 +1,25 @@
-"""Rolls back a failed request: removes what it created and nothing else uses, and restores what it changed."""
+"""Rolls back a failed request from its journal: removes what it created and nothing else uses, and restores what it changed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from types import MappingProxyType
+
 from latchkey.access.desired import desire
 from latchkey.aws.clients import Clients
-from latchkey.aws.secrets import find_secret
-from latchkey.errors import Conflict
-from latchkey.onboarding.rollback.key import find_key_to_roll_back, roll_back_key, roll_back_partner_key
+from latchkey.onboarding.rollback.former_version import expand_former_notes
+from latchkey.onboarding.rollback.key import roll_back_key
+from latchkey.onboarding.rollback.policies import roll_back_key_policy, roll_back_secret_policy
+from latchkey.onboarding.rollback.record import roll_back_record
+from latchkey.onboarding.rollback.references import roll_back_reference
 from latchkey.onboarding.rollback.resource import roll_back_resource
 from latchkey.onboarding.rollback.role import roll_back_role
 from latchkey.onboarding.rollback.rollback import Rollback
-from latchkey.onboarding.rollback.secret import roll_back_secret
+from latchkey.onboarding.rollback.secret import roll_back_secret, roll_back_secret_key, roll_back_secret_version
 from latchkey.registry import Registry
+from latchkey.registry.journal import Entry
 from latchkey.requests.parsing import AnyOnboarding
 from latchkey.settings import Settings
 from latchkey.tags import DEFAULT_TENANT
@@ -19,57 +27,103 @@ from latchkey.wire import WireModel
 
 
 class UndoOnboardingInput(WireModel):
-    """The failed request, or None if it was invalid, and its execution; `confirms` means that it confirmed a handoff."""
+    """The failed request, or None if it was invalid, and its execution.
+
+    `holder` is the execution of end-request that runs the rollback, or None for the failed execution itself. `reported`: the
+    outcome of the request was published before, so nothing will settle the journal afterwards.
+    """
 
     request: AnyOnboarding | None
     tenant: str = DEFAULT_TENANT
     execution_arn: str
     confirms: bool = False
+    holder: str | None = None
+    reported: bool = False
 
 
 class Undone(WireModel):
-    """The steps of the rollback, in words."""
+    """The steps of the rollback, and what stays with the reason, in words."""
 
     undone: tuple[str, ...]
+    left: tuple[str, ...] = ()
 
 
-def undo_onboarding(
-    event: UndoOnboardingInput,
-    settings: Settings,
-    registry: Registry,
-    clients: Clients,
-) -> Undone:
-    """Rolls back the resource first, then the role, the secret and the key, and returns the steps. Grants are left to clean-up.
+class _Then(Enum):
+    """What follows if a change stays. What is abandoned is reported once, and left to a person."""
 
-    A request that never locked its access changed nothing, and what is noted there belongs to another request. An unfinished
-    rollback is resumed, unless another request has the access by now. A second run changes nothing, and after a crash between
-    any two calls a retry completes the rollback. Raises Conflict if something must stay for a person to decide.
+    GO_ON = "the sweep tries again"
+    STOP = "the sweep tries again, and nothing else can be rolled back until then"
+    ABANDON = "a person decides"
+    ABANDON_ALL = "a person decides about this change and all earlier ones"
+
+
+type _Part = tuple[Callable[[Rollback, Entry], str | None], _Then]
+_PARTS: Mapping[str, _Part] = MappingProxyType(
+    {
+        "request": (lambda *_: None, _Then.GO_ON),
+        "reference": (roll_back_reference, _Then.GO_ON),
+        "key": (roll_back_key, _Then.GO_ON),
+        "secret": (roll_back_secret, _Then.GO_ON),
+        "secret-version": (roll_back_secret_version, _Then.ABANDON),
+        "key-policy": (roll_back_key_policy, _Then.ABANDON),
+        "secret-policy": (roll_back_secret_policy, _Then.GO_ON),
+        "secret-key": (roll_back_secret_key, _Then.GO_ON),
+        "role": (roll_back_role, _Then.GO_ON),
+        "resource": (roll_back_resource, _Then.STOP),
+        "record": (roll_back_record, _Then.ABANDON_ALL),
+    }
+)
+
+
+def undo_onboarding(event: UndoOnboardingInput, settings: Settings, registry: Registry, clients: Clients) -> Undone:
+    """Rolls the changes in the journal back, the last one first, and returns the steps. Grants are left to clean-up.
+
+    A change that somebody else has changed since is left alone. A second run changes nothing, and after a crash between any two
+    calls a retry completes the rollback. Raises NotYetEffective while another request has the access.
     """
     if event.request is None:
         return Undone(undone=())
     desired = desire(event.request, settings, event.tenant)
-    access_id, execution_arn = desired.access_id, event.execution_arn
-    if not registry.locks.holds_lock(access_id, execution_arn) and not registry.locks.resume_undo(access_id, execution_arn):
-        return Undone(undone=())
-    recorded = registry.accesses.get(access_id)
-    is_recorded = recorded is not None and recorded.request_id == desired.request.request_id
-    if desired.system.key_is_exclusive and is_recorded and not event.confirms:
-        # Before the record is restored: without it, a retry would take the key for one that no partner has.
-        raise Conflict(f"{access_id} is recorded, and a partner can use its key: remove the access by hand if it is not wanted")
-    registry.accesses.restore(access_id, desired.request.request_id)
-    if event.confirms:
-        # A confirmation changed nothing but the record.
-        return Undone(undone=())
-    record, recorded_request = registry.accesses.get(access_id), registry.accesses.recorded_request(access_id)
-    rollback = Rollback(desired, record, recorded_request, settings, registry, clients)
-    key = find_key_to_roll_back(rollback)
-    roll_back_resource(rollback)
-    if desired.reads_secret:
-        secret = find_secret(clients.secretsmanager, desired.existing_secret_arn or desired.secret_name)
-        roll_back_role(rollback, key, secret)
-        roll_back_secret(rollback, secret)
-    if key is not None and desired.system.key_is_exclusive and recorded is not None:
-        roll_back_partner_key(rollback, key)
-    elif key is not None:
-        roll_back_key(rollback, key)
-    return Undone(undone=registry.journal.undone(access_id))
+    journal = registry.journal.of(event.execution_arn, desired.access_id, event.tenant)
+    rollback = Rollback(desired, journal, settings, registry, clients)
+    expand_former_notes(rollback, confirms=event.confirms)
+    remaining = [entry for entry in journal.entries() if entry.state == "open"]
+    if remaining:
+        with _locked(rollback, event.holder or event.execution_arn):
+            _roll_back(rollback, [*reversed(remaining)])
+    entries = journal.entries()
+    if event.reported:
+        journal.settle(keep_open=True)
+    return Undone(undone=steps_of(entries), left=tuple(entry.left for entry in entries if entry.left))
+
+
+def steps_of(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """The steps of a rollback, sorted."""
+    return tuple(sorted({text for entry in entries for text in entry.undone}))
+
+
+def _roll_back(rollback: Rollback, remaining: list[Entry]) -> None:
+    for at, entry in enumerate(remaining):
+        roll_back, then = _PARTS[entry.kind]
+        reason = roll_back(rollback, entry)
+        if reason is None:
+            rollback.journal.finish(entry.step)
+        elif then in (_Then.GO_ON, _Then.STOP):
+            rollback.journal.leave(entry.step, reason)
+        else:
+            for abandoned in remaining[at:] if then is _Then.ABANDON_ALL else [entry]:
+                rollback.journal.abandon(abandoned.step, reason)
+        if reason is not None and then in (_Then.STOP, _Then.ABANDON_ALL):
+            return
+
+
+@contextmanager
+def _locked(rollback: Rollback, holder: str) -> Iterator[None]:
+    """Holds the lock of the access. The failed execution keeps its own lock until its outcome is reported."""
+    locks, access_id, failed = rollback.registry.locks, rollback.access_id, rollback.journal.execution_arn
+    locks.lock_for_rollback(access_id, failed, holder)
+    try:
+        yield
+    finally:
+        if holder != failed:
+            locks.unlock(access_id, holder)

@@ -49,10 +49,9 @@ class AccessLocks:
     def lock(self, access_id: str, execution_arn: str, is_over: IsOver = _no_proof) -> None:
         """Locks the access for one request. Raises NotYetEffective while another execution holds the lock.
 
-        The lock of an execution that `is_over` is taken over, unless its rollback was resumed. The journal entries of an
-        unfinished rollback are kept.
+        The lock of an execution that `is_over` is taken over.
         """
-        update = "SET running = :me, runningSince = :now REMOVE pending"
+        update = "SET running = :me, runningSince = :now REMOVE pending, undoing"
         try:
             self._table.update("access", access_id, update, _FREE, _holder(execution_arn))
         except ConditionFailed:
@@ -64,7 +63,7 @@ class AccessLocks:
             raise _another_runs()
         values = _holder(execution_arn) | {":former": found.execution_arn}
         try:
-            self._table.update("access", access_id, update, "running = :former AND attribute_not_exists(undoing)", values)
+            self._table.update("access", access_id, update, "running = :former", values)
         except ConditionFailed:
             raise _another_runs() from None
 
@@ -82,49 +81,39 @@ class AccessLocks:
         except ConditionFailed:
             raise _another_runs() from None
 
-    def resume_undo(self, access_id: str, execution_arn: str) -> bool:
-        """Locks the access again for an execution whose rollback is unfinished. Returns False if it cannot.
+    def lock_for_rollback(self, access_id: str, execution_arn: str, holder: str) -> None:
+        """Locks the access for the rollback of an execution. Raises NotYetEffective while another request holds the lock.
 
-        That is the case if no rollback of this execution is unfinished, or if another execution holds the lock.
+        `holder` is the execution that runs the rollback: `execution_arn` itself or, after that has ended, one of end-request.
+        The next one of end-request takes the lock over.
         """
-        update = "SET running = :me, runningSince = :now, undoing = :me"
+        update = "SET running = :me, runningSince = :now, undoing = :failed"
+        values = _holder(holder) | {":failed": execution_arn}
         try:
-            self._table.update("access", access_id, update, f"unfinished = :me AND ({_FREE})", _holder(execution_arn))
+            self._table.update("access", access_id, update, f"{_FREE} OR running = :failed OR undoing = :failed", values)
         except ConditionFailed:
-            return False
-        return True
+            raise _another_runs() from None
 
-    def holds_lock(self, access_id: str, execution_arn: str) -> bool:
-        """Whether this execution holds the lock of the access."""
-        return self._table.get("access", access_id).get("running") == execution_arn
+    def holder(self, access_id: str) -> str | None:
+        """The execution that holds the lock of the access, or None."""
+        running = self._table.get("access", access_id).get("running")
+        return str(running) if running else None
 
     def is_locked(self, access_id: str) -> bool:
         """Whether a request is running for the access."""
         return "running" in self._table.get("access", access_id)
 
-    def is_undo_unfinished(self, access_id: str, execution_arn: str) -> bool:
-        """Whether the rollback of this execution is unfinished and no other request has started since."""
-        item = self._table.get("access", access_id)
-        return item.get("unfinished") == execution_arn and item.get("running") in (None, execution_arn)
+    def unlock(self, access_id: str, execution_arn: str) -> None:
+        """Releases the lock if this execution holds it.
 
-    def unlock(self, access_id: str, execution_arn: str, *, unfinished: bool = False) -> None:
-        """Releases the lock if this execution holds it, and deletes the journal entries for its rollback.
-
-        If the rollback is `unfinished`, the entries are kept until it is resumed or a later request is recorded.
+        What a former version noted for the rollback of this execution is deleted, unless it is of an unfinished one.
         """
-        held = "running = :me"
-        if unfinished:
-            update, condition = "SET unfinished = :me REMOVE running, runningSince, undoing, pending", held
-        else:
-            update = "REMOVE running, runningSince, undoing, pending, former, previous, undone, unfinished"
-            condition = f"{held} AND (attribute_not_exists(unfinished) OR unfinished = :me)"
-        try:
-            self._table.update("access", access_id, update, condition, {":me": execution_arn})
-        except ConditionFailed:
-            # The unfinished rollback of another execution still needs the journal entries.
+        update, held = "REMOVE running, runningSince, undoing, pending", "running = :me"
+        own_notes = (f"{update}, former, previous, undone", f"{held} AND attribute_not_exists(unfinished)")
+        for attempt, condition in (own_notes, (update, held)):
             with suppress(ConditionFailed):
-                update = "REMOVE running, runningSince, undoing, pending"
-                self._table.update("access", access_id, update, held, {":me": execution_arn})
+                self._table.update("access", access_id, attempt, condition, {":me": execution_arn})
+                return
 
 
 def _holder(execution_arn: str) -> dict[str, Any]:

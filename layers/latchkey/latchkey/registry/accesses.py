@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import AwareDatetime
@@ -14,7 +14,7 @@ from pydantic import AwareDatetime
 from latchkey.access.record import AccessRecord, Status
 from latchkey.errors import TransientAwsError
 from latchkey.registry.access_locks import LockHolder, holder_of
-from latchkey.registry.journal import grant_keys_of
+from latchkey.registry.grant_keys import grant_keys_of
 from latchkey.registry.table import ConditionFailed, Table, now_text
 from latchkey.requests.models import OnboardingRequest
 from latchkey.requests.parsing import parse_onboarding
@@ -67,8 +67,8 @@ class RecordedAccess:
 class KnownAccess:
     """An access with every key on which its service can hold a grant; `record` is None if no onboarding succeeded.
 
-    `lock` is the holder of its lock. `unfinished` is the ARN of the execution whose rollback is unfinished. `unpublished` is
-    true if a status event might not have been published.
+    `lock` is the holder of its lock. `unfinished` is the ARN of the execution whose rollback a former version left unfinished.
+    `unpublished` is true if a status event might not have been published.
     """
 
     access_id: str
@@ -129,26 +129,25 @@ class Accesses:
         return [AnnouncedRequest(parse_onboarding(json.loads(text)), key, owner) for text, key, owner in texts if text]
 
     def save(self, record: AccessRecord, request: Mapping[str, Any]) -> AccessRecord:
-        """Writes a record and the request that it fulfills, and keeps the previous record for `restore`.
+        """Writes a record and the request that it fulfills.
 
         The service can hold a grant on the previous key and on the new one, so both stay in the grant keys. Raises
         TransientAwsError if the record has changed since it was read: the caller must read it and decide again.
         """
         saved = replace(record, version=record.version + 1)
         item = self._table.get("access", record.access_id)
-        previous = {name: str(item[name]) for name in _SAVED if name in item}
         gone = [name for name in (*_RECORD, "left", "lost") if name not in _wire(saved)]
         names = {f"#{name}": name for name in (*_wire(saved), *gone)}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": now_text()}
-        values |= {":wanted": json.dumps(request), ":previous": json.dumps(previous)}
+        values[":wanted"] = json.dumps(request)
         values[":keys"] = grant_keys_of(item) | {saved.key_arn}
         settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
-        settings += ", wanted = :wanted, previous = :previous, updatedAt = :now, recordedAt = :now"
+        settings += ", wanted = :wanted, updatedAt = :now, recordedAt = :now"
         try:
             self._table.update(
                 "access",
                 saved.access_id,
-                f"SET {settings} REMOVE {', '.join(f'#{name}' for name in gone)}, handoff, unfinished ADD grantKeys :keys",
+                f"SET {settings} REMOVE {', '.join(f'#{name}' for name in gone)}, handoff ADD grantKeys :keys",
                 "attribute_not_exists(version) OR version = :read",
                 values,
                 names,
@@ -194,24 +193,41 @@ class Accesses:
         self._table.update("access", item["id"], update, "handoff = :now", values)
         return True
 
-    def restore(self, access_id: str, request_id: str) -> None:
-        """Restores the record that `save` replaced, if it was saved for this request. A second call has no effect."""
+    def snapshot(self, access_id: str) -> dict[str, str]:
+        """The attributes of the record and its request, for `restore`. Empty if there is no record."""
+        item = self._table.get("access", access_id)
+        return {name: str(item[name]) for name in _SAVED if name in item}
+
+    def restore(self, access_id: str, request_id: str, previous: Mapping[str, str]) -> bool:
+        """Restores an earlier snapshot, unless the record is not the one of this request. Returns whether it was."""
         item = self._table.get("access", access_id)
         if self._withdraw_handoff(item, request_id):
-            return
-        if item.get("requestId") != request_id or "previous" not in item:
-            return
-        previous = json.loads(item["previous"])
+            return True
+        if item.get("requestId") != request_id:
+            return False
         names = {f"#{name}": name for name in _SAVED}
-        gone = ["previous", *(f"#{name}" for name in _SAVED if name not in previous)]
+        gone = [f"#{name}" for name in _SAVED if name not in previous]
         kept = [f"#{name} = :{name}" for name in previous]
-        settings = f"SET {', '.join(kept)} " if kept else ""
         values: dict[str, Any] = {f":{name}": value for name, value in previous.items()}
         values |= {":failed": request_id, ":keys": {item["keyArn"]}}
         if previous:
             values[":version"] = int(item["version"]) + 1
-        update = f"{settings}REMOVE {', '.join(gone)} ADD grantKeys :keys"
-        self._table.update("access", access_id, update, "requestId = :failed", values, names)
+        update = f"SET {', '.join(kept)} " if kept else ""
+        update += f"REMOVE {', '.join(gone)} " if gone else ""
+        with suppress(ConditionFailed):
+            self._table.update("access", access_id, f"{update}ADD grantKeys :keys", "requestId = :failed", values, names)
+            return True
+        return False
+
+    def note_role_change(self, access_id: str) -> None:
+        """Records that the reader role of the access is about to change. IAM does not report when a role was changed."""
+        values = {":now": datetime.now(UTC).isoformat()}
+        self._table.update("access", access_id, "SET roleChangedAt = :now", None, values)
+
+    def role_changed(self, access_id: str) -> datetime | None:
+        """When the reader role of the access was last created or changed, or None if that is not recorded."""
+        noted = self._table.get("access", access_id).get("roleChangedAt")
+        return datetime.fromisoformat(noted) if noted else None
 
     def recorded_at(self, access_id: str) -> datetime | None:
         """When a request last recorded the access, or None if an earlier version did."""

@@ -1,75 +1,193 @@
-"""The journal of an access: what a request changes, recorded before the call so that it can be rolled back after a crash."""
+"""Items of kind `journal`: what one request creates or changes, recorded before each call together with the state it found.
+
+Each entry belongs to one execution. Another request for the same access neither reads it nor deletes it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from latchkey.registry.table import ConditionFailed, Table, now_text
+from latchkey.registry.table import Table, now_text
 
-# ListGrants can omit a new grant for up to five minutes. Doubled to allow for clock differences:
-# https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
-UNLISTED = timedelta(minutes=10)
+# The steps of a request. A rollback goes through them in reverse order: references, which protect everything else, come last.
+REQUEST = "00-request"
+KEY = "21-key"
+SECRET = "30-secret"
+SECRET_VERSION = "31-secret-version"
+SECRET_KEY = "42-secret-key"
+ROLE = "44-role"
+RESOURCE = "50-resource"
+RECORD = "60-record"
+
+# open: the change exists or could exist. done: it was rolled back, or belongs to somebody else by now. abandoned: it stays, and
+# only a person can decide about it.
+EntryState = Literal["open", "done", "abandoned"]
 
 
-def grant_keys_of(item: Mapping[str, Any]) -> frozenset[str]:
-    """The keys on which the service of an access can hold a grant, from the item of the access."""
-    return frozenset(item.get("grantKeys", ())) | ({item["keyArn"]} if "keyArn" in item else set())
+@dataclass(frozen=True)
+class Entry:
+    """One change of a request: the state that it `found`, what it `wanted`, and the `result`, if the call has returned.
+
+    `undone` are the steps of its rollback, `left` says why it is still there, and `evidence` is the read before a deletion.
+    """
+
+    step: str
+    found: Any
+    wanted: Any
+    result: Any
+    state: EntryState
+    undone: tuple[str, ...] = ()
+    left: str | None = None
+    evidence: Mapping[str, Any] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The step without its number and without the resource that it names."""
+        return self.step.split(" ", 1)[0].split("-", 1)[1]
+
+
+@dataclass(frozen=True)
+class OpenJournal:
+    """The entries of one execution that are neither settled nor rolled back."""
+
+    execution_arn: str
+    access_id: str
+
+
+@dataclass(frozen=True)
+class RequestJournal:
+    """The journal of one request. An execution is identified by its ARN; the ids of its entries begin with its name."""
+
+    execution_arn: str
+    access_id: str
+    tenant: str
+    _table: Table = field(repr=False)
+
+    def intend(self, step: str, wanted: object, *, found: object = None, anew: bool = False) -> Entry:
+        """Records a change before its call.
+
+        If an earlier attempt recorded it, the state that it found stays, unless `anew`: somebody else changed it in between.
+        """
+        values = self._identity | {":now": now_text(), ":open": "open"}
+        values |= {":wanted": json.dumps(wanted), ":found": json.dumps(found)}
+        first = ":found" if anew else "if_not_exists(#found, :found)"
+        update = f"SET {_IDENTITY}, notedAt = if_not_exists(notedAt, :now), #found = {first}, wanted = :wanted, #state = :open"
+        return _entry(self._table.update("journal", self._id(step), update, None, values, _NAMES))
+
+    def complete(self, step: str, result: object) -> None:
+        """Records the result of a call after it succeeded."""
+        self._table.update("journal", self._id(step), "SET #result = :result", None, {":result": json.dumps(result)}, _RESULT)
+
+    def entry(self, step: str) -> Entry | None:
+        """The entry of a step, or None."""
+        item = self._table.get("journal", self._id(step))
+        return _entry(item) if item else None
+
+    def entries(self) -> list[Entry]:
+        """All entries, in the order of the steps."""
+        return [_entry(item) for item in self._table.query("journal", self._id(""))]
+
+    def note_undone(self, step: str, text: str) -> None:
+        """Records a step of the rollback before its call, so that the outcome lists it even after a crash."""
+        self._table.update("journal", self._id(step), "ADD undone :text", None, {":text": {text}})
+
+    def note_evidence(self, step: str, evidence: object) -> None:
+        """Records the read that justifies a deletion, before the deletion."""
+        self._table.update("journal", self._id(step), "SET evidence = :read", None, {":read": json.dumps(evidence)})
+
+    def leave(self, step: str, reason: str) -> None:
+        """Records why a change cannot be rolled back now. The sweep tries again."""
+        self._table.update("journal", self._id(step), "SET #left = :reason", None, {":reason": reason}, {"#left": "left"})
+
+    def finish(self, step: str) -> None:
+        """Records that nothing is left to do for a change."""
+        update, names = "SET #state = :done REMOVE #left", {"#state": "state", "#left": "left"}
+        self._table.update("journal", self._id(step), update, None, {":done": "done"}, names)
+
+    def abandon(self, step: str, reason: str) -> None:
+        """Records that a change stays for good, because only a person can decide about it."""
+        update, names = "SET #state = :abandoned, #left = :reason", {"#state": "state", "#left": "left"}
+        self._table.update("journal", self._id(step), update, None, {":abandoned": "abandoned", ":reason": reason}, names)
+
+    def settle(self, *, keep_open: bool = False) -> None:
+        """Deletes the entries; with `keep_open`, those of open changes stay, for the sweep."""
+        entries = self.entries()
+        kept = {entry.step for entry in entries if keep_open and entry.state == "open"}
+        for entry in entries:
+            if entry.step not in kept or kept == {REQUEST}:
+                self._table.delete("journal", self._id(entry.step))
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        return {":access": self.access_id, ":tenant": self.tenant, ":execution": self.execution_arn}
+
+    def _id(self, step: str) -> str:
+        return f"{self.execution_arn.rsplit(':', 1)[1]}/{step}"
 
 
 class Journal:
-    """Reads and writes the journal, which is part of the item of kind `access`."""
+    """The journals of all requests."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def note_former(self, access_id: str, former: Mapping[str, Any] | None, grant_key_arn: str | None) -> None:
-        """Records the settings of the resource before this request changes them. Later calls do not overwrite them.
+    def of(self, execution_arn: str, access_id: str, tenant: str) -> RequestJournal:
+        """The journal of one request."""
+        return RequestJournal(execution_arn, access_id, tenant, self._table)
 
-        `former` is None if the resource does not exist. `grant_key_arn` is the key on which the service can hold a grant
-        from now on, or None if the service creates no grants.
-        """
-        values: dict[str, Any] = {":former": json.dumps(former)}
-        update = "SET former = if_not_exists(former, :former)"
-        if grant_key_arn:
-            update = f"{update}, grantKeysAt = :now ADD grantKeys :keys"
-            values |= {":now": now_text(), ":keys": {grant_key_arn}}
-        self._table.update("access", access_id, update, None, values)
+    def open(self) -> Iterator[OpenJournal]:
+        """The journals with an open entry."""
+        items = (item for item in self._table.query("journal") if item["state"] == "open")
+        yield from sorted(
+            {OpenJournal(item["executionArn"], item["accessId"]) for item in items}, key=lambda one: one.execution_arn
+        )
 
-    def former(self, access_id: str) -> tuple[bool, Any]:
-        """Whether the running request recorded former settings of the resource, and these settings."""
-        noted = self._table.get("access", access_id).get("former")
-        return noted is not None, json.loads(noted) if noted is not None else None
+    def uses(self, resource: str, access_id: str, *, without: str) -> bool:
+        """Whether a request for this access refers to a resource, except for the execution `without`."""
+        return any(
+            item["accessId"] == access_id and item["executionArn"] != without and _refers(_entry(item), resource)
+            for item in self._table.query("journal")
+        )
 
-    def note_undone(self, access_id: str, description: str) -> None:
-        """Records a rollback step before it runs, so that a retry after a crash reports the step as well."""
-        self._table.update("access", access_id, "ADD undone :step", None, {":step": {description}})
 
-    def undone(self, access_id: str) -> tuple[str, ...]:
-        """The recorded rollback steps of the running request, sorted."""
-        return tuple(sorted(self._table.get("access", access_id).get("undone", ())))
+def reference_step(resource: str) -> str:
+    """The step that refers to a key, secret or role."""
+    return f"10-reference {resource}"
 
-    def note_role_change(self, access_id: str) -> None:
-        """Records that the reader role of the access is about to change. IAM does not report when a role was changed."""
-        values = {":now": datetime.now(UTC).isoformat()}
-        self._table.update("access", access_id, "SET roleChangedAt = :now", None, values)
 
-    def role_changed(self, access_id: str) -> datetime | None:
-        """When the reader role of the access was last created or changed, or None if that is not recorded."""
-        noted = self._table.get("access", access_id).get("roleChangedAt")
-        return datetime.fromisoformat(noted) if noted else None
+def key_policy_step(key_arn: str) -> str:
+    """The step that adds statements to the policy of a key."""
+    return f"40-key-policy {key_arn}"
 
-    def grant_keys(self, access_id: str) -> frozenset[str]:
-        """All keys on which the service of the access can hold a grant, including previous keys."""
-        return grant_keys_of(self._table.get("access", access_id))
 
-    def forget_grant_key(self, access_id: str, key_arn: str) -> None:
-        """Removes a key on which no grant is listed, unless a request is running or ListGrants might still omit a grant."""
-        settled = (datetime.now(UTC) - UNLISTED).isoformat(timespec="milliseconds")
-        condition = "attribute_not_exists(running) AND (attribute_not_exists(grantKeysAt) OR grantKeysAt < :settled)"
-        with suppress(ConditionFailed):
-            values = {":keys": {key_arn}, ":settled": settled}
-            self._table.update("access", access_id, "DELETE grantKeys :keys", condition, values)
+def secret_policy_step(secret_arn: str) -> str:
+    """The step that adds statements to the policy of a secret."""
+    return f"41-secret-policy {secret_arn}"
+
+
+def _refers(entry: Entry, resource: str) -> bool:
+    return entry.state == "open" and entry.step == reference_step(resource)
+
+
+_IDENTITY = "accessId = :access, tenant = :tenant, executionArn = :execution"
+_NAMES = {"#found": "found", "#state": "state"}
+_RESULT = {"#result": "result"}
+
+
+def _entry(item: Mapping[str, Any]) -> Entry:
+    step = item["id"].split("/", 1)[1]
+    texts: Iterable[str] = item.get("undone", ())
+    found, wanted, result, evidence = (json.loads(item.get(name, "null")) for name in ("found", "wanted", "result", "evidence"))
+    return Entry(
+        step=step,
+        found=found,
+        wanted=wanted,
+        result=result,
+        state=item.get("state", "open"),
+        undone=tuple(sorted(texts)),
+        left=item.get("left"),
+        evidence=evidence,
+    )

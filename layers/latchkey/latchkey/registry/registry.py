@@ -7,9 +7,12 @@ from functools import cache
 
 from latchkey.aws import clients
 from latchkey.aws.secrets import name_of_secret
+from latchkey.errors import LatchkeyError
 from latchkey.registry.access_locks import AccessLocks
 from latchkey.registry.accesses import Accesses, AnnouncedRequest
-from latchkey.registry.journal import Journal
+from latchkey.registry.former_notes import move_notes, noted_execution
+from latchkey.registry.grant_keys import GrantKeys
+from latchkey.registry.journal import Journal, RequestJournal, reference_step
 from latchkey.registry.notices import Notices
 from latchkey.registry.requests import Requests
 from latchkey.registry.resources import Resources
@@ -17,21 +20,48 @@ from latchkey.registry.revocations import Revocations
 from latchkey.registry.sweep_lock import SweepLock
 from latchkey.registry.table import Table
 from latchkey.settings import settings
+from latchkey.tags import DEFAULT_TENANT
 
 
 class Registry:
     """The parts of the registry, and the reads that need more than one of them."""
 
     def __init__(self, table: Table) -> None:
+        self._table = table
         self.lease = table.lease
         self.requests = Requests(table)
         self.accesses = Accesses(table)
         self.locks = AccessLocks(table)
+        self.granted = GrantKeys(table)
         self.journal = Journal(table)
         self.notices = Notices(table)
         self.resources = Resources(table)
         self.revocations = Revocations(table)
         self.sweep_lock = SweepLock(table)
+
+    def journal_of(self, execution_arn: str | None, access_id: str, tenant: str) -> RequestJournal:
+        """The journal of a request. An execution that a former version started does not pass its ARN, but it holds the lock."""
+        holder = execution_arn or self.locks.holder(access_id)
+        if holder is None:
+            raise LatchkeyError(f"no execution has locked {access_id}")
+        return self.journal.of(holder, access_id, tenant)
+
+    def refer(self, resource: str, journal: RequestJournal) -> None:
+        """Records that a request is about to use a resource. Raises NotYetEffective while the resource is being removed."""
+        journal.intend(reference_step(resource), {"resource": resource})
+        self.resources.refer(resource, journal.access_id, journal.tenant)
+
+    def move_former_notes(self, access_id: str, tenant: str) -> None:
+        """Moves what a former version noted for a rollback into the journal of its execution."""
+        execution_arn = noted_execution(self._table.get("access", access_id))
+        if execution_arn:
+            move_notes(self._table, self.journal.of(execution_arn, access_id, tenant))
+
+    def is_open(self, execution_arn: str, access_id: str) -> bool:
+        """Whether a change of this execution is neither settled nor rolled back."""
+        entries = self.journal.of(execution_arn, access_id, DEFAULT_TENANT).entries()
+        unfinished = self._table.get("access", access_id).get("unfinished")
+        return unfinished == execution_arn or any(entry.state == "open" for entry in entries)
 
     def grant_keys(self) -> frozenset[str]:
         """All keys on which a service can hold a grant."""

@@ -134,8 +134,13 @@ class Requests:
 
     def has_outcome(self, ref: RequestRef) -> bool:
         """Whether an outcome is recorded for this request with this content."""
+        return self.recorded_outcome(ref) is not None
+
+    def recorded_outcome(self, ref: RequestRef) -> str | None:
+        """The detail type of the outcome that is recorded for this request with this content, or None."""
         items: Iterator[dict[str, Any]] = (self._table.get("request", item_id) for item_id in _item_ids(ref))
-        return any("outcomeId" in item and item["contentHash"] == ref.content_hash for item in items)
+        own = (item for item in items if "outcomeId" in item and item["contentHash"] == ref.content_hash)
+        return next((item.get("outcomeType", "") for item in own), None)
 
     def unanswered(self, before: datetime) -> Iterator[Unanswered]:
         """The requests that were received before `before` and have no outcome, whether or not they were ever started."""

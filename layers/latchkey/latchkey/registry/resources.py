@@ -58,7 +58,9 @@ class Resources:
 
     def release(self, resource: str, access_id: str) -> None:
         """Removes the reference of an access to a resource."""
-        self._table.update("resource", resource, "DELETE accesses :access", None, {":access": {access_id}})
+        with suppress(ConditionFailed):
+            values = {":access": {access_id}, ":one": access_id}
+            self._table.update("resource", resource, "DELETE accesses :access", "contains(accesses, :one)", values)
 
     def is_referred(self, resource: str, access_id: str) -> bool:
         """Whether an access refers to a resource."""
@@ -99,6 +101,10 @@ class Resources:
         except ConditionFailed:
             return False
         return True
+
+    def cancel_removal(self, resource: str) -> None:
+        """Allows new references again: the resource stays."""
+        self._table.update("resource", resource, "REMOVE removing", None, {})
 
     def forget(self, resource: str) -> None:
         """Deletes the item of a removed resource, so that its name can be used again."""

@@ -89,12 +89,12 @@ class Table:
         """Creates or changes an item and returns its new attributes. Raises ConditionFailed."""
         conditional: Any = {"ConditionExpression": condition} if condition else {}
         conditional |= {"ExpressionAttributeNames": names} if names else {}
+        conditional |= {"ExpressionAttributeValues": _item(values)} if values else {}
         with _conditions():
             answer = self._dynamodb.update_item(
                 TableName=self._name,
                 Key=_item({"kind": kind, "id": item_id}),
                 UpdateExpression=update,
-                ExpressionAttributeValues=_item(values),
                 ReturnValues="ALL_NEW",
                 **conditional,
             )

@@ -93,12 +93,15 @@ class EndpointPolicies(Configuration):
             CdnAuthConfiguration=_authorization(reading),
         )
 
-    def restored_settings(self, present: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
+    def restored_settings(
+        self, present: Mapping[str, Any], found: Mapping[str, Any], left: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Removes only Latchkey's statement from the policy, and keeps it if it was there before."""
-        restored = super().restored_settings(present, former)
-        before = [statement["Sid"] for statement in policies.own_statements(_document(former))]
+        restored = super().restored_settings(present, found, left)
+        restored.pop("Policy", None)
+        before = [statement["Sid"] for statement in policies.own_statements(_document(found))]
         policy = policies.retain(_document(present), (), kept=before)
-        return restored | {"Policy": json.dumps(policy)} if policy["Statement"] or "Policy" in former else restored
+        return restored | ({"Policy": json.dumps(policy)} if policy["Statement"] or "Policy" in found else {})
 
     def restore(self, client: Mediapackagev2Client, full_settings: Mapping[str, Any]) -> None:
         if full_settings.get("Policy"):

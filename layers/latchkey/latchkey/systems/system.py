@@ -141,10 +141,19 @@ class Configuration(ABC):
     def restore(self, client: Any, full_settings: Mapping[str, Any]) -> None:
         """Sets the resource to earlier `full_settings`. Raises Conflict if no API call can."""
 
-    def restored_settings(self, present: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
-        """The present full settings with the members that Latchkey sets as they were in the former full settings."""
-        others = {member: value for member, value in present.items() if member not in self.our_settings}
-        return others | {member: value for member, value in former.items() if member in self.our_settings}
+    def restored_settings(
+        self, present: Mapping[str, Any], found: Mapping[str, Any], left: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The present full settings, with the members that Latchkey set as it `found` them.
+
+        A member that is no longer as Latchkey `left` it was changed by somebody else since, and stays.
+        """
+        restored = dict(present)
+        for member in self.our_settings:
+            if present.get(member) == left.get(member):
+                restored.pop(member, None)
+                restored |= {member: found[member]} if member in found else {}
+        return restored
 
     def alerts(self, client: Any, resource_arn: str) -> tuple[str, ...]:  # noqa: ARG002  few services have alerts
         """The codes of the alerts that the service reports for the resource."""

@@ -2,99 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from botocore.exceptions import ClientError
 
-from latchkey import policies
 from latchkey.aws.errors import is_missing
-from latchkey.aws.keys import ObservedKey, find_key, find_key_by_tags, key_policy
-from latchkey.aws.secrets import find_secret
-from latchkey.errors import Conflict
+from latchkey.aws.keys import ObservedKey, find_key, find_key_by_tags, list_aliases
+from latchkey.onboarding.rollback.evidence import read_key_evidence
+from latchkey.onboarding.rollback.policies import remove_key_statements
 from latchkey.onboarding.rollback.rollback import Rollback
-from latchkey.onboarding.shared_policies import policy_of_key, remove_from
-from latchkey.policies import Statement
+from latchkey.registry.journal import Entry
 
 # The shortest waiting period of KMS. Until it ends, a person can cancel the deletion:
 # https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
 _WAITING_DAYS = 7
-# Sids of statements that are never removed: the creator of the key, and the readers of a secret that left the default key.
-# The secret stays under the key, so they must be able to decrypt it.
-_PERMANENT_SIDS = ("LatchkeyCreation", "LatchkeyFormerDefaultKey")
 
 
-def find_key_to_roll_back(rollback: Rollback) -> ObservedKey | None:
-    """The key of the request, including one whose alias, or whose CreateKey response, is missing after a crash."""
-    desired, alias = rollback.desired, rollback.desired.alias
-    noted = rollback.registry.resources.noted_key(alias) if alias else None
-    found = find_key(rollback.clients.kms, desired.request.key.arn or alias or "")
-    if found is not None or noted is None:
-        return found
-    if noted.arn:
-        return find_key(rollback.clients.kms, noted.arn)
-    # A key without an ARN is found by its tag, and only by the request that started to create it.
-    return find_key_by_tags(rollback.clients.kms, noted.request_id) if noted.request_id == desired.request.request_id else None
+def roll_back_key(rollback: Rollback, entry: Entry) -> str | None:
+    """Deletes the key only if evidence shows that nothing uses it. Otherwise it stays, for the sweep to try again.
 
-
-def roll_back_key(rollback: Rollback, key: ObservedKey) -> None:
-    """Deletes the key only if no access uses it; otherwise the statements that are still needed stay in its policy."""
-    desired, record, resources = rollback.desired, rollback.record, rollback.registry.resources
-    alias = desired.alias
-    if key.state == "PendingDeletion":
-        resources.forget_removed(key.arn)
-        return
-    in_use = record is not None and record.key_arn == key.arn
-    created = desired.made(key.tags) and alias is not None and not _encrypts_secret(rollback, key)
-    if created and not in_use and resources.begin_removal(key.arn, desired.access_id):
-        rollback.note(f"scheduled {key.arn} for deletion in {_WAITING_DAYS} days")
-        _delete_alias(rollback, alias or "")
-        rollback.clients.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=_WAITING_DAYS)
-        resources.forget_key(alias or "", key.arn)
-        resources.forget(key.arn)
-        return
-    remaining = rollback.remaining_accesses(key.arn, in_use=in_use)
-    _remove_statements(rollback, key, [access.known_key_statements for access in remaining])
-    if not in_use:
-        resources.release(key.arn, desired.access_id)
-
-
-def roll_back_partner_key(rollback: Rollback, key: ObservedKey) -> None:
-    """Removes the statements of the request from the key of a partner, except for those of partners.
-
-    The partner's data depends on the key. Raises Conflict if the request added a partner, so that a person decides.
+    A key that a recorded access uses by now belongs to that access: only the statements of this request are removed.
     """
-    before = rollback.formerly_desired
-    former = before.known_key_statements if before else ()
-    present = policies.own_statements(key_policy(rollback.clients.kms, key.arn))
-    partners = {statement["Sid"] for statement in present if statement["Sid"].startswith(policies.PARTNER_SID)}
-    _remove_statements(rollback, key, [former], kept=(*_PERMANENT_SIDS, *partners))
-    if partners - {statement["Sid"] for statement in former}:
-        raise Conflict(
-            f"{key.arn} keeps the partner statements of this request, because a partner's data can depend on them: "
-            "remove them by hand after the partner has stopped using the key"
-        )
+    key = _find_created_key(rollback, entry)
+    if key is None:
+        return None
+    if key.state == "PendingDeletion":
+        _forget(rollback, key.arn)
+        return None
+    if not rollback.desired.made(key.tags):
+        return None  # only a person can remove this tag, and takes over the key with it
+    users = _block_references(rollback, key, entry)
+    if users is None:
+        rollback.note(entry, f"scheduled {key.arn} for deletion in {_WAITING_DAYS} days")
+        rollback.clients.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=_WAITING_DAYS)
+        _forget(rollback, key.arn)
+        return None
+    remove_key_statements(rollback, entry, key.arn, entry.wanted["statements"])
+    return None if rollback.is_used_by_records(key.arn) else f"{key.arn} stays: {users}"
 
 
-def _remove_statements(
-    rollback: Rollback, key: ObservedKey, others: Iterable[Iterable[Statement]], kept: Sequence[str] = _PERMANENT_SIDS
-) -> None:
-    remove_from(
-        policy_of_key(key.arn, rollback.clients.kms),
-        rollback.desired.known_key_statements,
-        others,
-        rollback.registry,
-        lambda: rollback.note(f"removed the statements of this request from the policy of {key.arn}"),
-        kept=kept,
-    )
+def _block_references(rollback: Rollback, key: ObservedKey, entry: Entry) -> str | None:
+    """Blocks new references to a key that nothing uses. Returns what uses it otherwise, and then blocks nothing."""
+    resources = rollback.registry.resources
+    if rollback.is_used_by_own_access(key.arn):
+        return "another request of this access uses it"
+    if not resources.begin_removal(key.arn, rollback.access_id):
+        return f"{', '.join(sorted(resources.others(key.arn, rollback.access_id)))} refers to it"
+    in_use: str | None = None
+    try:
+        evidence = read_key_evidence(rollback, key)
+        rollback.journal.note_evidence(entry.step, evidence.model_dump(mode="json", by_alias=True))
+        in_use = evidence.in_use
+    finally:
+        # After a failed read as well: an incomplete read decides nothing.
+        if in_use != "":
+            resources.cancel_removal(key.arn)
+    return in_use or None
 
 
-def _encrypts_secret(rollback: Rollback, key: ObservedKey) -> bool:
-    """Whether a secret that the request adopted was moved to the key. It stays there, so the key must stay too."""
-    desired = rollback.desired
-    if not desired.reads_secret:
-        return False
-    secret = find_secret(rollback.clients.secretsmanager, desired.existing_secret_arn or desired.secret_name)
-    return secret is not None and not secret.is_being_deleted and secret.kms_key_id == key.arn
+def _find_created_key(rollback: Rollback, entry: Entry) -> ObservedKey | None:
+    """The key by its ARN or, if the response of CreateKey was lost, by the tag of the request."""
+    kms = rollback.clients.kms
+    return find_key(kms, entry.result["arn"]) if entry.result else find_key_by_tags(kms, rollback.desired.request.request_id)
+
+
+def _forget(rollback: Rollback, key_arn: str) -> None:
+    """Deletes the aliases of a key that is scheduled for deletion, and what the registry holds about it."""
+    for alias in list_aliases(rollback.clients.kms, key_arn):
+        _delete_alias(rollback, alias)
+        rollback.registry.resources.forget_key(alias, key_arn)
+    if rollback.desired.alias:
+        rollback.registry.resources.forget_key(rollback.desired.alias, key_arn)
+    rollback.registry.resources.forget_removed(key_arn)
 
 
 def _delete_alias(rollback: Rollback, alias: str) -> None:
@@ -103,3 +80,7 @@ def _delete_alias(rollback: Rollback, alias: str) -> None:
     except ClientError as error:
         if not is_missing(error):
             raise
+
+
+def _stays(key_arn: str, reason: str) -> str:
+    return f"{key_arn} stays: {reason}"

@@ -2,40 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from latchkey.errors import Conflict
 from latchkey.onboarding.rollback.rollback import Rollback
-from latchkey.systems.system import CreatingConfiguration
+from latchkey.registry.journal import Entry
+from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 
 
-def roll_back_resource(rollback: Rollback) -> None:
-    """Leaves a resource alone that the request did not configure, or that has been pointed at another secret since.
+def roll_back_resource(rollback: Rollback, entry: Entry) -> str | None:
+    """Leaves a resource alone that somebody else has changed since, and each of its settings that somebody else has changed.
 
-    Raises Conflict if the resource still reads the secret afterwards; the secret, its key and its role must stay then.
+    Returns why the resource still reads the secret afterwards, if it does: the secret, its key and its role must stay then.
     """
     desired, configuration = rollback.desired, rollback.desired.system.configuration
-    was_configured, former = rollback.registry.journal.former(rollback.access_id)
-    if not was_configured or configuration is None:
-        return
+    if configuration is None:
+        return None
     client = rollback.clients.client_for(configuration.service)
     present = configuration.read(client, desired.resource)
-    if present is None and former is None and (arn := desired.resource.arn(desired.place)):
-        # The request recorded that it creates the resource, and crashed before it did, or after this rollback deleted it.
-        rollback.registry.resources.release(arn, desired.access_id)
     if present is None or not desired.is_secret(present.secret_arn):
-        return
-    if former is not None:
-        wanted = configuration.restored_settings(present.full_settings, former)
-        if present.full_settings == wanted:
-            return
-        rollback.note(f"restored the former settings of {present.arn}")
+        return None
+    if entry.found is not None:
+        return _restore(rollback, entry, configuration, present)
+    if not isinstance(configuration, CreatingConfiguration) or not desired.made(present.tags):
+        return _blocked_by(rollback, present)
+    rollback.note(entry, f"deleted {present.arn}")
+    configuration.delete(client, desired.resource)
+    return None
+
+
+def _restore(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> str | None:
+    desired, client = rollback.desired, rollback.clients.client_for(configuration.service)
+    if _restored(configuration, present, entry, present.full_settings) == present.full_settings:
+        return None  # it has its former settings
+    left = entry.result if entry.result is not None else _as_left(present, entry)
+    if left is None or _restored(configuration, present, entry, left) == present.full_settings:
+        return _blocked_by(rollback, present)
+    rollback.note(entry, f"restored the former settings of {present.arn}")
+    # No call between the last read and the write: a change that the owner makes in between would be lost.
+    latest = configuration.read(client, desired.resource)
+    if latest is None or not desired.is_secret(latest.secret_arn):
+        return None
+    wanted = _restored(configuration, latest, entry, left)
+    try:
         configuration.restore(client, wanted)
-        restored = configuration.read(client, desired.resource)
-        if restored is not None and restored.full_settings != wanted and desired.is_secret(restored.secret_arn):
-            raise Conflict(
-                f"{restored.arn} still reads the secret, and no call of its service changes that: "
-                "remove or reconfigure the resource by hand"
-            )
-    elif isinstance(configuration, CreatingConfiguration) and desired.made(present.tags):
-        rollback.note(f"deleted {present.arn}")
-        configuration.delete(client, desired.resource)
-        rollback.registry.resources.release(present.arn, desired.access_id)
+    except Conflict as conflict:
+        return str(conflict)
+    restored = configuration.read(client, desired.resource)
+    failed = restored is not None and restored.full_settings != wanted and desired.is_secret(restored.secret_arn)
+    return _blocked_by(rollback, restored) if restored is not None and failed else None
+
+
+def _restored(configuration: Configuration, present: Configured, entry: Entry, left: Mapping[str, Any]) -> dict[str, Any]:
+    return configuration.restored_settings(present.full_settings, entry.found, left)
+
+
+def _as_left(present: Configured, entry: Entry) -> Mapping[str, Any] | None:
+    """The settings as the request left them, if it crashed before it recorded them: those that have the wanted values."""
+    return present.full_settings if present.settings == entry.wanted else None
+
+
+def _blocked_by(rollback: Rollback, present: Configured) -> str | None:
+    """Why the rollback cannot go on, unless the access read this secret before the request as well."""
+    if rollback.is_recorded(rollback.desired.secret_resource):
+        return None
+    return f"{present.arn} still reads the secret of this request: remove or reconfigure the resource by hand"

@@ -1,28 +1,36 @@
-"""Restores the former policy of the reader role, or deletes a role that the request created."""
+"""Restores the former policies of the reader role, or deletes a role that the request created."""
 
 from __future__ import annotations
 
-from latchkey.aws.keys import ObservedKey
-from latchkey.aws.roles import find_role
-from latchkey.aws.secrets import ObservedSecret
+from latchkey.aws.roles import ObservedRole, find_role
 from latchkey.onboarding import reader_role
 from latchkey.onboarding.rollback.rollback import Rollback
+from latchkey.policies.reader_roles import ReaderRole
+from latchkey.registry.journal import Entry
 from latchkey.tags import ACCESS
 
 
-def roll_back_role(rollback: Rollback, key: ObservedKey | None, secret: ObservedSecret | None) -> None:
-    """The role belongs to this access only, so no other access has to be considered."""
-    desired, record, before = rollback.desired, rollback.record, rollback.formerly_desired
-    wanted = desired.role(key.arn if key else "", secret.arn if secret else "")
-    role = find_role(rollback.clients.iam, wanted.name) if wanted else None
-    if wanted is None or role is None or role.tags.get(ACCESS) != desired.access_id:
-        return
-    if record is not None and record.secret_arn and before is not None:
-        former = before.role(record.key_arn, record.secret_arn)
-        if former and former.policy != wanted.policy == role.policy:
-            rollback.note(f"restored the former policy of {role.arn}")
-            reader_role.update_role(role, former, rollback.clients.iam, desired.reader_boundary_arn)
-    elif desired.made(role.tags):
-        rollback.note(f"deleted {role.arn}")
-        reader_role.delete_role(wanted.name, rollback.clients.iam)
-        rollback.registry.resources.forget(role.arn)
+def roll_back_role(rollback: Rollback, entry: Entry) -> str | None:
+    """The role belongs to this access only. It is left alone if a later request has changed it."""
+    desired, iam = rollback.desired, rollback.clients.iam
+    wanted = ReaderRole(entry.wanted["name"], entry.wanted["trust"], entry.wanted["policy"])
+    role = find_role(iam, wanted.name)
+    if role is None or role.tags.get(ACCESS) != desired.access_id or not _is_as_left(role, wanted, entry):
+        return None
+    if entry.found is None and not desired.made(role.tags):
+        return None
+    if entry.found is None:
+        rollback.note(entry, f"deleted {role.arn}")
+        reader_role.delete_role(wanted.name, iam)
+        return None
+    former = ReaderRole(wanted.name, entry.found["trust"], entry.found["policy"])
+    if role.policy != former.policy and former.policy is not None:
+        rollback.note(entry, f"restored the former policy of {role.arn}")
+        reader_role.update_role(role, former, iam, desired.reader_boundary_arn)
+    return None
+
+
+def _is_as_left(role: ObservedRole, wanted: ReaderRole, entry: Entry) -> bool:
+    """Whether the policy is the wanted one, or the one that a crashed request had not replaced yet."""
+    before = entry.found["policy"] if entry.found else None
+    return role.policy in (wanted.policy, before)

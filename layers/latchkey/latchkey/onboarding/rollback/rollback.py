@@ -1,28 +1,24 @@
-"""What every part of a rollback needs: the failed request, the state before it, the clients, and the journal."""
+"""What every part of a rollback needs: the failed request, its journal, the registry, and clients that do not retry."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from latchkey.access.desired import Desired, desire
-from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients
+from latchkey.policies import Statement
 from latchkey.registry import Registry
-from latchkey.requests.models import OnboardingRequest
+from latchkey.registry.journal import Entry, RequestJournal
 from latchkey.settings import Settings
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """The rollback of one request.
-
-    `record` and `recorded_request` are those of the access before the request, or None if it was not recorded then.
-    """
+    """The rollback of one request. It changes only what the journal of this request lists."""
 
     desired: Desired
-    record: AccessRecord | None
-    recorded_request: OnboardingRequest[Any] | None
+    journal: RequestJournal
     settings: Settings
     registry: Registry
     clients: Clients
@@ -32,16 +28,54 @@ class Rollback:
         return self.desired.access_id
 
     @property
-    def formerly_desired(self) -> Desired | None:
-        """What the recorded request asked for, or None."""
-        return desire(self.recorded_request, self.settings, self.desired.tenant) if self.recorded_request else None
+    def secret_id(self) -> str:
+        """The ARN or the name of the secret of the request."""
+        return self.desired.existing_secret_arn or self.desired.secret_name
 
-    def note(self, step: str) -> None:
+    def note(self, entry: Entry, text: str) -> None:
         """Records a step before it is carried out, so that the outcome lists it even if the function crashes right after it."""
-        self.registry.journal.note_undone(self.access_id, step)
+        self.journal.note_undone(entry.step, text)
 
-    def remaining_accesses(self, resource: str, *, in_use: bool) -> list[Desired]:
-        """What still needs a key or secret: the other accesses and, if it was `in_use` before, this access as it was."""
-        others = self.registry.requests_using(resource, without=self.access_id)
-        own = [(self.recorded_request, self.desired.tenant)] if in_use and self.recorded_request else []
-        return [desire(request, self.settings, tenant) for request, tenant in (*((o.request, o.tenant) for o in others), *own)]
+    def created(self, step: str, arn: str) -> bool:
+        """Whether this request created a key or secret, whose rollback includes that of its policy."""
+        entry = self.journal.entry(step)
+        return entry is not None and entry.state == "open" and entry.result is not None and entry.result["arn"] == arn
+
+    def needed_by_others(
+        self, resource: str, statements: Callable[[Desired], Iterable[Statement]]
+    ) -> Callable[[], list[Iterable[Statement]]]:
+        """The statements that the accesses of a key or secret still need, read when they are needed.
+
+        The access of the failed request counts with the request that it fulfilled before, if it refers to the resource.
+        """
+
+        def read() -> list[Iterable[Statement]]:
+            others = self.registry.requests_using(resource, without=self.access_id)
+            own = self.registry.accesses.recorded_request(self.access_id) if self.is_recorded(resource) else None
+            wanted = [desire(other.request, self.settings, other.tenant) for other in others]
+            wanted += [desire(own, self.settings, self.desired.tenant)] if own else []
+            return [statements(one) for one in wanted]
+
+        return read
+
+    def is_used_by_own_access(self, resource: str) -> bool:
+        """Whether the record of this access, or another of its requests, uses a key, secret or role."""
+        others = self.registry.journal.uses(resource, self.access_id, without=self.journal.execution_arn)
+        return others or self.is_recorded(resource)
+
+    def is_used_by_records(self, resource: str) -> bool:
+        """Whether an access whose onboarding succeeded uses a key or secret, so that it no longer belongs to this request."""
+        users = self.registry.resources.others(resource, self.access_id)
+        return self.is_recorded(resource) or any(self.registry.accesses.get(access_id) for access_id in users)
+
+    def is_recorded(self, resource: str) -> bool:
+        """Whether the record of this access names the key, secret or role. The record is rolled back first."""
+        record = self.registry.accesses.get(self.access_id)
+        if record is None:
+            return False
+        own = self.registry.accesses.recorded_request(self.access_id)
+        before = desire(own, self.settings, self.desired.tenant) if own else None
+        role = before.role(record.key_arn, record.secret_arn) if before and record.secret_arn else None
+        secret = before.secret_resource if before and before.reads_secret else None
+        names = (record.key_arn, record.secret_arn, record.resource_arn, secret, role.arn(self.desired.place) if role else None)
+        return resource in names

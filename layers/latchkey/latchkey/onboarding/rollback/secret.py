@@ -1,36 +1,57 @@
-"""Deletes a secret that the request created, or removes the statements of the request from its policy."""
+"""Deletes a secret that the request created, and reports what it changed in an existing one for good."""
 
 from __future__ import annotations
 
-from latchkey.aws.secrets import ObservedSecret
+from latchkey.aws.secrets import find_secret
+from latchkey.onboarding.rollback.evidence import read_secret_evidence
+from latchkey.onboarding.rollback.policies import remove_secret_statements
 from latchkey.onboarding.rollback.rollback import Rollback
-from latchkey.onboarding.shared_policies import policy_of_secret, remove_from
+from latchkey.registry.journal import Entry
 
 
-def roll_back_secret(rollback: Rollback, secret: ObservedSecret | None) -> None:
-    """Deletes the secret only if no access uses it; otherwise the statements that are still needed stay in its policy."""
-    desired, record, resources = rollback.desired, rollback.record, rollback.registry.resources
+def roll_back_secret(rollback: Rollback, entry: Entry) -> str | None:
+    """Deletes the secret only if no access uses it. Otherwise only the statements of this request are removed."""
+    desired, registry = rollback.desired, rollback.registry
+    resource = desired.secret_resource
+    secret = find_secret(rollback.clients.secretsmanager, entry.wanted["name"])
     if secret is None or secret.is_being_deleted:
         # An earlier attempt can have deleted it and crashed before the registry was updated.
-        resources.forget_removed(desired.secret_resource)
-        if record is None:
-            resources.release(desired.secret_resource, desired.access_id)
-        return
-    in_use = record is not None and record.secret_arn == secret.arn
-    created = desired.made(secret.tags) and not desired.existing_secret_arn
-    if created and not in_use and resources.begin_removal(desired.secret_resource, desired.access_id):
-        # Nothing has used the secret yet, and its name must be free for the next request, so there is no recovery window.
-        rollback.note(f"deleted {secret.arn}")
-        rollback.clients.secretsmanager.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
-        resources.forget(desired.secret_resource)
-        return
-    remaining = rollback.remaining_accesses(desired.secret_resource, in_use=in_use)
-    remove_from(
-        policy_of_secret(secret.arn, rollback.clients.secretsmanager),
-        desired.secret_statements(secret.arn),
-        [access.secret_statements(secret.arn) for access in remaining],
-        rollback.registry,
-        lambda: rollback.note(f"removed the statements of this request from the policy of {secret.arn}"),
-    )
-    if not in_use:
-        resources.release(desired.secret_resource, desired.access_id)
+        registry.resources.forget_removed(resource)
+        return None
+    if not desired.made(secret.tags):
+        return None
+    if rollback.is_used_by_records(resource) or not registry.resources.begin_removal(resource, desired.access_id):
+        remove_secret_statements(rollback, entry, secret.arn, desired.secret_statements(secret.arn))
+        if rollback.is_used_by_records(resource):
+            return None
+        users = sorted(registry.resources.others(resource, desired.access_id))
+        return f"{secret.arn} stays: {', '.join(users)} refers to it"
+    if rollback.is_used_by_own_access(resource):
+        registry.resources.cancel_removal(resource)
+        return f"{secret.arn} stays: another request of this access uses it"
+    evidence = read_secret_evidence(rollback, secret.arn)
+    rollback.journal.note_evidence(entry.step, evidence.model_dump(mode="json", by_alias=True))
+    # Nothing has used the secret yet, and its name must be free for the next request, so there is no recovery window.
+    rollback.note(entry, f"deleted {secret.arn}")
+    rollback.clients.secretsmanager.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
+    registry.resources.forget(resource)
+    return None
+
+
+def roll_back_secret_version(rollback: Rollback, entry: Entry) -> str | None:
+    """A new value stays: only the function that creates secrets can write values."""
+    arn, version = entry.wanted["arn"], entry.wanted["version"]
+    secret = find_secret(rollback.clients.secretsmanager, arn)
+    if secret is None or "AWSCURRENT" not in secret.stages.get(version, ()):
+        return None
+    return f"{arn} keeps the value of this request as its current version {version}: the former value is AWSPREVIOUS"
+
+
+def roll_back_secret_key(rollback: Rollback, entry: Entry) -> str | None:
+    """A secret that moved to another key stays there, because moving it back could take it away from its present readers."""
+    arn, key = entry.wanted["arn"], entry.wanted["key"]
+    secret = find_secret(rollback.clients.secretsmanager, arn)
+    if secret is None or secret.kms_key_id != key or rollback.is_used_by_records(key):
+        return None
+    former = entry.found["key"] or "the default key"
+    return f"{arn} stays under {key}: before this request, it was under {former}"

@@ -1,0 +1,79 @@
+"""The complete, fresh reads that must show that nothing uses a key or secret before it is deleted.
+
+A read that fails decides nothing: the error ends the attempt, and the resource stays.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from latchkey.access.grants import is_service_grant
+from latchkey.aws.grants import Grant, list_grants
+from latchkey.aws.keys import ObservedKey, list_aliases
+from latchkey.aws.secrets import ObservedSecret, find_secret, list_secrets, version_keys
+from latchkey.events.outcomes import Evidence
+from latchkey.onboarding.rollback.rollback import Rollback
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+# A secret that was last changed before the key existed cannot be under the key. The margin allows for clock differences.
+_MARGIN = timedelta(days=1)
+
+
+def read_key_evidence(rollback: Rollback, key: ObservedKey) -> Evidence:
+    """What uses the key: secrets under it, also those that are scheduled for deletion, grants, aliases, and references.
+
+    ListSecrets can omit the changes of the last five minutes, so the secret of the request is read in addition. The secrets
+    that other requests moved to the key are known by their references.
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html
+    """
+    kms, secretsmanager = rollback.clients.kms, rollback.clients.secretsmanager
+    aliases = list_aliases(kms, key.arn)
+    names = {key.arn, key.arn.rsplit("/", 1)[1], *aliases, *(_alias_arn(rollback, alias) for alias in aliases)}
+    own = find_secret(secretsmanager, rollback.secret_id) if rollback.desired.reads_secret else None
+    secrets = {secret.arn: secret for secret in (*list_secrets(secretsmanager), *([own] if own else []))}.values()
+    return Evidence(
+        resource=key.arn,
+        readAt=datetime.now(UTC),
+        secrets=tuple(sorted(secret.arn for secret in secrets if _is_under(secret, key, names, secretsmanager))),
+        grants=sum(not _is_own(rollback, grant) for grant in list_grants(kms, key.arn).grants),
+        aliases=tuple(alias for alias in aliases if not _is_ours(rollback, alias, key.arn)),
+        accesses=tuple(sorted(rollback.registry.resources.others(key.arn, rollback.access_id))),
+        secretsRead=len(secrets),
+    )
+
+
+def read_secret_evidence(rollback: Rollback, secret_arn: str) -> Evidence:
+    """What uses the secret: the accesses that refer to it. Its resource has been restored or deleted before."""
+    users = rollback.registry.resources.others(rollback.desired.secret_resource, rollback.access_id)
+    return Evidence(resource=secret_arn, readAt=datetime.now(UTC), accesses=tuple(sorted(users)))
+
+
+def _is_under(secret: ObservedSecret, key: ObservedKey, names: set[str], secretsmanager: SecretsManagerClient) -> bool:
+    """Whether the secret, or one of its versions, is encrypted with the key. Versions can remain under an earlier key."""
+    if secret.kms_key_id in names:
+        return True
+    if secret.changed is not None and secret.changed < key.created - _MARGIN:
+        return False
+    return bool(names.intersection(version_keys(secretsmanager, secret.arn)))
+
+
+def _is_own(rollback: Rollback, grant: Grant) -> bool:
+    """Whether the service created the grant for the resource of this request, which was rolled back before.
+
+    The service can retire such a grant late or never. It cannot decrypt anything: no secret is under the key.
+    """
+    by_service = grant.grantee is None or is_service_grant(grant)
+    return by_service and grant.name is not None and grant.name == rollback.desired.grant_name
+
+
+def _is_ours(rollback: Rollback, alias: str, key_arn: str) -> bool:
+    """Whether Latchkey created the alias for this key."""
+    noted = rollback.registry.resources.noted_key(alias)
+    return alias == rollback.desired.alias or (noted is not None and noted.arn == key_arn)
+
+
+def _alias_arn(rollback: Rollback, alias: str) -> str:
+    return rollback.desired.place.arn("kms", alias)

@@ -1,0 +1,24 @@
+"""Removes the references of the request to keys, secrets and roles."""
+
+from __future__ import annotations
+
+from latchkey.aws.secrets import find_secret
+from latchkey.onboarding.rollback.rollback import Rollback
+from latchkey.registry.journal import SECRET_KEY, Entry
+
+
+def roll_back_reference(rollback: Rollback, entry: Entry) -> str | None:
+    """A reference stays if another request of the access uses the resource, or while a secret that moved is under the key.
+
+    The reference keeps the key known to the sweep, and keeps other rollbacks from deleting it.
+    """
+    resource, resources = entry.wanted["resource"], rollback.registry.resources
+    if rollback.is_used_by_own_access(resource):
+        return None
+    moved = rollback.journal.entry(SECRET_KEY)
+    if moved is not None and moved.wanted["key"] == resource:
+        secret = find_secret(rollback.clients.secretsmanager, moved.wanted["arn"])
+        if secret is not None and secret.kms_key_id == resource:
+            return f"{resource} stays, because {secret.arn} is under it: move the secret to another key if it is not wanted"
+    resources.release(resource, rollback.access_id)
+    return None

@@ -1,0 +1,148 @@
+"""The journal of one request: intents before calls, results after them, and nothing of another request."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from latchkey.registry import Registry
+from latchkey.registry.former_notes import FORMER_NOTES
+from latchkey.registry.journal import KEY, RECORD, REQUEST, RESOURCE, RequestJournal, reference_step
+from tests.unit.samples import EXECUTION_ARN, KEY_ARN
+
+ACCESS = "mediatailor/sourceLocation/sports-origin"
+LATER_EXECUTION = f"{EXECUTION_ARN}-later"
+
+
+@pytest.fixture
+def journal(registry: Registry) -> RequestJournal:
+    return registry.journal.of(EXECUTION_ARN, ACCESS, "sports")
+
+
+@pytest.fixture
+def later(registry: Registry) -> RequestJournal:
+    return registry.journal.of(LATER_EXECUTION, ACCESS, "sports")
+
+
+def items() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = boto3.resource("dynamodb").Table("accesses").scan()["Items"]
+    return [item for item in found if item["kind"] == "journal"]
+
+
+def test_an_entry_names_the_access_the_tenant_and_the_execution(journal: RequestJournal) -> None:
+    journal.intend(KEY, {"alias": "alias/a"})
+    [item] = items()
+    assert (item["accessId"], item["tenant"], item["executionArn"]) == (ACCESS, "sports", EXECUTION_ARN)
+
+
+def test_the_state_that_the_first_attempt_found_stays(journal: RequestJournal) -> None:
+    journal.intend(RESOURCE, {"a": 2}, found={"a": 1})
+    again = journal.intend(RESOURCE, {"a": 2}, found={"a": 2})
+    assert again.found == {"a": 1}
+
+
+def test_the_state_that_somebody_else_left_between_two_attempts_counts(journal: RequestJournal) -> None:
+    journal.intend(RESOURCE, {"a": 2}, found={"a": 1})
+    again = journal.intend(RESOURCE, {"a": 2}, found={"a": 5}, anew=True)
+    assert again.found == {"a": 5}
+
+
+def test_a_result_is_recorded_after_the_call(journal: RequestJournal) -> None:
+    journal.intend(KEY, {"alias": "alias/a"})
+    assert journal.entries()[0].result is None
+    journal.complete(KEY, {"arn": KEY_ARN})
+    entry = journal.entry(KEY)
+    assert entry
+    assert (entry.wanted, entry.result) == ({"alias": "alias/a"}, {"arn": KEY_ARN})
+
+
+def test_entries_are_in_the_order_of_the_steps(journal: RequestJournal) -> None:
+    for step in (RECORD, reference_step(KEY_ARN), KEY, REQUEST):
+        journal.intend(step, None)
+    assert [entry.kind for entry in journal.entries()] == ["request", "reference", "key", "record"]
+
+
+def test_a_later_request_neither_reads_nor_deletes_the_journal(journal: RequestJournal, later: RequestJournal) -> None:
+    journal.intend(RESOURCE, {"a": 2}, found={"a": 1})
+    later.intend(RESOURCE, {"a": 3}, found={"a": 2})
+    later.settle()
+    assert later.entries() == []
+    assert [entry.found for entry in journal.entries()] == [{"a": 1}]
+
+
+def test_an_open_journal_is_found_without_its_access(registry: Registry, journal: RequestJournal) -> None:
+    journal.intend(KEY, None)
+    assert [(one.execution_arn, one.access_id) for one in registry.journal.open()] == [(EXECUTION_ARN, ACCESS)]
+    journal.finish(KEY)
+    assert [*registry.journal.open()] == []
+
+
+def test_a_failure_keeps_what_is_open_and_deletes_the_rest(journal: RequestJournal) -> None:
+    for step in (REQUEST, reference_step(KEY_ARN), KEY, RESOURCE):
+        journal.intend(step, None)
+    journal.finish(RESOURCE)
+    journal.abandon(KEY, "a person decides")
+    journal.leave(reference_step(KEY_ARN), "a secret is under it")
+    journal.settle(keep_open=True)
+    assert [entry.step for entry in journal.entries()] == [REQUEST, reference_step(KEY_ARN)]
+
+
+def test_a_request_that_changed_nothing_keeps_no_journal(journal: RequestJournal) -> None:
+    journal.intend(REQUEST, None)
+    journal.settle(keep_open=True)
+    assert items() == []
+
+
+def test_references_of_other_requests_for_the_access_are_known(
+    registry: Registry, journal: RequestJournal, later: RequestJournal
+) -> None:
+    for one in (journal, later):
+        one.intend(reference_step(KEY_ARN), {"resource": KEY_ARN})
+    assert registry.journal.uses(KEY_ARN, ACCESS, without=EXECUTION_ARN)
+    later.settle()
+    assert not registry.journal.uses(KEY_ARN, ACCESS, without=EXECUTION_ARN)
+
+
+def put_access(**members: Any) -> None:
+    boto3.resource("dynamodb").Table("accesses").put_item(Item={"kind": "access", "id": ACCESS, **members})
+
+
+FORMER: dict[str, Any] = {
+    "former": json.dumps({"a": 1}),
+    "previous": json.dumps({"keyArn": KEY_ARN}),
+    "undone": {"x is deleted"},
+}
+
+
+@pytest.mark.parametrize("owner", ["unfinished", "running"])
+def test_notes_of_a_former_version_move_into_the_journal_of_their_execution(
+    registry: Registry, journal: RequestJournal, owner: str
+) -> None:
+    put_access(**FORMER, **{owner: EXECUTION_ARN})
+    for _ in range(2):
+        registry.move_former_notes(ACCESS, "sports")
+        entry = journal.entry(FORMER_NOTES)
+        assert entry
+        assert (entry.found, entry.undone) == ({"former": {"a": 1}, "previous": {"keyArn": KEY_ARN}}, ("x is deleted",))
+    [item] = [one for one in boto3.resource("dynamodb").Table("accesses").scan()["Items"] if one["kind"] == "access"]
+    assert set(item) == {"kind", "id"} | ({"running"} if owner == "running" else set())
+
+
+def test_notes_of_an_unfinished_rollback_do_not_go_to_the_running_request(
+    registry: Registry, journal: RequestJournal, later: RequestJournal
+) -> None:
+    put_access(**FORMER, unfinished=EXECUTION_ARN, running=LATER_EXECUTION)
+    registry.move_former_notes(ACCESS, "sports")
+    assert later.entries() == []
+    assert [entry.step for entry in journal.entries()] == [FORMER_NOTES]
+
+
+def test_a_rollback_waits_for_the_running_request(registry: Registry) -> None:
+    registry.locks.lock(ACCESS, EXECUTION_ARN)
+    registry.locks.lock_for_rollback(ACCESS, EXECUTION_ARN, "arn:end-request")
+    assert registry.locks.holder(ACCESS) == "arn:end-request"
+    registry.locks.unlock(ACCESS, EXECUTION_ARN)
+    assert registry.locks.holder(ACCESS) == "arn:end-request"
