@@ -42,7 +42,8 @@ class Onboarding:
     def create_secret(self) -> None:
         self.secret = self.checked["secretArn"] or ""
         if self.checked["needsSecret"]:
-            event = {"request": self.request, "key": {"arn": self.key, "changed": False}}
+            found = self.checked["ownSecretArn"]
+            event = {"request": self.request, "key": {"arn": self.key, "changed": False}, "ownSecretArn": found}
             self.secret = self.run("create_secret", event)["arn"]
 
     def attach_policies(self) -> None:
