@@ -29,7 +29,7 @@ def test_it_waits_until_no_function_of_the_onboarding_can_still_run() -> None:
 def test_it_succeeds_only_if_an_outcome_was_reported() -> None:
     succeeding = {name for name, state in STATES.items() if "Succeed" in targets(state)}
 
-    assert succeeding == {"Is it reported?", "Report success", "Report failure"}
+    assert succeeding == {"Is it reported?", "Is the outcome published?", "Report success", "Report failure"}
 
 
 def test_it_uses_only_members_that_read_execution_returns() -> None:
@@ -44,6 +44,6 @@ def test_an_access_that_fails_its_validation_is_rolled_back() -> None:
     assert TASKS["Validate access"]["Catch"][-1]["Next"] == "Undo onboarding"
     assert TASKS["Undo onboarding"]["Catch"][-1] == {
         "ErrorEquals": ["States.ALL"],
-        "Next": "Report failure",
+        "Next": "Is the outcome published?",
         "Assign": {"undoIncomplete": True},
     }

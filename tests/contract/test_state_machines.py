@@ -75,7 +75,7 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
         "Read execution": (_LONG, "Fail"),
         "Validate access": (_STEP, "Undo onboarding"),
         "Report success": (_LONG, "Fail"),
-        "Undo onboarding": (_LAST, "Report failure"),
+        "Undo onboarding": (_LAST, "Is the outcome published?"),
         "Report failure": (_LONG, "Fail"),
     },
     "onboard-access": {
