@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import boto3
@@ -98,41 +100,109 @@ def test_a_failed_release_does_not_fail_the_work() -> None:
     assert done == ["the policy"]
 
 
+class Clock:
+    """A time that passes only while every thread sleeps, so that a slow machine changes no order. One thread runs at a time."""
+
+    def __init__(self) -> None:
+        self._now = time.time()
+        self._condition = threading.Condition()
+        self._sleepers: list[tuple[float, int]] = []
+        self._awake, self._count = 1, 0
+
+    def time(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        with self._condition:
+            self._count += 1
+            sleeper = (self._now + seconds, self._count)
+            self._sleepers.append(sleeper)
+            self._leave()
+            assert self._condition.wait_for(lambda: sleeper not in self._sleepers, 60)
+
+    def run(self, work: Callable[[], None]) -> threading.Thread:
+        """Runs a thread until it sleeps for the first time."""
+
+        def body() -> None:
+            try:
+                work()
+            finally:
+                with self._condition:
+                    self._leave()
+
+        self._awake += 1
+        thread = threading.Thread(target=body)
+        thread.start()
+        self.sleep(0.001)
+        return thread
+
+    def join(self, threads: Sequence[threading.Thread]) -> None:
+        with self._condition:
+            self._leave()
+        for thread in threads:
+            thread.join(60)
+
+    def _leave(self) -> None:
+        self._awake -= 1
+        if self._awake == 0 and self._sleepers:
+            earliest = min(self._sleepers)
+            self._sleepers.remove(earliest)
+            self._now = earliest[0]
+            self._awake = 1
+            self._condition.notify_all()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of the leases, in which a request waits as long as in the product."""
+    clock = Clock()
+    monkeypatch.setattr(latchkey.registry.table, "time", clock)
+    monkeypatch.setattr(latchkey.registry.table, "LEASE_WAIT_SECONDS", 20)
+    return clock
+
+
+@pytest.mark.parametrize("work_seconds", [0, 0.02, 0.3])
 def test_requests_that_wait_take_the_lease_in_their_order_and_look_rarely(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, clock: Clock, work_seconds: float
 ) -> None:
     """The one that came first is served first, and those behind it wait longer between two looks."""
-    monkeypatch.setattr(latchkey.registry.table, "LEASE_WAIT_SECONDS", 20)
     order: list[int] = []
-    pauses: list[float] = []
-    pause = time.sleep
+    looks: list[int] = []
 
-    def counted(seconds: float) -> None:
-        pauses.append(seconds)
-        pause(seconds)
+    def work(number: int) -> None:
+        with registry.lease("alias a", lambda: looks.append(number) is not None) as lease:
+            assert lease is not None
+            lease.require()
+            order.append(number)
+            clock.sleep(work_seconds)
 
-    monkeypatch.setattr("latchkey.registry.table.time.sleep", counted)
+    with registry.lease("alias a"):
+        threads = [clock.run(partial(work, number)) for number in range(20)]
+    clock.join(threads)
+
+    assert order == [*range(20)]
+    assert len(looks) < 20 * 14
+    assert [entry for entry in items() if entry["kind"] == "lease"] == []
+
+
+def test_a_request_that_crashed_at_the_head_of_the_queue_delays_the_others_once(registry: Registry, clock: Clock) -> None:
+    table = boto3.resource("dynamodb").Table("accesses")
+    far = int(clock.time()) + 60
+    table.put_item(Item={"kind": "lease", "id": f"alias a queue {1:015d} crashed", "holder": "crashed", "expiresAt": far})
+    order: list[int] = []
 
     def work(number: int) -> None:
         with registry.lease("alias a") as lease:
             assert lease is not None
-            lease.require()
             order.append(number)
 
-    holder = registry.lease("alias a")
-    holder.__enter__()
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-        pause(0.05)
-    holder.__exit__(None, None, None)
-    for thread in threads:
-        thread.join(30)
+    with registry.lease("alias a"):
+        threads = [clock.run(partial(work, number)) for number in range(8)]
+        began = clock.time()
+    clock.join(threads)
 
-    assert order == sorted(order)
-    assert len(order) == 8
-    assert len(pauses) < 8 * 12
-    assert [entry for entry in items() if entry["kind"] == "lease"] == []
+    assert order == [*range(8)]
+    assert clock.time() - began < 8
 
 
 def test_the_ticket_of_a_crashed_request_does_not_block(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ LEASE_SECONDS = 180
 LEASE_WAIT_SECONDS = 20
 # A holder stops writing so long before its lease expires: what a call may take, and the difference between two clocks.
 LEASE_MARGIN_SECONDS = 20
+# The longest time between two looks at a lease. A request at the head of the queue that does not look for longer has crashed.
+LONGEST_PAUSE_SECONDS = 2
 _serialize, _deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
 
 
@@ -131,13 +133,15 @@ class Table:
     def _queued(self, name: str, holder: str, done: Callable[[], bool]) -> Lease | None:
         """The lease after a wait in the queue, or None if the work was done in the meantime.
 
-        A ticket is an item next to the lease. The first one in the queue takes the lease when it is free. If it stays free, as
-        after the crash of the first one, any other takes it. The further back a ticket is, the less often it looks.
+        A ticket is an item next to the lease. Only the first one in the queue takes the lease when it is free. If it does not,
+        as after a crash, the others remove its ticket. The further back a ticket is, the less often it looks.
         """
         began = time.time()
         queue = f"{name} queue "
         ticket = f"{queue}{int(began * 1000):015d} {holder}"
-        deadline, was_free = began + LEASE_WAIT_SECONDS, False
+        deadline = began + LEASE_WAIT_SECONDS
+        idle: str | None = None
+        idle_since = began
         self._put_ticket(ticket, holder, int(deadline) + 2)
         try:
             while True:
@@ -145,22 +149,30 @@ class Table:
                 is_free = not any(item["id"] == name and item["expiresAt"] >= int(time.time()) for item in items)
                 tickets = sorted(i["id"] for i in items if i["id"] != name and i["expiresAt"] >= int(time.time()))
                 position = tickets.index(ticket) if ticket in tickets else 0
-                if is_free and (position == 0 or was_free) and (lease := self._taken(name, holder)):
+                if is_free and position == 0 and (lease := self._taken(name, holder)):
                     return lease
+                now, head = time.time(), tickets[0] if is_free and position else None
+                if head != idle:
+                    idle, idle_since = head, now
+                if idle and now > idle_since + LONGEST_PAUSE_SECONDS + 0.5:
+                    self._delete_ticket(idle)
                 if done():
                     return None
-                if time.time() > deadline:
+                if now > deadline:
                     raise NotYetEffective(f"another request holds the lease on the {name}")
-                was_free = is_free
-                time.sleep(min(0.1 + 0.1 * position, 2) + secrets.randbelow(100) / 1000)
+                pause = 0.1 + 0.1 * position + secrets.randbelow(100) / 1000
+                time.sleep(min(pause, LONGEST_PAUSE_SECONDS))
         finally:
-            with suppress(ConditionFailed, LatchkeyError):
-                self.delete("lease", ticket)
+            self._delete_ticket(ticket)
 
     def _put_ticket(self, ticket: str, holder: str, expires_at: int) -> None:
         with _conditions():
             item = {"kind": "lease", "id": ticket, "holder": holder, "expiresAt": expires_at}
             self._dynamodb.put_item(TableName=self._name, Item=_item(item))
+
+    def _delete_ticket(self, ticket: str) -> None:
+        with suppress(ConditionFailed, LatchkeyError):
+            self.delete("lease", ticket)
 
     def _take(self, name: str, holder: str) -> bool:
         now = int(time.time())
