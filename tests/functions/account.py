@@ -126,6 +126,12 @@ class Account:
         self.mediapackagev2.add("sports/one/hls")
         self.mediaconnect.add("output", "studio", "zixi-push")
 
+    def delete_resources(self) -> None:
+        """Deletes the resources that `add_resources` created, as their owners can."""
+        for held in (self.mediapackage.resources, self.mediapackage_vod.resources, self.mediaconnect.flows):
+            held.clear()
+        self.mediapackagev2.endpoints.clear()
+
     def grant(self, key: str, name: str, secret: str) -> str:
         """Creates a grant as MediaTailor creates it."""
         made = self.kms.create_grant(

@@ -18,6 +18,7 @@ TRUST = {
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 ROLE = "mediapackage"
+CLEAN_UP = f"arn:aws:states:us-east-1:{ACCOUNT}:execution:clean-up-grants:one"
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,16 @@ def observe(run: Run, access: Onboarding) -> tuple[str | None, list[str]]:
     assert run("observe_access", event) == observation
     assert account.snapshot() == before
     return observation["status"], [check["name"] for check in observation["lost"]]
+
+
+def report(run: Run, access: Onboarding) -> None:
+    """Observes the access and records its status."""
+    access_id = access.checked["accessId"]
+    observed = run("observe_access", {"accessId": access_id})
+    run("report_clean_up", {"accessId": access_id, "executionArn": CLEAN_UP, "observed": observed})
+    record = registry().accesses.get(access_id)
+    assert record
+    assert record.status == observed["status"]
 
 
 def recorded(run: Run, account: Account, system: str, *, configure: bool = True) -> Onboarding:
@@ -105,13 +116,26 @@ def test_a_missing_resource_is_gone_unless_its_owner_has_not_created_it(run: Run
     active = recorded(run, account, system)
     assert observe(run, active) == ("active", [])
 
-    for held in (account.mediapackage.resources, account.mediapackage_vod.resources, account.mediaconnect.flows):
-        held.clear()
-    account.mediapackagev2.endpoints.clear()
+    account.delete_resources()
 
     assert observe(run, active) == ("gone", ["resource is configured"])
+    report(run, active)
     handed_off = Onboarding(run, account, requestId="request-2", system=system, resource={"configure": False})
     assert observe(run, handed_off.run_through("record_access")) == ("handed-off", [])
+
+
+@pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
+def test_a_resource_that_went_unnoticed_before_a_handoff_is_gone(run: Run, account: Account, system: str) -> None:
+    active = recorded(run, account, system)
+    account.delete_resources()
+
+    Onboarding(run, account, requestId="request-2", system=system, resource={"configure": False}).run_through("record_access")
+
+    assert observe(run, active) == ("gone", ["resource is configured"])
+    report(run, active)
+    pending = registry().accesses.to_confirm(active.checked["accessId"])
+    assert pending
+    assert (pending.is_pending, pending.request.request_id) == (True, "request-2")
 
 
 def test_a_resource_that_reads_another_secret_is_detached(run: Run, account: Account) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from latchkey.access.grants import granted_resource
-from latchkey.access.record import access_id_of, has_grants, is_exclusive
+from latchkey.access.record import AccessRecord, access_id_of, has_grants, is_exclusive
 from latchkey.systems import SYSTEMS
 from tests.unit.samples import ACCOUNT, PLACE
 
@@ -75,3 +75,23 @@ PARTNER = "adobe-experience-platform/instance/eu-west-1"
 )
 def test_a_key_is_exclusive_if_any_of_its_accesses_is(access_ids: tuple[str, ...], exclusive: bool) -> None:
     assert is_exclusive(access_ids) is exclusive
+
+
+@pytest.mark.parametrize(
+    ("reached", "status", "in_service"),
+    [
+        ("active", "active", True),
+        ("active", "revoked", True),
+        ("active", "detached", True),
+        ("active", "gone", False),
+        ("handed-off", "handed-off", False),
+        ("handed-off", "revoked", False),
+    ],
+)
+def test_an_access_is_in_service_from_its_configuration_to_the_deletion_of_its_resource(
+    reached: str, status: str, in_service: bool
+) -> None:
+    access_id = "mediatailor/sourceLocation/sports"
+    record = AccessRecord(access_id, "mediatailor", status, "request-1", "arn:key", None, None, reached)
+
+    assert record.is_in_service is in_service

@@ -1,9 +1,13 @@
 """The bounds that the stack parameters set for requests."""
 
+from typing import Any
+
 import pytest
 
-from latchkey.onboarding.rules.bounds import Bounds, allows_host, principal_rule
-from tests.unit.samples import SETTINGS, role, user
+from latchkey.access.tenants import TenantDocument
+from latchkey.onboarding.rules.bounds import Bounds, allows_host, bounds_problems, partner_rule, principal_rule
+from latchkey.requests.sender import NOT_ALLOWED
+from tests.unit.samples import EXISTING_ARN, PARTNERS, SETTINGS, desired, role, user
 
 PARTNER = "arn:aws:iam::444455556666:role/Origin"
 
@@ -50,3 +54,81 @@ def test_a_host_must_match_a_pattern(pattern: str, host: str, allowed: bool) -> 
 
 def test_by_default_no_host_is_allowed() -> None:
     assert not allows_host("origin.example.com", Bounds(SETTINGS))
+
+
+# A stack that allows more than any document of the tests.
+OPEN = SETTINGS.model_copy(
+    update={
+        "trusted_principal_patterns": (role("*"),),
+        "allowed_origin_hosts": ("*",),
+        "allowed_partner_accounts": PARTNERS,
+    }
+)
+ADOBE = "adobe-experience-platform"
+
+
+def _of_tenant(**members: Any) -> Bounds:
+    return Bounds(OPEN, TenantDocument.model_validate(members))
+
+
+@pytest.mark.parametrize("kind", ["mediatailor", ADOBE])
+def test_a_tenant_without_a_document_has_the_bounds_of_the_stack(kind: str) -> None:
+    request = desired({"managementRoles": [role("Manager")]} if kind == "mediatailor" else {}, kind)
+
+    assert [*bounds_problems(request, Bounds(OPEN))] == []
+
+
+@pytest.mark.parametrize(
+    ("members", "changes", "kind", "paths"),
+    [
+        ({"resources": ["mediatailor/sourceLocation/sports-*"]}, {}, "mediatailor", []),
+        ({"resources": ["mediatailor/sourceLocation/news-*"]}, {}, "mediatailor", ["resource"]),
+        ({"resources": []}, {}, ADOBE, ["resource"]),
+        ({"keyAliases": ["alias/sports/*"]}, {"key.alias": "alias/sports/key"}, "mediatailor", []),
+        ({"keyAliases": ["alias/sports/*"]}, {"key.alias": "alias/news/key"}, "mediatailor", ["key.alias"]),
+        ({"secretPrefix": "latchkey/sports/"}, {"secret.name": "latchkey/sports/token"}, "mediatailor", []),
+        ({"secretPrefix": "latchkey/sports/"}, {"secret.name": "latchkey/news/token"}, "mediatailor", ["secret.name"]),
+        (
+            {"secretPrefix": "latchkey/sports/"},
+            {"secret.value": {"existing": {"secretArn": EXISTING_ARN}}},
+            "mediatailor",
+            [],
+        ),
+        ({"trustedPrincipals": [role("sports-*")]}, {"managementRoles": [role("sports-a")]}, "mediatailor", []),
+        (
+            {"trustedPrincipals": [role("sports-*")]},
+            {"managementRoles": [role("sports-a"), role("news")]},
+            "mediatailor",
+            ["managementRoles.1"],
+        ),
+        ({"partnerAccounts": [PARTNERS[0]]}, {}, ADOBE, ["resource.partnerStatements.1.Principal.AWS"]),
+    ],
+)
+def test_a_document_narrows_what_its_tenant_can_request(
+    members: dict[str, Any], changes: dict[str, Any], kind: str, paths: list[str]
+) -> None:
+    problems = [*bounds_problems(desired(changes, kind), _of_tenant(**members))]
+
+    assert [problem.path for problem in problems] == paths
+    assert {problem.rule for problem in problems} <= {NOT_ALLOWED}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host", "allowed"),
+    [
+        (["*.Example.com"], "a.example.com", True),
+        (["*.example.com"], "example.org", False),
+        ([], "a.example.com", False),
+    ],
+)
+def test_a_document_narrows_the_hosts(hosts: list[str], host: str, allowed: bool) -> None:
+    assert allows_host(host, _of_tenant(originHosts=hosts)) is allowed
+
+
+def test_a_document_allows_nothing_that_the_stack_does_not_allow() -> None:
+    document = TenantDocument(trustedPrincipals=(role("*"),), originHosts=("*",), partnerAccounts=PARTNERS)
+    bounds = Bounds(SETTINGS, document)
+
+    assert "TrustedPrincipalPatterns" in (principal_rule(role("Manager"), bounds) or "")
+    assert "AllowedPartnerAccounts" in (partner_rule(PARTNERS[0], bounds) or "")
+    assert not allows_host("origin.example.com", bounds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -15,8 +16,9 @@ from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.receive_request import RequestEvent, execution_input, receive_request
 from latchkey.registry import Registry
 from latchkey.registry.requests import RequestRef
-from latchkey.requests.models import HANDOFF_CONFIRMED, NOTHING_HANDED_OFF, OnboardingRequest
+from latchkey.requests.models import HANDOFF_CONFIRMED, NOTHING_HANDED_OFF, ONBOARDING_REQUESTED, OnboardingRequest
 from latchkey.requests.parsing import parse_onboarding
+from latchkey.requests.sender import NOT_ALLOWED
 from tests.unit.samples import (
     EXECUTION_ARN,
     EXISTING_ARN,
@@ -30,6 +32,7 @@ from tests.unit.samples import (
     detail,
     nested,
 )
+from tests.unit.test_registry import RECORD
 
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
 EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
@@ -301,6 +304,28 @@ def test_a_recorded_request_that_is_no_longer_valid_is_rejected() -> None:
     assert content["request"] is None
 
 
+@pytest.mark.parametrize(
+    ("tenant", "problems"),
+    [
+        ("default", []),
+        ("sports", [{"place": "accessId", "rule": NOT_ALLOWED}]),
+        (None, [{"place": "accessId", "rule": NOTHING_HANDED_OFF}]),
+    ],
+    ids=["its own", "another tenant's", "nobody's"],
+)
+def test_only_the_tenant_of_an_access_confirms_its_handoff(
+    registry: Registry, tenant: str | None, problems: list[dict[str, str]]
+) -> None:
+    if tenant:
+        members = {"status": "handed-off", "reached": "handed-off", "tenant": tenant}
+        registry.accesses.save(replace(RECORD, **members), HANDED_OFF)
+
+    content = started({"requestId": "request-2", "accessId": ACCESS_ID}, registry, "event-2", HANDOFF_CONFIRMED)[1]
+
+    assert content["problems"] == problems
+    assert (content["request"] is None) is bool(problems)
+
+
 @pytest.mark.parametrize("bad", [{}, {"accessId": 7}, {"accessId": ACCESS_ID, "token": TOKEN}, [], None, TOKEN])
 def test_the_input_of_an_invalid_confirmation_contains_only_problems(bad: Any) -> None:
     content = confirmed(bad)
@@ -334,10 +359,10 @@ def start(request: Any, registry: Registry, event_id: str = EVENT_ID) -> str:
     return started(request, registry, event_id)[0]
 
 
-def started(request: Any, registry: Registry, event_id: str) -> tuple[str, dict[str, Any]]:
+def started(request: Any, registry: Registry, event_id: str, kind: str = ONBOARDING_REQUESTED) -> tuple[str, dict[str, Any]]:
     """The name and the input of the started execution of a request."""
     stepfunctions = boto3.client("stepfunctions")
-    event = RequestEvent(id=event_id, detail=request)
+    event = RequestEvent.model_validate({"id": event_id, "detail-type": kind, "detail": request})
     with Stubber(stepfunctions) as stubber:
         # The stub accepts any name, and the test compares it afterward.
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, None)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from moto import mock_aws
 
 from latchkey.access.tenants import TenantDocument, Tenants
-from latchkey.errors import InvalidRequest
-from latchkey.requests.sender import NO_TENANT, NOT_ALLOWED, Sender, sender_of
+from latchkey.access.tenants import tenants as tenants_of_stack
+from latchkey.aws import clients
+from latchkey.aws.parameters import parameters
+from latchkey.errors import InvalidRequest, Problem
+from latchkey.requests.sender import NO_TENANT, NOT_ALLOWED, Sender, is_about_tenant, sender_of
 from tests.unit.samples import ACCOUNT, PARTNERS, SETTINGS, role
 
 STACK = SETTINGS.model_copy(
@@ -23,6 +29,18 @@ STACK = SETTINGS.model_copy(
 def tenants(document: object) -> Tenants:
     text = document if isinstance(document, str) else json.dumps(document)
     return Tenants(STACK, {"/latchkey/tenants/sports": text}.get)
+
+
+@pytest.fixture
+def ssm() -> Iterator[Any]:
+    """A Parameter Store without parameters, and nothing of another one in the caches."""
+    caches = (parameters, clients._client)
+    with mock_aws():
+        for cached in caches:
+            cached.cache_clear()
+        yield clients.ssm()
+    for cached in caches:
+        cached.cache_clear()
 
 
 def broken(document: object) -> dict[str, str]:
@@ -56,6 +74,18 @@ def test_every_member_is_optional_and_only_the_default_tenant_needs_no_document(
     assert tenants({}).document("sports") == tenants({}).document("default") == TenantDocument()
     with pytest.raises(InvalidRequest):
         tenants({}).document("news")
+
+
+def test_a_tenant_is_known_by_its_document() -> None:
+    assert [name for name in ("default", "sports", "news") if tenants({}).is_known(name)] == ["default", "sports"]
+
+
+def test_the_documents_of_a_stack_are_parameters(ssm: Any) -> None:
+    ssm.put_parameter(Name="/latchkey/tenants/sports", Type="String", Value='{"secretPrefix": "latchkey/sports/"}')
+    of_stack = tenants_of_stack(STACK)
+
+    assert of_stack.document("sports").secret_prefix == "latchkey/sports/"
+    assert [name for name in ("default", "sports", "news") if of_stack.is_known(name)] == ["default", "sports"]
 
 
 def test_a_document_within_the_stack_is_valid() -> None:
@@ -94,3 +124,25 @@ def test_only_the_accounts_of_a_tenant_can_send_its_requests() -> None:
     with pytest.raises(InvalidRequest) as caught:
         tenants({"accounts": []}).check_sender(Sender("sports", ACCOUNT))
     assert [(problem.path, problem.rule) for problem in caught.value.problems] == [("account", NOT_ALLOWED)]
+
+
+def test_a_source_that_names_no_tenant_sends_nothing() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        tenants({}).check_sender(Sender(NO_TENANT, ACCOUNT))
+    assert [problem.path for problem in caught.value.problems] == ["source"]
+
+
+@pytest.mark.parametrize(
+    ("path", "rule", "about"),
+    [
+        ("key.alias", NOT_ALLOWED, True),
+        ("tenant.originHosts.1", "is wider than the stack parameter AllowedOriginHosts: narrow it", True),
+        ("tenant", "must be a JSON object: correct the document of the tenant", True),
+        ("source", "names a tenant that does not exist", True),
+        ("tenant", "is not a known member: remove it", False),
+        ("source", "is not a known member: remove it", False),
+        ("resource.baseUrl", "must be an https URL", False),
+    ],
+)
+def test_a_rejection_is_about_the_tenant_or_about_the_request(path: str, rule: str, about: bool) -> None:
+    assert is_about_tenant(Problem(path, rule)) is about

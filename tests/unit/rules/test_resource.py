@@ -20,7 +20,7 @@ from latchkey.onboarding.rules.evidence import (
     RoleEvidence,
     SourceEvidence,
 )
-from latchkey.onboarding.rules.resource import host_problems, resource_problems, role_problems
+from latchkey.onboarding.rules.resource import configured_problems, host_problems, resource_problems, role_problems
 from latchkey.settings import Settings
 from latchkey.tags import ACCESS
 from tests.unit.rules.samples import ADOPT, configured, key_policy, paths, record, rules, secret, secret_evidence
@@ -53,6 +53,13 @@ def test_a_resource_of_another_region_is_rejected() -> None:
 def test_only_a_resource_that_latchkey_can_create_need_not_exist() -> None:
     assert found(desired(), resource=ResourceEvidence(None)) == []
     assert found(desired(kind="mediapackage"), resource=ResourceEvidence(None)) == ["resource"]
+
+
+def test_a_resource_that_is_gone_at_the_last_read_needs_no_consent() -> None:
+    request, gone = desired(kind="mediapackage"), ResourceEvidence(None, ConsentTarget("arn:target", {}))
+    assert request.system.configuration
+
+    assert paths(configured_problems(request, request.system.configuration, gone, SECRET_ARN)) == []
 
 
 @pytest.mark.parametrize(("tags", "problems"), [({}, ["resource"]), (ADOPT, [])], ids=["missing", "given"])

@@ -114,8 +114,6 @@ class ResourceEvidence:
     """The consumer resource; `configured` is None if it does not exist, `consent_target` if no consent is needed.
 
     `former_secret` is read only if the request replaces a secret that a service reads by itself.
-
-    `referred` means that the registry has it as a resource that Latchkey created for this access.
     """
 
     configured: Configured | None
