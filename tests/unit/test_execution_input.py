@@ -317,8 +317,8 @@ def test_only_the_tenant_of_an_access_confirms_its_handoff(
     registry: Registry, tenant: str | None, problems: list[dict[str, str]]
 ) -> None:
     if tenant:
-        members = {"status": "handed-off", "reached": "handed-off", "tenant": tenant}
-        registry.accesses.save(replace(RECORD, **members), HANDED_OFF)
+        handed_off = replace(RECORD, status="handed-off", reached="handed-off", tenant=tenant)
+        registry.accesses.save(handed_off, HANDED_OFF)
 
     content = started({"requestId": "request-2", "accessId": ACCESS_ID}, registry, "event-2", HANDOFF_CONFIRMED)[1]
 

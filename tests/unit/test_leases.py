@@ -167,10 +167,14 @@ def test_requests_that_wait_take_the_lease_in_their_order_and_look_rarely(
 ) -> None:
     """The one that came first is served first, and those behind it wait longer between two looks."""
     order: list[int] = []
-    looks: list[int] = []
+    looks: list[float] = []
+
+    def is_done() -> bool:
+        looks.append(clock.time())
+        return False
 
     def work(number: int) -> None:
-        with registry.lease("alias a", lambda: looks.append(number) is not None) as lease:
+        with registry.lease("alias a", is_done) as lease:
             assert lease is not None
             lease.require()
             order.append(number)
