@@ -7,6 +7,7 @@ import pytest
 
 from latchkey.aws import clients
 from latchkey.errors import AccessDenied, Conflict, LatchkeyError, TransientAwsError
+from latchkey.registry.journal import RESOURCE
 from tests.functions.account import ACCOUNT, OWN, REGION, Account
 from tests.functions.onboarding_requests import HEADER, NAME, SECRET_KEY, Run, onboarding
 
@@ -180,7 +181,7 @@ def test_the_settings_before_the_first_attempt_are_recorded(
     run("configure_access", event)
     run("configure_access", event)
 
-    [item] = account.items("journal")
+    [item] = [item for item in account.items("journal") if item["id"]["S"].endswith(RESOURCE)]
     former = {
         "SourceLocationName": NAME,
         "HttpConfiguration": {"BaseUrl": BASE_URL},

@@ -11,7 +11,7 @@ import pytest
 from latchkey.aws import clients
 from latchkey.cleanup.verdict import Reason
 from latchkey.errors import AccessDenied, TransientAwsError
-from latchkey.registry import journal, registry
+from latchkey.registry import grant_keys, registry
 from latchkey.registry.accesses import StatusChange
 from latchkey.registry.notices import RecordedNotice
 from latchkey.registry.requests import RequestRef
@@ -367,7 +367,7 @@ def test_an_orphaned_grant_of_an_unknown_source_location_is_found_on_an_unused_k
     monkeypatch: pytest.MonkeyPatch, run: Run, account: Account, machine: StateMachine
 ) -> None:
     """A management role can configure other source locations with a key of Latchkey."""
-    monkeypatch.setattr(journal, "UNLISTED", timedelta(seconds=-5))
+    monkeypatch.setattr(grant_keys, "UNLISTED", timedelta(seconds=-5))
     access = Onboarding(run, account).run_through("configure_access")
     account.grant(access.key, GRANT, access.secret)
     access.end()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from latchkey.cleanup.verdict import Reason
-from latchkey.registry import journal, registry
+from latchkey.registry import grant_keys, registry
 from tests.functions.account import ACCOUNT, Account
 from tests.functions.clean_up_steps import (
     ACCESS,
@@ -242,7 +242,7 @@ def test_a_former_key_without_grants_is_forgotten(
     clean_up(survey())
     assert registry().granted.of(ACCESS) == {access.key, former}  # KMS can list a new grant late
 
-    monkeypatch.setattr(journal, "UNLISTED", timedelta(seconds=-5))
+    monkeypatch.setattr(grant_keys, "UNLISTED", timedelta(seconds=-5))
     clean_up(survey())
     assert registry().granted.of(ACCESS) == {access.key}
 

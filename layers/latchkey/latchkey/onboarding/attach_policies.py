@@ -64,13 +64,13 @@ def attach_policies(
     if secret is None and event.secret_arn:
         raise Conflict(f"{event.secret_arn} was deleted after the request was checked: send the request again")
     key_share = desired.key_share(secret.arn if secret and secret.kms_key_id is None else None)
-    if registry.accesses.get(desired.access_id) is None:
-        # Other requests write the statements of this one as well, so it can find them in the policies.
-        _note_added(journal, key_policy_step(key.arn), key.arn, [*key_share.written])
-        if secret is not None:
-            _note_added(journal, secret_policy_step(secret.arn), secret.arn, [*desired.secret_statements(secret.arn)])
     with settling(key.created):
         _refuse_powers(desired, key, kms, registry)
+        if registry.accesses.get(desired.access_id) is None:
+            # Other requests write the statements of this one as well, so it can find them in the policies.
+            _note_added(journal, key_policy_step(key.arn), key.arn, [*key_share.written])
+            if secret is not None:
+                _note_added(journal, secret_policy_step(secret.arn), secret.arn, [*desired.secret_statements(secret.arn)])
         changed = merge_into(
             policy_of_key(key.arn, kms),
             key_share,
