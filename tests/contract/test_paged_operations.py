@@ -47,8 +47,8 @@ def _called() -> tuple[set[str], list[str]]:
         for node in nodes:
             if not isinstance(node, ast.Attribute) or node in arguments:
                 continue
-            # Table.query is the registry's reader of items.
-            is_paged = node.attr in paged() and ast.unparse(node.value) != "self._table"
+            # Table.query is the registry's reader of items, also for its own leases. No class of the package is a boto3 client.
+            is_paged = node.attr in paged() and ast.unparse(node.value) not in {"self._table", "self"}
             if is_paged or node.attr in {"get_paginator", "can_paginate"}:
                 direct.append(f"{path.name}:{node.lineno} {node.attr}")
     return read, direct

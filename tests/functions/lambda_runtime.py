@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "REQUEST_BUS": BUS,
     "SECRET_PREFIX": "latchkey/",
     "TENANT_PARAMETERS": "/latchkey/tenants",
+    "UNDO_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "UndoOnboarding"),
     "TRUSTED_PRINCIPAL_PATTERNS": f"arn:aws:iam::{ACCOUNT}:role/media/*",
 }
 

@@ -392,9 +392,8 @@ CLOSED = {
 
 @pytest.mark.parametrize(("closed", "paths"), [(True, {"resource"}), (False, set())])
 def test_a_source_location_that_could_not_be_set_back_is_not_changed(
-    run: Run, account: Account, stack: Callable[..., None], closed: bool, paths: set[str]
+    run: Run, account: Account, closed: bool, paths: set[str]
 ) -> None:
-    stack(UNDO_ROLE_ARN=f"arn:aws:iam::{ACCOUNT}:role/latchkey-UndoOnboardingFunctionRole")
     key = account.key(tags={})
     if closed:
         document = json.dumps({"Version": "2012-10-17", "Statement": [CLOSED]})

@@ -19,6 +19,7 @@ ACCOUNT, REGION = "111122223333", "eu-west-1"
 PLACE = Place(partition="aws", account=ACCOUNT, region=REGION)
 CONFIGURE_ROLE = PLACE.arn("iam", "role/latchkey-configure_access", region="")
 CREATE_KEY_ROLE = PLACE.arn("iam", "role/latchkey-create_key", region="")
+UNDO_ROLE = PLACE.arn("iam", "role/latchkey-undo_onboarding", region="")
 SETTINGS = Settings(
     place=PLACE,
     access_table="accesses",
@@ -31,6 +32,7 @@ SETTINGS = Settings(
     allowed_partner_accounts=(),
     configure_role_arn=CONFIGURE_ROLE,
     create_key_role_arn=CREATE_KEY_ROLE,
+    undo_role_arn=UNDO_ROLE,
     reader_boundary_arn=f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",
     grace_seconds=600,
     tenant_parameters="/latchkey/tenants",

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "GRACE_SECONDS": "600",
     "CONFIGURE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/configure",
     "CREATE_KEY_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/create",
+    "UNDO_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/undo",
     "ADOPTED_SECRET_PREFIX": "MediaPackage",
     "TENANT_PARAMETERS": "/latchkey/tenants",
     "READER_BOUNDARY_ARN": "arn:aws-cn:iam::111122223333:policy/reader",

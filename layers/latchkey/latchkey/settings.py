@@ -26,14 +26,14 @@ class Settings(BaseModel):
     allowed_partner_accounts: tuple[str, ...]
     configure_role_arn: str
     create_key_role_arn: str
+    undo_role_arn: str
     reader_boundary_arn: str
     grace_seconds: int
+    tenant_parameters: str
     onboard_state_machine_arn: str = ""
     clean_up_state_machine_arn: str = ""
     end_request_state_machine_arn: str = ""
     own_role_arns: tuple[str, ...] = ()
-    undo_role_arn: str = ""
-    tenant_parameters: str = ""
 
 
 @cache
@@ -55,14 +55,14 @@ def settings() -> Settings:
         allowed_origin_hosts=_list(env["ALLOWED_ORIGIN_HOSTS"]),
         configure_role_arn=env["CONFIGURE_ROLE_ARN"],
         create_key_role_arn=env["CREATE_KEY_ROLE_ARN"],
+        undo_role_arn=env["UNDO_ROLE_ARN"],
         reader_boundary_arn=env["READER_BOUNDARY_ARN"],
         grace_seconds=int(env["GRACE_SECONDS"]),
+        tenant_parameters=env["TENANT_PARAMETERS"],
         onboard_state_machine_arn=env.get("ONBOARD_STATE_MACHINE_ARN", ""),
         clean_up_state_machine_arn=env.get("CLEAN_UP_STATE_MACHINE_ARN", ""),
         end_request_state_machine_arn=env.get("END_REQUEST_STATE_MACHINE_ARN", ""),
         own_role_arns=_list(env.get("OWN_ROLE_ARNS", "")),
-        undo_role_arn=env.get("UNDO_ROLE_ARN", ""),
-        tenant_parameters=env["TENANT_PARAMETERS"],
     )
 
 

@@ -24,7 +24,7 @@ from latchkey.onboarding.rules.resource import configured_problems, host_problem
 from latchkey.settings import Settings
 from latchkey.tags import ACCESS
 from tests.unit.rules.samples import ADOPT, configured, key_policy, paths, record, rules, secret, secret_evidence
-from tests.unit.samples import EXISTING_ARN, FLOW_ARN, PLACE, REGION, SECRET_ARN, SETTINGS, desired
+from tests.unit.samples import EXISTING_ARN, FLOW_ARN, PLACE, REGION, SECRET_ARN, SETTINGS, UNDO_ROLE, desired
 
 COPIED = frozenset({EXISTING_ARN})
 ENDPOINT = "mediapackage/originEndpoint/sports-hls"
@@ -175,7 +175,6 @@ def test_a_hand_off_can_be_repeated_and_its_host_counts_only_when_it_is_confirme
     assert paths(host_problems(desired(), evidence, Bounds(SETTINGS))) == ["resource.baseUrl"]
 
 
-UNDO_ROLE = PLACE.arn("iam", "role/latchkey-undo_onboarding", region="")
 OWNER = PLACE.arn("iam", "role/owner", region="")
 READING = {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*", "Sid": "OwnersOnly"}
 
@@ -213,10 +212,9 @@ def denying(**members: Any) -> policies.Document:
 )
 def test_a_resource_that_could_not_be_set_back_is_rejected(former: FormerSecretEvidence | None, problems: list[str]) -> None:
     request = desired({"secret.replacesToken": True})
-    settings = SETTINGS.model_copy(update={"undo_role_arn": UNDO_ROLE})
     evidence = ResourceEvidence(configured(request, EXISTING_ARN), former_secret=former)
 
-    assert paths(resource_problems(request, RequestEvidence(resource=evidence), settings)) == problems
+    assert paths(resource_problems(request, RequestEvidence(resource=evidence), SETTINGS)) == problems
 
 
 def test_a_deny_for_everybody_but_some_principals_spares_those() -> None:

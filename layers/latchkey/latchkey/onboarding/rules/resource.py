@@ -118,7 +118,7 @@ def _restore_problems(desired: Desired, former: FormerSecretEvidence | None, set
 
     https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-configuring.html
     """
-    if former is None or not settings.undo_role_arn:
+    if former is None:
         return
     role = settings.undo_role_arn
     calls = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
