@@ -107,15 +107,13 @@ def test_a_failure_reports_whether_changes_remain(run: Run, account: Account, le
 def test_a_report_unlocks_only_the_access_that_its_execution_locked(
     run: Run, account: Account, execution: str, running: bool
 ) -> None:
-    access = {"kind": "access", "id": ONBOARDED["accessId"], "running": execution, "pending": "{}", "former": "null"}
+    access = {"kind": "access", "id": ONBOARDED["accessId"], "running": execution, "undoing": execution}
     account.dynamodb.put_item(TableName=TABLE, Item={name: {"S": value} for name, value in access.items()})
 
     run("report_outcome", ONBOARDED)
 
     [item] = account.items("access")
-    assert {name: name in item for name in ("running", "pending", "former")} == dict.fromkeys(
-        ("running", "pending", "former"), running
-    )
+    assert {name: name in item for name in ("running", "undoing")} == dict.fromkeys(("running", "undoing"), running)
 
 
 @pytest.mark.parametrize(

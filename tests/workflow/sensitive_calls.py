@@ -209,7 +209,7 @@ def _events_and_executions() -> Iterator[SensitiveCall]:
 
 
 def _items() -> Iterator[SensitiveCall]:
-    for kind in ("request", "access", "resource", "lease", "notice"):
+    for kind in ("request", "access", "resource", "lease", "notice", "journal"):
 
         def item(at: OwnedResources, kind: str = kind) -> dict[str, Any]:
             return {"kind": {"S": kind}, "id": {"S": "matrix"}}
@@ -217,6 +217,18 @@ def _items() -> Iterator[SensitiveCall]:
         for operation, member in (("PutItem", "Item"), ("UpdateItem", "Key"), ("DeleteItem", "Key")):
             members = {"TableName": lambda at: at.table, member: item}
             yield _simple("dynamodb", operation, f"of kind *{kind}*", members, _NO_CONSENT)
+    for attribute in ("wanted", "pending", "keyArn", "tenant"):
+
+        def setting(_: OwnedResources, attribute: str = attribute) -> str:
+            return f"SET {attribute} = :value"
+
+        named = {
+            "TableName": lambda at: at.table,
+            "Key": lambda at: {"kind": {"S": "access"}, "id": {"S": "matrix"}},
+            "UpdateExpression": setting,
+            "ExpressionAttributeValues": lambda at: {":value": {"S": "{}"}},
+        }
+        yield _simple("dynamodb", "UpdateItem", f"of `{attribute}` in kind *access*", named, _NO_CONSENT)
 
 
 def _set_by_a_request() -> Iterator[SensitiveCall]:

@@ -128,6 +128,13 @@ def test_no_role_writes_an_unguarded_secret_policy_or_deletes_foreign_resources(
         assert {*deleting.values()} == ({("undo_onboarding",)} if owner == "own" else set())
 
 
+def test_roles_that_report_cannot_write_what_other_functions_act_on(matrix: Matrix) -> None:
+    acted_on = {label: who["own"] for label, who in matrix.items() if "in kind *access*" in label}
+
+    assert len(acted_on) == 4
+    assert {*acted_on.values()} == {("check_request", "record_access", "undo_onboarding")}
+
+
 CHANGING = ("iam:CreateRole", "iam:Put", "iam:Update", "iam:Attach", "iam:Delete", "iam:Tag", "iam:Untag")
 
 

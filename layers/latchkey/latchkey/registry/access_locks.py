@@ -51,7 +51,7 @@ class AccessLocks:
 
         The lock of an execution that `is_over` is taken over.
         """
-        update = "SET running = :me, runningSince = :now REMOVE pending, undoing"
+        update = "SET running = :me, runningSince = :now REMOVE pending, pendingTenant, undoing"
         try:
             self._table.update("access", access_id, update, _FREE, _holder(execution_arn))
         except ConditionFailed:
@@ -106,14 +106,11 @@ class AccessLocks:
     def unlock(self, access_id: str, execution_arn: str) -> None:
         """Releases the lock if this execution holds it.
 
-        What a former version noted for the rollback of this execution is deleted, unless it is of an unfinished one.
+        Only the attributes of the lock change, so that the role of report_outcome needs no permission for others.
         """
-        update, held = "REMOVE running, runningSince, undoing, pending", "running = :me"
-        own_notes = (f"{update}, former, previous, undone", f"{held} AND attribute_not_exists(unfinished)")
-        for attempt, condition in (own_notes, (update, held)):
-            with suppress(ConditionFailed):
-                self._table.update("access", access_id, attempt, condition, {":me": execution_arn})
-                return
+        with suppress(ConditionFailed):
+            update = "REMOVE running, runningSince, undoing"
+            self._table.update("access", access_id, update, "running = :me", {":me": execution_arn})
 
 
 def _holder(execution_arn: str) -> dict[str, Any]:

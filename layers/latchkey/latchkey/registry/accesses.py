@@ -120,11 +120,13 @@ class Accesses:
         """The request that the access fulfills, a handoff to be confirmed, and the running request after its rules passed."""
         item = self._table.get("access", access_id)
         handoff = json.loads(item["handoff"]) if "handoff" in item else {"record": {}}
+        # The request that ended last stays in the item until the next one locks the access.
+        running = item.get("pending") if "running" in item else None
         tenant = item.get("tenant", DEFAULT_TENANT)
         texts = (
             (item.get("wanted"), item.get("keyArn"), tenant),
             (handoff.get("wanted"), handoff["record"].get("keyArn"), handoff["record"].get("tenant", tenant)),
-            (item.get("pending"), None, item.get("pendingTenant", DEFAULT_TENANT)),
+            (running, None, item.get("pendingTenant", DEFAULT_TENANT)),
         )
         return [AnnouncedRequest(parse_onboarding(json.loads(text)), key, owner) for text, key, owner in texts if text]
 
