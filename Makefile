@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 SOURCES := template.yaml observability.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
 # The text after ## is what `make help` prints.
-.PHONY: help demo test test-fast test-model faults local sam-local deploy lint lint-python lint-template format update lock clean
+.PHONY: help demo test test-fast test-model faults interleavings local sam-local deploy lint lint-python lint-template format update lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ demo: .aws-sam/build/template.yaml ## Run the main job on the embedded AWS, from
 
 test: .aws-sam/build/template.yaml ## Run the whole test suite, except the tests in containers
 	python -m pytest tests/unit tests/policies --cov --cov-report=term -n 2
-	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local -n 3 --dist loadscope
+	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local -n 4 --dist loadscope
 
 test-fast: .aws-sam/build/template.yaml ## Run the tests that need no embedded AWS: unit, policies, contract and functions
 	python -m pytest tests/unit tests/policies tests/contract tests/functions -n 2 --dist loadscope
@@ -36,6 +36,9 @@ faults: .aws-sam/build/template.yaml ## Fail every AWS call of an onboarding in 
 	@rm -f .aws-sam/faults.tsv
 	EVERY_FAULT=1 FAULT_TABLE=.aws-sam/faults.tsv python -m pytest tests/workflow/test_faults.py
 	@column -t -s "$$(printf '\t')" .aws-sam/faults.tsv
+
+interleavings: .aws-sam/build/template.yaml ## Hold a request at every AWS call while another runs, and fail either at every later call
+	EVERY_INTERLEAVING=1 python -m pytest tests/workflow/test_interleavings.py --capture=no
 
 local: .aws-sam/build/template.yaml ## Start the embedded AWS with the stack deployed, in the foreground (PORT=4566)
 	@exec python -m local_aws --port $(PORT) --deploy --develop

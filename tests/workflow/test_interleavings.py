@@ -27,7 +27,7 @@ def _cases() -> Iterator[Iterator[Case]]:
     """The cases of each call at which the first request is held: every failure, or the next ones of a fixed sequence."""
     # 37 has no factor in common with the number of failures, so the sequence visits all of them.
     sampled = cycle(_FAILURES[(37 * step) % len(_FAILURES)] for step in range(len(_FAILURES)))
-    for call in count(1, 1 if EVERY else 5):
+    for call in count(1, 1 if EVERY else 9):
         failures = _FAILURES if EVERY else islice(sampled, 1)
         yield (Case(call, failure) for failure in failures)
 
