@@ -80,7 +80,3 @@ def _delete_alias(rollback: Rollback, alias: str) -> None:
     except ClientError as error:
         if not is_missing(error):
             raise
-
-
-def _stays(key_arn: str, reason: str) -> str:
-    return f"{key_arn} stays: {reason}"
