@@ -42,6 +42,22 @@ def test_key_without_consent_is_not_changed(onboarding: Onboarding) -> None:
     assert onboarding.account_snapshot() == before
 
 
+def test_key_whose_policy_would_be_too_long_is_rejected_with_the_numbers_before_any_change(onboarding: Onboarding) -> None:
+    every = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "kms:*", "Resource": "*"}
+    reading = {"Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": "kms:DescribeKey", "Resource": "*"}
+    statements = [every, *(reading | {"Sid": f"Auditor{number:0>50}"} for number in range(172))]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+    key_arn = onboarding.new_key(Policy=policy)
+    assert 32_000 < len(policy) <= 32_768
+    before = onboarding.account_snapshot()
+
+    rules = onboarding.reject(onboarding.detail(key={"arn": key_arn}))
+
+    assert set(rules) == {"key.arn"}
+    assert "AWS accepts 32768" in rules["key.arn"]
+    assert onboarding.account_snapshot() == before
+
+
 def test_key_that_does_not_delegate_to_iam_is_rejected_with_the_missing_statement(onboarding: Onboarding) -> None:
     key_arn = onboarding.new_key()
     owner = f"arn:aws:iam::{ACCOUNT}:root"

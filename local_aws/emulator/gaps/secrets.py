@@ -1,11 +1,13 @@
 """Secrets Manager: idempotent requests and staging labels."""
 
+import base64
 from typing import Any
 
 from ministack.core.responses import json_response
 from ministack.services import secretsmanager
 from ministack.services import tagging as tag_store
 
+from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.gaps.patching import Around, body_of, error_response, remember_caller, wrap
 
 DEFAULT_KEY = "alias/aws/secretsmanager"
@@ -20,6 +22,7 @@ def apply() -> None:
     wrap(secretsmanager, "_update_secret", _update_secret)
     wrap(secretsmanager, "_describe_secret", _describe_secret)
     wrap(secretsmanager, "_list_secrets", _list_secrets)
+    wrap(secretsmanager, "_list_secret_version_ids", _list_secret_version_ids)
 
 
 def _create_secret(original: Around, data: dict[str, Any]) -> Any:
@@ -43,6 +46,17 @@ def _create_secret(original: Around, data: dict[str, Any]) -> Any:
     version_id = token or made["VersionId"]
     secret["Versions"][version_id] = version
     return json_response({"ARN": made["ARN"], "Name": made["Name"], "VersionId": version_id})
+
+
+def _list_secret_version_ids(original: Around, data: dict[str, Any]) -> Any:
+    """With the assumption `emptyPages`, the first page has no version."""
+    response = original(data)
+    listed = body_of(response)
+    if listed is None or not CURRENT.value.empty_pages:
+        return response
+    if "NextToken" not in data:
+        return json_response(listed | {"Versions": [], "NextToken": base64.b64encode(b"0").decode()})
+    return response
 
 
 def _list_secrets(original: Around, data: dict[str, Any]) -> Any:
