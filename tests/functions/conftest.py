@@ -99,8 +99,9 @@ def run() -> Run:
 
     def invoke(verb: str, event: dict[str, Any]) -> dict[str, Any]:
         _called.clear()
-        if verb in _STEPS:
-            event = {"executionArn": f"{EXECUTION}-{event['request']['requestId']}"} | event
+        request = event.get("request")
+        if verb in _STEPS and isinstance(request, dict):
+            event = {"executionArn": f"{EXECUTION}-{request['requestId']}"} | event
         try:
             answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))
         finally:

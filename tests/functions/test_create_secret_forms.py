@@ -191,7 +191,9 @@ def test_an_import_replaces_the_only_member_of_a_secret(run: Run, account: Accou
     source = account.secret("theirs", json.dumps({V1: "a" * 20, "b": "c"}), IMPORT)
     event = to_create(account, "mediapackagev2", secret=copied(source, V1))
     own = OURS | {"latchkey:access": "mediapackagev2/originEndpoint/sports/one/hls"}
-    account.secret("latchkey/mediapackagev2/sports/one/hls/token", json.dumps({V2: "d" * 20, "e": "f"}), own)
+    event["ownSecretArn"] = account.secret(
+        "latchkey/mediapackagev2/sports/one/hls/token", json.dumps({V2: "d" * 20, "e": "f"}), own
+    )
 
     made = run("create_secret", event)
 

@@ -50,9 +50,9 @@ def swept() -> list[str]:
     """The accesses for which a sweep starts a cleanup."""
     machines: Any = Machines()
     looking = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
-    Sweep(settings(), registry(), looking, machines, "clean-up", "end-request", "onboard", tenants(settings()))(
-        SweepGrantsInput(id="event-1")
-    )
+    known = settings()
+    arns = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn, known.onboard_state_machine_arn)
+    Sweep(known, registry(), looking, machines, *arns, tenants(known))(SweepGrantsInput(id="event-1"))
     accesses: list[str] = machines.accesses
     return accesses
 
