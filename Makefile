@@ -24,7 +24,7 @@ demo: .aws-sam/build/template.yaml ## Run the main job on the embedded AWS, from
 
 test: .aws-sam/build/template.yaml ## Run the whole test suite, except the tests in containers
 	python -m pytest tests/unit tests/policies --cov --cov-report=term -n 2
-	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local -n 4 --dist loadscope
+	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local -n 3 --dist loadscope
 
 test-fast: .aws-sam/build/template.yaml ## Run the tests that need no embedded AWS: unit, policies, contract and functions
 	python -m pytest tests/unit tests/policies tests/contract tests/functions -n 2 --dist loadscope

@@ -10,7 +10,7 @@ import pytest
 
 from latchkey.aws import clients, errors, grants
 from latchkey.cleanup import clean_up_grants, report_clean_up, survey, sweep_grants
-from latchkey.registry import access_locks, journal, registry, table
+from latchkey.registry import access_locks, grant_keys, registry, requests, table
 from latchkey.registry import sweep_lock as sweep_locking
 from latchkey.settings import settings
 from local_aws.emulator import clock
@@ -33,7 +33,7 @@ class _Datetime(datetime):
 
 
 def _set_clocks(patch: pytest.MonkeyPatch) -> None:
-    for module in (errors, clean_up_grants, grants, survey, report_clean_up, journal, sweep_grants, table):
+    for module in (errors, clean_up_grants, grants, survey, report_clean_up, grant_keys, requests, sweep_grants, table):
         patch.setattr(module, "datetime", _Datetime)
     for module in (access_locks, table, sweep_locking):
         patch.setattr(module, "time", SimpleNamespace(time=clock.seconds, monotonic=time.monotonic, sleep=lambda _: None))

@@ -120,7 +120,7 @@ def test_outcome_is_published_despite_one_failure_of_its_report(
 
 @pytest.mark.parametrize("kinds", profile(KILLED, BROKEN, FINAL, DENIED_ONCE, TIMED_OUT, KILLED_BEFORE))
 def test_interrupted_undo_is_finished_and_reported_completely(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
-    for run in fault_injection.each_call(kinds, UNDO, fault_injection.detail, LATE):
+    for run in fault_injection.each_call(kinds, UNDO, fault_injection.detail, LATE, step=SAMPLED_STEP):
         _has_one_outcome(fault_injection, run)
         assert run.outcome == "Request Failed", str(run)
         assert run.event["detail"]["changed"] is False, str(run)

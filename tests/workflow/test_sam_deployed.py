@@ -65,7 +65,7 @@ def answered(type_line: Type) -> Any:
 
 
 def test_sam_invokes_a_deployed_function_and_reads_its_log(type_line: Type) -> None:
-    assert answered(type_line) == {"grants": [], "unreadable": []}
+    assert answered(type_line) == {"grants": [], "counts": {}, "unreadable": []}
     assert "REPORT RequestId: " in type_line("sam logs")
 
 
@@ -126,7 +126,7 @@ class TestWatching:
         until(lambda: "Infra sync completed" in log.read_text(), "the deployment", 180)
         functions = aws.client("lambda").get_paginator("list_functions").paginate()
         assert {function["MemorySize"] for page in functions for function in page["Functions"]} == {640}
-        assert answered(type_line) == {"grants": [], "unreadable": []}
+        assert answered(type_line) == {"grants": [], "counts": {}, "unreadable": []}
 
         def followed() -> bool:
             (project / "functions/list_grants/app.py").write_text(HANDLER)  # sam starts watching shortly after it says so
