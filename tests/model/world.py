@@ -215,11 +215,15 @@ class World:
         self._invoke("report_clean_up", event | {"cleaned": cleaned, "observed": observed}, looked.ticket)
 
     def sweep(self, between: tuple[Between, ...] = ()) -> list[dict[str, Any]]:
-        """Returns the inputs of the executions that a sweep starts. Lambda retries a failed sweep with the same event."""
+        """Returns the inputs of the clean-ups that a sweep starts. Lambda retries a failed sweep with the same event.
+
+        The sweep also ends requests, which this model does not.
+        """
         self.aws.started.clear()
         if self._invoke("sweep_grants", {"id": f"sweep-{self._sweeps}"}, "sweep", between) is not None:
             self._sweeps += 1
-        return [json.loads(json.loads(text)["input"]) for text in self.aws.started]
+        inputs = [json.loads(json.loads(text)["input"]) for text in self.aws.started]
+        return [one for one in inputs if "accessId" in one]
 
     def execute(self, name: str, between: tuple[Between, ...] = ()) -> None:
         """Runs another complete execution for an access."""
@@ -244,8 +248,7 @@ class World:
         self.oracle.at_rest(orphans)
 
     def _sweep_and_clean_up(self) -> None:
-        # The sweep also ends requests, which this model does not.
-        asked = [one for one in self.sweep() if "accessId" in one]
+        asked = self.sweep()
         looked = [self.look(one["accessId"], tuple(one["keys"])) for one in asked]
         self.wait(GRACE)
         for one in looked:

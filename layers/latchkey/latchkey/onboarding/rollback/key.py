@@ -25,6 +25,7 @@ def roll_back_key(rollback: Rollback, entry: Entry) -> str | None:
     if key is None:
         return None
     if key.state == "PendingDeletion":
+        _delete_aliases(rollback, key.arn)
         _forget(rollback, key.arn)
         return None
     if not rollback.desired.made(key.tags):
@@ -32,6 +33,8 @@ def roll_back_key(rollback: Rollback, entry: Entry) -> str | None:
     users = _block_references(rollback, key, entry)
     if users is None:
         rollback.note(entry, f"scheduled {key.arn} for deletion in {_WAITING_DAYS} days")
+        # The aliases first: another request that finds none creates a key of its own, and one of a dying key is rejected.
+        _delete_aliases(rollback, key.arn)
         rollback.clients.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=_WAITING_DAYS)
         _forget(rollback, key.arn)
         return None
@@ -64,11 +67,14 @@ def _find_created_key(rollback: Rollback, entry: Entry) -> ObservedKey | None:
     return find_key(kms, entry.result["arn"]) if entry.result else find_key_by_tags(kms, rollback.desired.request.request_id)
 
 
-def _forget(rollback: Rollback, key_arn: str) -> None:
-    """Deletes the aliases of a key that is scheduled for deletion, and what the registry holds about it."""
+def _delete_aliases(rollback: Rollback, key_arn: str) -> None:
     for alias in list_aliases(rollback.clients.kms, key_arn):
         _delete_alias(rollback, alias)
         rollback.registry.resources.forget_key(alias, key_arn)
+
+
+def _forget(rollback: Rollback, key_arn: str) -> None:
+    """Deletes what the registry holds about a key that is scheduled for deletion."""
     if rollback.desired.alias:
         rollback.registry.resources.forget_key(rollback.desired.alias, key_arn)
     rollback.registry.resources.forget_removed(key_arn)
