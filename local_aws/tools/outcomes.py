@@ -46,6 +46,11 @@ class Outcomes:
             return self.of(request_id)
         return found
 
+    def forget(self) -> None:
+        """Forgets all outcomes so far."""
+        self.all()
+        self._all = []
+
     def all(self) -> list[dict[str, Any]]:
         """Returns the events of all outcomes so far."""
         while self._receive(0):

@@ -27,6 +27,7 @@ class Account:
         for path in ("faults", "assumptions", "calls", "origin"):
             self.aws.control("DELETE", path)
         until(lambda: self.aws.control("POST", "checkpoint")["restored"], "the end of all functions")
+        self.outcomes.forget()
 
 
 @contextmanager

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.emulator.account import ACCOUNT, REGION
-from local_aws.tools.embedded_aws import Embedded
+from local_aws.tools.embedded_aws import Embedded, until
 from local_aws.tools.outcomes import BUS, Outcomes
 
 SAMPLE = Path(__file__).parents[2] / "events/requests/onboard-mediatailor.json"
 MANAGER = f"arn:aws:iam::{ACCOUNT}:role/MediaTailorManagement"
 ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/Origin"
 MEMBER = "MyAccessTokenIdentifier"
+_MACHINES = ("Onboard", "EndRequest", "CleanUp")
 
 
 class Onboarding:
@@ -124,6 +125,27 @@ class Onboarding:
         ]
         pages = stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=arn, **only)
         return [execution for page in pages for execution in page["executions"]]
+
+    def successes(self, function: str, text: str = "") -> int:
+        """Returns how often a function has succeeded, by its log. With `text`, counts only invocations that logged it."""
+        pages = self.aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/aws/lambda/latchkey")
+        lines = [event["message"] for page in pages for event in page["events"]]
+        return sum(function in line and "step succeeded" in line and text in line for line in lines)
+
+    def settle(self) -> None:
+        """Waits until no execution is running."""
+
+        def has_settled() -> bool:
+            return not any(self.executions(machine, statusFilter="RUNNING") for machine in _MACHINES)
+
+        until(has_settled, "the end of all executions", 240)
+
+    def sweep(self) -> None:
+        """Requests a sweep, and waits for the end of everything that it starts."""
+        before = self.successes("sweep_grants")
+        self.put({"requestId": f"sweep-{uuid.uuid4().hex[:12]}"}, "Reconciliation Requested")
+        until(lambda: self.successes("sweep_grants") > before, "the sweep")
+        self.settle()
 
     def account_snapshot(self) -> dict[str, Any]:
         """Returns everything that a request could change: keys, aliases, secrets and locations, with policies and settings."""

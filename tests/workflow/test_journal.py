@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -59,21 +58,6 @@ class Requests:
         """The ids of all journal entries."""
         query = {"ExpressionAttributeValues": {":kind": {"S": "journal"}}, "KeyConditionExpression": "kind = :kind"}
         return [item["id"]["S"] for item in self.injection.dynamodb.query(TableName=self.injection.table, **query)["Items"]]
-
-    def sweep(self) -> None:
-        """Requests a sweep, and waits until every execution that it starts has ended."""
-        before = {one["executionArn"] for one in self.injection.executions("EndRequest")}
-        self.injection.put({"requestId": uuid.uuid4().hex}, "Reconciliation Requested")
-
-        def ended() -> bool:
-            new = [one for one in self.injection.executions("EndRequest") if one["executionArn"] not in before]
-            return bool(new) and all(one["status"] != "RUNNING" for one in new)
-
-        until(ended, "the rollback that the sweep starts", 120)
-
-    def settle(self) -> None:
-        """Waits until end-request is at rest."""
-        until(lambda: not self.injection.executions("EndRequest", statusFilter="RUNNING"), "the end of end-request", 120)
 
     def key_state(self, key: str) -> str:
         state: str = self.injection.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
@@ -172,7 +156,7 @@ def test_each_request_restores_the_settings_that_it_found(fault_injection: Fault
         first, service="mediatailor", operation="UpdateSourceLocation", caller=UNDO, error="AccessDeniedException", lasting=True
     )
     assert requests.fail(first)["changed"]
-    requests.settle()
+    fault_injection.settle()
     requests.clear()
     present = _point(fault_injection, first, repaired)
 
@@ -180,7 +164,7 @@ def test_each_request_restores_the_settings_that_it_found(fault_injection: Fault
 
     assert (second["changed"], present()) == (False, repaired)
     requests.clear()
-    requests.sweep()
+    fault_injection.sweep()
     assert present() == repaired
     assert requests.journal() == []
     assert fault_injection.left(first) == {
@@ -198,13 +182,13 @@ def test_a_later_success_does_not_forget_the_key_of_a_failed_request(
     requests.fault(first, service="kms", operation="ScheduleKeyDeletion", caller=UNDO, error="AccessDenied", lasting=True)
     assert requests.fail(first)["changed"]
     [key] = fault_injection.left(first)["keys"]
-    requests.settle()
+    fault_injection.settle()
     requests.clear()
     later = first | {"requestId": f"later-{first['requestId']}", "key": {"alias": f"{first['key']['alias']}-later"}}
     made = fault_injection.onboard(later)["resources"]
     assert made["keyArn"] != key
 
-    requests.sweep()
+    fault_injection.sweep()
 
     assert (requests.key_state(key), requests.key_state(made["keyArn"])) == ("PendingDeletion", "Enabled")
     assert requests.accesses(key) == set()
@@ -273,9 +257,9 @@ def test_the_reference_to_a_key_stays_while_a_secret_is_under_it(fault_injection
     assert (outcome["changed"], requests.key_state(key)) == (True, "Enabled")
     assert {read["resource"] for read in outcome["evidence"] if theirs in read["secrets"]} == {key}
     # The owner moves the secret away. Its version is still encrypted with the key as well, so the key stays.
-    requests.settle()
+    fault_injection.settle()
     requests.clear()
     fault_injection.secretsmanager.update_secret(SecretId=theirs, KmsKeyId=fault_injection.new_key())
-    requests.sweep()
+    fault_injection.sweep()
     assert (requests.key_state(key), requests.accesses(key)) == ("Enabled", set())
     assert [entry.rsplit("/", 1)[1] for entry in requests.journal()] == ["21-key"]

@@ -15,21 +15,13 @@ def _executions(onboarding: Onboarding) -> list[str]:
     return sorted(execution["name"] for execution in onboarding.executions("Onboard"))
 
 
-def _received(onboarding: Onboarding, request_id: str) -> int:
-    """Returns how many events of a request receive_request has processed."""
-    logs = onboarding.aws.client("logs").get_paginator("filter_log_events")
-    pages = logs.paginate(logGroupName="/aws/lambda/latchkey")
-    lines = [event["message"] for page in pages for event in page["events"]]
-    return sum(request_id in line and "step succeeded" in line and "receive_request" in line for line in lines)
-
-
 def _put_and_wait(onboarding: Onboarding, details: list[dict[str, Any]]) -> None:
     """Sends repeats of one request concurrently and waits until receive_request has processed them."""
     request_id = details[0]["requestId"]
-    expected = _received(onboarding, request_id) + len(details)
+    expected = onboarding.successes("receive_request", request_id) + len(details)
     with ThreadPoolExecutor(len(details)) as threads:
         list(threads.map(onboarding.put, details))
-    until(lambda: _received(onboarding, request_id) == expected, f"{expected} events at the gate", 60)
+    until(lambda: onboarding.successes("receive_request", request_id) == expected, f"{expected} events at the gate", 60)
 
 
 def _called(onboarding: Onboarding) -> Iterator[tuple[str, str]]:

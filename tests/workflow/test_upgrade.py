@@ -1,0 +1,215 @@
+"""An account that version 0.1.0 left works after the update: its registry, resources and running executions."""
+
+import json
+import uuid
+from email.utils import parsedate_to_datetime
+
+import pytest
+
+from local_aws.tools.embedded_aws import until
+from tests.workflow.fault_injection import LATE, NOTHING, Detail, FaultInjection
+from tests.workflow.former_account import FormerAccount
+from tests.workflow.onboarding import ORIGIN, Onboarding
+
+ACTIVE = ["request-active", "request-owned", "request-adopted", "request-v2"]
+
+
+@pytest.fixture
+def former(fault_injection: FaultInjection) -> FormerAccount:
+    return FormerAccount(fault_injection)
+
+
+@pytest.fixture
+def unhurried(onboarding: Onboarding) -> FormerAccount:
+    """A former account whose state machines wait for their whole time, as cleanups must."""
+    onboarding.aws.control("PUT", "assumptions", {"trail": {"lose": 1}, "mediatailorRetires": "never"})
+    return FormerAccount(FaultInjection(onboarding.aws, onboarding.outcomes))
+
+
+def _wait_for_old_grants(former: FormerAccount) -> None:
+    """Waits until all grants are older than the current time of KMS, which has whole seconds."""
+    keys = [former.names[name] for name in former.names if name.startswith("Key:")]
+
+    def are_old() -> bool:
+        answers = [former.client.kms.list_grants(KeyId=key, Limit=100) for key in keys]
+        return all(
+            grant["CreationDate"] < parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+            for answer in answers
+            for grant in answer["Grants"]
+        )
+
+    until(are_old, "grants that are older than now", 10)
+
+
+def _item(former: FormerAccount, kind: str, item_id: str) -> Detail:
+    key = {"kind": {"S": kind}, "id": {"S": item_id}}
+    found: Detail = former.client.dynamodb.get_item(TableName=former.client.table, Key=key)["Item"]
+    return found
+
+
+def _journal(former: FormerAccount) -> list[str]:
+    query = {"ExpressionAttributeValues": {":kind": {"S": "journal"}}, "KeyConditionExpression": "kind = :kind"}
+    return [item["id"]["S"] for item in former.client.dynamodb.query(TableName=former.client.table, **query)["Items"]]
+
+
+def _reads_its_secret(former: FormerAccount, name: str) -> bool:
+    """Whether a role that the former request admitted can read the secret, and MediaTailor has its grant."""
+    aws, secret = former.client.aws, former.names[f"Secret:latchkey/mediatailor/{name}/token"]
+    reader = aws.assume(ORIGIN).client("secretsmanager", endpoint_url=aws.url)
+    grants = former.client.grants(former.names[f"Key:{name}"])
+    return bool(reader.get_secret_value(SecretId=secret)["SecretString"]) and any(name in grant["Name"] for grant in grants)
+
+
+@pytest.mark.parametrize("request_id", ACTIVE)
+def test_the_same_request_changes_nothing(former: FormerAccount, request_id: str) -> None:
+    former.client.settle()
+    before = former.client.account_snapshot()
+
+    outcome = former.client.onboard(former.again(request_id))
+
+    assert (outcome["status"], outcome["changed"], outcome["tenant"]) == ("unchanged", False, "default")
+    assert former.client.account_snapshot() == before
+
+
+def test_an_access_that_shares_a_secret_stays_active_and_its_next_request_needs_consent(former: FormerAccount) -> None:
+    assert {*former.client.reject(former.again("request-sharing"))} == {"secret.value.existing.secretArn"}
+
+    former.client.consent(former.names["Secret:latchkey/mediatailor/active-origin/token"])
+
+    assert former.client.onboard(former.again("request-sharing"))["status"] == "unchanged"
+    assert former.client.onboard(former.again("request-active"))["status"] == "unchanged"
+
+
+def test_an_event_that_version_0_1_0_answered_is_not_carried_out_again(former: FormerAccount) -> None:
+    before, request = former.client.executions("Onboard"), former.requests["request-v2"]
+
+    former.client.put(request)
+    until(lambda: former.client.successes("receive_request", request["requestId"]), "the event at the gate")
+
+    assert len(former.client.executions("Onboard")) == len(before)
+    assert former.client.outcomes.of("request-v2") == []
+
+
+def test_other_settings_of_an_owners_source_location_need_consent(former: FormerAccount) -> None:
+    def request() -> Detail:
+        asked = former.again("request-owned")
+        return asked | {"resource": asked["resource"] | {"header": "X-Other-Token"}}
+
+    assert {*former.client.reject(request())} == {"resource"}
+    arn = former.client.location("owned-origin")["Arn"]
+    former.client.mediatailor.tag_resource(ResourceArn=arn, Tags={"latchkey:consent": "adopt"})
+    outcome = former.client.onboard(request())
+
+    assert outcome["status"] == "active"
+    access = former.client.location("owned-origin")["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+    assert access["HeaderName"] == "X-Other-Token"
+
+
+def test_a_second_access_on_a_former_key_takes_no_reader_away(former: FormerAccount) -> None:
+    client, key = former.client, former.names["Key:active-origin"]
+    detail = client.detail(key={"alias": "alias/latchkey/active-origin"}, managementRoles=None)
+
+    made = client.onboard(detail)["resources"]
+
+    assert made["keyArn"] == key
+    assert _reads_its_secret(former, "active-origin")
+    assert client.onboard(former.again("request-active"))["status"] == "unchanged"
+
+
+@pytest.mark.parametrize(("request_id", "ended"), [("request-handed", False), ("request-adobe", True)])
+def test_a_former_handoff_is_confirmed(former: FormerAccount, request_id: str, ended: bool) -> None:
+    request = former.requests[request_id]
+    access_id = f"{request['system']}/" + (
+        f"instance/{request['resource']['instance']}" if ended else f"sourceLocation/{request['resource']['sourceLocation']}"
+    )
+    if not ended:
+        template = json.loads(_item(former, "request", request_id)["outcome"]["S"])["handoff"]["cloudFormation"]
+        [piece] = template.values()
+        former.client.mediatailor.create_source_location(**piece["Properties"])
+
+    confirmation = {"requestId": f"confirm-{uuid.uuid4().hex[:12]}", "accessId": access_id}
+    former.client.put(confirmation, "Handoff Confirmed")
+    event = former.client.outcomes.wait_for(confirmation["requestId"])
+
+    assert event["detail-type"] == "Access Onboarded", event
+
+
+def test_a_cleanup_after_deletion_revokes_the_grant(unhurried: FormerAccount) -> None:
+    names = ("active-origin", "owned-origin")
+    for name in names:
+        unhurried.client.mediatailor.delete_source_location(SourceLocationName=name)
+    assert len(unhurried.client.grants(unhurried.names["Key:active-origin"])) == 2
+    _wait_for_old_grants(unhurried)
+
+    unhurried.client.sweep()
+
+    assert unhurried.client.grants(unhurried.names["Key:owned-origin"]) == []
+    [left] = unhurried.client.grants(unhurried.names["Key:active-origin"])
+    assert "sharing-origin" in left["Name"]
+    cleaned = [
+        event["detail"]["accessId"] for event in unhurried.client.outcomes.all() if event["detail-type"] == "Grants Cleaned Up"
+    ]
+    assert sorted(cleaned) == [f"mediatailor/sourceLocation/{name}" for name in names]
+
+
+def test_the_sweep_finishes_the_rollbacks_that_version_0_1_0_left_unfinished(former: FormerAccount) -> None:
+    client = former.client
+    former.client.settle()
+
+    former.client.sweep()
+
+    assert client.location("failed-origin").get("AccessConfiguration", {}) == {}
+    changed = client.location("changed-origin")["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+    assert changed["HeaderName"] == "X-Origin-Token"
+    key = client.kms.describe_key(KeyId=former.names["Key:failed-origin"])["KeyMetadata"]
+    assert key["KeyState"] == "PendingDeletion"
+    assert _reads_its_secret(former, "changed-origin")
+    assert _journal(former) == []
+    access = _item(former, "access", "mediatailor/sourceLocation/changed-origin")
+    assert (access["status"]["S"], {"former", "previous", "undone", "unfinished"} & {*access}) == ("active", set())
+    assert client.onboard(former.again("request-changed"))["status"] == "unchanged"
+
+
+def test_a_request_that_runs_during_the_update_is_carried_out(former: FormerAccount) -> None:
+    event = former.client.outcomes.wait_for("request-running")
+
+    assert event["detail-type"] == "Access Onboarded", event
+    former.client.settle()
+    assert former.client.onboard(former.again("request-running"))["status"] == "unchanged"
+
+
+def test_a_request_that_fails_during_the_update_leaves_nothing(
+    fault_injection: FaultInjection,
+) -> None:
+    fault_injection.aws.control("POST", "faults", LATE | {"request": "request-running"})
+    former = FormerAccount(fault_injection)
+
+    event = former.client.outcomes.wait_for("request-running")
+
+    assert event["detail-type"] == "Request Failed", event
+    assert (event["detail"]["changed"], event["detail"]["left"]) == (False, [])
+    assert former.client.left(former.requests["request-running"]) == NOTHING
+    assert _journal(former) == []
+
+
+def test_a_cleanup_that_runs_during_the_update_finishes(unhurried: FormerAccount) -> None:
+    unhurried.client.mediatailor.delete_source_location(SourceLocationName="owned-origin")
+    _wait_for_old_grants(unhurried)
+
+    with unhurried.former_definition("CleanUp") as start:
+        execution = start({"accessId": "mediatailor/sourceLocation/owned-origin", "keys": [], "hint": None})
+    unhurried.client.settle()
+
+    assert unhurried.client.states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+    assert unhurried.client.grants(unhurried.names["Key:owned-origin"]) == []
+
+
+def test_a_rollback_that_continues_during_the_update_finishes(former: FormerAccount) -> None:
+    with former.former_definition("EndRequest") as start:
+        execution = start({"executionArn": former.execution("request-failed")})
+    former.client.settle()
+    former.client.sweep()
+
+    assert former.client.states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+    assert former.client.location("failed-origin").get("AccessConfiguration", {}) == {}
+    assert [entry for entry in _journal(former) if former.execution("request-failed") in entry] == []
