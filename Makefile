@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 SOURCES := template.yaml observability.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
 # The text after ## is what `make help` prints.
-.PHONY: help demo test test-fast test-model faults interleavings local sam-local deploy lint lint-python lint-template format update lock clean
+.PHONY: help demo test test-fast test-model faults interleavings at-once local sam-local deploy lint lint-python lint-template format update lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ faults: .aws-sam/build/template.yaml ## Fail every AWS call of an onboarding in 
 
 interleavings: .aws-sam/build/template.yaml ## Hold a request at every AWS call while another runs, and fail either at every later call
 	EVERY_INTERLEAVING=1 python -m pytest tests/workflow/test_interleavings.py --capture=no
+
+at-once: .aws-sam/build/template.yaml ## Send 100 requests for one key at once to an account that can run ten functions
+	AT_ONCE=100 python -m pytest tests/workflow/test_at_once.py --capture=no --timeout=900
 
 local: .aws-sam/build/template.yaml ## Start the embedded AWS with the stack deployed, in the foreground (PORT=4566)
 	@exec python -m local_aws --port $(PORT) --deploy --develop

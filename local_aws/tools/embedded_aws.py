@@ -39,12 +39,16 @@ class Embedded:
     """`with Embedded(deploy=True) as aws:` starts an account and, with `deploy`, deploys the built template to it.
 
     With `hurried`, state machines wait for a 200th of their time, and botocore does not retry, so that only the state
-    machines do.
+    machines do. `concurrency` limits how many functions run at once, as the Lambda quota of an account does.
     """
 
-    def __init__(self, *, deploy: bool = False, hurried: bool = False, develop: bool = False) -> None:
+    def __init__(
+        self, *, deploy: bool = False, hurried: bool = False, develop: bool = False, concurrency: int | None = None
+    ) -> None:
         self._deploy, self._develop = deploy, develop
         self._environment = os.environ | ({"SFN_WAIT_SCALE": "0.005", "AWS_MAX_ATTEMPTS": "1"} if hurried else {})
+        if concurrency is not None:
+            self._environment |= {"LAMBDA_ACCOUNT_CONCURRENCY": str(concurrency)}
         self.url = self.origin_url = ""
         self._clients: dict[tuple[object, ...], Any] = {}
 

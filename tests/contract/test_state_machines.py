@@ -56,9 +56,12 @@ class Retries(NamedTuple):
 
 
 NONE, SETTLING, BACKOFF = Retries(0, 0), Retries(72, 360), Retries(6, 61)
-_STEP = dict.fromkeys(OUR_ERRORS | OTHER_ERRORS, BACKOFF) | dict.fromkeys(PERMANENT, NONE) | {"NotYetEffective": SETTLING}
+# A new account can run ten functions at once: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+QUEUED = Retries(60, 827.171875)
+_WAITING = {"NotYetEffective": SETTLING, "Lambda.TooManyRequestsException": QUEUED}
+_STEP = dict.fromkeys(OUR_ERRORS | OTHER_ERRORS, BACKOFF) | dict.fromkeys(PERMANENT, NONE) | _WAITING
 # Nothing follows a report or an undo, so no error is permanent there.
-_LAST = dict.fromkeys(OUR_ERRORS | OTHER_ERRORS, Retries(5, 135)) | {"NotYetEffective": SETTLING}
+_LAST = dict.fromkeys(OUR_ERRORS | OTHER_ERRORS, Retries(5, 135)) | _WAITING
 _LONG = dict.fromkeys(OUR_ERRORS | OTHER_ERRORS, Retries(24, 68_580)) | {"NotYetEffective": SETTLING}
 # The clean-up waits for an operator who fixes a permission before it reports a grant as irrevocable.
 _REVOCATION = _STEP | {"AccessDenied": Retries(4, 450)}
@@ -214,9 +217,11 @@ def test_each_error_is_caught_by_the_state_that_answers_it(machine: str, name: s
 @each_task
 def test_retries_of_steps_are_jittered(machine: str, name: str) -> None:
     """Executions that were throttled together must not retry together."""
-    retrier = handler(tasks(machine)[name]["Retry"], "TransientAwsError")
+    expected, _ = HANDLED[machine][name]
+    for error in ("TransientAwsError", "Lambda.TooManyRequestsException"):
+        retrier = handler(tasks(machine)[name]["Retry"], error)
 
-    assert retrier.get("JitterStrategy") == ("FULL" if HANDLED[machine][name][0]["TransientAwsError"] == BACKOFF else None)
+        assert retrier.get("JitterStrategy") == ("FULL" if expected[error] in (BACKOFF, QUEUED) else None)
 
 
 @each_task

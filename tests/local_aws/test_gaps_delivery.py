@@ -1,6 +1,7 @@
 """Event delivery: failed events become dead letters, and targets require permissions."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -123,6 +124,31 @@ def test_event_of_a_failing_function_arrives_on_its_dead_letter_queue(account: A
     assert body["detail"] == {"a": 1}
     assert (attributes["ErrorCode"], attributes["ErrorMessage"]) == ("200", "no")
     assert of_rule.messages() == []
+
+
+def test_throttled_event_waits_until_the_function_can_run(account: Account) -> None:
+    dead_letters = Queue(account, closed=True)
+    arn = failing_function(account, DeadLetterConfig={"TargetArn": dead_letters.arn})
+    functions = account.client("lambda")
+    functions.put_function_concurrency(FunctionName=arn, ReservedConcurrentExecutions=0)
+    publish(account, rule(account, arn, Queue(account)))
+
+    def throttles() -> float:
+        found = account.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName="Throttles",
+            Dimensions=[{"Name": "FunctionName", "Value": arn.rpartition(":")[2]}],
+            StartTime=datetime.now(UTC) - timedelta(hours=1),
+            EndTime=datetime.now(UTC) + timedelta(hours=1),
+            Period=60,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return float(sum(point["Sum"] for point in found))
+
+    until(lambda: throttles() > 3, "more throttles than Lambda has attempts")
+    assert dead_letters.messages() == []
+    functions.delete_function_concurrency(FunctionName=arn)
+    assert dead_letters.first()[0]["detail"] == {"a": 1}
 
 
 def test_on_failure_destination_receives_an_invocation_record(account: Account) -> None:

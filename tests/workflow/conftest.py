@@ -31,8 +31,8 @@ class Account:
 
 
 @contextmanager
-def deployed(*, hurried: bool = False) -> Iterator[Account]:
-    with Embedded(deploy=True, hurried=hurried) as aws:
+def deployed(*, hurried: bool = False, concurrency: int | None = None) -> Iterator[Account]:
+    with Embedded(deploy=True, hurried=hurried, concurrency=concurrency) as aws:
         account = Account(aws, Outcomes(aws), read_state(aws))
         aws.control("PUT", "checkpoint")
         yield account

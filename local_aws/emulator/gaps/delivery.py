@@ -2,6 +2,7 @@
 
 import contextvars
 import json
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,8 @@ class _Delivery:
 
 
 _delivery: contextvars.ContextVar[_Delivery | None] = contextvars.ContextVar("delivery", default=None)
+_is_asynchronous: contextvars.ContextVar[bool] = contextvars.ContextVar("is_asynchronous", default=False)
+_QUEUE_SECONDS = 0.1
 
 
 def apply() -> None:
@@ -49,6 +52,8 @@ def apply() -> None:
     wrap(eventbridge, "_dispatch_to_sqs", _dispatch_to_sqs)
     wrap(eventbridge, "_dispatch_to_stepfunctions", _dispatch_to_stepfunctions)
     wrap(lambda_svc, "_route_async_failure", _route_async_failure)
+    wrap(lambda_svc, "invoke_async_with_retry", _invoke_async_with_retry)
+    wrap(lambda_svc, "_execute_function", _execute_function)
 
 
 def _invoke_target(original: Around, target: dict[str, Any], event: Any, rule: Any, view: Any = None) -> None:
@@ -124,6 +129,33 @@ def _route_async_failure(original: Around, target_arn: str, func_name: str, even
     error = {"RequestID": new_uuid(), "ErrorCode": "200", "ErrorMessage": str(body.get("errorMessage", ""))[:1024]}
     send_to_queue(target_arn, json.dumps(event), error)
     return None
+
+
+def _invoke_async_with_retry(original: Around, func: Any, event: Any) -> None:
+    token = _is_asynchronous.set(True)
+    try:
+        original(func, event)
+    finally:
+        _is_asynchronous.reset(token)
+
+
+def _execute_function(original: Around, func: Any, event: Any) -> Any:
+    """Gap: throttling uses up the attempts of an asynchronous invocation. On AWS, the event goes back to the queue for hours.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+    """
+    result = original(func, event)
+    while result.get("throttle") and _is_asynchronous.get():
+        time.sleep(_QUEUE_SECONDS)
+        result = original(_present(func), event)
+    return result
+
+
+def _present(func: Any) -> Any:
+    """The record of a function as it is now: its concurrency can have been changed since the event arrived."""
+    arn = (func.get("config") or func)["FunctionArn"]
+    found, config, _ = lambda_svc._get_func_record_for_ref(arn)
+    return lambda_svc._execution_record_for_config(found, config) if found and config else func
 
 
 def send_to_queue(queue_arn: str, body: str, attributes: dict[str, str]) -> None:
