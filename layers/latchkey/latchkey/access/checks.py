@@ -148,7 +148,7 @@ def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
 
 
 def _listed(grants: Sequence[Grant]) -> str:
-    """The first grants; anybody with kms:CreateGrant can add others with the same name, and evidence is limited."""
+    """The first grants. Anybody with kms:CreateGrant can add grants with the same name, and evidence has a limit."""
     more = f" and {len(grants) - _MOST_LISTED} more" if len(grants) > _MOST_LISTED else ""
     return ", ".join(f"{grant.grant_id} on {grant.key_arn}" for grant in grants[:_MOST_LISTED]) + more
 

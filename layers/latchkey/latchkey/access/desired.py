@@ -21,7 +21,7 @@ from latchkey.tags import ACCESS, DEFAULT_TENANT, MANAGED_BY, OURS, REQUEST, TEN
 
 @dataclass(frozen=True)
 class Share:
-    """The share of one access in a policy: the statements that it needs, and those that Latchkey writes and others share."""
+    """The statements of one access in a policy: those that it needs, and those that Latchkey writes for it and others."""
 
     needed: tuple[Statement, ...]
     written: tuple[Statement, ...]
@@ -117,7 +117,7 @@ class Desired:
 
     @property
     def secrets_pattern(self) -> str:
-        """The pattern by which a key policy names the secret: by the prefix of the tenant's secrets, if its name has it."""
+        """The pattern in key policies that matches the secret: the prefix of the tenant's secrets, if its name has it."""
         has_prefix = self.secret_prefix and self.secret_name.startswith(self.secret_prefix)
         return self.place.arn("secretsmanager", f"secret:{self.secret_prefix}*") if has_prefix else self.secret_arn_pattern
 
@@ -162,16 +162,16 @@ class Desired:
 
     @cached_property
     def needed_key_statements(self) -> tuple[Statement, ...]:
-        """What the key policy must include for this access alone: for its secret, and for no other secret of the tenant.
+        """The statements that the key policy must include for this access: for its secret, and for no other one of the tenant.
 
-        Until version 0.2.0, Latchkey wrote these statements.
+        Latchkey wrote these statements until version 0.2.0.
         """
         alone = replace(self.facts, secrets_pattern=self.secret_arn_pattern)
         return (*self.system.reader.key_statements(alone), *self._powers.values())
 
     @cached_property
     def known_key_statements(self) -> tuple[Statement, ...]:
-        """Our statements in the key policy in every form in which a version of Latchkey wrote them."""
+        """Our statements in the key policy, in every form that any version of Latchkey wrote."""
         return tuple(policies.union([self.key_statements, self.needed_key_statements]))
 
     @property
@@ -217,7 +217,7 @@ class Desired:
         return Share(statements, statements)
 
     def made(self, tags: Mapping[str, str]) -> bool:
-        """Whether this request created the resource with these tags. Two tenants can use the same request ID."""
+        """Whether this request created the resource with these tags. Two tenants can use the same request id."""
         return tags.get(REQUEST) == self.request.request_id and self.owns(tags)
 
     def owns(self, tags: Mapping[str, str]) -> bool:

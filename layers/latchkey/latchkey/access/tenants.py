@@ -1,4 +1,4 @@
-"""The documents of tenants: what the stack lets each one do, one JSON document per tenant in Parameter Store."""
+"""The documents of tenants: one JSON document for each tenant in Parameter Store, which limits what it can request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from latchkey.wire import WireModel
 _LONGEST_DOCUMENT = 8192
 
 _Account = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
-# The same characters as in the parameters of the template, so that no pattern has another wildcard than the asterisk.
+# The same characters as in the parameters of the template, so that the asterisk is the only wildcard.
 _Principal = Annotated[str, StringConstraints(pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=.@/*-]+$")]
 _Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.*-]{1,253}$")]
 _AccessIds = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[A-Za-z]+/[A-Za-z0-9 ._/*-]{1,512}$")]
@@ -31,11 +31,11 @@ _Several = Field(strict=False, max_length=100)
 
 
 class TenantDocument(WireModel):
-    """The bounds of one tenant. A member that is absent allows what the parameters of the stack allow; an empty list, nothing.
+    """The bounds of one tenant. An absent member allows what the stack parameters allow; an empty list allows nothing.
 
     `accounts` are the accounts that can send requests. `trustedPrincipals`, `originHosts` and `partnerAccounts` narrow the
     parameters TrustedPrincipalPatterns, AllowedOriginHosts and AllowedPartnerAccounts. `resources` are patterns of access IDs,
-    `keyAliases` patterns of aliases. `secretPrefix` begins the names of new secrets.
+    and `keyAliases` are patterns of aliases. `secretPrefix` is the prefix of the names of new secrets.
     """
 
     accounts: Annotated[tuple[_Account, ...] | None, _Several] = None
@@ -62,7 +62,7 @@ class Tenants:
         return tenant == DEFAULT_TENANT or self._text(tenant) is not None
 
     def document(self, tenant: str) -> TenantDocument:
-        """The document of a tenant. Raises InvalidRequest with every problem if it has none, or one that is not valid.
+        """The document of a tenant. Raises InvalidRequest with every problem if the document is missing or not valid.
 
         The default tenant needs no document.
         """
@@ -84,7 +84,7 @@ class Tenants:
         return document
 
     def check_sender(self, sender: Sender) -> None:
-        """Raises InvalidRequest if the source of an event names no tenant, or if the tenant does not include the account."""
+        """Raises InvalidRequest if the source of an event names no tenant, or if the tenant does not list the account."""
         if sender.tenant == NO_TENANT:
             rule = "must be latchkey.requests, or latchkey.requests.<tenant> with the name of a tenant"
             raise InvalidRequest([Problem("source", rule)])
@@ -102,7 +102,7 @@ def tenants(settings: Settings) -> Tenants:
 
 
 def _path(location: Sequence[str | int]) -> str:
-    """The place of a problem in the document. The name of an unknown member is not repeated."""
+    """The path of a problem in the document. The name of an unknown member is not repeated."""
     known = {field.alias for field in TenantDocument.model_fields.values()}
     named = [str(part) if isinstance(part, int) or part in known else "<name>" for part in location]
     return ".".join(["tenant", *named])
@@ -124,7 +124,7 @@ def _rule(kind: str) -> str:
 def _wider(document: TenantDocument, settings: Settings) -> Iterator[Problem]:
     """The members that allow more than the parameters of the stack.
 
-    A pattern is within another one if it matches it as a text: only an asterisk matches an asterisk.
+    Patterns are compared as text: one is within another if the other matches it, and only an asterisk matches an asterisk.
     """
     hosts = tuple(pattern.lower() for pattern in settings.allowed_origin_hosts)
     narrowed = (

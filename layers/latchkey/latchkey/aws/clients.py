@@ -47,7 +47,7 @@ def client_for(service: str) -> Any:
 
 
 def client_for_without_retries(service: str) -> Any:
-    """The client for updates that replace all settings: before a failed update is repeated, the resource is read again."""
+    """The client for updates that replace all settings. The caller reads the resource again before it repeats an update."""
     return _client(service, None, _WITHOUT_RETRIES)
 
 
@@ -94,7 +94,7 @@ def stepfunctions() -> SFNClient:
 class Clients:
     """The clients that a flow uses. `client_for` returns the client of a service that configures resources.
 
-    `updating` returns the one for updates that replace all settings.
+    `updating` returns the client for updates that replace all settings.
     """
 
     kms: KMSClient
@@ -115,6 +115,6 @@ def clients_without_retries() -> Clients:
 
 
 def rollback_clients() -> Clients:
-    """Clients for rollbacks, of which none retries: before a failed call is repeated, its effect is read."""
+    """Clients for rollbacks. None of them retries: the caller reads the effect of a failed call before it repeats the call."""
     role_client = cast("IAMClient", client_for_without_retries("iam"))
     return Clients(kms_without_retries(), secretsmanager_without_retries(), role_client, client_for_without_retries)

@@ -21,7 +21,7 @@ TRUNCATION = ("IsTruncated", "Truncated")
 def read_pages[Page](operation: Callable[..., Page], **members: Any) -> Iterator[Page]:
     """All pages of an operation, which is a method of a boto3 client. A page can be short or empty without being the last one.
 
-    Raises TransientAwsError if a page says that there are more but does not say where, or if it names the page before.
+    Raises TransientAwsError if a truncated page has no marker, or if two pages in a row have the same marker.
     """
     continued: dict[str, Any] = {}
     while True:
@@ -31,7 +31,7 @@ def read_pages[Page](operation: Callable[..., Page], **members: Any) -> Iterator
         if following is None:
             return
         if following == continued:
-            raise TransientAwsError("AWS returned the marker of a page for the next page, so the list is incomplete")
+            raise TransientAwsError("AWS returned the same marker for two pages, so the list is incomplete")
         continued = following
 
 
@@ -41,5 +41,5 @@ def _following(page: Mapping[str, Any]) -> dict[str, Any] | None:
     markers = {member: page[marker] for marker, member in MARKERS.items() if page.get(marker)}
     if any(truncated) and not markers:
         raise TransientAwsError("AWS returned a truncated page without a marker for the next page, so the list is incomplete")
-    # IAM and KMS can return a marker with the last page; only the flag counts then.
+    # IAM and KMS can return a marker with the last page. If a page has a truncation flag, only the flag counts.
     return None if not markers or (truncated and not any(truncated)) else markers

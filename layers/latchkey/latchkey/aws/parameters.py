@@ -12,12 +12,12 @@ from botocore.exceptions import ClientError
 from latchkey.aws import clients
 from latchkey.aws.errors import code_of
 
-# A changed parameter takes effect after this time at the latest.
+# A changed parameter takes effect within this time.
 CACHE_SECONDS = 30
 
 
 class Parameters:
-    """Reads parameters. Powertools keeps what exists; what does not exist is kept here for the same time."""
+    """Reads parameters. Powertools caches existing parameters; this class caches missing ones for the same time."""
 
     def __init__(self, provider: SSMProvider) -> None:
         self._provider = provider
@@ -30,7 +30,7 @@ class Parameters:
         try:
             return str(self._provider.get(name, max_age=CACHE_SECONDS))
         except GetParameterError as error:
-            # Powertools replaces every error, with the original as context.
+            # Powertools wraps every error; the original one is its context.
             original = error.__context__
             if not isinstance(original, ClientError):
                 raise (original or error) from None

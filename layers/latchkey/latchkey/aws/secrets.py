@@ -59,7 +59,7 @@ def find_secret(secretsmanager: SecretsManagerClient, secret: str) -> ObservedSe
 
 
 def list_secrets(secretsmanager: SecretsManagerClient, *, include_planned_deletion: bool = True) -> Iterator[ObservedSecret]:
-    """All secrets of the account in the Region. A secret that is scheduled for deletion can be restored until it is gone.
+    """All secrets of the account in the Region. This includes secrets scheduled for deletion, which can be restored.
 
     Secrets Manager can omit a secret that was created in the last five minutes:
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html

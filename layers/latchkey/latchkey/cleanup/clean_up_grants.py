@@ -37,8 +37,8 @@ from latchkey.registry.revocations import Revocation, Revocations
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
-# What one survey hands on and one cleanup treats. Anybody with kms:CreateGrant can add grants with the name of a resource, so
-# their number is unlimited, while an answer of a state is limited to 256 KiB:
+# The most grants that one survey returns and one cleanup processes. Anybody with kms:CreateGrant can add grants with the name
+# of a resource, so their number is unlimited, while the output of a state is limited to 256 KiB:
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 MOST_GRANTS = 50
 MOST_SETTLED = 200
@@ -49,7 +49,7 @@ class GrantSurvey(WireModel):
     """The first survey.
 
     `lookId` identifies it in the registry. `grants` are at most MOST_GRANTS, orphaned ones first; `more` is the number of those
-    that are left for the next survey. `named` is the number of grants that can be the resource's, whatever their verdict.
+    left for the next survey. `named` is the number of grants that can belong to the resource, including suspect ones.
     `orphaned`: a grant may have to be revoked. `deprived`: the resource lacks a grant that Latchkey revoked before it could see
     the resource. `settled`: grants that Latchkey revoked and that the resource has long replaced. Nothing is known about
     `unreadable` keys.
@@ -130,8 +130,8 @@ class GrantCleanup:
     def clean_up(self, first: GrantSurvey) -> CleanedUp:
         """The second survey, and the revocations that it allows.
 
-        A grant that fails does not hold up the others. A retry also reports what ended before it. At most MOST_GRANTS end; the
-        next survey continues. Raises NotYetEffective while a revoked grant is still listed.
+        A failed revocation does not delay the others. A retry also reports what earlier attempts finished. At most MOST_GRANTS
+        are finished; the next survey continues. Raises NotYetEffective while a revoked grant is still listed.
         """
         resource = granted_resource(first.access_id, self.settings.place)
         for grant in first.grants:
@@ -303,7 +303,7 @@ _URGENCY: tuple[Verdict, ...] = ("orphaned", "in use", "suspect", "foreign")
 
 
 def _most_urgent(assessments: Iterable[Assessment], opened: Iterable[Revocation]) -> tuple[Assessment, ...]:
-    """At most MOST_GRANTS, orphaned ones first. Those that could not be revoked before do not hold up other orphaned ones."""
+    """At most MOST_GRANTS, orphaned ones first. Irrevocable grants come after other orphaned ones."""
     irrevocable = {one.grant_id for one in opened if one.irrevocable}
     ordered = sorted(assessments, key=lambda one: (_URGENCY.index(one.verdict), one.grant_id in irrevocable))
     return tuple(ordered[:MOST_GRANTS])
@@ -313,12 +313,12 @@ _OUTCOME: TypeAdapter[RemovedGrant | KeptGrant] = TypeAdapter(RemovedGrant | Kep
 
 
 def ended_by(survey: GrantSurvey, revocations: Revocations) -> CleanedUp:
-    """What became of the grants of a survey, as far as its execution got."""
+    """The result for each grant of a survey that its execution finished."""
     return ended_in(survey.access_id, survey.survey_id, revocations)
 
 
 def ended_in(access_id: str, survey_id: str, revocations: Revocations) -> CleanedUp:
-    """What became of the grants of a survey, by its id."""
+    """The result for each grant of the survey with this id."""
     ended = revocations.ended(access_id, survey_id)
     outcomes = [_OUTCOME.validate_json(outcome) for outcome in ended.outcomes]
     return CleanedUp(

@@ -40,7 +40,7 @@ class CleanUpReport(WireModel):
 class Published(WireModel):
     """The detail types that were published. `irrevocable` is the number of grants that could not be revoked.
 
-    `continues`: more grants are orphaned than one survey hands on, and this round removed some.
+    `continues`: more grants are orphaned than one survey returns, and this round removed some.
     """
 
     published: tuple[str, ...]
@@ -53,8 +53,8 @@ class Published(WireModel):
 def report_clean_up(report: CleanUpReport, registry: Registry, events: EventBridgeClient, bus: str) -> Published:
     """Records the status of the access and publishes what changed. A retry publishes the same events again.
 
-    Every event is recorded before it is published, so that a later report publishes what this one could not. An event is
-    published by the execution that recorded it or, if that one died, by a later report.
+    Every event is recorded before it is published. The execution that recorded an event publishes it; if that execution
+    crashed, a later report does.
     """
     if report.caught and report.look:
         report = report.model_copy(update={"cleaned": ended_by(report.look, registry.revocations)})
@@ -78,7 +78,7 @@ def report_clean_up(report: CleanUpReport, registry: Registry, events: EventBrid
 def _record_clean_ups(
     report: CleanUpReport, record: AccessRecord | None, registry: Registry, now: datetime, *, irrevocable: bool
 ) -> None:
-    """Records the event about the grants that this execution removed, and those about what dead executions removed."""
+    """Records the events about grants that this execution, or one that crashed before its report, removed."""
     notices = {}
     if cleaned := _cleaned(report, record, irrevocable=irrevocable):
         notices[report.look.survey_id if report.look else None] = cleaned
@@ -95,7 +95,7 @@ def _record_clean_ups(
 
 
 def _of_dead(report: CleanUpReport, ended: CleanedUp) -> CleanUpReport:
-    """A report about what a dead execution did, whose trail event and error are not known."""
+    """A report about the grants that a crashed execution removed. Its trail event and error are unknown."""
     return report.model_copy(update={"cleaned": ended, "look": None, "hint": None, "caught": None})
 
 
@@ -106,7 +106,7 @@ def _publish(
     now: datetime,
     publish_event: Callable[[str, str, list[str]], None],
 ) -> Iterator[str]:
-    """Publishes the recorded events of this execution and of dead ones. Returns their detail types."""
+    """Publishes the recorded events of this execution and of crashed ones. Returns their detail types."""
     arns = [arn for arn in (record.key_arn, record.secret_arn, record.resource_arn) if arn] if record else []
     for notice in registry.notices.unpublished(report.access_id):
         if notice.change.is_for(report.execution_arn, now):
@@ -162,7 +162,7 @@ def _cleaned(report: CleanUpReport, record: AccessRecord | None, *, irrevocable:
 def _common(report: CleanUpReport, record: AccessRecord | None, subject: str) -> dict[str, Any]:
     """The members of every event. `subject` distinguishes the events of one execution."""
     observed = report.observed
-    # What a survey removed has the same id whichever execution reports it.
+    # The event about the grants that a survey removed has the same id, whichever execution reports it.
     source = report.look.survey_id if report.look and subject == CLEANED_UP else report.execution_arn
     return {
         "outcomeId": _notice_id([source, subject]),
@@ -182,8 +182,8 @@ def _notice_id(parts: list[str]) -> str:
 def _retired(report: CleanUpReport, record: AccessRecord, registry: Registry) -> RemovedGrant | None:
     """The grant that the service retired before the first survey, if it did.
 
-    If a cleanup has already removed a grant of this access since it was recorded, that one is reported, whether or not the same
-    cleanup could observe the access.
+    If a cleanup has removed a grant of this access since the access was recorded, that removal is reported instead, even if the
+    same cleanup could not observe the access.
     """
     survey = report.look
     if survey is None or survey.resource_exists or survey.unreadable or (report.cleaned and report.cleaned.removed):

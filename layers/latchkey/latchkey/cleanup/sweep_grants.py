@@ -34,13 +34,13 @@ from latchkey.wire import WireModel
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
-# Longer than an onboarding execution can run, so that hardly any execution is read in vain. Whether it is over, and whether it
-# ever started, is read from Step Functions, not concluded from the time.
+# Longer than an onboarding execution can run, to avoid reads of running executions. The time only selects candidates:
+# read_execution asks Step Functions whether an execution started and whether it has ended.
 UNANSWERED = timedelta(hours=2)
 
 
 class SweepGrantsInput(BaseModel):
-    """The event of the schedule or of a request. Of a request, the sender and the access that it names are checked."""
+    """The event of the schedule or of a request. For a request, the sender and the access that it names are checked."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -65,7 +65,7 @@ class SweepGrantsInput(BaseModel):
 
 
 class Swept(WireModel):
-    """How much a sweep read, how many keys and secrets it could not read, and for what it started executions.
+    """What a sweep read, how many keys and secrets it could not read, and the executions that it started.
 
     If another sweep is running, only `anotherSweeps` is set; if the sender is not allowed to request a sweep, only `rejected`.
     """
@@ -138,11 +138,11 @@ class Sweep:
         self._start(self.onboard_machine_arn, event.id, rejection | empty)
 
     def _sweep(self, occasion: str) -> Swept:
-        """Starts a cleanup for each access that needs one, and end-request for what a request left.
+        """Starts a cleanup for each access that needs one, and end-request for each request that needs it.
 
-        That is a request without an outcome, an unfinished rollback, or the lock of an access that was not released.
+        Such a request has no outcome, an unfinished rollback, or a lock that was not released.
 
-        Executions are named after the occasion, so that an event that is delivered twice starts nothing twice.
+        Executions are named after the occasion, so that a duplicate delivery of an event starts no second execution.
         """
         # Journals before accesses: the lock of a running request is older than its journal.
         journals = [*self.registry.journal.open()]

@@ -23,7 +23,7 @@ from latchkey.wire import WireModel
 GranteeKind = Literal["of a service", "of a person", "of another account", "of a deleted principal", "of nobody known"]
 Verdict = Literal["in use", "orphaned", "suspect", "foreign"]
 
-# In characters. With the number of grants of one survey, it keeps answers below the 256 KiB of Step Functions and EventBridge.
+# In characters. Together with MOST_GRANTS, it keeps outputs below the limit of 256 KiB in Step Functions and EventBridge.
 LONGEST_EVIDENCE = 500
 _DELETED_PRINCIPAL = re.compile(r"A(ROA|IDA)[A-Z0-9]+")
 
@@ -173,7 +173,7 @@ _GRANTEES: Mapping[GranteeKind, str] = {
 
 
 def shortened(text: str) -> str:
-    """The text, or its beginning: policies of others decide how long evidence is, and answers of states are limited."""
+    """The text, truncated if necessary: evidence can quote long policies, and the output of a state is limited."""
     return text if len(text) <= LONGEST_EVIDENCE else f"{text[: LONGEST_EVIDENCE - 3]}..."
 
 

@@ -44,7 +44,7 @@ class TrailEvent(WireModel):
 class Notice(WireModel):
     """The members of every event about grants and access. `outcomeId` is the same in each delivery of one event.
 
-    `tenant` is the tenant of the access, if the access is recorded.
+    `tenant` is the tenant of the access if the access is recorded.
     """
 
     version: Literal["1"] = "1"

@@ -56,9 +56,9 @@ class Resources(WireModel):
 class Evidence(WireModel):
     """The complete read that preceded the deletion of a key or secret, or that kept it from being deleted.
 
-    `secrets` are the secrets under the key, `grants` is the number of grants on it that are not for
-    the resource of the request, `aliases` are those that Latchkey did not
-    create, and `accesses` are the other accesses that refer to it. `secretsRead` is the number of secrets that were read.
+    `secrets` are the secrets under the key. `grants` is the number of its grants that are not for the resource of the request.
+    `aliases` are those that Latchkey did not create. `accesses` are the other accesses that refer to the key or secret.
+    `secretsRead` is the number of secrets that were read.
     """
 
     resource: str
@@ -73,10 +73,10 @@ class Evidence(WireModel):
     def in_use(self) -> str:
         """What uses the resource, or an empty text."""
         used = [
-            f"{', '.join(self.secrets)} {'is' if len(self.secrets) == 1 else 'are'} under it" if self.secrets else "",
-            f"{self.grants} grants are on it" if self.grants else "",
-            f"{', '.join(self.aliases)} is its alias" if self.aliases else "",
-            f"{', '.join(self.accesses)} refers to it" if self.accesses else "",
+            f"secrets: {', '.join(self.secrets)}" if self.secrets else "",
+            f"grants: {self.grants}" if self.grants else "",
+            f"aliases: {', '.join(self.aliases)}" if self.aliases else "",
+            f"accesses: {', '.join(self.accesses)}" if self.accesses else "",
         ]
         return "; ".join(text for text in used if text)
 
@@ -84,8 +84,8 @@ class Evidence(WireModel):
 class Outcome(WireModel):
     """The detail of every outcome event. `outcomeId` is the same in each delivery of one outcome.
 
-    `eventId` is the id of the event that brought the request, and `contentHash` the hash of its content. Another sender can use
-    the same request id, but neither of these.
+    `eventId` is the id of the event that brought the request, and `contentHash` is the hash of its content. Another sender can
+    use the same request id, but gets a different `eventId` and `contentHash`.
     """
 
     version: Literal["1"] = "1"
@@ -144,7 +144,7 @@ class RequestRejected(Outcome):
 
 
 class RequestFailed(Outcome):
-    """The request was valid, but a step failed. `undone` lists what was rolled back, and `left` what was not, with the reason.
+    """The request was valid, but a step failed. `undone` lists what was rolled back; `left`, what was not, and why.
 
     `changed` is true only if the rollback is incomplete: changes of this request remain. The sweep tries again once a day.
     `evidence` is what was read before a key or secret was deleted or kept.

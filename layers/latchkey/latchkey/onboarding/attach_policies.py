@@ -67,7 +67,7 @@ def attach_policies(
     with settling(key.created):
         _refuse_powers(desired, key, kms, registry)
         if registry.accesses.get(desired.access_id) is None:
-            # Other requests write the statements of this one as well, so it can find them in the policies.
+            # Other requests can write the statements of this one, so it can find them in the policies.
             _note_added(journal, key_policy_step(key.arn), key.arn, [*key_share.written])
             if secret is not None:
                 _note_added(journal, secret_policy_step(secret.arn), secret.arn, [*desired.secret_statements(secret.arn)])
@@ -135,7 +135,8 @@ def _require_same_secret(desired: Desired, decided: ObservedSecret, clients: Cli
 
     Raises Conflict if the owner withdrew consent.
     """
-    # A secret that is not named by its ARN comes from create_secret, which accepts only what check_request found or it created.
+    # A secret without an ARN in the request comes from create_secret, which accepts only a secret that check_request found or
+    # one that it created itself.
     referred = desired.needs_secret or registry.resources.is_referred(desired.secret_resource, desired.access_id)
     found = find_secret(clients.secretsmanager, decided.arn)
     if found is None:
@@ -143,7 +144,7 @@ def _require_same_secret(desired: Desired, decided: ObservedSecret, clients: Cli
     if found.tags.get(CONSENT) != "adopt" and not was_created_for(desired, found, referred=referred):
         raise Conflict(f"{found.arn} is {missing_consent(found.arn)}")
     if found != decided:
-        raise TransientAwsError(f"{decided.arn} was changed while this request was about to use it")
+        raise TransientAwsError(f"{decided.arn} changed after this request read it")
 
 
 def _require_key_move(desired: Desired, secret: ObservedSecret, key: StepResult, kms: KMSClient) -> None:
@@ -159,7 +160,7 @@ def _require_key_move(desired: Desired, secret: ObservedSecret, key: StepResult,
 
 
 def _note_added(journal: RequestJournal, step: str, arn: str, added: list[Statement]) -> None:
-    """Records the parts of statements that this request adds, in addition to those that an earlier attempt added."""
+    """Records the parts of statements that this request adds, without dropping those of an earlier attempt."""
     noted = journal.entry(step)
     journal.intend(step, {"arn": arn, "added": policies.union([noted.wanted["added"] if noted else [], added])})
 
@@ -167,7 +168,7 @@ def _note_added(journal: RequestJournal, step: str, arn: str, added: list[Statem
 def _note_role(
     desired: Desired, role: ReaderRole, journal: RequestJournal, registry: Registry, found: ObservedRole | None
 ) -> None:
-    """Records a change of the role. A role with the tag of this request was created by an earlier attempt, not found."""
+    """Records a change of the role. If the role has the tag of this request, an earlier attempt created it."""
     former = {"trust": found.trust, "policy": found.policy} if found and not desired.made(found.tags) else None
     journal.intend(ROLE, {"name": role.name, "trust": role.trust, "policy": role.policy}, found=former)
     registry.accesses.note_role_change(desired.access_id)

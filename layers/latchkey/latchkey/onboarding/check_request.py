@@ -38,7 +38,7 @@ UNMANAGED = "is no longer managed, because its owner withdrew consent: onboard i
 class CheckRequestInput(ExecutionInput):
     """The input of an execution, its ARN, and the result of the value check: its findings, or that it was refused.
 
-    `findings` is None until the value was checked.
+    `findings` is None until the value has been checked.
     """
 
     execution_arn: str
@@ -47,9 +47,9 @@ class CheckRequestInput(ExecutionInput):
 
 
 class OnboardingPlan(WireModel):
-    """What the state machine branches on. For a confirmed handoff `keyArn` is known, and `changed` is true.
+    """What the state machine branches on. For a confirmed hand-off `keyArn` is known, and `changed` is true.
 
-    `valueToCheck`: every rule passed, nothing was announced, and the request must be checked again after its value.
+    `valueToCheck`: every rule passed, but the request is not announced yet. It is checked again after its value.
     `ownSecretArn` is the secret of this access that create_secret will find.
     """
 
@@ -75,8 +75,8 @@ def check_request(
 ) -> OnboardingPlan:
     """Claims the request id, locks the access, applies all rules and announces the request.
 
-    An existing value is checked only after every rule passed, because findings reveal something about a value, to which its
-    owner has to consent. The rules are then applied again, with the findings.
+    An existing value is checked only after every rule has passed: findings reveal something about the value, so its owner must
+    consent first. The rules are then applied again, with the findings.
 
     Raises InvalidRequest with every problem, and NotYetEffective while another request has the access or removes its secret. If
     the request asks for something of another tenant, that is the only problem, and the access is not locked.
@@ -141,7 +141,7 @@ def _refer_to_secret(desired: Desired, evidence: RequestEvidence, journal: Reque
 
 
 def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:
-    """The plan for a confirmed handoff: only the handed-off access is validated, so no rule applies except consent."""
+    """The plan for a confirmed hand-off: only the handed-off access is validated, so no rule applies except consent."""
     access_id = desired.access_id
     found, recorded = registry.accesses.to_confirm(access_id), registry.accesses.get(access_id)
     if found is None:

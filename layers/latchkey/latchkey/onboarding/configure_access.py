@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
 
 
-# As many as the standard mode of botocore makes.
+# As many attempts as botocore makes in standard mode.
 _UPDATE_ATTEMPTS = 3
 
 __all__ = ["ConfigureAccessInput", "StepResult", "configure_access"]
@@ -45,9 +45,9 @@ class ConfigureAccessInput(StepInput):
 def configure_access(event: ConfigureAccessInput, settings: Settings, registry: Registry, clients: Clients) -> StepResult:
     """Creates or updates the resource, unless it already reads the secret and its service holds the grant on this key.
 
-    The former settings are recorded before the call, so that a rollback can restore them. The last read is next to the write,
-    because an update replaces all settings: if the resource is not as it was when consent and settings were checked, nothing is
-    written and TransientAwsError is raised, so that the retry decides again.
+    The former settings are recorded before the call, so that a rollback can restore them. An update replaces all settings, so
+    the last read comes immediately before it. If the resource has changed since consent and settings were checked, nothing is
+    written. TransientAwsError is raised, and the retry decides again.
     """
     desired, key, secret_arn = desire(event.request, settings, event.tenant), event.key, event.secret_arn
     configuration, resource = desired.system.configuration, desired.resource
@@ -83,14 +83,14 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
 
 
 def _update(desired: Desired, configuration: Configuration, reading: Reading, present: Configured, clients: Clients) -> None:
-    """Updates a resource that is still as it was when the step decided. No call lies between the read and the update.
+    """Updates a resource if it has not changed since the step decided. No call is made between the read and the update.
 
-    botocore would repeat a throttled update with settings that can be old by then, so each attempt reads the resource again.
+    botocore would repeat a throttled update with settings that can be outdated, so each attempt reads the resource again.
     """
     client, updating = clients.client_for(configuration.service), clients.updating(configuration.service)
     for attempt in range(1, _UPDATE_ATTEMPTS + 1):
         if configuration.read(client, desired.resource) != present:
-            raise TransientAwsError(f"{present.arn} was changed while this request was about to configure it")
+            raise TransientAwsError(f"{present.arn} changed after this request read it")
         try:
             return configuration.update(updating, desired.resource, reading, present)
         except ClientError as error:
@@ -108,7 +108,7 @@ def _require_approval(
     registry: Registry,
     client: Any,
 ) -> None:
-    """Raises Conflict if a rule for the resource is broken by now, although check_request found it satisfied."""
+    """Raises Conflict if the resource no longer satisfies a rule that it satisfied in check_request."""
     record = registry.accesses.get(desired.access_id)
     evidence = resource_evidence(desired, present, secret_arn, record, registry, client)
     broken = [problem.rule for problem in configured_problems(desired, configuration, evidence, secret_arn)]
@@ -119,7 +119,7 @@ def _require_approval(
 def _note_change(desired: Desired, reading: Reading, present: Configured | None, journal: RequestJournal) -> None:
     """Records the settings that this request is about to change.
 
-    Settings that an earlier attempt left are not those that the request found. Any others are, because somebody else set them.
+    Settings that an earlier attempt of this request left do not count as found; any others do, because somebody else set them.
     """
     configuration = desired.system.configuration
     if configuration is None:

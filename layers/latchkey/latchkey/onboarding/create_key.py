@@ -46,14 +46,14 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
         _refer(found, desired, kms, registry, journal)
         return StepResult(arn=found.arn, changed=desired.made(found.tags), created=_settles_since(found))
     # CreateKey has no idempotency token, so the alias is looked up again under a lease before a key is created.
-    # A request that waits ends its wait when another one has created the key.
+    # A waiting request stops waiting when another one has created the key.
     with registry.lease(f"alias {desired.alias}", lambda: _is_complete(desired.alias, kms)) as lease:
         key = find_key(kms, desired.alias)
         if key is not None and _rotates(key, kms):
             _refer(key, desired, kms, registry, journal)
             return StepResult(arn=key.arn, changed=desired.made(key.tags), created=_settles_since(key))
         if lease is None:
-            raise TransientAwsError(f"the key of {desired.alias} was removed by another request in the meantime")
+            raise TransientAwsError(f"another request removed the key of {desired.alias}")
         if key is None:
             key = _create_key(desired, desired.alias, kms, registry, journal)
         else:
@@ -66,8 +66,8 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
 def _accept(key: ObservedKey, desired: Desired, journal: RequestJournal, registry: Registry) -> None:
     """Raises Conflict for a key that the request did not expect: one without consent, or in place of the one that it created.
 
-    Since check_request ran, the alias can have got another key. If that was between CreateKey and CreateAlias, the rollback
-    removes the key of this request.
+    After check_request ran, the alias can have been created for, or moved to, another key. If that happened between CreateKey
+    and CreateAlias, the rollback removes the key of this request.
     """
     require_approved_key(key, desired.alias, registry)
     if journal.entry(KEY) is not None and not desired.made(key.tags):

@@ -75,7 +75,7 @@ def _ensure_secret(
 def _is_expected(desired: Desired, event: CreateSecretInput, found: ObservedSecret) -> bool:
     """Whether a secret is the one that check_request found for this access, or one that this request created.
 
-    Executions that an older version started do not say what check_request found.
+    The input of executions that an earlier version started does not contain what check_request found.
     """
     is_own = is_ours(found.tags) and found.tags.get(ACCESS) == desired.access_id
     is_known = event.execution_arn is None or found.arn == event.own_secret_arn or desired.made(found.tags)

@@ -14,7 +14,7 @@ class ExecutionInput(WireModel):
 
     A request that cannot be parsed has no `request`, only its `problems`. `tenant` and `sender_account` come from the envelope
     of the event `event_id`, which IAM can limit. `confirms` is true for a `Handoff Confirmed`. The defaults are for executions
-    that an earlier version started: it omitted members that were unknown.
+    that an earlier version started, which omitted unknown members.
     """
 
     request_id: str

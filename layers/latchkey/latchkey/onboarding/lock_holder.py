@@ -1,4 +1,4 @@
-"""Whether the execution that holds the lock of an access is over, by what Step Functions and the registry say."""
+"""Whether the execution that holds the lock of an access is over, according to Step Functions and the registry."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ NOT_NEW = timedelta(days=1)
 
 
 def is_over_by(stepfunctions: SFNClient, registry: Registry) -> IsOver:
-    """Returns a function that answers whether the holder of a lock is over.
+    """Returns a function that returns whether the holder of a lock is over.
 
-    The execution of a request is over if it has ended and its outcome is recorded. Until then, its rollback can still run:
-    end-request does it and releases the lock. An execution of end-request is over when it has ended.
+    The execution of a request is over if it has ended and its outcome is recorded. Until then, end-request can still roll it
+    back, and releases the lock. An execution of end-request is over when it has ended.
     """
 
     def is_over(holder: LockHolder) -> bool:

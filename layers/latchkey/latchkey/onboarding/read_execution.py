@@ -32,7 +32,7 @@ class EndedExecution(WireModel):
 
     `answered`: nothing is left to do. `reported`: the execution published the outcome itself. `unfinished`: an outcome is
     recorded, and the journal has open entries. `atRest`: no function of the execution can still be running. `outcomeRecorded`:
-    the outcome is recorded, and can be unpublished. `keyArn` and `secretArn` are those of the access if this execution
+    the outcome is recorded, but might not be published. `keyArn` and `secretArn` are those of the access if this execution
     recorded it.
     """
 
@@ -57,9 +57,9 @@ class EndedExecution(WireModel):
 
 
 def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry: Registry) -> EndedExecution:
-    """Returns an execution together with what the registry holds about its request.
+    """Returns an execution together with what the registry has about its request.
 
-    An execution that was never started has nothing to roll back. Its request is ended, so that it cannot start any more.
+    An execution that was never started has nothing to roll back. Its request is ended, so that it can no longer start.
     """
     execution_arn = event.execution_arn
     execution = find_execution(stepfunctions, execution_arn)
@@ -69,7 +69,7 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
     recorded = registry.accesses.recorded_by(received.access_id, received.request_id) if received.access_id else None
     outcome = registry.requests.recorded_outcome(received.ref)
     reported = status == "FAILED" and execution.error == REPORTED
-    # A success settles its journal. Entries that remain of it were only not deleted yet.
+    # A success settles its journal. Any remaining entries have only not been deleted yet.
     is_open = received.access_id is not None and status in _ENDED and registry.is_open(execution_arn, received.access_id)
     unfinished = is_open and outcome in ("Request Failed", "Request Rejected")
     return EndedExecution(
@@ -95,15 +95,15 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
 
 
 def _never_started(event: ReadExecutionInput, registry: Registry) -> EndedExecution:
-    """The facts about a request that was recorded and whose execution does not exist: nothing was changed.
+    """The facts about a recorded request whose execution does not exist: nothing was changed.
 
-    Raises NotYetEffective if the execution starts at this moment.
+    Raises NotYetEffective if the execution has just started.
     """
     received = registry.requests.received(event.request_item) if event.request_item else None
     if received is None:
         raise Conflict("the execution does not exist, and no request is recorded for it")
     if not received.has_outcome and not registry.requests.abandon(received.ref, event.execution_arn):
-        raise NotYetEffective("the execution was started a moment ago")
+        raise NotYetEffective("the execution has just started")
     return EndedExecution(
         answered=False,
         reported=False,

@@ -28,8 +28,8 @@ def ensure_role(
 ) -> bool:
     """Ensures that the role trusts the service, reads one secret and has its boundary; returns whether it changed.
 
-    `note_change` receives the role as it is before a change. `referred` means that the registry had the role before this
-    attempt, which with the tag proves that it is ours.
+    `note_change` receives the role as it was before a change. `referred` means that the registry had the role before this
+    attempt. Together with the tag, that proves that the role is ours.
     """
     found, boundary_arn = find_role(iam, wanted.name), desired.reader_boundary_arn
     if found is None:

@@ -41,7 +41,7 @@ type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 class RequestEvent(BaseModel):
     """An event as EventBridge delivers it, reduced to the members in use. The detail is untrusted input.
 
-    EventBridge sets `source` and `account`; an invocation by hand can omit them.
+    EventBridge sets `source` and `account`; a manual invocation can omit them.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -105,11 +105,11 @@ def _confirmed(confirmation: HandoffConfirmed, recorded_request: RecordedRequest
 def receive_request(
     event: RequestEvent, registry: Registry, tenants: Tenants, stepfunctions: SFNClient, state_machine_arn: str
 ) -> Received:
-    """Records a request and starts its execution, named by its id and content, so that the same request starts only once.
+    """Records a request and starts its execution, named after its id and content, so that the same request starts only once.
 
-    The record is first: if nothing starts the execution, the sweep ends the request. A request whose id was used for different
-    content is rejected under the id of its event, so that the sender of the other one never receives this outcome. Step
-    Functions keeps the name of an execution for 90 days; after that, the recorded outcome prevents a second start.
+    The record comes first: if nothing starts the execution, the sweep ends the request. A request whose id was used for
+    different content is rejected under the id of its event, so that the sender of the other one never receives this outcome.
+    Step Functions keeps the name of an execution for 90 days; after that, the recorded outcome prevents a second start.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
     content = execution_input(event, _to_confirm(registry, sender_of(event.source, event.account).tenant), tenants.check_sender)

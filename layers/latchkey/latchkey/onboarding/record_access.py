@@ -15,9 +15,9 @@ from latchkey.wire import WireModel
 
 
 class RecordAccessInput(StepInput):
-    """The request, the ARNs of what serves it, and the status that the access has reached.
+    """The request, the ARNs of its key, secret, role and resource, and the status that the access has reached.
 
-    `confirms` is true for a confirmed handoff, which changes nothing but the record.
+    `confirms` is true for a confirmed hand-off, which changes nothing but the record.
     """
 
     resources: Resources
@@ -35,8 +35,8 @@ class Recorded(WireModel):
 def record_access(event: RecordAccessInput, settings: Settings, registry: Registry) -> Recorded:
     """Records a validated access with its status, unless this request has already recorded it.
 
-    A handoff does not replace the record of an access in service: until it is confirmed, its resource is still the recorded
-    one, and cleanup and sweep must keep reporting on it.
+    A hand-off does not replace the record of an access in service. Until it is confirmed, the recorded resource is the current
+    one, so cleanups and the sweep must continue to report on it.
     """
     desired, resources = desire(event.request, settings, event.tenant), event.resources
     found = registry.accesses.get(desired.access_id)

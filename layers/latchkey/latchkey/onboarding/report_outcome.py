@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class Report(WireModel):
-    """The result of an execution. What was rolled back and what is left are completed from the journal of the request.
+    """The result of an execution. What was rolled back and what is left is completed from the journal of the request.
 
-    `whole` has no effect: executions that a former version started send it.
+    `whole` has no effect: executions that an earlier version started send it.
     """
 
     detail_type: DetailType
@@ -95,7 +95,7 @@ def report_outcome(report: Report, registry: Registry, events: EventBridgeClient
     journal = registry.journal.of(report.execution_arn, report.access_id or "", DEFAULT_TENANT)
     outcome = outcome_of(_completed(report, journal.entries()))
     recorded = _record(outcome, report, registry)
-    # The recorded outcome decides: a late report of a failure must not keep the journal of an access that works.
+    # The recorded outcome decides: a late report of a failure must not keep the journal of a working access.
     journal.settle(keep_open=recorded.detail_type in ("Request Failed", "Request Rejected"))
     if report.access_id:
         registry.locks.unlock(report.access_id, report.execution_arn)
@@ -121,7 +121,7 @@ def _record(outcome: Outcome, report: Report, registry: Registry) -> _RecordedOu
 
 
 def _completed(report: Report, entries: Sequence[Entry]) -> Report:
-    """The report of a failure with what the journal says about its rollback, which can have ended in an error."""
+    """The report of a failure, completed from the journal, because its rollback can have ended in an error."""
     if report.detail_type != "Request Failed":
         return report
     undone = {*report.undone, *(text for entry in entries for text in entry.undone)}

@@ -77,8 +77,8 @@ def compose(desired: Desired, token: str, present: str = "{}") -> str:
 def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueCheck:
     """Checks the format of the value that the request brings, or of the secret that already has the requested name.
 
-    A value that cannot be read, or to whose use its owner has not consented, causes no problem here: the rules for the secret
-    report the reason.
+    An unreadable value, or one whose use its owner has not approved, causes no problem here: the rules for the secret report
+    the reason.
     """
     shape = desired.secret_shape
     if shape is None:

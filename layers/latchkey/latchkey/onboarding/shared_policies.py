@@ -62,18 +62,18 @@ def merge_into(
     note: Callable[[list[Statement]], None],
     require_approval: Callable[[], None] | None = None,
 ) -> bool:
-    """Merges our statements into a policy under a lease, and returns whether the policy lacked something that is needed.
+    """Merges our statements into a policy under a lease, and returns whether the policy lacked a needed statement.
 
     `note` records the parts that this request adds before they are written. `require_approval` raises if an owner no longer
-    consents. A key needs none, since the role can write only the policies of approved keys. The statements of the other
-    accesses are merged as well, because the policy that is read can be older than the last one that was written. Statements of
-    former versions are replaced by the present form. Raises TransientAwsError if a statement is missing afterwards: a person
-    can write the policy without the lease. Raises Conflict if AWS accepts no policy that long.
+    consents. A key needs no such check, because the role can write only the policies of approved keys. The statements of the
+    other accesses are merged as well, because a read can return an older policy than the last one written. The statements of
+    earlier versions are replaced with the present form. Raises TransientAwsError if a statement is missing afterwards, because
+    a person can write the policy without the lease. Raises Conflict if the policy is longer than AWS accepts.
     """
     present = policy.read()
     if not policies.missing_from(present, own.needed):
         return False
-    # Before the wait: another request can write the statements of all, this one included.
+    # Before the wait: another request can write the statements of all waiting requests, including this one.
     noted = _added(present, own)
     note(noted)
     with registry.lease(policy.name, lambda: not policies.missing_from(policy.read(), own.needed)) as lease:
@@ -103,7 +103,7 @@ def _noted_last(
     note: Callable[[list[Statement]], None],
     require_approval: Callable[[], None] | None,
 ) -> Document | None:
-    """The policy as it is read last, once everything that the request adds to it is noted."""
+    """The last read of the policy, after everything that the request adds to it is noted."""
     while True:
         if require_approval:
             require_approval()
@@ -116,7 +116,7 @@ def _noted_last(
 
 
 def _merged(policy: SharedPolicy, present: Document | None, own: Share, shares: Sequence[Share]) -> Document:
-    """The present policy with all shares or, if it is too long for them, with the own one: the others add theirs themselves."""
+    """The present policy with all shares. If it would be too long, only the own share is added; other requests add theirs."""
     former = policies.union(share.needed for share in shares)
     merged = policies.merge(present, policies.union(share.written for share in shares), former)
     if len(policies.text_of(merged)) > policy.limit:
@@ -156,10 +156,10 @@ def _without(present: Document, statements: Sequence[Statement], needed: Sequenc
 
 
 def _others(desired: Desired, resource: str, registry: Registry, bounds: Bounds) -> Iterator[tuple[Desired, str | None]]:
-    """The other accesses of a key or secret, each with the ARN of its key, which can be another one by now.
+    """The other accesses of a key or secret, each with the ARN of its key, which can have changed.
 
-    A resource belongs to one tenant, so `bounds` are those of every access that uses it. An access that exceeds them, or that
-    belongs to another tenant, is left out: what is no longer allowed is not added back.
+    A resource belongs to one tenant, so `bounds` apply to every access that uses it. An access that exceeds them, or that
+    belongs to another tenant, is left out: statements that are no longer allowed are not added back.
     """
     for announced in registry.requests_using(resource, without=desired.access_id):
         other = desire(announced.request, bounds.settings, announced.tenant)

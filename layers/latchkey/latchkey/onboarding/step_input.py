@@ -10,7 +10,7 @@ from latchkey.wire import WireModel
 class StepInput(WireModel):
     """A request that has passed its rules, the tenant that sent it, and its execution.
 
-    The defaults are for executions that an earlier version started: they have no tenant and do not pass their ARN.
+    The defaults are for executions that an earlier version started, which have no tenant and do not pass their ARN.
     """
 
     request: AnyOnboarding

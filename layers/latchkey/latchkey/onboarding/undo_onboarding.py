@@ -1,4 +1,4 @@
-"""Rolls back a failed request from its journal: removes what it created and nothing else uses, and restores what it changed."""
+"""Rolls back a failed request from its journal: deletes what only it uses, and restores what it changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class UndoOnboardingInput(WireModel):
     """The failed request, or None if it was invalid, and its execution.
 
     `holder` is the execution of end-request that runs the rollback, or None for the failed execution itself. `reported`: the
-    outcome of the request was published before, so nothing will settle the journal afterwards.
+    outcome of the request is already published, so no later step settles the journal.
     """
 
     request: AnyOnboarding | None
@@ -42,19 +42,19 @@ class UndoOnboardingInput(WireModel):
 
 
 class Undone(WireModel):
-    """The steps of the rollback, and what stays with the reason, in words."""
+    """The steps of the rollback, and what stays with the reason, as text."""
 
     undone: tuple[str, ...]
     left: tuple[str, ...] = ()
 
 
 class _Then(Enum):
-    """What follows if a change stays. What is abandoned is reported once, and left to a person."""
+    """What happens if a change stays. An abandoned change is reported once, and a person must decide about it."""
 
     GO_ON = "the sweep tries again"
     STOP = "the sweep tries again, and nothing else can be rolled back until then"
-    ABANDON = "a person decides"
-    ABANDON_ALL = "a person decides about this change and all earlier ones"
+    ABANDON = "a person must decide"
+    ABANDON_ALL = "a person must decide about this change and all earlier ones"
 
 
 type _Part = tuple[Callable[[Rollback, Entry], str | None], _Then]
@@ -76,10 +76,10 @@ _PARTS: Mapping[str, _Part] = MappingProxyType(
 
 
 def undo_onboarding(event: UndoOnboardingInput, settings: Settings, registry: Registry, clients: Clients) -> Undone:
-    """Rolls the changes in the journal back, the last one first, and returns the steps. Grants are left to clean-up.
+    """Rolls back the changes in the journal in reverse order, and returns the steps. Cleanups revoke the grants.
 
-    A change that somebody else has changed since is left alone. A second run changes nothing, and after a crash between any two
-    calls a retry completes the rollback. Raises NotYetEffective while another request has the access.
+    What somebody else has changed since is left alone. A second run changes nothing, and after a crash between any two calls, a
+    retry completes the rollback. Raises NotYetEffective while another request has the access.
     """
     if event.request is None:
         return Undone(undone=())

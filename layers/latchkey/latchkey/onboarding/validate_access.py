@@ -28,7 +28,7 @@ class ValidateAccessInput(StepInput):
 
 
 class Validated(WireModel):
-    """The passed checks, the resources of the access, and the handoff to the owner if there is one."""
+    """The passed checks, the resources of the access, and the hand-off to the owner if there is one."""
 
     detail_type: Literal["Access Onboarded", "Access Handed Off"]
     status: Literal["active", "handed-off"]
@@ -47,7 +47,7 @@ def validate_access(
     """Returns the passed checks, or raises with the failed ones.
 
     The error says what can help: PolicyOverwritten (attach the policies again), NotYetEffective (wait) or AccessNotEffective
-    (neither). The resource of a handoff is not checked until its owner confirms it.
+    (neither). The resource of a hand-off is not checked until its owner confirms it.
     """
     desired, key_arn, secret_arn = desire(event.request, settings, event.tenant), event.key_arn, event.secret_arn
     former = registry.accesses.get(desired.access_id)

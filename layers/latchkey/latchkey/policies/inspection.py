@@ -41,14 +41,14 @@ def admits_service(document: Document | None, principal: str, action: str, resou
     return effects == {"Allow"}
 
 
-# The operators of a Deny with which it applies to every principal that a value does not name.
+# With these operators, a Deny applies to every principal that the values do not name.
 _EXCEPT_OPERATORS = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
 
 
 def denials_of_role(document: Document | None, role_arn: str, action: str) -> list[str]:
     """The statements that certainly deny an action to a role, by Sid or, without a Sid, by position.
 
-    A condition counts only if it spares principals by `aws:PrincipalArn`: whether a call meets another condition is unknown.
+    Of the conditions, only those that exempt principals by `aws:PrincipalArn` are evaluated: others depend on the call.
     """
     return [
         statement.get("Sid", f"statement {at}")

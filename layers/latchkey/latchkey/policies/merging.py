@@ -71,7 +71,7 @@ def _without_superseded(present: Statement, former: Statement, wanted: Statement
 
 
 def _has_pattern(patterns: Iterable[str], value: str, operator: str) -> bool:
-    """Whether one of the values of a condition includes this one, which can be a pattern itself."""
+    """Whether one of the values of a condition includes this value, which can itself be a pattern."""
     return any(value == pattern or (operator == "StringLike" and _covers(pattern, value)) for pattern in patterns)
 
 

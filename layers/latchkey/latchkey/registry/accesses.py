@@ -25,7 +25,7 @@ from latchkey.wire import WireModel
 PUBLISHING_PERIOD = timedelta(minutes=10)
 
 _RECORD = ("system", "status", "reached", "requestId", "keyArn", "secretArn", "resourceArn", "version", "tenant")
-# What the record of an access consists of, with the request that it fulfills and a handoff that is not confirmed yet.
+# The attributes of the record of an access, the request that it fulfills, and an unconfirmed hand-off.
 _SAVED = (*_RECORD, "wanted", "handoff")
 
 
@@ -56,7 +56,7 @@ class AnnouncedRequest:
 
 @dataclass(frozen=True)
 class RecordedAccess:
-    """A record and the request that it fulfills. `is_pending`: a handoff, not confirmed yet, of an access in service."""
+    """A record and the request that it fulfills. `is_pending`: an unconfirmed hand-off of an access in service."""
 
     record: AccessRecord
     request: OnboardingRequest[Any]
@@ -67,7 +67,7 @@ class RecordedAccess:
 class KnownAccess:
     """An access with every key on which its service can hold a grant; `record` is None if no onboarding succeeded.
 
-    `lock` is the holder of its lock. `unfinished` is the ARN of the execution whose rollback a former version left unfinished.
+    `lock` is the holder of its lock. `unfinished` is the ARN of an execution whose rollback an earlier version did not finish.
     `unpublished` is true if a status event might not have been published.
     """
 
@@ -117,7 +117,7 @@ class Accesses:
         return parse_onboarding(json.loads(wanted)) if wanted else None
 
     def announced_requests(self, access_id: str) -> list[AnnouncedRequest]:
-        """The request that the access fulfills, a handoff to be confirmed, and the running request after its rules passed."""
+        """The request that the access fulfills, an unconfirmed hand-off, and the running request after its rules pass."""
         item = self._table.get("access", access_id)
         handoff = json.loads(item["handoff"]) if "handoff" in item else {"record": {}}
         # The request that ended last stays in the item until the next one locks the access.
@@ -159,7 +159,7 @@ class Accesses:
         return saved
 
     def save_handoff(self, record: AccessRecord, request: Mapping[str, Any]) -> None:
-        """Records a handoff of an access that works. The record of the access stays until the handoff is confirmed."""
+        """Records a hand-off of an access in service. The record of the access stays until the hand-off is confirmed."""
         item = self._table.get("access", record.access_id)
         former = json.loads(item["handoff"]) if "handoff" in item else None
         if former and former["record"]["requestId"] == record.request_id:  # a retry
@@ -171,7 +171,7 @@ class Accesses:
         self._table.update("access", record.access_id, update, "attribute_exists(version)", values)
 
     def to_confirm(self, access_id: str) -> RecordedAccess | None:
-        """What a confirmation confirms: the handoff that is not confirmed yet or, without one, the recorded access."""
+        """What a confirmation confirms: the unconfirmed hand-off or, if there is none, the recorded access."""
         item = self._table.get("access", access_id)
         if "handoff" in item:
             return _handoff(access_id, json.loads(item["handoff"]))
@@ -179,12 +179,12 @@ class Accesses:
         return RecordedAccess(record, request) if record and request else None
 
     def recorded_by(self, access_id: str, request_id: str) -> AccessRecord | None:
-        """The record, or the handoff to be confirmed, that a request has saved; or None."""
+        """The record or the unconfirmed hand-off that a request has saved, or None."""
         recorded = (self.get(access_id), (found := self.to_confirm(access_id)) and found.record)
         return next((record for record in recorded if record and record.request_id == request_id), None)
 
     def _withdraw_handoff(self, item: Mapping[str, Any], request_id: str) -> bool:
-        """Restores the handoff that `save_handoff` replaced, if it was saved for this request. Returns whether it was."""
+        """Restores the hand-off that this request replaced, if it did. Returns whether it did."""
         handoff = json.loads(item["handoff"]) if "handoff" in item else None
         if handoff is None or handoff["record"]["requestId"] != request_id:
             return False
@@ -201,7 +201,7 @@ class Accesses:
         return {name: str(item[name]) for name in _SAVED if name in item}
 
     def restore(self, access_id: str, request_id: str, previous: Mapping[str, str]) -> bool:
-        """Restores an earlier snapshot, unless the record is not the one of this request. Returns whether it was."""
+        """Restores an earlier snapshot if this request wrote the record or hand-off. Returns whether it did."""
         item = self._table.get("access", access_id)
         if self._withdraw_handoff(item, request_id):
             return True
@@ -243,7 +243,7 @@ class Accesses:
     def mark_unmanaged(self, record: AccessRecord, left: Sequence[str]) -> None:
         """Sets the status to `unmanaged` and records what is left in place, unless the record has changed since it was read.
 
-        A handoff that is not confirmed yet is forgotten, so that its confirmation does not make the access active again.
+        An unconfirmed hand-off is discarded, so that its confirmation cannot reactivate the access.
         """
         values = {":read": record.version, ":next": record.version + 1, ":now": now_text(), ":left": [*left]}
         values |= {":status": "unmanaged"}

@@ -1,6 +1,6 @@
-"""What a former version noted for a rollback on the item of the access. Only one execution at a time could have such notes.
+"""The notes of version 0.1.0 for a rollback, on the item of the access. Only one execution at a time could have such notes.
 
-Release 1.0 keeps a journal per request instead. The notes are moved there when the access is touched for the first time.
+They move into the journal of their request when the access is next used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NOTES = ("former", "previous", "undone", "unfinished")
 
 
 def noted_execution(item: Mapping[str, Any]) -> str | None:
-    """The execution whose rollback needs the notes: an unfinished one or, without one, the one that is running."""
+    """The execution whose rollback needs the notes: an unfinished one or, if there is none, the running one."""
     execution = item.get("unfinished") or (item.get("running") if "former" in item or "previous" in item else None)
     return str(execution) if execution else None
 

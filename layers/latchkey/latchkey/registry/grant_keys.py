@@ -20,7 +20,7 @@ def grant_keys_of(item: Mapping[str, Any]) -> frozenset[str]:
 
 
 class GrantKeys:
-    """Reads and writes the keys. They outlive the request that added them, because a grant can."""
+    """Reads and writes the keys. A key outlives the request that added it, because a grant can."""
 
     def __init__(self, table: Table) -> None:
         self._table = table

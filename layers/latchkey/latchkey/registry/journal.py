@@ -22,7 +22,7 @@ ROLE = "44-role"
 RESOURCE = "50-resource"
 RECORD = "60-record"
 
-# open: the change exists or could exist. done: it was rolled back, or belongs to somebody else by now. abandoned: it stays, and
+# open: the change exists or could exist. done: it was rolled back, or now belongs to somebody else. abandoned: it stays, and
 # only a person can decide about it.
 EntryState = Literal["open", "done", "abandoned"]
 
@@ -31,7 +31,7 @@ EntryState = Literal["open", "done", "abandoned"]
 class Entry:
     """One change of a request: the state that it `found`, what it `wanted`, and the `result`, if the call has returned.
 
-    `undone` are the steps of its rollback, `left` says why it is still there, and `evidence` is the read before a deletion.
+    `undone` are the steps of its rollback, `left` is the reason why it remains, and `evidence` is the read before a deletion.
     """
 
     step: str
@@ -69,7 +69,7 @@ class RequestJournal:
     def intend(self, step: str, wanted: object, *, found: object = None, anew: bool = False) -> Entry:
         """Records a change before its call.
 
-        If an earlier attempt recorded it, the state that it found stays, unless `anew`: somebody else changed it in between.
+        The state that an earlier attempt found is kept, unless `anew` says that somebody else changed it in between.
         """
         values = self._identity | {":now": now_text(), ":open": "open"}
         values |= {":wanted": json.dumps(wanted), ":found": json.dumps(found)}
@@ -103,17 +103,17 @@ class RequestJournal:
         self._table.update("journal", self._id(step), "SET #left = :reason", None, {":reason": reason}, {"#left": "left"})
 
     def finish(self, step: str) -> None:
-        """Records that nothing is left to do for a change."""
+        """Records that a change needs no further rollback."""
         update, names = "SET #state = :done REMOVE #left", {"#state": "state", "#left": "left"}
         self._table.update("journal", self._id(step), update, None, {":done": "done"}, names)
 
     def abandon(self, step: str, reason: str) -> None:
-        """Records that a change stays for good, because only a person can decide about it."""
+        """Records that a change stays permanently, because only a person can decide about it."""
         update, names = "SET #state = :abandoned, #left = :reason", {"#state": "state", "#left": "left"}
         self._table.update("journal", self._id(step), update, None, {":abandoned": "abandoned", ":reason": reason}, names)
 
     def settle(self, *, keep_open: bool = False) -> None:
-        """Deletes the entries; with `keep_open`, those of open changes stay, for the sweep."""
+        """Deletes the entries. With `keep_open`, the entries of open changes stay for the sweep."""
         entries = self.entries()
         kept = {entry.step for entry in entries if keep_open and entry.state == "open"}
         for entry in entries:
@@ -146,7 +146,7 @@ class Journal:
         )
 
     def uses(self, resource: str, access_id: str, *, without: str) -> bool:
-        """Whether a request for this access refers to a resource, except for the execution `without`."""
+        """Whether a request for this access, other than that of the execution `without`, refers to a resource."""
         return any(
             item["accessId"] == access_id and item["executionArn"] != without and _refers(_entry(item), resource)
             for item in self._table.query("journal")

@@ -1,4 +1,4 @@
-"""Items of kind `notice`: events about cleanups that were recorded and might not have been published, each until it is."""
+"""Items of kind `notice`: recorded events about cleanups, each kept until it is published."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Notices:
         self._table = table
 
     def record(self, notice: RecordedNotice) -> None:
-        """Records a notice. One with the same id stays as it was recorded first."""
+        """Records a notice. If a notice with the same id exists, it stays unchanged."""
         text = notice.change.model_dump_json(by_alias=True)
         update = "SET accessId = :access, #notice = if_not_exists(#notice, :notice)"
         values = {":access": notice.access_id, ":notice": text}

@@ -40,7 +40,7 @@ class Registry:
         self.sweep_lock = SweepLock(table)
 
     def journal_of(self, execution_arn: str | None, access_id: str, tenant: str) -> RequestJournal:
-        """The journal of a request. An execution that a former version started does not pass its ARN, but it holds the lock."""
+        """The journal of a request. An execution that an earlier version started passes no ARN, but it holds the lock."""
         holder = execution_arn or self.locks.holder(access_id)
         if holder is None:
             raise LatchkeyError(f"no execution has locked {access_id}")
@@ -52,7 +52,7 @@ class Registry:
         self.resources.refer(resource, journal.access_id, journal.tenant)
 
     def move_former_notes(self, access_id: str, tenant: str) -> None:
-        """Moves what a former version noted for a rollback into the journal of its execution."""
+        """Moves the notes of an earlier version for a rollback into the journal of its execution."""
         execution_arn = noted_execution(self._table.get("access", access_id))
         if execution_arn:
             move_notes(self._table, self.journal.of(execution_arn, access_id, tenant))
@@ -83,8 +83,8 @@ class Registry:
     def origin_hosts(self, secret_arn: str, own_access: str) -> frozenset[str]:
         """The hosts that receive the token of a secret: those of its active accesses, from their recorded requests.
 
-        An access that was handed off counts when its owner has confirmed it. `own_access` also counts while it is revoked, gone
-        or detached, so that a repeated request can repair it.
+        A handed-off access counts after it is confirmed. `own_access` also counts while it is revoked, gone or detached, so
+        that a repeated request can repair it.
         """
         referring = self.resources.accesses_of(f"secret {name_of_secret(secret_arn)}")
         return frozenset(host for access_id in referring if (host := self._host(access_id, secret_arn, own_access)))

@@ -11,8 +11,8 @@ from latchkey.errors import Conflict
 from latchkey.registry.table import ConditionFailed, Table, now_text
 from latchkey.tags import DEFAULT_TENANT
 
-# A claimed request whose execution does not exist can have been started a moment ago, or so long ago that Step Functions
-# deleted the execution. An execution that is older than this one is over.
+# A claimed request whose execution is not found either has just started, or started so long ago that Step Functions deleted the
+# execution. An execution that is older than this is over.
 JUST_STARTED = timedelta(days=1)
 
 
@@ -90,9 +90,9 @@ class Requests:
             raise _already_used() from None
 
     def abandon(self, ref: RequestRef, execution_arn: str) -> bool:
-        """Records that a request whose execution does not exist must not start any more. False if it has started.
+        """Records that a request whose execution does not exist can no longer start. Returns False if it has started.
 
-        `claim` and `abandon` are conditional writes of one item, so exactly one of the two wins.
+        `claim` and `abandon` are conditional writes to the same item, so exactly one of the two wins.
         """
         values = {":hash": ref.content_hash, ":execution": execution_arn, ":now": now_text()}
         values |= {":past": (datetime.now(UTC) - JUST_STARTED).isoformat(timespec="milliseconds")}

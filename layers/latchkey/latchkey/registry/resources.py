@@ -39,7 +39,7 @@ class Resources:
         """
         values = {":access": {access_id}, ":tenant": tenant}
         unused = "attribute_not_exists(accesses) OR #tenant = :tenant"
-        if tenant == DEFAULT_TENANT:  # items that an earlier version wrote name no tenant
+        if tenant == DEFAULT_TENANT:  # an earlier version wrote items without a tenant
             unused = f"{unused} OR attribute_not_exists(#tenant)"
         condition = f"attribute_not_exists(removing) AND ({unused})"
         try:
@@ -103,7 +103,7 @@ class Resources:
         return True
 
     def cancel_removal(self, resource: str) -> None:
-        """Allows new references again: the resource stays."""
+        """Allows new references again, because the resource stays."""
         self._table.update("resource", resource, "REMOVE removing", None, {})
 
     def forget(self, resource: str) -> None:
@@ -139,7 +139,7 @@ class Resources:
         self._table.update("resource", secret, "ADD configured :arn", None, {":arn": {resource_arn}})
 
     def was_never_configured(self, secret: str) -> bool:
-        """Whether no resource was ever configured with a secret. False if an older version of Latchkey created the secret."""
+        """Whether no resource was ever configured with a secret. False if an earlier version of Latchkey created the secret."""
         item = self._table.get("resource", secret)
         return "trackedSince" in item and "configured" not in item
 

@@ -52,7 +52,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class UnreportedSurvey:
-    """A survey that closed revocations, the last one at `ended_at`, and whose event is not recorded."""
+    """A survey that closed revocations, the last one at `ended_at`, but whose event is not recorded yet."""
 
     access_id: str
     survey_id: str
@@ -117,12 +117,12 @@ class Revocations:
         return Ended(tuple(item["outcome"] for item in closed), restored)
 
     def has_removed_since(self, access_id: str, since: datetime | None) -> bool:
-        """Whether a grant of the access was found to be gone or was revoked since `since`, or ever."""
+        """Whether a grant of the access was revoked or found to be gone after `since` or, if it is None, at any time."""
         ended = (datetime.fromisoformat(item["endedAt"]) for item in self._closed(access_id) if item.get("gone"))
         return any(since is None or at >= since for at in ended)
 
     def unreported(self, access_id: str = "") -> list[UnreportedSurvey]:
-        """The surveys of one access, or of all, that closed a revocation which no report has recorded in an event."""
+        """The surveys of one or all accesses that closed a revocation that no report has recorded in an event yet."""
         found: dict[tuple[str, str], datetime] = {}
         for item in self._closed(access_id):
             if item.get("unreported"):
@@ -131,7 +131,7 @@ class Revocations:
         return [UnreportedSurvey(*survey, at) for survey, at in found.items()]
 
     def note_reported(self, access_id: str, survey_id: str) -> None:
-        """Records that the event about everything that a survey closed is recorded."""
+        """Records that the event about the closed revocations of a survey is recorded."""
         for item in self._closed(access_id):
             if item.get("unreported") and item["endedBy"] == survey_id:
                 with suppress(ConditionFailed):

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 # Longer than the timeout of every function that acquires a lease, so that a lease never expires while its holder runs.
 LEASE_SECONDS = 180
 LEASE_WAIT_SECONDS = 20
-# A holder stops writing so long before its lease expires: what a call may take, and the difference between two clocks.
+# A holder stops writing this long before its lease expires, to allow for the duration of a call and for clock differences.
 LEASE_MARGIN_SECONDS = 20
-# The longest time between two looks at a lease. A request at the head of the queue that does not look for longer has crashed.
+# The longest pause between two polls of a lease. A request at the head of the queue that does not poll for longer has crashed.
 LONGEST_PAUSE_SECONDS = 2
 _serialize, _deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
 
@@ -43,7 +43,7 @@ class Lease:
     expires_at: float
 
     def require(self) -> None:
-        """Raises TransientAwsError if the lease has expired or is about to, so that another holder may write."""
+        """Raises TransientAwsError if the lease has expired or is about to expire, because another holder can then write."""
         if time.time() > self.expires_at - LEASE_MARGIN_SECONDS:
             raise TransientAwsError(f"the lease on the {self.name} expired before the write")
 
@@ -113,9 +113,9 @@ class Table:
     def lease(self, name: str, done: Callable[[], bool] = lambda: False) -> Iterator[Lease | None]:
         """Holds the lease `name` while the body of the `with` statement runs. After a crash, the lease expires.
 
-        Waiting requests take the lease in the order in which they came. The value is None, and nothing is held, if another
-        holder did the work in the meantime, which `done` says. Raises NotYetEffective, which the state machine retries, if
-        others keep the lease for LEASE_WAIT_SECONDS.
+        Waiting requests take the lease in the order of their arrival. If `done` returns true during the wait, another holder
+        did the work: the value is None, and no lease is held. Raises NotYetEffective, which the state machine retries, if
+        others hold the lease for LEASE_WAIT_SECONDS.
         """
         holder = uuid.uuid4().hex
         try:
@@ -126,7 +126,7 @@ class Table:
                 self.delete("lease", name, "holder = :holder", {":holder": holder})
 
     def _taken(self, name: str, holder: str) -> Lease | None:
-        # The time before the call, so that this process never believes longer than others that it holds the lease.
+        # The time before the call, so that the lease never expires later for this process than for others.
         now = time.time()
         return Lease(name, now + LEASE_SECONDS) if self._take(name, holder) else None
 
@@ -134,7 +134,7 @@ class Table:
         """The lease after a wait in the queue, or None if the work was done in the meantime.
 
         A ticket is an item next to the lease. Only the first one in the queue takes the lease when it is free. If it does not,
-        as after a crash, the others remove its ticket. The further back a ticket is, the less often it looks.
+        for example after a crash, the others remove its ticket. The further back a ticket is, the less often its request polls.
         """
         began = time.time()
         queue = f"{name} queue "

@@ -213,7 +213,7 @@ class OnboardingRequest[R: Resource](WireModel):
 
 
 class HandoffConfirmed(WireModel):
-    """The detail of a `Handoff Confirmed` event: the owner confirms that the steps of the handoff are done."""
+    """The detail of a `Handoff Confirmed` event: the owner confirms that the steps of the hand-off are done."""
 
     version: Literal["1"] = "1"
     request_id: RequestId

@@ -1,4 +1,4 @@
-"""The sender of a request: what the envelope of its event says, which IAM can limit and a request cannot forge."""
+"""The sender of a request, from the envelope of its event, which IAM can limit and a request cannot forge."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def is_tenant(name: str) -> bool:
 
 
 def is_about_tenant(problem: Problem) -> bool:
-    """Whether a request was rejected because of its sender, of the bounds of its tenant, or of what another tenant owns."""
+    """Whether a request was rejected because of its sender, the bounds of its tenant, or a resource of another tenant."""
     if problem.rule == NOT_ALLOWED or problem.path.startswith("tenant."):
         return True
-    # A request can have an unknown member with such a name.
+    # A request can have an unknown member with the same name.
     return problem.path in ("source", "account", "tenant") and not problem.rule.startswith("is not a known member")

@@ -27,8 +27,9 @@ class AccessFacts:
     """What a reader must know about an access to write its policies.
 
     `secret_arn_pattern` is the ARN of the secret; its random suffix is a pattern if the secret does not exist yet.
-    `secrets_pattern` is the pattern by which a key policy names the secret: all secrets with the prefix of the tenant, or this
-    one if its name does not have the prefix. Accesses whose secrets have the prefix have the same statement in a key policy.
+    `secrets_pattern` is the pattern in a key policy that matches the secret: all secrets with the prefix of the tenant, or only
+    this one if its name does not have the prefix. Accesses whose secrets have the prefix have the same statement in a key
+    policy.
     """
 
     access_id: str

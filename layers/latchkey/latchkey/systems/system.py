@@ -144,9 +144,9 @@ class Configuration(ABC):
     def restored_settings(
         self, present: Mapping[str, Any], found: Mapping[str, Any], left: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The present full settings, with the members that Latchkey set as it `found` them.
+        """The present full settings, in which the members that Latchkey set have the values that it `found`.
 
-        A member that is no longer as Latchkey `left` it was changed by somebody else since, and stays.
+        A member that no longer has the value that Latchkey `left` stays, because somebody else has changed it since.
         """
         restored = dict(present)
         for member in self.our_settings:

@@ -1,6 +1,6 @@
-"""The complete, fresh reads that must show that nothing uses a key or secret before it is deleted.
+"""Complete, fresh reads that must show that nothing uses a key or secret before it is deleted.
 
-A read that fails decides nothing: the error ends the attempt, and the resource stays.
+If a read fails, its error ends the attempt, and the resource stays.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _MARGIN = timedelta(days=1)
 
 
 def read_key_evidence(rollback: Rollback, key: ObservedKey) -> Evidence:
-    """What uses the key: secrets under it, also those that are scheduled for deletion, grants, aliases, and references.
+    """What uses the key: grants, aliases, references, and secrets under it, including those scheduled for deletion.
 
-    ListSecrets can omit the changes of the last five minutes, so the secret of the request is read in addition. The secrets
-    that other requests moved to the key are known by their references.
+    ListSecrets can omit changes of the last five minutes, so the secret of the request is also read directly. For secrets that
+    other requests moved to the key, the registry has references.
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html
     """
     kms, secretsmanager = rollback.clients.kms, rollback.clients.secretsmanager
@@ -46,7 +46,7 @@ def read_key_evidence(rollback: Rollback, key: ObservedKey) -> Evidence:
 
 
 def read_secret_evidence(rollback: Rollback, secret_arn: str) -> Evidence:
-    """What uses the secret: the accesses that refer to it. Its resource has been restored or deleted before."""
+    """What uses the secret: the accesses that refer to it. Its resource has already been restored or deleted."""
     users = rollback.registry.resources.others(rollback.desired.secret_resource, rollback.access_id)
     return Evidence(resource=secret_arn, readAt=datetime.now(UTC), accesses=tuple(sorted(users)))
 
@@ -61,7 +61,7 @@ def _is_under(secret: ObservedSecret, key: ObservedKey, names: set[str], secrets
 
 
 def _is_own(rollback: Rollback, grant: Grant) -> bool:
-    """Whether the service created the grant for the resource of this request, which was rolled back before.
+    """Whether the service created the grant for the resource of this request, which has already been rolled back.
 
     The service can retire such a grant late or never. It cannot decrypt anything: no secret is under the key.
     """

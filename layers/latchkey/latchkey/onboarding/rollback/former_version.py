@@ -1,4 +1,4 @@
-"""Requests that began under a former version, which kept no journal: their changes are derived from what they left."""
+"""Requests that began under an earlier version, which kept no journal: their changes are derived from what they left."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from latchkey.requests.parsing import parse_onboarding
 
 
 def expand_former_notes(rollback: Rollback, *, confirms: bool) -> None:
-    """Writes the journal of a request that began under a former version, if this is one. A second call has no effect."""
+    """Writes the journal of a request that began under an earlier version. A second call has no effect."""
     desired, journal, registry = rollback.desired, rollback.journal, rollback.registry
     registry.move_former_notes(desired.access_id, desired.tenant)
     noted = journal.entry(FORMER_NOTES)
@@ -102,7 +102,7 @@ def _derive_role(rollback: Rollback, key: ObservedKey | None, secret: ObservedSe
 
 
 def _before(rollback: Rollback, notes: dict[str, Any]) -> tuple[Mapping[str, str], Desired | None]:
-    """The record before the request, and what it fulfilled, or None."""
+    """The record before the request and the request that it fulfilled, or None."""
     record = notes.get("previous", rollback.registry.accesses.snapshot(rollback.access_id))
     wanted = record.get("wanted")
     tenant = rollback.desired.tenant
@@ -110,7 +110,7 @@ def _before(rollback: Rollback, notes: dict[str, Any]) -> tuple[Mapping[str, str
 
 
 def _find_key(rollback: Rollback) -> ObservedKey | None:
-    """The key of the request, including one whose alias, or whose CreateKey response, is missing after a crash."""
+    """The key of the request, even if its alias or the response of CreateKey is missing after a crash."""
     desired, alias, kms = rollback.desired, rollback.desired.alias, rollback.clients.kms
     noted = rollback.registry.resources.noted_key(alias) if alias else None
     found = find_key(kms, desired.request.key.arn or alias or "")

@@ -17,9 +17,9 @@ _WAITING_DAYS = 7
 
 
 def roll_back_key(rollback: Rollback, entry: Entry) -> str | None:
-    """Deletes the key only if evidence shows that nothing uses it. Otherwise it stays, for the sweep to try again.
+    """Deletes the key only if evidence shows that nothing uses it. Otherwise, the key stays, and the sweep tries again.
 
-    A key that a recorded access uses by now belongs to that access: only the statements of this request are removed.
+    If a recorded access now uses the key, the key belongs to that access: only the statements of this request are removed.
     """
     key = _find_created_key(rollback, entry)
     if key is None:
@@ -29,26 +29,26 @@ def roll_back_key(rollback: Rollback, entry: Entry) -> str | None:
         _forget(rollback, key.arn)
         return None
     if not rollback.desired.made(key.tags):
-        return None  # only a person can remove this tag, and takes over the key with it
+        return None  # only a person can have removed the tag, and then the key is theirs
     users = _block_references(rollback, key, entry)
     if users is None:
         rollback.note(entry, f"scheduled {key.arn} for deletion in {_WAITING_DAYS} days")
-        # The aliases first: another request that finds none creates a key of its own, and one of a dying key is rejected.
+        # Aliases first: a request that finds no alias creates its own key; one that finds a key pending deletion is rejected.
         _delete_aliases(rollback, key.arn)
         rollback.clients.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=_WAITING_DAYS)
         _forget(rollback, key.arn)
         return None
     remove_key_statements(rollback, entry, key.arn, entry.wanted["statements"])
-    return None if rollback.is_used_by_records(key.arn) else f"{key.arn} stays: {users}"
+    return None if rollback.is_used_by_records(key.arn) else f"{key.arn} stays, because it is in use ({users})"
 
 
 def _block_references(rollback: Rollback, key: ObservedKey, entry: Entry) -> str | None:
-    """Blocks new references to a key that nothing uses. Returns what uses it otherwise, and then blocks nothing."""
+    """Blocks new references to a key that nothing uses. If something uses the key, returns what does, and blocks nothing."""
     resources = rollback.registry.resources
     if rollback.is_used_by_own_access(key.arn):
-        return "another request of this access uses it"
+        return "another request of this access"
     if not resources.begin_removal(key.arn, rollback.access_id):
-        return f"{', '.join(sorted(resources.others(key.arn, rollback.access_id)))} refers to it"
+        return f"accesses: {', '.join(sorted(resources.others(key.arn, rollback.access_id)))}"
     in_use: str | None = None
     try:
         evidence = read_key_evidence(rollback, key)
@@ -74,7 +74,7 @@ def _delete_aliases(rollback: Rollback, key_arn: str) -> None:
 
 
 def _forget(rollback: Rollback, key_arn: str) -> None:
-    """Deletes what the registry holds about a key that is scheduled for deletion."""
+    """Deletes the registry items about a key that is scheduled for deletion."""
     if rollback.desired.alias:
         rollback.registry.resources.forget_key(rollback.desired.alias, key_arn)
     rollback.registry.resources.forget_removed(key_arn)

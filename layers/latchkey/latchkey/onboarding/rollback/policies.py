@@ -17,7 +17,7 @@ _PERMANENT_SIDS = ("LatchkeyCreation", "LatchkeyFormerDefaultKey")
 
 
 def roll_back_key_policy(rollback: Rollback, entry: Entry) -> str | None:
-    """Returns what a person must decide about: a partner's statements stay, because its data can depend on them."""
+    """Returns what a person must decide: partner statements stay, because the data of the partner can depend on them."""
     arn, added = entry.wanted["arn"], entry.wanted["added"]
     if rollback.created(KEY, arn):
         return None

@@ -7,9 +7,9 @@ from latchkey.registry.journal import Entry
 
 
 def roll_back_record(rollback: Rollback, entry: Entry) -> str | None:
-    """A record that a later request wrote stays. So does that of a partner's key.
+    """Restores the former record. A record that a later request wrote stays, and so does the record of a partner's key.
 
-    Without its record, a later request would take the key for one that no partner uses.
+    Without that record, a later request would treat the key as one that no partner uses.
     """
     desired, access_id = rollback.desired, rollback.access_id
     is_own = rollback.registry.accesses.recorded_by(access_id, desired.request.request_id) is not None

@@ -8,9 +8,9 @@ from latchkey.registry.journal import SECRET_KEY, Entry
 
 
 def roll_back_reference(rollback: Rollback, entry: Entry) -> str | None:
-    """A reference stays if another request of the access uses the resource, or while a secret that moved is under the key.
+    """A reference stays if another request of the access uses the resource, or while a moved secret is under the key.
 
-    The reference keeps the key known to the sweep, and keeps other rollbacks from deleting it.
+    With the reference, the sweep still reads the key, and other rollbacks do not delete it.
     """
     resource, resources = entry.wanted["resource"], rollback.registry.resources
     if rollback.is_used_by_own_access(resource):
@@ -19,6 +19,6 @@ def roll_back_reference(rollback: Rollback, entry: Entry) -> str | None:
     if moved is not None and moved.wanted["key"] == resource:
         secret = find_secret(rollback.clients.secretsmanager, moved.wanted["arn"])
         if secret is not None and secret.kms_key_id == resource:
-            return f"{resource} stays, because {secret.arn} is under it: move the secret to another key if it is not wanted"
+            return f"{resource} stays, because it encrypts {secret.arn}: move the secret to another key if this is not wanted"
     resources.release(resource, rollback.access_id)
     return None

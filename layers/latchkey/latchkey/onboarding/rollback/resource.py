@@ -12,9 +12,9 @@ from latchkey.systems.system import Configuration, Configured, CreatingConfigura
 
 
 def roll_back_resource(rollback: Rollback, entry: Entry) -> str | None:
-    """Leaves a resource alone that somebody else has changed since, and each of its settings that somebody else has changed.
+    """Restores or deletes the resource, except for what somebody else has changed since.
 
-    Returns why the resource still reads the secret afterwards, if it does: the secret, its key and its role must stay then.
+    If the resource still reads the secret afterwards, returns the reason: the secret, its key and its role must then stay.
     """
     desired, configuration = rollback.desired, rollback.desired.system.configuration
     if configuration is None:
@@ -40,7 +40,7 @@ def _restore(rollback: Rollback, entry: Entry, configuration: Configuration, pre
     if left is None or _restored(configuration, present, entry, left) == present.full_settings:
         return _blocked_by(rollback, present)
     rollback.note(entry, f"restored the former settings of {present.arn}")
-    # No call between the last read and the write: a change that the owner makes in between would be lost.
+    # No call between the last read and the write: a change by the owner in between would be lost.
     latest = configuration.read(client, desired.resource)
     if latest is None or not desired.is_secret(latest.secret_arn):
         return None
@@ -59,12 +59,12 @@ def _restored(configuration: Configuration, present: Configured, entry: Entry, l
 
 
 def _as_left(present: Configured, entry: Entry) -> Mapping[str, Any] | None:
-    """The settings as the request left them, if it crashed before it recorded them: those that have the wanted values."""
+    """The settings that a request left if it crashed before it recorded them: those that have the wanted values."""
     return present.full_settings if present.settings == entry.wanted else None
 
 
 def _blocked_by(rollback: Rollback, present: Configured) -> str | None:
-    """Why the rollback cannot go on, unless the access read this secret before the request as well."""
+    """The reason why the rollback must stop, or None if the access already read this secret before the request."""
     if rollback.is_recorded(rollback.desired.secret_resource):
         return None
     return f"{present.arn} still reads the secret of this request: remove or reconfigure the resource by hand"

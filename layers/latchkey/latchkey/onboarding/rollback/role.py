@@ -11,7 +11,7 @@ from latchkey.tags import ACCESS
 
 
 def roll_back_role(rollback: Rollback, entry: Entry) -> str | None:
-    """The role belongs to this access only. It is left alone if a later request has changed it."""
+    """Restores or deletes the role, which belongs to this access only, unless a later request has changed it."""
     desired, iam = rollback.desired, rollback.clients.iam
     wanted = ReaderRole(entry.wanted["name"], entry.wanted["trust"], entry.wanted["policy"])
     role = find_role(iam, wanted.name)
@@ -31,6 +31,6 @@ def roll_back_role(rollback: Rollback, entry: Entry) -> str | None:
 
 
 def _is_as_left(role: ObservedRole, wanted: ReaderRole, entry: Entry) -> bool:
-    """Whether the policy is the wanted one, or the one that a crashed request had not replaced yet."""
+    """Whether the policy is the wanted one, or the former one that a crashed request did not replace."""
     before = entry.found["policy"] if entry.found else None
     return role.policy in (wanted.policy, before)

@@ -44,9 +44,9 @@ class Rollback:
     def needed_by_others(
         self, resource: str, statements: Callable[[Desired], Iterable[Statement]]
     ) -> Callable[[], list[Iterable[Statement]]]:
-        """The statements that the accesses of a key or secret still need, read when they are needed.
+        """The statements that the accesses of a key or secret still need, read on demand.
 
-        The access of the failed request counts with the request that it fulfilled before, if it refers to the resource.
+        If the access of the failed request refers to the resource, its statements are those of the request it fulfilled before.
         """
 
         def read() -> list[Iterable[Statement]]:
@@ -64,7 +64,7 @@ class Rollback:
         return others or self.is_recorded(resource)
 
     def is_used_by_records(self, resource: str) -> bool:
-        """Whether an access whose onboarding succeeded uses a key or secret, so that it no longer belongs to this request."""
+        """Whether a recorded access uses a key or secret, which then no longer belongs to this request."""
         users = self.registry.resources.others(resource, self.access_id)
         return self.is_recorded(resource) or any(self.registry.accesses.get(access_id) for access_id in users)
 

@@ -10,7 +10,7 @@ from latchkey.registry.journal import Entry
 
 
 def roll_back_secret(rollback: Rollback, entry: Entry) -> str | None:
-    """Deletes the secret only if no access uses it. Otherwise only the statements of this request are removed."""
+    """Deletes the secret only if no access uses it. Otherwise, only the statements of this request are removed."""
     desired, registry = rollback.desired, rollback.registry
     resource = desired.secret_resource
     secret = find_secret(rollback.clients.secretsmanager, entry.wanted["name"])
@@ -25,13 +25,13 @@ def roll_back_secret(rollback: Rollback, entry: Entry) -> str | None:
         if rollback.is_used_by_records(resource):
             return None
         users = sorted(registry.resources.others(resource, desired.access_id))
-        return f"{secret.arn} stays: {', '.join(users)} refers to it"
+        return f"{secret.arn} stays, because it is in use (accesses: {', '.join(users)})"
     if rollback.is_used_by_own_access(resource):
         registry.resources.cancel_removal(resource)
-        return f"{secret.arn} stays: another request of this access uses it"
+        return f"{secret.arn} stays, because it is in use (another request of this access)"
     evidence = read_secret_evidence(rollback, secret.arn)
     rollback.journal.note_evidence(entry.step, evidence.model_dump(mode="json", by_alias=True))
-    # Nothing has used the secret yet, and its name must be free for the next request, so there is no recovery window.
+    # No recovery window: nothing has used the secret yet, and its name must be available for the next request.
     rollback.note(entry, f"deleted {secret.arn}")
     rollback.clients.secretsmanager.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
     registry.resources.forget(resource)
@@ -44,14 +44,14 @@ def roll_back_secret_version(rollback: Rollback, entry: Entry) -> str | None:
     secret = find_secret(rollback.clients.secretsmanager, arn)
     if secret is None or "AWSCURRENT" not in secret.stages.get(version, ()):
         return None
-    return f"{arn} keeps the value of this request as its current version {version}: the former value is AWSPREVIOUS"
+    return f"{arn} keeps the value of this request as its current version {version}: the former value has the label AWSPREVIOUS"
 
 
 def roll_back_secret_key(rollback: Rollback, entry: Entry) -> str | None:
-    """A secret that moved to another key stays there, because moving it back could take it away from its present readers."""
+    """A secret that moved to another key stays there: moving it back could make it unreadable for its present readers."""
     arn, key = entry.wanted["arn"], entry.wanted["key"]
     secret = find_secret(rollback.clients.secretsmanager, arn)
     if secret is None or secret.kms_key_id != key or rollback.is_used_by_records(key):
         return None
     former = entry.found["key"] or "the default key"
-    return f"{arn} stays under {key}: before this request, it was under {former}"
+    return f"{arn} stays encrypted with {key}: before this request, it was encrypted with {former}"

@@ -22,10 +22,10 @@ class Bounds:
 
 
 def bounds_problems(desired: Desired, bounds: Bounds) -> Iterator[Problem]:
-    """Everything in a request that its tenant cannot have, whatever is in the account.
+    """Everything in a request that its tenant is not allowed, whatever is in the account.
 
-    This one function is applied to a new request, and again to every recorded request whose statements are written along with
-    those of another one. The hosts of existing tokens depend on what reads them: see `allows_host`.
+    It is applied to every new request, and again to every recorded request whose statements are written together with those of
+    another one. The hosts of existing tokens depend on what reads them: see `allows_host`.
     """
     document = bounds.document
     for path, arns in desired.request.principals.items():
@@ -51,7 +51,7 @@ def principal_rule(arn: str, bounds: Bounds) -> str | None:
 
 
 def partner_rule(account: str, bounds: Bounds) -> str | None:
-    """The rule that the account of a partner breaks, or None if stack and tenant allow sharing a key with it."""
+    """The rule that the account of a partner breaks, or None if the stack and the tenant allow sharing a key with it."""
     if account not in bounds.settings.allowed_partner_accounts:
         return "is in an account that the stack parameter AllowedPartnerAccounts does not list: add it there"
     return None if _matches(account, bounds.document.partner_accounts) else NOT_ALLOWED
@@ -70,5 +70,5 @@ def is_in_account(arn: str, settings: Settings) -> bool:
 
 
 def _matches(value: str, patterns: tuple[str, ...] | None) -> bool:
-    """Whether a value matches one of the patterns; anything does if there are none to match."""
+    """Whether a value matches one of the patterns. If there is no list of patterns, every value does."""
     return patterns is None or any(fnmatchcase(value, pattern) for pattern in patterns)

@@ -61,7 +61,7 @@ def needs_resource_consent(
     """Whether the owner of a resource has to consent before Latchkey configures it to read the secret `secret_arn`.
 
     `referred` means that the registry has the resource as one that this access created. The record of an active access proves
-    that its owner accepted the present settings, and nothing else: a request that keeps them changes nothing but the grant.
+    only that its owner accepted the present settings. A request that keeps these settings changes nothing but the grant.
     """
     is_recorded = referred or (record is not None and record.resource_arn == configured.arn)
     if is_recorded and is_ours(configured.tags) and configured.tags.get(ACCESS) == desired.access_id:

@@ -33,8 +33,8 @@ class KeyEvidence:
 
     `key` is None if it does not exist, is in another account or Region, or denies a read of its metadata or tags. `recorded`:
     the registry has it as a key that an access uses or that was created for the alias. `hidden`: KMS denied a read of the key.
-    `policy` is read only for a key that Latchkey is allowed to use, `grant_count` only for a key that would be given to a
-    partner. `refused_creation` are the calls that the role of create_key lacks to create a new key.
+    `policy` is read only for a key that Latchkey is allowed to use, `grant_count` only for a key that a partner would use.
+    `refused_creation` are the calls that a new key requires and that the role of create_key is not allowed to make.
     """
 
     key: ObservedKey | None = None
@@ -50,9 +50,9 @@ class KeyEvidence:
 class SecretEvidence:
     """The secret that the request adopts, or the one that already has the name of a new secret.
 
-    `key_arn` is the ARN of its customer managed key, or the identifier that Secrets Manager returns if no ARN was read; None
-    under the default key. `policy` is read only for a secret to be adopted. `referred` means that the access of the request is
-    recorded as a user of the secret. `origin_hosts` are the hosts that already receive the token. `never_configured`: the
+    `key_arn` is the ARN of its customer managed key, or the identifier that Secrets Manager returns if no ARN was read. For the
+    default key, it is None. `policy` is read only for a secret to be adopted. `referred` means that the access of the request
+    is recorded as a user of the secret. `origin_hosts` are the hosts that already receive the token. `never_configured`: the
     registry proves that no resource was configured with the secret. `copied_from` are the ARNs of the secrets from which its
     value was copied.
     """
@@ -71,7 +71,7 @@ class SecretEvidence:
 class SourceEvidence:
     """The secret that `copyFrom` names, and the hosts that already receive its token.
 
-    It is not looked up in a Region that does not exist.
+    `secret` is None if the Region does not exist.
     """
 
     region_exists: bool
@@ -97,9 +97,9 @@ class ConsentTarget:
 
 @dataclass(frozen=True)
 class FormerSecretEvidence:
-    """The secret that a resource sends now and that a rollback would have to set again.
+    """The secret that a resource sends now and that a rollback would have to restore.
 
-    `key_policy` is None under the default key, and if KMS denied the read, which `hidden_key` says.
+    `key_policy` is None for the default key, and if KMS denied the read; in that case, `hidden_key` is true.
     """
 
     arn: str
@@ -113,7 +113,7 @@ class FormerSecretEvidence:
 class ResourceEvidence:
     """The consumer resource; `configured` is None if it does not exist, `consent_target` if no consent is needed.
 
-    `former_secret` is read only if the request replaces a secret that a service reads by itself.
+    `former_secret` is read only if the request replaces a secret that the service reads without a role.
     """
 
     configured: Configured | None

@@ -115,7 +115,7 @@ def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: Request
 def powers_over_partner(desired: Desired, missing: Iterable[str]) -> list[str]:
     """The members that would let somebody delete or disable the live key of a partner, whose data depends on it.
 
-    An administrator can change the key policy, and so allow itself to delete the key.
+    An administrator can change the key policy, and can therefore allow itself to delete the key.
     """
     return [member for member in missing if desired.system.key_is_exclusive and member != "key.users"]
 
@@ -159,7 +159,7 @@ def _not_delegating(desired: Desired) -> str:
 
 
 def deleted_principals_rule(policy: policies.Document | None) -> Iterator[str]:
-    """The rule that a policy breaks which names deleted principals in statements that are not ours.
+    """The rule that is broken if a policy names deleted principals in statements that are not ours.
 
     AWS rejects every new version of such a policy.
     """
@@ -168,7 +168,7 @@ def deleted_principals_rule(policy: policies.Document | None) -> Iterator[str]:
 
 
 def length_rule(policy: policies.Document | None, share: Share, limit: int) -> Iterator[str]:
-    """The rule that a policy breaks which AWS would not accept with the statements of this request."""
+    """The rule that is broken if AWS would reject the policy, merged with the statements of this request, as too long."""
     try:
         merged = policies.merge(policy, share.written, share.needed)
     except Conflict as error:

@@ -14,7 +14,7 @@ USERS_PATH = "key.users"
 
 
 def principal_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
-    """Every principal that `bounds_problems` allows must exist, and be able to do what it is named for."""
+    """Every principal that `bounds_problems` allows must exist, and must be able to do what the request names it for."""
     for path, arns in desired.request.principals.items():
         for index, arn in enumerate(arns):
             rule = None if principal_rule(arn, bounds) else _broken_rule(desired, path, arn, evidence, bounds.settings)

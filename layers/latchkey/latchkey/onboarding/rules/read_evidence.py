@@ -217,7 +217,7 @@ class EvidenceReader:
         return replace(evidence, former_secret=self._former_secret(former)) if former and replaces else evidence
 
     def _former_secret(self, arn: str) -> FormerSecretEvidence | None:
-        """The secret that a resource sends now; None if it does not exist, so that nothing works that could be set back."""
+        """The secret that a resource sends now; None if it does not exist, because then no working state can be restored."""
         secretsmanager, kms = self.clients.secretsmanager, self.clients.kms
         found = find_secret(secretsmanager, arn)
         if found is None or found.is_being_deleted:

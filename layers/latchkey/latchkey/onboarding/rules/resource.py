@@ -41,7 +41,7 @@ def host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -
 
 
 def _repeats_handoff(desired: Desired, evidence: RequestEvidence) -> bool:
-    """Whether the request hands off the host that the recorded request handed off, which sends nothing anywhere."""
+    """Whether the request repeats the recorded hand-off, with the same host. A hand-off sends no token."""
     recorded = evidence.recorded_request
     is_same = recorded is not None and recorded.resource.origin_host == desired.resource.origin_host
     return is_same and desired.hands_off and evidence.record is not None and evidence.record.reached == "handed-off"
@@ -65,7 +65,7 @@ def _receives_source(host: str, desired: Desired, evidence: RequestEvidence) -> 
     earlier = found.copied_from if found else frozenset()
     receives_copy = found is not None and host in found.origin_hosts
     if source is None:
-        # The copy of a failed request is as good as its source; any other existing secret has hosts of its own.
+        # A copy that a failed request left can go where its source can go; any other existing secret has its own hosts.
         return receives_copy or not (_was_never_sent(desired, evidence) and earlier)
     if evidence.source is not None and host in evidence.source.origin_hosts:
         return True
@@ -114,7 +114,7 @@ def configured_problems(
 
 
 def _restore_problems(desired: Desired, former: FormerSecretEvidence | None, settings: Settings) -> Iterator[Problem]:
-    """A resource is changed only if a rollback can set it back, for which the service reads the former secret for its caller.
+    """A resource is changed only if a rollback can restore it, which requires that its caller can read the former secret.
 
     https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-configuring.html
     """
@@ -123,13 +123,13 @@ def _restore_problems(desired: Desired, former: FormerSecretEvidence | None, set
     role = settings.undo_role_arn
     calls = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
     if denials := sorted({sid for call in calls for sid in policies.denials_of_role(former.policy, role, call)}):
-        rule = f"could not be set back to {former.arn}, whose policy denies {role}: exempt this role in {', '.join(denials)}"
+        rule = f"cannot be rolled back to {former.arn}, whose policy denies {role}: exempt this role in {', '.join(denials)}"
         yield Problem("resource", rule)
     closed = former.key_policy is not None and not policies.delegates_to_iam(former.key_policy, desired.place)
     if former.hidden_key or closed:
         root = desired.place.arn("iam", "root", region="")
         rule = (
-            f"could not be set back to {former.arn}, because the policy of {former.key_arn} does not delegate to IAM: "
+            f"cannot be rolled back to {former.arn}, because the policy of {former.key_arn} does not delegate to IAM: "
             f"add a statement that allows kms:* on * to {root}"
         )
         yield Problem("resource", rule)

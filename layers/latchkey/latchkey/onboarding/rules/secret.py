@@ -42,7 +42,7 @@ def _existing_secret_problems(desired: Desired, evidence: RequestEvidence, setti
         yield Problem(EXISTING_PATH, rule)
         return
     found, secret = evidence.secret, evidence.secret.secret if evidence.secret else None
-    # A secret that Latchkey created for another access needs the consent of its owner as any other secret does.
+    # A secret that Latchkey created for another access needs consent, like any other secret.
     is_own = found is not None and was_created_for(desired, found.secret, referred=found.referred)
     yield from (Problem(EXISTING_PATH, rule) for rule in secret_rules(secret, "adopt", is_own=is_own))
     if found is None or found.secret.is_being_deleted:

@@ -1,7 +1,8 @@
 """Rules between tenants: a request uses only what belongs to its own tenant.
 
-What another tenant owns is rejected before every other rule, and without any other problem, so that a rejection reveals nothing
-of it. A resource that Latchkey did not create belongs to the tenant that its owner names in the tag `latchkey:tenant`.
+A request for something of another tenant is rejected before every other rule, with no other problem, so that the rejection
+reveals nothing about it. A resource that Latchkey did not create belongs to the tenant that its owner names in the tag
+`latchkey:tenant`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def name_problems(desired: Desired, is_known: Callable[[str], bool]) -> Iterator
 
 
 def _is_reserved(name: str, desired: Desired, is_known: Callable[[str], bool]) -> bool:
-    """Whether a name begins like the default names of another tenant: `latchkey/<system>` or `latchkey/<tenant>/`."""
+    """Whether a name has the prefix of the default names of another tenant: `latchkey/<system>` or `latchkey/<tenant>/`."""
     begins, *rest = name.removeprefix("latchkey/").split("/", 1)
     if not name.startswith("latchkey/") or begins == desired.tenant:
         return False
