@@ -144,7 +144,7 @@ def test_an_existing_token_goes_only_to_known_hosts(
 
 
 COPY = {"secret.value.copyFrom": {"secretArn": EXISTING_ARN}}
-HOST = frozenset({"origin.example.com"})
+HOST, NOWHERE = frozenset({"origin.example.com"}), frozenset[str]()
 
 
 def recorded_copy() -> dict[str, Any]:
@@ -157,13 +157,45 @@ def recorded_copy() -> dict[str, Any]:
         (RequestEvidence(source=SourceEvidence(True)), ["resource.baseUrl"]),
         (RequestEvidence(source=SourceEvidence(True, origin_hosts=HOST)), []),
         (RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST)), ["resource.baseUrl"]),
-        (RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST, copied_from=COPIED)), []),
+        (
+            RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST, copied_from=COPIED)),
+            ["resource.baseUrl"],
+        ),
         (RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST), **recorded_copy()), []),
     ],
-    ids=["new host", "host of the source", "another token", "host of an earlier copy", "host of a copy of an older version"],
+    ids=["new host", "host of the source", "another token", "host of a copy that can have failed", "host of the copy"],
 )
 def test_a_copied_token_goes_only_to_hosts_that_receive_it(evidence: RequestEvidence, problems: list[str]) -> None:
     assert paths(host_problems(desired(COPY), evidence, Bounds(SETTINGS))) == problems
+
+
+@pytest.mark.parametrize(
+    ("source_hosts", "secret_hosts", "recorded", "allowed", "problems"),
+    [
+        (NOWHERE, {}, {}, (), True),
+        (NOWHERE, {}, {}, ("origin.*",), False),
+        (HOST, {}, {}, (), False),
+        (NOWHERE, {"origin_hosts": HOST}, {}, (), True),
+        (NOWHERE, {"origin_hosts": HOST}, recorded_copy(), (), False),
+        (HOST, {"present_hosts": HOST | {"other.example.com"}}, {}, (), True),
+    ],
+    ids=["new host", "allowed host", "host of the source", "another token", "host of the copy", "one of two"],
+)
+def test_a_token_is_copied_only_into_a_secret_whose_present_hosts_can_receive_it(
+    source_hosts: frozenset[str],
+    secret_hosts: dict[str, frozenset[str]],
+    recorded: dict[str, Any],
+    allowed: tuple[str, ...],
+    problems: bool,
+) -> None:
+    bounds = Bounds(SETTINGS.model_copy(update={"allowed_origin_hosts": ("destination.example.com", *allowed)}))
+    request = desired(COPY | {"resource.baseUrl": "https://destination.example.com/vod"})
+    found = secret_evidence(None, **{"present_hosts": HOST} | secret_hosts)
+    evidence = RequestEvidence(source=SourceEvidence(True, origin_hosts=source_hosts), secret=found, **recorded)
+
+    broken = paths(host_problems(request, evidence, bounds))
+
+    assert broken == (["secret.value.copyFrom"] if problems else [])
 
 
 def test_a_hand_off_can_be_repeated_and_its_host_counts_only_when_it_is_confirmed() -> None:

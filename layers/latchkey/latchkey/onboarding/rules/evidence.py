@@ -52,9 +52,10 @@ class SecretEvidence:
 
     `key_arn` is the ARN of its customer managed key, or the identifier that Secrets Manager returns if no ARN was read. For the
     default key, it is None. `policy` is read only for a secret to be adopted. `referred` means that the access of the request
-    is recorded as a user of the secret. `origin_hosts` are the hosts that already receive the token. `never_configured`: the
-    registry proves that no resource was configured with the secret. `copied_from` are the ARNs of the secrets from which its
-    value was copied.
+    is recorded as a user of the secret. `origin_hosts` are the hosts that already receive the token. `present_hosts` are read
+    only if the request copies a value into the secret: these hosts, those of a hand-off of the access, and the one to which the
+    resource sends the secret now. `never_configured`: the registry proves that no resource was configured with the secret.
+    `copied_from` are the ARNs of the secrets whose value a request, which can have failed, was about to copy.
     """
 
     secret: ObservedSecret
@@ -63,6 +64,7 @@ class SecretEvidence:
     referred: bool = False
     other_accesses: frozenset[str] = frozenset()
     origin_hosts: frozenset[str] = frozenset()
+    present_hosts: frozenset[str] = frozenset()
     never_configured: bool = False
     copied_from: frozenset[str] = frozenset()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ from latchkey.tags import MANAGED_BY, OURS, is_ours_or_consented
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
+# A URL whose host every client parses in the same way.
+_URL = re.compile(r"https?://(?:([a-z0-9._-]+)|\[([0-9a-f:.]+)\])(?::[0-9]*)?(?:/[\x21-\x5b\x5d-\x7e]*)?", re.IGNORECASE)
 # What a user of a key calls.
 _USE = ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey")
 
@@ -179,8 +182,35 @@ class EvidenceReader:
             other_accesses=resources.others(desired.secret_resource, desired.access_id),
             origin_hosts=self.registry.origin_hosts(found.arn, desired.access_id),
             never_configured=resources.was_never_configured(desired.secret_resource),
+            present_hosts=self._present_hosts(desired, found),
             copied_from=resources.copied_from(desired.secret_resource),
         )
+
+    def _present_hosts(self, desired: Desired, found: ObservedSecret) -> frozenset[str]:
+        """The hosts that would receive a value as soon as it is copied into the secret, or after a hand-off is carried out."""
+        if desired.request.secret.value.copy_from is None:
+            return frozenset()
+        accesses, access_id = self.registry.accesses, desired.access_id
+        record, recorded, handed_off = (
+            accesses.get(access_id),
+            accesses.recorded_request(access_id),
+            accesses.to_confirm(access_id),
+        )
+        requests = [recorded] if record and recorded and record.secret_arn == found.arn else []
+        requests += [handed_off.request] if handed_off and handed_off.record.secret_arn == found.arn else []
+        known = {host for request in requests if (host := request.resource.origin_host)}
+        return self.registry.origin_hosts(found.arn, access_id) | known | self._configured_hosts(desired, found)
+
+    def _configured_hosts(self, desired: Desired, found: ObservedSecret) -> frozenset[str]:
+        """The hosts to which the resource sends the secret now, whoever configures it."""
+        configuration = desired.system.configuration
+        if configuration is None or desired.resource.wrong_location(desired.place):
+            return frozenset()
+        configured = configuration.read(self.clients.client_for(configuration.service), desired.resource)
+        # A resource can name the secret by its ARN, by its ARN without the random suffix, or by its name.
+        if configured is None or found.name not in (configured.secret_arn or ""):
+            return frozenset()
+        return frozenset(_host_of(value) for value in configured.settings.values() if "://" in value)
 
     def _key_arn_of(self, found: ObservedSecret, key: KeyEvidence) -> str | None:
         """Secrets Manager returns the key as it was associated: by ARN, id or alias."""
@@ -232,6 +262,15 @@ class EvidenceReader:
             if not is_refused(error):
                 raise
             return replace(evidence, hidden_key=True)
+
+
+def _host_of(url: str) -> str:
+    """The host of a URL that somebody else set, or a text that only the pattern * matches.
+
+    Clients parse URLs with other characters differently, so the host could be another one for the service.
+    """
+    host = _URL.fullmatch(url)
+    return (host[1] or host[2]).lower() if host else "?"
 
 
 def resource_evidence(

@@ -29,6 +29,7 @@ def role_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Probl
 
 def host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
     """An existing token, or a copy of it, goes only to hosts that already receive it or that the stack allows."""
+    yield from _present_host_problems(desired, evidence, bounds)
     host = desired.resource.origin_host
     if host is None or allows_host(host, bounds) or _repeats_handoff(desired, evidence):
         return
@@ -38,6 +39,22 @@ def host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -
             "or add this one to the stack parameter AllowedOriginHosts"
         )
         yield Problem("resource.baseUrl", rule)
+
+
+def _present_host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
+    """A token is copied into an existing secret only if the hosts that receive this secret now could also receive the token.
+
+    The secret gets its new value before the resource gets its new settings, and keeps it if a later step fails.
+    """
+    found = evidence.secret
+    if found is None or desired.request.secret.value.copy_from is None:
+        return
+    if not all(allows_host(host, bounds) or _receives_source(host, desired, evidence) for host in found.present_hosts):
+        rule = (
+            "cannot be copied into a secret that is sent or handed off to a host that is not allowed to receive the token: "
+            "choose another secret.name, or first change the host with a request that keeps the present token"
+        )
+        yield Problem("secret.value.copyFrom", rule)
 
 
 def _repeats_handoff(desired: Desired, evidence: RequestEvidence) -> bool:
@@ -60,18 +77,26 @@ def _was_never_sent(desired: Desired, evidence: RequestEvidence) -> bool:
 
 
 def _receives_source(host: str, desired: Desired, evidence: RequestEvidence) -> bool:
-    """Whether the host receives the secret from which the value is copied, or received a copy of it before."""
+    """Whether the host receives the secret from which the value is copied, or receives a copy of it."""
     source, found = desired.request.secret.value.copy_from, evidence.secret
-    earlier = found.copied_from if found else frozenset()
-    receives_copy = found is not None and host in found.origin_hosts
+    receives_secret = found is not None and host in found.origin_hosts
     if source is None:
         # A copy that a failed request left can go where its source can go; any other existing secret has its own hosts.
-        return receives_copy or not (_was_never_sent(desired, evidence) and earlier)
+        return receives_secret or not (_was_never_sent(desired, evidence) and found is not None and found.copied_from)
     if evidence.source is not None and host in evidence.source.origin_hosts:
         return True
-    recorded = evidence.recorded_request.secret.value.copy_from if evidence.recorded_request else None
-    recorded_source = recorded.secret_arn if recorded else None
-    return receives_copy and source.secret_arn in {*earlier, recorded_source}
+    return receives_secret and _contains_copy(desired, evidence)
+
+
+def _contains_copy(desired: Desired, evidence: RequestEvidence) -> bool:
+    """Whether the recorded request copied the same token into the secret.
+
+    `copied_from` does not prove that, because it is recorded before the value is copied, and the request can fail.
+    """
+    record, recorded, found = evidence.record, evidence.recorded_request, evidence.secret
+    if record is None or recorded is None or found is None or record.secret_arn != found.secret.arn:
+        return False
+    return recorded.secret.value.copy_from == desired.request.secret.value.copy_from
 
 
 def is_configured_by_api(desired: Desired) -> bool:
