@@ -20,7 +20,13 @@ from latchkey.onboarding.rules.evidence import (
     RoleEvidence,
     SourceEvidence,
 )
-from latchkey.onboarding.rules.resource import configured_problems, host_problems, resource_problems, role_problems
+from latchkey.onboarding.rules.resource import (
+    configured_problems,
+    confirmed_host_problems,
+    host_problems,
+    resource_problems,
+    role_problems,
+)
 from latchkey.settings import Settings
 from latchkey.tags import ACCESS
 from tests.unit.rules.samples import ADOPT, configured, key_policy, paths, record, rules, secret, secret_evidence
@@ -205,6 +211,76 @@ def test_a_hand_off_can_be_repeated_and_its_host_counts_only_when_it_is_confirme
 
     assert paths(host_problems(desired(handed_off), evidence, Bounds(SETTINGS))) == []
     assert paths(host_problems(desired(), evidence, Bounds(SETTINGS))) == ["resource.baseUrl"]
+
+
+EXISTING = {"secret.value.existing": {"secretArn": EXISTING_ARN}}
+
+
+@pytest.mark.parametrize(
+    ("former", "request_now", "found_arn", "repeats"),
+    [
+        ({}, {}, SECRET_ARN, True),
+        ({}, {"secret.value.generate": {"length": 20}}, SECRET_ARN, True),
+        ({}, {}, EXISTING_ARN, False),
+        ({}, EXISTING, EXISTING_ARN, False),
+        ({}, COPY, SECRET_ARN, False),
+        (COPY, COPY, SECRET_ARN, False),
+        (COPY, {}, SECRET_ARN, False),
+        ({}, {"resource.baseUrl": "https://other.example.com/vod"}, SECRET_ARN, False),
+    ],
+    ids=["same", "another length", "another secret", "adopts", "copies", "copies again", "copied before", "another host"],
+)
+def test_only_a_hand_off_of_the_same_token_to_the_same_host_is_a_repetition(
+    former: dict[str, Any], request_now: dict[str, Any], found_arn: str, repeats: bool
+) -> None:
+    handed_off = {"resource.configure": False}
+    evidence = RequestEvidence(
+        record=replace(record(), reached="handed-off"),
+        recorded_request=desired(former | handed_off).request,
+        secret=secret_evidence(secret(arn=found_arn)),
+        source=SourceEvidence(True),
+    )
+
+    broken = paths(host_problems(desired(request_now | handed_off), evidence, Bounds(SETTINGS)))
+
+    assert broken == ([] if repeats else ["resource.baseUrl"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "evidence", "problems"),
+    [
+        ({}, RequestEvidence(), []),
+        ({}, RequestEvidence(secret=secret_evidence()), []),
+        ({}, RequestEvidence(secret=secret_evidence(copied_from=COPIED)), ["accessId"]),
+        ({}, RequestEvidence(secret=secret_evidence(referred=False)), ["accessId"]),
+        ({}, RequestEvidence(secret=secret_evidence(origin_hosts=frozenset({"other.example.com"}))), ["accessId"]),
+        ({}, RequestEvidence(secret=secret_evidence(origin_hosts=HOST)), []),
+        (EXISTING, RequestEvidence(secret=secret_evidence(secret(ADOPT))), ["accessId"]),
+        (EXISTING, RequestEvidence(secret=secret_evidence(secret(ADOPT), origin_hosts=HOST)), []),
+        (COPY, RequestEvidence(secret=secret_evidence(origin_hosts=HOST)), ["accessId"]),
+        (COPY, RequestEvidence(secret=secret_evidence(origin_hosts=HOST), **recorded_copy()), []),
+    ],
+    ids=[
+        "secret is gone",
+        "new token",
+        "token that a request can have replaced",
+        "of another registry",
+        "in service elsewhere",
+        "in service here",
+        "adopted",
+        "adopted and in service",
+        "copied",
+        "copied and in service",
+    ],
+)
+def test_the_host_of_a_hand_off_is_checked_again_when_it_is_confirmed(
+    asked: dict[str, Any], evidence: RequestEvidence, problems: list[str]
+) -> None:
+    request = desired(asked | {"resource.configure": False})
+    allowing = SETTINGS.model_copy(update={"allowed_origin_hosts": ("*",)})
+
+    assert paths(confirmed_host_problems(request, evidence, Bounds(SETTINGS))) == problems
+    assert paths(confirmed_host_problems(request, evidence, Bounds(allowing))) == []
 
 
 OWNER = PLACE.arn("iam", "role/owner", region="")

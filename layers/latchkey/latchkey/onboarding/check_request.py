@@ -16,6 +16,7 @@ from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
+from latchkey.onboarding.rules.resource import confirmed_host_problems
 from latchkey.onboarding.rules.tenants import name_problems, tenant_problems
 from latchkey.registry import Registry
 from latchkey.registry.journal import REQUEST, RequestJournal
@@ -141,7 +142,7 @@ def _refer_to_secret(desired: Desired, evidence: RequestEvidence, journal: Reque
 
 
 def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:
-    """The plan for a confirmed hand-off: only the handed-off access is validated, so no rule applies except consent."""
+    """The plan for a confirmed hand-off: only the handed-off access is validated, so only consent and its host are checked."""
     access_id = desired.access_id
     found, recorded = registry.accesses.to_confirm(access_id), registry.accesses.get(access_id)
     if found is None:
@@ -155,6 +156,7 @@ def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader
         problems.update(_withdrawn(access_id, withdrawal) for withdrawal in withdrawals(reader.read_consent(found.record)))
     elif not problems and recorded and recorded.status == "unmanaged":
         problems.add(Problem("accessId", UNMANAGED))
+    problems.update(confirmed_host_problems(desired, reader.read_handoff(desired, found.record), reader.bounds))
     if problems:
         raise InvalidRequest(problems)
     return OnboardingPlan(

@@ -96,6 +96,27 @@ class EvidenceReader:
             secret_policy=secret_policy(secretsmanager, found_secret.arn) if found_secret and secret_lost else None,
         )
 
+    def read_handoff(self, desired: Desired, record: AccessRecord) -> RequestEvidence:
+        """The evidence about the hosts of a hand-off that is confirmed; `record` is its record."""
+        accesses, resources, access_id = self.registry.accesses, self.registry.resources, desired.access_id
+        found = find_secret(self.clients.secretsmanager, record.secret_arn) if record.secret_arn else None
+        source = desired.request.secret.value.copy_from
+        return RequestEvidence(
+            record=accesses.get(access_id),
+            recorded_request=accesses.recorded_request(access_id),
+            secret=SecretEvidence(
+                secret=found,
+                referred=resources.is_referred(desired.secret_resource, access_id),
+                origin_hosts=self.registry.origin_hosts(found.arn, access_id),
+                copied_from=resources.copied_from(desired.secret_resource),
+            )
+            if found
+            else None,
+            source=SourceEvidence(True, origin_hosts=self.registry.origin_hosts(source.secret_arn, access_id))
+            if source
+            else None,
+        )
+
     def _principals(self, desired: Desired) -> dict[str, PrincipalEvidence]:
         """The principals of this account that the stack allows: of other accounts IAM returns nothing."""
         named = {arn for arns in desired.request.principals.values() for arn in arns}

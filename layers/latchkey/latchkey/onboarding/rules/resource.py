@@ -10,7 +10,7 @@ from latchkey.access.desired import Desired
 from latchkey.errors import Problem
 from latchkey.onboarding.rules.bounds import Bounds, allows_host
 from latchkey.onboarding.rules.consent import missing_consent, was_created_for
-from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence
+from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence, SecretEvidence
 from latchkey.settings import Settings
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 from latchkey.tags import ACCESS, CONSENT
@@ -57,11 +57,37 @@ def _present_host_problems(desired: Desired, evidence: RequestEvidence, bounds: 
         yield Problem("secret.value.copyFrom", rule)
 
 
+def confirmed_host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
+    """The host of a hand-off is checked again when it is confirmed, because the bounds and the token can have changed since."""
+    host, found = desired.resource.origin_host, evidence.secret
+    if host is None or found is None or allows_host(host, bounds) or _is_new_token(desired, found):
+        return
+    if host not in found.origin_hosts or not _receives_source(host, desired, evidence):
+        rule = (
+            "hands an existing token off to a host that does not already receive it: "
+            "onboard the access with such a host, or add this one to the stack parameter AllowedOriginHosts"
+        )
+        yield Problem("accessId", rule)
+
+
+def _is_new_token(desired: Desired, found: SecretEvidence) -> bool:
+    """Whether Latchkey generated the token for this access, and no host is known to receive it yet."""
+    is_own = was_created_for(desired, found.secret, referred=found.referred)
+    is_generated = desired.request.secret.value.generate is not None and not found.copied_from
+    return is_own and is_generated and not found.origin_hosts
+
+
 def _repeats_handoff(desired: Desired, evidence: RequestEvidence) -> bool:
-    """Whether the request repeats the recorded hand-off, with the same host. A hand-off sends no token."""
-    recorded = evidence.recorded_request
-    is_same = recorded is not None and recorded.resource.origin_host == desired.resource.origin_host
-    return is_same and desired.hands_off and evidence.record is not None and evidence.record.reached == "handed-off"
+    """Whether the request repeats the recorded hand-off, with the same host and token. A hand-off sends no token.
+
+    A request that copies a value is no such repetition, because the value can have changed.
+    """
+    record, recorded, found = evidence.record, evidence.recorded_request, evidence.secret
+    if record is None or recorded is None or found is None or not desired.hands_off or record.reached != "handed-off":
+        return False
+    value, former = desired.request.secret.value, recorded.secret.value
+    is_same_token = record.secret_arn == found.secret.arn and value.source_arn == former.source_arn and value.copy_from is None
+    return is_same_token and recorded.resource.origin_host == desired.resource.origin_host
 
 
 def _receives_secret(host: str, desired: Desired, evidence: RequestEvidence) -> bool:
