@@ -79,6 +79,13 @@ def test_a_missing_consent_names_the_resource_to_tag(tags: dict[str, str], probl
     assert all("latchkey:consent=adopt to arn:target" in rule for _, rule in broken)
 
 
+def test_tags_need_not_express_consent_that_is_not_needed() -> None:
+    request = desired(kind="mediapackage")
+    evidence = ResourceEvidence(configured(request), ConsentTarget("arn:target", {}), needs_consent=False)
+
+    assert found(request, resource=evidence) == []
+
+
 def test_a_token_in_use_is_replaced_only_on_request() -> None:
     present = ResourceEvidence(configured(desired(), secret_arn="arn:former"))
 

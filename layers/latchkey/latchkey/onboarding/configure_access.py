@@ -18,10 +18,12 @@ from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding.rules.evidence import ConsentTarget, ResourceEvidence
 from latchkey.onboarding.rules.read_evidence import resource_evidence
 from latchkey.onboarding.rules.resource import configured_problems
+from latchkey.onboarding.rules.tenants import is_foreign_resource
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
 from latchkey.registry.journal import RESOURCE, RequestJournal
+from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration, Reading
 
@@ -126,6 +128,8 @@ def _require_approval(
     """The evidence about the resource. Raises Conflict if it no longer satisfies a rule that it satisfied in check_request."""
     record = registry.accesses.get(desired.access_id)
     evidence = resource_evidence(desired, present, secret_arn, record, registry, client)
+    if is_foreign_resource(desired, evidence, record):
+        raise Conflict(f"the resource of {desired.access_id} is {NOT_ALLOWED}")
     broken = [problem.rule for problem in configured_problems(desired, configuration, evidence, secret_arn)]
     if broken:
         raise Conflict(f"the resource of {desired.access_id} changed after the request was checked: {'; '.join(broken)}")

@@ -113,14 +113,23 @@ class FormerSecretEvidence:
 
 @dataclass(frozen=True)
 class ResourceEvidence:
-    """The consumer resource; `configured` is None if it does not exist, `consent_target` if no consent is needed.
+    """The consumer resource; `configured` is None if it does not exist.
 
-    `former_secret` is read only if the request replaces a secret that the service reads without a role.
+    `consent_target` is the resource, or the one it is part of. Its tags name the tenant and, if `needs_consent`, must express
+    consent. `former_secret` is read only if the request replaces a secret that the service reads without a role.
     """
 
     configured: Configured | None
     consent_target: ConsentTarget | None = None
+    needs_consent: bool = True
     former_secret: FormerSecretEvidence | None = None
+
+    @property
+    def owner_tags(self) -> Mapping[str, str]:
+        """The tags that the owner of the resource sets."""
+        if self.consent_target is not None:
+            return self.consent_target.tags
+        return self.configured.tags if self.configured else {}
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def configured_problems(
     if configured is None:
         return
     yield from (Problem("resource", rule) for rule in configuration.unsupported_reasons(desired.resource, configured))
-    if target is not None and target.tags.get(CONSENT) != "adopt":
+    if target is not None and evidence.needs_consent and target.tags.get(CONSENT) != "adopt":
         yield Problem("resource", missing_consent(target.arn))
     yield from _token_problems(desired, configured, secret_arn)
 
