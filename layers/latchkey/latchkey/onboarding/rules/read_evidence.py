@@ -219,11 +219,8 @@ class EvidenceReader:
         if desired.request.secret.value.copy_from is None:
             return frozenset()
         accesses, access_id = self.registry.accesses, desired.access_id
-        record, recorded, handed_off = (
-            accesses.get(access_id),
-            accesses.recorded_request(access_id),
-            accesses.to_confirm(access_id),
-        )
+        record, recorded = accesses.get(access_id), accesses.recorded_request(access_id)
+        handed_off = accesses.to_confirm(access_id)
         requests = [recorded] if record and recorded and record.secret_arn == found.arn else []
         requests += [handed_off.request] if handed_off and handed_off.record.secret_arn == found.arn else []
         known = {host for request in requests if (host := request.resource.origin_host)}
