@@ -98,7 +98,7 @@ def check_request(
     registry.move_former_notes(desired.access_id, desired.tenant)
     registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry))
     journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
-    journal.intend(REQUEST, None)
+    journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
     reader = EvidenceReader(bounds, registry, clients, secretsmanager_in)
     if event.confirms:
         return _confirmed_plan(desired, registry, reader)

@@ -63,8 +63,10 @@ def _block_references(rollback: Rollback, key: ObservedKey, entry: Entry) -> str
 
 def _find_created_key(rollback: Rollback, entry: Entry) -> ObservedKey | None:
     """The key by its ARN or, if the response of CreateKey was lost, by the tag of the request."""
-    kms = rollback.clients.kms
-    return find_key(kms, entry.result["arn"]) if entry.result else find_key_by_tags(kms, rollback.desired.request.request_id)
+    kms, desired = rollback.clients.kms, rollback.desired
+    if entry.result:
+        return find_key(kms, entry.result["arn"])
+    return find_key_by_tags(kms, desired.request.request_id, desired.tenant, entry.noted)
 
 
 def _delete_aliases(rollback: Rollback, key_arn: str) -> None:
