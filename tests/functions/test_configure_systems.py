@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from latchkey.errors import Conflict, LatchkeyError, NotYetEffective
+from latchkey.errors import Conflict, LatchkeyError, NotYetEffective, TransientAwsError
 from latchkey.policies.reader_roles import POLICY_NAME
 from tests.functions.account import ACCOUNT, ADOPT, OURS, REGION, Account, client
 from tests.functions.fault_injection import age_roles, answer_with_error, at_call
@@ -220,3 +220,26 @@ def test_a_resource_that_was_deleted_in_the_meantime_is_a_conflict(run: Run, acc
 
     with pytest.raises(Conflict):
         run("configure_access", event)
+
+
+@pytest.mark.parametrize("operation", ["DescribeFlow", "UpdateFlowOutput"], ids=["decision", "throttled update"])
+def test_consent_that_is_withdrawn_before_the_update_of_a_flow_is_seen(
+    run: Run, account: Account, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    """The part of a flow has no tags that consent, and IAM has no condition for them: the tags of the flow are read last."""
+    monkeypatch.setattr("latchkey.onboarding.configure_access.time.sleep", lambda _: None)
+    account.mediaconnect.add("output", "studio", "zixi-pull")
+    event = to_configure(account, "mediaconnect")
+
+    def withdraw() -> None:
+        account.mediaconnect.tags[FLOW] = {}
+        if operation == "UpdateFlowOutput":
+            answer_with_error(operation, "TooManyRequestsException", 429)()
+
+    at_call("mediaconnect", operation, withdraw, number=2 if operation == "DescribeFlow" else 1)
+
+    with pytest.raises(TransientAwsError):
+        run("configure_access", event)
+    with pytest.raises(Conflict, match="add the tag latchkey:consent=adopt"):
+        run("configure_access", event)
+    assert account.mediaconnect.updates == []

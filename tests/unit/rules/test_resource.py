@@ -20,7 +20,13 @@ from latchkey.onboarding.rules.evidence import (
     RoleEvidence,
     SourceEvidence,
 )
-from latchkey.onboarding.rules.resource import configured_problems, host_problems, resource_problems, role_problems
+from latchkey.onboarding.rules.resource import (
+    configured_problems,
+    confirmed_host_problems,
+    host_problems,
+    resource_problems,
+    role_problems,
+)
 from latchkey.settings import Settings
 from latchkey.tags import ACCESS
 from tests.unit.rules.samples import ADOPT, configured, key_policy, paths, record, rules, secret, secret_evidence
@@ -71,6 +77,13 @@ def test_a_missing_consent_names_the_resource_to_tag(tags: dict[str, str], probl
 
     assert [path for path, _ in broken] == problems
     assert all("latchkey:consent=adopt to arn:target" in rule for _, rule in broken)
+
+
+def test_tags_need_not_express_consent_that_is_not_needed() -> None:
+    request = desired(kind="mediapackage")
+    evidence = ResourceEvidence(configured(request), ConsentTarget("arn:target", {}), needs_consent=False)
+
+    assert found(request, resource=evidence) == []
 
 
 def test_a_token_in_use_is_replaced_only_on_request() -> None:
@@ -144,7 +157,7 @@ def test_an_existing_token_goes_only_to_known_hosts(
 
 
 COPY = {"secret.value.copyFrom": {"secretArn": EXISTING_ARN}}
-HOST = frozenset({"origin.example.com"})
+HOST, NOWHERE = frozenset({"origin.example.com"}), frozenset[str]()
 
 
 def recorded_copy() -> dict[str, Any]:
@@ -157,13 +170,45 @@ def recorded_copy() -> dict[str, Any]:
         (RequestEvidence(source=SourceEvidence(True)), ["resource.baseUrl"]),
         (RequestEvidence(source=SourceEvidence(True, origin_hosts=HOST)), []),
         (RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST)), ["resource.baseUrl"]),
-        (RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST, copied_from=COPIED)), []),
+        (
+            RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST, copied_from=COPIED)),
+            ["resource.baseUrl"],
+        ),
         (RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST), **recorded_copy()), []),
     ],
-    ids=["new host", "host of the source", "another token", "host of an earlier copy", "host of a copy of an older version"],
+    ids=["new host", "host of the source", "another token", "host of a copy that can have failed", "host of the copy"],
 )
 def test_a_copied_token_goes_only_to_hosts_that_receive_it(evidence: RequestEvidence, problems: list[str]) -> None:
     assert paths(host_problems(desired(COPY), evidence, Bounds(SETTINGS))) == problems
+
+
+@pytest.mark.parametrize(
+    ("source_hosts", "secret_hosts", "recorded", "allowed", "problems"),
+    [
+        (NOWHERE, {}, {}, (), True),
+        (NOWHERE, {}, {}, ("origin.*",), False),
+        (HOST, {}, {}, (), False),
+        (NOWHERE, {"origin_hosts": HOST}, {}, (), True),
+        (NOWHERE, {"origin_hosts": HOST}, recorded_copy(), (), False),
+        (HOST, {"present_hosts": HOST | {"other.example.com"}}, {}, (), True),
+    ],
+    ids=["new host", "allowed host", "host of the source", "another token", "host of the copy", "one of two"],
+)
+def test_a_token_is_copied_only_into_a_secret_whose_present_hosts_can_receive_it(
+    source_hosts: frozenset[str],
+    secret_hosts: dict[str, frozenset[str]],
+    recorded: dict[str, Any],
+    allowed: tuple[str, ...],
+    problems: bool,
+) -> None:
+    bounds = Bounds(SETTINGS.model_copy(update={"allowed_origin_hosts": ("destination.example.com", *allowed)}))
+    request = desired(COPY | {"resource.baseUrl": "https://destination.example.com/vod"})
+    found = secret_evidence(None, **{"present_hosts": HOST} | secret_hosts)
+    evidence = RequestEvidence(source=SourceEvidence(True, origin_hosts=source_hosts), secret=found, **recorded)
+
+    broken = paths(host_problems(request, evidence, bounds))
+
+    assert broken == (["secret.value.copyFrom"] if problems else [])
 
 
 def test_a_hand_off_can_be_repeated_and_its_host_counts_only_when_it_is_confirmed() -> None:
@@ -173,6 +218,76 @@ def test_a_hand_off_can_be_repeated_and_its_host_counts_only_when_it_is_confirme
 
     assert paths(host_problems(desired(handed_off), evidence, Bounds(SETTINGS))) == []
     assert paths(host_problems(desired(), evidence, Bounds(SETTINGS))) == ["resource.baseUrl"]
+
+
+EXISTING = {"secret.value.existing": {"secretArn": EXISTING_ARN}}
+
+
+@pytest.mark.parametrize(
+    ("former", "request_now", "found_arn", "repeats"),
+    [
+        ({}, {}, SECRET_ARN, True),
+        ({}, {"secret.value.generate": {"length": 20}}, SECRET_ARN, True),
+        ({}, {}, EXISTING_ARN, False),
+        ({}, EXISTING, EXISTING_ARN, False),
+        ({}, COPY, SECRET_ARN, False),
+        (COPY, COPY, SECRET_ARN, False),
+        (COPY, {}, SECRET_ARN, False),
+        ({}, {"resource.baseUrl": "https://other.example.com/vod"}, SECRET_ARN, False),
+    ],
+    ids=["same", "another length", "another secret", "adopts", "copies", "copies again", "copied before", "another host"],
+)
+def test_only_a_hand_off_of_the_same_token_to_the_same_host_is_a_repetition(
+    former: dict[str, Any], request_now: dict[str, Any], found_arn: str, repeats: bool
+) -> None:
+    handed_off = {"resource.configure": False}
+    evidence = RequestEvidence(
+        record=replace(record(), reached="handed-off"),
+        recorded_request=desired(former | handed_off).request,
+        secret=secret_evidence(secret(arn=found_arn)),
+        source=SourceEvidence(True),
+    )
+
+    broken = paths(host_problems(desired(request_now | handed_off), evidence, Bounds(SETTINGS)))
+
+    assert broken == ([] if repeats else ["resource.baseUrl"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "evidence", "problems"),
+    [
+        ({}, RequestEvidence(), []),
+        ({}, RequestEvidence(secret=secret_evidence()), []),
+        ({}, RequestEvidence(secret=secret_evidence(copied_from=COPIED)), ["accessId"]),
+        ({}, RequestEvidence(secret=secret_evidence(referred=False)), ["accessId"]),
+        ({}, RequestEvidence(secret=secret_evidence(origin_hosts=frozenset({"other.example.com"}))), ["accessId"]),
+        ({}, RequestEvidence(secret=secret_evidence(origin_hosts=HOST)), []),
+        (EXISTING, RequestEvidence(secret=secret_evidence(secret(ADOPT))), ["accessId"]),
+        (EXISTING, RequestEvidence(secret=secret_evidence(secret(ADOPT), origin_hosts=HOST)), []),
+        (COPY, RequestEvidence(secret=secret_evidence(origin_hosts=HOST)), ["accessId"]),
+        (COPY, RequestEvidence(secret=secret_evidence(origin_hosts=HOST), **recorded_copy()), []),
+    ],
+    ids=[
+        "secret is gone",
+        "new token",
+        "token that a request can have replaced",
+        "of another registry",
+        "in service elsewhere",
+        "in service here",
+        "adopted",
+        "adopted and in service",
+        "copied",
+        "copied and in service",
+    ],
+)
+def test_the_host_of_a_hand_off_is_checked_again_when_it_is_confirmed(
+    asked: dict[str, Any], evidence: RequestEvidence, problems: list[str]
+) -> None:
+    request = desired(asked | {"resource.configure": False})
+    allowing = SETTINGS.model_copy(update={"allowed_origin_hosts": ("*",)})
+
+    assert paths(confirmed_host_problems(request, evidence, Bounds(SETTINGS))) == problems
+    assert paths(confirmed_host_problems(request, evidence, Bounds(allowing))) == []
 
 
 OWNER = PLACE.arn("iam", "role/owner", region="")

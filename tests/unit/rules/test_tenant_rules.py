@@ -7,8 +7,15 @@ from typing import Any
 import pytest
 
 from latchkey.access.desired import Desired, desire
-from latchkey.onboarding.rules.evidence import ConsentTarget, RequestEvidence, ResourceEvidence, RoleEvidence, SourceEvidence
-from latchkey.onboarding.rules.tenants import name_problems, tenant_problems
+from latchkey.onboarding.rules.evidence import (
+    ConsentEvidence,
+    ConsentTarget,
+    RequestEvidence,
+    ResourceEvidence,
+    RoleEvidence,
+    SourceEvidence,
+)
+from latchkey.onboarding.rules.tenants import is_foreign_access, name_problems, tenant_problems
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.tags import TENANT
@@ -88,10 +95,28 @@ def test_a_system_without_a_secret_has_none_that_another_tenant_uses() -> None:
     assert found(of("sports", kind="adobe-experience-platform"), dict.fromkeys(["", KEY_ARN], "news")) == []
 
 
-def test_the_resource_of_a_recorded_access_belongs_to_its_tenant_whatever_its_tags_are() -> None:
-    location = ResourceEvidence(configured(desired(), tags=NEWS))
+@pytest.mark.parametrize(("tags", "foreign"), [(SPORTS, False), ({}, False), (NEWS, True), ({TENANT: "default"}, True)])
+def test_the_resource_of_a_recorded_access_belongs_to_its_tenant_unless_its_tag_names_another(
+    tags: dict[str, str], foreign: bool
+) -> None:
+    """The owner can delete a resource and create another one with the same name for another tenant."""
+    location = ResourceEvidence(configured(desired(), tags=tags))
+    part = ResourceEvidence(configured(desired()), ConsentTarget("arn:target", tags), needs_consent=False)
 
-    assert found(of("sports"), resource=location, record=record()) == []
+    assert found(of("sports"), resource=location, record=record()) == (["resource"] if foreign else [])
+    assert found(of("sports"), resource=part, record=record()) == (["resource"] if foreign else [])
+
+
+@pytest.mark.parametrize(
+    ("key_tags", "secret_tags", "foreign"),
+    [(SPORTS, SPORTS, False), (NEWS, SPORTS, True), (SPORTS, NEWS, True), (None, None, False)],
+)
+def test_an_access_is_foreign_if_its_key_or_its_secret_belongs_to_another_tenant(
+    key_tags: dict[str, str] | None, secret_tags: dict[str, str] | None, foreign: bool
+) -> None:
+    evidence = ConsentEvidence(key=key(key_tags) if key_tags else None, secret=secret(secret_tags) if secret_tags else None)
+
+    assert is_foreign_access(of("sports"), evidence) is foreign
 
 
 def test_a_resource_that_does_not_exist_belongs_to_nobody() -> None:

@@ -32,6 +32,7 @@ from latchkey.policies import Statement
 from latchkey.policies.reader_roles import ReaderRole
 from latchkey.registry import Registry
 from latchkey.registry.journal import ROLE, SECRET_KEY, RequestJournal, key_policy_step, secret_policy_step
+from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
 from latchkey.tags import CONSENT
 
@@ -133,7 +134,7 @@ def _refuse_powers(desired: Desired, key: StepResult, kms: KMSClient, registry: 
 def _require_same_secret(desired: Desired, decided: ObservedSecret, clients: Clients, registry: Registry) -> None:
     """Reads the secret again. Raises TransientAwsError if it changed, so that the step decides again.
 
-    Raises Conflict if the owner withdrew consent.
+    Raises Conflict if the owner withdrew consent or gave the secret to another tenant.
     """
     # A secret without an ARN in the request comes from create_secret, which accepts only a secret that check_request found or
     # one that it created itself.
@@ -141,6 +142,8 @@ def _require_same_secret(desired: Desired, decided: ObservedSecret, clients: Cli
     found = find_secret(clients.secretsmanager, decided.arn)
     if found is None:
         raise Conflict(f"{decided.arn} was deleted after the request was checked: send the request again")
+    if not desired.owns(found.tags):
+        raise Conflict(f"{decided.arn} is {NOT_ALLOWED}")
     if found.tags.get(CONSENT) != "adopt" and not was_created_for(desired, found, referred=referred):
         raise Conflict(f"{found.arn} is {missing_consent(found.arn)}")
     if found != decided:

@@ -16,7 +16,8 @@ from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
-from latchkey.onboarding.rules.tenants import name_problems, tenant_problems
+from latchkey.onboarding.rules.resource import confirmed_host_problems
+from latchkey.onboarding.rules.tenants import is_foreign_access, is_foreign_resource, name_problems, tenant_problems
 from latchkey.registry import Registry
 from latchkey.registry.journal import REQUEST, RequestJournal
 from latchkey.requests.models import NOTHING_HANDED_OFF
@@ -89,14 +90,19 @@ def check_request(
     if event.request is None:
         raise InvalidRequest(problems)
     desired = desire(event.request, settings, event.tenant)
+    access_path = "accessId" if event.confirms else "resource"
     if registry.accesses.tenant(desired.access_id) not in (None, event.tenant):
-        raise InvalidRequest([Problem("accessId" if event.confirms else "resource", NOT_ALLOWED)])
+        raise InvalidRequest([Problem(access_path, NOT_ALLOWED)])
     bounds = Bounds(settings, tenants.document(event.tenant))
     denied = [problem for problem in bounds_problems(desired, bounds) if problem.rule == NOT_ALLOWED]
     if denied := [*denied, *name_problems(desired, tenants.is_known)]:
         raise InvalidRequest(denied)
     registry.move_former_notes(desired.access_id, desired.tenant)
     registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry))
+    if registry.accesses.tenant(desired.access_id) not in (None, event.tenant):
+        # Another tenant recorded the access after the first read. Nothing changes that while the access is locked.
+        registry.locks.unlock(desired.access_id, event.execution_arn)
+        raise InvalidRequest([Problem(access_path, NOT_ALLOWED)])
     journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
     journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
     reader = EvidenceReader(bounds, registry, clients, secretsmanager_in)
@@ -141,7 +147,7 @@ def _refer_to_secret(desired: Desired, evidence: RequestEvidence, journal: Reque
 
 
 def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:
-    """The plan for a confirmed hand-off: only the handed-off access is validated, so no rule applies except consent."""
+    """The plan for a confirmed hand-off: only the handed-off access is validated, so only consent and its host are checked."""
     access_id = desired.access_id
     found, recorded = registry.accesses.to_confirm(access_id), registry.accesses.get(access_id)
     if found is None:
@@ -150,11 +156,16 @@ def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader
     if {**found.request.wire, "requestId": ""} != {**desired.request.wire, "requestId": ""}:
         rule = "was changed by another request after this confirmation was sent: check its handoff, and confirm again"
         raise InvalidRequest([Problem("accessId", rule)])
+    consent, handoff = reader.read_consent(found.record), reader.read_handoff(desired, found.record)
+    is_foreign = handoff.resource is not None and is_foreign_resource(desired, handoff.resource, handoff.record)
+    if is_foreign or is_foreign_access(desired, consent):
+        raise InvalidRequest([Problem("accessId", NOT_ALLOWED)])
     problems = {*_stop_managing(desired, registry, reader)}
     if found.is_pending:
-        problems.update(_withdrawn(access_id, withdrawal) for withdrawal in withdrawals(reader.read_consent(found.record)))
+        problems.update(_withdrawn(access_id, withdrawal) for withdrawal in withdrawals(consent))
     elif not problems and recorded and recorded.status == "unmanaged":
         problems.add(Problem("accessId", UNMANAGED))
+    problems.update(confirmed_host_problems(desired, handoff, reader.bounds))
     if problems:
         raise InvalidRequest(problems)
     return OnboardingPlan(

@@ -15,12 +15,15 @@ from latchkey.aws.clients import Clients
 from latchkey.aws.errors import ROLE_SETTLING, is_throttled, settling
 from latchkey.aws.grants import list_grants
 from latchkey.errors import Conflict, TransientAwsError
+from latchkey.onboarding.rules.evidence import ConsentTarget, ResourceEvidence
 from latchkey.onboarding.rules.read_evidence import resource_evidence
 from latchkey.onboarding.rules.resource import configured_problems
+from latchkey.onboarding.rules.tenants import is_foreign_resource
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
 from latchkey.registry.journal import RESOURCE, RequestJournal
+from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration, Reading
 
@@ -55,7 +58,7 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
         raise Conflict(f"no API configures the resources of {desired.system.name}")
     client, reading = clients.client_for(configuration.service), desired.reading(key.arn, secret_arn)
     present = configuration.read(client, resource)
-    _require_approval(desired, configuration, present, secret_arn, registry, client)
+    evidence = _require_approval(desired, configuration, present, secret_arn, registry, client)
     as_wanted = present is not None and present.settings == configuration.wanted(resource, reading)
     arn = present.arn if present else resource.arn(desired.place) or desired.access_id
     if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, clients.kms):
@@ -71,7 +74,7 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
     role_since = _role_since(desired, reading, clients.iam, registry)
     with settling(role_since, ROLE_SETTLING, configuration.role_not_ready_errors) if role_since else settling(key.created):
         if present is not None:
-            _update(desired, configuration, reading, present, clients)
+            _update(desired, configuration, reading, present, evidence.consent_target, clients)
         elif not isinstance(configuration, CreatingConfiguration):
             raise Conflict(f"the resource of {desired.access_id} was deleted after the request was checked: create it again")
         elif not configuration.create(client, resource, reading, desired.tags()):
@@ -82,14 +85,24 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
     return StepResult(arn=arn, changed=True)
 
 
-def _update(desired: Desired, configuration: Configuration, reading: Reading, present: Configured, clients: Clients) -> None:
-    """Updates a resource if it has not changed since the step decided. No call is made between the read and the update.
+def _update(
+    desired: Desired,
+    configuration: Configuration,
+    reading: Reading,
+    present: Configured,
+    target: ConsentTarget | None,
+    clients: Clients,
+) -> None:
+    """Updates a resource if neither it nor the tags of `target` have changed since the step decided.
 
-    botocore would repeat a throttled update with settings that can be outdated, so each attempt reads the resource again.
+    No other call is made between these reads and the update. botocore would repeat a throttled update with settings that can be
+    outdated, so each attempt reads the resource again.
     """
     client, updating = clients.client_for(configuration.service), clients.updating(configuration.service)
     for attempt in range(1, _UPDATE_ATTEMPTS + 1):
-        if configuration.read(client, desired.resource) != present:
+        # The tags last: an owner withdraws consent with them, and a part of a flow has none of its own.
+        is_same = configuration.read(client, desired.resource) == present
+        if not is_same or (target is not None and _consent_target(configuration, client, present) != target):
             raise TransientAwsError(f"{present.arn} changed after this request read it")
         try:
             return configuration.update(updating, desired.resource, reading, present)
@@ -100,6 +113,10 @@ def _update(desired: Desired, configuration: Configuration, reading: Reading, pr
     return None
 
 
+def _consent_target(configuration: Configuration, client: Any, present: Configured) -> ConsentTarget:
+    return ConsentTarget(*configuration.consent_target(client, present))
+
+
 def _require_approval(
     desired: Desired,
     configuration: Configuration,
@@ -107,13 +124,16 @@ def _require_approval(
     secret_arn: str,
     registry: Registry,
     client: Any,
-) -> None:
-    """Raises Conflict if the resource no longer satisfies a rule that it satisfied in check_request."""
+) -> ResourceEvidence:
+    """The evidence about the resource. Raises Conflict if it no longer satisfies a rule that it satisfied in check_request."""
     record = registry.accesses.get(desired.access_id)
     evidence = resource_evidence(desired, present, secret_arn, record, registry, client)
+    if is_foreign_resource(desired, evidence, record):
+        raise Conflict(f"the resource of {desired.access_id} is {NOT_ALLOWED}")
     broken = [problem.rule for problem in configured_problems(desired, configuration, evidence, secret_arn)]
     if broken:
         raise Conflict(f"the resource of {desired.access_id} changed after the request was checked: {'; '.join(broken)}")
+    return evidence
 
 
 def _note_change(desired: Desired, reading: Reading, present: Configured | None, journal: RequestJournal) -> None:

@@ -38,7 +38,7 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
     journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
     if desired.alias is None:
         adopted = _existing_key(kms, desired.request.key.arn or "")
-        require_approved_key(adopted, None, registry)
+        require_approved_key(adopted, desired, registry)
         _refer_alone(adopted.arn, desired, registry, journal)
         return StepResult(arn=adopted.arn, changed=False, created=_settles_since(adopted))
     found = find_key(kms, desired.alias)
@@ -69,7 +69,7 @@ def _accept(key: ObservedKey, desired: Desired, journal: RequestJournal, registr
     After check_request ran, the alias can have been created for, or moved to, another key. If that happened between CreateKey
     and CreateAlias, the rollback removes the key of this request.
     """
-    require_approved_key(key, desired.alias, registry)
+    require_approved_key(key, desired, registry)
     if journal.entry(KEY) is not None and not desired.made(key.tags):
         raise Conflict(f"{desired.alias} was created for {key.arn} during this request: send the request again")
 

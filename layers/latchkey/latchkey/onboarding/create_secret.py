@@ -15,6 +15,7 @@ from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
 from latchkey.registry.journal import SECRET, SECRET_VERSION, RequestJournal
+from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
 from latchkey.tags import ACCESS, is_ours
 
@@ -59,6 +60,8 @@ def _ensure_secret(
     if found is None:
         value = secret_values.compose(desired, token) if token else secret_values.generated_value(desired)
         return _create_secret(desired, key, value, journal, secretsmanager)
+    if not desired.owns(found.tags):
+        raise Conflict(f"{desired.secret_name} is {NOT_ALLOWED}")
     if not _is_expected(desired, event, found):
         raise Conflict(f"{found.arn} was created for another access after the request was checked: choose another secret name")
     present = secret_values.read_value(secretsmanager, found.arn) if token else ""

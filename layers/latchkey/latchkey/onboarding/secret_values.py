@@ -12,6 +12,7 @@ from latchkey.access.desired import Desired
 from latchkey.aws.errors import code_of
 from latchkey.aws.secrets import ObservedSecret, find_secret
 from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.systems.system import SecretShape
 from latchkey.tags import ACCESS, CONSENT, is_ours
 from latchkey.wire import WireModel
@@ -53,6 +54,8 @@ def copied_token(desired: Desired, client_of_region: ClientOfRegion) -> str | No
         return None
     client = client_of_region(_region(source.secret_arn))
     found = find_secret(client, source.secret_arn)
+    if found is not None and not desired.owns(found.tags):
+        raise Conflict(f"{source.secret_arn} is {NOT_ALLOWED}")
     if found is None or found.tags.get(CONSENT) != "import":
         raise Conflict(f"{source.secret_arn} is no longer approved for import: add the tag {CONSENT}=import to it")
     text = read_value(client, source.secret_arn)
@@ -110,8 +113,8 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
 
 
 def _is_approved(desired: Desired, secret: ObservedSecret | None, consent: str) -> bool:
-    """Whether the owner of a secret consented to its use, or the secret is tagged as one of this access."""
-    if secret is None:
+    """Whether a secret belongs to the tenant, and its owner consented to its use or it is tagged as one of this access."""
+    if secret is None or not desired.owns(secret.tags):
         return False
     is_own = consent == "adopt" and is_ours(secret.tags) and secret.tags.get(ACCESS) == desired.access_id
     return is_own or secret.tags.get(CONSENT) == consent

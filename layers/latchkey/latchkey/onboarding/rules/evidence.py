@@ -52,9 +52,10 @@ class SecretEvidence:
 
     `key_arn` is the ARN of its customer managed key, or the identifier that Secrets Manager returns if no ARN was read. For the
     default key, it is None. `policy` is read only for a secret to be adopted. `referred` means that the access of the request
-    is recorded as a user of the secret. `origin_hosts` are the hosts that already receive the token. `never_configured`: the
-    registry proves that no resource was configured with the secret. `copied_from` are the ARNs of the secrets from which its
-    value was copied.
+    is recorded as a user of the secret. `origin_hosts` are the hosts that already receive the token. `present_hosts` are read
+    only if the request copies a value into the secret: these hosts, those of a hand-off of the access, and the one to which the
+    resource sends the secret now. `never_configured`: the registry proves that no resource was configured with the secret.
+    `copied_from` are the ARNs of the secrets whose value a request, which can have failed, was about to copy.
     """
 
     secret: ObservedSecret
@@ -63,6 +64,7 @@ class SecretEvidence:
     referred: bool = False
     other_accesses: frozenset[str] = frozenset()
     origin_hosts: frozenset[str] = frozenset()
+    present_hosts: frozenset[str] = frozenset()
     never_configured: bool = False
     copied_from: frozenset[str] = frozenset()
 
@@ -111,14 +113,23 @@ class FormerSecretEvidence:
 
 @dataclass(frozen=True)
 class ResourceEvidence:
-    """The consumer resource; `configured` is None if it does not exist, `consent_target` if no consent is needed.
+    """The consumer resource; `configured` is None if it does not exist.
 
-    `former_secret` is read only if the request replaces a secret that the service reads without a role.
+    `consent_target` is the resource, or the one it is part of. Its tags name the tenant and, if `needs_consent`, must express
+    consent. `former_secret` is read only if the request replaces a secret that the service reads without a role.
     """
 
     configured: Configured | None
     consent_target: ConsentTarget | None = None
+    needs_consent: bool = True
     former_secret: FormerSecretEvidence | None = None
+
+    @property
+    def owner_tags(self) -> Mapping[str, str]:
+        """The tags that the owner of the resource sets."""
+        if self.consent_target is not None:
+            return self.consent_target.tags
+        return self.configured.tags if self.configured else {}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ from latchkey.tags import MANAGED_BY, OURS, is_ours_or_consented
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
+# A URL whose host every client parses in the same way.
+_URL = re.compile(r"https?://(?:([a-z0-9._-]+)|\[([0-9a-f:.]+)\])(?::[0-9]*)?(?:/[\x21-\x5b\x5d-\x7e]*)?", re.IGNORECASE)
 # What a user of a key calls.
 _USE = ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey")
 
@@ -68,15 +71,17 @@ class EvidenceReader:
         recorded = accesses.recorded_request(desired.access_id) if record else None
         role = self._role(desired)
         key = self._key(desired, record)
+        copies = found is not None and desired.request.secret.value.copy_from is not None
+        configured = self._configured(desired) if is_configured_by_api(desired) or copies else None
         return RequestEvidence(
             record=record,
             recorded_request=recorded,
             principals=principals,
             role=role,
             key=key,
-            secret=self._secret(desired, found, key) if found else None,
+            secret=self._secret(desired, found, key, configured) if found else None,
             source=self._source(desired),
-            resource=self._resource(desired, record, found),
+            resource=self._resource(desired, record, found, configured),
         )
 
     def read_consent(self, record: AccessRecord) -> ConsentEvidence:
@@ -91,6 +96,30 @@ class EvidenceReader:
             key_policy=key_policy(self.clients.kms, record.key_arn) if key_lost else None,
             secret=found_secret,
             secret_policy=secret_policy(secretsmanager, found_secret.arn) if found_secret and secret_lost else None,
+        )
+
+    def read_handoff(self, desired: Desired, record: AccessRecord) -> RequestEvidence:
+        """The evidence about the host and the resource of a hand-off that is confirmed; `record` is its record."""
+        accesses, resources, access_id = self.registry.accesses, self.registry.resources, desired.access_id
+        found = find_secret(self.clients.secretsmanager, record.secret_arn) if record.secret_arn else None
+        source, configuration = desired.request.secret.value.copy_from, desired.system.configuration
+        client = self.clients.client_for(configuration.service) if configuration else None
+        configured, recorded = self._configured(desired), accesses.get(access_id)
+        return RequestEvidence(
+            record=recorded,
+            recorded_request=accesses.recorded_request(access_id),
+            secret=SecretEvidence(
+                secret=found,
+                referred=resources.is_referred(desired.secret_resource, access_id),
+                origin_hosts=self.registry.origin_hosts(found.arn, access_id),
+                copied_from=resources.copied_from(desired.secret_resource),
+            )
+            if found
+            else None,
+            source=SourceEvidence(True, origin_hosts=self.registry.origin_hosts(source.secret_arn, access_id))
+            if source
+            else None,
+            resource=resource_evidence(desired, configured, record.secret_arn, recorded, self.registry, client),
         )
 
     def _principals(self, desired: Desired) -> dict[str, PrincipalEvidence]:
@@ -168,7 +197,9 @@ class EvidenceReader:
         identifier = desired.existing_secret_arn or desired.secret_name
         return find_secret(self.clients.secretsmanager, identifier)
 
-    def _secret(self, desired: Desired, found: ObservedSecret, key: KeyEvidence) -> SecretEvidence:
+    def _secret(
+        self, desired: Desired, found: ObservedSecret, key: KeyEvidence, configured: Configured | None
+    ) -> SecretEvidence:
         resources = self.registry.resources
         is_adopted = desired.existing_secret_arn is not None and not found.is_being_deleted
         return SecretEvidence(
@@ -179,8 +210,24 @@ class EvidenceReader:
             other_accesses=resources.others(desired.secret_resource, desired.access_id),
             origin_hosts=self.registry.origin_hosts(found.arn, desired.access_id),
             never_configured=resources.was_never_configured(desired.secret_resource),
+            present_hosts=self._present_hosts(desired, found, configured),
             copied_from=resources.copied_from(desired.secret_resource),
         )
+
+    def _present_hosts(self, desired: Desired, found: ObservedSecret, configured: Configured | None) -> frozenset[str]:
+        """The hosts that would receive a value as soon as it is copied into the secret, or after a hand-off is carried out."""
+        if desired.request.secret.value.copy_from is None:
+            return frozenset()
+        accesses, access_id = self.registry.accesses, desired.access_id
+        record, recorded, handed_off = (
+            accesses.get(access_id),
+            accesses.recorded_request(access_id),
+            accesses.to_confirm(access_id),
+        )
+        requests = [recorded] if record and recorded and record.secret_arn == found.arn else []
+        requests += [handed_off.request] if handed_off and handed_off.record.secret_arn == found.arn else []
+        known = {host for request in requests if (host := request.resource.origin_host)}
+        return self.registry.origin_hosts(found.arn, access_id) | known | _configured_hosts(configured, found)
 
     def _key_arn_of(self, found: ObservedSecret, key: KeyEvidence) -> str | None:
         """Secrets Manager returns the key as it was associated: by ARN, id or alias."""
@@ -205,12 +252,20 @@ class EvidenceReader:
             origin_hosts=self.registry.origin_hosts(source.secret_arn, desired.access_id),
         )
 
-    def _resource(self, desired: Desired, record: AccessRecord | None, found: ObservedSecret | None) -> ResourceEvidence | None:
+    def _configured(self, desired: Desired) -> Configured | None:
+        """The present configuration of the resource, whoever configures it."""
+        configuration = desired.system.configuration
+        if configuration is None or desired.resource.wrong_location(desired.place):
+            return None
+        return configuration.read(self.clients.client_for(configuration.service), desired.resource)
+
+    def _resource(
+        self, desired: Desired, record: AccessRecord | None, found: ObservedSecret | None, configured: Configured | None
+    ) -> ResourceEvidence | None:
         configuration = desired.system.configuration
         if configuration is None or not is_configured_by_api(desired):
             return None
         client = self.clients.client_for(configuration.service)
-        configured = configuration.read(client, desired.resource)
         evidence = resource_evidence(desired, configured, found.arn if found else None, record, self.registry, client)
         former = configured.secret_arn if configured else None
         replaces = former is not None and desired.system.granted is not None and not (found and found.arn == former)
@@ -234,6 +289,23 @@ class EvidenceReader:
             return replace(evidence, hidden_key=True)
 
 
+def _configured_hosts(configured: Configured | None, found: ObservedSecret) -> frozenset[str]:
+    """The hosts to which a resource sends a secret now."""
+    # A resource can name the secret by its ARN, by its ARN without the random suffix, or by its name.
+    if configured is None or found.name not in (configured.secret_arn or ""):
+        return frozenset()
+    return frozenset(_host_of(value) for value in configured.settings.values() if "://" in value)
+
+
+def _host_of(url: str) -> str:
+    """The host of a URL that somebody else set, or a text that only the pattern * matches.
+
+    Clients parse URLs with other characters differently, so the host could be another one for the service.
+    """
+    host = _URL.fullmatch(url)
+    return (host[1] or host[2]).lower() if host else "?"
+
+
 def resource_evidence(
     desired: Desired,
     configured: Configured | None,
@@ -242,11 +314,10 @@ def resource_evidence(
     registry: Registry,
     client: Any,
 ) -> ResourceEvidence:
-    """The evidence about a resource, with the tags that express consent if its owner has to consent."""
+    """The evidence about a resource, with the tags of its owner, and whether they must express consent."""
     configuration = desired.system.configuration
     if configured is None or configuration is None:
         return ResourceEvidence(configured)
     referred = registry.resources.is_referred(configured.arn, desired.access_id)
-    if not needs_resource_consent(desired, configured, secret_arn, record, referred=referred):
-        return ResourceEvidence(configured)
-    return ResourceEvidence(configured, ConsentTarget(*configuration.consent_target(client, configured)))
+    needs_consent = needs_resource_consent(desired, configured, secret_arn, record, referred=referred)
+    return ResourceEvidence(configured, ConsentTarget(*configuration.consent_target(client, configured)), needs_consent)

@@ -10,7 +10,7 @@ from latchkey.access.desired import Desired
 from latchkey.errors import Problem
 from latchkey.onboarding.rules.bounds import Bounds, allows_host
 from latchkey.onboarding.rules.consent import missing_consent, was_created_for
-from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence
+from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence, SecretEvidence
 from latchkey.settings import Settings
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 from latchkey.tags import ACCESS, CONSENT
@@ -29,6 +29,7 @@ def role_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Probl
 
 def host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
     """An existing token, or a copy of it, goes only to hosts that already receive it or that the stack allows."""
+    yield from _present_host_problems(desired, evidence, bounds)
     host = desired.resource.origin_host
     if host is None or allows_host(host, bounds) or _repeats_handoff(desired, evidence):
         return
@@ -40,11 +41,53 @@ def host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -
         yield Problem("resource.baseUrl", rule)
 
 
+def _present_host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
+    """A token is copied into an existing secret only if the hosts that receive this secret now could also receive the token.
+
+    The secret gets its new value before the resource gets its new settings, and keeps it if a later step fails.
+    """
+    found = evidence.secret
+    if found is None or desired.request.secret.value.copy_from is None:
+        return
+    if not all(allows_host(host, bounds) or _receives_source(host, desired, evidence) for host in found.present_hosts):
+        rule = (
+            "cannot be copied into a secret that is sent or handed off to a host that is not allowed to receive the token: "
+            "choose another secret.name, or first change the host with a request that keeps the present token"
+        )
+        yield Problem("secret.value.copyFrom", rule)
+
+
+def confirmed_host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
+    """The host of a hand-off is checked again when it is confirmed, because the bounds and the token can have changed since."""
+    host, found = desired.resource.origin_host, evidence.secret
+    if host is None or found is None or allows_host(host, bounds) or _is_new_token(desired, found):
+        return
+    if host not in found.origin_hosts or not _receives_source(host, desired, evidence):
+        rule = (
+            "hands an existing token off to a host that does not already receive it: "
+            "onboard the access with such a host, or add this one to the stack parameter AllowedOriginHosts"
+        )
+        yield Problem("accessId", rule)
+
+
+def _is_new_token(desired: Desired, found: SecretEvidence) -> bool:
+    """Whether Latchkey generated the token for this access, and no host is known to receive it yet."""
+    is_own = was_created_for(desired, found.secret, referred=found.referred)
+    is_generated = desired.request.secret.value.generate is not None and not found.copied_from
+    return is_own and is_generated and not found.origin_hosts
+
+
 def _repeats_handoff(desired: Desired, evidence: RequestEvidence) -> bool:
-    """Whether the request repeats the recorded hand-off, with the same host. A hand-off sends no token."""
-    recorded = evidence.recorded_request
-    is_same = recorded is not None and recorded.resource.origin_host == desired.resource.origin_host
-    return is_same and desired.hands_off and evidence.record is not None and evidence.record.reached == "handed-off"
+    """Whether the request repeats the recorded hand-off, with the same host and token. A hand-off sends no token.
+
+    A request that copies a value is no such repetition, because the value can have changed.
+    """
+    record, recorded, found = evidence.record, evidence.recorded_request, evidence.secret
+    if record is None or recorded is None or found is None or not desired.hands_off or record.reached != "handed-off":
+        return False
+    value, former = desired.request.secret.value, recorded.secret.value
+    is_same_token = record.secret_arn == found.secret.arn and value.source_arn == former.source_arn and value.copy_from is None
+    return is_same_token and recorded.resource.origin_host == desired.resource.origin_host
 
 
 def _receives_secret(host: str, desired: Desired, evidence: RequestEvidence) -> bool:
@@ -60,18 +103,26 @@ def _was_never_sent(desired: Desired, evidence: RequestEvidence) -> bool:
 
 
 def _receives_source(host: str, desired: Desired, evidence: RequestEvidence) -> bool:
-    """Whether the host receives the secret from which the value is copied, or received a copy of it before."""
+    """Whether the host receives the secret from which the value is copied, or receives a copy of it."""
     source, found = desired.request.secret.value.copy_from, evidence.secret
-    earlier = found.copied_from if found else frozenset()
-    receives_copy = found is not None and host in found.origin_hosts
+    receives_secret = found is not None and host in found.origin_hosts
     if source is None:
         # A copy that a failed request left can go where its source can go; any other existing secret has its own hosts.
-        return receives_copy or not (_was_never_sent(desired, evidence) and earlier)
+        return receives_secret or not (_was_never_sent(desired, evidence) and found is not None and found.copied_from)
     if evidence.source is not None and host in evidence.source.origin_hosts:
         return True
-    recorded = evidence.recorded_request.secret.value.copy_from if evidence.recorded_request else None
-    recorded_source = recorded.secret_arn if recorded else None
-    return receives_copy and source.secret_arn in {*earlier, recorded_source}
+    return receives_secret and _contains_copy(desired, evidence)
+
+
+def _contains_copy(desired: Desired, evidence: RequestEvidence) -> bool:
+    """Whether the recorded request copied the same token into the secret.
+
+    `copied_from` does not prove that, because it is recorded before the value is copied, and the request can fail.
+    """
+    record, recorded, found = evidence.record, evidence.recorded_request, evidence.secret
+    if record is None or recorded is None or found is None or record.secret_arn != found.secret.arn:
+        return False
+    return recorded.secret.value.copy_from == desired.request.secret.value.copy_from
 
 
 def is_configured_by_api(desired: Desired) -> bool:
@@ -108,7 +159,7 @@ def configured_problems(
     if configured is None:
         return
     yield from (Problem("resource", rule) for rule in configuration.unsupported_reasons(desired.resource, configured))
-    if target is not None and target.tags.get(CONSENT) != "adopt":
+    if target is not None and evidence.needs_consent and target.tags.get(CONSENT) != "adopt":
         yield Problem("resource", missing_consent(target.arn))
     yield from _token_problems(desired, configured, secret_arn)
 

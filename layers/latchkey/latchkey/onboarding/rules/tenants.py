@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from latchkey.access.desired import Desired
+from latchkey.access.record import AccessRecord
 from latchkey.errors import Problem
-from latchkey.onboarding.rules.evidence import RequestEvidence
+from latchkey.onboarding.rules.evidence import ConsentEvidence, RequestEvidence, ResourceEvidence
 from latchkey.onboarding.rules.key import key_path
 from latchkey.onboarding.rules.secret import EXISTING_PATH, SOURCE_PATH
 from latchkey.requests.sender import NOT_ALLOWED, is_tenant
 from latchkey.systems import SYSTEMS
-from latchkey.tags import DEFAULT_TENANT
+from latchkey.tags import DEFAULT_TENANT, TENANT
 
 
 def tenant_problems(
@@ -37,11 +38,22 @@ def tenant_problems(
         yield Problem(SOURCE_PATH, NOT_ALLOWED)
     if role is not None and not desired.owns(role.role.tags):
         yield Problem("resource", NOT_ALLOWED)
-    resource = evidence.resource
-    if resource is not None and resource.configured is not None and evidence.record is None:
-        target = resource.consent_target
-        if not desired.owns(dict(target.tags if target else resource.configured.tags)):
-            yield Problem("resource", NOT_ALLOWED)
+    if evidence.resource is not None and is_foreign_resource(desired, evidence.resource, evidence.record):
+        yield Problem("resource", NOT_ALLOWED)
+
+
+def is_foreign_resource(desired: Desired, evidence: ResourceEvidence, record: AccessRecord | None) -> bool:
+    """Whether the resource belongs to another tenant by its tags. Without a tenant tag, it belongs to its recorded access.
+
+    configure_access calls this again on its last read before the update.
+    """
+    tags = evidence.owner_tags
+    return evidence.configured is not None and not desired.owns(tags) and (record is None or TENANT in tags)
+
+
+def is_foreign_access(desired: Desired, evidence: ConsentEvidence) -> bool:
+    """Whether the key or the secret of a recorded access now belongs to another tenant by its tags."""
+    return any(found is not None and not desired.owns(found.tags) for found in (evidence.key, evidence.secret))
 
 
 def _is_used_by_another(desired: Desired, tenant: str | None) -> bool:
