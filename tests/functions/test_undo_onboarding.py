@@ -287,3 +287,18 @@ def test_a_late_rollback_keeps_later_settings(run: Run, account: Account) -> Non
 
     assert account.mediatailor.locations[NAME]["AccessConfiguration"] == token_configuration(repaired)
     assert not any("sourceLocation" in statements for statements in undone)
+
+
+def test_a_secret_that_its_location_reads_by_a_partial_arn_is_kept(run: Run, account: Account) -> None:
+    account.mediatailor.add(NAME, None)
+    failed = Onboarding(run, account).run_through("configure_access")
+    token = account.mediatailor.locations[NAME]["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+    token["SecretArn"] = token["SecretArn"][: -len("-abcdef")]
+    before = account_snapshot(account)
+
+    failed.undo()
+
+    after = account_snapshot(account)
+    for part in ("keys", "policies", "secrets", "locations"):
+        assert after[part] == before[part], part
+    assert len(failed.left) == 1
