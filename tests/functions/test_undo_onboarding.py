@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from latchkey.aws import clients
 from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
 from tests.functions.account import ACCOUNT, ADOPT, ROOT, TABLE, Account
 from tests.functions.fault_injection import answer_with_error, at_call, lose_connection
@@ -235,6 +236,51 @@ def test_a_source_location_of_another_creator_is_kept(run: Run, account: Account
     failed.undo()
 
     assert NAME in account.mediatailor.locations
+
+
+MOVED = {"HttpConfiguration": {"BaseUrl": "https://moved.example.com/"}}
+
+
+@pytest.mark.parametrize("change", [MOVED, SEGMENTS], ids=["base URL", "segments"])
+@pytest.mark.parametrize("when", ["before the rollback", "during the rollback", "after a crash"])
+def test_a_created_source_location_that_its_owner_changed_is_kept_until_the_owner_acts(
+    run: Run, account: Account, change: dict[str, Any], when: str
+) -> None:
+    failed = Onboarding(run, account).run_through("attach_policies")
+    if when == "after a crash":
+        at_call("mediatailor", "DescribeSourceLocation", lose_connection, number=2)
+        with pytest.raises(TransientAwsError):
+            failed.configure_access()
+    else:
+        failed.configure_access()
+    if when == "during the rollback":
+        # The last read immediately precedes the deletion.
+        at_call("mediatailor", "DescribeSourceLocation", lambda: account.mediatailor.locations[NAME].update(change), 2)
+    else:
+        account.mediatailor.locations[NAME] |= change
+
+    failed.undo()
+
+    location = account.mediatailor.locations[NAME]
+    assert {member: location[member] for member in change} == change
+    assert list(account_snapshot(account)["secrets"]) == [failed.secret]
+    assert len(failed.left) == 1
+
+    account.mediatailor.locations.clear()
+    failed.undo()
+    assert (failed.left, account_snapshot(account)["secrets"]) == ([], {})
+
+
+def test_nothing_is_written_between_the_last_read_of_a_source_location_and_its_deletion(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account).run_through()
+    called: list[str] = []
+    for client in (clients.dynamodb(), clients.client_for_without_retries("mediatailor")):
+        client.meta.events.register("before-call", lambda model, **_: called.append(model.name))
+
+    failed.undo()
+
+    deleted = called.index("DeleteSourceLocation")
+    assert called[deleted - 1] == "DescribeSourceLocation"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from latchkey.access.desired import Desired
 from latchkey.errors import Conflict
 from latchkey.onboarding.rollback.rollback import Rollback
 from latchkey.registry.journal import Entry
@@ -19,17 +20,39 @@ def roll_back_resource(rollback: Rollback, entry: Entry) -> str | None:
     desired, configuration = rollback.desired, rollback.desired.system.configuration
     if configuration is None:
         return None
-    client = rollback.clients.client_for(configuration.service)
-    present = configuration.read(client, desired.resource)
+    present = configuration.read(rollback.clients.client_for(configuration.service), desired.resource)
     if present is None or not desired.is_secret(present.secret_arn):
         return None
-    if entry.found is not None:
-        return _restore(rollback, entry, configuration, present)
-    if not isinstance(configuration, CreatingConfiguration) or not desired.made(present.tags):
+    return (
+        _delete(rollback, entry, configuration, present)
+        if entry.found is None
+        else _restore(rollback, entry, configuration, present)
+    )
+
+
+def _delete(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> str | None:
+    """Deletes a resource that is still as this request created it."""
+    desired, client = rollback.desired, rollback.clients.client_for(configuration.service)
+    if not isinstance(configuration, CreatingConfiguration) or not _is_as_created(desired, entry, present):
         return _blocked_by(rollback, present)
     rollback.note(entry, f"deleted {present.arn}")
+    # No call between the last read and the deletion: a change by the owner in between would be lost.
+    latest = configuration.read(client, desired.resource)
+    if latest is None or not desired.is_secret(latest.secret_arn):
+        return None
+    if not _is_as_created(desired, entry, latest):
+        return _blocked_by(rollback, latest)
     configuration.delete(client, desired.resource)
     return None
+
+
+def _is_as_created(desired: Desired, entry: Entry, present: Configured) -> bool:
+    """Whether the resource has the tag of this request, and the settings that the request left or, after a crash, wanted."""
+    if not desired.made(present.tags):
+        return False
+    if entry.result is None:
+        return present.settings == entry.wanted and not present.other_settings
+    return bool(present.full_settings == entry.result)
 
 
 def _restore(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> str | None:
