@@ -14,6 +14,12 @@ from latchkey.registry.journal import Entry, RequestJournal
 from latchkey.settings import Settings
 
 
+class Decision(str):
+    """A reason that only a person can resolve: the change is reported once and abandoned, and the rollback goes on."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Recorded:
     """A record of the access, and the request that it fulfills; None if an earlier version did not record the request."""
