@@ -8,7 +8,7 @@ from typing import Any
 from latchkey.access.desired import Desired
 from latchkey.errors import Conflict
 from latchkey.onboarding.rollback.rollback import Decision, Rollback
-from latchkey.registry.journal import Entry
+from latchkey.registry.journal import RESOURCE, Entry
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 
 
@@ -21,13 +21,37 @@ def roll_back_resource(rollback: Rollback, entry: Entry) -> str | None:
     if configuration is None:
         return None
     present = configuration.read(rollback.clients.client_for(configuration.service), desired.resource)
-    if present is None or not desired.is_secret(present.secret_arn):
+    if present is None:
         return None
-    return (
-        _delete(rollback, entry, configuration, present)
-        if entry.found is None
-        else _restore(rollback, entry, configuration, present)
-    )
+    if _can_return(rollback, entry, present):
+        return f"{present.arn} waits for the rollback of a later request, which found the settings of this one"
+    if not desired.is_secret(present.secret_arn) or _is_in_use(rollback, entry, configuration, present):
+        return None
+    act = _delete if entry.found is None else _restore
+    return act(rollback, entry, configuration, present)
+
+
+def _can_return(rollback: Rollback, entry: Entry, present: Configured) -> bool:
+    """Whether the rollback of another request of this access will restore what this request left."""
+    if entry.result in (None, present.full_settings):
+        return False
+    others = rollback.entries_of_others(RESOURCE)
+    return any(other.found == entry.result and other.result == present.full_settings for other in others)
+
+
+def _is_in_use(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> bool:
+    """Whether the record of the access, or its hand-off, names what this request set: a later request has succeeded since.
+
+    A record whose resource was last observed without the secret, or was missing, does not count: this request replaced what the
+    owner had set.
+    """
+    for one in rollback.recorded():
+        if one.desired is None or one.record.status in ("detached", "gone"):
+            continue
+        reading = one.desired.reading(one.record.key_arn, one.record.secret_arn or "")
+        if configuration.wanted(one.desired.resource, reading) in (entry.wanted, present.settings):
+            return True
+    return False
 
 
 def _delete(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> str | None:

@@ -82,10 +82,20 @@ class Rollback:
 
         return read
 
+    def entries_of_others(self, step: str) -> list[Entry]:
+        """The open entries of a step in the journals of the other requests of this access."""
+        journal, own = self.registry.journal, self.journal
+        others = (one for one in journal.open() if one.access_id == self.access_id and one.execution_arn != own.execution_arn)
+        found = (journal.of(one.execution_arn, self.access_id, own.tenant).entry(step) for one in others)
+        return [entry for entry in found if entry and entry.state == "open"]
+
     def is_used_by_own_access(self, resource: str) -> bool:
         """Whether the record or hand-off of this access, or another of its requests, uses a key, secret or role."""
-        others = self.registry.journal.uses(resource, self.access_id, without=self.journal.execution_arn)
-        return others or self.is_recorded(resource)
+        return self.is_used_by_another_request(resource) or self.is_recorded(resource)
+
+    def is_used_by_another_request(self, resource: str) -> bool:
+        """Whether another request of this access, whose journal is open, refers to a key, secret or role."""
+        return self.registry.journal.uses(resource, self.access_id, without=self.journal.execution_arn)
 
     def is_used_by_records(self, resource: str) -> bool:
         """Whether a recorded access uses a key or secret, which then no longer belongs to this request."""
