@@ -12,5 +12,5 @@ from latchkey.settings import settings
 def lambda_handler(event: CleanUpGrantsInput) -> GrantSurvey | CleanedUp:
     """Without a first survey, returns one; with it, revokes the grants that a second survey also finds orphaned."""
     surveyor = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
-    cleanup = GrantCleanup(settings(), registry(), surveyor)
+    cleanup = GrantCleanup(settings(), registry(), surveyor, clients.client_for_without_retries)
     return cleanup.clean_up(event.first) if event.first else cleanup.survey(event.access_id, event.keys)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.model import OperationModel
 from moto import mock_aws
+from moto.core.serialize import AttributePicker, AttributePickerContext
 from moto.kms import models
 from moto.kms.models import Grant, KmsBackend
 
@@ -47,6 +48,18 @@ def _dated_grant(grant: Grant) -> dict[str, Any]:
     return entry
 
 
+_pick: Any = AttributePicker.__call__
+_VALUE_TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"})
+
+
+def _picked(picker: AttributePicker, context: AttributePickerContext) -> Any:
+    """A member of an attribute value of DynamoDB. moto looks for each under several names, which takes long."""
+    value = context.obj
+    if isinstance(value, dict) and len(value) == 1 and context.key in _VALUE_TYPES and _VALUE_TYPES.issuperset(value):
+        return value.get(context.key)
+    return _pick(picker, context)
+
+
 # moto generates a key pair for every key, even a symmetric one. No test signs, so one pair is enough.
 _key_pair = cache(models.generate_private_key)
 
@@ -66,6 +79,7 @@ def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[
     monkeypatch.setattr(KmsBackend, "schedule_key_deletion", _schedule_key_deletion)
     monkeypatch.setattr(Grant, "to_json", _dated_grant)
     monkeypatch.setattr(models, "generate_private_key", _key_pair)
+    monkeypatch.setattr(AttributePicker, "__call__", _picked)
     _forget()
     events = clients._session().events
     events.register("before-call", _note, unique_id="tests")

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from latchkey.registry import registry
+from latchkey.requests.parsing import parse_onboarding
 from latchkey.tags import DEFAULT_TENANT
 from tests.functions.account import TABLE, Account
 from tests.functions.onboarding_requests import EXECUTION, Run, check_event, onboarding
@@ -33,8 +34,9 @@ class Onboarding:
         return self
 
     def check_request(self) -> None:
-        digest = self.request["requestId"].ljust(64, "-")
-        self.checked = self.run("check_request", check_event(self.request, contentHash=digest, executionArn=self.execution))
+        known = {"contentHash": self.request["requestId"].ljust(64, "-"), "executionArn": self.execution}
+        access_id = parse_onboarding(self.request).access_id
+        self.checked = self.run("check_request", check_event(self.request, accessId=access_id, **known))
 
     def create_key(self) -> None:
         self.key = self.run("create_key", {"request": self.request})["arn"]

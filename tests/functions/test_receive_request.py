@@ -186,3 +186,17 @@ def test_the_same_detail_under_another_detail_type_starts_another_execution(run:
 
     assert first["executionName"] != second["executionName"]
     assert set(machine()) == {first["executionName"], second["executionName"]}
+
+
+def test_a_request_is_recorded_before_its_sender_is_checked(run: Run, account: Account, machine: StateMachine) -> None:
+    """If the document of the tenant cannot be read, the sweep ends the request."""
+    at_call("ssm", "GetParameter", answer_with_error("GetParameter"))
+
+    with pytest.raises(LatchkeyError):
+        run("receive_request", event(onboarding()))
+
+    [recorded] = account.items("request")
+    assert recorded["id"]["S"] == "request-1"
+    assert machine() == {}
+    run("receive_request", event(onboarding()))
+    assert len(machine()) == 1

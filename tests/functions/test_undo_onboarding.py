@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from latchkey.errors import NotYetEffective, TransientAwsError
+from latchkey.aws import clients
+from latchkey.errors import AccessDenied, NotYetEffective, TransientAwsError
 from tests.functions.account import ACCOUNT, ADOPT, ROOT, TABLE, Account
-from tests.functions.fault_injection import at_call, lose_connection
+from tests.functions.fault_injection import answer_with_error, at_call, lose_connection
 from tests.functions.onboarding_requests import HEADER, NAME, SECRET_KEY, Run, existing
 from tests.functions.onboarding_steps import Onboarding, account_snapshot, key_statements, policy, references, secret_statements
 
@@ -237,6 +238,51 @@ def test_a_source_location_of_another_creator_is_kept(run: Run, account: Account
     assert NAME in account.mediatailor.locations
 
 
+MOVED = {"HttpConfiguration": {"BaseUrl": "https://moved.example.com/"}}
+
+
+@pytest.mark.parametrize("change", [MOVED, SEGMENTS], ids=["base URL", "segments"])
+@pytest.mark.parametrize("when", ["before the rollback", "during the rollback", "after a crash"])
+def test_a_created_source_location_that_its_owner_changed_is_kept_until_the_owner_acts(
+    run: Run, account: Account, change: dict[str, Any], when: str
+) -> None:
+    failed = Onboarding(run, account).run_through("attach_policies")
+    if when == "after a crash":
+        at_call("mediatailor", "DescribeSourceLocation", lose_connection, number=2)
+        with pytest.raises(TransientAwsError):
+            failed.configure_access()
+    else:
+        failed.configure_access()
+    if when == "during the rollback":
+        # The last read immediately precedes the deletion.
+        at_call("mediatailor", "DescribeSourceLocation", lambda: account.mediatailor.locations[NAME].update(change), 2)
+    else:
+        account.mediatailor.locations[NAME] |= change
+
+    failed.undo()
+
+    location = account.mediatailor.locations[NAME]
+    assert {member: location[member] for member in change} == change
+    assert list(account_snapshot(account)["secrets"]) == [failed.secret]
+    assert len(failed.left) == 1
+
+    account.mediatailor.locations.clear()
+    failed.undo()
+    assert (failed.left, account_snapshot(account)["secrets"]) == ([], {})
+
+
+def test_nothing_is_written_between_the_last_read_of_a_source_location_and_its_deletion(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account).run_through()
+    called: list[str] = []
+    for client in (clients.dynamodb(), clients.client_for_without_retries("mediatailor")):
+        client.meta.events.register("before-call", lambda model, **_: called.append(model.name))
+
+    failed.undo()
+
+    deleted = called.index("DeleteSourceLocation")
+    assert called[deleted - 1] == "DescribeSourceLocation"
+
+
 @pytest.mark.parametrize(
     ("service", "operation"),
     [
@@ -287,3 +333,96 @@ def test_a_late_rollback_keeps_later_settings(run: Run, account: Account) -> Non
 
     assert account.mediatailor.locations[NAME]["AccessConfiguration"] == token_configuration(repaired)
     assert not any("sourceLocation" in statements for statements in undone)
+
+
+def test_a_secret_that_its_location_reads_by_a_partial_arn_is_kept(run: Run, account: Account) -> None:
+    account.mediatailor.add(NAME, None)
+    failed = Onboarding(run, account).run_through("configure_access")
+    token = account.mediatailor.locations[NAME]["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+    token["SecretArn"] = token["SecretArn"][: -len("-abcdef")]
+    before = account_snapshot(account)
+
+    failed.undo()
+
+    after = account_snapshot(account)
+    for part in ("keys", "policies", "secrets", "locations"):
+        assert after[part] == before[part], part
+    assert len(failed.left) == 1
+
+
+@pytest.mark.parametrize(("operation", "number"), [("ListAliases", 2), ("DeleteAlias", 1)])
+def test_a_key_with_an_alias_that_somebody_adds_during_the_rollback_is_kept(
+    run: Run, account: Account, operation: str, number: int
+) -> None:
+    failed = Onboarding(run, account).run_through("create_key")
+    at_call("kms", operation, lambda: account.kms.create_alias(AliasName="alias/theirs", TargetKeyId=failed.key), number)
+
+    failed.undo()
+
+    after = account_snapshot(account)
+    assert after["keys"] == {failed.key: "Enabled"}
+    assert "alias/theirs" in after["aliases"]
+    assert not any("removing" in item for item in account.items("resource"))
+    assert len(failed.left) == 1
+
+    account.kms.delete_alias(AliasName="alias/theirs")
+    failed.undo()
+    assert account_snapshot(account)["keys"] == {failed.key: "PendingDeletion"}
+    assert failed.left == []
+
+
+def test_an_alias_that_somebody_adds_to_a_key_before_an_interruption_is_kept(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account).run_through("create_key")
+
+    def add_alias() -> None:
+        account.kms.create_alias(AliasName="alias/theirs", TargetKeyId=failed.key)
+        account.kms.schedule_key_deletion(KeyId=failed.key.rpartition("/")[2])
+        lose_connection()
+
+    at_call("kms", "ScheduleKeyDeletion", add_alias)
+    with pytest.raises(TransientAwsError):
+        run("undo_onboarding", failed.undo_event)
+
+    failed.undo()
+
+    assert account_snapshot(account)["aliases"] == ["alias/theirs"]
+    assert failed.key not in [item["id"]["S"] for item in account.items("resource")]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"), [("secretsmanager", "DeleteSecret"), ("kms", "DeleteAlias"), ("kms", "ScheduleKeyDeletion")]
+)
+def test_a_denied_deletion_blocks_no_later_request(run: Run, account: Account, service: str, operation: str) -> None:
+    failed = Onboarding(run, account).run_through("create_secret")
+    at_call(service, operation, answer_with_error(operation))
+    with pytest.raises(AccessDenied):
+        run("undo_onboarding", failed.undo_event)
+    failed.end()
+
+    assert not any("removing" in item for item in account.items("resource"))
+    Onboarding(run, account, requestId="request-2").run_through("record_access")
+
+
+def test_a_denied_read_before_the_deletion_of_a_secret_blocks_no_later_request(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account).run_through("create_secret")
+    # The first read finds the secret, the second one immediately precedes the deletion.
+    at_call("secretsmanager", "DescribeSecret", answer_with_error("DescribeSecret"), number=2)
+    with pytest.raises(AccessDenied):
+        run("undo_onboarding", failed.undo_event)
+    failed.end()
+
+    assert not any("removing" in item for item in account.items("resource"))
+
+
+def test_a_secret_whose_owner_removes_the_tag_during_the_rollback_is_kept(run: Run, account: Account) -> None:
+    failed = Onboarding(run, account).run_through("create_secret")
+
+    def take() -> None:
+        account.secretsmanager.untag_resource(SecretId=failed.secret, TagKeys=["latchkey:request"])
+
+    at_call("secretsmanager", "DescribeSecret", take, number=2)
+
+    failed.undo()
+
+    assert failed.secret in account_snapshot(account)["secrets"]
+    assert not any("removing" in item for item in account.items("resource"))

@@ -36,6 +36,15 @@ def test_create_key_with_tags_requires_tag_resource(account: Account) -> None:
     tagger.create_key(Tags=TAGS)
 
 
+def test_policy_can_exclude_keys_that_have_an_alias(account: Account, kms: Any) -> None:
+    tagger = account.role(allow("kms:TagResource", Null={"kms:ResourceAliases": "true"})).client("kms")
+    bare, used = account.key(), account.key()
+    kms.create_alias(AliasName=f"alias/{account.unique('used')}", TargetKeyId=used)
+
+    tagger.tag_resource(KeyId=bare, Tags=TAGS)
+    assert error_code(tagger.tag_resource, KeyId=used, Tags=TAGS) == "AccessDeniedException"
+
+
 def test_alias_operations_require_permission_on_alias_and_key(account: Account) -> None:
     ours, other = account.key(Tags=TAGS), account.key()
     on_alias = allow("kms:*Alias", f"arn:aws:kms:*:{ACCOUNT}:alias/latchkey/*")

@@ -71,13 +71,16 @@ def test_the_origin_is_identified_by_its_host() -> None:
     [
         ({}, SECRET_ARN, True),
         ({}, SECRET_ARN[:-6] + "QwErTy", True),
+        ({}, SECRET_ARN[: -len("-abcdef")], True),
+        ({}, SECRET_ARN[: -len("abcdef")], False),
         ({}, SECRET_ARN.replace("sports", "news"), False),
         ({}, EXISTING_ARN, False),
         ({}, None, False),
         (EXISTING, EXISTING_ARN, True),
+        (EXISTING, EXISTING_ARN[: -len("-abcdef")], True),
     ],
 )
-def test_the_secret_is_recognized_with_any_suffix(changes: dict[str, Any], arn: str | None, is_it: bool) -> None:
+def test_the_secret_is_recognized_with_any_suffix_or_none(changes: dict[str, Any], arn: str | None, is_it: bool) -> None:
     assert desired(changes).is_secret(arn) is is_it
 
 

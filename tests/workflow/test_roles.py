@@ -103,6 +103,18 @@ def test_roles_change_foreign_resources_only_if_a_request_can_name_them(matrix: 
     }
 
 
+def test_a_key_in_use_cannot_be_tagged_as_latchkeys(roles: dict[str, Role], aws: Embedded, outcomes: Outcomes) -> None:
+    """The tag is half of the proof that Latchkey created a key. A key in use has an alias; a new one has none."""
+    onboarding, kms = Onboarding(aws, outcomes), roles["create_key"].client("kms")
+    bare, used = onboarding.new_key(consent=False), onboarding.new_key(consent=False)
+    onboarding.kms.create_alias(AliasName=f"alias/{unique('theirs')}", TargetKeyId=used)
+    tag = {"Tags": [{"TagKey": "latchkey:managed-by", "TagValue": "latchkey"}]}
+
+    kms.tag_resource(KeyId=bare, **tag)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        kms.tag_resource(KeyId=used, **tag)
+
+
 def test_no_role_can_give_or_withdraw_consent(matrix: Matrix) -> None:
     consenting = {label for label in matrix if "consent" in label or "UntagResource" in label}
 

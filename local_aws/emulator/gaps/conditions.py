@@ -197,13 +197,13 @@ def _enforce(
     context = {"aws:ViaAWSService": "false"} | (service_context or {})
     also, entries = context.pop(_ALSO, []), context.pop(_ENTRIES, None) or [{}]
     if service in ("kms", "secretsmanager", "iam"):
-        context |= _resource_tags(service, resource_arn)
+        context |= _resource_keys(service, resource_arn)
     for entry in entries:
         denied = original(access_key, iam_action, service, region, resource_arn, context | entry)
         if denied and not _granted(denied, iam_action, resource_arn, context):
             return denied
     for arn in also:
-        on_key = context | _resource_tags(service, arn)
+        on_key = context | _resource_keys(service, arn)
         if denied := original(access_key, iam_action, service, region, arn, on_key):
             return denied
     second = _TAG_ON_CREATE.get(iam_action)
@@ -213,11 +213,18 @@ def _enforce(
     return original(access_key, second, service, region, "*" if service == "kms" else resource_arn, context)
 
 
-def _resource_tags(service: str, arn: str) -> dict[str, str]:
-    """Gap: resource tags are not available to key policies, permissions boundaries and session policies."""
+def _resource_keys(service: str, arn: str) -> dict[str, Any]:
+    """Gap: resource tags are not available to key policies, permissions boundaries and session policies, aliases to no policy.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-resource-aliases
+    """
     tags = tag_store.resource_tags(arn) or {}
     prefixes = ("aws:ResourceTag/", f"{service}:ResourceTag/")
-    return {f"{prefix}{name}".lower(): value for name, value in tags.items() for prefix in prefixes}
+    found: dict[str, Any] = {f"{prefix}{name}".lower(): value for name, value in tags.items() for prefix in prefixes}
+    if service == "kms" and ":key/" in arn:
+        aliases = [alias.partition(":alias/")[2] for alias, key in kms._aliases.items() if arn.endswith(f":key/{key}")]
+        found |= {"kms:resourcealiases": [f"alias/{name}" for name in aliases]} if aliases else {}
+    return found
 
 
 def _granted(denied: Any, action: str, resource: str, context: dict[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """clean_up_grants: reads that fail, calls that are refused or lost, and owners that come back."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.functions.clean_up_steps import (
     restore_location,
 )
 from tests.functions.fault_injection import ListingLag, answer_with_error, at_call, lose_connection
+from tests.functions.onboarding_requests import NAME
 from tests.functions.onboarding_steps import Onboarding
 
 
@@ -106,6 +108,29 @@ def test_a_resource_that_is_recreated_during_the_revocation_is_restored(
     assert (cleaned["restored"], put_count(account)) == (True, before + 1)
     assert clean_up(first) == cleaned
     assert put_count(account) == before + 1
+
+
+def test_settings_that_the_owner_changes_before_a_retry_are_kept(
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """botocore must not repeat an update that replaces all settings."""
+    delete_location(account)
+    first, moved = survey(), {"BaseUrl": "https://moved.example.com/"}
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
+    route = account.mediatailor._route
+
+    def owner_moves(method: str, path: str, query: str, body: Any) -> tuple[int, dict[str, Any]]:
+        if method == "PUT" and account.mediatailor.locations[NAME]["HttpConfiguration"] != moved:
+            account.mediatailor.locations[NAME]["HttpConfiguration"] = moved
+            return 503, {"Message": "slow down"}
+        return route(method, path, query, body)
+
+    monkeypatch.setattr(account.mediatailor, "_route", owner_moves)
+    with pytest.raises(TransientAwsError):
+        clean_up(first)
+
+    assert clean_up(first)["restored"]
+    assert account.mediatailor.locations[NAME]["HttpConfiguration"] == moved
 
 
 @pytest.mark.parametrize("number", [2, 3])

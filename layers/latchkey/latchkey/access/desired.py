@@ -87,9 +87,12 @@ class Desired:
         return f"secret {self.secret_name}"
 
     def is_secret(self, arn: str | None) -> bool:
-        """Whether this is the ARN of the request's secret, with any random suffix."""
-        prefix = self.place.arn("secretsmanager", f"secret:{self.secret_name}-")
-        return arn is not None and arn in (self.existing_secret_arn, prefix + arn[-6:])
+        """Whether this is the ARN of the request's secret, with any random suffix or, as a resource can have it, without one.
+
+        https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html#ARN_secretnamehyphen
+        """
+        partial = self.place.arn("secretsmanager", f"secret:{self.secret_name}")
+        return arn is not None and arn in (self.existing_secret_arn, partial, f"{partial}-{arn[-6:]}")
 
     @property
     def reads_secret(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -13,11 +13,15 @@ from botocore.exceptions import ClientError
 from latchkey.aws.errors import is_missing, is_refused
 from latchkey.aws.pages import read_pages
 from latchkey.policies import Document
-from latchkey.tags import REQUEST
+from latchkey.tags import REQUEST, is_ours, tenant_of
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_kms.type_defs import KeyMetadataTypeDef
+
+
+# Between the clocks of Lambda and KMS. KMS returns whole seconds.
+_CLOCK_DIFFERENCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,20 @@ def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
     return observed_key(metadata, _tags_of_key(kms, metadata) if metadata.get("KeyManager") == "CUSTOMER" else {})
 
 
-def find_key_by_tags(kms: KMSClient, request_id: str) -> ObservedKey | None:
-    """The enabled key that a request created, or None. Reads the tags of every key, for when no alias or record identifies it.
+def find_key_by_tags(kms: KMSClient, request_id: str, tenant: str, since: datetime) -> ObservedKey | None:
+    """The enabled key that a request created since a time, or None. Reads the tags of every key.
 
-    Keys that Latchkey is not allowed to read are skipped, because Latchkey can read the keys that it created.
+    For when no alias or record identifies the key. Anybody who can tag keys can set the tags, so a key that existed before the
+    request called CreateKey is not the key of the request. Keys that Latchkey is not allowed to read are skipped, because
+    Latchkey can read the keys that it created.
     """
     keys = (_find_readable_key(kms, key_arn) for key_arn in list_keys(kms))
-    return next((key for key in keys if key and key.state == "Enabled" and key.tags.get(REQUEST) == request_id), None)
+    return next((key for key in keys if key and _was_created_by(key, request_id, tenant, since)), None)
+
+
+def _was_created_by(key: ObservedKey, request_id: str, tenant: str, since: datetime) -> bool:
+    is_of_request = key.tags.get(REQUEST) == request_id and is_ours(key.tags) and tenant_of(key.tags) == tenant
+    return key.state == "Enabled" and is_of_request and key.created > since - _CLOCK_DIFFERENCE
 
 
 def list_keys(kms: KMSClient) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 
 from latchkey.access.grants import GrantedResource, granted_resource
 from latchkey.access.record import has_grants
+from latchkey.aws.clients import ClientFor
 from latchkey.aws.errors import aws_errors, code_of, is_missing
 from latchkey.aws.grants import Grant
 from latchkey.cleanup.survey import Surveyor
@@ -92,11 +93,15 @@ class CleanedUp(WireModel):
 
 @dataclass(frozen=True)
 class GrantCleanup:
-    """Running it twice equals running it once: what may be revoked is recorded first, so that a crash loses nothing."""
+    """Running it twice equals running it once: what may be revoked is recorded first, so that a crash loses nothing.
+
+    `updating` returns the client for updates that replace all settings. It does not retry.
+    """
 
     settings: Settings
     registry: Registry
     surveyor: Surveyor
+    updating: ClientFor
 
     def survey(self, access_id: str, keys: Iterable[str] = ()) -> GrantSurvey:
         """The first survey: every grant of an access on the keys that the registry knows, and on further keys."""
@@ -266,7 +271,7 @@ class GrantCleanup:
 
     def _renew_grant(self, resource: GrantedResource, secret_arn: str | None) -> bool:
         """Updates a resource that still uses this secret with its current settings; False if it has changed."""
-        configuration, client = resource.configuration, self.surveyor.client_for(resource.configuration.service)
+        configuration, client = resource.configuration, self.updating(resource.configuration.service)
         found = configuration.read_named(client, resource.name)
         if found is None or found.secret_arn != secret_arn:
             return False

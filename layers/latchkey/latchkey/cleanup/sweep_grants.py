@@ -26,7 +26,6 @@ from latchkey.registry import Registry
 from latchkey.registry.accesses import PUBLISHING_PERIOD, KnownAccess
 from latchkey.registry.journal import OpenJournal
 from latchkey.registry.revocations import Revocation
-from latchkey.requests.models import is_request_id
 from latchkey.requests.sender import NOT_ALLOWED, SOURCE, Sender, sender_of
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
@@ -124,10 +123,14 @@ class Sweep:
         return () if tenant in (None, event.sender.tenant) else (Problem("accessId", NOT_ALLOWED),)
 
     def _reject(self, event: SweepGrantsInput, problems: Iterable[Problem]) -> None:
-        """Starts an onboarding execution that only rejects the request, so that it has an outcome like any other."""
+        """Starts an onboarding execution that only rejects the request, so that it has an outcome like any other.
+
+        A sweep is not recorded as a request, so its `requestId` can be that of another request. The outcome has the id of the
+        event.
+        """
         text = json.dumps([event.id, event.source])
         rejection = {
-            "requestId": event.member("requestId") if is_request_id(event.member("requestId")) else event.id,
+            "requestId": event.id,
             "contentHash": hashlib.sha256(text.encode()).hexdigest(),
             "eventId": event.id,
             "tenant": event.sender.tenant,

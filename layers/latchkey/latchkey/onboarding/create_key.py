@@ -77,21 +77,29 @@ def _accept(key: ObservedKey, desired: Desired, journal: RequestJournal, registr
 def _refer(key: ObservedKey, desired: Desired, kms: KMSClient, registry: Registry, journal: RequestJournal) -> None:
     """Refers to the key of an alias, then reads it again: its removal can have finished before the reference was recorded."""
     _accept(key, desired, journal, registry)
+    was_referred = registry.resources.is_referred(key.arn, desired.access_id)
     _refer_alone(key.arn, desired, registry, journal)
     found = find_key(kms, desired.alias or "")
     if found is None or found.arn != key.arn or found.state != "Enabled":
-        registry.resources.release(key.arn, desired.access_id)
+        _release(key.arn, desired, registry, was_referred=was_referred)
         raise TransientAwsError(f"{key.arn} was removed by another request in the meantime")
 
 
 def _refer_alone(key_arn: str, desired: Desired, registry: Registry, journal: RequestJournal) -> None:
     """Refers to a key, then reads its other accesses: two requests can both have found a partner's key unused."""
+    was_referred = registry.resources.is_referred(key_arn, desired.access_id)
     registry.refer(key_arn, journal)
     others = registry.resources.others(key_arn, desired.access_id)
     if others and (desired.system.key_is_exclusive or is_exclusive(others)):
-        registry.resources.release(key_arn, desired.access_id)
+        _release(key_arn, desired, registry, was_referred=was_referred)
         serving = ", ".join(sorted(others))
         raise Conflict(f"{key_arn} now serves {serving} and cannot be shared with a partner: choose another alias")
+
+
+def _release(key_arn: str, desired: Desired, registry: Registry, *, was_referred: bool) -> None:
+    """Removes the reference that this attempt added. One that existed before belongs to the record, or to the rollback."""
+    if not was_referred:
+        registry.resources.release(key_arn, desired.access_id)
 
 
 def _is_complete(alias: str | None, kms: KMSClient) -> bool:
@@ -122,7 +130,7 @@ def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
 def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry, journal: RequestJournal) -> ObservedKey:
     """Creates the key and its alias. A key that an earlier attempt created without its alias is used again."""
     noted = registry.resources.noted_key(alias)
-    key = _begun_key(noted, kms) if noted else None
+    key = _begun_key(noted, desired.tenant, kms) if noted else None
     if key is None:
         journal.intend(KEY, {"alias": alias, "statements": [*desired.known_key_statements]})
         registry.resources.begin_key(alias, desired.request.request_id)
@@ -151,9 +159,9 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
     return key
 
 
-def _begun_key(noted: NotedKey, kms: KMSClient) -> ObservedKey | None:
+def _begun_key(noted: NotedKey, tenant: str, kms: KMSClient) -> ObservedKey | None:
     """The enabled key of an earlier attempt, found by its ARN or, if the response was lost, by its request tag."""
-    key = find_key(kms, noted.arn) if noted.arn else find_key_by_tags(kms, noted.request_id)
+    key = find_key(kms, noted.arn) if noted.arn else find_key_by_tags(kms, noted.request_id, tenant, noted.started)
     if key is None and noted.arn and is_settling(noted.started):
         raise NotYetEffective(f"{noted.arn} does not exist everywhere yet")
     return key if key and key.state == "Enabled" else None

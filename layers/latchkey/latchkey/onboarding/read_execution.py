@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 # The error with which the state machine ends after it has reported an outcome. After any other end, no outcome was reported.
 REPORTED = "RequestNotCarriedOut"
-_ENDED = {"ABORTED": "was aborted", "FAILED": "failed before it reported an outcome", "TIMED_OUT": "timed out"}
+# Step Functions deletes executions 90 days after they ended; a change that cannot be rolled back can stay open for longer.
+# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+FORGOTTEN = "FORGOTTEN"
+_ENDED = {
+    "ABORTED": "was aborted",
+    "FAILED": "failed before it reported an outcome",
+    "TIMED_OUT": "timed out",
+    FORGOTTEN: "ended more than 90 days ago",
+}
 
 
 class ReadExecutionInput(WireModel):
@@ -59,16 +67,19 @@ class EndedExecution(WireModel):
 def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry: Registry) -> EndedExecution:
     """Returns an execution together with what the registry has about its request.
 
-    An execution that was never started has nothing to roll back. Its request is ended, so that it can no longer start.
+    If Step Functions has deleted the execution, its input is read from the journal. An execution that was never started has
+    nothing to roll back. Its request is ended, so that it can no longer start.
     """
     execution_arn = event.execution_arn
     execution = find_execution(stepfunctions, execution_arn)
-    if execution is None:
+    forgotten = registry.journal.request_of(execution_arn) if execution is None else None
+    if execution is None and forgotten is None:
         return _never_started(event, registry)
-    received, status = ExecutionInput.model_validate_json(execution.input), execution.status
+    received = ExecutionInput.model_validate_json(execution.input if execution else json.dumps(forgotten))
+    status = execution.status if execution else FORGOTTEN
     recorded = registry.accesses.recorded_by(received.access_id, received.request_id) if received.access_id else None
     outcome = registry.requests.recorded_outcome(received.ref)
-    reported = status == "FAILED" and execution.error == REPORTED
+    reported = outcome is not None if execution is None else status == "FAILED" and execution.error == REPORTED
     # A success settles its journal. Any remaining entries have only not been deleted yet.
     is_open = received.access_id is not None and status in _ENDED and registry.is_open(execution_arn, received.access_id)
     unfinished = is_open and outcome in ("Request Failed", "Request Rejected")
@@ -76,7 +87,7 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
         answered=not unfinished and (status not in _ENDED or reported),
         reported=reported,
         unfinished=unfinished,
-        atRest=status == "FAILED",
+        atRest=status in ("FAILED", FORGOTTEN),
         outcomeRecorded=outcome is not None,
         accessRecorded=recorded is not None,
         hasRequest=received.request is not None,

@@ -60,14 +60,12 @@ class Received(WireModel):
     execution_name: str
 
 
-def execution_input(
-    event: RequestEvent, recorded_request: RecordedRequest, check_sender: Callable[[Sender], None] = lambda _: None
-) -> ExecutionInput:
+def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> ExecutionInput:
     """Returns the input of the execution: the parsed request, or the problems of a request that cannot be parsed.
 
     No value of a request that cannot be parsed is part of the input. A confirmation becomes the request that the access last
     fulfilled, under the request ID of the confirmation. The content hash covers the detail type, so that the same detail sent
-    as another kind of request gets its own outcome. `check_sender` raises InvalidRequest for a sender that is not allowed.
+    as another kind of request gets its own outcome.
     """
     sender = sender_of(event.source, event.account)
     empty = ExecutionInput(requestId="", contentHash="", eventId=event.id, tenant=sender.tenant, senderAccount=sender.account)
@@ -83,7 +81,6 @@ def execution_input(
     known = empty.model_copy(update={"request_id": request_id, "content_hash": content_hash, "system": system})
     sent = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
     try:
-        check_sender(sender)
         if event.detail_type not in KINDS:
             raise InvalidRequest([Problem("detail-type", f"must be one of {', '.join(KINDS)}")])
         confirms = event.detail_type == HANDOFF_CONFIRMED
@@ -112,7 +109,8 @@ def receive_request(
     Step Functions keeps the name of an execution for 90 days; after that, the recorded outcome prevents a second start.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
-    content = execution_input(event, _to_confirm(registry, sender_of(event.source, event.account).tenant), tenants.check_sender)
+    sender = sender_of(event.source, event.account)
+    content = execution_input(event, _to_confirm(registry, sender.tenant))
     if registry.requests.has_outcome(content.ref):
         return Received(requestId=content.request_id, executionName=_name(content))
     try:
@@ -120,7 +118,7 @@ def receive_request(
     except Conflict as error:
         content = _rejected(content, event.id, str(error))
         first_event_id = registry.requests.receive(content.ref, event.id, execution_arn(state_machine_arn, _name(content)))
-    content = content.model_copy(update={"event_id": first_event_id})
+    content = _checked(content.model_copy(update={"event_id": first_event_id}), sender, tenants)
     if not registry.requests.has_outcome(content.ref):
         start_once(stepfunctions, state_machine_arn, _name(content), content.model_dump_json(by_alias=True))
     return Received(requestId=content.request_id, executionName=_name(content))
@@ -134,6 +132,15 @@ def _to_confirm(registry: Registry, tenant: str) -> RecordedRequest:
         return found.request if found else None
 
     return request
+
+
+def _checked(content: ExecutionInput, sender: Sender, tenants: Tenants) -> ExecutionInput:
+    """The input of the execution; if the sender is not allowed, that is the only problem."""
+    try:
+        tenants.check_sender(sender)
+    except InvalidRequest as error:
+        return content.model_copy(update={"access_id": None, "request": None, "confirms": False, "problems": error.problems})
+    return content
 
 
 def _rejected(content: ExecutionInput, event_id: str, rule: str) -> ExecutionInput:

@@ -16,7 +16,7 @@ from latchkey.onboarding.rollback.record import roll_back_record
 from latchkey.onboarding.rollback.references import roll_back_reference
 from latchkey.onboarding.rollback.resource import roll_back_resource
 from latchkey.onboarding.rollback.role import roll_back_role
-from latchkey.onboarding.rollback.rollback import Rollback
+from latchkey.onboarding.rollback.rollback import Decision, Rollback
 from latchkey.onboarding.rollback.secret import roll_back_secret, roll_back_secret_key, roll_back_secret_version
 from latchkey.registry import Registry
 from latchkey.registry.journal import Entry
@@ -106,6 +106,7 @@ def _roll_back(rollback: Rollback, remaining: list[Entry]) -> None:
     for at, entry in enumerate(remaining):
         roll_back, then = _PARTS[entry.kind]
         reason = roll_back(rollback, entry)
+        then = _Then.ABANDON if isinstance(reason, Decision) else then
         if reason is None:
             rollback.journal.finish(entry.step)
         elif then in (_Then.GO_ON, _Then.STOP):

@@ -120,8 +120,9 @@ class Accesses:
         """The request that the access fulfills, an unconfirmed hand-off, and the running request after its rules pass."""
         item = self._table.get("access", access_id)
         handoff = json.loads(item["handoff"]) if "handoff" in item else {"record": {}}
-        # The request that ended last stays in the item until the next one locks the access.
-        running = item.get("pending") if "running" in item else None
+        # The request that ended last stays in the item until the next one locks the access. During a rollback, no other request
+        # may write its statements again.
+        running = item.get("pending") if "running" in item and "undoing" not in item else None
         tenant = item.get("tenant", DEFAULT_TENANT)
         texts = (
             (item.get("wanted"), item.get("keyArn"), tenant),

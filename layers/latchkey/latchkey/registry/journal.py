@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
-from latchkey.registry.table import Table, now_text
+from latchkey.errors import TransientAwsError
+from latchkey.registry.table import ConditionFailed, Table, now_text
 
 # The steps of a request. A rollback goes through them in reverse order: references, which protect everything else, come last.
 REQUEST = "00-request"
@@ -31,7 +33,8 @@ EntryState = Literal["open", "done", "abandoned"]
 class Entry:
     """One change of a request: the state that it `found`, what it `wanted`, and the `result`, if the call has returned.
 
-    `undone` are the steps of its rollback, `left` is the reason why it remains, and `evidence` is the read before a deletion.
+    `noted` is the time before the first attempt of the call. `undone` are the steps of its rollback, `left` is the reason why
+    it remains, and `evidence` is the read before a deletion.
     """
 
     step: str
@@ -39,6 +42,7 @@ class Entry:
     wanted: Any
     result: Any
     state: EntryState
+    noted: datetime
     undone: tuple[str, ...] = ()
     left: str | None = None
     evidence: Mapping[str, Any] | None = None
@@ -79,7 +83,7 @@ class RequestJournal:
 
     def complete(self, step: str, result: object) -> None:
         """Records the result of a call after it succeeded."""
-        self._table.update("journal", self._id(step), "SET #result = :result", None, {":result": json.dumps(result)}, _RESULT)
+        self._change(step, "SET #result = :result", {":result": json.dumps(result)}, {"#result": "result"})
 
     def entry(self, step: str) -> Entry | None:
         """The entry of a step, or None."""
@@ -92,25 +96,24 @@ class RequestJournal:
 
     def note_undone(self, step: str, text: str) -> None:
         """Records a step of the rollback before its call, so that the outcome lists it even after a crash."""
-        self._table.update("journal", self._id(step), "ADD undone :text", None, {":text": {text}})
+        self._change(step, "ADD undone :text", {":text": {text}})
 
     def note_evidence(self, step: str, evidence: object) -> None:
         """Records the read that justifies a deletion, before the deletion."""
-        self._table.update("journal", self._id(step), "SET evidence = :read", None, {":read": json.dumps(evidence)})
+        self._change(step, "SET evidence = :read", {":read": json.dumps(evidence)})
 
     def leave(self, step: str, reason: str) -> None:
         """Records why a change cannot be rolled back now. The sweep tries again."""
-        self._table.update("journal", self._id(step), "SET #left = :reason", None, {":reason": reason}, {"#left": "left"})
+        self._change(step, "SET #left = :reason", {":reason": reason}, {"#left": "left"})
 
     def finish(self, step: str) -> None:
         """Records that a change needs no further rollback."""
-        update, names = "SET #state = :done REMOVE #left", {"#state": "state", "#left": "left"}
-        self._table.update("journal", self._id(step), update, None, {":done": "done"}, names)
+        self._change(step, "SET #state = :done REMOVE #left", {":done": "done"}, {"#state": "state", "#left": "left"})
 
     def abandon(self, step: str, reason: str) -> None:
         """Records that a change stays permanently, because only a person can decide about it."""
-        update, names = "SET #state = :abandoned, #left = :reason", {"#state": "state", "#left": "left"}
-        self._table.update("journal", self._id(step), update, None, {":abandoned": "abandoned", ":reason": reason}, names)
+        values, names = {":abandoned": "abandoned", ":reason": reason}, {"#state": "state", "#left": "left"}
+        self._change(step, "SET #state = :abandoned, #left = :reason", values, names)
 
     def settle(self, *, keep_open: bool = False) -> None:
         """Deletes the entries. With `keep_open`, the entries of open changes stay for the sweep."""
@@ -119,6 +122,13 @@ class RequestJournal:
         for entry in entries:
             if entry.step not in kept or kept == {REQUEST}:
                 self._table.delete("journal", self._id(entry.step))
+
+    def _change(self, step: str, update: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None) -> None:
+        """Changes an entry. Raises TransientAwsError if another execution has settled the journal: the next attempt ends."""
+        try:
+            self._table.update("journal", self._id(step), update, "attribute_exists(id)", values, names)
+        except ConditionFailed:
+            raise TransientAwsError("another execution has ended this request in the meantime") from None
 
     @property
     def _identity(self) -> dict[str, Any]:
@@ -137,6 +147,11 @@ class Journal:
     def of(self, execution_arn: str, access_id: str, tenant: str) -> RequestJournal:
         """The journal of one request."""
         return RequestJournal(execution_arn, access_id, tenant, self._table)
+
+    def request_of(self, execution_arn: str) -> Any:
+        """The input of an execution as its journal recorded it, or None."""
+        entry = self.of(execution_arn, "", "").entry(REQUEST)
+        return entry.wanted if entry else None
 
     def open(self) -> Iterator[OpenJournal]:
         """The journals with an open entry."""
@@ -174,7 +189,6 @@ def _refers(entry: Entry, resource: str) -> bool:
 
 _IDENTITY = "accessId = :access, tenant = :tenant, executionArn = :execution"
 _NAMES = {"#found": "found", "#state": "state"}
-_RESULT = {"#result": "result"}
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:
@@ -186,7 +200,8 @@ def _entry(item: Mapping[str, Any]) -> Entry:
         found=found,
         wanted=wanted,
         result=result,
-        state=item.get("state", "open"),
+        state=item["state"],
+        noted=datetime.fromisoformat(item["notedAt"]),
         undone=tuple(sorted(texts)),
         left=item.get("left"),
         evidence=evidence,

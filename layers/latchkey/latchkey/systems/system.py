@@ -155,6 +155,14 @@ class Configuration(ABC):
                 restored |= {member: found[member]} if member in found else {}
         return restored
 
+    def settings_of_others(
+        self, present: Mapping[str, Any], found: Mapping[str, Any], left: Mapping[str, Any]
+    ) -> frozenset[str]:
+        """The members that Latchkey set, and whose present values are neither those that it found nor those that it left."""
+        return frozenset(
+            member for member in self.our_settings if present.get(member) not in (found.get(member), left.get(member))
+        )
+
     def alerts(self, client: Any, resource_arn: str) -> tuple[str, ...]:  # noqa: ARG002  few services have alerts
         """The codes of the alerts that the service reports for the resource."""
         return ()

@@ -39,7 +39,7 @@ def read_key_evidence(rollback: Rollback, key: ObservedKey) -> Evidence:
         readAt=datetime.now(UTC),
         secrets=tuple(sorted(secret.arn for secret in secrets if _is_under(secret, key, names, secretsmanager))),
         grants=sum(not _is_own(rollback, grant) for grant in list_grants(kms, key.arn).grants),
-        aliases=tuple(alias for alias in aliases if not _is_ours(rollback, alias, key.arn)),
+        aliases=tuple(alias for alias in aliases if not is_own_alias(rollback, alias, key.arn)),
         accesses=tuple(sorted(rollback.registry.resources.others(key.arn, rollback.access_id))),
         secretsRead=len(secrets),
     )
@@ -69,7 +69,7 @@ def _is_own(rollback: Rollback, grant: Grant) -> bool:
     return by_service and grant.name is not None and grant.name == rollback.desired.grant_name
 
 
-def _is_ours(rollback: Rollback, alias: str, key_arn: str) -> bool:
+def is_own_alias(rollback: Rollback, alias: str, key_arn: str) -> bool:
     """Whether Latchkey created the alias for this key."""
     noted = rollback.registry.resources.noted_key(alias)
     return alias == rollback.desired.alias or (noted is not None and noted.arn == key_arn)

@@ -119,7 +119,9 @@ def _find_key(rollback: Rollback) -> ObservedKey | None:
     if noted.arn:
         return find_key(kms, noted.arn)
     # A key without an ARN is found by its tag, and only by the request that started to create it.
-    return find_key_by_tags(kms, noted.request_id) if noted.request_id == desired.request.request_id else None
+    if noted.request_id != desired.request.request_id:
+        return None
+    return find_key_by_tags(kms, noted.request_id, desired.tenant, noted.started)
 
 
 def _refer(rollback: Rollback, resource: str) -> None:

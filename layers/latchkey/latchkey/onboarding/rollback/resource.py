@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from latchkey.access.desired import Desired
 from latchkey.errors import Conflict
-from latchkey.onboarding.rollback.rollback import Rollback
-from latchkey.registry.journal import Entry
+from latchkey.onboarding.rollback.rollback import Decision, Rollback
+from latchkey.registry.journal import RESOURCE, Entry
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 
 
@@ -19,32 +20,87 @@ def roll_back_resource(rollback: Rollback, entry: Entry) -> str | None:
     desired, configuration = rollback.desired, rollback.desired.system.configuration
     if configuration is None:
         return None
-    client = rollback.clients.client_for(configuration.service)
-    present = configuration.read(client, desired.resource)
-    if present is None or not desired.is_secret(present.secret_arn):
+    present = configuration.read(rollback.clients.client_for(configuration.service), desired.resource)
+    if present is None:
         return None
-    if entry.found is not None:
-        return _restore(rollback, entry, configuration, present)
-    if not isinstance(configuration, CreatingConfiguration) or not desired.made(present.tags):
+    if _can_return(rollback, entry, present):
+        return f"{present.arn} waits for the rollback of a later request, which found the settings of this one"
+    if not desired.is_secret(present.secret_arn) or _is_in_use(rollback, entry, configuration, present):
+        return None
+    act = _delete if entry.found is None else _restore
+    return act(rollback, entry, configuration, present)
+
+
+def _can_return(rollback: Rollback, entry: Entry, present: Configured) -> bool:
+    """Whether the rollback of another request of this access will restore what this request left."""
+    if entry.result in (None, present.full_settings):
+        return False
+    others = rollback.entries_of_others(RESOURCE)
+    return any(other.found == entry.result and other.result == present.full_settings for other in others)
+
+
+def _is_in_use(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> bool:
+    """Whether the record of the access, or its hand-off, names what this request set: a later request has succeeded since.
+
+    A record whose resource was last observed without the secret, or was missing, does not count: this request replaced what the
+    owner had set.
+    """
+    for one in rollback.recorded():
+        if one.desired is None or one.record.status in ("detached", "gone"):
+            continue
+        reading = one.desired.reading(one.record.key_arn, one.record.secret_arn or "")
+        if configuration.wanted(one.desired.resource, reading) in (entry.wanted, present.settings):
+            return True
+    return False
+
+
+def _delete(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> str | None:
+    """Deletes a resource that is still as this request created it."""
+    desired, client = rollback.desired, rollback.clients.client_for(configuration.service)
+    if not isinstance(configuration, CreatingConfiguration) or not _is_as_created(desired, entry, present):
         return _blocked_by(rollback, present)
     rollback.note(entry, f"deleted {present.arn}")
+    # No call between the last read and the deletion: a change by the owner in between would be lost.
+    latest = configuration.read(client, desired.resource)
+    if latest is None or not desired.is_secret(latest.secret_arn):
+        return None
+    if not _is_as_created(desired, entry, latest):
+        return _blocked_by(rollback, latest)
     configuration.delete(client, desired.resource)
     return None
 
 
+def _is_as_created(desired: Desired, entry: Entry, present: Configured) -> bool:
+    """Whether the resource has the tag of this request, and the settings that the request left or, after a crash, wanted."""
+    if not desired.made(present.tags):
+        return False
+    if entry.result is None:
+        return present.settings == entry.wanted and not present.other_settings
+    return bool(present.full_settings == entry.result)
+
+
 def _restore(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> str | None:
+    """Restores the members that this request set and nobody else has changed since."""
     desired, client = rollback.desired, rollback.clients.client_for(configuration.service)
-    if _restored(configuration, present, entry, present.full_settings) == present.full_settings:
+    wanted = _wanted(desired, entry, configuration, present)
+    if wanted == present.full_settings:
         return None  # it has its former settings
-    left = entry.result if entry.result is not None else _as_left(present, entry)
-    if left is None or _restored(configuration, present, entry, left) == present.full_settings:
-        return _blocked_by(rollback, present)
+    if wanted is None:
+        return _changed(rollback, present)
     rollback.note(entry, f"restored the former settings of {present.arn}")
     # No call between the last read and the write: a change by the owner in between would be lost.
     latest = configuration.read(client, desired.resource)
     if latest is None or not desired.is_secret(latest.secret_arn):
         return None
-    wanted = _restored(configuration, latest, entry, left)
+    wanted = _wanted(desired, entry, configuration, latest)
+    if wanted is None:
+        return _changed(rollback, latest)
+    return _write(rollback, configuration, wanted) if wanted != latest.full_settings else None
+
+
+def _write(rollback: Rollback, configuration: Configuration, wanted: Mapping[str, Any]) -> str | None:
+    """Writes former settings, and returns the reason if the resource still reads the secret with other settings afterwards."""
+    desired, client = rollback.desired, rollback.clients.client_for(configuration.service)
     try:
         configuration.restore(client, wanted)
     except Conflict as conflict:
@@ -54,8 +110,36 @@ def _restore(rollback: Rollback, entry: Entry, configuration: Configuration, pre
     return _blocked_by(rollback, restored) if restored is not None and failed else None
 
 
-def _restored(configuration: Configuration, present: Configured, entry: Entry, left: Mapping[str, Any]) -> dict[str, Any]:
-    return configuration.restored_settings(present.full_settings, entry.found, left)
+def _wanted(desired: Desired, entry: Entry, configuration: Configuration, present: Configured) -> Mapping[str, Any] | None:
+    """The full settings that restore what this request set, or None if somebody else has changed that since.
+
+    If a resource sends the token to a URL, the URL and the secret belong together: the former token must not be sent to a URL
+    that somebody else has set since, nor the token of this request to the former URL.
+    """
+    former = configuration.restored_settings(present.full_settings, entry.found, present.full_settings)
+    if former == present.full_settings:
+        return former
+    left = entry.result if entry.result is not None else _as_left(present, entry)
+    if left is None:
+        return None
+    if desired.resource.origin_url and configuration.settings_of_others(present.full_settings, entry.found, left):
+        return None
+    restored = configuration.restored_settings(present.full_settings, entry.found, left)
+    return None if restored == present.full_settings else restored
+
+
+def _changed(rollback: Rollback, present: Configured) -> str | None:
+    """The reason why a resource that somebody else has changed since stays as it is.
+
+    If the access already read this secret before the request, nothing else of this request depends on the resource.
+    """
+    blocked = _blocked_by(rollback, present)
+    if blocked or not rollback.desired.resource.origin_url:
+        return blocked
+    return Decision(
+        f"{present.arn} keeps settings of this request, because the URL or the access configuration was changed afterwards: "
+        "check where it sends the token, and reconfigure it by hand"
+    )
 
 
 def _as_left(present: Configured, entry: Entry) -> Mapping[str, Any] | None:

@@ -11,26 +11,48 @@ from latchkey.tags import ACCESS
 
 
 def roll_back_role(rollback: Rollback, entry: Entry) -> str | None:
-    """Restores or deletes the role, which belongs to this access only, unless a later request has changed it."""
+    """Restores or deletes the role, which belongs to this access only, unless a later request uses or has changed it."""
     desired, iam = rollback.desired, rollback.clients.iam
-    wanted = ReaderRole(entry.wanted["name"], entry.wanted["trust"], entry.wanted["policy"])
-    role = find_role(iam, wanted.name)
-    if role is None or role.tags.get(ACCESS) != desired.access_id or not _is_as_left(role, wanted, entry):
+    role = _find_own_role(rollback, entry)
+    if role is None or _is_recorded(rollback, role):
         return None
-    if entry.found is None and not desired.made(role.tags):
+    if rollback.is_used_by_another_request(role.arn):
+        return f"{role.arn} stays, because it is in use (another request of this access)"
+    if not _is_as_left(role, entry):
         return None
-    if entry.found is None:
-        rollback.note(entry, f"deleted {role.arn}")
-        reader_role.delete_role(wanted.name, iam)
+    former = None if entry.found is None else ReaderRole(entry.wanted["name"], entry.found["trust"], entry.found["policy"])
+    if former is not None and former.policy in (None, role.policy):
         return None
-    former = ReaderRole(wanted.name, entry.found["trust"], entry.found["policy"])
-    if role.policy != former.policy and former.policy is not None:
-        rollback.note(entry, f"restored the former policy of {role.arn}")
+    rollback.note(entry, f"deleted {role.arn}" if former is None else f"restored the former policy of {role.arn}")
+    # No call between the last read and the write: a person can change or tag the role at any time.
+    role = _find_own_role(rollback, entry)
+    if role is None or not _is_as_left(role, entry):
+        return None
+    if former is None:
+        reader_role.delete_role(entry.wanted["name"], iam)
+    else:
         reader_role.update_role(role, former, iam, desired.reader_boundary_arn)
     return None
 
 
-def _is_as_left(role: ObservedRole, wanted: ReaderRole, entry: Entry) -> bool:
+def _find_own_role(rollback: Rollback, entry: Entry) -> ObservedRole | None:
+    """The role, if it has the tag of this access and, if this request created it, also the tag of this request."""
+    desired, role = rollback.desired, find_role(rollback.clients.iam, entry.wanted["name"])
+    if role is None or role.tags.get(ACCESS) != desired.access_id:
+        return None
+    return role if entry.found is not None or desired.made(role.tags) else None
+
+
+def _is_recorded(rollback: Rollback, role: ObservedRole) -> bool:
+    """Whether the record of the access, or its hand-off, names the role with its present policy."""
+    for one in rollback.recorded():
+        wanted = one.desired.role(one.record.key_arn, one.record.secret_arn) if one.desired and one.record.secret_arn else None
+        if wanted is not None and wanted.arn(rollback.desired.place) == role.arn and wanted.policy == role.policy:
+            return True
+    return False
+
+
+def _is_as_left(role: ObservedRole, entry: Entry) -> bool:
     """Whether the policy is the wanted one, or the former one that a crashed request did not replace."""
     before = entry.found["policy"] if entry.found else None
-    return role.policy in (wanted.policy, before)
+    return role.policy in (entry.wanted["policy"], before)

@@ -6,11 +6,36 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from latchkey.access.desired import Desired, desire
+from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients
 from latchkey.policies import Statement
 from latchkey.registry import Registry
 from latchkey.registry.journal import Entry, RequestJournal
 from latchkey.settings import Settings
+
+
+class Decision(str):
+    """A reason that only a person can resolve: the change is reported once and abandoned, and the rollback goes on."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A record of the access, and the request that it fulfills; None if an earlier version did not record the request."""
+
+    record: AccessRecord
+    desired: Desired | None
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """The key, the secret, the consumer resource and the role, by their names in the registry and their ARNs."""
+        record, desired = self.record, self.desired
+        role = desired.role(record.key_arn, record.secret_arn) if desired and record.secret_arn else None
+        secret = desired.secret_resource if desired and desired.reads_secret else None
+        role_arn = role.arn(desired.place) if desired and role else None
+        named = (record.key_arn, record.secret_arn, record.resource_arn, secret, role_arn)
+        return frozenset(name for name in named if name)
 
 
 @dataclass(frozen=True)
@@ -46,22 +71,31 @@ class Rollback:
     ) -> Callable[[], list[Iterable[Statement]]]:
         """The statements that the accesses of a key or secret still need, read on demand.
 
-        If the access of the failed request refers to the resource, its statements are those of the request it fulfilled before.
+        The statements of the failed request's access are those of the requests that it fulfills or has handed off.
         """
 
         def read() -> list[Iterable[Statement]]:
             others = self.registry.requests_using(resource, without=self.access_id)
-            own = self.registry.accesses.recorded_request(self.access_id) if self.is_recorded(resource) else None
-            wanted = [desire(other.request, self.settings, other.tenant) for other in others]
-            wanted += [desire(own, self.settings, self.desired.tenant)] if own else []
+            own = [one.desired for one in self.recorded() if one.desired and resource in one.resources]
+            wanted = [*(desire(other.request, self.settings, other.tenant) for other in others), *own]
             return [statements(one) for one in wanted]
 
         return read
 
+    def entries_of_others(self, step: str) -> list[Entry]:
+        """The open entries of a step in the journals of the other requests of this access."""
+        journal, own = self.registry.journal, self.journal
+        others = (one for one in journal.open() if one.access_id == self.access_id and one.execution_arn != own.execution_arn)
+        found = (journal.of(one.execution_arn, self.access_id, own.tenant).entry(step) for one in others)
+        return [entry for entry in found if entry and entry.state == "open"]
+
     def is_used_by_own_access(self, resource: str) -> bool:
-        """Whether the record of this access, or another of its requests, uses a key, secret or role."""
-        others = self.registry.journal.uses(resource, self.access_id, without=self.journal.execution_arn)
-        return others or self.is_recorded(resource)
+        """Whether the record or hand-off of this access, or another of its requests, uses a key, secret or role."""
+        return self.is_used_by_another_request(resource) or self.is_recorded(resource)
+
+    def is_used_by_another_request(self, resource: str) -> bool:
+        """Whether another request of this access, whose journal is open, refers to a key, secret or role."""
+        return self.registry.journal.uses(resource, self.access_id, without=self.journal.execution_arn)
 
     def is_used_by_records(self, resource: str) -> bool:
         """Whether a recorded access uses a key or secret, which then no longer belongs to this request."""
@@ -69,13 +103,13 @@ class Rollback:
         return self.is_recorded(resource) or any(self.registry.accesses.get(access_id) for access_id in users)
 
     def is_recorded(self, resource: str) -> bool:
-        """Whether the record of this access names the key, secret or role. The record is rolled back first."""
-        record = self.registry.accesses.get(self.access_id)
-        if record is None:
-            return False
-        own = self.registry.accesses.recorded_request(self.access_id)
-        before = desire(own, self.settings, self.desired.tenant) if own else None
-        role = before.role(record.key_arn, record.secret_arn) if before and record.secret_arn else None
-        secret = before.secret_resource if before and before.reads_secret else None
-        names = (record.key_arn, record.secret_arn, record.resource_arn, secret, role.arn(self.desired.place) if role else None)
-        return resource in names
+        """Whether the record or the unconfirmed hand-off of this access names the key, secret or role."""
+        return any(resource in one.resources for one in self.recorded())
+
+    def recorded(self) -> list[Recorded]:
+        """The record of this access and its unconfirmed hand-off, if any. What this request recorded is rolled back first."""
+        accesses, access_id = self.registry.accesses, self.access_id
+        record, pending = accesses.get(access_id), accesses.to_confirm(access_id)
+        found = [(record, accesses.recorded_request(access_id))] if record else []
+        found += [(pending.record, pending.request)] if pending and pending.is_pending else []
+        return [Recorded(one, desire(own, self.settings, self.desired.tenant) if own else None) for one, own in found]

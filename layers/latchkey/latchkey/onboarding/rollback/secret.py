@@ -26,16 +26,37 @@ def roll_back_secret(rollback: Rollback, entry: Entry) -> str | None:
             return None
         users = sorted(registry.resources.others(resource, desired.access_id))
         return f"{secret.arn} stays, because it is in use (accesses: {', '.join(users)})"
-    if rollback.is_used_by_own_access(resource):
-        registry.resources.cancel_removal(resource)
-        return f"{secret.arn} stays, because it is in use (another request of this access)"
-    evidence = read_secret_evidence(rollback, secret.arn)
+    try:
+        deleted = _delete_unused_secret(rollback, secret.arn, entry)
+    except Exception:
+        # If only the response was lost, the secret does not exist, and the next attempt completes the rollback.
+        remaining = find_secret(rollback.clients.secretsmanager, secret.arn)
+        if remaining is not None and not remaining.is_being_deleted:
+            registry.resources.cancel_removal(resource)
+        raise
+    if deleted:
+        registry.resources.forget(resource)
+        return None
+    registry.resources.cancel_removal(resource)
+    in_use = rollback.is_used_by_own_access(resource)
+    return f"{secret.arn} stays, because it is in use (another request of this access)" if in_use else None
+
+
+def _delete_unused_secret(rollback: Rollback, secret_arn: str, entry: Entry) -> bool:
+    """Deletes a secret to which no new access can refer, unless a request of this access uses it or it is no longer ours."""
+    if rollback.is_used_by_own_access(rollback.desired.secret_resource):
+        return False
+    evidence = read_secret_evidence(rollback, secret_arn)
     rollback.journal.note_evidence(entry.step, evidence.model_dump(mode="json", by_alias=True))
-    # No recovery window: nothing has used the secret yet, and its name must be available for the next request.
-    rollback.note(entry, f"deleted {secret.arn}")
-    rollback.clients.secretsmanager.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
-    registry.resources.forget(resource)
-    return None
+    rollback.note(entry, f"deleted {secret_arn}")
+    # No call between this read and the deletion: only a person can remove the tag, and then the secret is theirs.
+    secret = find_secret(rollback.clients.secretsmanager, secret_arn)
+    if secret is not None and not secret.is_being_deleted:
+        if not rollback.desired.made(secret.tags):
+            return False
+        # No recovery window: nothing has used the secret yet, and its name must be available for the next request.
+        rollback.clients.secretsmanager.delete_secret(SecretId=secret_arn, ForceDeleteWithoutRecovery=True)
+    return True
 
 
 def roll_back_secret_version(rollback: Rollback, entry: Entry) -> str | None:
