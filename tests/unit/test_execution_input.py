@@ -244,6 +244,13 @@ def test_a_second_event_of_a_request_starts_the_execution_of_the_first_one(regis
     assert started(detail(), registry, "event-2")[1]["eventId"] == "event-1"
 
 
+def test_the_request_of_a_sender_that_is_not_allowed_is_not_part_of_the_input(registry: Registry) -> None:
+    _, content = started(detail(), registry, "event-1", source="latchkey.requests.UPPER")
+
+    assert [problem["place"] for problem in content["problems"]] == ["source"]
+    assert (content["request"], content["accessId"], content["confirms"]) == (None, None, False)
+
+
 def test_a_claimed_request_without_an_outcome_starts_again(registry: Registry) -> None:
     content = received(detail())
     registry.requests.claim(RequestRef("request-1", content["contentHash"]), EXECUTION_ARN)
@@ -359,10 +366,12 @@ def start(request: Any, registry: Registry, event_id: str = EVENT_ID) -> str:
     return started(request, registry, event_id)[0]
 
 
-def started(request: Any, registry: Registry, event_id: str, kind: str = ONBOARDING_REQUESTED) -> tuple[str, dict[str, Any]]:
+def started(
+    request: Any, registry: Registry, event_id: str, kind: str = ONBOARDING_REQUESTED, **envelope: str
+) -> tuple[str, dict[str, Any]]:
     """The name and the input of the started execution of a request."""
     stepfunctions = boto3.client("stepfunctions")
-    event = RequestEvent.model_validate({"id": event_id, "detail-type": kind, "detail": request})
+    event = RequestEvent.model_validate({"id": event_id, "detail-type": kind, "detail": request} | envelope)
     with Stubber(stepfunctions) as stubber:
         # The stub accepts any name, and the test compares it afterward.
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, None)

@@ -257,3 +257,13 @@ def _alert(code: str) -> dict[str, Any]:
         "RelatedResourceArns": [],
         "ResourceArn": SOURCE_LOCATION_ARN,
     }
+
+
+def test_settings_of_others_are_neither_those_found_nor_those_left() -> None:
+    configuration = SourceLocations()
+    found, left = {"HttpConfiguration": {"BaseUrl": "https://a"}}, {"HttpConfiguration": {"BaseUrl": "https://b"}}
+
+    assert configuration.settings_of_others(found, found, left) == frozenset()
+    assert configuration.settings_of_others(left, found, left) == frozenset()
+    theirs = {"HttpConfiguration": {"BaseUrl": "https://c"}}
+    assert configuration.settings_of_others(theirs, found, left) == {"HttpConfiguration"}
