@@ -4,7 +4,6 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +70,10 @@ class CleanUps:
 
     def start(self, access: Access, **members: Any) -> str:
         """Starts a clean-up once all grants of the access are older than the current time of KMS, which has whole seconds."""
-        until(lambda: self._are_old(access), "a grant that is older than now", 10)
+        self.onboarding.await_old_grants(access.key)
         asked = json.dumps({"accessId": access.access_id, "keys": [], "hint": None} | members)
         arn: str = self._stepfunctions.start_execution(stateMachineArn=self._machine, input=asked)["executionArn"]
         return arn
-
-    def _are_old(self, access: Access) -> bool:
-        answer = self.kms.list_grants(KeyId=access.key, Limit=100)
-        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        return all(grant["CreationDate"] < now for grant in self.onboarding.grants(access.key))
 
     def finish(self, execution: str, status: str = "SUCCEEDED") -> dict[str, dict[str, Any]]:
         """Waits for the end of a clean-up and returns the details of its events by detail type."""

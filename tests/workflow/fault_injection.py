@@ -129,6 +129,17 @@ class FaultInjection(Onboarding):
         assert found is not None
         return found
 
+    def item(self, kind: str, item_id: str) -> Detail:
+        """Returns an item of the registry; empty if it does not exist."""
+        key = {"kind": {"S": kind}, "id": {"S": item_id}}
+        found: Detail = self.dynamodb.get_item(TableName=self.table, Key=key).get("Item", {})
+        return found
+
+    def journal(self) -> list[str]:
+        """Returns the ids of all journal entries."""
+        query = {"ExpressionAttributeValues": {":kind": {"S": "journal"}}, "KeyConditionExpression": "kind = :kind"}
+        return [item["id"]["S"] for item in self.dynamodb.query(TableName=self.table, **query)["Items"]]
+
     def end_leases(self) -> None:
         """Deletes all leases, which would otherwise expire after three minutes."""
         key = {"ExpressionAttributeValues": {":kind": {"S": "lease"}}, "KeyConditionExpression": "kind = :kind"}

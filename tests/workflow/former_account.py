@@ -36,6 +36,11 @@ class FormerAccount:
             saved["input"]["requestId"]: self._resolved(saved["input"]["request"]) for saved in self._account["executions"]
         }
 
+    @property
+    def keys(self) -> list[str]:
+        """The ARNs of all restored keys."""
+        return [arn for name, arn in self.names.items() if name.startswith("Key:")]
+
     def again(self, request_id: str, **changes: Any) -> Detail:
         """Returns the request of a former execution under a new id."""
         return self.requests[request_id] | {"requestId": f"again-{secrets.token_hex(6)}"} | changes

@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,16 @@ class Onboarding:
         """Returns every grant of a key, from all pages."""
         pages = self.kms.get_paginator("list_grants").paginate(KeyId=key_arn)
         return [grant for page in pages for grant in page["Grants"]]
+
+    def await_old_grants(self, *keys: str) -> None:
+        """Waits until all grants on keys are older than the current time of KMS, which has whole seconds."""
+
+        def are_old() -> bool:
+            answers = [self.kms.list_grants(KeyId=key, Limit=1) for key in keys]
+            times = [parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]) for answer in answers]
+            return all(grant["CreationDate"] < now for key, now in zip(keys, times, strict=True) for grant in self.grants(key))
+
+        until(are_old, "grants that are older than now", 10)
 
     def new_key(self, consent: bool = True, statements: tuple[dict[str, Any], ...] = (), **changes: Any) -> str:
         """Creates a key without Latchkey and returns its ARN."""

@@ -47,17 +47,7 @@ class Requests:
 
     def accesses(self, resource: str) -> set[str]:
         """The accesses that refer to a resource in the registry."""
-        return {*self.item("resource", resource).get("accesses", {}).get("SS", [])}
-
-    def item(self, kind: str, item_id: str) -> Detail:
-        key = {"kind": {"S": kind}, "id": {"S": item_id}}
-        found: Detail = self.injection.dynamodb.get_item(TableName=self.injection.table, Key=key).get("Item", {})
-        return found
-
-    def journal(self) -> list[str]:
-        """The ids of all journal entries."""
-        query = {"ExpressionAttributeValues": {":kind": {"S": "journal"}}, "KeyConditionExpression": "kind = :kind"}
-        return [item["id"]["S"] for item in self.injection.dynamodb.query(TableName=self.injection.table, **query)["Items"]]
+        return {*self.injection.item("resource", resource).get("accesses", {}).get("SS", [])}
 
     def key_state(self, key: str) -> str:
         state: str = self.injection.kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
@@ -166,7 +156,7 @@ def test_each_request_restores_the_settings_that_it_found(fault_injection: Fault
     requests.clear()
     fault_injection.sweep()
     assert present() == repaired
-    assert requests.journal() == []
+    assert fault_injection.journal() == []
     assert fault_injection.left(first) == {
         "aliases": [],
         "keys": [],
@@ -192,7 +182,7 @@ def test_a_later_success_does_not_forget_the_key_of_a_failed_request(
 
     assert (requests.key_state(key), requests.key_state(made["keyArn"])) == ("PendingDeletion", "Enabled")
     assert requests.accesses(key) == set()
-    assert requests.journal() == []
+    assert fault_injection.journal() == []
     assert len(fault_injection.outcomes.of(first["requestId"])) == 1
     again = later | {"requestId": f"again-{later['requestId']}"}
     assert fault_injection.onboard(again)["status"] == "unchanged"
@@ -243,7 +233,7 @@ def test_no_reference_to_a_reader_role_remains(fault_injection: FaultInjection, 
     scan = fault_injection.dynamodb.scan(TableName=fault_injection.table)["Items"]
     referring = {item["id"]["S"] for item in scan if item["kind"]["S"] == "resource" and "accesses" in item}
     assert [one for one in referring if ":role/" in one or consumer.name.split("/")[-1] in one] == []
-    assert requests.journal() == []
+    assert fault_injection.journal() == []
 
 
 def test_the_reference_to_a_key_stays_while_a_secret_is_under_it(fault_injection: FaultInjection, requests: Requests) -> None:
@@ -262,4 +252,4 @@ def test_the_reference_to_a_key_stays_while_a_secret_is_under_it(fault_injection
     fault_injection.secretsmanager.update_secret(SecretId=theirs, KmsKeyId=fault_injection.new_key())
     fault_injection.sweep()
     assert (requests.key_state(key), requests.accesses(key)) == ("Enabled", set())
-    assert [entry.rsplit("/", 1)[1] for entry in requests.journal()] == ["21-key"]
+    assert [entry.rsplit("/", 1)[1] for entry in fault_injection.journal()] == ["21-key"]

@@ -2,10 +2,10 @@
 
 import json
 import uuid
-from email.utils import parsedate_to_datetime
 
 import pytest
 
+from latchkey.requests.parsing import parse_onboarding
 from local_aws.tools.embedded_aws import until
 from tests.workflow.fault_injection import LATE, NOTHING, Detail, FaultInjection
 from tests.workflow.former_account import FormerAccount
@@ -24,32 +24,6 @@ def unhurried(onboarding: Onboarding) -> FormerAccount:
     """A former account whose state machines wait for their whole time, as cleanups must."""
     onboarding.aws.control("PUT", "assumptions", {"trail": {"lose": 1}, "mediatailorRetires": "never"})
     return FormerAccount(FaultInjection(onboarding.aws, onboarding.outcomes))
-
-
-def _wait_for_old_grants(former: FormerAccount) -> None:
-    """Waits until all grants are older than the current time of KMS, which has whole seconds."""
-    keys = [former.names[name] for name in former.names if name.startswith("Key:")]
-
-    def are_old() -> bool:
-        answers = [former.client.kms.list_grants(KeyId=key, Limit=100) for key in keys]
-        return all(
-            grant["CreationDate"] < parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-            for answer in answers
-            for grant in answer["Grants"]
-        )
-
-    until(are_old, "grants that are older than now", 10)
-
-
-def _item(former: FormerAccount, kind: str, item_id: str) -> Detail:
-    key = {"kind": {"S": kind}, "id": {"S": item_id}}
-    found: Detail = former.client.dynamodb.get_item(TableName=former.client.table, Key=key)["Item"]
-    return found
-
-
-def _journal(former: FormerAccount) -> list[str]:
-    query = {"ExpressionAttributeValues": {":kind": {"S": "journal"}}, "KeyConditionExpression": "kind = :kind"}
-    return [item["id"]["S"] for item in former.client.dynamodb.query(TableName=former.client.table, **query)["Items"]]
 
 
 def _reads_its_secret(former: FormerAccount, name: str) -> bool:
@@ -116,15 +90,11 @@ def test_a_second_access_on_a_former_key_takes_no_reader_away(former: FormerAcco
     assert client.onboard(former.again("request-active"))["status"] == "unchanged"
 
 
-@pytest.mark.parametrize(("request_id", "ended"), [("request-handed", False), ("request-adobe", True)])
-def test_a_former_handoff_is_confirmed(former: FormerAccount, request_id: str, ended: bool) -> None:
-    request = former.requests[request_id]
-    access_id = f"{request['system']}/" + (
-        f"instance/{request['resource']['instance']}" if ended else f"sourceLocation/{request['resource']['sourceLocation']}"
-    )
-    if not ended:
-        template = json.loads(_item(former, "request", request_id)["outcome"]["S"])["handoff"]["cloudFormation"]
-        [piece] = template.values()
+@pytest.mark.parametrize("request_id", ["request-handed", "request-adobe"])
+def test_a_former_handoff_is_confirmed(former: FormerAccount, request_id: str) -> None:
+    access_id = parse_onboarding(former.requests[request_id]).access_id
+    handoff = json.loads(former.client.item("request", request_id)["outcome"]["S"])["handoff"]
+    for piece in handoff.get("cloudFormation", {}).values():  # the key of an instance in Adobe needs no resource
         former.client.mediatailor.create_source_location(**piece["Properties"])
 
     confirmation = {"requestId": f"confirm-{uuid.uuid4().hex[:12]}", "accessId": access_id}
@@ -139,7 +109,7 @@ def test_a_cleanup_after_deletion_revokes_the_grant(unhurried: FormerAccount) ->
     for name in names:
         unhurried.client.mediatailor.delete_source_location(SourceLocationName=name)
     assert len(unhurried.client.grants(unhurried.names["Key:active-origin"])) == 2
-    _wait_for_old_grants(unhurried)
+    unhurried.client.await_old_grants(*unhurried.keys)
 
     unhurried.client.sweep()
 
@@ -164,8 +134,8 @@ def test_the_sweep_finishes_the_rollbacks_that_version_0_1_0_left_unfinished(for
     key = client.kms.describe_key(KeyId=former.names["Key:failed-origin"])["KeyMetadata"]
     assert key["KeyState"] == "PendingDeletion"
     assert _reads_its_secret(former, "changed-origin")
-    assert _journal(former) == []
-    access = _item(former, "access", "mediatailor/sourceLocation/changed-origin")
+    assert former.client.journal() == []
+    access = former.client.item("access", "mediatailor/sourceLocation/changed-origin")
     assert (access["status"]["S"], {"former", "previous", "undone", "unfinished"} & {*access}) == ("active", set())
     assert client.onboard(former.again("request-changed"))["status"] == "unchanged"
 
@@ -189,12 +159,12 @@ def test_a_request_that_fails_during_the_update_leaves_nothing(
     assert event["detail-type"] == "Request Failed", event
     assert (event["detail"]["changed"], event["detail"]["left"]) == (False, [])
     assert former.client.left(former.requests["request-running"]) == NOTHING
-    assert _journal(former) == []
+    assert former.client.journal() == []
 
 
 def test_a_cleanup_that_runs_during_the_update_finishes(unhurried: FormerAccount) -> None:
     unhurried.client.mediatailor.delete_source_location(SourceLocationName="owned-origin")
-    _wait_for_old_grants(unhurried)
+    unhurried.client.await_old_grants(*unhurried.keys)
 
     with unhurried.former_definition("CleanUp") as start:
         execution = start({"accessId": "mediatailor/sourceLocation/owned-origin", "keys": [], "hint": None})
@@ -212,4 +182,4 @@ def test_a_rollback_that_continues_during_the_update_finishes(former: FormerAcco
 
     assert former.client.states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
     assert former.client.location("failed-origin").get("AccessConfiguration", {}) == {}
-    assert [entry for entry in _journal(former) if former.execution("request-failed") in entry] == []
+    assert [entry for entry in former.client.journal() if former.execution("request-failed") in entry] == []

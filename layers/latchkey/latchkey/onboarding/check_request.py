@@ -104,6 +104,7 @@ def check_request(
         registry.locks.unlock(desired.access_id, event.execution_arn)
         raise InvalidRequest([Problem(access_path, NOT_ALLOWED)])
     journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
+    # For read_execution: an open change can outlive the execution, which Step Functions deletes after 90 days.
     journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
     reader = EvidenceReader(bounds, registry, clients, secretsmanager_in)
     if event.confirms:

@@ -77,16 +77,18 @@ def _accept(key: ObservedKey, desired: Desired, journal: RequestJournal, registr
 def _refer(key: ObservedKey, desired: Desired, kms: KMSClient, registry: Registry, journal: RequestJournal) -> None:
     """Refers to the key of an alias, then reads it again: its removal can have finished before the reference was recorded."""
     _accept(key, desired, journal, registry)
-    was_referred = registry.resources.is_referred(key.arn, desired.access_id)
-    _refer_alone(key.arn, desired, registry, journal)
+    was_referred = _refer_alone(key.arn, desired, registry, journal)
     found = find_key(kms, desired.alias or "")
     if found is None or found.arn != key.arn or found.state != "Enabled":
         _release(key.arn, desired, registry, was_referred=was_referred)
         raise TransientAwsError(f"{key.arn} was removed by another request in the meantime")
 
 
-def _refer_alone(key_arn: str, desired: Desired, registry: Registry, journal: RequestJournal) -> None:
-    """Refers to a key, then reads its other accesses: two requests can both have found a partner's key unused."""
+def _refer_alone(key_arn: str, desired: Desired, registry: Registry, journal: RequestJournal) -> bool:
+    """Refers to a key, then reads its other accesses: two requests can both have found a partner's key unused.
+
+    Returns whether the access referred to the key before.
+    """
     was_referred = registry.resources.is_referred(key_arn, desired.access_id)
     registry.refer(key_arn, journal)
     others = registry.resources.others(key_arn, desired.access_id)
@@ -94,6 +96,7 @@ def _refer_alone(key_arn: str, desired: Desired, registry: Registry, journal: Re
         _release(key_arn, desired, registry, was_referred=was_referred)
         serving = ", ".join(sorted(others))
         raise Conflict(f"{key_arn} now serves {serving} and cannot be shared with a partner: choose another alias")
+    return was_referred
 
 
 def _release(key_arn: str, desired: Desired, registry: Registry, *, was_referred: bool) -> None:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from latchkey.aws.executions import find_execution
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.registry import Registry
 from latchkey.registry.access_locks import IsOver, LockHolder
+from latchkey.registry.requests import JUST_STARTED
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
-
-# DescribeExecution is eventually consistent, so an execution that is not found can be new. Step Functions keeps an execution
-# for 90 days after its end: https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
-NOT_NEW = timedelta(days=1)
 
 
 def is_over_by(stepfunctions: SFNClient, registry: Registry) -> IsOver:
@@ -30,7 +27,7 @@ def is_over_by(stepfunctions: SFNClient, registry: Registry) -> IsOver:
     def is_over(holder: LockHolder) -> bool:
         execution = find_execution(stepfunctions, holder.execution_arn)
         if execution is None:
-            return holder.since < datetime.now(UTC) - NOT_NEW
+            return holder.since < datetime.now(UTC) - JUST_STARTED
         if not execution.is_over:
             return False
         received: Mapping[str, Any] = json.loads(execution.input)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from latchkey.aws.executions import find_execution
@@ -10,6 +11,7 @@ from latchkey.errors import Conflict, ExecutionEnded, NotYetEffective
 from latchkey.events.outcomes import CaughtError
 from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.registry import Registry
+from latchkey.registry.requests import JUST_STARTED
 from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ REPORTED = "RequestNotCarriedOut"
 # Step Functions deletes executions 90 days after they ended; a change that cannot be rolled back can stay open for longer.
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 FORGOTTEN = "FORGOTTEN"
+_STARTED = "the execution has just started"
 _ENDED = {
     "ABORTED": "was aborted",
     "FAILED": "failed before it reported an outcome",
@@ -72,7 +75,7 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
     """
     execution_arn = event.execution_arn
     execution = find_execution(stepfunctions, execution_arn)
-    forgotten = registry.journal.request_of(execution_arn) if execution is None else None
+    forgotten = _forgotten_input(execution_arn, registry) if execution is None else None
     if execution is None and forgotten is None:
         return _never_started(event, registry)
     received = ExecutionInput.model_validate_json(execution.input if execution else json.dumps(forgotten))
@@ -105,6 +108,19 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
     )
 
 
+def _forgotten_input(execution_arn: str, registry: Registry) -> Any:
+    """The input of an execution that Step Functions has deleted, from its journal, or None.
+
+    Raises NotYetEffective if the execution has just started: DescribeExecution is eventually consistent.
+    """
+    entry = registry.journal.request_of(execution_arn)
+    if entry is None or entry.wanted is None:
+        return None
+    if entry.noted > datetime.now(UTC) - JUST_STARTED:
+        raise NotYetEffective(_STARTED)
+    return entry.wanted
+
+
 def _never_started(event: ReadExecutionInput, registry: Registry) -> EndedExecution:
     """The facts about a recorded request whose execution does not exist: nothing was changed.
 
@@ -114,7 +130,7 @@ def _never_started(event: ReadExecutionInput, registry: Registry) -> EndedExecut
     if received is None:
         raise Conflict("the execution does not exist, and no request is recorded for it")
     if not received.has_outcome and not registry.requests.abandon(received.ref, event.execution_arn):
-        raise NotYetEffective("the execution has just started")
+        raise NotYetEffective(_STARTED)
     return EndedExecution(
         answered=False,
         reported=False,

@@ -148,10 +148,9 @@ class Journal:
         """The journal of one request."""
         return RequestJournal(execution_arn, access_id, tenant, self._table)
 
-    def request_of(self, execution_arn: str) -> Any:
-        """The input of an execution as its journal recorded it, or None."""
-        entry = self.of(execution_arn, "", "").entry(REQUEST)
-        return entry.wanted if entry else None
+    def request_of(self, execution_arn: str) -> Entry | None:
+        """The entry with the input of an execution, or None."""
+        return self.of(execution_arn, "", "").entry(REQUEST)
 
     def open(self) -> Iterator[OpenJournal]:
         """The journals with an open entry."""

@@ -11,8 +11,9 @@ from latchkey.errors import Conflict
 from latchkey.registry.table import ConditionFailed, Table, now_text
 from latchkey.tags import DEFAULT_TENANT
 
-# A claimed request whose execution is not found either has just started, or started so long ago that Step Functions deleted the
-# execution. An execution that is older than this is over.
+# DescribeExecution is eventually consistent, so an execution that is not found can have just started. If it started before this
+# time, it is over, and Step Functions has deleted it, which happens 90 days after its end:
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
 JUST_STARTED = timedelta(days=1)
 
 
