@@ -119,6 +119,47 @@ def test_the_sources_of_a_request_are_several_values_of_one_condition_key(accoun
     assert error_code(single.put_events, Entries=[entry, other]).startswith("AccessDenied")
 
 
+@pytest.mark.parametrize(
+    ("operator", "value"),
+    [
+        ("StringEquals", "any"),
+        ("StringLike", "*"),
+        ("StringEqualsIfExists", "any"),
+        ("StringNotEquals", "other"),
+        ("StringNotLikeIfExists", "other"),
+    ],
+)
+def test_an_operator_for_one_value_does_not_compare_several(account: Account, operator: str, value: str) -> None:
+    name = account.unique("bus")
+    bus = account.client("events").create_event_bus(Name=name)["EventBusArn"]
+    entry = {"Source": "any", "DetailType": "any", "Detail": "{}", "EventBusName": name}
+    for key in ("events:source", "events:detail-type"):
+        sender = account.role(allow("events:PutEvents", bus, **{operator: {key: value}})).client("events")
+        assert error_code(sender.put_events, Entries=[entry]).startswith("AccessDenied")
+        denied = account.role(allow("events:PutEvents", bus), deny("events:PutEvents", bus, **{operator: {key: value}})).client(
+            "events"
+        )
+        assert denied.put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+
+def test_detail_types_of_a_request_are_several_values_of_one_condition_key(account: Account) -> None:
+    name = account.unique("bus")
+    bus = account.client("events").create_event_bus(Name=name)["EventBusArn"]
+    entry = {"Source": "any", "DetailType": "own", "Detail": "{}", "EventBusName": name}
+    other = entry | {"DetailType": "other"}
+    own = {"ForAllValues:StringEquals": {"events:detail-type": "own"}, "Null": {"events:detail-type": "false"}}
+    sender = account.role(allow("events:PutEvents", bus, **own)).client("events")
+    assert sender.put_events(Entries=[entry, entry])["FailedEntryCount"] == 0
+    assert error_code(sender.put_events, Entries=[entry, other]).startswith("AccessDenied")
+
+
+def test_a_request_without_tags_has_no_tag_keys(account: Account) -> None:
+    condition = {"ForAllValues:StringEquals": {"aws:TagKeys": "team"}, "Null": {"aws:TagKeys": "false"}}
+    kms = account.role(allow(["kms:CreateKey", "kms:TagResource"], **condition)).client("kms")
+    assert error_code(kms.create_key).startswith("AccessDenied")
+    kms.create_key(Tags=[{"TagKey": "team", "TagValue": "sports"}])
+
+
 def test_boundary_limits_a_role_that_a_service_assumes(account: Account) -> None:
     reader = RoleReader(account, "mediapackage.amazonaws.com", identifier("MediaPackageCDNIdentifier", "12345678"))
     target = Target(account, "mediapackage-vod")
@@ -156,13 +197,24 @@ def test_leading_keys_limit_a_role_to_one_partition(account: Account) -> None:
         AttributeDefinitions=[{"AttributeName": "kind", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "kind", "KeyType": "HASH"}],
     )
-    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["own"]}}
-    role = account.role(allow("dynamodb:PutItem", **own))
+    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["own"]}, "Null": {"dynamodb:LeadingKeys": "false"}}
+    limited = account.role(allow(["dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan"], **own)).client("dynamodb")
 
-    role.client("dynamodb").put_item(TableName=table, Item={"kind": {"S": "own"}})
+    def query(condition: str, value: str, **names: str) -> None:
+        aliased = {"ExpressionAttributeNames": {f"#{name}": kind for name, kind in names.items()}} if names else {}
+        values = {":value": {"S": value}}
+        limited.query(TableName=table, KeyConditionExpression=condition, ExpressionAttributeValues=values, **aliased)
 
-    put = role.client("dynamodb").put_item
-    assert error_code(lambda: put(TableName=table, Item={"kind": {"S": "other"}})) == "AccessDeniedException"
+    limited.put_item(TableName=table, Item={"kind": {"S": "own"}})
+    query("kind = :value", "own")
+    query("#name = :value", "own", name="kind")
+    for denied in (
+        lambda: limited.put_item(TableName=table, Item={"kind": {"S": "other"}}),
+        lambda: query("kind = :value", "other"),
+        lambda: query("#name = :value", "other", name="kind"),
+        lambda: limited.scan(TableName=table),
+    ):
+        assert error_code(denied) == "AccessDeniedException"
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,14 @@ def test_context_entry_can_have_several_values(account: Account) -> None:
         assert decisions(role, "kms:CreateGrant", ContextEntries=given) == {"kms:CreateGrant": decision}
 
 
+def test_a_list_with_one_value_is_compared_only_by_a_set_operator(account: Account) -> None:
+    single = account.role(allow("kms:CreateGrant", StringLike={"kms:GrantOperations": "*"}))
+    several = account.role(allow("kms:CreateGrant", **{"ForAnyValue:StringLike": {"kms:GrantOperations": "*"}}))
+    given = [entry("kms:GrantOperations", "Decrypt", kind="stringList")]
+    assert decisions(single, "kms:CreateGrant", ContextEntries=given) == {"kms:CreateGrant": "implicitDeny"}
+    assert decisions(several, "kms:CreateGrant", ContextEntries=given) == {"kms:CreateGrant": "allowed"}
+
+
 def test_every_resource_is_evaluated(account: Account) -> None:
     other = KEY.replace("11111111", "99999999")
     results = simulate(account.role(allow("kms:Decrypt", KEY)), "kms:Decrypt", ResourceArns=[KEY, other])

@@ -14,9 +14,8 @@ from ministack.services import tagging as tag_store
 from local_aws.emulator import authorization
 from local_aws.emulator.gaps.patching import Around, wrap
 
-# Entries in the service context that carry data from the request to `_enforce`. No policy can name them.
+# An entry in the service context that carries data from the request to `_enforce`. No policy can name it.
 _ALSO = "emulator/also-on"
-_ENTRIES = "emulator/entries"
 
 # A request that creates a resource with tags also needs this permission.
 _TAG_ON_CREATE = {
@@ -28,6 +27,7 @@ _TAG_ON_CREATE = {
 
 # A name in an expression, which is no value (`:name`) and no part of a path (`.name`).
 _NAME = re.compile(r"(?<![:.#\w])(?P<name>#?[A-Za-z_]\w*)")
+_EQUAL = re.compile(r"(?P<name>#?\w+)\s*=\s*(?P<value>:\w+)")
 _EXPRESSION_WORDS = {
     *("set", "remove", "add", "delete", "and", "or", "not", "in", "between", "begins_with", "contains", "size"),
     *("attribute_exists", "attribute_not_exists", "attribute_type", "if_not_exists", "list_append"),
@@ -43,6 +43,7 @@ def apply() -> None:
     wrap(iam_actions, "extract_resource_arn", _resource_arn)
     wrap(iam_evaluator, "enforce", _enforce)
     wrap(iam_evaluator, "_resolve_condition_key", _condition_key)
+    wrap(iam_evaluator, "_evaluate_single_condition", _condition)
     wrap(iam_evaluator, "parse_policy_document", _parse_once)
 
 
@@ -113,14 +114,14 @@ def _secret_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]
 def _event_keys(action: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     if action == "events:PutEvents":
         entries = data.get("Entries") or []
-        # One key with the sources of all entries (ArrayOfString), so that only set operators compare it as a policy intends:
+        # Keys with the values of all entries (ArrayOfString), so that only set operators compare them as a policy intends:
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
         yield "events:source", sorted({str(entry.get("Source")) for entry in entries})
-        yield _ENTRIES, [{"events:detail-type": kind} for kind in sorted({str(entry.get("DetailType")) for entry in entries})]
+        yield "events:detail-type", sorted({str(entry.get("DetailType")) for entry in entries})
 
 
 def _item_keys(original: Around, body: bytes) -> dict[str, Any]:
-    """Gap: for requests with a single item, `dynamodb:LeadingKeys` is not set, and `dynamodb:Attributes` lacks most attributes.
+    """Gap: `dynamodb:LeadingKeys` is not set for an item or a query, and `dynamodb:Attributes` lacks most attributes.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
     """
@@ -132,9 +133,16 @@ def _item_keys(original: Around, body: bytes) -> dict[str, Any]:
     item = data.get("Key") or data.get("Item") or {}
     table = dynamodb._tables.get(str(data.get("TableName", "")).rsplit("/", 1)[-1], {})
     names = [key["AttributeName"] for key in table.get("KeySchema", []) if key["KeyType"] == "HASH"]
-    values = [str(value) for name in names if name in item for value in item[name].values()]
+    values = [str(value) for name in names for key in (item.get(name) or _queried(data, name),) for value in key.values()]
     named = sorted({*context.get("dynamodb:Attributes", ()), *item, *_attributes(data)})
     return context | ({"dynamodb:LeadingKeys": values} if values else {}) | ({"dynamodb:Attributes": named} if named else {})
+
+
+def _queried(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """The value that the condition of a query demands of the partition key, or nothing."""
+    names, values = data.get("ExpressionAttributeNames") or {}, data.get("ExpressionAttributeValues") or {}
+    equal = _EQUAL.finditer(str(data.get("KeyConditionExpression") or ""))
+    return next((values.get(found["value"], {}) for found in equal if names.get(found["name"], found["name"]) == name), {})
 
 
 def _attributes(data: dict[str, Any]) -> Iterator[str]:
@@ -195,13 +203,12 @@ def _enforce(
 ) -> Any:
     """Makes every check that AWS makes for the request, and returns the first denial."""
     context = {"aws:ViaAWSService": "false"} | (service_context or {})
-    also, entries = context.pop(_ALSO, []), context.pop(_ENTRIES, None) or [{}]
+    also = context.pop(_ALSO, [])
     if service in ("kms", "secretsmanager", "iam"):
         context |= _resource_keys(service, resource_arn)
-    for entry in entries:
-        denied = original(access_key, iam_action, service, region, resource_arn, context | entry)
-        if denied and not _granted(denied, iam_action, resource_arn, context):
-            return denied
+    denied = original(access_key, iam_action, service, region, resource_arn, context)
+    if denied and not _granted(denied, iam_action, resource_arn, context):
+        return denied
     for arn in also:
         on_key = context | _resource_keys(service, arn)
         if denied := original(access_key, iam_action, service, region, arn, on_key):
@@ -242,7 +249,18 @@ def _condition_key(original: Around, key: str, ctx: Any) -> Any:
         return authorization.role_arn_of(ctx.principal_arn)
     if name == "kms:calleraccount":
         return ctx.principal_account or None
-    return original(key, ctx)
+    value = original(key, ctx)
+    return None if value == [] else value
+
+
+def _condition(original: Around, operator: str, actual: Any, expected: list[str]) -> bool:
+    """Gap: an operator without ForAllValues or ForAnyValue compares a key with several values by its representation as text.
+
+    AWS does not define such a comparison, so here it is never true, and a policy that depends on it fails.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+    """
+    is_single = not operator.lower().startswith(("forallvalues:", "foranyvalue:", "null"))
+    return not (is_single and isinstance(actual, list)) and bool(original(operator, actual, expected))
 
 
 def _key_policy(original: Around, arn: str) -> Any:

@@ -91,7 +91,9 @@ def _entries(params: Any) -> Iterator[tuple[str, Any]]:
     index = 1
     while name := iam._p(params, f"ContextEntries.member.{index}.ContextKeyName"):
         values = _listed(params, f"ContextEntries.member.{index}.ContextKeyValues")
-        yield name, values[0] if len(values) == 1 else values
+        # A list stays a list with one value: only set operators compare it.
+        is_list = iam._p(params, f"ContextEntries.member.{index}.ContextKeyType").endswith("List")
+        yield name, values if is_list or len(values) != 1 else values[0]
         index += 1
 
 
