@@ -15,9 +15,11 @@ from local_aws.emulator.api_calls import call_of
 from local_aws.emulator.asgi import Message, Receive, Send
 from local_aws.emulator.router import Router
 
-# Allowed values of X-Amz-Target. Of EventBridge and Step Functions, only operations that cannot create anything that runs code.
+# Allowed values of X-Amz-Target. Of services that can run code on this machine, only operations that do not create such code.
 _SERVICES = ("DynamoDB_20120810.", "TrentService.", "secretsmanager.")
-_OPERATIONS = frozenset({"AWSEvents.PutEvents", "AWSStepFunctions.DescribeExecution", "AWSStepFunctions.StartExecution"})
+_OPERATIONS = frozenset(
+    {"AWSEvents.PutEvents", "AWSStepFunctions.DescribeExecution", "AWSStepFunctions.StartExecution", "AmazonSSM.GetParameter"}
+)
 
 
 async def serve_containers(router: Router, port: int, config: Callable[[socket.socket], Config]) -> None:

@@ -16,7 +16,7 @@ from local_aws.tools.embedded_aws import REPOSITORY
 from local_aws.tools.sam_local import function_names
 
 _EVENTS = REPOSITORY / "events" / "functions"
-_EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:latchkey-onboard-access:sample"
+_MACHINE = "latchkey-onboard-access"
 
 # Key ids by source location. The suffix of the secret is the start of the key id, and the grant id is its hash.
 KEYS = {
@@ -43,8 +43,13 @@ def create_sample_accesses(endpoint: str, stack: str) -> None:
             samples.onboard(name, completely=name in ("live-origin", "gone-origin", "swept-origin"))
     for name in ("gone-origin", "swept-origin"):
         samples.client("mediatailor").delete_source_location(SourceLocationName=name)
-    samples.create_failed_execution("live-origin")
+    samples.create_failed_execution("lost-origin")
     CURRENT.reset()
+
+
+def execution_arn(name: str) -> str:
+    """Returns the execution that onboards a source location in the events."""
+    return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{_MACHINE}:{name}"
 
 
 def execution_input(name: str) -> dict[str, Any]:
@@ -79,9 +84,9 @@ class _Samples:
 
     def onboard(self, name: str, *, completely: bool) -> None:
         """Creates the key and the secret of a source location and, with `completely`, the rest of the access."""
-        execution = execution_input(name)
-        request = {"request": execution["request"]}
-        self._invoke("CheckRequest", execution | {"executionArn": _EXECUTION})
+        execution, arn = execution_input(name), execution_arn(name)
+        request = {"request": execution["request"], "tenant": execution["tenant"], "executionArn": arn}
+        self._invoke("CheckRequest", execution | {"executionArn": arn})
         key = self._invoke("CreateKey", request)
         secret = self._invoke("CreateSecret", request | {"key": key})["arn"]
         if not completely:
@@ -92,19 +97,15 @@ class _Samples:
         result = {member: validated[member] for member in ("resources", "status")}
         self._invoke("RecordAccess", request | result)
         identity = {member: execution[member] for member in ("requestId", "contentHash", "system", "accessId")}
-        self._invoke(
-            "ReportOutcome", identity | {"detailType": "Access Onboarded", "changed": True, "executionArn": _EXECUTION}
-        )
+        self._invoke("ReportOutcome", identity | {"detailType": "Access Onboarded", "changed": True, "executionArn": arn})
 
     def create_failed_execution(self, name: str) -> None:
         """Creates the execution in the events, which failed before it reported an outcome."""
         client = self.client("stepfunctions")
         definition = {"StartAt": "End", "States": {"End": {"Type": "Fail", "Error": "Ended"}}}
         role = f"arn:aws:iam::{ACCOUNT}:role/Origin"
-        machine = client.create_state_machine(name="latchkey-onboard-access", definition=json.dumps(definition), roleArn=role)
-        client.start_execution(
-            stateMachineArn=machine["stateMachineArn"], name="sample", input=json.dumps(execution_input(name))
-        )
+        machine = client.create_state_machine(name=_MACHINE, definition=json.dumps(definition), roleArn=role)
+        client.start_execution(stateMachineArn=machine["stateMachineArn"], name=name, input=json.dumps(execution_input(name)))
 
     def _invoke(self, verb: str, event: dict[str, Any]) -> Any:
         answer = self._lambda.invoke(FunctionName=self._functions[f"{verb}Function"], Payload=json.dumps(event))

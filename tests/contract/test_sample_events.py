@@ -12,7 +12,7 @@ from latchkey.errors import InvalidRequest
 from latchkey.onboarding.receive_request import RequestEvent
 from latchkey.onboarding.receive_request import execution_input as received
 from local_aws.tools import sample_accesses as samples
-from tests.contract.artifacts import FOLDERS, ROOT
+from tests.contract.artifacts import FOLDERS, MACHINES, ROOT, logical_id, tasks
 from tests.contract.sample_requests import ENTRIES
 from tests.functions.lambda_runtime import handler
 
@@ -57,6 +57,19 @@ def test_a_rejected_sample_violates_the_model_unless_the_state_decides(function:
 @valid_samples
 def test_a_valid_sample_fits_the_model_of_its_function(name: str) -> None:
     assert model(name).model_validate_json(json.dumps(VALID[name]))
+
+
+def passed_to(function: str) -> set[str]:
+    """The members that each state that invokes a function passes to it. Empty if an expression builds the whole input."""
+    resource = f"${{{logical_id(function)}Arn}}"
+    inputs = [task["Arguments"] for machine in MACHINES for task in tasks(machine).values() if task["Resource"] == resource]
+    members = [set(found) for found in inputs if isinstance(found, dict)]
+    return set.intersection(*members) if members else set()
+
+
+@pytest.mark.parametrize("function", FIRST)
+def test_a_sample_has_the_members_that_the_state_machines_pass(function: str) -> None:
+    assert passed_to(function) <= set(FIRST[function])
 
 
 @valid_samples

@@ -1,14 +1,17 @@
 """Containers can make the API calls of the functions, and no calls that could run code on this machine."""
 
 import asyncio
+import inspect
 import re
 from typing import Any
 
 import pytest
 
+from latchkey.aws import clients
 from local_aws.emulator.account import ACCOUNT, REGION
 from local_aws.emulator.control import Control
 from local_aws.emulator.router import Router
+from local_aws.emulator.service_models import service_model
 from local_aws.emulator.services.mediatailor import MediaTailor
 from local_aws.emulator.services.origin import Origin
 from local_aws.tools.container_bridge import ContainerBridge
@@ -87,9 +90,16 @@ def test_calls_that_could_run_code_on_this_machine_are_denied(bridge: ContainerB
     assert status(bridge, **request_) == 403
 
 
-@pytest.mark.parametrize(("prefix", "target"), [("events", "AWSEvents"), ("states", "AWSStepFunctions")])
-def test_operations_in_the_template_are_allowed(bridge: ContainerBridge, prefix: str, target: str) -> None:
-    operations = set(re.findall(rf"\b{prefix}:([A-Z]\w+)", TEMPLATE_TEXT))
+def target_prefix(service: str) -> str:
+    """Returns what X-Amz-Target starts with in calls of a service, or "" for a service without this header."""
+    return str(service_model(service).metadata.get("targetPrefix", ""))
+
+
+@pytest.mark.parametrize("service", re.findall(r"_client\(\"(\w+)\"", inspect.getsource(clients)))
+def test_operations_in_the_template_are_allowed(bridge: ContainerBridge, service: str) -> None:
+    signed = service_model(service).signing_name
+    prefix = target_prefix(service)
+    operations = set(re.findall(rf"\b{signed}:([A-Z]\w+)", TEMPLATE_TEXT))
 
     assert operations
-    assert {status(bridge, prefix, target=f"{target}.{name}") for name in operations} == {200}
+    assert {status(bridge, signed, target=f"{prefix}.{name}" if prefix else "") for name in operations} == {200}

@@ -15,7 +15,7 @@ RAISED = {
     "configure_access": ("InvalidRequest", "resource.header"),
     "create_key": ("InvalidRequest", "key.alias"),
     "create_secret": ("InvalidRequest", "secret.value.generate.length"),
-    "read_execution": ("LatchkeyError", "ExecutionDoesNotExist"),
+    "read_execution": ("Conflict", "no request is recorded"),
     "record_access": ("InvalidRequest", "status"),
     "report_clean_up": ("InvalidRequest", "accessId"),
     "report_outcome": ("InvalidRequest", "detailType"),
@@ -24,9 +24,9 @@ RAISED = {
 }
 ANSWERED = {
     "identify_accesses": '{"batchItemFailures": [{"itemIdentifier": "404f1679-9604-54e9-a940-c4d14714b09d"}]}',
-    "list_grants": '{"grants": [], "unreadable": []}',
+    "list_grants": '{"grants": [], "counts": {}, "unreadable": []}',
     "observe_access": '"status": null',
-    "undo_onboarding": '{"undone": []}',
+    "undo_onboarding": '{"undone": [], "left": []}',
 }
 
 
