@@ -5,29 +5,8 @@ import json
 import pytest
 
 from local_aws.tools.outcomes import Outcomes
+from tests.sam_local.effects import ANSWERED, RAISED
 from tests.sam_local.invoking import Answer, Typed
-
-# The class of each error, and a part of its message.
-RAISED = {
-    "attach_policies": ("Conflict", "was deleted after the request was checked"),
-    "check_request": ("InvalidRequest", "managementRoles"),
-    "clean_up_grants": ("InvalidRequest", "keys"),
-    "configure_access": ("InvalidRequest", "resource.header"),
-    "create_key": ("InvalidRequest", "key.alias"),
-    "create_secret": ("InvalidRequest", "secret.value.generate.length"),
-    "read_execution": ("Conflict", "no request is recorded"),
-    "record_access": ("InvalidRequest", "status"),
-    "report_clean_up": ("InvalidRequest", "accessId"),
-    "report_outcome": ("InvalidRequest", "detailType"),
-    "sweep_grants": ("InvalidRequest", '"id"'),
-    "validate_access": ("AccessNotEffective", "does not exist"),
-}
-ANSWERED = {
-    "identify_accesses": '{"batchItemFailures": [{"itemIdentifier": "404f1679-9604-54e9-a940-c4d14714b09d"}]}',
-    "list_grants": '{"grants": [], "counts": {}, "unreadable": []}',
-    "observe_access": '"status": null',
-    "undo_onboarding": '{"undone": [], "left": []}',
-}
 
 
 @pytest.mark.parametrize("function", RAISED)

@@ -1,0 +1,179 @@
+"""What each function does and returns for its sample events in events/functions, on the embedded AWS."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from local_aws.tools.embedded_aws import Embedded, until
+from local_aws.tools.outcomes import Outcomes
+from local_aws.tools.sample_accesses import KEYS
+from tests.sam_local.invoking import FOLDER, Answer
+
+
+def sample(name: str) -> Any:
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def grants(aws: Embedded, name: str) -> list[str]:
+    listed = aws.client("kms").list_grants(KeyId=KEYS[name])["Grants"]
+    return [grant["GrantId"] for grant in listed]
+
+
+def executions(aws: Embedded, machine: str) -> list[Answer]:
+    """Returns the inputs of the executions of a state machine."""
+    client = aws.client("stepfunctions")
+    [arn] = [m["stateMachineArn"] for m in client.list_state_machines()["stateMachines"] if f"-{machine}" in m["name"]]
+    found = client.list_executions(stateMachineArn=arn)["executions"]
+    return [json.loads(client.describe_execution(executionArn=one["executionArn"])["input"]) for one in found]
+
+
+def record(aws: Embedded, kind: str, item_id: str) -> Answer:
+    [table] = [name for name in aws.client("dynamodb").list_tables()["TableNames"] if "AccessTable" in name]
+    item: Answer = aws.client("dynamodb").get_item(TableName=table, Key={"kind": {"S": kind}, "id": {"S": item_id}})["Item"]
+    return item
+
+
+def receive_request(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    event = outcomes.wait_for(answer["requestId"], 120)
+    assert event["detail-type"] == "Access Onboarded"
+    assert aws.client("mediatailor").describe_source_location(SourceLocationName="sports-origin")["Arn"]
+
+
+def check_request(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    execution = sample("check_request")
+    assert record(aws, "request", execution["requestId"])["contentHash"]["S"] == execution["contentHash"]
+    assert record(aws, "access", execution["accessId"])["running"]["S"] == execution["executionArn"]
+
+
+def create_key(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    kms, key_id = aws.client("kms"), answer["arn"]
+    assert answer["changed"]
+    assert [alias["AliasName"] for alias in kms.list_aliases(KeyId=key_id)["Aliases"]] == ["alias/latchkey/film"]
+    tags = {tag["TagKey"]: tag["TagValue"] for tag in kms.list_resource_tags(KeyId=key_id)["Tags"]}
+    assert tags.items() >= {"latchkey:managed-by": "latchkey", "latchkey:request": sample("check_request")["requestId"]}.items()
+    assert kms.get_key_rotation_status(KeyId=key_id)["KeyRotationEnabled"]
+
+
+def create_secret(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    secret = aws.client("secretsmanager").describe_secret(SecretId="latchkey/mediatailor/song-origin/token")
+    assert answer == {"arn": secret["ARN"], "changed": True, "created": None}
+    assert secret["KmsKeyId"] == sample("create_secret")["key"]["arn"]
+
+
+def attach_policies(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    policy = json.loads(aws.client("secretsmanager").get_resource_policy(SecretId=answer["arn"])["ResourcePolicy"])
+    assert {"Service": "mediatailor.amazonaws.com"} in [statement["Principal"] for statement in policy["Statement"]]
+
+
+def configure_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    location = aws.client("mediatailor").describe_source_location(SourceLocationName="news-origin")
+    assert location["Arn"] == answer["arn"]
+    token = location["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+    assert token["SecretArn"] == sample("configure_access")["secretArn"]
+    assert grants(aws, "news-origin")
+
+
+def validate_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert {check["name"]: check["passed"] for check in answer["checks"]}.items() >= {"grant is there": True}.items()
+    assert all(check["passed"] for check in answer["checks"])
+
+
+def record_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    item = record(aws, "access", answer["accessId"])
+    assert (item["status"]["S"], item["keyArn"]["S"]) == ("active", sample("record_access")["resources"]["keyArn"])
+
+
+def report_outcome(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    event = outcomes.wait_for(sample("report_outcome")["requestId"])
+    assert event["detail"]["outcomeId"] == answer["outcomeId"]
+
+
+def undo_onboarding(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert aws.client("kms").describe_key(KeyId=KEYS["lost-origin"])["KeyMetadata"]["KeyState"] == "PendingDeletion"
+    names = [
+        secret["Name"]
+        for page in aws.client("secretsmanager").get_paginator("list_secrets").paginate()
+        for secret in page["SecretList"]
+    ]
+    assert "latchkey/mediatailor/lost-origin/token" not in names
+    assert len(answer["undone"]) == 2
+
+
+def read_execution(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    execution = aws.client("stepfunctions").describe_execution(executionArn=sample("read_execution")["executionArn"])
+    assert execution["status"] == "FAILED"
+    assert (answer["answered"], answer["requestId"]) == (False, json.loads(execution["input"])["requestId"])
+
+
+def clean_up_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert [removed["removedBy"] for removed in answer["removed"]] == ["latchkey"]
+    assert grants(aws, "gone-origin") == []
+
+
+def observe_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert (answer["accessId"], answer["status"]) == (sample("observe_access")["accessId"], "active")
+    assert aws.client("mediatailor").describe_source_location(SourceLocationName="live-origin")["Arn"]
+
+
+def report_clean_up(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    access_id = sample("report_clean_up")["accessId"]
+    # The sweep also publishes an event for this access, without removed grants.
+    until(
+        lambda: [
+            event
+            for event in outcomes.all()
+            if event["detail-type"] == "Grants Cleaned Up" and event["detail"]["accessId"] == access_id
+            if [removed["removedBy"] for removed in event["detail"]["removed"]] == ["latchkey"]
+        ],
+        "the event",
+    )
+
+
+def identify_accesses(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    events = {json.loads(message["body"])["detail"]["eventID"] for message in sample("identify_accesses")["Records"]}
+    started = {(item["accessId"], item["hint"]["eventId"]) for item in executions(aws, "CleanUp") if item.get("hint")}
+    assert answer == {"batchItemFailures": []}
+    assert {("mediatailor/sourceLocation/live-origin", event) for event in events} <= started
+
+
+def list_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    listed = {grant["grantId"] for grant in answer["grants"]}
+    assert set(grants(aws, "live-origin")) <= listed
+    assert answer["unreadable"] == []
+
+
+def sweep_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    until(lambda: grants(aws, "swept-origin") == [], "the orphaned grant is gone", 60)
+
+
+EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
+    effect.__name__: effect
+    for effect in (
+        attach_policies, check_request, clean_up_grants, configure_access, create_key, create_secret, identify_accesses,
+        list_grants, observe_access, read_execution, receive_request, record_access, report_clean_up, report_outcome,
+        sweep_grants, undo_onboarding, validate_access,
+    )
+}  # fmt: skip
+
+# The class of the error that a rejected sample raises, and a part of its message.
+RAISED = {
+    "attach_policies": ("Conflict", "was deleted after the request was checked"),
+    "check_request": ("InvalidRequest", "managementRoles"),
+    "clean_up_grants": ("InvalidRequest", "keys"),
+    "configure_access": ("InvalidRequest", "resource.header"),
+    "create_key": ("InvalidRequest", "key.alias"),
+    "create_secret": ("InvalidRequest", "secret.value.generate.length"),
+    "read_execution": ("Conflict", "no request is recorded"),
+    "record_access": ("InvalidRequest", "status"),
+    "report_clean_up": ("InvalidRequest", "accessId"),
+    "report_outcome": ("InvalidRequest", "detailType"),
+    "sweep_grants": ("InvalidRequest", '"id"'),
+    "validate_access": ("AccessNotEffective", "does not exist"),
+}
+# A part of the regular response to a sample that names an absent resource.
+ANSWERED = {
+    "identify_accesses": '{"batchItemFailures": [{"itemIdentifier": "404f1679-9604-54e9-a940-c4d14714b09d"}]}',
+    "list_grants": '{"grants": [], "counts": {}, "unreadable": []}',
+    "observe_access": '"status": null',
+    "undo_onboarding": '{"undone": [], "left": []}',
+}
