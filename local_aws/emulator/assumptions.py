@@ -19,6 +19,20 @@ class Trail(_Switches):
     shuffle: bool = False
 
 
+class SourceAccountSent(_Switches):
+    """Whether a service sends `aws:SourceAccount` and `aws:SourceArn` when it reads a secret or assumes a role."""
+
+    mediatailor: bool = False
+    mediapackage: bool = True
+    mediapackage_vod: bool = Field(default=True, alias="mediapackage-vod")
+    mediapackagev2: bool = True
+    mediaconnect: bool = True
+
+    def by(self, service: str) -> bool:
+        """Returns the value of a service (`mediapackage-vod`)."""
+        return bool(getattr(self, service.replace("-", "_")))
+
+
 class Assumptions(_Switches):
     """One value for each undocumented point. The defaults are the most likely reading of the documentation."""
 
@@ -36,7 +50,7 @@ class Assumptions(_Switches):
     missing_status: Literal[404, 400] = 404
     update_retires: bool = False
     caller_needs_decrypt: bool = False
-    source_account_sent: bool = False
+    source_account_sent: SourceAccountSent = SourceAccountSent()
     omitted_on_put: Literal["keep", "clear"] = "keep"
     sources_first: bool = True
     empty_pages: bool = False

@@ -51,7 +51,8 @@ def test_only_the_service_can_assume_the_bounded_role_that_reads_one_secret(run:
     service = "mediapackage" if system == "mediapackage-vod" else system
     [trust] = role["trust"]["Statement"]
     assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
-    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    operator = "StringEquals" if system == "mediaconnect" else "StringEqualsIfExists"
+    assert trust["Condition"] == {operator: {"aws:SourceAccount": ACCOUNT}}
     assert list(role["policies"]) == [POLICY_NAME]
     reading, decrypting, *_ = role["policies"][POLICY_NAME]["Statement"]
     assert (reading["Resource"], decrypting["Resource"]) == (event["secretArn"], event["key"]["arn"])
@@ -117,6 +118,21 @@ def test_a_role_that_differs_is_updated(
     assert run("attach_policies", again)["changed"] is True
     assert only_role(account) == (name, before)
     assert run("attach_policies", again)["changed"] is False
+
+
+def test_the_trust_policy_of_an_earlier_version_is_kept(run: Run, account: Account, event: dict[str, Any]) -> None:
+    run("attach_policies", event)
+    name, before = only_role(account)
+    former = json.dumps(before["trust"]).replace("StringEqualsIfExists", "StringEquals")
+    account.iam.update_assume_role_policy(RoleName=name, PolicyDocument=former)
+
+    again = event | {"request": onboarding("mediapackage", requestId="request-2")}
+    assert run("attach_policies", again)["changed"] is False
+    assert only_role(account)[1]["trust"] == json.loads(former)
+
+    other = account.secret("latchkey/another", "{}", OURS, key=event["key"]["arn"])
+    assert run("attach_policies", event | {"secretArn": other})["changed"] is True
+    assert only_role(account)[1]["trust"] == json.loads(former)
 
 
 def test_a_role_reads_the_new_secret_after_its_access_changes_secrets(

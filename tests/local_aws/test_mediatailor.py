@@ -182,7 +182,7 @@ def test_revoked_grant_or_disabled_key_raises_an_alert(access: Access) -> None:
 
 @pytest.mark.parametrize("sent", [False, True])
 def test_source_account_sent_assumption(access: Access, sent: bool) -> None:
-    access.local.control("PUT", "assumptions", {"sourceAccountSent": sent})
+    access.local.control("PUT", "assumptions", {"sourceAccountSent": {"mediatailor": sent}})
     access.allow_mediatailor(condition={"StringEquals": {"aws:SourceAccount": "000000000000"}})
     assert access.alerts(access.create()["Arn"]) == ([] if sent else ["NOT_PROCESSED"])
 

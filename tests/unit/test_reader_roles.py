@@ -57,16 +57,42 @@ def test_a_reader_has_a_role_without_a_path(kind: str) -> None:
     assert wanted.reading(KEY_ARN, SECRET_ARN).role_arn == role.arn(PLACE)
 
 
-def test_a_role_trusts_one_service_for_resources_of_the_account() -> None:
-    assert trust(["mediaconnect.amazonaws.com"], PLACE)["Statement"] == [
+@pytest.mark.parametrize(("sends_account", "operator"), [(True, "StringEquals"), (False, "StringEqualsIfExists")])
+def test_a_role_trusts_one_service_for_resources_of_the_account(sends_account: bool, operator: str) -> None:
+    assert trust(["mediaconnect.amazonaws.com"], PLACE, sends_account=sends_account)["Statement"] == [
         {
             "Sid": "TheServiceForThisAccount",
             "Effect": "Allow",
             "Principal": {"Service": "mediaconnect.amazonaws.com"},
             "Action": "sts:AssumeRole",
-            "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+            "Condition": {operator: {"aws:SourceAccount": ACCOUNT}},
         }
     ]
+
+
+@pytest.mark.parametrize("kind", READ_BY_ROLE)
+def test_only_a_service_that_is_documented_to_send_its_account_must_send_it(kind: str) -> None:
+    role = desired(kind=kind).role(KEY_ARN, SECRET_ARN)
+    assert role
+    [statement] = role.trust["Statement"]
+    documented = kind.startswith("mediaconnect")
+    assert [*statement["Condition"]] == ["StringEquals" if documented else "StringEqualsIfExists"]
+
+
+@pytest.mark.parametrize("kind", READ_BY_ROLE)
+def test_the_trust_policies_of_every_version_are_accepted_and_no_others(kind: str) -> None:
+    role = desired(kind=kind).role(KEY_ARN, SECRET_ARN)
+    assert role
+    reader = SYSTEMS[desired(kind=kind).request.system].reader
+    assert isinstance(reader, AssumedRole)
+    elsewhere = Place(partition="aws", account="444455556666", region=REGION)
+    former = trust(reader.principals(PLACE), PLACE, sends_account=True)
+    others = [
+        trust(["ec2.amazonaws.com"], PLACE, sends_account=True),
+        trust(reader.principals(PLACE), elsewhere, sends_account=True),
+    ]
+    assert [role.accepts_trust(document) for document in (role.trust, former)] == [True, True]
+    assert not any(role.accepts_trust(document) for document in (*others, {}))
 
 
 @pytest.mark.parametrize("region", [REGION, *sorted(OPT_IN_REGIONS)])
@@ -80,11 +106,11 @@ def test_in_an_opt_in_region_a_role_also_trusts_the_regional_principal(system: s
     principals = reader.principals(Place(partition="aws", account=ACCOUNT, region=region))
     own = [f"{reader.service}.amazonaws.com"]
     assert [*principals] == own + ([f"{reader.service}.{region}.amazonaws.com"] if regional and region != REGION else [])
-    assert trust(principals, PLACE)["Statement"][0]["Principal"]["Service"] in (own[0], [*principals])
+    assert trust(principals, PLACE, sends_account=True)["Statement"][0]["Principal"]["Service"] in (own[0], [*principals])
 
 
 def test_two_principals_of_a_service_are_a_list() -> None:
-    [statement] = trust(["a.amazonaws.com", "a.ap-east-1.amazonaws.com"], PLACE)["Statement"]
+    [statement] = trust(["a.amazonaws.com", "a.ap-east-1.amazonaws.com"], PLACE, sends_account=True)["Statement"]
     assert statement["Principal"] == {"Service": ["a.amazonaws.com", "a.ap-east-1.amazonaws.com"]}
 
 

@@ -66,6 +66,20 @@ def test_token_has_the_format_of_its_system_and_is_accepted(onboarding: Onboardi
         assert fetch(consumer.url(), consumer.header, "wrong") == fetch(consumer.url()) == 403
 
 
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_service_reads_whether_or_not_it_sends_its_account(
+    onboarding: Onboarding, assume: Callable[..., Any], consumer: ConsumerResource, sent: bool
+) -> None:
+    # MediaConnect is documented to send it, so its roles require it.
+    assume(sourceAccountSent={consumer.system: sent or consumer.system == "mediaconnect"})
+
+    made = onboarding.onboard(consumer.detail)["resources"]
+
+    token = consumer.token(onboarding.secretsmanager.get_secret_value(SecretId=made["secretArn"])["SecretString"])
+    assert consumer.reads(consumer.settings()) == (made["secretArn"], made["roleArn"])
+    assert not consumer.url() or fetch(consumer.url(), consumer.header, token) == 200
+
+
 def test_repeated_request_changes_nothing(onboarding: Onboarding, consumer: ConsumerResource) -> None:
     onboarding.onboard(consumer.detail)
     before, all_before = consumer.settings(), onboarding.account_snapshot()
@@ -82,7 +96,8 @@ def test_reader_role_can_only_read_its_secret(onboarding: Onboarding, consumer: 
     role = iam.get_role(RoleName=name)["Role"]
 
     [statement] = role["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    operator = "StringEquals" if consumer.system == "mediaconnect" else "StringEqualsIfExists"
+    assert statement["Condition"] == {operator: {"aws:SourceAccount": ACCOUNT}}
     assert "ReaderBoundary" in role["PermissionsBoundary"]["PermissionsBoundaryArn"]
     assert role["Path"] == "/"
     assert role["RoleName"] != "MediaConnectAccessRole"

@@ -6,11 +6,13 @@ import uuid
 import pytest
 
 from latchkey.requests.parsing import parse_onboarding
+from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import until
 from tests.workflow.fault_injection import LATE, NOTHING, Detail, FaultInjection
 from tests.workflow.former_account import FormerAccount
 from tests.workflow.onboarding import ORIGIN, Onboarding
 
+CONSENT = [{"Key": "latchkey:consent", "Value": "adopt"}]
 ACTIVE = ["request-active", "request-owned", "request-adopted", "request-v2"]
 
 
@@ -43,6 +45,37 @@ def test_the_same_request_changes_nothing(former: FormerAccount, request_id: str
 
     assert (outcome["status"], outcome["changed"], outcome["tenant"]) == ("unchanged", False, "default")
     assert former.client.account_snapshot() == before
+
+
+def test_a_role_with_the_former_trust_policy_stays_in_service(former: FormerAccount) -> None:
+    client, iam = former.client, former.client.aws.client("iam")
+    [role] = [one for one in iam.list_roles()["Roles"] if one["RoleName"].startswith("latchkey_us-east-1_mediapackagev2_")]
+    trust = iam.get_role(RoleName=role["RoleName"])["Role"]["AssumeRolePolicyDocument"]
+    assert trust["Statement"][0]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    access = former.requests["request-v2"]["resource"]
+    access_id = "/".join(["mediapackagev2", "originEndpoint", *access.values()])
+
+    client.sweep()
+    event = client.onboard(former.again("request-v2"))
+
+    assert event["status"] == "unchanged"
+    assert client.item("access", access_id)["status"]["S"] == "active"
+    assert iam.get_role(RoleName=role["RoleName"])["Role"]["AssumeRolePolicyDocument"] == trust
+
+
+def test_a_role_with_the_former_trust_policy_reads_another_secret(former: FormerAccount) -> None:
+    client, iam = former.client, former.client.aws.client("iam")
+    value = json.dumps({"MediaPackageV2CDNIdentifier": str(uuid.uuid4())})
+    made = client.secretsmanager.create_secret(
+        Name=f"theirs/{uuid.uuid4().hex}", SecretString=value, KmsKeyId=former.names["Key:v2"], Tags=CONSENT
+    )
+
+    outcome = client.onboard(former.again("request-v2", secret={"value": {"existing": {"secretArn": made["ARN"]}}}))
+
+    assert (outcome["status"], outcome["resources"]["secretArn"]) == ("active", made["ARN"])
+    role = outcome["resources"]["roleArn"].rpartition("/")[2]
+    [statement] = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 
 
 def test_an_access_that_shares_a_secret_stays_active_and_its_next_request_needs_consent(former: FormerAccount) -> None:

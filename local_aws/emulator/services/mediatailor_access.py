@@ -58,7 +58,7 @@ def read_token(location: SourceLocation) -> str | None:
         _, secret = secretsmanager._resolve(token.get("SecretArn"))
         keys = _keys_of_current(secret) if secret else []
         source = {"aws:SourceAccount": location.account, "aws:SourceArn": location.arn}
-        sent = source if CURRENT.value.source_account_sent else {}
+        sent = source if CURRENT.value.source_account_sent.mediatailor else {}
         if not service_allows(PRINCIPAL, "secretsmanager:GetSecretValue", secret["ARN"], sent):
             return None
         context = source | {"kms:EncryptionContext:SecretARN": secret["ARN"]}

@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_aws.emulator import authorization
+from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.authorization import Caller
 from local_aws.emulator.call_counts import CallCounts
 
@@ -48,11 +49,12 @@ class SecretsRoles:
         """Returns a session of the role for a service principal and the resource `owner_arn`. Raises UnreadableError."""
         if not re.fullmatch(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+", role_arn):
             raise UnreadableError("ROLE_ARN_INVALID_FORMAT", f"{role_arn} is not the ARN of a role.")
-        _, _, _, region, account, _ = owner_arn.split(":", 5)
+        _, _, owner, region, account, _ = owner_arn.split(":", 5)
         self._calls.count(service, "sts", "AssumeRole")
         source = {"aws:SourceAccount": account, "aws:SourceArn": owner_arn}
+        sent = source if CURRENT.value.source_account_sent.by(owner) else {}
         try:
-            held = authorization.assume_as_service(service, role_arn, service.partition(".")[0], source)
+            held = authorization.assume_as_service(service, role_arn, service.partition(".")[0], sent)
         except PermissionError as error:
             raise UnreadableError("ROLE_ARN_NOT_ASSUMABLE", str(error)) from None
         with self._lock:

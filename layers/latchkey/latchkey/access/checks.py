@@ -107,7 +107,7 @@ def _role(desired: Desired, observed: ObservedAccess, secret: ObservedSecret) ->
     if role is None:
         yield Check("role exists", False, f"{wanted.arn(desired.place)} does not exist", revokes=True)
         return
-    yield Check("role trusts the service", role.trust == wanted.trust, role.arn, revokes=True)
+    yield Check("role trusts the service", wanted.accepts_trust(role.trust), role.arn, revokes=True)
     evidence = f"boundary {role.boundary_arn}, policies other than {POLICY_NAME}: {', '.join(role.others) or 'none'}"
     narrow = role.policy == wanted.policy and not role.others and role.boundary_arn == desired.reader_boundary_arn
     yield Check("role reads this secret and nothing else", narrow, evidence)

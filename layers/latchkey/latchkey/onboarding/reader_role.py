@@ -63,7 +63,7 @@ def _create_role(desired: Desired, wanted: ReaderRole, iam: IAMClient, boundary_
 def update_role(found: ObservedRole, wanted: ReaderRole, iam: IAMClient, boundary_arn: str) -> None:
     """Sets what differs, and so completes a role that a crashed attempt left half created."""
     with settling(found.created, ROLE_SETTLING):
-        if found.trust != wanted.trust:
+        if not wanted.accepts_trust(found.trust):
             iam.update_assume_role_policy(RoleName=wanted.name, PolicyDocument=json.dumps(wanted.trust))
         if found.boundary_arn != boundary_arn:
             iam.put_role_permissions_boundary(RoleName=wanted.name, PermissionsBoundary=boundary_arn)
@@ -73,7 +73,7 @@ def update_role(found: ObservedRole, wanted: ReaderRole, iam: IAMClient, boundar
 
 def is_as_wanted(found: ObservedRole, wanted: ReaderRole, boundary_arn: str) -> bool:
     """Whether the role needs no update."""
-    return (found.trust, found.boundary_arn, found.policy) == (wanted.trust, boundary_arn, wanted.policy)
+    return wanted.accepts_trust(found.trust) and (found.boundary_arn, found.policy) == (boundary_arn, wanted.policy)
 
 
 def _put_policy(wanted: ReaderRole, iam: IAMClient) -> None:

@@ -42,15 +42,24 @@ OPT_IN_REGIONS = frozenset(
 
 @dataclass(frozen=True)
 class ReaderRole:
-    """A reader role: its name, its trust policy and its only inline policy."""
+    """A reader role: its name, its trust policy and its only inline policy.
+
+    `former_trusts` are the trust policies that earlier versions of Latchkey gave the role. The service reads through them, so
+    they stay.
+    """
 
     name: str
     trust: Document
     policy: Document
+    former_trusts: tuple[Document, ...] = ()
 
     def arn(self, place: Place) -> str:
         """The ARN. The role has no path, because router resources of MediaConnect do not accept one."""
         return place.arn("iam", f"role/{self.name}", region="")
+
+    def accepts_trust(self, present: Document) -> bool:
+        """Whether a trust policy is the wanted one, or that of an earlier version."""
+        return present in (self.trust, *self.former_trusts)
 
 
 def role_name(system: str, resource: str, access_id: str, place: Place) -> str:
@@ -63,11 +72,13 @@ def role_name(system: str, resource: str, access_id: str, place: Place) -> str:
     return f"{readable[:53].rstrip('-')}_{unique}"
 
 
-def trust(principals: Sequence[str], place: Place) -> Document:
+def trust(principals: Sequence[str], place: Place, *, sends_account: bool) -> Document:
     """Lets only the service assume the role, and only for resources of this account.
 
-    The trust policy has no resource ARN: services choose ARNs when they create resources, and a pattern for MediaConnect flows
-    would exclude routers. https://docs.aws.amazon.com/mediaconnect/latest/ug/cross-service-confused-deputy-prevention.html
+    `sends_account` means that the service is documented to send `aws:SourceAccount`. A service that is not can only be required
+    to send this account if it sends any. The trust policy has no resource ARN: services choose ARNs when they create resources,
+    and a pattern for MediaConnect flows would exclude routers.
+    https://docs.aws.amazon.com/mediaconnect/latest/ug/cross-service-confused-deputy-prevention.html
     """
     return {
         "Version": VERSION,
@@ -77,7 +88,9 @@ def trust(principals: Sequence[str], place: Place) -> Document:
                 "Effect": "Allow",
                 "Principal": {"Service": principals[0] if len(principals) == 1 else [*principals]},
                 "Action": "sts:AssumeRole",
-                "Condition": {"StringEquals": {"aws:SourceAccount": place.account}},
+                "Condition": {
+                    "StringEquals" if sends_account else "StringEqualsIfExists": {"aws:SourceAccount": place.account}
+                },
             }
         ],
     }

@@ -223,6 +223,8 @@ MEDIACONNECT = System(
             "secretsmanager:GetSecretValue",
             "secretsmanager:ListSecretVersionIds",
         ),
+        # https://docs.aws.amazon.com/mediaconnect/latest/ug/cross-service-confused-deputy-prevention.html
+        sends_account=True,
     ),
     secret=_secret,
     configuration=FlowParts(),

@@ -126,8 +126,9 @@ class AssumedRole(Reader):
     """A service that assumes a role in the customer's account and reads with it.
 
     `secret_actions` are the actions on the secret, `listing_actions` those that take no resource. `describes_key`: the service
-    calls DescribeKey as well. `regional`: in opt-in Regions the service has a Regional principal too. A role of the same
-    account needs no statement in the policies of key and secret: the key policy delegates to IAM.
+    calls DescribeKey as well. `regional`: in opt-in Regions the service has a Regional principal too. `sends_account`: the
+    service is documented to send `aws:SourceAccount` when it assumes the role. A role of the same account needs no statement in
+    the policies of key and secret: the key policy delegates to IAM.
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-default-allow-root-enable-iam
     """
 
@@ -136,6 +137,7 @@ class AssumedRole(Reader):
     listing_actions: tuple[str, ...] = ()
     describes_key: bool = False
     regional: bool = False
+    sends_account: bool = False
 
     def principals(self, place: Place) -> tuple[str, ...]:
         """The service principals that can assume the role."""
@@ -156,7 +158,11 @@ class AssumedRole(Reader):
             describes_key=self.describes_key,
         )
         name = reader_roles.role_name(access.system, access.resource_name, access.access_id, access.place)
-        return reader_roles.ReaderRole(name, reader_roles.trust(self.principals(access.place), access.place), reading)
+        principals, place = self.principals(access.place), access.place
+        trust = reader_roles.trust(principals, place, sends_account=self.sends_account)
+        # Until version 0.2.0, every service had to send its account.
+        former = reader_roles.trust(principals, place, sends_account=True)
+        return reader_roles.ReaderRole(name, trust, reading, (former,))
 
 
 @dataclass(frozen=True)
