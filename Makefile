@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 SOURCES := template.yaml observability.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
 # The text after ## is what `make help` prints.
-.PHONY: help demo test test-fast test-model faults interleavings at-once local sam-local deploy lint lint-python lint-template format update lock clean
+.PHONY: help demo test test-fast test-model faults assumptions interleavings at-once local sam-local deploy lint lint-python lint-template format update lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ faults: .aws-sam/build/template.yaml ## Fail every AWS call of an onboarding in 
 	@rm -f .aws-sam/faults.tsv
 	EVERY_FAULT=1 FAULT_TABLE=.aws-sam/faults.tsv python -m pytest tests/workflow/test_faults.py
 	@column -t -s "$$(printf '\t')" .aws-sam/faults.tsv
+
+assumptions: .aws-sam/build/template.yaml ## Run the workflow tests under each value of each switch of the embedded AWS (ONLY=switch or ONLY=switch=value)
+	python tools/try_assumptions.py $(addprefix --only ,$(ONLY))
 
 interleavings: .aws-sam/build/template.yaml ## Hold a request at every AWS call while another runs, and fail either at every later call
 	EVERY_INTERLEAVING=1 python -m pytest tests/workflow/test_interleavings.py --capture=no

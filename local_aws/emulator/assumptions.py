@@ -1,9 +1,30 @@
-"""Assumptions about behavior that AWS does not document, each a switch. An application must work with every value."""
+"""Assumptions about behavior that AWS does not document, each a switch. An application must work with every value.
 
-from typing import Literal
+The fields of `Assumptions` are the only declaration: `values_to_try` derives what the tests and `make assumptions` run under.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+BASE_VARIABLE = "LOCAL_AWS_ASSUMPTIONS"
+
+
+@dataclass(frozen=True)
+class Try:
+    """The values of a switch to test, besides its default. A Boolean or Literal needs none: each of its values is tested.
+
+    A switch with no values to try is a control of tests, and says nothing about AWS.
+    """
+
+    values: tuple[Any, ...]
+
+
+_CONTROL = Try(())
 
 
 class _Switches(BaseModel):
@@ -37,16 +58,16 @@ class Assumptions(_Switches):
     """One value for each undocumented point. The defaults are the most likely reading of the documentation."""
 
     mediatailor_retires: Literal["at-once", "late", "never"] = "at-once"
-    late_seconds: float = Field(default=3, ge=0)
+    late_seconds: Annotated[float, _CONTROL] = Field(default=3, ge=0)
     # Whether a late retirement also retires a grant that a recreated source location uses again.
     late_retires_reused: bool = False
     grant_form: Literal["principal", "service-principal"] = "principal"
     trail_member_case: Literal["pascal", "camel"] = "pascal"
     recreated_grant: Literal["same-id", "new-id"] = "same-id"
-    tag_lag_seconds: float = Field(default=0, ge=0)
-    grant_lag_seconds: float = Field(default=0, ge=0)
-    location_lag_seconds: float = Field(default=0, ge=0)
-    clock_seconds: float | None = Field(default=None, ge=0)
+    tag_lag_seconds: Annotated[float, Try((3,))] = Field(default=0, ge=0)
+    grant_lag_seconds: Annotated[float, Try((3,))] = Field(default=0, ge=0)
+    location_lag_seconds: Annotated[float, Try((2,))] = Field(default=0, ge=0)
+    clock_seconds: Annotated[float | None, _CONTROL] = Field(default=None, ge=0)
     missing_status: Literal[404, 400] = 404
     update_retires: bool = False
     caller_needs_decrypt: bool = False
@@ -54,15 +75,42 @@ class Assumptions(_Switches):
     omitted_on_put: Literal["keep", "clear"] = "keep"
     sources_first: bool = True
     empty_pages: bool = False
-    cdn_auth_delay_seconds: float = Field(default=0, ge=0)
-    trail: Trail = Trail()
+    cdn_auth_delay_seconds: Annotated[float, Try((2,))] = Field(default=0, ge=0)
+    trail: Annotated[Trail, Try((Trail(duplicate=1, shuffle=True, delay_seconds=0.5),))] = Trail()
+
+
+def values_to_try(switches: type[BaseModel] = Assumptions) -> list[dict[str, Any]]:
+    """Returns every value of every switch but the defaults, one a dictionary as PUT /_local/assumptions takes it.
+
+    The switches in a group are tried one by one. Raises TypeError for a switch whose type does not say what its values are, and
+    which does not declare what to try.
+    """
+    return [{field.alias or name: value} for name, field in switches.model_fields.items() for value in _values_of(name, field)]
+
+
+def _values_of(name: str, field: FieldInfo) -> list[Any]:
+    declared = [found for found in field.metadata if isinstance(found, Try)]
+    if declared:
+        values: tuple[Any, ...] = declared[0].values
+    elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        return values_to_try(field.annotation)
+    elif field.annotation is bool or get_args(field.annotation):
+        values = get_args(field.annotation) or (False, True)
+    else:
+        raise TypeError(f"the switch {name} must declare which values to try")
+    return [
+        value.model_dump(by_alias=True) if isinstance(value, BaseModel) else value for value in values if value != field.default
+    ]
 
 
 class _Current:
-    """The current values. Tests change them with PUT /_local/assumptions."""
+    """The current values. Tests change them with PUT /_local/assumptions.
+
+    A reset returns to the defaults, in which the JSON object in the variable LOCAL_AWS_ASSUMPTIONS replaces values.
+    """
 
     def __init__(self) -> None:
-        self.value = Assumptions()
+        self.value = self.reset()
 
     def update(self, changes: dict[str, object]) -> Assumptions:
         """Merges `changes`, which have wire names, into the current values and returns them. Raises ValidationError."""
@@ -71,7 +119,7 @@ class _Current:
         return self.value
 
     def reset(self) -> Assumptions:
-        self.value = Assumptions()
+        self.value = Assumptions.model_validate_json(os.environ.get(BASE_VARIABLE) or "{}")
         return self.value
 
 

@@ -25,7 +25,7 @@ class MediaTailor:
     """`locations` are the source locations by name. A PUT replaces a whole location, so settings that are not sent are lost.
 
     A missing location returns 404, as MediaTailor is assumed to do, or `missing_status`. A list has one page per location,
-    after an empty first page.
+    after an empty first page. The names in `unseen` exist, but no read and no update finds them yet.
     """
 
     def __init__(self, account: str) -> None:
@@ -33,6 +33,7 @@ class MediaTailor:
         self.locations: dict[str, dict[str, Any]] = {}
         self.alerts: list[str] = []
         self.writes: list[tuple[str, dict[str, Any]]] = []
+        self.unseen: set[str] = set()
         self.missing_status = 404
         self.at_update: Callable[[], object] = lambda: None
 
@@ -58,12 +59,12 @@ class MediaTailor:
         if path == "/alerts":
             return 200, {"Items": [{"AlertCode": code, "ResourceArn": "", "AlertMessage": ""} for code in self.alerts]}
         if path == "/sourceLocations":
-            pages = [[], *([location] for location in self.locations.values())]
+            pages = [[], *([found] for name, found in self.locations.items() if name not in self.unseen)]
             at = int(parse_qs(query).get("nextToken", ["0"])[0])
             more = {"NextToken": str(at + 1)} if at + 1 < len(pages) else {}
             return 200, {"Items": pages[at]} | more
         name = path.removeprefix("/sourceLocation/")
-        if method != "POST" and name not in self.locations:
+        if method != "POST" and (name not in self.locations or name in self.unseen):
             return self.missing_status, {"Message": "source location not found"}
         if method == "GET":
             return 200, self.locations[name]

@@ -271,6 +271,30 @@ def test_a_created_source_location_that_its_owner_changed_is_kept_until_the_owne
     assert (failed.left, account_snapshot(account)["secrets"]) == ([], {})
 
 
+def test_a_created_source_location_that_is_not_visible_yet_is_not_left_behind(run: Run, account: Account) -> None:
+    account.mediatailor.unseen.add(NAME)
+    failed = Onboarding(run, account).run_through()
+    assert NAME in account.mediatailor.locations
+
+    with pytest.raises(NotYetEffective):
+        run("undo_onboarding", failed.undo_event)
+
+    account.mediatailor.unseen.clear()
+    failed.undo()
+    assert (failed.left, account_snapshot(account)["locations"]) == ([], {})
+
+
+def test_a_created_source_location_that_stays_invisible_blocks_no_rollback(run: Run, account: Account) -> None:
+    account.mediatailor.unseen.add(NAME)
+    failed = Onboarding(run, account).run_through()
+    [created] = [item for item in account.items("journal") if item["id"]["S"].endswith("resource")]
+    account.dynamodb.put_item(TableName=TABLE, Item=created | {"notedAt": {"S": "2026-01-01T00:00:00+00:00"}})
+
+    failed.undo()
+
+    assert account_snapshot(account)["secrets"] == {}
+
+
 def test_nothing_is_written_between_the_last_read_of_a_source_location_and_its_deletion(run: Run, account: Account) -> None:
     failed = Onboarding(run, account).run_through()
     called: list[str] = []

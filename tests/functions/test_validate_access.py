@@ -56,6 +56,16 @@ def test_a_working_access_passes_every_check(run: Run, account: Account, event: 
     assert {"key rotates", "secret policy admits the reader", "grant is there"} <= {c["name"] for c in validated["checks"]}
 
 
+def test_a_source_location_that_is_not_visible_yet_is_checked_again(run: Run, account: Account, event: dict[str, Any]) -> None:
+    granted(account, event)
+    account.mediatailor.unseen.add(NAME)
+
+    assert failed(run, event) == (NotYetEffective, {"resource is configured"})
+
+    account.mediatailor.unseen.clear()
+    assert run("validate_access", event)["status"] == "active"
+
+
 def test_an_access_whose_current_version_is_under_its_key_passes(run: Run, account: Account, event: dict[str, Any]) -> None:
     granted(account, event)
     set_version_keys("alias/another", event["keyArn"])
@@ -131,10 +141,6 @@ def _configure_otherwise(account: Account, event: dict[str, Any]) -> None:
     account.mediatailor.locations[NAME]["HttpConfiguration"] = {"BaseUrl": "https://other.example.com"}
 
 
-def _delete_location(account: Account, event: dict[str, Any]) -> None:
-    del account.mediatailor.locations[NAME]
-
-
 def _leave_current_version(account: Account, event: dict[str, Any]) -> None:
     """Lets the current version stay under its former key, as after a move without permission to decrypt it."""
     set_version_keys("DefaultEncryptionKey")
@@ -148,7 +154,6 @@ FLAWS: list[tuple[Callable[[Account, dict[str, Any]], None], set[str]]] = [
     (_admit_everyone, {"secret policy is not public"}),
     (_deny_everyone, {"secret policy admits the reader"}),
     (_configure_otherwise, {"resource is configured"}),
-    (_delete_location, {"resource is configured"}),
 ]
 
 

@@ -6,32 +6,11 @@ from typing import Any
 
 import pytest
 
+from local_aws.emulator.assumptions import values_to_try
 from tests.workflow.onboarding import MEMBER, Onboarding
 
-VALUES: list[dict[str, Any]] = [
-    {"grantForm": "principal"},
-    {"grantForm": "service-principal"},
-    {"recreatedGrant": "same-id"},
-    {"recreatedGrant": "new-id"},
-    {"tagLagSeconds": 3},
-    {"grantLagSeconds": 3},
-    {"callerNeedsDecrypt": True},
-    {"callerNeedsDecrypt": False},
-    {"sourceAccountSent": {"mediatailor": True}},
-    {"sourceAccountSent": {"mediatailor": False}},
-    {"omittedOnPut": "keep"},
-    {"omittedOnPut": "clear"},
-    {"missingStatus": 404},
-    {"missingStatus": 400},
-    {"emptyPages": True},
-    {"missingStatus": 400, "emptyPages": True},
-    {"updateRetires": True},
-    {"updateRetires": False},
-    {"mediatailorRetires": "never"},
-    {"mediatailorRetires": "late"},
-    {"sourcesFirst": False},
-    {"trailMemberCase": "camel"},
-]
+# The sample of `make assumptions` that runs with every other test: all values, and one that combines two switches.
+VALUES = [*values_to_try(), {"missingStatus": 400, "emptyPages": True}]
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda values: ",".join(f"{k}={v}" for k, v in values.items()))

@@ -123,7 +123,8 @@ def _resource(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     wrong = sorted(name for name, value in wanted.items() if not configured or configured.settings.get(name) != value)
     settings = f"different from the request: {', '.join(wrong)}" if wrong else "as requested"
     evidence = f"{configured.arn}: {settings}" if configured else "does not exist"
-    yield Check(CONFIGURED, not wrong, evidence)
+    # A new resource may not be visible yet.
+    yield Check(CONFIGURED, not wrong, evidence, settles=configured is None)
     yield Check("service raises no alert", not observed.alerts, ", ".join(observed.alerts) or "no alert", settles=True)
 
 

@@ -22,7 +22,7 @@ from latchkey.onboarding.rules.tenants import is_foreign_resource
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
-from latchkey.registry.journal import RESOURCE, RequestJournal
+from latchkey.registry.journal import RESOURCE, UNSEEN, RequestJournal
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration, Reading
@@ -80,8 +80,7 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
         elif not configuration.create(client, resource, reading, desired.tags()):
             raise TransientAwsError(f"{arn} already exists: an earlier attempt or another caller created it")
     left = configuration.read(client, resource)
-    if left is not None:
-        journal.complete(RESOURCE, left.full_settings)
+    journal.complete(RESOURCE, left.full_settings if left else UNSEEN)
     return StepResult(arn=arn, changed=True)
 
 

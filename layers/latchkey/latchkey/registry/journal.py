@@ -23,6 +23,8 @@ SECRET_KEY = "42-secret-key"
 ROLE = "44-role"
 RESOURCE = "50-resource"
 RECORD = "60-record"
+# The result of a creation whose resource could not be read afterwards: the service may not show it yet.
+UNSEEN = "created and not seen yet"
 
 # open: the change exists or could exist. done: it was rolled back, or now belongs to somebody else. abandoned: it stays, and
 # only a person can decide about it.

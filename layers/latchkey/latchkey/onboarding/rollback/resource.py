@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from latchkey.access.desired import Desired
-from latchkey.errors import Conflict
+from latchkey.aws.errors import is_settling
+from latchkey.errors import Conflict, NotYetEffective
 from latchkey.onboarding.rollback.rollback import Decision, Rollback
-from latchkey.registry.journal import RESOURCE, Entry
+from latchkey.registry.journal import RESOURCE, UNSEEN, Entry
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 
 
@@ -22,6 +23,9 @@ def roll_back_resource(rollback: Rollback, entry: Entry) -> str | None:
         return None
     present = configuration.read(rollback.clients.client_for(configuration.service), desired.resource)
     if present is None:
+        # A resource that this request created may exist without being visible yet.
+        if entry.result == UNSEEN and is_settling(entry.noted):
+            raise NotYetEffective(f"the resource of {desired.access_id} was created and cannot be read yet")
         return None
     if _can_return(rollback, entry, present):
         return f"{present.arn} waits for the rollback of a later request, which found the settings of this one"
@@ -74,7 +78,7 @@ def _is_as_created(desired: Desired, entry: Entry, present: Configured) -> bool:
     """Whether the resource has the tag of this request, and the settings that the request left or, after a crash, wanted."""
     if not desired.made(present.tags):
         return False
-    if entry.result is None:
+    if entry.result in (None, UNSEEN):
         return present.settings == entry.wanted and not present.other_settings
     return bool(present.full_settings == entry.result)
 
