@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 SOURCES := template.yaml observability.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
 # The text after ## is what `make help` prints.
-.PHONY: help demo test test-fast test-model faults assumptions interleavings at-once local sam-local deploy lint lint-python lint-template format update lock clean
+.PHONY: help demo test test-fast test-model faults assumptions interleavings at-once local sam-local deploy audit lint lint-python lint-template format update lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ demo: .aws-sam/build/template.yaml ## Run the main job on the embedded AWS, from
 
 test: .aws-sam/build/template.yaml ## Run the whole test suite, except the tests in containers
 	python -m pytest tests/unit tests/policies --cov --cov-report=term -n 2
-	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local -n 3 --dist loadscope
+	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local --ignore=tests/audit -n 3 --dist loadscope
 
 test-fast: .aws-sam/build/template.yaml ## Run the tests that need no embedded AWS: unit, policies, contract and functions
 	python -m pytest tests/unit tests/policies tests/contract tests/functions -n 2 --dist loadscope
@@ -57,6 +57,10 @@ deploy: .venv/ready ## Build and deploy to an AWS account (ENV=dev, an environme
 		{ echo "ENV=$(ENV) is no environment of samconfig.toml that is deployed to AWS" >&2; exit 2; }
 	sam build --config-env $(ENV) && sam deploy --config-env $(ENV)
 
+audit: .aws-sam/build/template.yaml .venv-audit/ready ## Compare policies, state machines and templates with AWS's own data and limits
+	@PYTHONPATH=layers/latchkey:. python -m tools.audit
+	python -m pytest tests/audit
+
 lint: .venv/ready ## Run all linters and type checks
 	ruff check .
 	ruff format --check .
@@ -79,19 +83,29 @@ format: .venv/ready ## Format the Python code and the state machine definitions
 update: .aws-sam/build/template.yaml ## Rewrite the golden policies, the schemas and the role tables that tests compare
 	python -m pytest tests/policies tests/contract tests/workflow/test_roles.py --update
 
-lock: .venv/ready ## Pin the dependencies of the .in files, with hashes and without a registry address
+lock: .venv/ready .venv-audit/ready ## Pin the dependencies, with hashes and without a registry address
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header requirements-dev.in -o $(LOCK)
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header -c $(LOCK) \
 		layers/latchkey/requirements.in -o layers/latchkey/requirements.txt
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header \
 		local_aws/runtime/requirements.in -o local_aws/runtime/requirements.txt
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-header \
+		tools/audit/requirements.in -o tools/audit/requirements.txt
+	cd tools/audit && ../../.venv-audit/bin/npm install --package-lock-only
 
 clean: ## Delete everything that make created
-	rm -rf .aws-sam .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .aws-sam .venv .venv-audit tools/audit/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/ready: $(LOCK)
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@touch $@
+
+# Tools that do not fit .venv, and Node.js for the npm packages.
+.venv-audit/ready: tools/audit/requirements.txt tools/audit/package-lock.json
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tools/audit/requirements.txt
+	cd tools/audit && ../../.venv-audit/bin/npm ci --silent
 	@touch $@
 
 # Every environment builds the same files, so the tests also accept what `sam build` or `make deploy` has built.

@@ -30,14 +30,14 @@ def run(folder: Path, status: int) -> "subprocess.CompletedProcess[str]":
 def test_it_runs_the_tests_in_containers_where_containers_can_run(tmp_path: Path) -> None:
     result = run(tmp_path, 0)
 
-    assert (result.returncode, result.stdout.splitlines()) == (0, ["make lint", "make sam-local", "make test"])
+    assert (result.returncode, result.stdout.splitlines()) == (0, ["make lint", "make audit", "make sam-local", "make test"])
 
 
 def test_it_reports_that_it_skipped_them_where_containers_cannot_run(tmp_path: Path) -> None:
     result = run(tmp_path, os.EX_UNAVAILABLE)
 
-    lint, skipped, test = result.stdout.splitlines()
-    assert (result.returncode, lint, test) == (0, "make lint", "make test")
+    lint, audit, skipped, test = result.stdout.splitlines()
+    assert (result.returncode, lint, audit, test) == (0, "make lint", "make audit", "make test")
     assert skipped.startswith("SKIPPED: make sam-local")
 
 

@@ -30,7 +30,7 @@ each_job = pytest.mark.parametrize(("name", "job"), JOBS, ids=[name for name, _ 
 def test_ci_has_a_job_for_each_suite() -> None:
     run = {name: {step["run"] for step in job["steps"] if "run" in step} for name, job in JOBS}
 
-    assert run == {"lint": {"make lint"}, "test": {"make test"}, "sam-local": {"make sam-local"}}
+    assert run == {name: {f"make {name}"} for name in ("lint", "audit", "test", "sam-local")}
 
 
 @each_workflow
@@ -70,9 +70,11 @@ def test_dependabot_watches_every_pinned_file() -> None:
     updates = {update["package-ecosystem"]: update for update in load(GITHUB / "dependabot.yml")["updates"]}
     pinned = {Path(file).parent.as_posix() for file in files() if re.fullmatch(r"(.*/)?requirements[\w-]*\.txt", file)}
 
-    assert set(updates) == {"pip", "github-actions"}
+    locked = {Path(file).parent.as_posix() for file in files() if Path(file).name == "package-lock.json"}
+
+    assert set(updates) == {"pip", "npm", "github-actions"}
     assert {folder.strip("/") or "." for folder in updates["pip"]["directories"]} == pinned
-    assert not [file for file in files() if Path(file).name == "package.json"], "npm needs an entry too"
+    assert {updates["npm"]["directory"].strip("/")} == locked
 
 
 def test_dependabot_groups_name_required_packages() -> None:
