@@ -168,3 +168,10 @@ FOUND = ["https://pypi" + ".org/simple", "--index" + "-url x", "/ho" + "me/someb
 @pytest.mark.parametrize("text", FOUND)
 def test_such_an_address_or_folder_is_found(text: str) -> None:
     assert OF_ONE_MACHINE.search(text)
+
+
+def test_test_modules_in_different_folders_can_have_the_same_name(pytestconfig: pytest.Config) -> None:
+    names = [path.stem for path in (ROOT / "tests").rglob("test_*.py")]
+
+    assert len(names) > len({*names})  # otherwise, this test is no longer needed
+    assert pytestconfig.getoption("importmode") == "importlib"
