@@ -2,8 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -11,6 +10,7 @@ import boto3
 from boto3.dynamodb.types import TypeSerializer
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from tests import dynamodb
 from tests.functions.media_services import MediaConnect, MediaPackage, MediaPackageV2, MediaPackageVod, Simulator, serve
 from tests.functions.media_tailor import MediaTailor
 
@@ -39,37 +39,15 @@ class Account:
     def __init__(self) -> None:
         self.kms = client("kms")
         self.secretsmanager = client("secretsmanager")
-        self.dynamodb = client("dynamodb")
+        self.dynamodb = dynamodb.client()
         self.iam = client("iam")
         self.mediatailor = MediaTailor(ACCOUNT)
         self.mediapackage, self.mediapackage_vod = MediaPackage(), MediaPackageVod()
         self.mediapackagev2, self.mediaconnect, self.simulator = MediaPackageV2(), MediaConnect(), Simulator()
 
-    @contextmanager
-    def serve(self, events: Any) -> Iterator[None]:
-        """Connects the clients of the session with these events to the models."""
-        models = {
-            "mediapackage": self.mediapackage,
-            "mediapackage-vod": self.mediapackage_vod,
-            "mediapackagev2": self.mediapackagev2,
-            "mediaconnect": self.mediaconnect,
-            "iam": self.simulator,
-        }
-        with ExitStack() as stack:
-            stack.enter_context(self.mediatailor.attach(events))
-            for name, service in models.items():
-                stack.enter_context(serve(events, name, service))
-            yield
-
     def build(self) -> None:
         """Creates the registry table with the keys of the template."""
-        keys = [("kind", "HASH"), ("id", "RANGE")]
-        self.dynamodb.create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
-            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
-        )
+        dynamodb.create_only_table(TABLE)
 
     def open_bus(self) -> None:
         """Creates the request bus, and a queue that receives every event on it."""
@@ -205,3 +183,13 @@ class Account:
         policy = self.secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
         value = self.value(secret) if values and "DeletedDate" not in described else None
         return kept | {"policy": json.loads(policy or "null"), "value": value}
+
+
+def serve_account(events: Any, current: Callable[[], Account]) -> None:
+    """Connects the clients of the session with these events to the models of the current account."""
+    events.register_first("before-send.mediatailor", lambda request, **_: current().mediatailor.answer(request))
+    serve(events, "mediapackage", lambda: current().mediapackage)
+    serve(events, "mediapackage-vod", lambda: current().mediapackage_vod)
+    serve(events, "mediapackagev2", lambda: current().mediapackagev2)
+    serve(events, "mediaconnect", lambda: current().mediaconnect)
+    serve(events, "iam", lambda: current().simulator)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from botocore.model import OperationModel
+from botocore.useragent import UserAgentString
 from moto import mock_aws
-from moto.core.serialize import AttributePicker, AttributePickerContext
+from moto.core.base_backend import BackendDict
 from moto.kms import models
 from moto.kms.models import Grant, KmsBackend
 
@@ -19,6 +20,7 @@ from latchkey.registry import registry, table
 from latchkey.settings import settings
 from tests.contract.artifacts import FUNCTIONS, actions, logical_id
 from tests.functions.account import Account
+from tests.functions.function_clients import FunctionClients
 from tests.functions.lambda_runtime import ENVIRONMENT, Context, handler
 from tests.functions.onboarding_requests import EXECUTION, Run
 
@@ -26,7 +28,7 @@ _called: set[str] = set()
 _STEPS = {"create_key", "create_secret", "attach_policies", "configure_access", "record_access"}
 
 
-def _note(model: OperationModel, **_: Any) -> None:
+def _note(model: OperationModel) -> None:
     # The signing name of these services is the prefix of their IAM actions.
     _called.add(f"{model.service_model.signing_name}:{model.name}")
 
@@ -48,46 +50,54 @@ def _dated_grant(grant: Grant) -> dict[str, Any]:
     return entry
 
 
-_pick: Any = AttributePicker.__call__
-_VALUE_TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"})
-
-
-def _picked(picker: AttributePicker, context: AttributePickerContext) -> Any:
-    """A member of an attribute value of DynamoDB. moto looks for each under several names, which takes long."""
-    value = context.obj
-    if isinstance(value, dict) and len(value) == 1 and context.key in _VALUE_TYPES and _VALUE_TYPES.issuperset(value):
-        return value.get(context.key)
-    return _pick(picker, context)
-
-
 # moto generates a key pair for every key, even a symmetric one. No test signs, so one pair is enough.
 _key_pair = cache(models.generate_private_key)
 
 
+# The account of the current test.
+_accounts: list[Account] = []
+
+
+@cache
+def _function_clients() -> FunctionClients:
+    return FunctionClients(lambda: _accounts[-1], _note)
+
+
 def _forget() -> None:
-    for cached in (clients._client, parameters.parameters, settings, registry):
+    _accounts.clear()
+    for cached in (parameters.parameters, settings, registry):
         cached.cache_clear()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _moto() -> Iterator[None]:
+    """moto, which takes longer to start than to empty."""
+    with mock_aws():
+        yield
+
+
 @pytest.fixture(autouse=True)
-def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None) -> Iterator[Account]:
+def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None, _moto: None) -> Iterator[Account]:
     """An account with the registry table and the environment of the functions."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+    # botocore assembles the header anew for every call.
+    monkeypatch.setattr(UserAgentString, "to_string", lambda _: "tests")
     # No wait for a held lease: in these tests, no other process can release it.
     monkeypatch.setattr(table, "LEASE_WAIT_SECONDS", 0)
     monkeypatch.setattr(KmsBackend, "schedule_key_deletion", _schedule_key_deletion)
     monkeypatch.setattr(Grant, "to_json", _dated_grant)
     monkeypatch.setattr(models, "generate_private_key", _key_pair)
-    monkeypatch.setattr(AttributePicker, "__call__", _picked)
+    served = _function_clients()
+    monkeypatch.setattr(clients, "_client", served.client)
+    monkeypatch.setattr(clients, "_session", lambda: served.session)
     _forget()
-    events = clients._session().events
-    events.register("before-call", _note, unique_id="tests")
-    with mock_aws():
-        made = Account()
-        made.build()
-        with made.serve(events):
-            yield made
+    BackendDict.reset()
+    made = Account()
+    made.build()
+    _accounts.append(made)
+    yield made
+    served.forget_changed()
     _forget()
 
 

@@ -1,7 +1,6 @@
 """Models of MediaPackage, MediaConnect and the IAM policy simulator, which moto does not have or has only in part."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -26,15 +25,14 @@ class RefusedError(Exception):
         self.code, self.status = code, status
 
 
-@contextmanager
-def serve(events: Any, name: str, service: object) -> Iterator[None]:
-    """Lets the methods of `service` answer the operations of their names; moto answers all others."""
+def serve(events: Any, name: str, service: Callable[[], object]) -> None:
+    """Lets the methods of the current `service` answer the operations of their names; moto answers all others."""
 
     def keep(params: Settings, context: Settings, **_: Any) -> None:
         context["asked"] = params
 
     def answer(model: OperationModel, context: Settings, **_: Any) -> tuple[Any, Settings] | None:
-        operation: Callable[..., Settings] | None = getattr(service, xform_name(model.name), None)
+        operation: Callable[..., Settings] | None = getattr(service(), xform_name(model.name), None)
         if operation is None:
             return None
         try:
@@ -51,11 +49,7 @@ def serve(events: Any, name: str, service: object) -> Iterator[None]:
         return SimpleNamespace(status_code=200), given | {"ResponseMetadata": {"HTTPStatusCode": 200}}
 
     events.register(f"before-parameter-build.{name}", keep)
-    # Last, because it ends the chain of handlers: another one records every call.
     events.register_last(f"before-call.{name}", answer)
-    yield
-    events.unregister(f"before-parameter-build.{name}", keep)
-    events.unregister(f"before-call.{name}", answer)
 
 
 class _CdnAuthorized:

@@ -2,8 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -37,19 +36,13 @@ class MediaTailor:
         self.missing_status = 404
         self.at_update: Callable[[], object] = lambda: None
 
-    @contextmanager
-    def attach(self, events: Any) -> Iterator[None]:
-        """Answers every request of a session's clients before it is sent."""
-        events.register_first("before-send.mediatailor", self._answer)
-        yield
-        events.unregister("before-send.mediatailor", self._answer)
-
     def add(self, name: str, access: dict[str, Any] | None = None, **members: Any) -> None:
         """Creates a source location of another owner, by default with consent to adoption."""
         given = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}, "tags": CONSENT, **members}
         self._put(name, given | ({"AccessConfiguration": access} if access else {}))
 
-    def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+    def answer(self, request: AWSPreparedRequest) -> AWSResponse:
+        """The response to a request, which is not sent."""
         url = urlsplit(request.url)
         status, body = self._route(request.method, unquote(url.path), url.query, request.body)
         headers = HTTPHeaders.from_dict({"Content-Type": "application/json"})

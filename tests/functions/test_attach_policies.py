@@ -1,7 +1,7 @@
 """attach_policies: our statements are merged, foreign ones are kept, and the secret moves to the key."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -242,9 +242,8 @@ def test_a_policy_write_during_a_registry_read_is_kept(run: Run, pair: Pair) -> 
 
 
 @pytest.fixture
-def lose_first_response() -> Iterator[Callable[..., None]]:
+def lose_first_response() -> Callable[..., None]:
     """Lets the first call of an operation lose its response, after another caller has acted."""
-    registered: list[tuple[str, Any]] = []
 
     def set_up(event: str, person: ConcurrentWriter) -> None:
         def break_connection(request: Any, **_: Any) -> None:
@@ -252,12 +251,11 @@ def lose_first_response() -> Iterator[Callable[..., None]]:
                 person()
                 raise ConnectionClosedError(endpoint_url=request.url)
 
-        clients._session().events.register_first(event, break_connection)
-        registered.append((event, break_connection))
+        writers: tuple[Any, ...] = (clients.kms_without_retries(), clients.secretsmanager_without_retries())
+        for client in writers:
+            client.meta.events.register_first(event, break_connection)
 
-    yield set_up
-    for event, handler in registered:
-        clients._session().events.unregister(event, handler)
+    return set_up
 
 
 @pytest.mark.parametrize("operation", ["kms.PutKeyPolicy", "secrets-manager.PutResourcePolicy"])

@@ -8,8 +8,9 @@ import pytest
 
 from latchkey.registry import Registry
 from latchkey.registry.table import Table
+from tests import dynamodb
 from tests.contract.artifacts import ROOT
-from tests.functions.account import ACCOUNT, OWN_ROLES, TABLE, Account, client
+from tests.functions.account import ACCOUNT, OWN_ROLES, TABLE, Account
 from tests.functions.onboarding_requests import EXECUTION, NAME, SECRET_NAME, Run
 from tests.functions.state_machine import StateMachine
 
@@ -160,7 +161,7 @@ def test_messages_whose_executions_cannot_start_are_redelivered(run: Run, regist
 def test_messages_are_redelivered_while_the_registry_cannot_be_read(
     run: Run, registry: Registry, machine: StateMachine
 ) -> None:
-    client("dynamodb").delete_table(TableName=TABLE)
+    dynamodb.client().delete_table(TableName=TABLE)
 
     assert failed(run("identify_accesses", batch(trail("kms-disable-key")))) == ["m-0"]
 

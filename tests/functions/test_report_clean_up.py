@@ -14,8 +14,9 @@ from latchkey.events.cleanup import RemovedGrant
 from latchkey.registry import accesses as status_registry
 from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation
+from tests import dynamodb
 from tests.contract.schemas import validator
-from tests.functions.account import TABLE, Account, client
+from tests.functions.account import TABLE, Account
 from tests.functions.clean_up_steps import ACCESS, onboarded
 from tests.functions.fault_injection import answer_with_error, at_call
 from tests.functions.onboarding_requests import Run
@@ -92,7 +93,7 @@ def unpublished_changes() -> list[Any]:
     """The recorded changes that are not published yet."""
     return [
         one
-        for item in client("dynamodb").scan(TableName=TABLE)["Items"]
+        for item in dynamodb.client().scan(TableName=TABLE)["Items"]
         for one in item.get("unpublished_changes", {}).get("SS", [])
     ]
 

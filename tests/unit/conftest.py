@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import boto3
 import pytest
-from moto import mock_aws
 
 import latchkey.registry.table
 from latchkey.registry import Registry
 from latchkey.registry.table import Table
+from tests import dynamodb
 from tests.unit.samples import REGION
 
 
@@ -30,15 +27,8 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A registry on an empty table, on which a held lease is reported without a wait."""
     monkeypatch.setattr(latchkey.registry.table, "LEASE_WAIT_SECONDS", 0)
-    with mock_aws():
-        dynamodb = boto3.client("dynamodb")
-        dynamodb.create_table(
-            TableName="accesses",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("kind", "id")],
-            KeySchema=[{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "id", "KeyType": "RANGE"}],
-        )
-        yield Registry(Table(dynamodb, "accesses"))
+    dynamodb.create_only_table("accesses")
+    return Registry(Table(dynamodb.client(), "accesses"))

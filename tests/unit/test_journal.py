@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import boto3
 import pytest
 
 from latchkey.registry import Registry
 from latchkey.registry.former_notes import FORMER_NOTES
 from latchkey.registry.journal import KEY, RECORD, REQUEST, RESOURCE, RequestJournal, reference_step
+from tests import dynamodb
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN
 
 ACCESS = "mediatailor/sourceLocation/sports-origin"
@@ -28,7 +28,7 @@ def later(registry: Registry) -> RequestJournal:
 
 
 def items() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = boto3.resource("dynamodb").Table("accesses").scan()["Items"]
+    found: list[dict[str, Any]] = dynamodb.resource().Table("accesses").scan()["Items"]
     return [item for item in found if item["kind"] == "journal"]
 
 
@@ -107,7 +107,7 @@ def test_references_of_other_requests_for_the_access_are_known(
 
 
 def put_access(**members: Any) -> None:
-    boto3.resource("dynamodb").Table("accesses").put_item(Item={"kind": "access", "id": ACCESS, **members})
+    dynamodb.resource().Table("accesses").put_item(Item={"kind": "access", "id": ACCESS, **members})
 
 
 FORMER: dict[str, Any] = {
@@ -127,7 +127,7 @@ def test_notes_of_a_former_version_move_into_the_journal_of_their_execution(
         entry = journal.entry(FORMER_NOTES)
         assert entry
         assert (entry.found, entry.undone) == ({"former": {"a": 1}, "previous": {"keyArn": KEY_ARN}}, ("x is deleted",))
-    [item] = [one for one in boto3.resource("dynamodb").Table("accesses").scan()["Items"] if one["kind"] == "access"]
+    [item] = [one for one in dynamodb.resource().Table("accesses").scan()["Items"] if one["kind"] == "access"]
     assert set(item) == {"kind", "id"} | ({"running"} if owner == "running" else set())
 
 

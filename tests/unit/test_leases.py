@@ -16,11 +16,13 @@ import latchkey.registry.table
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.registry import Registry
 from latchkey.registry.table import LEASE_SECONDS, Table
+from tests import dynamodb
 from tests.unit.test_registry import item
 
 
 def items() -> list[dict[str, Any]]:
-    return boto3.resource("dynamodb").Table("accesses").scan()["Items"]
+    found: list[dict[str, Any]] = dynamodb.resource().Table("accesses").scan()["Items"]
+    return found
 
 
 def test_a_lease_has_one_holder_and_is_released(registry: Registry) -> None:
@@ -45,7 +47,7 @@ def test_a_lease_outlasts_every_function_that_can_hold_it(registry: Registry) ->
 
 
 def test_a_lease_expires_after_a_crash(registry: Registry) -> None:
-    table = boto3.resource("dynamodb").Table("accesses")
+    table = dynamodb.resource().Table("accesses")
     lost: dict[str, str | int] = {"kind": "lease", "id": "alias a", "holder": "lost", "expiresAt": int(time.time()) - 1}
     table.put_item(Item=lost)
     with registry.lease("alias a"):
@@ -71,31 +73,31 @@ def test_a_lease_that_is_released_soon_is_awaited(registry: Registry, monkeypatc
 
 
 def test_a_late_holder_does_not_release_the_lease_of_the_next_one(registry: Registry) -> None:
-    table = boto3.resource("dynamodb").Table("accesses")
+    table = dynamodb.resource().Table("accesses")
     with registry.lease("alias a"):
         table.put_item(Item={"kind": "lease", "id": "alias a", "holder": "next", "expiresAt": int(time.time()) + 60})
     assert item("lease", "alias a")["holder"] == "next"
 
 
 def test_a_lease_with_a_lost_response_is_released() -> None:
-    dynamodb = boto3.client("dynamodb")
-    with Stubber(dynamodb) as stubber:
+    client = boto3.client("dynamodb")
+    with Stubber(client) as stubber:
         stubber.add_client_error("put_item", "ThrottlingException")
         stubber.add_response("delete_item", {})
         with (
             pytest.raises(TransientAwsError, match="ThrottlingException"),
-            Registry(Table(dynamodb, "accesses")).lease("alias a"),
+            Registry(Table(client, "accesses")).lease("alias a"),
         ):
             pass
         stubber.assert_no_pending_responses()
 
 
 def test_a_failed_release_does_not_fail_the_work() -> None:
-    dynamodb, done = boto3.client("dynamodb"), []
-    with Stubber(dynamodb) as stubber:
+    client, done = boto3.client("dynamodb"), []
+    with Stubber(client) as stubber:
         stubber.add_response("put_item", {})
         stubber.add_client_error("delete_item", "AccessDeniedException")
-        with Registry(Table(dynamodb, "accesses")).lease("alias a"):
+        with Registry(Table(client, "accesses")).lease("alias a"):
             done.append("the policy")
     assert done == ["the policy"]
 
@@ -190,7 +192,7 @@ def test_requests_that_wait_take_the_lease_in_their_order_and_look_rarely(
 
 
 def test_a_request_that_crashed_at_the_head_of_the_queue_delays_the_others_once(registry: Registry, clock: Clock) -> None:
-    table = boto3.resource("dynamodb").Table("accesses")
+    table = dynamodb.resource().Table("accesses")
     far = int(clock.time()) + 60
     table.put_item(Item={"kind": "lease", "id": f"alias a queue {1:015d} crashed", "holder": "crashed", "expiresAt": far})
     order: list[int] = []
@@ -211,7 +213,7 @@ def test_a_request_that_crashed_at_the_head_of_the_queue_delays_the_others_once(
 
 def test_the_ticket_of_a_crashed_request_does_not_block(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latchkey.registry.table, "LEASE_WAIT_SECONDS", 5)
-    table = boto3.resource("dynamodb").Table("accesses")
+    table = dynamodb.resource().Table("accesses")
     far = int(time.time()) + 60
     table.put_item(Item={"kind": "lease", "id": f"alias a queue {1:015d} crashed", "holder": "crashed", "expiresAt": far})
     holder = registry.lease("alias a")

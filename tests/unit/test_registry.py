@@ -21,6 +21,7 @@ from latchkey.registry.accesses import AnnouncedRequest
 from latchkey.registry.requests import JUST_STARTED, RequestRef, Unanswered
 from latchkey.registry.table import Table
 from latchkey.requests.parsing import parse_onboarding
+from tests import dynamodb
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE, SECRET_ARN, detail
 
 ACCESS, OTHER_ACCESS = (f"mediatailor/sourceLocation/{name}-origin" for name in ("sports", "news"))
@@ -43,7 +44,7 @@ RECORD = AccessRecord(
 def item(kind: str, item_id: str) -> dict[str, Any]:
     """An item in the table of the fixture `registry`."""
     key = {"kind": kind, "id": item_id}
-    found: dict[str, Any] = boto3.resource("dynamodb").Table("accesses").get_item(Key=key).get("Item", {})
+    found: dict[str, Any] = dynamodb.resource().Table("accesses").get_item(Key=key).get("Item", {})
     return found
 
 
@@ -291,11 +292,12 @@ def test_only_requests_without_an_outcome_are_read(registry: Registry) -> None:
     def note(parsed: dict[str, Any], **_: object) -> None:
         brought.extend(parsed["Items"])
 
-    registry.requests._table._dynamodb.meta.events.register("after-call.dynamodb.Query", note)
+    events = dynamodb.client().meta.events
+    events.register("after-call.dynamodb.Query", note)
+    unanswered = [*registry.requests.unanswered(datetime.now(UTC) + timedelta(seconds=1))]
+    events.unregister("after-call.dynamodb.Query", note)
 
-    assert [*registry.requests.unanswered(datetime.now(UTC) + timedelta(seconds=1))] == [
-        Unanswered(OTHER_EXECUTION, "request-2")
-    ]
+    assert unanswered == [Unanswered(OTHER_EXECUTION, "request-2")]
     assert [item["id"]["S"] for item in brought] == ["request-2"]
 
 
@@ -459,19 +461,19 @@ BUSY: dict[str, tuple[str, Callable[[Registry], object]]] = {
 @pytest.mark.parametrize("call", BUSY)
 def test_a_throttled_call_is_not_a_failed_condition(call: str) -> None:
     operation, act = BUSY[call]
-    dynamodb = boto3.client("dynamodb")
-    with Stubber(dynamodb) as stubber:
+    client = boto3.client("dynamodb")
+    with Stubber(client) as stubber:
         stubber.add_client_error(operation, "ThrottlingException")
         with pytest.raises(TransientAwsError, match="ThrottlingException"):
-            act(Registry(Table(dynamodb, "accesses")))
+            act(Registry(Table(client, "accesses")))
 
 
 def test_a_registry_error_is_never_not_yet_effective() -> None:
-    dynamodb = boto3.client("dynamodb")
-    with Stubber(dynamodb) as stubber:
+    client = boto3.client("dynamodb")
+    with Stubber(client) as stubber:
         stubber.add_client_error("get_item", "AccessDeniedException")
         with pytest.raises(AccessDenied), settling(datetime.now(UTC)):
-            Registry(Table(dynamodb, "accesses")).accesses.get(ACCESS)
+            Registry(Table(client, "accesses")).accesses.get(ACCESS)
 
 
 def test_a_failed_request_restores_the_former_record(registry: Registry) -> None:

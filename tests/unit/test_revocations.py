@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
 
 from latchkey.events.cleanup import KeptGrant, RemovedGrant
 from latchkey.registry import Registry
 from latchkey.registry.revocations import Ended, Revocation, Revocations
 from latchkey.registry.table import Table
+from tests import dynamodb
 from tests.unit.samples import KEY_ARN, SECRET_ARN
 
 ACCESS = "mediatailor/sourceLocation/sports"
@@ -25,7 +25,7 @@ GONE = RemovedGrant(keyArn=KEY_ARN, removedBy="latchkey", reason="it is absent",
 @pytest.fixture
 def revocations(registry: Registry) -> Revocations:
     """On the empty table of the fixture `registry`."""
-    return Revocations(Table(boto3.client("dynamodb"), "accesses"))
+    return Revocations(Table(dynamodb.client(), "accesses"))
 
 
 @pytest.fixture

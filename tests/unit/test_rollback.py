@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
+from moto import mock_aws
 
 from latchkey.access.desired import Desired
 from latchkey.aws.clients import Clients
@@ -22,8 +24,9 @@ LOCATION = {"SourceLocationName": "sports-origin", "HttpConfiguration": {"BaseUr
 
 
 @pytest.fixture
-def mediatailor() -> Any:
-    return boto3.client("mediatailor")
+def mediatailor() -> Iterator[Any]:
+    with mock_aws():
+        yield boto3.client("mediatailor")
 
 
 class Undo:
