@@ -152,6 +152,12 @@ def _listed(value: Any) -> list[str]:
 _VALUES = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 
 
+@cache
+def _driver() -> Any:
+    """The AWS CLI. Starting it takes longer than most commands."""
+    return create_clidriver()
+
+
 def aws(words: list[str], folder: Path) -> None:
     """Runs the AWS CLI with empty answers to its calls. Raises AssertionError if the CLI refuses the command.
 
@@ -160,7 +166,7 @@ def aws(words: list[str], folder: Path) -> None:
     words = [_VALUES.get(word, re.sub(r"(?<=^file://)|(?<=^fileb://)", f"{ROOT}/", word)) for word in words]
     if words[:2] == ["lambda", "invoke"]:
         words[-1] = str(folder / "answer.json")
-    driver, output, called = create_clidriver(), io.StringIO(), []
+    driver, output, called = _driver(), io.StringIO(), []
 
     def answer(model: Any, **_: Any) -> tuple[SimpleNamespace, dict[str, Any]]:
         called.append(model.name)
@@ -169,12 +175,14 @@ def aws(words: list[str], folder: Path) -> None:
             parsed[model.output_shape.serialization["payload"]] = io.BytesIO(b"{}")
         return SimpleNamespace(status_code=HTTPStatus.OK), parsed
 
-    driver.session.register("before-call", answer)
+    driver.session.register("before-call", answer, unique_id="answer")
     try:
         with redirect_stdout(output), redirect_stderr(output):
             status = driver.main(words)
     except SystemExit as left:
         status = left.code
+    finally:
+        driver.session.unregister("before-call", answer, unique_id="answer")
     assert called, f"aws {' '.join(words)} calls nothing: {output.getvalue().strip().splitlines()[-1:]}"
     assert status == 0, output.getvalue()
     for name in _after(words, "--logical-resource-id", "--logical-resource-ids", "--retain-resources"):
@@ -187,7 +195,7 @@ def _after(words: list[str], *options: str) -> list[str]:
 
 def aws_operation(words: list[str]) -> None:
     """Raises AssertionError for a service or operation that the AWS CLI does not have."""
-    driver = create_clidriver()
+    driver = _driver()
     assert words[0] in driver.session.get_available_services() or words[0] in {"s3", "configure"}, words
     if len(words) > 1 and words[0] in driver.session.get_available_services():
         operations = driver.session.get_service_model(words[0]).operation_names
