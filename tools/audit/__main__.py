@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         reports = {name: running[name].result() for name in names}
     for report in reports.values():
+        console.print(f"\n{report.title}", style="bold")
         console.print(_table(report))
     found = [finding for report in reports.values() for finding in report.findings]
     result = review(found, [known for known in read_suppressions() if known.check in names])
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _table(report: Report) -> Table:
-    table = Table(title=f"\n{report.title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for at, heading in enumerate(report.header):
         table.add_column(heading, overflow="fold", justify="right" if _is_number(report, at) else "left")
     for row in report.rows:

@@ -15,7 +15,7 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from tools.audit.template import Template
 
 Kind = Literal["identity", "resource", "trust"]
-_SHOWN = re.compile(r"<!-- policy: ([\w-]+) -->\n```json\n(.+?)```", re.DOTALL)
+_SHOWN = re.compile(r"(?:<!-- policy: ([\w-]+) -->\n)?```json\n(.+?)```", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,15 @@ def generated(root: Path) -> Iterator[Policy]:
 
 
 def documented(root: Path) -> Iterator[Policy]:
-    """The policies that the documents recommend. A single statement is one of a resource policy."""
-    for path in sorted(root.glob("docs/*.md")):
+    """The policies in the documents, by the name in the comment before them. A single statement is one of a resource policy."""
+    for path in sorted([*root.glob("*.md"), *root.glob("docs/*.md")]):
         for name, text in _SHOWN.findall(path.read_text(encoding="utf-8")):
+            if '"Effect"' not in text:
+                continue
             shown = json.loads(text)
             document = shown if "Statement" in shown else {"Version": "2012-10-17", "Statement": [shown]}
             has_principal = any("Principal" in statement for statement in document["Statement"])
-            yield Policy(f"docs/{path.name}", name, "resource" if has_principal else "identity", document)
+            yield Policy(str(path.relative_to(root)), name or "policy", "resource" if has_principal else "identity", document)
 
 
 def _listed(value: Any) -> list[Any]:
