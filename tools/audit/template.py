@@ -10,7 +10,7 @@ import logging
 import os
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,27 @@ class _LambdaPolicy:
         return {"AWSLambdaBasicExecutionRole": _MANAGED}
 
 
+@cache
+def _parse(text: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml_parse(text)
+    return parsed
+
+
+@cache
+def _translate(text: str) -> dict[str, Any]:
+    """A template with the resources that SAM creates for its own."""
+    os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
+    source = copy.deepcopy(_parse(text))
+    for resource in source["Resources"].values():
+        properties = resource.get("Properties", {})
+        for name in {"CodeUri", "ContentUri", "DefinitionUri"} & set(properties):
+            properties[name] = "s3://bucket/key"
+        if resource["Type"] == "AWS::Serverless::Application":
+            properties["Location"] = "https://s3.amazonaws.com/bucket/key"
+    translated: dict[str, Any] = transform(source, {}, _LambdaPolicy())
+    return translated
+
+
 @dataclass(frozen=True)
 class Template:
     """A template with the default of each parameter, or with other values."""
@@ -58,21 +79,11 @@ class Template:
     @cached_property
     def source(self) -> dict[str, Any]:
         """The template as it is written, with intrinsic functions in their long form."""
-        parsed: dict[str, Any] = yaml_parse(self.path.read_text(encoding="utf-8"))
-        return parsed
+        return _parse(self.path.read_text(encoding="utf-8"))
 
     @cached_property
     def _translated(self) -> dict[str, Any]:
-        os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
-        source = copy.deepcopy(self.source)
-        for resource in source["Resources"].values():
-            properties = resource.get("Properties", {})
-            for name in {"CodeUri", "ContentUri", "DefinitionUri"} & set(properties):
-                properties[name] = "s3://bucket/key"
-            if resource["Type"] == "AWS::Serverless::Application":
-                properties["Location"] = "https://s3.amazonaws.com/bucket/key"
-        translated: dict[str, Any] = transform(source, {}, _LambdaPolicy())
-        return translated
+        return _translate(self.path.read_text(encoding="utf-8"))
 
     @cached_property
     def values(self) -> dict[str, Any]:
