@@ -73,6 +73,7 @@ class Assumptions(_Switches):
     caller_needs_decrypt: bool = False
     source_account_sent: SourceAccountSent = SourceAccountSent()
     omitted_on_put: Literal["keep", "clear"] = "keep"
+    omitted_on_flow_update: Literal["keep", "clear"] = "keep"
     sources_first: bool = True
     empty_pages: bool = False
     cdn_auth_delay_seconds: Annotated[float, Try((2,))] = Field(default=0, ge=0)

@@ -150,7 +150,7 @@ def _joined(names: Settings) -> str:
 
 
 class MediaConnect:
-    """One flow. An update keeps the members that it omits."""
+    """One flow. An update clears the members that it omits, and an entitled source of an active flow cannot be updated."""
 
     def __init__(self) -> None:
         self.flows: dict[str, Settings] = {}
@@ -187,9 +187,15 @@ class MediaConnect:
 
     def _update(self, kind: str, members: Settings) -> Settings:
         self.updates.append(members)
-        parts = self.flows[members["FlowArn"]][f"{kind}s"]
-        part = next(part for part in parts if part[f"{kind}Arn"] == members[f"{kind}Arn"])
-        part |= {name: value for name, value in members.items() if name not in ("FlowArn", f"{kind}Arn")}
+        flow = self.flows[members["FlowArn"]]
+        part = next(part for part in flow[f"{kind}s"] if part[f"{kind}Arn"] == members[f"{kind}Arn"])
+        if kind == "Source" and "EntitlementArn" in part and flow["Status"] != "STANDBY":
+            raise RefusedError("BadRequestException", 400)
+        given = {name: value for name, value in members.items() if name not in ("FlowArn", f"{kind}Arn")}
+        transport = {"Transport": {"Protocol": given.pop("Protocol")}} if "Protocol" in given else {}
+        kept = {name: part[name] for name in ("Name", f"{kind}Arn")}
+        part.clear()
+        part |= kept | transport | given
         return {"FlowArn": members["FlowArn"], kind: part}
 
     def _flow(self) -> Settings:

@@ -129,6 +129,18 @@ def test_a_protocol_that_supports_the_key_type_passes(
     assert run("check_request", check_event(request))["hasResource"] is True
 
 
+@pytest.mark.parametrize(("status", "rejected"), [("ACTIVE", {"resource"}), ("STANDBY", set())])
+def test_an_entitled_source_of_an_active_flow_is_rejected(run: Run, account: Account, status: str, rejected: set[str]) -> None:
+    account.mediaconnect.add("source", "studio", EntitlementArn="arn:aws:mediaconnect:us-east-1:444455556666:entitlement:1-a:b")
+    account.mediaconnect.flows[FLOW]["Status"] = status
+    resource = {"output": None, "source": "studio"}
+
+    if rejected:
+        assert rejected_paths(run, system="mediaconnect", resource=resource) == rejected
+    else:
+        assert run("check_request", check_event(onboarding("mediaconnect", resource=resource)))["hasResource"] is True
+
+
 @pytest.mark.usefixtures("resources")
 @pytest.mark.parametrize("tags", [{}, OURS | {"latchkey:access": "mediapackage/originEndpoint/another"}])
 @pytest.mark.parametrize("system", BY_ROLE)

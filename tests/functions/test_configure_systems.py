@@ -149,10 +149,11 @@ def test_a_removed_gate_statement_is_added_again(run: Run, account: Account) -> 
     ("kind", "protocol", "member"),
     [("source", "zixi-push", "Decryption"), ("output", "zixi-pull", "Encryption"), ("entitlement", None, "Encryption")],
 )
-def test_an_update_of_a_flow_part_sends_only_its_encryption(
+def test_an_update_of_a_flow_part_keeps_its_other_settings(
     run: Run, account: Account, kind: str, protocol: str | None, member: str
 ) -> None:
     arn = account.mediaconnect.add(kind, "studio", protocol, Description="as it was")
+    [before] = copy.deepcopy(account.mediaconnect.flows[FLOW][f"{kind.capitalize()}s"])
     account.mediaconnect.add(kind, "another", protocol)
     resource = {"output": None, kind: "studio"}
     event = to_configure(account, "mediaconnect", resource=resource)
@@ -161,7 +162,22 @@ def test_an_update_of_a_flow_part_sends_only_its_encryption(
 
     role = role_of("mediaconnect", resource=resource)
     encryption = {"KeyType": "static-key", "Algorithm": "aes256", "SecretArn": event["secretArn"], "RoleArn": role}
-    assert account.mediaconnect.updates == [{"FlowArn": FLOW, f"{kind.capitalize()}Arn": arn, member: encryption}]
+    assert account.mediaconnect.flows[FLOW][f"{kind.capitalize()}s"][0] == before | {member: encryption}
+    assert len(account.mediaconnect.updates) == 1
+
+
+def test_a_flow_that_starts_before_the_update_of_its_entitled_source_is_a_conflict(run: Run, account: Account) -> None:
+    account.mediaconnect.add("source", "studio", EntitlementArn="arn:aws:mediaconnect:us-east-1:444455556666:entitlement:1-a:b")
+    event = to_configure(account, "mediaconnect", resource={"output": None, "source": "studio"})
+    account.mediaconnect.flows[FLOW]["Status"] = "ACTIVE"
+
+    with pytest.raises(Conflict):
+        run("configure_access", event)
+
+    account.mediaconnect.flows[FLOW]["Status"] = "STANDBY"
+    assert run("configure_access", event)["changed"] is True
+    account.mediaconnect.flows[FLOW]["Status"] = "ACTIVE"
+    assert run("configure_access", event)["changed"] is False
 
 
 def test_an_srt_password_has_no_algorithm(run: Run, account: Account) -> None:

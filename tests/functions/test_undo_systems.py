@@ -114,6 +114,23 @@ def test_encryption_that_cannot_be_removed_stays_until_its_owner_acts(run: Run, 
     assert (account_snapshot(account)["roles"], account_snapshot(account)["secrets"]) == ({}, {})
 
 
+def test_the_rollback_of_an_entitled_source_waits_until_its_flow_is_stopped(run: Run, account: Account) -> None:
+    theirs = "arn:aws:mediaconnect:us-east-1:444455556666:entitlement:1-a:b"
+    account.mediaconnect.add("source", "studio", EntitlementArn=theirs, Decryption=ENCRYPTED)
+    before = account.resources()
+    resource = {"output": None, "source": "studio"}
+    failed = Onboarding(run, account, **request("mediaconnect", resource=resource)).run_through()
+    account.mediaconnect.flows[FLOW]["Status"] = "ACTIVE"
+
+    failed.undo()
+    assert len(failed.left) == 1
+
+    account.mediaconnect.flows[FLOW]["Status"] = "STANDBY"
+    failed.undo()
+    assert failed.left == []
+    assert account.resources() == before
+
+
 @pytest.mark.parametrize("system", BY_ROLE)
 def test_an_active_access_is_restored_after_a_failed_request(run: Run, account: Account, system: str) -> None:
     first = Onboarding(run, account, **request(system)).run_through("record_access")

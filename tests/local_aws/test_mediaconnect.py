@@ -183,6 +183,30 @@ def test_caller_requires_pass_role(account: Account, reader: RoleReader) -> None
     create(account, account.role(every, passing).client("mediaconnect"), Sources=sources)
 
 
+def test_update_can_clear_what_it_omits(account: Account, reader: RoleReader) -> None:
+    account.assume(omittedOnFlowUpdate="clear")
+    client = account.client("mediaconnect")
+    outputs = [{"Name": "screen", "Protocol": "zixi-pull", "RemoteId": "a", "Encryption": encryption(reader)}]
+    entitlements = [{"Name": "partner", "Subscribers": ["111122223333"], "Description": "affiliate"}]
+    flow = create(account, Sources=[zixi(Description="stadium", MaxLatency=500)], Outputs=outputs, Entitlements=entitlements)
+    named, source = {"FlowArn": flow["FlowArn"]}, flow["Source"]
+    found = client.update_flow_source(**named, SourceArn=source["SourceArn"], Decryption=encryption(reader))["Source"]
+    assert found == {"Name": "camera", "SourceArn": source["SourceArn"], "Decryption": encryption(reader)}
+    output = flow["Outputs"][0]
+    found = client.update_flow_output(**named, OutputArn=output["OutputArn"], Protocol="zixi-pull", Port=5000)["Output"]
+    assert found == {
+        "Name": "screen",
+        "OutputArn": output["OutputArn"],
+        "Port": 5000,
+        "Transport": {"Protocol": "zixi-pull"},
+    }
+    disabled = {"EntitlementArn": flow["Entitlements"][0]["EntitlementArn"], "EntitlementStatus": "DISABLED"}
+    client.update_flow_entitlement(**named, **disabled)
+    found = client.update_flow_entitlement(**named, EntitlementArn=disabled["EntitlementArn"], Description="a")["Entitlement"]
+    # The reference documents that an omitted status stays, and nothing about the other members.
+    assert found == disabled | {"Name": "partner", "Subscribers": [], "Description": "a"}
+
+
 def test_update_keeps_omitted_members(account: Account, reader: RoleReader) -> None:
     client, other = account.client("mediaconnect"), RoleReader(account, SERVICE, "f" * 64)
     account.assume(omittedOnPut="clear")
@@ -301,6 +325,39 @@ def test_source_with_an_entitlement_is_decrypted_without_a_protocol(account: Acc
     named = {"FlowArn": flow["FlowArn"], "SourceArn": flow["Source"]["SourceArn"]}
     update = account.client("mediaconnect").update_flow_source
     assert failure(update, **named, Decryption=password(other))[:2] == REFUSED
+
+
+def test_entitled_source_is_updated_only_while_its_flow_is_stopped(account: Account, reader: RoleReader) -> None:
+    client = account.client("mediaconnect")
+    partner = create(account, Entitlements=[{"Name": "partner", "Subscribers": [ACCOUNT]}])
+    entitled = {"Name": "camera", "EntitlementArn": partner["Entitlements"][0]["EntitlementArn"]}
+    flow = create(account, Sources=[entitled], Outputs=[{"Name": "screen", "Protocol": "zixi-pull"}])
+    named, own = {"FlowArn": flow["FlowArn"]}, {"SourceArn": flow["Source"]["SourceArn"], "Decryption": encryption(reader)}
+    client.start_flow(**named)
+    assert failure(client.update_flow_source, **named, **own)[:2] == REFUSED
+    client.update_flow_output(**named, OutputArn=flow["Outputs"][0]["OutputArn"], Encryption=encryption(reader))
+    client.stop_flow(**named)
+    assert client.update_flow_source(**named, **own)["Source"]["Decryption"] == encryption(reader)
+
+
+def test_other_parts_are_updated_while_their_flow_is_active(account: Account, reader: RoleReader) -> None:
+    client = account.client("mediaconnect")
+    flow = create(account, Entitlements=[{"Name": "partner", "Subscribers": [ACCOUNT]}])
+    named = {"FlowArn": flow["FlowArn"]}
+    client.start_flow(**named)
+    client.update_flow_source(**named, SourceArn=flow["Source"]["SourceArn"], Decryption=encryption(reader))
+    entitlement = flow["Entitlements"][0]["EntitlementArn"]
+    client.update_flow_entitlement(**named, EntitlementArn=entitlement, Encryption=encryption(reader))
+
+
+def test_names_can_contain_any_character(account: Account, reader: RoleReader) -> None:
+    client, name = account.client("mediaconnect"), "Tor 1/Süd: #2 100% (?)"
+    flow = create(account, Name=f"{account.unique('flow')} {name}", Sources=[zixi(name)])
+    named, source = {"FlowArn": flow["FlowArn"]}, flow["Source"]["SourceArn"]
+    assert (flow["FlowArn"].endswith(name), source.endswith(name)) == (True, True)
+    client.update_flow_source(**named, SourceArn=source, Decryption=encryption(reader))
+    [found] = client.describe_flow(**named)["Flow"]["Sources"]
+    assert (found["Name"], found["Decryption"]) == (name, encryption(reader))
 
 
 def test_delete_flow_requires_the_permissions_to_remove_its_components(account: Account) -> None:

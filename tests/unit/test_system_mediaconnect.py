@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from latchkey.errors import Conflict
+from latchkey.requests.models import HandoffConfirmed
 from latchkey.systems.mediaconnect import MEDIACONNECT, FlowPart, FlowParts
 from latchkey.systems.system import Configured, Reading
 from tests.unit.samples import FLOW_ARN, KEY_ARN, KINDS, PLACE, READ_BY_ROLE, SECRET_ARN, desired, role
@@ -72,6 +74,97 @@ def part_of(kind: str, encryption: dict[str, str] | None, protocol: str = "") ->
     own = {"Name": part(kind).part[1], name_of_arn: arn(kind)}
     subscribers: dict[str, Any] = {"Subscribers": []} if "entitlement" in kind else {}
     return own | transport | subscribers | ({member: encryption} if encryption else {})
+
+
+# What DescribeFlow returns for each kind of part besides its names and encryption, and what the update accepts of that.
+RETURNED: dict[str, dict[str, Any]] = {
+    "mediaconnect-source": {
+        "DataTransferSubscriberFeePercent": 10,
+        "Description": "stadium",
+        "GatewayBridgeSource": {"BridgeArn": "arn:aws:mediaconnect:eu-west-1:111122223333:bridge:1-a:b"},
+        "IngestIp": "198.51.100.7",
+        "IngestPort": 2088,
+        "MediaStreamSourceConfigurations": [
+            {
+                "EncodingName": "jxsv",
+                "InputConfigurations": [{"InputIp": "10.0.0.7", "InputPort": 5000, "Interface": {"Name": "vpc"}}],
+                "MediaStreamName": "video",
+            }
+        ],
+        "PeerIpAddress": "192.0.2.9",
+        "Transport": {"MaxBitrate": 9, "MaxLatency": 500, "Protocol": "zixi-push", "RemoteId": "r", "StreamId": "s"},
+        "VpcInterfaceName": "vpc",
+        "WhitelistCidr": "10.0.0.0/16",
+    },
+    "mediaconnect-output": {
+        "Destination": "192.0.2.1",
+        "ListenerAddress": "198.51.100.8",
+        "MediaStreamOutputConfigurations": [
+            {
+                "DestinationConfigurations": [
+                    {"DestinationIp": "10.0.0.8", "DestinationPort": 1, "Interface": {"Name": "vpc"}, "OutboundIp": "10.0.0.9"}
+                ],
+                "EncodingName": "jxsv",
+                "EncodingParameters": {"CompressionFactor": 4.5, "EncoderProfile": "main"},
+                "MediaStreamName": "video",
+            }
+        ],
+        "OutputStatus": "ENABLED",
+        "Port": 2089,
+        "Transport": {"CidrAllowList": ["10.0.0.0/16"], "MaxBitrate": 9, "Protocol": "zixi-pull", "RemoteId": "r"},
+        "VpcInterfaceAttachment": {"VpcInterfaceName": "vpc"},
+    },
+    "mediaconnect-entitlement": {
+        "DataTransferSubscriberFeePercent": 10,
+        "Description": "affiliate",
+        "EntitlementStatus": "DISABLED",
+        "Subscribers": ["444455556666"],
+    },
+}
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "mediaconnect-source": {
+        "Description": "stadium",
+        "GatewayBridgeSource": {"BridgeArn": "arn:aws:mediaconnect:eu-west-1:111122223333:bridge:1-a:b"},
+        "IngestPort": 2088,
+        "MaxBitrate": 9,
+        "MaxLatency": 500,
+        "MediaStreamSourceConfigurations": [
+            {
+                "EncodingName": "jxsv",
+                "InputConfigurations": [{"InputPort": 5000, "Interface": {"Name": "vpc"}}],
+                "MediaStreamName": "video",
+            }
+        ],
+        "Protocol": "zixi-push",
+        "StreamId": "s",
+        "VpcInterfaceName": "vpc",
+        "WhitelistCidr": "10.0.0.0/16",
+    },
+    "mediaconnect-output": {
+        "CidrAllowList": ["10.0.0.0/16"],
+        "Destination": "192.0.2.1",
+        "MediaStreamOutputConfigurations": [
+            {
+                "DestinationConfigurations": [
+                    {"DestinationIp": "10.0.0.8", "DestinationPort": 1, "Interface": {"Name": "vpc"}}
+                ],
+                "EncodingName": "jxsv",
+                "EncodingParameters": {"CompressionFactor": 4.5, "EncoderProfile": "main"},
+                "MediaStreamName": "video",
+            }
+        ],
+        "OutputStatus": "ENABLED",
+        "Port": 2089,
+        "Protocol": "zixi-pull",
+        "RemoteId": "r",
+        "VpcInterfaceAttachment": {"VpcInterfaceName": "vpc"},
+    },
+    "mediaconnect-entitlement": {
+        "Description": "affiliate",
+        "EntitlementStatus": "DISABLED",
+        "Subscribers": ["444455556666"],
+    },
+}
 
 
 def describe(answers: Stubber, **members: Any) -> None:
@@ -157,16 +250,101 @@ def test_other_errors_do_not_mean_absence(client: Any, answers: Stubber, status:
         FlowParts().read(client, part("mediaconnect-output"))
 
 
-@kinds
-def test_a_part_is_updated_and_restored_by_its_encryption(client: Any, answers: Stubber, kind: str) -> None:
-    _, name_of_arn, member, update = API[kind]
+@pytest.mark.parametrize("kind", RETURNED)
+def test_an_update_and_a_restore_send_all_settings_of_the_part(client: Any, answers: Stubber, kind: str) -> None:
+    listed, name_of_arn, member, update = API[kind]
     named = {"FlowArn": FLOW_ARN, name_of_arn: arn(kind)}
-    found = read(client, answers, kind, FORMER, "" if "entitlement" in kind else "zixi-push")
-    answers.add_response(update, {}, named | {member: ENCRYPTION[kind]})
+    describe(answers, **{listed: [part_of(kind, FORMER) | RETURNED[kind]]})
+    found = FlowParts().read(client, part(kind))
+    assert found
+    answers.add_response(update, {}, named | ACCEPTED[kind] | {member: ENCRYPTION[kind]})
     FlowParts().update(client, part(kind), READING, found)
-    answers.add_response(update, {}, named | {member: FORMER})
+    answers.add_response(update, {}, named | ACCEPTED[kind] | {member: FORMER})
     # The registry stores it as JSON.
     FlowParts().restore(client, json.loads(json.dumps(found.full_settings)))
+
+
+def test_the_encryption_that_version_0_1_0_recorded_is_restored(client: Any, answers: Stubber) -> None:
+    named = {"FlowArn": FLOW_ARN, "OutputArn": arn("output")}
+    answers.add_response("update_flow_output", {}, named | {"Encryption": FORMER})
+    FlowParts().restore(client, {"part": "output", "names": named, "encryption": FORMER})
+
+
+ENTITLED = {"EntitlementArn": f"{FLOW_ARN}:theirs"}
+
+
+def read_entitled(client: Any, answers: Stubber, status: str) -> Configured:
+    source = part_of("mediaconnect-source", FORMER) | ENTITLED
+    describe(answers, Sources=[source], Status=status)
+    found = FlowParts().read(client, part("mediaconnect-source"))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"),
+    [("STANDBY", False), ("ACTIVE", True), ("STARTING", True), ("STOPPING", True), ("UPDATING", True), ("ERROR", True)],
+)
+def test_an_entitled_source_is_updated_only_while_its_flow_is_stopped(
+    client: Any, answers: Stubber, status: str, refused: bool
+) -> None:
+    rules = [*FlowParts().refused_updates(read_entitled(client, answers, status))]
+    assert len(rules) == refused
+    assert all(status in rule for rule in rules)
+
+
+@kinds
+def test_other_parts_are_updated_while_their_flow_is_active(client: Any, answers: Stubber, kind: str) -> None:
+    describe(answers, **{API[kind][0]: [part_of(kind, FORMER)]}, Status="ACTIVE")
+    found = FlowParts().read(client, part(kind))
+    assert found
+    assert [*FlowParts().refused_updates(found)] == []
+
+
+@pytest.mark.parametrize(("status", "raised"), [("ACTIVE", Conflict), ("STANDBY", ClientError)])
+def test_a_restore_that_waits_for_the_flow_to_stop_says_so(
+    client: Any, answers: Stubber, status: str, raised: type[Exception]
+) -> None:
+    found = read_entitled(client, answers, "STANDBY")
+    answers.add_client_error("update_flow_source", "BadRequestException", http_status_code=400)
+    describe(answers, Status=status)
+    with pytest.raises(raised):
+        FlowParts().restore(client, found.full_settings)
+
+
+def test_a_failed_restore_of_another_part_is_not_explained(client: Any, answers: Stubber) -> None:
+    found = read(client, answers, "mediaconnect-output", FORMER)
+    answers.add_client_error("update_flow_output", "BadRequestException", http_status_code=400)
+    with pytest.raises(ClientError):
+        FlowParts().restore(client, found.full_settings)
+
+
+# MediaConnect's model has no pattern and no length for names.
+NAMES = ["Tor 1/Süd: #2 100% (?)", "=2F", "a" * 300, "東京" * 20, "with\ttab"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("changes", [{"resource.flowArn": FLOW_ARN[: -len("sports")]}, {"resource.output": ""}], ids=[*"fp"])
+def test_a_name_can_contain_any_character(changes: dict[str, str], name: str) -> None:
+    [(path, value)] = changes.items()
+    wanted = desired({path: value + name}, "mediaconnect-output")
+    assert re.fullmatch(r"mediaconnect/flow/[A-Za-z0-9 ._/=-]+", wanted.access_id)
+    assert len(wanted.access_id) <= 256
+    assert re.fullmatch(r"[A-Za-z0-9/_+=.@-]{1,512}", wanted.secret_name)
+    assert HandoffConfirmed.model_validate({"requestId": "confirm-1", "accessId": wanted.access_id})
+
+
+def test_different_names_have_different_access_ids() -> None:
+    names = ["a/b", "a=2Fb", "a:b", "a b", "ä", "a" * 300, "a" * 301, "a" * 300 + "/", "b/output/a"]
+    ids = {desired({"resource.output": name}, "mediaconnect-output").access_id for name in names}
+    arns = {desired({"resource.flowArn": f"{FLOW_ARN}/output/b"}, "mediaconnect-output").access_id}
+    assert len(ids | arns) == len(names) + 1
+
+
+def test_access_ids_of_version_0_1_0_stay() -> None:
+    flow, name = "A b.c_d-e" * 5, "9. z_y-x" * 10
+    wanted = desired({"resource.flowArn": f"{FLOW_ARN}{flow}", "resource.output": name}, "mediaconnect-output")
+    assert wanted.access_id == f"mediaconnect/flow/{FLOW_ARN.split(':')[6]}/sports{flow}/output/{name}"
 
 
 @kinds

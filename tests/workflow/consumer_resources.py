@@ -176,24 +176,40 @@ def mediapackagev2(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer
     )
 
 
-def mediaconnect(part: str, key_type: str = "static-key") -> Callable[..., ConsumerResource]:
+def mediaconnect(part: str, key_type: str = "static-key", name_ends: str = "") -> Callable[..., ConsumerResource]:
+    """Makes a flow with a part of each kind. `name_ends` is the end of the names of the flow and of its parts."""
+
     def make(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> ConsumerResource:
         client, name = aws.client("mediaconnect"), _unique("flow")
         protocol = "zixi-push" if key_type == "static-key" else "srt-listener"
         flow = client.create_flow(
-            Name=name,
+            Name=f"{name}{name_ends}",
             FlowTags=tags,
-            Sources=[{"Name": "camera", "Protocol": protocol, "WhitelistCidr": "10.0.0.0/16", "Description": "stadium"}],
-            Outputs=[
-                {"Name": "screen", "Protocol": protocol, "Description": "master control", "CidrAllowList": ["10.0.0.0/16"]}
+            Sources=[
+                {
+                    "Name": f"camera{name_ends}",
+                    "Protocol": protocol,
+                    "WhitelistCidr": "10.0.0.0/16",
+                    "Description": "stadium",
+                    "MaxLatency": 500,
+                }
             ],
-            Entitlements=[{"Name": "partner", "Subscribers": [PARTNERS[0]], "Description": "affiliate"}],
+            Outputs=[
+                {
+                    "Name": f"screen{name_ends}",
+                    "Protocol": protocol,
+                    "Description": "master control",
+                    "CidrAllowList": ["10.0.0.0/16"],
+                }
+            ],
+            Entitlements=[{"Name": f"partner{name_ends}", "Subscribers": [PARTNERS[0]], "Description": "affiliate"}],
         )["Flow"]
         listed, encryption, own = {
             "source": ("Sources", "Decryption", "camera"),
             "output": ("Outputs", "Encryption", "screen"),
             "entitlement": ("Entitlements", "Encryption", "partner"),
         }[part]
+        own += name_ends
 
         def settings() -> dict[str, Any]:
             found = client.describe_flow(FlowArn=flow["FlowArn"])["Flow"]

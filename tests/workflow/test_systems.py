@@ -256,7 +256,7 @@ def test_failed_step_is_rolled_back_completely(fast_onboarding: Onboarding, fast
     before, fault = consumer.settings(), FAILING[step]
     if step == "configure":
         fault = {"service": consumer.system, "operation": consumer.operation}
-    fast_aws.control("PUT", "assumptions", {"omittedOnPut": "clear"})
+    fast_aws.control("PUT", "assumptions", {"omittedOnPut": "clear", "omittedOnFlowUpdate": "clear"})
 
     result = _fail(fast_onboarding, consumer, fault)
 

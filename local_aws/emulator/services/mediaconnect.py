@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.rest_json import BadRequest, Request, ServiceError
 from local_aws.emulator.service_models import Shape, service_model
 from local_aws.emulator.services import mediaconnect_encryption
@@ -177,10 +178,19 @@ class MediaConnect(Tagged):
         return [part for part, _ in added.values()]
 
     async def _update(self, kind: Kind, request: Request) -> Output:
-        """Updates a component. Members that the request omits keep their values, also within the encryption."""
+        """Updates a component. AWS documents what happens to an omitted member only for the status of an entitlement: it stays.
+
+        An entitled source can be updated only while its flow is stopped. Everything else can always be updated:
+        https://docs.aws.amazon.com/mediaconnect/latest/ug/source-update.html
+        https://docs.aws.amazon.com/mediaconnect/latest/ug/outputs-update.html
+        https://docs.aws.amazon.com/mediaconnect/latest/ug/entitlements-update.html
+        """
         flow = self._flow(request)
         given = {name: value for name, value in request.members.items() if name not in ("FlowArn", kind.arn)}
-        part = _merged(self._part(flow, kind, request), given, kind)
+        present = self._part(flow, kind, request)
+        if kind == SOURCE and "EntitlementArn" in present and flow.status != "STANDBY":
+            raise BadRequest("The flow has an entitled source: stop the flow before you update the source.")
+        part = _merged(_kept(present, kind), given, kind)
         await self._check_encryption(flow, kind, part, given, request)
         flow.parts[request[kind.arn]] = part
         return {"FlowArn": flow.arn, kind.shape: part}
@@ -240,6 +250,18 @@ def _merged(part: dict[str, Any], given: Mapping[str, Any], kind: Kind) -> dict[
     if given.get(kind.encryption) is not None:
         merged[kind.encryption] = part.get(kind.encryption, {}) | given[kind.encryption]
     return merged
+
+
+def _kept(part: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    """Returns the component without the members that an update clears by omitting them, according to the assumption."""
+    if CURRENT.value.omitted_on_flow_update == "keep":
+        return part
+    settable = service_model("mediaconnect").operation_model(f"UpdateFlow{kind.shape}").input_shape.members
+    cleared = settable.keys() - {kind.arn, "EntitlementStatus"}
+    transport = {name: value for name, value in part.get("Transport", {}).items() if name not in cleared}
+    kept = {name: value for name, value in part.items() if name not in cleared | {"Transport"}}
+    # Every entitlement has subscribers, and here it can have none.
+    return kept | ({"Transport": transport} if transport else {}) | ({"Subscribers": []} if kind == ENTITLEMENT else {})
 
 
 def _members_of(name: str) -> set[str]:

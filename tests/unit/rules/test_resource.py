@@ -30,7 +30,7 @@ from latchkey.onboarding.rules.resource import (
 from latchkey.settings import Settings
 from latchkey.tags import ACCESS
 from tests.unit.rules.samples import ADOPT, configured, key_policy, paths, record, rules, secret, secret_evidence
-from tests.unit.samples import EXISTING_ARN, FLOW_ARN, PLACE, REGION, SECRET_ARN, SETTINGS, UNDO_ROLE, desired
+from tests.unit.samples import EXISTING_ARN, FLOW_ARN, KEY_ARN, PLACE, REGION, SECRET_ARN, SETTINGS, UNDO_ROLE, desired
 
 COPIED = frozenset({EXISTING_ARN})
 ENDPOINT = "mediapackage/originEndpoint/sports-hls"
@@ -84,6 +84,22 @@ def test_tags_need_not_express_consent_that_is_not_needed() -> None:
     evidence = ResourceEvidence(configured(request), ConsentTarget("arn:target", {}), needs_consent=False)
 
     assert found(request, resource=evidence) == []
+
+
+ACTIVE = {"names": {}, "settings": {"EntitlementArn": f"{FLOW_ARN}:theirs"}, "entitledWhile": "ACTIVE"}
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["already configured", "to be configured"])
+def test_an_entitled_source_of_an_active_flow_is_rejected_unless_it_needs_no_update(own: bool) -> None:
+    request = desired({"secret.replacesToken": True}, "mediaconnect-source")
+    assert request.system.configuration
+    settings = request.system.configuration.wanted(request.resource, request.reading(KEY_ARN, SECRET_ARN))
+    present = replace(configured(request, secret_arn=SECRET_ARN), settings=settings if own else {}, other_settings=ACTIVE)
+    given = ResourceEvidence(present, ConsentTarget("arn:flow", ADOPT))
+
+    assert found(request, resource=given, secret=secret_evidence()) == ([] if own else ["resource"])
+    # Without a secret, the resource must be updated.
+    assert found(request, resource=given) == ["resource"]
 
 
 def test_a_token_in_use_is_replaced_only_on_request() -> None:

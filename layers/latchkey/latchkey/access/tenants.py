@@ -23,7 +23,7 @@ _Account = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 # The same characters as in the parameters of the template, so that the asterisk is the only wildcard.
 _Principal = Annotated[str, StringConstraints(pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=.@/*-]+$")]
 _Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.*-]{1,253}$")]
-_AccessIds = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[A-Za-z]+/[A-Za-z0-9 ._/*-]{1,512}$")]
+_AccessIds = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[A-Za-z]+/[A-Za-z0-9 ._/=*-]{1,512}$")]
 _Alias = Annotated[str, StringConstraints(pattern=r"^alias/[A-Za-z0-9/_*-]{1,250}$")]
 _Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_+=.@-]{2,128}$")]
 # Not strict, so that a JSON array becomes a tuple. Its items stay strict.

@@ -217,4 +217,4 @@ class HandoffConfirmed(WireModel):
 
     version: Literal["1"] = "1"
     request_id: RequestId
-    access_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 ._/-]{1,1024}$")]
+    access_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 ._/=-]{1,1024}$")]

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from latchkey.aws.errors import status_of
 from latchkey.systems.readers import AssumedRole
+from latchkey.systems.shapes import accepted
 from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape
 from latchkey.systems.token_formats import UUID
 
@@ -59,7 +60,7 @@ class CdnAuthorization(Configuration):
                 return None
             raise
         update = client.meta.method_to_api_mapping[self.set]
-        others: dict[str, Any] = _accepted(client.meta.service_model.operation_model(update).input_shape, found)
+        others: dict[str, Any] = accepted(client.meta.service_model.operation_model(update).input_shape, found)
         names, present = {"Id": others.pop("Id")}, others.pop("Authorization", {})
         secret, role = present.get("CdnIdentifierSecret"), present.get("SecretsRoleArn")
         return Configured(
@@ -76,13 +77,6 @@ class CdnAuthorization(Configuration):
 
     def restore(self, client: Any, full_settings: Mapping[str, Any]) -> None:
         getattr(client, self.set)(**full_settings)
-
-
-def _accepted(shape: Any, value: Any) -> Any:
-    """The part of a response that a request accepts; a response also contains read-only members, such as manifest URLs."""
-    if shape.type_name == "structure":
-        return {name: _accepted(shape.members[name], member) for name, member in value.items() if name in shape.members}
-    return [_accepted(shape.member, item) for item in value] if shape.type_name == "list" else value
 
 
 def _authorization(reading: Reading) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
@@ -10,10 +12,11 @@ from botocore.exceptions import ClientError
 from pydantic import StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from latchkey.aws.errors import is_missing
+from latchkey.aws.errors import is_missing, status_of
 from latchkey.errors import Conflict
 from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
+from latchkey.systems.shapes import accepted
 from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape, System
 from latchkey.systems.token_formats import HEXADECIMAL, PASSWORD
 
@@ -21,17 +24,26 @@ if TYPE_CHECKING:
     from mypy_boto3_mediaconnect.client import MediaConnectClient
     from mypy_boto3_mediaconnect.type_defs import FlowTypeDef
 
-PartName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 ._-]{1,128}$")]
+# The model of the API has neither a pattern nor a length for the names of flows and their parts. Their ARNs end in the name,
+# and the patterns of ARNs in the model exclude only line breaks.
+PartName = Annotated[str, StringConstraints(pattern=r"^.+$")]
 FlowArn = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^arn:(aws|aws-cn|aws-us-gov):mediaconnect:[a-z0-9-]+:[0-9]{12}:flow:[A-Za-z0-9-]{1,99}:[A-Za-z0-9 ._-]{1,99}$"
-    ),
+    StringConstraints(pattern=r"^arn:(aws|aws-cn|aws-us-gov):mediaconnect:[a-z0-9-]+:[0-9]{12}:flow:[A-Za-z0-9-]{1,99}:.+$"),
 ]
+# The longest name of a resource, so that an access ID fits into a tag.
+_LONGEST_NAME: Final = 256 - len("mediaconnect/flow/")
 
 
 class _Part(NamedTuple):
-    """The API names for one kind of part: list member, ARN member, encryption member, update method, CloudFormation type."""
+    """The API names for one kind of part: list member, ARN member, encryption member, update method, CloudFormation type.
+
+    A source can be updated while its flow is active, unless the source is entitled. Outputs can be, too, and for entitlements
+    no restriction is documented:
+    https://docs.aws.amazon.com/mediaconnect/latest/ug/source-update.html
+    https://docs.aws.amazon.com/mediaconnect/latest/ug/outputs-update.html
+    https://docs.aws.amazon.com/mediaconnect/latest/ug/entitlements-update.html
+    """
 
     listed: str
     arn: str
@@ -51,6 +63,8 @@ _PARTS: Final = MappingProxyType(
 )
 # The number of hexadecimal digits of a key: https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key-set-up.html
 DIGITS: Final = MappingProxyType({"aes128": 32, "aes192": 48, "aes256": 64})
+# The status of a flow after StopFlow: https://docs.aws.amazon.com/mediaconnect/latest/ug/flows-stop.html
+STOPPED: Final = "STANDBY"
 # The beginning of the protocol that each key type requires. An entitlement has no protocol.
 _PROTOCOLS: Final = MappingProxyType({"static-key": "zixi", "srt-password": "srt"})
 
@@ -89,8 +103,14 @@ class FlowPart(Resource):
 
     @property
     def name(self) -> str:
-        *_, flow_id, flow_name = self.flow_arn.split(":")
-        return "/".join((flow_id, flow_name, *self.part))
+        *_, flow_id, flow_name = self.flow_arn.split(":", 7)
+        kind, part = self.part
+        name = "/".join((flow_id, _plain(flow_name), kind, _plain(part)))
+        if len(name) <= _LONGEST_NAME:
+            return name
+        # A plain name never contains two equals signs in a row.
+        unique = f"=={hashlib.sha256(name.encode()).hexdigest()[:32]}"
+        return f"{name[: _LONGEST_NAME - len(unique)]}{unique}"
 
     def wrong_location(self, place: Place) -> dict[str, str]:
         here = self.flow_arn.startswith(place.arn("mediaconnect", "flow:"))
@@ -98,7 +118,7 @@ class FlowPart(Resource):
 
 
 class FlowParts(Configuration):
-    """Parts of flows. An update keeps the settings that it omits."""
+    """Parts of flows. An update may clear the settings that it omits, so it contains everything that it accepts."""
 
     service = "mediaconnect"
     our_settings = frozenset(["encryption"])
@@ -125,40 +145,64 @@ class FlowParts(Configuration):
             **({"algorithm": encryption["Algorithm"]} if key_type == "static-key" and "Algorithm" in encryption else {}),
         }
         names = {"FlowArn": resource.flow_arn, part.arn: found[part.arn]}
-        protocol = {"protocol": (found.get("Transport") or {}).get("Protocol", "")}
+        update = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[part.update])
+        # The update has the members of Transport beside those of the part.
+        others: dict[str, Any] = accepted(update.input_shape, (found.get("Transport") or {}) | found)
+        others = {member: value for member, value in others.items() if member not in (part.arn, part.encryption)}
+        status = flow["Status"] if flow and kind == "source" and "EntitlementArn" in others else None
         return Configured(
             arn=found[part.arn],
             settings=settings,
             secret_arn=encryption.get("SecretArn"),
-            other_settings=names | protocol,
-            full_settings={"part": kind, "names": names, "encryption": encryption},
+            other_settings={"names": names, "settings": others, "entitledWhile": status},
+            full_settings={"part": kind, "names": names, "settings": others, "encryption": encryption},
             tags={},
         )
 
     def update(self, client: MediaConnectClient, resource: FlowPart, reading: Reading, present: Configured) -> None:
         kind, _ = resource.part
-        names = {member: value for member, value in present.other_settings.items() if member != "protocol"}
-        _set(client, kind, names, _encryption(resource, reading))
+        others = present.other_settings
+        _set(client, kind, others["names"] | others["settings"], _encryption(resource, reading))
 
     def restore(self, client: MediaConnectClient, full_settings: Mapping[str, Any]) -> None:
         kind, names, encryption = full_settings["part"], full_settings["names"], full_settings["encryption"]
+        # Version 0.1.0 recorded the encryption only.
+        others = full_settings.get("settings", {})
         if not encryption:
             arn = names[_PARTS[kind].arn]
             raise Conflict(
                 f"{arn} was not encrypted before, and MediaConnect has no API that removes encryption: "
                 f"remove the {kind}, and the rollback continues"
             )
-        _set(client, kind, names, encryption)
+        try:
+            _set(client, kind, names | others, encryption)
+        except ClientError as error:
+            is_entitled = kind == "source" and "EntitlementArn" in others
+            status = _status(client, names["FlowArn"]) if is_entitled and status_of(error) == 400 else STOPPED
+            if status == STOPPED:
+                raise
+            rule = f"{names['SourceArn']} is an entitled source, and the status of its flow is {status}"
+            raise Conflict(f"{rule}: stop the flow, and the rollback continues") from None
 
     def consent_target(self, client: MediaConnectClient, present: Configured) -> tuple[str, Mapping[str, str]]:
-        arn = present.other_settings["FlowArn"]
+        arn = present.other_settings["names"]["FlowArn"]
         return arn, client.list_tags_for_resource(ResourceArn=arn).get("Tags", {})
 
     def unsupported_reasons(self, resource: FlowPart, present: Configured) -> Iterator[str]:
-        protocol, needed = present.other_settings["protocol"], _PROTOCOLS[resource.key_type]
+        protocol, needed = present.other_settings["settings"].get("Protocol", ""), _PROTOCOLS[resource.key_type]
         if protocol and not protocol.startswith(needed):
             rule = f"uses the protocol {protocol}, but keyType {resource.key_type} requires {needed}"
             yield f"{rule}: change the protocol or the keyType"
+
+    def refused_updates(self, present: Configured) -> Iterator[str]:
+        """MediaConnect updates an entitled source only while its flow is stopped.
+
+        https://docs.aws.amazon.com/mediaconnect/latest/ug/source-update.html
+        """
+        status = present.other_settings["entitledWhile"]
+        if status not in (None, STOPPED):
+            rule = f"is an entitled source, which can be updated only while its flow is stopped, and the flow is {status}"
+            yield f"{rule}: stop the flow, send the request again, and start the flow when the request has succeeded"
 
 
 def _flow(client: MediaConnectClient, arn: str) -> FlowTypeDef | None:
@@ -178,9 +222,20 @@ def _listed(flow: Mapping[str, Any], part: _Part) -> list[dict[str, Any]]:
     return several or ([flow["Source"]] if part.listed == "Sources" and "Source" in flow else [])
 
 
-def _set(client: Any, kind: str, names: Mapping[str, str], encryption: Mapping[str, str]) -> None:
+def _status(client: MediaConnectClient, flow_arn: str) -> str:
+    """The status of the flow. A flow that does not exist is not active."""
+    flow = _flow(client, flow_arn)
+    return flow["Status"] if flow else STOPPED
+
+
+def _plain(name: str) -> str:
+    """The name in characters that tags and secret names can contain: others become the hexadecimal digits of their bytes."""
+    return re.sub(r"[^A-Za-z0-9 ._-]", lambda one: "".join(f"={byte:02X}" for byte in one[0].encode()), name)
+
+
+def _set(client: Any, kind: str, settings: Mapping[str, Any], encryption: Mapping[str, str]) -> None:
     part = _PARTS[kind]
-    getattr(client, part.update)(**names, **{part.encryption: encryption})
+    getattr(client, part.update)(**settings, **{part.encryption: encryption})
 
 
 def _encryption(resource: FlowPart, reading: Reading) -> dict[str, str]:
@@ -199,11 +254,13 @@ def _secret(resource: FlowPart) -> SecretShape:
 def _handoff(resource: FlowPart, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:
     kind, name = resource.part
     part, encryption = _PARTS[kind], _encryption(resource, reading or Reading(""))
+    stop = "Stop the flow first if the source is entitled. " if kind == "source" else ""
     properties = {"FlowArn": resource.flow_arn, "Name": name, part.encryption: encryption}
     return Handoff(
         values={"FlowArn": resource.flow_arn, kind: name, **encryption},
         steps=(
-            f"Set {part.encryption} of the {kind} to these values. The principal that sets it needs iam:PassRole for the role.",
+            f"{stop}Set {part.encryption} of the {kind} to these values. "
+            "The principal that sets it needs iam:PassRole for the role.",
             "Give the same key to every sender and receiver of this stream. Each one stores it in its own account and Region.",
         ),
         cloudFormation={"Part": {"Type": part.type_name, "Properties": properties}},

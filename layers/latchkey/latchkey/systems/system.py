@@ -175,6 +175,10 @@ class Configuration(ABC):
         """Why the present resource cannot be configured as requested, one rule each."""
         return ()
 
+    def refused_updates(self, present: Configured) -> Iterable[str]:  # noqa: ARG002  few services refuse any
+        """Why the service would refuse to update the present resource in its present state, one rule each."""
+        return ()
+
 
 class CreatingConfiguration(Configuration):
     """A configuration whose resources Latchkey creates if they do not exist. Resources of other systems must exist."""

@@ -159,9 +159,18 @@ def configured_problems(
     if configured is None:
         return
     yield from (Problem("resource", rule) for rule in configuration.unsupported_reasons(desired.resource, configured))
+    if not _is_configured(desired, configuration, configured, secret_arn):
+        yield from (Problem("resource", rule) for rule in configuration.refused_updates(configured))
     if target is not None and evidence.needs_consent and target.tags.get(CONSENT) != "adopt":
         yield Problem("resource", missing_consent(target.arn))
     yield from _token_problems(desired, configured, secret_arn)
+
+
+def _is_configured(desired: Desired, configuration: Configuration, configured: Configured, secret_arn: str | None) -> bool:
+    """Whether the resource already reads this secret as requested, so that it needs no update."""
+    # No setting of a resource depends on the key: only the policy of the reader role names it.
+    wanted = configuration.wanted(desired.resource, desired.reading("", secret_arn)) if secret_arn else None
+    return configured.settings == wanted
 
 
 def _restore_problems(desired: Desired, former: FormerSecretEvidence | None, settings: Settings) -> Iterator[Problem]:
