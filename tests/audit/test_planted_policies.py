@@ -35,6 +35,15 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "other resource type": ("resource", DELETION | {"Resource": "arn:aws:kms:eu-west-1:111122223333:alias/*"}),
     "resource of another service": ("resource", DELETION | {"Resource": "arn:aws:s3:::bucket"}),
     "resource of an action without one": ("resource", DELETION | {"Action": "kms:ListKeys", "Condition": {}}),
+    "key of only one of the resources": (
+        "key",
+        {
+            "Effect": "Allow",
+            "Action": "kms:DeleteAlias",
+            "Resource": ["arn:aws:kms:eu-west-1:111122223333:key/*", "arn:aws:kms:eu-west-1:111122223333:alias/*"],
+            "Condition": {"StringEquals": {"aws:ResourceTag/team": "sports"}},
+        },
+    ),
     "one resource too many": ("resource", DELETION | {"Resource": [DELETION["Resource"], "arn:aws:s3:::bucket"]}),
 } | {
     name: (rule, base | {"Condition": condition})

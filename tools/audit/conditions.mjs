@@ -61,7 +61,7 @@ const isGlobal = (key) => Boolean(getGlobalConditionKeyByName(key) ?? getGlobalC
 
 /** Whether a request for this action can have the key. */
 async function supports(action, types, key) {
-  const listed = [...action.conditionKeys, ...types.flatMap((type) => [...type.keys, ...type.conditionKeys])]
+  const listed = [...action.conditionKeys, ...types.flatMap((type) => [...(type.keys ?? []), ...(type.conditionKeys ?? [])])]
   if (listed.some((candidate) => isListed(key, candidate))) return true
   return !ONLY_WHERE_LISTED.some((prefix) => key.toLowerCase().startsWith(prefix)) && isGlobal(key)
 }
@@ -103,9 +103,13 @@ async function lintCondition({ statement, operator, key, value, actions, resourc
   const known = await findConditionKey(key)
   if (!known) return report('key', key, 'no such condition key')
   for (const action of actions) {
-    const types = action.isWildcardOnly ? [] : await typesFor(action, resources)
-    if (!(await supports(action, types, key)))
-      report('key', `${key} with ${action.service}:${action.name}`, 'the action and the resource type do not have the condition key')
+    // A resource whose type does not have the key is never allowed, and never denied, even if the statement has others that do.
+    for (const resource of resources) {
+      const types = action.isWildcardOnly ? [] : await typesFor(action, [resource])
+      if (!types.length && !action.isWildcardOnly) continue
+      if (!(await supports(action, types, key)))
+        report('key', `${key} with ${action.service}:${action.name}`, `a request for ${resource} does not have the condition key`)
+    }
   }
   const [base, set] = operator.split(':').reverse()
   if (base === 'Null') return
