@@ -13,8 +13,8 @@ FILE = "statemachine/clean-up-grants.asl.json"
 
 # What each change breaks: the rule and the end of the place.
 WRONG = {
-    "unknown next state": ("asl", "", '"Next": "Clean up grants"', '"Next": "Clean up"'),
-    "unknown member": ("asl", "", '"Type": "Wait", "Seconds"', '"Type": "Wait", "Secs"'),
+    "unknown next state": ("asl", "definition", '"Next": "Clean up grants"', '"Next": "Clean up"'),
+    "unknown member": ("asl", "definition", '"Type": "Wait", "Seconds"', '"Type": "Wait", "Secs"'),
     "bad syntax": ("jsonata", "Was it cleaned up?.Choices.0.Condition", "$boolean($errorOutput)", "$boolean($errorOutput"),
     "unassigned variable": (
         "variable",

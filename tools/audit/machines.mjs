@@ -46,7 +46,7 @@ async function lint(file, machine) {
   const { errors } = validate(structuredClone(machine))
   for (const error of errors) {
     const code = error['Error code'] ?? ''
-    findings.push({ file, where: error.path ?? '', rule: 'asl', subject: code, reason: error.Message ?? error.message ?? JSON.stringify(error) })
+    findings.push({ file, where: error.path ?? 'definition', rule: 'asl', subject: code, reason: error.Message ?? error.message ?? JSON.stringify(error) })
   }
   const found = Object.entries(machine.States).flatMap(([state, members]) => [...expressions(members, state)])
   for (const { path, expression } of found) {
