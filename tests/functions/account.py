@@ -151,7 +151,10 @@ class Account:
         held = {
             "endpoints": self.mediapackage.resources,
             "groups": self.mediapackage_vod.resources,
-            "policies": self.mediapackagev2.policies,
+            "policies": {
+                name: {**settings, "Policy": json.loads(settings["Policy"])}
+                for name, settings in self.mediapackagev2.policies.items()
+            },
             "flows": self.mediaconnect.flows,
         }
         return copy.deepcopy(held)

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from latchkey.policies import text_of
 from latchkey.systems.mediapackagev2 import MEDIAPACKAGEV2, Endpoint, EndpointPolicies
 from latchkey.systems.system import Configured, Reading
 from tests.unit.samples import ACCOUNT, KEY_ARN, KINDS, PLACE, SECRET_ARN, desired, role
@@ -129,7 +130,7 @@ def test_other_errors_do_not_mean_absence(client: Any, answers: Stubber, operati
 def test_the_statements_of_others_stay(client: Any, answers: Stubber, before: dict[str, Any] | None) -> None:
     found = read(client, answers, before)
     foreign = [one for one in (before or document())["Statement"] if one != HEADER_STATEMENT]
-    after = {"Policy": json.dumps(document(*foreign, HEADER_STATEMENT)), "CdnAuthConfiguration": AUTHORIZATION}
+    after = {"Policy": text_of(document(*foreign, HEADER_STATEMENT)), "CdnAuthConfiguration": AUTHORIZATION}
     answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
     EndpointPolicies().update(client, RESOURCE, READING, found)
 
@@ -144,9 +145,51 @@ OPENED: dict[str, dict[str, Any]] = {
 def test_a_modified_header_statement_is_corrected(client: Any, answers: Stubber, condition: dict[str, Any]) -> None:
     found = read(client, answers, document(HEADER_STATEMENT | {"Condition": condition}, HARVESTING), AUTHORIZATION)
     assert [*EndpointPolicies().unsupported_reasons(RESOURCE, found)] == []
-    after = {"Policy": json.dumps(document(HEADER_STATEMENT, HARVESTING)), "CdnAuthConfiguration": AUTHORIZATION}
+    after = {"Policy": text_of(document(HEADER_STATEMENT, HARVESTING)), "CdnAuthConfiguration": AUTHORIZATION}
     answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
     EndpointPolicies().update(client, RESOURCE, READING, found)
+
+
+SHUFFLED = {
+    "Statement": HARVESTING | {"Principal": {"AWS": [f"arn:aws:iam::{ACCOUNT}:role/Harvester"]}, "Resource": [ARN]},
+    "Version": "2012-10-17",
+}
+
+
+def test_an_endpoint_is_unchanged_if_its_policy_has_another_form(client: Any, answers: Stubber) -> None:
+    configuration, tags = EndpointPolicies(), {"team": "sports"}
+    found = read(client, answers, document(HARVESTING), AUTHORIZATION, Tags=tags)
+    assert configuration.is_unchanged(read(client, answers, SHUFFLED, AUTHORIZATION, Tags=tags), found)
+    for other in (
+        read(client, answers, document(HARVESTING, EVERYONE), AUTHORIZATION, Tags=tags),
+        read(client, answers, SHUFFLED, None, Tags=tags),
+        read(client, answers, SHUFFLED, AUTHORIZATION),
+        None,
+    ):
+        assert not configuration.is_unchanged(other, found)
+
+
+def test_full_settings_are_the_same_if_the_policy_has_another_form() -> None:
+    configuration, one = EndpointPolicies(), settings(HARVESTING, authorization=AUTHORIZATION)
+    other = one | {"Policy": json.dumps(SHUFFLED)}
+    assert configuration.is_same(one, other)
+    assert configuration.is_same(None, None)
+    assert not configuration.is_same(one, None)
+    assert not configuration.is_same(one, settings(HARVESTING))
+    assert configuration.settings_of_others(other, one, one) == frozenset()
+    assert configuration.settings_of_others(settings(EVERYONE), one, one) == {"Policy", "CdnAuthConfiguration"}
+
+
+@pytest.mark.parametrize(("length", "is_accepted"), [(6144, True), (6145, False)])
+def test_a_policy_that_would_be_too_long_is_rejected(client: Any, answers: Stubber, length: int, is_accepted: bool) -> None:
+    own = len(text_of(document(HARVESTING | {"Sid": ""}, HEADER_STATEMENT)))
+    found = read(client, answers, document(HARVESTING | {"Sid": "a" * (length - own)}))
+    assert (not [*EndpointPolicies().unsupported_reasons(RESOURCE, found)]) == is_accepted
+
+
+def test_a_deny_statement_with_the_reserved_sid_is_rejected(client: Any, answers: Stubber) -> None:
+    found = read(client, answers, document(HEADER_STATEMENT | {"Effect": "Deny"}))
+    assert len([*EndpointPolicies().unsupported_reasons(RESOURCE, found)]) == 1
 
 
 def test_the_former_policy_of_an_endpoint_is_restored(client: Any, answers: Stubber) -> None:
@@ -218,7 +261,7 @@ FORMER = {"CdnIdentifierSecretArns": [f"{SECRET_ARN}-2"], "SecretsRoleArn": role
 
 def settings(*statements: dict[str, Any], authorization: dict[str, Any] | None = None) -> dict[str, Any]:
     """The policy and authorization of an endpoint as they are read or restored."""
-    policy = {"Policy": json.dumps(document(*statements))} if statements else {}
+    policy = {"Policy": text_of(document(*statements))} if statements else {}
     return NAMED | policy | ({"CdnAuthConfiguration": authorization} if authorization else {})
 
 

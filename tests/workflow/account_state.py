@@ -5,6 +5,7 @@ from typing import Any
 
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded
+from tests.workflow.policy_forms import in_order
 
 State = dict[str, Any]
 
@@ -41,7 +42,7 @@ def _keys(aws: Embedded) -> list[Any]:
     return [
         {
             "key": kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"],
-            "policy": kms.get_key_policy(KeyId=key["KeyId"], PolicyName="default")["Policy"],
+            "policy": in_order(json.loads(kms.get_key_policy(KeyId=key["KeyId"], PolicyName="default")["Policy"])),
             "tags": kms.list_resource_tags(KeyId=key["KeyId"])["Tags"],
             "grants": _pages(aws, "kms", "list_grants", "Grants", KeyId=key["KeyId"]),
         }
@@ -52,7 +53,8 @@ def _keys(aws: Embedded) -> list[Any]:
 def _secrets(aws: Embedded) -> list[Any]:
     client = aws.client("secretsmanager")
     listed = _pages(aws, "secretsmanager", "list_secrets", "SecretList")
-    return [[secret, client.get_resource_policy(SecretId=secret["ARN"]).get("ResourcePolicy")] for secret in listed]
+    policies = {one["ARN"]: client.get_resource_policy(SecretId=one["ARN"]).get("ResourcePolicy", "null") for one in listed}
+    return [[secret, in_order(json.loads(policies[secret["ARN"]]))] for secret in listed]
 
 
 def _roles(aws: Embedded) -> list[Any]:

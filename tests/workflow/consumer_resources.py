@@ -13,6 +13,7 @@ from typing import Any
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded
 from tests.workflow.onboarding import Onboarding
+from tests.workflow.policy_forms import in_order
 
 CONSENT = {"latchkey:consent": "adopt"}
 PARTNERS = ("111122223333", "767397686373", "730335345392", "891377157113")
@@ -157,7 +158,7 @@ def mediapackagev2(aws: Embedded, tags: Mapping[str, str] = CONSENT) -> Consumer
 
     def settings() -> dict[str, Any]:
         found = _plain(client.get_origin_endpoint_policy(**names))
-        return found | {"Policy": json.loads(found["Policy"])}
+        return found | {"Policy": in_order(json.loads(found["Policy"]))}
 
     def reads(found: Mapping[str, Any]) -> tuple[str | None, str | None]:
         authorization = found.get("CdnAuthConfiguration") or {}

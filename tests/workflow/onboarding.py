@@ -10,6 +10,7 @@ from typing import Any
 from local_aws.emulator.account import ACCOUNT, REGION
 from local_aws.tools.embedded_aws import Embedded, until
 from local_aws.tools.outcomes import BUS, Outcomes
+from tests.workflow.policy_forms import in_order
 
 SAMPLE = Path(__file__).parents[2] / "events/requests/onboard-mediatailor.json"
 MANAGER = f"arn:aws:iam::{ACCOUNT}:role/MediaTailorManagement"
@@ -71,12 +72,12 @@ class Onboarding:
         return set(self.reject(detail | {"requestId": f"request-{uuid.uuid4().hex[:12]}"}))
 
     def key_policy(self, key_arn: str) -> dict[str, Any]:
-        policy: dict[str, Any] = json.loads(self.kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
+        policy: dict[str, Any] = in_order(json.loads(self.kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"]))
         return policy
 
     def secret_policy(self, secret_arn: str) -> dict[str, Any]:
         text = self.secretsmanager.get_resource_policy(SecretId=secret_arn).get("ResourcePolicy", "{}")
-        policy: dict[str, Any] = json.loads(text)
+        policy: dict[str, Any] = in_order(json.loads(text))
         return policy
 
     def token(self, secret_arn: str) -> str:

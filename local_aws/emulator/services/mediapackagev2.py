@@ -14,6 +14,7 @@ from typing import Any
 from local_aws.emulator import authorization
 from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.clock import now
+from local_aws.emulator.policy_order import returned
 from local_aws.emulator.rest_json import BadRequest, Request, ServiceError
 from local_aws.emulator.services.cdn_authorization import V2, CdnAuthorization
 from local_aws.emulator.services.origin import Origin
@@ -88,7 +89,7 @@ class MediaPackageV2(Tagged):
         node = self._node(request)
         if node.policy is None:
             raise _missing(3, f"{node.arn} has no policy.")
-        return _policy_of(node)
+        return _policy_of(node) | {"Policy": returned(node.policy)}
 
     def delete_origin_endpoint_policy(self, request: Request) -> Output:
         """Deletes the policy. Succeeds if there is none."""

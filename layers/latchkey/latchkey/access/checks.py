@@ -109,7 +109,8 @@ def _role(desired: Desired, observed: ObservedAccess, secret: ObservedSecret) ->
         return
     yield Check("role trusts the service", wanted.accepts_trust(role.trust), role.arn, revokes=True)
     evidence = f"boundary {role.boundary_arn}, policies other than {POLICY_NAME}: {', '.join(role.others) or 'none'}"
-    narrow = role.policy == wanted.policy and not role.others and role.boundary_arn == desired.reader_boundary_arn
+    is_bounded = not role.others and role.boundary_arn == desired.reader_boundary_arn
+    narrow = is_bounded and policies.is_same(role.policy, wanted.policy)
     yield Check("role reads this secret and nothing else", narrow, evidence)
     evidence = f"not allowed in the IAM policy simulator: {', '.join(observed.refused) or 'none'}"
     yield Check("role may read the secret", not observed.refused, evidence, settles=True, revokes=True)

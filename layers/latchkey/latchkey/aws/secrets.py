@@ -69,6 +69,7 @@ def list_secrets(secretsmanager: SecretsManagerClient, *, include_planned_deleti
 
 
 def _observed(found: DescribeSecretResponseTypeDef | SecretListEntryTypeDef) -> ObservedSecret:
+    stages = cast("Mapping[str, Sequence[str]]", found.get("VersionIdsToStages", found.get("SecretVersionsToStages", {})))
     return ObservedSecret(
         arn=found["ARN"],
         name=found["Name"],
@@ -77,7 +78,8 @@ def _observed(found: DescribeSecretResponseTypeDef | SecretListEntryTypeDef) -> 
         owning_service=found.get("OwningService"),
         tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
         changed=found.get("LastChangedDate") or found.get("CreatedDate"),
-        stages=cast("Mapping[str, Sequence[str]]", found.get("VersionIdsToStages", found.get("SecretVersionsToStages", {}))),
+        # In order, so that two reads of an unchanged secret are equal.
+        stages={version: sorted(labels) for version, labels in stages.items()},
     )
 
 

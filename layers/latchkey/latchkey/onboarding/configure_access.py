@@ -100,7 +100,7 @@ def _update(
     client, updating = clients.client_for(configuration.service), clients.updating(configuration.service)
     for attempt in range(1, _UPDATE_ATTEMPTS + 1):
         # The tags last: an owner withdraws consent with them, and a part of a flow has none of its own.
-        is_same = configuration.read(client, desired.resource) == present
+        is_same = configuration.is_unchanged(configuration.read(client, desired.resource), present)
         if not is_same or (target is not None and _consent_target(configuration, client, present) != target):
             raise TransientAwsError(f"{present.arn} changed after this request read it")
         try:

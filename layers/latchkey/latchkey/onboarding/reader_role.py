@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from latchkey.access.desired import Desired
 from latchkey.aws.errors import ROLE_SETTLING, settling
 from latchkey.aws.roles import ObservedRole, find_role
 from latchkey.errors import Conflict, TransientAwsError
+from latchkey.policies import is_same, text_of
 from latchkey.policies.reader_roles import POLICY_NAME, ReaderRole
 from latchkey.tags import ACCESS, is_ours
 
@@ -49,7 +49,7 @@ def _create_role(desired: Desired, wanted: ReaderRole, iam: IAMClient, boundary_
     try:
         created = iam.create_role(
             RoleName=wanted.name,
-            AssumeRolePolicyDocument=json.dumps(wanted.trust),
+            AssumeRolePolicyDocument=text_of(wanted.trust),
             Description=f"Latchkey: lets the service of {desired.access_id} read one secret"[:1000],
             PermissionsBoundary=boundary_arn,
             Tags=[{"Key": name, "Value": value} for name, value in desired.tags().items()],
@@ -64,20 +64,21 @@ def update_role(found: ObservedRole, wanted: ReaderRole, iam: IAMClient, boundar
     """Sets what differs, and so completes a role that a crashed attempt left half created."""
     with settling(found.created, ROLE_SETTLING):
         if not wanted.accepts_trust(found.trust):
-            iam.update_assume_role_policy(RoleName=wanted.name, PolicyDocument=json.dumps(wanted.trust))
+            iam.update_assume_role_policy(RoleName=wanted.name, PolicyDocument=text_of(wanted.trust))
         if found.boundary_arn != boundary_arn:
             iam.put_role_permissions_boundary(RoleName=wanted.name, PermissionsBoundary=boundary_arn)
-        if found.policy != wanted.policy:
+        if not is_same(found.policy, wanted.policy):
             _put_policy(wanted, iam)
 
 
 def is_as_wanted(found: ObservedRole, wanted: ReaderRole, boundary_arn: str) -> bool:
     """Whether the role needs no update."""
-    return wanted.accepts_trust(found.trust) and (found.boundary_arn, found.policy) == (boundary_arn, wanted.policy)
+    is_bounded = found.boundary_arn == boundary_arn
+    return is_bounded and wanted.accepts_trust(found.trust) and is_same(found.policy, wanted.policy)
 
 
 def _put_policy(wanted: ReaderRole, iam: IAMClient) -> None:
-    iam.put_role_policy(RoleName=wanted.name, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(wanted.policy))
+    iam.put_role_policy(RoleName=wanted.name, PolicyName=POLICY_NAME, PolicyDocument=text_of(wanted.policy))
 
 
 def delete_role(name: str, iam: IAMClient) -> None:

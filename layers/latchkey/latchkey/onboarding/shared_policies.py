@@ -141,7 +141,7 @@ def remove_from(
     """
     with registry.lease(policy.name) as lease:
         needed, present = policies.union(others()), policy.read()
-        if present is None or lease is None or _without(present, statements, needed, kept) == present:
+        if present is None or lease is None or policies.is_same(_without(present, statements, needed, kept), present):
             return
         note()
         # No call between the last read and the write: a statement that a person adds in between would be lost.

@@ -1,5 +1,6 @@
 """IAM policy documents as data: builds our statements, merges them into documents of others, and inspects documents."""
 
+from latchkey.policies.canonical import canonical, comparable, is_same
 from latchkey.policies.document import (
     KEY_POLICY_LIMIT,
     OWN_SID,
@@ -53,6 +54,8 @@ __all__ = [
     "administration",
     "admits_service",
     "beyond",
+    "canonical",
+    "comparable",
     "could_admit_service",
     "creation",
     "decryption",
@@ -66,6 +69,7 @@ __all__ = [
     "includes",
     "is_own",
     "is_public",
+    "is_same",
     "management_reading",
     "merge",
     "missing_from",

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from latchkey.errors import Conflict
+from latchkey.policies.canonical import (
+    Canonical,
+    account_of,
+    canonical_statement,
+    conditions_of,
+    principal_set,
+    value_text,
+    within,
+    without,
+)
 from latchkey.policies.document import Document, Statement, is_own, listed, new_document, principals_of, statements_of
 
 _UNIQUE_ID = re.compile(r"A(ROA|IDA)[A-Z0-9]+")
@@ -47,7 +57,7 @@ def _widen(present: Statement, wanted: Statement) -> Statement:
     # A statement for everyone lists no other principals.
     for kind, names in principals_of(present).items() if isinstance(wanted["Principal"], dict) else ():
         own = wanted["Principal"].get(kind)
-        widened["Principal"][kind] = _union(names, own) if own else names
+        widened["Principal"][kind] = _union(names, own, account_of) if own else names
     for operator, keys in wanted.get("Condition", {}).items():
         for key, values in keys.items():
             if isinstance(values, list):
@@ -61,12 +71,10 @@ def _without_superseded(present: Statement, former: Statement, wanted: Statement
     for operator, keys in wanted.get("Condition", {}).items():
         for key, patterns in keys.items():
             held, replaced = narrowed["Condition"][operator][key], former.get("Condition", {}).get(operator, {}).get(key)
-            if isinstance(held, list) and isinstance(patterns, list):
-                narrowed["Condition"][operator][key] = [
-                    value
-                    for value in held
-                    if value in patterns or value not in listed(replaced) or not _has_pattern(patterns, value, operator)
-                ]
+            if isinstance(patterns, list):
+                superseded = [value for value in within(held, replaced) if _has_pattern(patterns, value, operator)]
+                kept = without(held, without(superseded, patterns))
+                narrowed["Condition"][operator][key] = held if kept == listed(held) else kept
     return narrowed
 
 
@@ -125,7 +133,7 @@ def _narrowed(present: Statement, wanted: Statement | None) -> Statement | None:
     if wanted is None:
         return None
     names = principals_of(wanted)
-    principals = {kind: _both(present_names, names.get(kind)) for kind, present_names in principals_of(present).items()}
+    principals = {kind: _both(held, names.get(kind), account_of) for kind, held in principals_of(present).items()}
     narrowed = copy.deepcopy(present) | {"Principal": {kind: left for kind, left in principals.items() if left}}
     for operator, keys in wanted.get("Condition", {}).items():
         for key, values in keys.items():
@@ -152,26 +160,22 @@ def _without(present: Statement, known: Statement | None) -> Statement | None:
     """
     if known is None:
         return present
-    names, without, other_values = principals_of(known), copy.deepcopy(present), False
-    rests = {kind: _rest(named, names.get(kind)) for kind, named in principals_of(present).items()}
+    names, unknown, other_values = principals_of(known), copy.deepcopy(present), False
+    rests = {kind: without(named, names.get(kind), account_of) for kind, named in principals_of(present).items()}
     others = {kind: rest for kind, rest in rests.items() if rest}
     if others:
-        without["Principal"] = others
+        unknown["Principal"] = others
     for operator, keys in known.get("Condition", {}).items():
-        held = without.get("Condition", {}).get(operator, {})
+        held = unknown.get("Condition", {}).get(operator, {})
         for key, values in keys.items():
-            if isinstance(values, list) and (left := _rest(held.get(key, []), values)):
+            if isinstance(values, list) and (left := without(held.get(key, []), values)):
                 held[key], other_values = left, True
-    return without if others or other_values else None
+    return unknown if others or other_values else None
 
 
-def _rest(present: Any, known: Any) -> list[Any]:
-    return [name for name in listed(present) if name not in listed(known)]
-
-
-def _both(present: Any, wanted: Any) -> Any:
+def _both(present: Any, wanted: Any, form: Callable[[Any], str] = value_text) -> Any:
     """The values that both contain, in the form of the present ones if they are equal."""
-    both = [name for name in listed(present) if name in listed(wanted)]
+    both = within(present, wanted, form)
     return present if both == listed(present) else both
 
 
@@ -188,33 +192,28 @@ def includes(present: Statement, wanted: Statement, *, by_pattern: bool = False)
 
     With `by_pattern`, a value is also included in a pattern that matches it.
     """
-    if {**present, "Principal": 0, "Condition": 0, "Action": 0, "Resource": 0} != {
-        **wanted,
-        "Principal": 0,
-        "Condition": 0,
-        "Action": 0,
-        "Resource": 0,
-    }:
+    if _rest_of(present) != _rest_of(wanted) or not _principals(wanted) <= _principals(present):
         return False
-    if any(set(listed(present.get(member))) != set(listed(wanted[member])) for member in ("Action", "Resource")):
+    present_values, wanted_values = conditions_of(present), conditions_of(wanted)
+    if present_values.keys() != wanted_values.keys():
         return False
-    principals = principals_of(present)
-    if any(not set(listed(names)) <= set(listed(principals.get(kind))) for kind, names in principals_of(wanted).items()):
-        return False
-    return _conditions_include(present.get("Condition", {}), wanted.get("Condition", {}), by_pattern=by_pattern)
-
-
-def _conditions_include(present: dict[str, Any], wanted: dict[str, Any], *, by_pattern: bool) -> bool:
-    if {operator: set(keys) for operator, keys in present.items()} != {op: set(keys) for op, keys in wanted.items()}:
-        return False
-    for operator, keys in wanted.items():
+    for operator, keys in wanted.get("Condition", {}).items():
         for key, values in keys.items():
-            here, there = set(listed(present[operator][key])), set(listed(values))
+            place = operator.lower(), key.lower()
+            here, there = present_values[place], wanted_values[place]
             # Latchkey extends lists. A single value is a limit, so it must be equal.
             included = there <= here or (by_pattern and all(_has_pattern(here, value, operator) for value in there))
             if not (included if isinstance(values, list) else there == here):
                 return False
     return True
+
+
+def _rest_of(statement: Statement) -> Canonical:
+    return canonical_statement({name: value for name, value in statement.items() if name not in ("Principal", "Condition")})
+
+
+def _principals(statement: Statement) -> frozenset[tuple[str, str]]:
+    return principal_set(statement.get("Principal", {}))
 
 
 def missing_from(document: Document | None, wanted: Iterable[Statement]) -> list[str]:
@@ -227,7 +226,7 @@ def missing_from(document: Document | None, wanted: Iterable[Statement]) -> list
     ]
 
 
-def _union(present: Any, wanted: Any) -> Any:
+def _union(present: Any, wanted: Any, form: Callable[[Any], str] = value_text) -> Any:
     """The values of both. A single text stays a text, so that merging twice changes nothing."""
-    both = sorted({*listed(present), *listed(wanted)})
+    both = sorted({*without(present, wanted, form), *listed(wanted)}, key=str)
     return wanted if isinstance(wanted, str) and both == [wanted] else both

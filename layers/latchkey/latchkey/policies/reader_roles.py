@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latchkey.place import Place
-from latchkey.policies import VERSION, Document
+from latchkey.policies import VERSION, Document, is_same
 
 # The names of reader roles begin with this prefix and the Region, and the functions can change only such roles. The name of a
 # stack cannot contain an underscore, so no role of a stack has the prefix.
@@ -59,7 +59,7 @@ class ReaderRole:
 
     def accepts_trust(self, present: Document) -> bool:
         """Whether a trust policy is the wanted one, or that of an earlier version."""
-        return present in (self.trust, *self.former_trusts)
+        return any(is_same(present, accepted) for accepted in (self.trust, *self.former_trusts))
 
 
 def role_name(system: str, resource: str, access_id: str, place: Place) -> str:

@@ -11,6 +11,7 @@ from pydantic import StringConstraints
 
 from latchkey import policies
 from latchkey.aws.errors import is_missing
+from latchkey.errors import Conflict
 from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape, System
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_mediapackagev2.client import Mediapackagev2Client
 
 HEADER: Final = "X-MediaPackageV2-CDNIdentifier"
+# https://docs.aws.amazon.com/mediapackage/latest/APIReference/API_PutOriginEndpointPolicy.html
+POLICY_LIMIT: Final = 6_144
 _REQUIRES_HEADER: Final = "requires the header"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
@@ -56,6 +59,9 @@ class EndpointPolicies(Configuration):
     our_settings = frozenset(["CdnAuthConfiguration", "Policy"])
     role_not_ready_errors = frozenset(["ValidationException"])
 
+    def comparable(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        return policies.comparable(settings, ["Policy"])
+
     def wanted(self, _resource: Endpoint, reading: Reading) -> dict[str, str]:
         return {"secretArn": reading.secret_arn, "roleArn": reading.role_arn or "", "policy": _REQUIRES_HEADER}
 
@@ -89,7 +95,7 @@ class EndpointPolicies(Configuration):
     def update(self, client: Mediapackagev2Client, resource: Endpoint, reading: Reading, present: Configured) -> None:
         client.put_origin_endpoint_policy(
             **_names(resource.name),
-            Policy=json.dumps(policies.merge(present.other_settings["Policy"], [_header_statement(present.arn)])),
+            Policy=policies.text_of(_with_header_statement(present)),
             CdnAuthConfiguration=_authorization(reading),
         )
 
@@ -101,7 +107,7 @@ class EndpointPolicies(Configuration):
         restored.pop("Policy", None)
         before = [statement["Sid"] for statement in policies.own_statements(_document(found))]
         policy = policies.retain(_document(present), (), kept=before)
-        return restored | ({"Policy": json.dumps(policy)} if policy["Statement"] or "Policy" in found else {})
+        return restored | ({"Policy": policies.text_of(policy)} if policy["Statement"] or "Policy" in found else {})
 
     def restore(self, client: Mediapackagev2Client, full_settings: Mapping[str, Any]) -> None:
         if full_settings.get("Policy"):
@@ -112,6 +118,13 @@ class EndpointPolicies(Configuration):
     def unsupported_reasons(self, _resource: Endpoint, present: Configured) -> Iterator[str]:
         if named := _open(present.other_settings["Policy"]):
             yield f"has a policy that allows everyone without the header: restrict or remove its statements {', '.join(named)}"
+        try:
+            length = len(policies.text_of(_with_header_statement(present)))
+        except Conflict as error:
+            yield str(error)
+        else:
+            if length > POLICY_LIMIT:
+                yield f"would have a policy of {length} characters, and AWS accepts {POLICY_LIMIT}: remove statements"
 
 
 def _names(name: str) -> Any:
@@ -144,6 +157,10 @@ def _header_statement(endpoint_arn: str) -> policies.Statement:
         "Resource": endpoint_arn,
         "Condition": {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "true"}},
     }
+
+
+def _with_header_statement(present: Configured) -> policies.Document:
+    return policies.merge(present.other_settings["Policy"], [_header_statement(present.arn)])
 
 
 def _open(document: policies.Document | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -141,6 +141,22 @@ class Configuration(ABC):
     def restore(self, client: Any, full_settings: Mapping[str, Any]) -> None:
         """Sets the resource to earlier `full_settings`. Raises Conflict if no API call can."""
 
+    def comparable(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Full or other settings in a form in which equal settings are equal."""
+        return settings
+
+    def is_same(self, one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+        """Whether full settings are equal. AWS does not return every setting in the form in which it was set."""
+        return one is other if one is None or other is None else self.comparable(one) == self.comparable(other)
+
+    def is_unchanged(self, present: Configured | None, former: Configured) -> bool:
+        """Whether a resource is as an earlier read returned it."""
+        return present is not None and self._comparable(present) == self._comparable(former)
+
+    def _comparable(self, configured: Configured) -> Configured:
+        full, other = self.comparable(configured.full_settings), self.comparable(configured.other_settings)
+        return replace(configured, full_settings=full, other_settings=other)
+
     def restored_settings(
         self, present: Mapping[str, Any], found: Mapping[str, Any], left: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -148,9 +164,9 @@ class Configuration(ABC):
 
         A member that no longer has the value that Latchkey `left` stays, because somebody else has changed it since.
         """
-        restored = dict(present)
+        restored, now, before = dict(present), self.comparable(present), self.comparable(left)
         for member in self.our_settings:
-            if present.get(member) == left.get(member):
+            if now.get(member) == before.get(member):
                 restored.pop(member, None)
                 restored |= {member: found[member]} if member in found else {}
         return restored
@@ -159,8 +175,9 @@ class Configuration(ABC):
         self, present: Mapping[str, Any], found: Mapping[str, Any], left: Mapping[str, Any]
     ) -> frozenset[str]:
         """The members that Latchkey set, and whose present values are neither those that it found nor those that it left."""
+        now, *known = map(self.comparable, (present, found, left))
         return frozenset(
-            member for member in self.our_settings if present.get(member) not in (found.get(member), left.get(member))
+            member for member in self.our_settings if now.get(member) not in [settings.get(member) for settings in known]
         )
 
     def alerts(self, client: Any, resource_arn: str) -> tuple[str, ...]:  # noqa: ARG002  few services have alerts

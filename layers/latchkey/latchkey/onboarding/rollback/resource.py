@@ -27,7 +27,7 @@ def roll_back_resource(rollback: Rollback, entry: Entry) -> str | None:
         if entry.result == UNSEEN and is_settling(entry.noted):
             raise NotYetEffective(f"the resource of {desired.access_id} was created and cannot be read yet")
         return None
-    if _can_return(rollback, entry, present):
+    if _can_return(rollback, entry, configuration, present):
         return f"{present.arn} waits for the rollback of a later request, which found the settings of this one"
     if not desired.is_secret(present.secret_arn) or _is_in_use(rollback, entry, configuration, present):
         return None
@@ -35,12 +35,13 @@ def roll_back_resource(rollback: Rollback, entry: Entry) -> str | None:
     return act(rollback, entry, configuration, present)
 
 
-def _can_return(rollback: Rollback, entry: Entry, present: Configured) -> bool:
+def _can_return(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> bool:
     """Whether the rollback of another request of this access will restore what this request left."""
-    if entry.result in (None, present.full_settings):
+    is_same = configuration.is_same
+    if entry.result is None or is_same(entry.result, present.full_settings):
         return False
     others = rollback.entries_of_others(RESOURCE)
-    return any(other.found == entry.result and other.result == present.full_settings for other in others)
+    return any(is_same(other.found, entry.result) and is_same(other.result, present.full_settings) for other in others)
 
 
 def _is_in_use(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> bool:
@@ -61,33 +62,33 @@ def _is_in_use(rollback: Rollback, entry: Entry, configuration: Configuration, p
 def _delete(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> str | None:
     """Deletes a resource that is still as this request created it."""
     desired, client = rollback.desired, rollback.clients.client_for(configuration.service)
-    if not isinstance(configuration, CreatingConfiguration) or not _is_as_created(desired, entry, present):
+    if not isinstance(configuration, CreatingConfiguration) or not _is_as_created(desired, entry, configuration, present):
         return _blocked_by(rollback, present)
     rollback.note(entry, f"deleted {present.arn}")
     # No call between the last read and the deletion: a change by the owner in between would be lost.
     latest = configuration.read(client, desired.resource)
     if latest is None or not desired.is_secret(latest.secret_arn):
         return None
-    if not _is_as_created(desired, entry, latest):
+    if not _is_as_created(desired, entry, configuration, latest):
         return _blocked_by(rollback, latest)
     configuration.delete(client, desired.resource)
     return None
 
 
-def _is_as_created(desired: Desired, entry: Entry, present: Configured) -> bool:
+def _is_as_created(desired: Desired, entry: Entry, configuration: Configuration, present: Configured) -> bool:
     """Whether the resource has the tag of this request, and the settings that the request left or, after a crash, wanted."""
     if not desired.made(present.tags):
         return False
     if entry.result in (None, UNSEEN):
         return present.settings == entry.wanted and not present.other_settings
-    return bool(present.full_settings == entry.result)
+    return configuration.is_same(present.full_settings, entry.result)
 
 
 def _restore(rollback: Rollback, entry: Entry, configuration: Configuration, present: Configured) -> str | None:
     """Restores the members that this request set and nobody else has changed since."""
     desired, client = rollback.desired, rollback.clients.client_for(configuration.service)
     wanted = _wanted(desired, entry, configuration, present)
-    if wanted == present.full_settings:
+    if configuration.is_same(wanted, present.full_settings):
         return None  # it has its former settings
     if wanted is None:
         return _changed(rollback, present)
@@ -99,7 +100,7 @@ def _restore(rollback: Rollback, entry: Entry, configuration: Configuration, pre
     wanted = _wanted(desired, entry, configuration, latest)
     if wanted is None:
         return _changed(rollback, latest)
-    return _write(rollback, configuration, wanted) if wanted != latest.full_settings else None
+    return None if configuration.is_same(wanted, latest.full_settings) else _write(rollback, configuration, wanted)
 
 
 def _write(rollback: Rollback, configuration: Configuration, wanted: Mapping[str, Any]) -> str | None:
@@ -110,8 +111,9 @@ def _write(rollback: Rollback, configuration: Configuration, wanted: Mapping[str
     except Conflict as conflict:
         return str(conflict)
     restored = configuration.read(client, desired.resource)
-    failed = restored is not None and restored.full_settings != wanted and desired.is_secret(restored.secret_arn)
-    return _blocked_by(rollback, restored) if restored is not None and failed else None
+    if restored is None or configuration.is_same(restored.full_settings, wanted) or not desired.is_secret(restored.secret_arn):
+        return None
+    return _blocked_by(rollback, restored)
 
 
 def _wanted(desired: Desired, entry: Entry, configuration: Configuration, present: Configured) -> Mapping[str, Any] | None:
@@ -121,7 +123,7 @@ def _wanted(desired: Desired, entry: Entry, configuration: Configuration, presen
     that somebody else has set since, nor the token of this request to the former URL.
     """
     former = configuration.restored_settings(present.full_settings, entry.found, present.full_settings)
-    if former == present.full_settings:
+    if configuration.is_same(former, present.full_settings):
         return former
     left = entry.result if entry.result is not None else _as_left(present, entry)
     if left is None:
@@ -129,7 +131,7 @@ def _wanted(desired: Desired, entry: Entry, configuration: Configuration, presen
     if desired.resource.origin_url and configuration.settings_of_others(present.full_settings, entry.found, left):
         return None
     restored = configuration.restored_settings(present.full_settings, entry.found, left)
-    return None if restored == present.full_settings else restored
+    return None if configuration.is_same(restored, present.full_settings) else restored
 
 
 def _changed(rollback: Rollback, present: Configured) -> str | None:

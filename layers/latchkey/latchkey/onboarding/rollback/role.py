@@ -5,6 +5,7 @@ from __future__ import annotations
 from latchkey.aws.roles import ObservedRole, find_role
 from latchkey.onboarding import reader_role
 from latchkey.onboarding.rollback.rollback import Rollback
+from latchkey.policies import is_same
 from latchkey.policies.reader_roles import ReaderRole
 from latchkey.registry.journal import Entry
 from latchkey.tags import ACCESS
@@ -21,7 +22,7 @@ def roll_back_role(rollback: Rollback, entry: Entry) -> str | None:
     if not _is_as_left(role, entry):
         return None
     former = None if entry.found is None else ReaderRole(entry.wanted["name"], entry.found["trust"], entry.found["policy"])
-    if former is not None and former.policy in (None, role.policy):
+    if former is not None and (former.policy is None or is_same(former.policy, role.policy)):
         return None
     rollback.note(entry, f"deleted {role.arn}" if former is None else f"restored the former policy of {role.arn}")
     # No call between the last read and the write: a person can change or tag the role at any time.
@@ -47,7 +48,7 @@ def _is_recorded(rollback: Rollback, role: ObservedRole) -> bool:
     """Whether the record of the access, or its hand-off, names the role with its present policy."""
     for one in rollback.recorded():
         wanted = one.desired.role(one.record.key_arn, one.record.secret_arn) if one.desired and one.record.secret_arn else None
-        if wanted is not None and wanted.arn(rollback.desired.place) == role.arn and wanted.policy == role.policy:
+        if wanted is not None and wanted.arn(rollback.desired.place) == role.arn and is_same(wanted.policy, role.policy):
             return True
     return False
 
@@ -55,4 +56,4 @@ def _is_recorded(rollback: Rollback, role: ObservedRole) -> bool:
 def _is_as_left(role: ObservedRole, entry: Entry) -> bool:
     """Whether the policy is the wanted one, or the former one that a crashed request did not replace."""
     before = entry.found["policy"] if entry.found else None
-    return role.policy in (entry.wanted["policy"], before)
+    return any(is_same(role.policy, document) for document in (entry.wanted["policy"], before))
