@@ -72,6 +72,7 @@ class Assumptions(_Switches):
     update_retires: bool = False
     caller_needs_decrypt: bool = False
     source_account_sent: SourceAccountSent = SourceAccountSent()
+    forced_deletion_seconds: Annotated[float, Try((2,))] = Field(default=0, ge=0)
     omitted_on_put: Literal["keep", "clear"] = "keep"
     omitted_on_flow_update: Literal["keep", "clear"] = "keep"
     sources_first: bool = True

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from latchkey.aws import clients
-from latchkey.errors import Conflict, InvalidRequest, TransientAwsError
+from latchkey.errors import Conflict, InvalidRequest, NotYetEffective, TransientAwsError
 from tests.functions.account import ADOPT, IMPORT, OURS, OWN, Account
+from tests.functions.fault_injection import answer_with_error, at_call
 from tests.functions.onboarding_requests import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding, rejection
 
 BAD_VALUES = {
@@ -55,6 +56,26 @@ def test_a_new_secret_is_json_with_a_token_of_the_requested_length_under_the_key
     [(member, token)] = json.loads(account.value(made["arn"])).items()
     assert (member, len(token)) == (SECRET_KEY, length)
     assert token.isalnum()
+
+
+def test_a_name_that_a_forced_deletion_has_not_freed_yet_is_not_yet_effective(run: Run, account: Account) -> None:
+    """Secrets Manager deletes asynchronously, so a rollback can leave the name taken for a while."""
+    event = to_create(account)
+    at_call("secretsmanager", "CreateSecret", answer_with_error("CreateSecret", "InvalidRequestException"))
+
+    with pytest.raises(NotYetEffective, match=SECRET_NAME):
+        run("create_secret", event)
+
+    assert run("create_secret", event)["changed"] is True
+
+
+def test_a_secret_that_is_being_deleted_is_not_yet_effective(run: Run, account: Account) -> None:
+    event = to_create(account)
+    run("create_secret", event)
+    account.secretsmanager.delete_secret(SecretId=SECRET_NAME)
+
+    with pytest.raises(NotYetEffective, match=SECRET_NAME):
+        run("create_secret", event)
 
 
 def test_two_secrets_have_different_tokens(run: Run, account: Account) -> None:

@@ -48,6 +48,18 @@ def test_staging_label_moves_to_the_new_version(account: Account, secrets: Any) 
     assert sorted(stages) == [["AWSCURRENT"], ["AWSPENDING"]]
 
 
+def test_name_of_a_forcibly_deleted_secret_can_stay_taken(account: Account, secrets: Any) -> None:
+    account.assume(forcedDeletionSeconds=2)
+    name = account.unique("secret")
+    secrets.create_secret(Name=name, SecretString="a")
+    secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    assert error_code(secrets.describe_secret, SecretId=name) == "ResourceNotFoundException"
+    assert error_code(secrets.create_secret, Name=name, SecretString="b") == "InvalidRequestException"
+    account.local.client("secretsmanager", region_name="eu-west-1").create_secret(Name=name, SecretString="b")
+    account.assume(forcedDeletionSeconds=0)
+    secrets.create_secret(Name=name, SecretString="b")
+
+
 def test_name_of_a_secret_scheduled_for_deletion_is_taken(account: Account, secrets: Any) -> None:
     name = account.unique("secret")
     secrets.create_secret(Name=name, SecretString="a")

@@ -1,9 +1,10 @@
 """Secrets Manager: idempotent requests and staging labels."""
 
 import base64
+import time
 from typing import Any
 
-from ministack.core.responses import json_response
+from ministack.core.responses import AccountRegionScopedDict, json_response
 from ministack.services import secretsmanager
 from ministack.services import tagging as tag_store
 
@@ -11,6 +12,8 @@ from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.gaps.patching import Around, body_of, error_response, remember_caller, wrap
 
 DEFAULT_KEY = "alias/aws/secretsmanager"
+# The time of each forced deletion, by the name of the secret.
+_deleted: Any = AccountRegionScopedDict()
 
 
 def apply() -> None:
@@ -18,6 +21,7 @@ def apply() -> None:
     # Gap: the Resource Groups Tagging API does not include secrets.
     tag_store._COLLECTORS["secretsmanager"] = tag_store._collect_secretsmanager
     wrap(secretsmanager, "_create_secret", _create_secret)
+    wrap(secretsmanager, "_delete_secret", _delete_secret)
     wrap(secretsmanager, "_put_secret_value", _put_secret_value)
     wrap(secretsmanager, "_update_secret", _update_secret)
     wrap(secretsmanager, "_describe_secret", _describe_secret)
@@ -28,7 +32,7 @@ def apply() -> None:
 def _create_secret(original: Around, data: dict[str, Any]) -> Any:
     """Gap: ClientRequestToken is ignored, so a repeated request fails and the version gets a random id."""
     secret, token = secretsmanager._secrets.get(data.get("Name")), data.get("ClientRequestToken")
-    if secret and secret.get("DeletedDate"):
+    if (secret and secret.get("DeletedDate")) or _is_being_deleted(data.get("Name")):
         text = "You can't create this secret because a secret with this name is already scheduled for deletion."
         return error_response("InvalidRequestException", text)
     if secret and token in secret["Versions"]:
@@ -46,6 +50,24 @@ def _create_secret(original: Around, data: dict[str, Any]) -> Any:
     version_id = token or made["VersionId"]
     secret["Versions"][version_id] = version
     return json_response({"ARN": made["ARN"], "Name": made["Name"], "VersionId": version_id})
+
+
+def _delete_secret(original: Around, data: dict[str, Any]) -> Any:
+    """Gap: a forced deletion frees the name at once. On AWS, it is asynchronous.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html
+    """
+    response = original(data)
+    deleted = body_of(response)
+    if deleted and data.get("ForceDeleteWithoutRecovery"):
+        _deleted[deleted["Name"]] = time.monotonic()
+    return response
+
+
+def _is_being_deleted(name: str | None) -> bool:
+    """Whether the name is taken by a secret that was forcibly deleted in the last `forcedDeletionSeconds`."""
+    since = _deleted.get(name)
+    return since is not None and time.monotonic() - since < CURRENT.value.forced_deletion_seconds
 
 
 def _list_secret_version_ids(original: Around, data: dict[str, Any]) -> Any:

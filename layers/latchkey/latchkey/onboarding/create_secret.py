@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from latchkey.access.desired import Desired, desire
-from latchkey.aws.errors import settling
+from latchkey.aws.errors import code_of, settling
 from latchkey.aws.secrets import ObservedSecret, find_secret
-from latchkey.errors import Conflict, TransientAwsError
+from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.onboarding import secret_values
 from latchkey.onboarding.secret_values import ClientOfRegion, ValueCheck
 from latchkey.onboarding.step_input import StepInput
@@ -62,6 +66,8 @@ def _ensure_secret(
         return _create_secret(desired, key, value, journal, secretsmanager)
     if not desired.owns(found.tags):
         raise Conflict(f"{desired.secret_name} is {NOT_ALLOWED}")
+    if found.is_being_deleted:
+        raise _name_taken(desired)
     if not _is_expected(desired, event, found):
         raise Conflict(f"{found.arn} was created for another access after the request was checked: choose another secret name")
     present = secret_values.read_value(secretsmanager, found.arn) if token else ""
@@ -90,7 +96,7 @@ def _create_secret(
 ) -> StepResult:
     journal.intend(SECRET, {"name": desired.secret_name})
     try:
-        with settling(key.created):
+        with settling(key.created), _name_becoming_free(desired):
             created = secretsmanager.create_secret(
                 Name=desired.secret_name,
                 Description=f"Latchkey: the token of {desired.access_id}",
@@ -105,6 +111,27 @@ def _create_secret(
         raise TransientAwsError(f"the secret {desired.secret_name} already exists: an earlier attempt created it") from None
     journal.complete(SECRET, {"arn": created["ARN"]})
     return StepResult(arn=created["ARN"], changed=True)
+
+
+@contextmanager
+def _name_becoming_free(desired: Desired) -> Iterator[None]:
+    """Raises NotYetEffective if the name is taken by a secret that is being deleted."""
+    try:
+        yield
+    except ClientError as error:
+        # The message of AWS is not compared, and not passed on, because it can repeat the input.
+        if code_of(error) != "InvalidRequestException":
+            raise
+        raise _name_taken(desired) from None
+
+
+def _name_taken(desired: Desired) -> NotYetEffective:
+    """A forced deletion, such as that of a rollback, is asynchronous, and the name of the secret stays taken for a while.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html
+    """
+    rule = f"the name {desired.secret_name} is taken by a secret that is being deleted"
+    return NotYetEffective(f"{rule}: send the request again later, restore the secret, or choose another secret.name")
 
 
 def _version_id(request_id: str) -> str:
