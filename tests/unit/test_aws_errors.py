@@ -163,6 +163,38 @@ def test_latchkey_errors_pass_through_soon_after_a_change() -> None:
         raise Conflict("unchanged")
 
 
+CDN = [f"{verb}OriginEndpointPolicy" for verb in ("Delete", "Get", "Put")]
+
+
+@pytest.mark.parametrize("operation", CDN)
+def test_a_denial_that_can_mean_throttling_is_transient_and_keeps_its_text(operation: str) -> None:
+    error = aws_error("AccessDeniedException", 403, operation=operation, message="User is not authorized")
+
+    translated = translate(error)
+
+    assert type(translated) is TransientAwsError
+    assert "User is not authorized" in str(translated)
+
+
+@pytest.mark.parametrize("operation", CDN)
+def test_a_denial_that_can_mean_throttling_is_not_yet_effective_while_a_change_settles(operation: str) -> None:
+    error = aws_error("AccessDeniedException", 403, operation=operation)
+    with pytest.raises(NotYetEffective), settling(datetime.now(UTC)):
+        raise error
+
+
+def test_throttling_of_these_operations_is_transient_while_a_change_settles() -> None:
+    with pytest.raises(TransientAwsError), settling(datetime.now(UTC)):
+        raise aws_error("ThrottlingException", 429, operation="PutOriginEndpointPolicy")
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"), [("GetOriginEndpoint", "AccessDeniedException"), ("PutOriginEndpointPolicy", "Forbidden")]
+)
+def test_other_denials_stay_denials(operation: str, code: str) -> None:
+    assert type(translate(aws_error(code, 403, operation=operation))) is AccessDenied
+
+
 @pytest.mark.parametrize("since", [None, datetime.now(UTC)])
 def test_the_traceback_of_a_settling_call_does_not_contain_the_value(since: datetime | None) -> None:
     with pytest.raises(LatchkeyError) as raised, settling(since):

@@ -56,6 +56,9 @@ _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]]
     ),
 )
 _NOT_READY = {"InvalidStateException", "KMSInvalidStateException"}
+# MediaPackage v2 also answers AccessDeniedException if Secrets Manager throttles it while it validates CDN authorization:
+# https://docs.aws.amazon.com/mediapackage/latest/APIReference/API_PutOriginEndpointPolicy.html
+_DENIED_IF_THROTTLED = {"DeleteOriginEndpointPolicy", "GetOriginEndpointPolicy", "PutOriginEndpointPolicy"}
 # The input of these calls contains a token, and the error message of AWS can repeat the input.
 _CARRIES_VALUE = {"CreateSecret", "PutSecretValue", "UpdateSecret", "GetSecretValue"}
 
@@ -95,7 +98,12 @@ def translate(error: ClientError | BotoCoreError) -> LatchkeyError:
     details = "" if error.operation_name in _CARRIES_VALUE else f": {error.response.get('Error', {}).get('Message', '')}"
     message = f"{error.operation_name} failed with {code} ({status}){details}"
     kind = next((error for error, codes, has_status in _ERRORS if code in codes or has_status(status)), LatchkeyError)
-    return kind(message)
+    return TransientAwsError(message) if kind is AccessDenied and _can_be_throttling(error) else kind(message)
+
+
+def _can_be_throttling(error: ClientError) -> bool:
+    """Whether a denial can have the cause that AWS was throttled. A real denial is reported when the retries are used up."""
+    return error.operation_name in _DENIED_IF_THROTTLED and code_of(error) == "AccessDeniedException"
 
 
 def _host(error: BotoCoreError) -> str:
@@ -125,7 +133,9 @@ def settling(since: datetime | None, period: timedelta = SETTLING, not_ready: fr
         yield
     except (ClientError, BotoCoreError) as error:
         translated = translate(error)
-        unknown = isinstance(error, ClientError) and (is_missing(error) or code_of(error) in _NOT_READY | not_ready)
+        unknown = isinstance(error, ClientError) and (
+            is_missing(error) or _can_be_throttling(error) or code_of(error) in _NOT_READY | not_ready
+        )
         if is_settling(since, period) and (unknown or isinstance(translated, AccessDenied)):
             raise NotYetEffective(str(translated)) from None
         raise translated from None
