@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 SOURCES := template.yaml observability.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
 # The text after ## is what `make help` prints.
-.PHONY: help demo test test-fast test-model faults assumptions interleavings at-once local sam-local deploy audit lint lint-python lint-template format update lock clean
+.PHONY: help demo test test-fast test-model faults assumptions interleavings at-once local sam-local deploy audit models lint lint-python lint-template format update lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ deploy: .venv/ready ## Build and deploy to an AWS account (ENV=dev, an environme
 audit: .aws-sam/build/template.yaml .venv-audit/ready ## Compare policies, state machines and templates with AWS's own data and limits
 	@PYTHONPATH=layers/latchkey:. python -m tools.audit
 	python -m pytest tests/audit
+
+models: .venv/ready ## Compare the newest AWS API models of the operations that Latchkey calls with the pinned ones
+	@python tools/compare_models.py
 
 lint: .venv/ready ## Run all linters and type checks
 	ruff check .

@@ -30,7 +30,7 @@ each_job = pytest.mark.parametrize(("name", "job"), JOBS, ids=[name for name, _ 
 def test_ci_has_a_job_for_each_suite() -> None:
     run = {name: {step["run"] for step in job["steps"] if "run" in step} for name, job in JOBS}
 
-    assert run == {name: {f"make {name}"} for name in ("lint", "audit", "test", "sam-local")}
+    assert run == {name: {f"make {name}"} for name in ("lint", "audit", "test", "sam-local", "models")}
 
 
 @each_workflow
