@@ -13,7 +13,7 @@ from latchkey.aws.errors import is_missing, is_refused
 from latchkey.aws.grants import Grant, list_grants
 from latchkey.aws.keys import ObservedKey, find_key, key_policy
 from latchkey.aws.roles import ObservedRole, find_role, refused_actions
-from latchkey.aws.secrets import DEFAULT_KEY, ObservedSecret, current_keys, find_secret, secret_policy
+from latchkey.aws.secrets import DEFAULT_KEY, ObservedSecret, all_secret_policies, current_keys, find_secret
 from latchkey.errors import AccessNotEffective
 from latchkey.policies import Document
 from latchkey.systems.readers import AssumedRole
@@ -68,7 +68,7 @@ def read_access(
         rotates=kms.get_key_rotation_status(KeyId=key_arn)["KeyRotationEnabled"],
         secret=secret,
         secret_keys=secret_keys,
-        secret_policy=secret_policy(secretsmanager, secret.arn) if secret and not secret.is_being_deleted else None,
+        secret_policy=all_secret_policies(secretsmanager, secret.arn) if secret and not secret.is_being_deleted else None,
         configured=configured,
         alerts=configuration.alerts(client, configured.arn) if configuration and configured else (),
         grants=list_grants(kms, key_arn).grants,

@@ -6,14 +6,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
 from latchkey.aws.errors import is_missing
 from latchkey.aws.keys import find_key
 from latchkey.aws.pages import read_pages
-from latchkey.policies import Document
+from latchkey.policies import Document, new_document
+from latchkey.policies.document import statements_of
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
@@ -113,6 +114,34 @@ def _key_arn(kms: KMSClient, key_id: str) -> str:
 
 
 def secret_policy(secretsmanager: SecretsManagerClient, secret_arn: str) -> Document | None:
-    """The secret's resource policy, or None if it has none."""
-    policy = secretsmanager.get_resource_policy(SecretId=secret_arn).get("ResourcePolicy")
+    """The only resource policy of the secret that can be written, or None if the secret has none."""
+    return _policy(secretsmanager, SecretId=secret_arn)
+
+
+def all_secret_policies(secretsmanager: SecretsManagerClient, secret_arn: str) -> Document | None:
+    """The statements of all resource policies of the secret as one document, or None if the secret has none.
+
+    PutResourcePolicy can write only the policy `default`, but a secret can have others. An SDK that cannot list them (botocore
+    before 1.44) reads `default` only.
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutResourcePolicy.html
+    """
+    listing: Any = getattr(secretsmanager, "list_resource_policies", None)
+    if listing is None:
+        return secret_policy(secretsmanager, secret_arn)
+    names = [policy["PolicyName"] for page in read_pages(listing, SecretId=secret_arn) for policy in page["ResourcePolicies"]]
+    found = [document for name in names if (document := _named_policy(secretsmanager, secret_arn, name))]
+    return new_document(statement for document in found for statement in statements_of(document)) if found else None
+
+
+def _named_policy(secretsmanager: SecretsManagerClient, secret_arn: str, name: str) -> Document | None:
+    try:
+        return _policy(secretsmanager, SecretId=secret_arn, PolicyName=name)
+    except ClientError as error:
+        if is_missing(error):
+            return None  # removed since it was listed
+        raise
+
+
+def _policy(secretsmanager: Any, **named: str) -> Document | None:
+    policy = secretsmanager.get_resource_policy(**named).get("ResourcePolicy")
     return json.loads(policy) if policy else None

@@ -14,7 +14,7 @@ from latchkey.access.grants import GrantedResource
 from latchkey.aws.clients import ClientFor
 from latchkey.aws.errors import is_missing, is_refused
 from latchkey.aws.grants import Grant, list_grants
-from latchkey.aws.secrets import DEFAULT_KEY, current_keys, find_secret, secret_policy
+from latchkey.aws.secrets import DEFAULT_KEY, all_secret_policies, current_keys, find_secret
 from latchkey.cleanup.verdict import Evidence, ResourceEvidence, SecretEvidence
 from latchkey.errors import AccessDenied, TransientAwsError
 
@@ -129,7 +129,7 @@ class Surveyor:
         if secret is None or secret.is_being_deleted:
             state = "is scheduled for deletion" if secret else "does not exist"
             return SecretEvidence(False, False, None, f"{at}: {secret_arn} {state}", arn=secret.arn if secret else None)
-        policy = secret_policy(self.secretsmanager, secret_arn)
+        policy = all_secret_policies(self.secretsmanager, secret_arn)
         service = resource.reader.service
         statements = tuple(policies.statements_for_service(policy, service, "secretsmanager:GetSecretValue", secret.arn))
         allowed = f"allows {service} in {', '.join(statements)}" if statements else f"does not allow {service}"

@@ -16,7 +16,7 @@ from latchkey.aws.errors import is_missing, is_refused
 from latchkey.aws.grants import list_grants
 from latchkey.aws.keys import ObservedKey, find_key, key_policy
 from latchkey.aws.roles import denied_actions, find_role, refused_actions
-from latchkey.aws.secrets import ObservedSecret, find_secret, secret_policy
+from latchkey.aws.secrets import ObservedSecret, all_secret_policies, find_secret, secret_policy
 from latchkey.onboarding.rules import key as key_rules
 from latchkey.onboarding.rules import secret as secret_rules
 from latchkey.onboarding.rules.bounds import Bounds, is_in_account, principal_rule
@@ -275,7 +275,7 @@ class EvidenceReader:
         if found is None or found.is_being_deleted:
             return None
         evidence = FormerSecretEvidence(
-            arn=found.arn, policy=secret_policy(secretsmanager, found.arn), key_arn=found.kms_key_id
+            arn=found.arn, policy=all_secret_policies(secretsmanager, found.arn), key_arn=found.kms_key_id
         )
         try:
             key = find_key(kms, found.kms_key_id) if found.kms_key_id else None
