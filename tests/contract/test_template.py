@@ -322,10 +322,17 @@ def test_every_output_is_described() -> None:
 def test_the_registry_survives_the_stack() -> None:
     table = RESOURCES["AccessTable"]
 
-    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
     assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["Properties"]["DeletionProtectionEnabled"]["Fn::If"] == ["DataIsProtected", True, False]
     assert TEMPLATE["Parameters"]["ProtectData"]["Default"] == "true"
+
+
+def test_a_first_deployment_that_fails_deletes_nothing_that_is_protected_against_deletion() -> None:
+    deleted = [one for one in RESOURCES.values() if one.get("DeletionPolicy", "Delete") in ("Delete", "RetainExceptOnCreate")]
+    protections = {name for one in deleted for name in one.get("Properties", {}) if "Protection" in name}
+
+    assert protections == set()
 
 
 def test_the_boundary_of_the_readers_roles_survives_the_stack() -> None:

@@ -1,10 +1,12 @@
-"""CloudFormation: resource types that MiniStack does not support."""
+"""CloudFormation: resource types that MiniStack does not support, and tables that are protected against deletion."""
 
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import eventbridge
+from ministack.services import dynamodb, eventbridge
 from ministack.services.cloudformation import provisioners
+
+from local_aws.emulator.gaps.patching import Around, wrap_item
 
 
 def apply() -> None:
@@ -13,6 +15,14 @@ def apply() -> None:
         "update": _update_bus_policy,
         "delete": _delete_bus_policy,
     }
+    wrap_item(provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"], "delete", _delete_table)
+
+
+def _delete_table(original: Around, physical_id: str, *args: Any) -> Any:
+    """Gap: a stack deletes tables that are protected against deletion."""
+    if (dynamodb._tables.get(physical_id) or {}).get("DeletionProtectionEnabled"):
+        raise ValueError("Table is protected against deletion. To delete the table, disable deletion protection.")
+    return original(physical_id, *args)
 
 
 def _create_bus_policy(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
