@@ -12,4 +12,4 @@ from latchkey.settings import settings
 def lambda_handler(event: ListGrantsInput) -> ListedGrants:
     """Returns the grants on the given keys or, if none are given, on every key that the registry knows."""
     surveyor = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
-    return list_grants(event, registry(), surveyor, settings().place)
+    return list_grants(event, registry(), surveyor, settings())

@@ -61,7 +61,7 @@ class Assumptions(_Switches):
     late_seconds: Annotated[float, _CONTROL] = Field(default=3, ge=0)
     # Whether a late retirement also retires a grant that a recreated source location uses again.
     late_retires_reused: bool = False
-    grant_form: Literal["principal", "service-principal"] = "principal"
+    grant_form: Literal["principal", "service-principal", "role"] = "principal"
     trail_member_case: Literal["pascal", "camel"] = "pascal"
     recreated_grant: Literal["same-id", "new-id"] = "same-id"
     tag_lag_seconds: Annotated[float, Try((3,))] = Field(default=0, ge=0)
@@ -69,6 +69,9 @@ class Assumptions(_Switches):
     location_lag_seconds: Annotated[float, Try((2,))] = Field(default=0, ge=0)
     clock_seconds: Annotated[float | None, _CONTROL] = Field(default=None, ge=0)
     missing_status: Literal[404, 400] = 404
+    denial_status: Literal[403, 400] = 403
+    empty_access: Literal["accept", "refuse", "keep"] = "accept"
+    unchanged_update_renews: bool = True
     update_retires: bool = False
     caller_needs_decrypt: bool = False
     source_account_sent: SourceAccountSent = SourceAccountSent()

@@ -84,6 +84,11 @@ class Service:
         self.name, self.model, self.api = name, model, service_model(name)
         self._bad_request = bad_request
 
+    def denied(self, message: str) -> ServiceError:
+        """Returns the answer to a caller whose policies do not allow the request."""
+        deny = getattr(self.model, "denied", None)
+        return deny(message) if deny else ServiceError("AccessDeniedException", message, 403)
+
     @property
     def operations(self) -> list[str]:
         return [name for name in self.api.operation_names if hasattr(self.model, xform_name(name))]

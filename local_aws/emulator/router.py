@@ -125,7 +125,7 @@ def _authorize(service: Service, request: Request) -> None:
         action = f"{service.name}:{operation}"
         if iam_evaluator.enforce(request.caller.access_key, action, service.name, request.region, arn, context):
             message = f"User: {request.caller.arn} is not authorized to perform: {action} on resource: {arn}"
-            raise ServiceError("AccessDeniedException", message, 403)
+            raise service.denied(message)
 
 
 def _caller(call: Call) -> Caller | None:

@@ -55,7 +55,8 @@ def test_the_only_account_ids_are_those_of_the_embedded_aws_and_of_the_sample_pa
 
 
 @pytest.mark.parametrize(
-    "parameter", ["AllowHttpOrigins", "AllowedOriginHosts", "AllowedPartnerAccounts", "TrustedPrincipalPatterns"]
+    "parameter",
+    ["AcceptedGrantees", "AllowHttpOrigins", "AllowedOriginHosts", "AllowedPartnerAccounts", "TrustedPrincipalPatterns"],
 )
 def test_only_the_local_environment_widens_what_requests_can_choose(parameter: str) -> None:
     assert [name for name in ENVIRONMENTS if parameter in overrides(name)] == ["local"]

@@ -110,11 +110,11 @@ class Account:
             held.clear()
         self.mediapackagev2.endpoints.clear()
 
-    def grant(self, key: str, name: str, secret: str) -> str:
+    def grant(self, key: str, name: str, secret: str, grantee: str = "mediatailor.amazonaws.com") -> str:
         """Creates a grant as MediaTailor creates it."""
         made = self.kms.create_grant(
             KeyId=key,
-            GranteePrincipal="mediatailor.amazonaws.com",
+            GranteePrincipal=grantee,
             Name=name,
             Operations=["Decrypt"],
             Constraints={"EncryptionContextSubset": {"SecretARN": secret}},

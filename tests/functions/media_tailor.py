@@ -21,7 +21,9 @@ class Raw(io.BytesIO):
 
 
 class MediaTailor:
-    """`locations` are the source locations by name. A PUT replaces a whole location, so settings that are not sent are lost.
+    """`locations` are the source locations by name. A PUT replaces a whole location, so settings that are not sent are lost,
+    unless `keeps_omitted`. `empty_access` says what becomes of an empty AccessConfiguration: accept, refuse or keep.
+    An update runs `at_update`, but one that changes nothing only if `renews_unchanged`.
 
     A missing location returns 404, as MediaTailor is assumed to do, or `missing_status`. A list has one page per location,
     after an empty first page. The names in `unseen` exist, but no read and no update finds them yet.
@@ -34,6 +36,9 @@ class MediaTailor:
         self.writes: list[tuple[str, dict[str, Any]]] = []
         self.unseen: set[str] = set()
         self.missing_status = 404
+        self.keeps_omitted = False
+        self.empty_access = "accept"
+        self.renews_unchanged = True
         self.at_update: Callable[[], object] = lambda: None
 
     def add(self, name: str, access: dict[str, Any] | None = None, **members: Any) -> None:
@@ -70,7 +75,15 @@ class MediaTailor:
         given = json.loads(body)
         self.writes.append((method, given))
         if method == "PUT":
-            self.at_update()
+            present = {member: value for member, value in self.locations[name].items() if member in given}
+            if self.renews_unchanged or given != present:
+                self.at_update()
+            if given.get("AccessConfiguration") == {} and self.empty_access == "refuse":
+                return 400, {"Message": "AccessConfiguration is empty"}
+            access = self.locations[name].get("AccessConfiguration")
+            kept = "AccessConfiguration" not in given and self.keeps_omitted
+            if access and (kept or (given.get("AccessConfiguration") == {} and self.empty_access == "keep")):
+                given = given | {"AccessConfiguration": access}
         return 200, self._put(name, given)
 
     def _put(self, name: str, members: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """configure_access: new source locations, and updates of existing ones."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from latchkey.aws import clients
-from latchkey.errors import AccessDenied, Conflict, LatchkeyError, TransientAwsError
+from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffective, TransientAwsError
 from latchkey.registry.journal import RESOURCE
 from tests.functions.account import ACCOUNT, OWN, REGION, Account
 from tests.functions.onboarding_requests import HEADER, NAME, SECRET_KEY, Run, onboarding
@@ -172,6 +173,25 @@ def test_a_configured_source_location_without_its_grant_is_updated_again(
     assert run("configure_access", event)["changed"] is True
 
 
+def test_a_missing_grant_that_unchanged_settings_do_not_renew_is_renewed_by_a_change_and_back(
+    run: Run, account: Account, event: dict[str, Any]
+) -> None:
+    account.mediatailor.add(NAME, access(event["secretArn"]))
+    before = json.loads(json.dumps(account.mediatailor.locations))
+    account.mediatailor.renews_unchanged = False
+    account.mediatailor.at_update = lambda: grant(account, event)
+
+    assert run("configure_access", event)["changed"] is True
+
+    assert account.kms.list_grants(KeyId=event["key"]["arn"])["Grants"]
+    assert account.mediatailor.locations == before
+    headers = [
+        sent["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]["HeaderName"]
+        for _, sent in account.mediatailor.writes
+    ]
+    assert headers == [HEADER, HEADER.swapcase(), HEADER]
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_the_settings_before_the_first_attempt_are_recorded(
     run: Run, account: Account, event: dict[str, Any], there: bool
@@ -215,9 +235,10 @@ def test_a_400_and_a_complete_list_without_the_name_mean_a_missing_source_locati
 def _answer(operation: str, status: int, code: str = "") -> None:
     """Lets MediaTailor, whose API models no errors, return a status."""
     error = {"Error": {"Code": code or str(status), "Message": "as it is"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    clients.client_for("mediatailor").meta.events.register(
-        f"before-call.mediatailor.{operation}", lambda **_: (type("Answer", (), {"status_code": status})(), error)
-    )
+    for client in (clients.client_for("mediatailor"), clients.client_for_without_retries("mediatailor")):
+        client.meta.events.register(
+            f"before-call.mediatailor.{operation}", lambda **_: (type("Answer", (), {"status_code": status})(), error)
+        )
 
 
 @pytest.mark.parametrize(
@@ -232,6 +253,25 @@ def test_an_error_without_a_code_is_classified_by_its_status(
         run("configure_access", event)
 
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_denial_is_not_yet_effective_while_the_key_settles_and_permanent_afterwards(
+    run: Run, account: Account, event: dict[str, Any], status: int, there: bool
+) -> None:
+    if there:
+        account.mediatailor.add(NAME)
+    operation = "UpdateSourceLocation" if there else "CreateSourceLocation"
+    _answer(operation, status)
+    now, before = datetime.now(UTC), datetime.now(UTC) - timedelta(minutes=7)
+
+    with pytest.raises(NotYetEffective, match="as it is"):
+        run("configure_access", event | {"key": event["key"] | {"created": now.isoformat()}})
+    with pytest.raises(LatchkeyError, match=f"{operation} failed with {status}.*as it is") as caught:
+        run("configure_access", event | {"key": event["key"] | {"created": before.isoformat()}})
+
+    assert not isinstance(caught.value, NotYetEffective)
 
 
 def test_a_400_for_a_listed_source_location_is_an_error(run: Run, account: Account, event: dict[str, Any]) -> None:

@@ -209,6 +209,71 @@ def test_an_existing_source_location_gets_its_former_settings_back(
     assert any(f"sourceLocation/{NAME}" in step for step in undone)
 
 
+EMPTY = ["accept", "refuse", "keep"]
+
+
+@pytest.mark.parametrize("keeps", [False, True], ids=["omitted is cleared", "omitted is kept"])
+@pytest.mark.parametrize("empty", EMPTY)
+def test_a_token_is_removed_or_reported_whatever_an_update_does_with_an_empty_access_configuration(
+    run: Run, account: Account, keeps: bool, empty: str
+) -> None:
+    account.mediatailor.add(NAME, None, tags=TAGS, **SEGMENTS)
+    failed = Onboarding(run, account).run_through()
+    account.mediatailor.keeps_omitted, account.mediatailor.empty_access = keeps, empty
+    account.mediatailor.writes.clear()
+
+    failed.undo()
+
+    location = account.mediatailor.locations[NAME]
+    sent_empty = [sent for _, sent in account.mediatailor.writes if sent.get("AccessConfiguration") == {}]
+    assert bool(sent_empty) == keeps
+    if keeps and empty != "accept":
+        assert [text for text in failed.left if f"sourceLocation/{NAME}" in text and "MediaTailor console" in text]
+        # The secret that the location still reads stays, until somebody removes the token.
+        assert failed.secret in account_snapshot(account)["secrets"]
+        del location["AccessConfiguration"]
+        failed.undo()
+    assert not location.get("AccessConfiguration")
+    assert (location["DefaultSegmentDeliveryConfiguration"], failed.left) == (
+        SEGMENTS["DefaultSegmentDeliveryConfiguration"],
+        [],
+    )
+    assert failed.secret not in account_snapshot(account)["secrets"]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_token_is_not_sent_to_the_former_url_while_it_is_removed(run: Run, account: Account, keeps: bool) -> None:
+    former = {"HttpConfiguration": {"BaseUrl": "https://former.example.com"}}
+    account.mediatailor.add(NAME, None, tags=TAGS, **former)
+    failed = Onboarding(run, account).run_through()
+    account.mediatailor.keeps_omitted = keeps
+    states: list[Any] = []
+    account.mediatailor.at_update = lambda: states.append(json.loads(json.dumps(account.mediatailor.locations[NAME])))
+
+    failed.undo()
+
+    states.append(account.mediatailor.locations[NAME])
+    assert all(
+        state["HttpConfiguration"] != former["HttpConfiguration"] for state in states if state.get("AccessConfiguration")
+    )
+    assert not states[-1].get("AccessConfiguration")
+    assert states[-1]["HttpConfiguration"] == former["HttpConfiguration"]
+
+
+def test_an_access_configuration_that_its_owner_sets_during_the_removal_is_kept(run: Run, account: Account) -> None:
+    account.mediatailor.add(NAME, None, tags=TAGS)
+    failed = Onboarding(run, account).run_through()
+    account.mediatailor.keeps_omitted = True
+    theirs = {"AccessConfiguration": {"AccessType": "S3_SIGV4"}}
+    at_call("mediatailor", "DescribeSourceLocation", lambda: account.mediatailor.locations[NAME].update(theirs), 3)
+
+    with pytest.raises(TransientAwsError):
+        run("undo_onboarding", failed.undo_event)
+    failed.undo()
+
+    assert account.mediatailor.locations[NAME]["AccessConfiguration"] == theirs["AccessConfiguration"]
+
+
 def test_a_later_change_to_a_source_location_is_kept(run: Run, account: Account) -> None:
     account.mediatailor.add(NAME, None, tags=TAGS)
     failed = Onboarding(run, account).run_through()

@@ -56,6 +56,22 @@ def test_a_working_access_passes_every_check(run: Run, account: Account, event: 
     assert {"key rotates", "secret policy admits the reader", "grant is there"} <= {c["name"] for c in validated["checks"]}
 
 
+def test_a_grant_to_another_grantee_serves_only_if_the_stack_accepts_it(
+    run: Run, account: Account, event: dict[str, Any], stack: Callable[..., None]
+) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/mediatailor.amazonaws.com/AWSServiceRoleForMediaTailor"
+    grant = account.grant(event["keyArn"], GRANT, event["secretArn"], role)
+
+    with pytest.raises(NotYetEffective) as caught:
+        run("validate_access", event)
+
+    [check] = json.loads(str(caught.value))["failed"]
+    assert check["check"] == "grant is there"
+    assert {role, "AcceptedGrantees"} <= {*check["evidence"].replace(",", " ").replace(";", " ").split()}
+    stack(ACCEPTED_GRANTEES=role)
+    assert run("validate_access", event)["resources"]["grantId"] == grant
+
+
 def test_a_source_location_that_is_not_visible_yet_is_checked_again(run: Run, account: Account, event: dict[str, Any]) -> None:
     granted(account, event)
     account.mediatailor.unseen.add(NAME)

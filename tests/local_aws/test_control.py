@@ -200,7 +200,7 @@ def test_calls_are_counted_by_principal_and_operation(local: Embedded, access: A
         ("POST", "faults", {"service": "kms", "error": "X"}),
         ("POST", "faults", {"error": "X"}),
         ("POST", "faults", {"caller": "(", "error": "X"}),
-        ("PUT", "assumptions", {"emptyPages": True, "grantForm": "role"}),
+        ("PUT", "assumptions", {"emptyPages": True, "grantForm": "person"}),
         ("PUT", "assumptions", {"emptyPages": True, "trail": {"lose": 2}}),
         ("PUT", "assumptions", {"emptyPages": True, "unheardOf": 1}),
         ("PUT", "assumptions", ["emptyPages"]),

@@ -41,6 +41,17 @@ def test_grant_to_the_service_principal_is_limited_to_the_location(access: Acces
     assert access.local.control("GET", "origin")[-1]["status"] == 200
 
 
+def test_grant_to_the_service_role_is_limited_to_the_secret(access: Access) -> None:
+    access.local.control("PUT", "assumptions", {"grantForm": "role"})
+    access.create()
+    (grant,) = access.grants()
+    role = "arn:aws:iam::000000000000:role/aws-service-role/mediatailor.amazonaws.com/AWSServiceRoleForMediaTailor"
+    assert grant["GranteePrincipal"] == role
+    assert grant["Constraints"] == {"EncryptionContextSubset": {"SecretARN": access.secret}}
+    access.create_vod_source()
+    assert access.local.control("GET", "origin")[-1]["status"] == 200
+
+
 def test_location_is_described_as_created(access: Access) -> None:
     client = access.local.client("mediatailor")
     created = client.create_source_location(**access.settings(), Tags={"team": "sports"})
@@ -279,6 +290,42 @@ def test_omitted_on_put_assumption_for_access_configuration(access: Access, omit
     wanted = settings.pop("AccessConfiguration")
     answer = client.update_source_location(**settings)
     assert answer.get("AccessConfiguration") == (wanted if omitted == "keep" else None)
+
+
+@pytest.mark.parametrize(("empty", "status"), [("accept", 200), ("refuse", 400), ("keep", 200)])
+@pytest.mark.parametrize("omitted", ["keep", "clear"])
+def test_empty_access_assumption(access: Access, empty: str, status: int, omitted: str) -> None:
+    access.local.control("PUT", "assumptions", {"emptyAccess": empty, "omittedOnPut": omitted})
+    access.create()
+    client, settings = access.local.client("mediatailor"), access.settings() | {"AccessConfiguration": {}}
+    if status == 400:
+        assert rejected(client.update_source_location, **settings)[0] == status
+    else:
+        client.update_source_location(**settings)
+    described = client.describe_source_location(SourceLocationName=access.name)
+    assert bool(described.get("AccessConfiguration")) == (empty != "accept")
+
+
+@pytest.mark.parametrize("renews", [True, False])
+def test_unchanged_update_renews_assumption(access: Access, renews: bool) -> None:
+    access.local.control("PUT", "assumptions", {"unchangedUpdateRenews": renews})
+    access.create()
+    access.local.client("kms").revoke_grant(KeyId=access.key, GrantId=access.grants()[0]["GrantId"])
+    client = access.local.client("mediatailor")
+    client.update_source_location(**access.settings())
+    assert len(access.grants()) == int(renews)
+    client.update_source_location(**access.settings(HeaderName=HEADER.swapcase()))
+    assert len(access.grants()) == 1
+
+
+@pytest.mark.parametrize("status", [403, 400])
+def test_denial_status_assumption(access: Access, status: int) -> None:
+    access.local.control("PUT", "assumptions", {"denialStatus": status})
+    caller = role_client(access.local, NEEDED[:-1])
+    assert rejected(access.create, client=caller)[0] == status
+    assert rejected(role_client(access.local, NEEDED[1:]).list_source_locations)[0] == status
+    assert rejected(access.create, SecretArn=f"{access.secret[:-6]}AbCdEf")[0] == status
+    assert access.grants() == []
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -30,6 +30,7 @@ SETTINGS = Settings(
     trusted_principal_patterns=(),
     allowed_origin_hosts=(),
     allowed_partner_accounts=(),
+    accepted_grantees=(),
     configure_role_arn=CONFIGURE_ROLE,
     create_key_role_arn=CREATE_KEY_ROLE,
     undo_role_arn=UNDO_ROLE,

@@ -318,7 +318,8 @@ def test_the_status_is_unknown_if_the_only_grant_has_another_grantee(grantee: st
     other = replace(PERSON, grantee=grantee)
     [failed] = [one for one in check(replace(SOUND, grants=(other,))) if not one.passed]
 
-    assert failed.evidence.endswith(f"g-7 on {KEY_ARN}")
+    assert f"same name, but another grantee: g-7 on {KEY_ARN}" in failed.evidence
+    assert (f"if the service uses {grantee}, " in failed.evidence) == grantee.startswith("arn:")
     assert state(lambda access: replace(access, grants=(other,))) == (None, ["grant is there"])
 
 

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from latchkey.access.grants import serves
+from latchkey.access.grants import ExpectedGrant, serves
 from latchkey.aws.grants import Grant, list_grants
 from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, PLACE, REGION, SECRET_ARN
 
@@ -27,6 +27,9 @@ GRANT = Grant(
     source_arn=None,
     created=CREATED,
 )
+
+
+EXPECTED = ExpectedGrant(NAME, SECRET_ARN, RESOURCE_ARN)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,23 @@ GRANT = Grant(
     ],
 )
 def test_a_grant_serves_a_resource_by_name_constraint_and_operation(grant: Grant, does: bool) -> None:
-    assert serves(grant, NAME, SECRET_ARN, RESOURCE_ARN) is does
+    assert serves(grant, EXPECTED) is does
+
+
+SERVICE_ROLE = PLACE.arn("iam", "role/aws-service-role/mediatailor.amazonaws.com/AWSServiceRoleForMediaTailor", region="")
+SERVICE_ACCOUNT = "arn:aws:iam::999900001111:root"
+
+
+@pytest.mark.parametrize("grantee", [SERVICE_ROLE, SERVICE_ACCOUNT])
+def test_an_accepted_grantee_serves_a_resource_only_with_its_name_and_constraint(grantee: str) -> None:
+    grant, accepting = replace(GRANT, grantee=grantee), replace(EXPECTED, grantees=(SERVICE_ROLE, SERVICE_ACCOUNT))
+
+    assert not serves(grant, EXPECTED)
+    assert serves(grant, accepting)
+    assert not serves(replace(grant, grantee=f"{grantee}2"), accepting)
+    assert not serves(replace(grant, name=f"{NAME}-2"), accepting)
+    assert not serves(replace(grant, secret_arn=None), accepting)
+    assert not serves(replace(grant, secret_arn=EXISTING_ARN), accepting)
 
 
 def listed(**members: Any) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def test_an_endpoint_keeps_its_other_settings_when_it_is_updated_and_restored(
     OriginEndpoints().update(mediapackage, WANTED.resource, READING, found)
     answers.add_response("update_origin_endpoint", {}, NAMED | kept)
     # The registry stores it as JSON.
-    OriginEndpoints().restore(mediapackage, json.loads(json.dumps(found.full_settings)))
+    OriginEndpoints().restore_from(mediapackage, found, json.loads(json.dumps(found.full_settings)))
 
 
 def test_the_former_authorization_of_an_endpoint_is_restored(mediapackage: Any, answers: Stubber) -> None:

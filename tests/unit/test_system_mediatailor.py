@@ -12,9 +12,10 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from latchkey.errors import Conflict, TransientAwsError
 from latchkey.place import Place
 from latchkey.systems.mediatailor import MEDIATAILOR, SourceLocation, SourceLocations
-from latchkey.systems.system import Reading
+from latchkey.systems.system import Configured, Reading
 from tests.unit.samples import ACCOUNT, KEY_ARN, KINDS, PLACE, SECRET_ARN, desired
 
 SOURCE_LOCATION_ARN = PLACE.arn("mediatailor", "sourceLocation/sports-origin")
@@ -189,8 +190,100 @@ def test_all_settings_of_a_location_are_restored(mediatailor: Any, answers: Stub
     noted = json.loads(json.dumps(before.full_settings))
     assert noted == before.full_settings
     http = {"HttpConfiguration": {"BaseUrl": "https://origin.example.com/vod"}}
-    answers.add_response("update_source_location", described(), {"AccessConfiguration": {}} | NAMED | http | present)
+    answers.add_response("update_source_location", described(), NAMED | http | present)
     SourceLocations().restore(mediatailor, noted)
+
+
+BARE = {member: value for member, value in WANTED.items() if member != "AccessConfiguration"}
+WITH_TOKEN = {"AccessConfiguration": BY_SECRET}
+FORMER_URL = {"HttpConfiguration": {"BaseUrl": "https://former.example.com"}}
+
+
+def with_token(mediatailor: Any, answers: Stubber) -> Configured:
+    """The present configuration, which sends the token."""
+    answers.add_response("describe_source_location", described(**WITH_TOKEN), NAMED)
+    present = SourceLocations().read(mediatailor, RESOURCE)
+    assert present is not None
+    return present
+
+
+def test_a_token_is_removed_by_omitting_the_access_configuration(mediatailor: Any, answers: Stubber) -> None:
+    present = with_token(mediatailor, answers)
+    answers.add_response("update_source_location", described(), BARE)
+    answers.add_response("describe_source_location", described(), NAMED)
+    SourceLocations().restore_from(mediatailor, present, BARE | {"AccessConfiguration": {}})
+
+
+def test_a_former_url_is_restored_after_the_token_is_removed(mediatailor: Any, answers: Stubber) -> None:
+    present = with_token(mediatailor, answers)
+    answers.add_response("update_source_location", described(), BARE)
+    answers.add_response("describe_source_location", described(**WITH_TOKEN), NAMED)
+    answers.add_response("update_source_location", described(), BARE | {"AccessConfiguration": {}})
+    answers.add_response("describe_source_location", described(), NAMED)
+    answers.add_response("update_source_location", described(), BARE | FORMER_URL)
+    SourceLocations().restore_from(mediatailor, present, BARE | FORMER_URL | {"AccessConfiguration": {}})
+
+
+def test_a_location_that_is_deleted_while_its_token_is_removed_is_left_alone(mediatailor: Any, answers: Stubber) -> None:
+    present = with_token(mediatailor, answers)
+    answers.add_response("update_source_location", described(), BARE)
+    answers.add_client_error("describe_source_location", "NotFound", http_status_code=404)
+    SourceLocations().restore_from(mediatailor, present, BARE | {"AccessConfiguration": {}})
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["an empty one is refused", "an empty one is ignored"])
+def test_a_token_that_no_update_removes_is_a_conflict(mediatailor: Any, answers: Stubber, refused: bool) -> None:
+    present = with_token(mediatailor, answers)
+    answers.add_response("update_source_location", described(), BARE)
+    answers.add_response("describe_source_location", described(**WITH_TOKEN), NAMED)
+    if refused:
+        answers.add_client_error("update_source_location", "BadRequestException", "is empty", http_status_code=400)
+    else:
+        answers.add_response("update_source_location", described(), BARE | {"AccessConfiguration": {}})
+    answers.add_response("describe_source_location", described(**WITH_TOKEN), NAMED)
+    with pytest.raises(Conflict) as caught:
+        SourceLocations().restore_from(mediatailor, present, BARE | {"AccessConfiguration": {}})
+    assert ("is empty" in str(caught.value)) == refused
+
+
+@pytest.mark.parametrize(("status", "empty"), [(400, False), (403, True)])
+def test_another_error_while_a_token_is_removed_is_raised(mediatailor: Any, answers: Stubber, status: int, empty: bool) -> None:
+    present = with_token(mediatailor, answers)
+    if empty:
+        answers.add_response("update_source_location", described(), BARE)
+        answers.add_response("describe_source_location", described(**WITH_TOKEN), NAMED)
+    answers.add_client_error("update_source_location", "Denied", http_status_code=status)
+    with pytest.raises(ClientError, match="Denied"):
+        SourceLocations().restore_from(mediatailor, present, BARE | {"AccessConfiguration": {}})
+
+
+def test_a_location_that_changes_while_its_token_is_removed_is_read_again(mediatailor: Any, answers: Stubber) -> None:
+    present = with_token(mediatailor, answers)
+    answers.add_response("update_source_location", described(), BARE)
+    answers.add_response("describe_source_location", described(**FORMER_URL, **WITH_TOKEN), NAMED)
+    with pytest.raises(TransientAwsError):
+        SourceLocations().restore_from(mediatailor, present, BARE | {"AccessConfiguration": {}})
+
+
+def test_another_token_is_restored_by_one_update(mediatailor: Any, answers: Stubber) -> None:
+    present = with_token(mediatailor, answers)
+    answers.add_response("update_source_location", described(), WANTED | FORMER_URL)
+    SourceLocations().restore_from(mediatailor, present, WANTED | FORMER_URL)
+
+
+def test_altered_settings_differ_in_the_case_of_the_header_only() -> None:
+    altered = SourceLocations().altered(WANTED)
+
+    assert altered is not None
+    token = altered["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+    assert token["HeaderName"] == "x-oRIGIN-tOKEN"
+    assert SourceLocations().altered(altered) == WANTED
+
+
+@pytest.mark.parametrize("header", [None, "12-34"], ids=["no token", "a header without letters"])
+def test_settings_without_a_header_that_has_a_case_cannot_be_altered(header: str | None) -> None:
+    token = {"SecretsManagerAccessTokenConfiguration": {"HeaderName": header}} if header else {}
+    assert SourceLocations().altered(BARE | {"AccessConfiguration": token}) is None
 
 
 def test_the_tags_of_a_location_are_read(mediatailor: Any, answers: Stubber) -> None:

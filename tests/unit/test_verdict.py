@@ -25,7 +25,7 @@ from latchkey.cleanup.verdict import (
     is_revoked_by_secret,
 )
 from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, PLACE, REGION, SECRET_ARN, role
-from tests.unit.test_grants import CREATED, GRANT, NAME, RESOURCE_ARN, listed
+from tests.unit.test_grants import CREATED, GRANT, NAME, RESOURCE_ARN, SERVICE_ROLE, listed
 
 RESOURCE = granted_resource("mediatailor/sourceLocation/sports", PLACE)
 FIRST, GRACE = CREATED + timedelta(hours=1), timedelta(minutes=10)
@@ -202,9 +202,21 @@ def test_the_evidence_of_an_assessment_is_what_was_read() -> None:
     assert assess(replace(GRANT, name=None), RESOURCE, LIVES, PLACE).evidence == ()
 
 
+@pytest.mark.parametrize(("evidence", "verdict"), [(LIVES, "in use"), (GONE, "orphaned")])
+def test_a_grant_to_an_accepted_grantee_is_assessed_as_one_of_the_service(evidence: Evidence, verdict: str) -> None:
+    grant = replace(GRANT, grantee=SERVICE_ROLE)
+    accepting = replace(RESOURCE, grantees=(SERVICE_ROLE,))
+
+    assert assess(grant, RESOURCE, evidence, PLACE).verdict == "suspect"
+    assert SERVICE_ROLE in assess(grant, RESOURCE, evidence, PLACE).reason
+    assert assess(grant, accepting, evidence, PLACE).verdict == verdict
+    assert assess(replace(grant, secret_arn=None), accepting, evidence, PLACE).verdict == "suspect"
+    assert assess(replace(grant, name=f"{NAME}-2"), accepting, evidence, PLACE).verdict == "foreign"
+
+
 def test_any_aws_service_counts_as_a_service() -> None:
-    assert grantee_kind(replace(GRANT, grantee="rds.amazonaws.com"), PLACE) == "of a service"
-    assert grantee_kind(replace(GRANT, grantee="amazonaws.com.example.org"), PLACE) == "of nobody known"
+    assert grantee_kind(replace(GRANT, grantee="rds.amazonaws.com"), PLACE, ()) == "of a service"
+    assert grantee_kind(replace(GRANT, grantee="amazonaws.com.example.org"), PLACE, ()) == "of nobody known"
 
 
 ORPHANED = Assessment(

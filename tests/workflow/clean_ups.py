@@ -113,6 +113,15 @@ class CleanUps:
     def update_location(self, access: Access, **members: Any) -> None:
         self.mediatailor.update_source_location(**(self.settings(access) | members))
 
+    def renew_grant(self, access: Access) -> None:
+        """Lets MediaTailor create the grant again, even if it does not by assumption when no setting changes."""
+        settings = self.settings(access)
+        altered = json.loads(json.dumps(settings))
+        token = altered["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+        token["HeaderName"] = token["HeaderName"].swapcase()
+        for one in (altered, settings):
+            self.mediatailor.update_source_location(**one)
+
     def grants(self, access: Access, key: str | None = None) -> list[str]:
         """Returns the ids of the grants with the name of the access."""
         found = self.onboarding.grants(key or access.key)

@@ -2,6 +2,8 @@
 
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -47,6 +49,46 @@ def test_deleted_location_is_onboarded_again(onboarding: Onboarding, assume: Any
         name: first[name] for name in ("keyArn", "secretArn")
     }
     _assert_served(onboarding, detail["resource"]["sourceLocation"], "film")
+
+
+@contextmanager
+def _without_accepted_grantees(onboarding: Onboarding) -> Iterator[None]:
+    client = onboarding.aws.client("lambda")
+    names = [one["FunctionName"] for one in client.list_functions()["Functions"]]
+    former = {name: client.get_function_configuration(FunctionName=name)["Environment"] for name in names if "Access" in name}
+    for name, environment in former.items():
+        variables = environment["Variables"] | {"ACCEPTED_GRANTEES": ""}
+        client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    yield
+    for name, environment in former.items():
+        client.update_function_configuration(FunctionName=name, Environment=environment)
+
+
+def test_grantee_that_the_stack_does_not_accept_is_in_the_outcome(fast_onboarding: Onboarding) -> None:
+    fast_onboarding.aws.control("PUT", "assumptions", {"grantForm": "role"})
+    with _without_accepted_grantees(fast_onboarding):
+        event = fast_onboarding.send(fast_onboarding.detail())
+
+    assert event["detail-type"] == "Request Failed"
+    [failed] = json.loads(event["detail"]["failure"]["message"])["failed"]
+    assert failed["check"] == "grant is there"
+    assert "role/aws-service-role/mediatailor.amazonaws.com/AWSServiceRoleForMediaTailor" in failed["evidence"]
+    assert "AcceptedGrantees" in failed["evidence"]
+
+
+@pytest.mark.parametrize("renews", [True, False])
+def test_grant_that_somebody_revoked_is_renewed_by_the_next_request(onboarding: Onboarding, assume: Any, renews: bool) -> None:
+    assume(unchangedUpdateRenews=renews)
+    detail = onboarding.detail()
+    name, first = detail["resource"]["sourceLocation"], onboarding.onboard(detail)["resources"]
+    settings = onboarding.location(name)["AccessConfiguration"]
+    onboarding.kms.revoke_grant(KeyId=first["keyArn"], GrantId=first["grantId"])
+
+    again = onboarding.onboard(detail | {"requestId": f"again-{detail['requestId']}"})
+
+    assert again["resources"]["grantId"] in {grant["GrantId"] for grant in onboarding.grants(first["keyArn"])}
+    assert onboarding.location(name)["AccessConfiguration"] == settings
+    _assert_served(onboarding, name, "film")
 
 
 def _assert_served(onboarding: Onboarding, name: str, film: str) -> None:

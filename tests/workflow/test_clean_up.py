@@ -163,7 +163,7 @@ def test_grant_on_a_former_key_is_revoked(clean_ups: CleanUps, assume: Any, form
     clean_ups.secretsmanager.update_secret(SecretId=person.secret, KmsKeyId=theirs)
     assert "Grants Cleaned Up" not in clean_ups.run(person)[0]  # there is no grant on the new key yet
     assert clean_ups.grants(person) == [person.grant]
-    clean_ups.update_location(person)
+    clean_ups.renew_grant(person)
 
     result = clean_ups.run(moved, person)
 
@@ -275,7 +275,7 @@ def test_access_is_revoked_and_restored_with_its_secret(clean_ups: CleanUps) -> 
         assert lost(events) == ["grant is there"]
         assert events["Access Revoked"]["proposal"].startswith("Call UpdateSourceLocation ")
     for access in taken:
-        clean_ups.update_location(access)
+        clean_ups.renew_grant(access)
     assert [[*events] for events in clean_ups.run(*taken)] == [["Access Restored"]] * 3
     assert [clean_ups.reads(access) for access in taken] == [True] * 3
 

@@ -182,9 +182,8 @@ def test_token_in_a_failed_call_is_written_nowhere(onboarding: Onboarding) -> No
         former, token = (secrets.token_hex(20) for _ in range(2))
         tokens += [former, token]
         detail = _about_to_call(onboarding, operation, former, token)
-        here = (
-            {"service": "mediatailor"} if "Location" in operation else {"service": "secretsmanager", "message": f"not {token}"}
-        )
+        of_mediatailor = {"service": "mediatailor", "status": 409}  # a 400 can be a denial, which is retried
+        here = of_mediatailor if "Location" in operation else {"service": "secretsmanager", "message": f"not {token}"}
         fault = here | {"operation": operation, "error": "ValidationException", "times": 100, "when": when}
         onboarding.aws.control("POST", "faults", fault)
         event = onboarding.send(detail)

@@ -2,13 +2,17 @@
 
 import json
 import secrets
+from typing import Any
+
+import pytest
 
 from tests.workflow.onboarding import MEMBER, ORIGIN, Onboarding
 
 
 def _fail(onboarding: Onboarding, service: str, operation: str) -> None:
-    """Makes the next such call fail with an error that is not retried."""
-    onboarding.aws.control("POST", "faults", {"service": service, "operation": operation, "error": "SomethingInvalid"})
+    """Makes the next such call fail with an error that is not retried. A 400 of MediaTailor can be a denial, which is."""
+    fault = {"service": service, "operation": operation, "error": "SomethingInvalid", "status": 409}
+    onboarding.aws.control("POST", "faults", fault)
 
 
 def test_failure_lists_what_was_rolled_back(onboarding: Onboarding) -> None:
@@ -38,23 +42,53 @@ def test_failed_request_does_not_change_shared_resources(onboarding: Onboarding)
     assert onboarding.onboard(second | {"requestId": f"again-{second['requestId']}"})["status"] == "active"
 
 
-def test_rollback_restores_the_settings_of_an_existing_location(onboarding: Onboarding) -> None:
+SEGMENTS = {"DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com/"}}
+
+
+def _fail_with_a_location_without_a_token(onboarding: Onboarding) -> tuple[str, dict[str, Any]]:
+    """Returns the name of an existing source location, and the outcome of a failed request that set its token."""
     detail = onboarding.detail()
     name = detail["resource"]["sourceLocation"]
-    segments = {"DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com/"}}
     onboarding.mediatailor.create_source_location(
         SourceLocationName=name,
         HttpConfiguration={"BaseUrl": detail["resource"]["baseUrl"]},
         Tags={"latchkey:consent": "adopt"},
-        **segments,
+        **SEGMENTS,
     )
     _fail(onboarding, "mediatailor", "ListAlerts")
+    event = onboarding.send(detail)
+    assert event["detail-type"] == "Request Failed"
+    outcome: dict[str, Any] = event["detail"]
+    return name, outcome
 
-    assert onboarding.send(detail)["detail-type"] == "Request Failed"
+
+@pytest.mark.parametrize(
+    "values", [{"emptyAccess": "accept"}, {"emptyAccess": "refuse", "omittedOnPut": "clear"}], ids=["empty", "omitted"]
+)
+def test_rollback_restores_the_settings_of_an_existing_location(
+    onboarding: Onboarding, assume: Any, values: dict[str, Any]
+) -> None:
+    assume(**values)
+
+    name, outcome = _fail_with_a_location_without_a_token(onboarding)
 
     location = onboarding.location(name)
     assert not location.get("AccessConfiguration")
-    assert location["DefaultSegmentDeliveryConfiguration"] == segments["DefaultSegmentDeliveryConfiguration"]
+    assert location["DefaultSegmentDeliveryConfiguration"] == SEGMENTS["DefaultSegmentDeliveryConfiguration"]
+    assert (outcome["changed"], outcome["left"]) == (False, [])
+
+
+@pytest.mark.parametrize("empty", ["refuse", "keep"])
+def test_rollback_reports_a_token_that_no_update_removes(onboarding: Onboarding, assume: Any, empty: str) -> None:
+    assume(emptyAccess=empty, omittedOnPut="keep")
+
+    name, outcome = _fail_with_a_location_without_a_token(onboarding)
+
+    access = onboarding.location(name)["AccessConfiguration"]
+    secret = access["SecretsManagerAccessTokenConfiguration"]["SecretArn"]
+    assert outcome["changed"] is True
+    assert [text for text in outcome["left"] if f"sourceLocation/{name}" in text and "MediaTailor console" in text]
+    assert "DeletedDate" not in onboarding.secretsmanager.describe_secret(SecretId=secret)
 
 
 def test_rollback_keeps_adopted_resources_and_their_foreign_statements(onboarding: Onboarding) -> None:

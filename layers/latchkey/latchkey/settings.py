@@ -24,6 +24,7 @@ class Settings(BaseModel):
     trusted_principal_patterns: tuple[str, ...]
     allowed_origin_hosts: tuple[str, ...]
     allowed_partner_accounts: tuple[str, ...]
+    accepted_grantees: tuple[str, ...]
     configure_role_arn: str
     create_key_role_arn: str
     undo_role_arn: str
@@ -52,6 +53,7 @@ def settings() -> Settings:
         allow_http_origins=env["ALLOW_HTTP_ORIGINS"] == "true",
         trusted_principal_patterns=_list(env["TRUSTED_PRINCIPAL_PATTERNS"]),
         allowed_partner_accounts=_list(env["ALLOWED_PARTNER_ACCOUNTS"]),
+        accepted_grantees=_list(env["ACCEPTED_GRANTEES"]),
         allowed_origin_hosts=_list(env["ALLOWED_ORIGIN_HOSTS"]),
         configure_role_arn=env["CONFIGURE_ROLE_ARN"],
         create_key_role_arn=env["CREATE_KEY_ROLE_ARN"],

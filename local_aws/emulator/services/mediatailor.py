@@ -28,6 +28,9 @@ class MediaTailor:
     def clear(self) -> None:
         self.locations.clear()
 
+    def denied(self, message: str) -> ServiceError:
+        return mediatailor_access.denied(message)
+
     def checks_of(self, request: Request) -> list[tuple[str, str, dict[str, str]]]:
         """Returns operation, ARN and tags of everything that the caller's policies must allow.
 
@@ -65,9 +68,10 @@ class MediaTailor:
 
     def update_source_location(self, request: Request) -> Output:
         location = self._location(request)
-        kept = location.settings if CURRENT.value.omitted_on_put == "keep" else {}
         changed = self._probe(request)
-        changed.settings = kept | _settings(request)
+        changed.settings = _updated(location, request)
+        if changed.settings == location.settings and not CURRENT.value.unchanged_update_renews:
+            return _described(location)
         former, grant = location.grant, None
         if changed.token:
             grant = mediatailor_access.grant_access(changed, request.caller, former)
@@ -232,6 +236,19 @@ def _settings(request: Request) -> dict[str, Any]:
         raise BadRequest("BaseUrl must start with http:// or https://.")
     given = {name: request[name] for name in _OPTIONAL if request.get(name) is not None}
     return {"HttpConfiguration": request["HttpConfiguration"]} | given
+
+
+def _updated(location: SourceLocation, request: Request) -> dict[str, Any]:
+    """Returns the settings after an update. The assumptions decide about members that are omitted or empty."""
+    kept, given = location.settings if CURRENT.value.omitted_on_put == "keep" else {}, _settings(request)
+    if given.get("AccessConfiguration") == {}:
+        if CURRENT.value.empty_access == "refuse":
+            raise BadRequest("AccessConfiguration must not be empty.")
+        if CURRENT.value.empty_access == "keep":
+            del given["AccessConfiguration"]
+            present = {name: value for name, value in location.settings.items() if name == "AccessConfiguration"}
+            kept = kept | present
+    return kept | given
 
 
 def _described(location: SourceLocation) -> Output:

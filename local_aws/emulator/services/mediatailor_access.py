@@ -11,6 +11,7 @@ from typing import Any
 from ministack.core.responses import request_scope
 from ministack.services import kms, secretsmanager
 
+from local_aws.emulator.account import ACCOUNT
 from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.authorization import Caller, allows, grant_allows, service_allows
 from local_aws.emulator.gaps.secret_keys import keys_of
@@ -19,6 +20,7 @@ from local_aws.emulator.services.source_locations import GrantRef, SourceLocatio
 from local_aws.emulator.trail import TRAIL, service_call
 
 PRINCIPAL = "mediatailor.amazonaws.com"
+SERVICE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{PRINCIPAL}/AWSServiceRoleForMediaTailor"
 
 
 def regional(service: str, region: str) -> str:
@@ -62,7 +64,7 @@ def read_token(location: SourceLocation) -> str | None:
         if not service_allows(PRINCIPAL, "secretsmanager:GetSecretValue", secret["ARN"], sent):
             return None
         context = source | {"kms:EncryptionContext:SecretARN": secret["ARN"]}
-        grantees = (regional("mediatailor", location.region), PRINCIPAL)
+        grantees = (regional("mediatailor", location.region), PRINCIPAL, SERVICE_ROLE)
         if not any(grant_allows(grantee, "kms:Decrypt", key, context) for grantee in grantees for key in keys):
             return None
         return _value(secretsmanager.resolve_secret_string(secret["ARN"]), token["SecretStringKey"])
@@ -108,8 +110,10 @@ def _readable_secret(location: SourceLocation, token: dict[str, str], caller: Ca
     forward = {"aws:ViaAWSService": "true"}
     _require(caller, "secretsmanager:DescribeSecret", arn, forward)
     _, secret = secretsmanager._resolve(arn)
-    if secret is None or secret.get("DeletedDate"):
-        raise BadRequest(f"The secret {arn} does not exist or is marked for deletion.")
+    if secret is None:
+        raise denied(f"The secret {arn} does not exist.")
+    if secret.get("DeletedDate"):
+        raise BadRequest(f"The secret {arn} is marked for deletion.")
     _require(caller, "secretsmanager:GetSecretValue", secret["ARN"], forward)
     if CURRENT.value.caller_needs_decrypt and secret.get("KmsKeyId"):
         decrypt = forward | {
@@ -129,7 +133,7 @@ def _customer_key(secret: dict[str, Any]) -> dict[str, Any]:
         raise BadRequest("The secret names its key by id or alias; MediaTailor needs the key's ARN there.")
     key: dict[str, Any] | None = kms._resolve_key(key_id)
     if key is None:
-        raise BadRequest(f"The key {key_id} does not exist.")
+        raise denied(f"The key {key_id} does not exist.")
     if key["KeyState"] != "Enabled":
         raise BadRequest(f"The key {key_id} is {key['KeyState']}.")
     if key.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
@@ -155,8 +159,9 @@ def _value(secret_string: str | None, key: str) -> str | None:
 
 def _grant_request(location: SourceLocation, key_arn: str, secret_arn: str) -> dict[str, Any]:
     common = {"KeyId": key_arn, "Name": location.grant_name, "Operations": ["Decrypt", "RetireGrant"]}
-    if CURRENT.value.grant_form == "principal":
-        grantee = {"GranteePrincipal": regional("mediatailor", location.region)}
+    if CURRENT.value.grant_form != "service-principal":
+        is_role = CURRENT.value.grant_form == "role"
+        grantee = {"GranteePrincipal": SERVICE_ROLE if is_role else regional("mediatailor", location.region)}
         return common | grantee | {"Constraints": {"EncryptionContextSubset": {"SecretARN": secret_arn}}}
     principals = {"GranteeServicePrincipal": PRINCIPAL, "RetiringServicePrincipal": PRINCIPAL}
     return common | principals | {"Constraints": {"SourceArn": location.arn}}
@@ -193,7 +198,12 @@ def _create_grant(request: dict[str, Any], former: GrantRef | None) -> str:
 
 def _require(caller: Caller, action: str, resource: str, context: dict[str, Any]) -> None:
     if not allows(caller, action, resource, context):
-        raise ServiceError("AccessDeniedException", f"{caller.arn} is not authorized to perform {action}", 403)
+        raise denied(f"{caller.arn} is not authorized to perform {action}")
+
+
+def denied(message: str) -> ServiceError:
+    """Returns the answer to a missing permission of the caller, and to a key or secret that does not exist."""
+    return ServiceError("AccessDeniedException", message, 403) if CURRENT.value.denial_status == 403 else BadRequest(message)
 
 
 def _lower_first(members: dict[str, Any]) -> dict[str, Any]:

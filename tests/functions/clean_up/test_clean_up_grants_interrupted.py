@@ -23,6 +23,8 @@ from tests.functions.fault_injection import ListingLag, answer_with_error, at_ca
 from tests.functions.onboarding_requests import NAME
 from tests.functions.onboarding_steps import Onboarding
 
+SETTINGS = ("SourceLocationName", "HttpConfiguration", "AccessConfiguration")
+
 
 @pytest.mark.parametrize("operation", ["ListSourceLocations", "DescribeSourceLocation"])
 @pytest.mark.parametrize("number", [1, 2])
@@ -108,6 +110,81 @@ def test_a_resource_that_is_recreated_during_the_revocation_is_restored(
     assert (cleaned["restored"], put_count(account)) == (True, before + 1)
     assert clean_up(first) == cleaned
     assert put_count(account) == before + 1
+
+
+@pytest.fixture
+def unrenewed(account: Account, access: Onboarding, survey: SurveyRun) -> dict[str, Any]:
+    """The first survey of a resource that is recreated during the revocation. Unchanged settings do not renew its grant."""
+    delete_location(account)
+    first = survey()
+    at_call("kms", "RevokeGrant", lambda: restore_location(account, access))
+    account.mediatailor.renews_unchanged = False
+    return first
+
+
+def test_a_grant_that_unchanged_settings_do_not_renew_is_renewed_by_a_change_and_back(
+    account: Account, access: Onboarding, clean_up: CleanUpRun, unrenewed: dict[str, Any]
+) -> None:
+    with pytest.raises(NotYetEffective):
+        clean_up(unrenewed)
+    former = json.loads(json.dumps(account.mediatailor.locations[NAME]))
+    assert grants(account, access.key) == []
+
+    cleaned = clean_up(unrenewed)
+
+    assert (cleaned["restored"], bool(grants(account, access.key)), registry().revocations.open()) == (True, True, [])
+    assert account.mediatailor.locations[NAME] == former
+
+
+@pytest.mark.parametrize("change", [False, True], ids=["alone", "with a change by the owner"])
+def test_altered_settings_are_set_back_after_a_crash(
+    account: Account, access: Onboarding, clean_up: CleanUpRun, unrenewed: dict[str, Any], change: bool
+) -> None:
+    with pytest.raises(NotYetEffective):
+        clean_up(unrenewed)
+    former = json.loads(json.dumps(account.mediatailor.locations[NAME]))
+    segments = {"DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com"}} if change else {}
+    at_call("mediatailor", "UpdateSourceLocation", lose_connection, number=2, when="after-call")
+    with pytest.raises(TransientAwsError):
+        clean_up(unrenewed)
+    assert account.mediatailor.locations[NAME]["AccessConfiguration"] != former["AccessConfiguration"]
+    account.mediatailor.locations[NAME] |= segments
+
+    assert clean_up(unrenewed)["restored"]
+
+    assert account.mediatailor.locations[NAME] == former | segments
+    assert grants(account, access.key)
+
+
+def test_altered_settings_are_set_back_although_the_revocation_was_closed(
+    account: Account, access: Onboarding, survey: SurveyRun, clean_up: CleanUpRun
+) -> None:
+    delete_location(account)
+    clean_up(survey())
+    restore_location(account, access)
+    account.mediatailor.at_update()
+    former = json.loads(json.dumps(account.mediatailor.locations[NAME]))
+    [closed] = registry().revocations.revoked_by_us(ACCESS)
+    registry().revocations.note_altering(closed, {name: former[name] for name in SETTINGS})
+    token = account.mediatailor.locations[NAME]["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+    token["HeaderName"] = token["HeaderName"].swapcase()
+
+    again = survey()
+    clean_up(again)
+
+    assert again["deprived"]
+    assert account.mediatailor.locations[NAME] == former
+    assert not survey()["deprived"]
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_denied_renewal_is_reported_with_its_text(
+    account: Account, clean_up: CleanUpRun, unrenewed: dict[str, Any], status: int
+) -> None:
+    at_call("mediatailor", "UpdateSourceLocation", answer_with_error("UpdateSourceLocation", "BadRequestException", status))
+
+    with pytest.raises(AccessDenied, match=f"UpdateSourceLocation failed with BadRequestException .{status}.: no"):
+        clean_up(unrenewed)
 
 
 def test_settings_that_the_owner_changes_before_a_retry_are_kept(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from latchkey import policies
 from latchkey.access.desired import Desired
-from latchkey.access.grants import names_secret, resembles, serves
+from latchkey.access.grants import ExpectedGrant, names_secret, resembles, serves
 from latchkey.access.observed import ObservedAccess
 from latchkey.access.record import Status
 from latchkey.aws.grants import Grant
@@ -45,8 +45,8 @@ def state_of(
     lost = tuple(check for check in checks if check.revokes and not check.passed)
     if not all(check.unclear for check in lost):
         return "revoked", lost
-    names = _names(desired, observed)
-    if lost or (names and _is_moved(observed) and not _moved_grants(names, observed)):
+    expected = _expected_grant(desired, observed)
+    if lost or (expected and _is_moved(observed) and not _moved_grants(expected, observed)):
         return None, lost
     return "handed-off" if handed_off else "active", lost
 
@@ -56,17 +56,17 @@ def _is_moved(observed: ObservedAccess) -> bool:
     return observed.secret is not None and observed.key.arn not in observed.secret_keys
 
 
-def _names(desired: Desired, observed: ObservedAccess) -> tuple[str, str, str] | None:
-    """The grant name, secret ARN and resource ARN of the service's grant, or None if there can be no grant."""
-    name, resource_arn = desired.grant_name, desired.resource.arn(desired.place)
-    if name is None or resource_arn is None or observed.secret is None:
+def _expected_grant(desired: Desired, observed: ObservedAccess) -> ExpectedGrant | None:
+    """The service's grant, or None if there can be no grant."""
+    resource_arn = desired.resource.arn(desired.place)
+    if resource_arn is None or observed.secret is None:
         return None
-    return name, observed.secret.arn, resource_arn
+    return desired.grant_for(observed.secret.arn, resource_arn)
 
 
-def _moved_grants(names: tuple[str, str, str], observed: ObservedAccess) -> list[Grant]:
+def _moved_grants(expected: ExpectedGrant, observed: ObservedAccess) -> list[Grant]:
     """The grants that serve the resource on the present key of the secret."""
-    return [grant for grant in observed.moved_grants or () if serves(grant, *names)]
+    return [grant for grant in observed.moved_grants or () if serves(grant, expected)]
 
 
 def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
@@ -130,18 +130,23 @@ def _resource(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
 
 
 def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
-    names = _names(desired, observed)
-    if names is None:
+    expected = _expected_grant(desired, observed)
+    if expected is None:
         return
-    name, secret_arn, _ = names
-    alike = [grant for grant in observed.grants if resembles(grant, *names)]
-    live = [grant for grant in alike if serves(grant, *names)]
-    moved = _moved_grants(names, observed)
-    evidence = [f"{name}: {_listed(live[:1])}" if live else f"{name}: none for {secret_arn}"]
+    name = expected.name
+    alike = [grant for grant in observed.grants if resembles(grant, expected)]
+    live = [grant for grant in alike if serves(grant, expected)]
+    moved = _moved_grants(expected, observed)
+    evidence = [f"{name}: {_listed(live[:1])}" if live else f"{name}: none for {expected.secret_arn}"]
     if moved and not live:
         evidence.append(f"on the present key of the secret: {_listed(moved)}")
     elif alike and not live:
         evidence.append(f"same name, but another grantee: {_listed(alike)}")
+        # A service principal of another Region and the id of a deleted principal cannot be accepted.
+        principals = sorted({grant.grantee for grant in alike if grant.grantee and grant.grantee.startswith("arn:")})
+        if principals:
+            named = ", ".join(principals[:_MOST_LISTED])
+            evidence.append(f"if the service uses {named}, add it to the stack parameter AcceptedGrantees")
     # The cleanup revokes grants that remain on the former key. They are evidence here, and not a failure of this access.
     if stale := [grant for grant in observed.former_grants if grant.name == name]:
         evidence.append(f"left to the cleanup: {_listed(stale)}")

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from latchkey import policies
+from latchkey.access.grants import ExpectedGrant
 from latchkey.place import Place
 from latchkey.policies import Statement
 from latchkey.policies.reader_roles import ReaderRole
@@ -38,6 +39,7 @@ class Desired:
     reader_boundary_arn: str
     tenant: str = DEFAULT_TENANT
     secret_prefix: str = ""
+    accepted_grantees: tuple[str, ...] = ()
 
     @property
     def access_id(self) -> str:
@@ -129,6 +131,10 @@ class Desired:
         """The name of the grant that the service creates for this resource, or None if it creates none."""
         granted = self.system.granted
         return granted[0].grant_name(self.place, self.resource.name) if granted else None
+
+    def grant_for(self, secret_arn: str, resource_arn: str) -> ExpectedGrant | None:
+        """The grant through which the resource reads this secret, or None if its service creates none."""
+        return ExpectedGrant(self.grant_name, secret_arn, resource_arn, self.accepted_grantees) if self.grant_name else None
 
     @cached_property
     def facts(self) -> AccessFacts:
@@ -237,4 +243,4 @@ def desire(request: OnboardingRequest[Any], settings: Settings, tenant: str) -> 
     """The desired state for a request of a tenant in this stack."""
     roles = (settings.configure_role_arn, settings.create_key_role_arn)
     prefix = settings.secret_prefix if tenant == DEFAULT_TENANT else f"latchkey/{tenant}/"
-    return Desired(request, settings.place, *roles, settings.reader_boundary_arn, tenant, prefix)
+    return Desired(request, settings.place, *roles, settings.reader_boundary_arn, tenant, prefix, settings.accepted_grantees)

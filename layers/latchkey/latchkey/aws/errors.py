@@ -123,10 +123,16 @@ def aws_errors() -> Iterator[None]:
 
 
 @contextmanager
-def settling(since: datetime | None, period: timedelta = SETTLING, not_ready: frozenset[str] = frozenset()) -> Iterator[None]:
+def settling(
+    since: datetime | None,
+    period: timedelta = SETTLING,
+    not_ready: frozenset[str] = frozenset(),
+    denials: frozenset[int] = frozenset(),
+) -> Iterator[None]:
     """Raises NotYetEffective for denied calls and missing resources while a change made at `since` may not be known everywhere.
 
-    `not_ready` are further error codes that can have this cause. Other errors are raised as by `aws_errors`.
+    `not_ready` are further error codes that can have this cause, and `denials` further HTTP statuses. Other errors are raised
+    as by `aws_errors`.
     https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency
     """
     try:
@@ -134,7 +140,10 @@ def settling(since: datetime | None, period: timedelta = SETTLING, not_ready: fr
     except (ClientError, BotoCoreError) as error:
         translated = translate(error)
         unknown = isinstance(error, ClientError) and (
-            is_missing(error) or _can_be_throttling(error) or code_of(error) in _NOT_READY | not_ready
+            is_missing(error)
+            or _can_be_throttling(error)
+            or code_of(error) in _NOT_READY | not_ready
+            or status_of(error) in denials
         )
         if is_settling(since, period) and (unknown or isinstance(translated, AccessDenied)):
             raise NotYetEffective(str(translated)) from None

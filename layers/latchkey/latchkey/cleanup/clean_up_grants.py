@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
@@ -14,7 +15,7 @@ from pydantic import Field, TypeAdapter
 from latchkey.access.grants import GrantedResource, granted_resource
 from latchkey.access.record import has_grants
 from latchkey.aws.clients import ClientFor
-from latchkey.aws.errors import aws_errors, code_of, is_missing
+from latchkey.aws.errors import aws_errors, code_of, is_missing, status_of, translate
 from latchkey.aws.grants import Grant
 from latchkey.cleanup.survey import Surveyor
 from latchkey.cleanup.verdict import (
@@ -36,6 +37,7 @@ from latchkey.events.cleanup import KeptGrant, RemovedGrant
 from latchkey.registry import Registry
 from latchkey.registry.revocations import Revocation, Revocations
 from latchkey.settings import Settings
+from latchkey.systems.system import GrantedConfiguration
 from latchkey.wire import WireModel
 
 # The most grants that one survey returns and one cleanup processes. Anybody with kms:CreateGrant can add grants with the name
@@ -107,7 +109,7 @@ class GrantCleanup:
         """The first survey: every grant of an access on the keys that the registry knows, and on further keys."""
         if not has_grants(access_id):
             return GrantSurvey(accessId=access_id, at=datetime.now(UTC), graceSeconds=self.settings.grace_seconds)
-        resource = granted_resource(access_id, self.settings.place)
+        resource = granted_resource(access_id, self.settings.place, self.settings.accepted_grantees)
         opened, revoked = self._revocations.open(access_id), self._revocations.revoked_by_us(access_id)
         known = self.registry.granted.of(access_id) | {one.key_arn for one in (*opened, *revoked)}
         surveyed = known.union(keys)
@@ -126,7 +128,7 @@ class GrantCleanup:
             more=max(len(waiting) - MOST_GRANTS, 0),
             named=sum(assessment.verdict != "foreign" for assessment in assessments),
             orphaned=bool(waiting),
-            deprived=False in served.values(),
+            deprived=False in served.values() or any(one.altered_from is not None for one in revoked),
             settled=tuple(one.grant_id for one in replaced if one.is_no_longer_listed(evidence.at))[:MOST_SETTLED],
             graceSeconds=self.settings.grace_seconds,
             unreadable=tuple(sorted(evidence.unreadable))[:MOST_UNREADABLE],
@@ -138,7 +140,7 @@ class GrantCleanup:
         A failed revocation does not delay the others. A retry also reports what earlier attempts finished. At most MOST_GRANTS
         are finished; the next survey continues. Raises NotYetEffective while a revoked grant is still listed.
         """
-        resource = granted_resource(first.access_id, self.settings.place)
+        resource = granted_resource(first.access_id, self.settings.place, self.settings.accepted_grantees)
         for grant in first.grants:
             if grant.verdict == "orphaned":
                 noted = Revocation(first.access_id, grant.grant_id, grant.key_arn, grant.reason, grant.secret_arn)
@@ -245,8 +247,10 @@ class GrantCleanup:
 
         KMS has no conditional revoke, so a resource can come back between the last read and the revocation. Raises
         NotYetEffective until the new grant is listed, since KMS may return the one that is being revoked, and if the resource
-        changes in the meantime.
+        changes in the meantime. If an earlier update with the same settings had no effect, the settings are altered and set
+        back.
         """
+        self._put_back(resource, noted)
         now = self.surveyor.resource(resource, listed)
         secrets = self.surveyor.secrets(resource, now.secret_arn)
         at, grants = self.surveyor.grants([noted.key_arn])
@@ -261,13 +265,50 @@ class GrantCleanup:
         self._revocations.note_restoring(noted, first.survey_id)
         if not self._renew_grant(resource, now.secret_arn):
             raise NotYetEffective(f"{resource.resource_arn} was changed just before its grant was to be renewed")
-        at, grants = self.surveyor.grants([noted.key_arn])
-        evidence = replace(evidence, at=at, grants=_without(noted, grants))
-        served = is_served(resource, evidence, noted.key_arn, noted.secret_arn)
+        served = self._is_served_now(resource, noted, evidence)
+        if not served and noted.restoring:
+            self._renew_by_change(resource, noted, now.secret_arn)
+            served = self._is_served_now(resource, noted, evidence)
         # If the response of RevokeGrant was lost, it is unknown whether the grant is being revoked at all.
         if not served and (noted.unlisted or noted.revoked):
             raise NotYetEffective(f"{resource.resource_arn} was updated and has no grant yet")
         return noted
+
+    def _is_served_now(self, resource: GrantedResource, noted: Revocation, evidence: Evidence) -> bool | None:
+        """Whether the resource has a grant in a new list, with the rest of the evidence as it is."""
+        at, grants = self.surveyor.grants([noted.key_arn])
+        evidence = replace(evidence, at=at, grants=_without(noted, grants))
+        return is_served(resource, evidence, noted.key_arn, noted.secret_arn)
+
+    def _renew_by_change(self, resource: GrantedResource, noted: Revocation, secret_arn: str | None) -> None:
+        """Updates a resource with altered settings that mean the same, and sets them back.
+
+        The former settings are recorded first, so that a later attempt sets them back after a crash.
+        """
+        configuration, client = resource.configuration, self.updating(resource.configuration.service)
+        found = configuration.read_named(client, resource.name)
+        altered = configuration.altered(found.full_settings) if found and found.secret_arn == secret_arn else None
+        if found is None or altered is None:
+            return
+        self._revocations.note_altering(noted, found.full_settings)
+        # No call between the last read and the update: a change by the owner in between would be lost.
+        if not configuration.is_unchanged(configuration.read_named(client, resource.name), found):
+            raise NotYetEffective(f"{resource.resource_arn} was changed just before its settings were to be altered")
+        _update(configuration, client, altered)
+        self._put_back(resource, replace(noted, altered_from=found.full_settings))
+
+    def _put_back(self, resource: GrantedResource, noted: Revocation) -> None:
+        """Sets altered settings back, except those that somebody else has changed since."""
+        former = noted.altered_from
+        if former is None:
+            return
+        configuration, client = resource.configuration, self.updating(resource.configuration.service)
+        present, altered = configuration.read_named(client, resource.name), configuration.altered(former) or former
+        if present is not None:
+            restored = configuration.restored_settings(present.full_settings, former, altered)
+            if restored != present.full_settings:
+                _update(configuration, client, restored)
+        self._revocations.note_put_back(noted)
 
     def _renew_grant(self, resource: GrantedResource, secret_arn: str | None) -> bool:
         """Updates a resource that still uses this secret with its current settings; False if it has changed."""
@@ -275,7 +316,7 @@ class GrantCleanup:
         found = configuration.read_named(client, resource.name)
         if found is None or found.secret_arn != secret_arn:
             return False
-        configuration.restore(client, found.full_settings)
+        _update(configuration, client, found.full_settings)
         return True
 
     def _end_kept(self, noted: Revocation, first: GrantSurvey, reason: str) -> None:
@@ -302,6 +343,16 @@ class GrantCleanup:
             found = self.surveyor.readable_grants([key])
             if not found.unreadable and not any(grant.name == resource.grant_name for grant in found.grants):
                 self.registry.granted.forget(access_id, key)
+
+
+def _update(configuration: GrantedConfiguration, client: Any, full_settings: Mapping[str, Any]) -> None:
+    """Updates a resource. Raises AccessDenied for every status with which the service can answer a missing permission."""
+    try:
+        configuration.restore(client, full_settings)
+    except ClientError as error:
+        if status_of(error) in configuration.denial_statuses:
+            raise AccessDenied(str(translate(error))) from None
+        raise
 
 
 _URGENCY: tuple[Verdict, ...] = ("orphaned", "in use", "suspect", "foreign")

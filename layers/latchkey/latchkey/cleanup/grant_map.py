@@ -12,6 +12,7 @@ from latchkey.aws.grants import Grant
 from latchkey.cleanup.survey import KeyGrants, Surveyor
 from latchkey.cleanup.verdict import Evidence, ResourceEvidence, SecretEvidence, assess, grantee_kind
 from latchkey.place import Place
+from latchkey.settings import Settings
 from latchkey.systems import SYSTEMS
 
 GrantClass = Literal[
@@ -50,12 +51,12 @@ class GrantMap:
     unreadable: frozenset[str]
 
 
-def read_grant_map(keys: Iterable[str], surveyor: Surveyor, place: Place) -> GrantMap:
+def read_grant_map(keys: Iterable[str], surveyor: Surveyor, settings: Settings) -> GrantMap:
     """Reads the grants by key, the resources by system, and each secret that a resource uses, all pages, once each."""
     found = surveyor.readable_grants(keys)
     resources = {name: dict(surveyor.secrets_by_resource(system)) for name, system in SYSTEMS.items() if system.granted}
     secrets: dict[str, Mapping[str, SecretEvidence]] = {}
-    rows = tuple(_rows(found, resources, secrets, surveyor, place))
+    rows = tuple(_rows(found, resources, secrets, surveyor, settings))
     return GrantMap(rows, resources, found.unreadable | {arn for arn, evidence in secrets.items() if not evidence})
 
 
@@ -64,17 +65,18 @@ def _rows(
     resources: dict[str, dict[str, str | None]],
     secrets: dict[str, Mapping[str, SecretEvidence]],
     surveyor: Surveyor,
-    place: Place,
+    settings: Settings,
 ) -> Iterator[GrantRow]:
     """`secrets` collects what was read about each secret; the evidence of an unreadable one is empty."""
+    place, grantees = settings.place, settings.accepted_grantees
     for grant in found.grants:
         named = [(system, system.granted[0].resource_of(place, grant.name)) for system in SYSTEMS.values() if system.granted]
         system, name = next(((system, name) for system, name in named if name), (None, None))
         if system is None or name is None:
-            yield GrantRow(grant, _class_by_grantee(grant, place), "no supported service gives its grants this name")
+            yield GrantRow(grant, _class_by_grantee(grant, place, grantees), "no supported service gives its grants this name")
             continue
         access_id, names = access_id_of(system, name), resources[system.name]
-        resource = granted_resource(access_id, place)
+        resource = granted_resource(access_id, place, grantees)
         secret_arn = names.get(name)
         if secret_arn and secret_arn not in secrets:
             secrets[secret_arn] = surveyor.secrets(resource, secret_arn)
@@ -82,10 +84,10 @@ def _rows(
         listing = f"in the list of {len(names)}" if name in names else f"not in the list of {len(names)}"
         now = ResourceEvidence(name in names, secret_arn, listing)
         assessment = assess(grant, resource, Evidence(found.at, now, secret, found.grants, found.unreadable), place)
-        classed = _class_by_grantee(grant, place) if assessment.verdict == "foreign" else assessment.verdict
+        classed = _class_by_grantee(grant, place, grantees) if assessment.verdict == "foreign" else assessment.verdict
         yield GrantRow(grant, classed, assessment.reason, access_id, now, secret.get(secret_arn or ""))
 
 
-def _class_by_grantee(grant: Grant, place: Place) -> GrantClass:
-    kind = grantee_kind(grant, place)
+def _class_by_grantee(grant: Grant, place: Place, grantees: tuple[str, ...]) -> GrantClass:
+    kind = grantee_kind(grant, place, grantees)
     return "of another service" if kind == "of a service" else kind

@@ -6,8 +6,8 @@ from collections import Counter
 
 from latchkey.cleanup.grant_map import GrantClass, GrantRow, read_grant_map
 from latchkey.cleanup.survey import Surveyor
-from latchkey.place import Place
 from latchkey.registry import Registry
+from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
 # Keeps the answer below the 6 MB of Lambda: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -57,9 +57,9 @@ _NEEDS_ATTENTION: tuple[GrantClass, ...] = (
 )
 
 
-def list_grants(event: ListGrantsInput, registry: Registry, surveyor: Surveyor, place: Place) -> ListedGrants:
+def list_grants(event: ListGrantsInput, registry: Registry, surveyor: Surveyor, settings: Settings) -> ListedGrants:
     """Reads the grants on the keys and everything they lead to."""
-    grant_map = read_grant_map(event.keys or registry.grant_keys(), surveyor, place)
+    grant_map = read_grant_map(event.keys or registry.grant_keys(), surveyor, settings)
     rows = sorted(grant_map.rows, key=lambda row: (row.classed not in _NEEDS_ATTENTION, row.classed, row.grant.name or ""))
     return ListedGrants(
         grants=tuple(_listed(row) for row in rows[:MOST_LISTED]),

@@ -71,7 +71,8 @@ def observe_access(
         unsettled=status == "revoked" and all(check.settles for check in lost),
         version=record.version,
         lost=lost,
-        proposal=f"Call {desired.system.granted[1].renewal} with the current settings: the service then creates a new grant."
+        proposal=f"Call {desired.system.granted[1].renewal} with the current settings: the service then creates a new grant. "
+        "If it does not, send the onboarding request again."
         if only_the_grant and desired.system.granted
         else None,
     )

@@ -154,7 +154,7 @@ class Sweep:
         referred = self.registry.resources.keys()
         exclusive = {key for key, accesses in referred.items() if is_exclusive(accesses)}
         keys = frozenset(referred).union(*(access.grant_keys for access in known), {one.key_arn for one in revoked}) - exclusive
-        grant_map = read_grant_map(keys, self.surveyor, self.settings.place)
+        grant_map = read_grant_map(keys, self.surveyor, self.settings)
         cleaning = {access_id: set[str]() for access_id in self._due_by_registry(known, grant_map)}
         cleaning |= {one.access_id: set[str]() for one in revoked if self._is_unsettled(one, grant_map)}
         for row in grant_map.rows:
@@ -209,7 +209,7 @@ class Sweep:
                 continue
             if record.reached == "handed-off":  # the owner has not confirmed that the resource is configured
                 continue
-            resource = granted_resource(access.access_id, self.settings.place)
+            resource = granted_resource(access.access_id, self.settings.place, self.settings.accepted_grantees)
             secrets = grant_map.resources.get(record.system, {})
             uses_secret = names_secret(secrets.get(resource.name), record.secret_arn or "")
             state = "gone" if resource.name not in secrets else "there" if uses_secret else "detached"
@@ -223,7 +223,7 @@ class Sweep:
 
     def _is_unsettled(self, revoked: Revocation, grant_map: GrantMap) -> bool:
         """Whether a resource that sends a token may lack the grant that Latchkey revoked, or its new grant is not recorded."""
-        resource = granted_resource(revoked.access_id, self.settings.place)
+        resource = granted_resource(revoked.access_id, self.settings.place, self.settings.accepted_grantees)
         secret = grant_map.resources.get(resource.system.name, {}).get(resource.name)
         if secret is None:
             return False
@@ -231,9 +231,7 @@ class Sweep:
             return True
         on_key = (row.grant for row in grant_map.rows if row.grant.key_arn == revoked.key_arn)
         arns = ((grant, grant.secret_arn or secret) for grant in on_key)
-        served = any(
-            names_secret(secret, arn) and serves(grant, resource.grant_name, arn, resource.resource_arn) for grant, arn in arns
-        )
+        served = any(names_secret(secret, arn) and serves(grant, resource.grant_for(arn)) for grant, arn in arns)
         return not served and not is_another_secret(revoked.secret_arn, secret)
 
     def _start(self, machine: str, occasion: str, execution_input: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -125,13 +125,13 @@ class Decision:
     evidence: tuple[str, ...]
 
 
-def grantee_kind(grant: Grant, place: Place) -> GranteeKind:
-    """The kind of principal a grant is given to. Any AWS service counts as the service.
+def grantee_kind(grant: Grant, place: Place, grantees: Collection[str]) -> GranteeKind:
+    """The kind of principal a grant is given to. Any AWS service counts as the service, and so does one of `grantees`.
 
     KMS does not document which principal a service uses as grantee:
     https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
     """
-    if is_service_grant(grant):
+    if is_service_grant(grant, grantees):
         return "of a service"
     grantee = grant.grantee or ""
     if _DELETED_PRINCIPAL.fullmatch(grantee):
@@ -150,11 +150,12 @@ def assess(grant: Grant, resource: GrantedResource, evidence: Evidence, place: P
     """
     if grant.name != resource.grant_name:
         return _assessment(grant, "foreign", Reason.OTHER_NAME)
-    kind = grantee_kind(grant, place)
+    kind = grantee_kind(grant, place, resource.grantees)
     if kind != "of a service":
         is_constrained = grant.secret_arn is not None or grant.source_arn == resource.resource_arn
         verdict: Verdict = "suspect" if is_constrained or kind == "of nobody known" else "foreign"
-        return _assessment(grant, verdict, Reason.NOT_A_SERVICE, detail=_GRANTEES[kind])
+        named = f", {grant.grantee}" if verdict == "suspect" and grant.grantee else ""
+        return _assessment(grant, verdict, Reason.NOT_A_SERVICE, detail=_GRANTEES[kind] + named)
     if grantee_region(grant) not in (None, place.region):
         return _assessment(grant, "suspect", Reason.OTHER_REGION, detail=grantee_region(grant) or "")
     if grant.source_arn is not None and grant.source_arn != resource.resource_arn:
@@ -218,8 +219,9 @@ def _judge_secret(
         return "orphaned", Reason.SERVICE_NOT_ALLOWED
     if secret.key_arn == grant.key_arn:
         return "in use", Reason.IN_USE
-    there = [other for other in evidence.grants if other.key_arn == secret.key_arn and is_service_grant(other)]
-    if any(serves(other, resource.grant_name, secret_arn, resource.resource_arn) for other in there):
+    on_key = (other for other in evidence.grants if other.key_arn == secret.key_arn)
+    there = [other for other in on_key if is_service_grant(other, resource.grantees)]
+    if any(serves(other, resource.grant_for(secret_arn)) for other in there):
         return "orphaned", Reason.MOVED
     return "suspect", Reason.KEY_UNREADABLE if secret.key_arn in evidence.unreadable else Reason.KEY_WITHOUT_GRANT
 
@@ -239,8 +241,8 @@ def is_served(resource: GrantedResource, evidence: Evidence, key_arn: str, const
         return None
     if uses_another_secret(constraint, evidence):
         return None
-    names = (resource.grant_name, secret.arn or configured, resource.resource_arn)
-    return any(grant.key_arn == key_arn and serves(grant, *names) for grant in evidence.grants)
+    expected = resource.grant_for(secret.arn or configured)
+    return any(grant.key_arn == key_arn and serves(grant, expected) for grant in evidence.grants)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -25,7 +27,7 @@ from latchkey.registry import Registry
 from latchkey.registry.journal import RESOURCE, UNSEEN, RequestJournal
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
-from latchkey.systems.system import Configuration, Configured, CreatingConfiguration, Reading
+from latchkey.systems.system import Configuration, Configured, CreatingConfiguration, GrantedConfiguration, Reading
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
@@ -72,13 +74,17 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
         # The reference proves that the resource is ours; its tags alone do not, because anybody can set them.
         registry.refer(arn, journal)
     role_since = _role_since(desired, reading, clients.iam, registry)
-    with settling(role_since, ROLE_SETTLING, configuration.role_not_ready_errors) if role_since else settling(key.created):
+    of_role, denials = configuration.role_not_ready_errors, configuration.denial_statuses
+    with settling(role_since, ROLE_SETTLING, of_role) if role_since else settling(key.created, denials=denials):
         if present is not None:
             _update(desired, configuration, reading, present, evidence.consent_target, clients)
         elif not isinstance(configuration, CreatingConfiguration):
             raise Conflict(f"the resource of {desired.access_id} was deleted after the request was checked: create it again")
         elif not configuration.create(client, resource, reading, desired.tags()):
             raise TransientAwsError(f"{arn} already exists: an earlier attempt or another caller created it")
+    if present is not None and as_wanted:
+        granted = partial(_is_granted, desired, key.arn, secret_arn, arn, clients.kms)
+        _renew_by_change(desired, configuration, present, clients, granted)
     left = configuration.read(client, resource)
     journal.complete(RESOURCE, left.full_settings if left else UNSEEN)
     return StepResult(arn=arn, changed=True)
@@ -110,6 +116,29 @@ def _update(
                 raise
             time.sleep(secrets.randbelow(1000 * attempt) / 1000 + 0.5)
     return None
+
+
+def _renew_by_change(
+    desired: Desired,
+    configuration: Configuration,
+    present: Configured,
+    clients: Clients,
+    is_granted: Callable[[], bool],
+) -> None:
+    """Alters the settings of a resource that an update left without its grant, and sets them back.
+
+    It is not documented whether an update with unchanged settings creates a missing grant. The altered settings mean the same,
+    so nothing depends on whether the grant is only not listed yet.
+    """
+    altered = configuration.altered(present.full_settings) if isinstance(configuration, GrantedConfiguration) else None
+    if altered is None or is_granted():
+        return
+    client, updating = clients.client_for(configuration.service), clients.updating(configuration.service)
+    for before, after in ((present.full_settings, altered), (altered, present.full_settings)):
+        latest = configuration.read(client, desired.resource)
+        if latest is None or not configuration.is_same(latest.full_settings, before):
+            raise TransientAwsError(f"{present.arn} changed after this request read it")
+        configuration.restore(updating, after)
 
 
 def _consent_target(configuration: Configuration, client: Any, present: Configured) -> ConsentTarget:
@@ -150,8 +179,8 @@ def _note_change(desired: Desired, reading: Reading, present: Configured | None,
 
 def _is_granted(desired: Desired, key_arn: str, secret_arn: str, resource_arn: str, kms: KMSClient) -> bool:
     """Whether the service holds the grant that it needs; true if it needs none."""
-    name = desired.grant_name
-    return name is None or any(serves(grant, name, secret_arn, resource_arn) for grant in list_grants(kms, key_arn).grants)
+    expected = desired.grant_for(secret_arn, resource_arn)
+    return expected is None or any(serves(grant, expected) for grant in list_grants(kms, key_arn).grants)
 
 
 def _role_since(desired: Desired, reading: Reading, iam: IAMClient, registry: Registry) -> datetime | None:

@@ -77,9 +77,8 @@ def validate_access(
 
 def _resources(desired: Desired, observed: ObservedAccess, key_arn: str, reading: Reading | None) -> Resources:
     resource_arn = desired.resource.arn(desired.place) or (observed.configured.arn if observed.configured else None)
-    name = desired.grant_name
-    grants = observed.grants if name and reading and resource_arn else ()
-    serving = (g.grant_id for g in grants if serves(g, name or "", reading.secret_arn if reading else "", resource_arn or ""))
+    expected = desired.grant_for(reading.secret_arn, resource_arn) if reading and resource_arn else None
+    serving = (grant.grant_id for grant in observed.grants if expected and serves(grant, expected))
     return Resources(
         keyArn=key_arn,
         secretArn=reading.secret_arn if reading else None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,8 +23,9 @@ class Revocation:
 
     `tries` counts the attempts of all executions. `secret_arn` is the secret in the constraint of the grant, or None if the
     constraint names the resource. `unlisted` is true if ListGrants once omitted the grant, so that a listed grant with its id
-    is a new one. `irrevocable` is true if an earlier execution could not revoke it. `ended_at` is None while the revocation is
-    open.
+    is a new one. `irrevocable` is true if an earlier execution could not revoke it. `restoring` is true if the resource was
+    updated to get a new grant, and `altered_from` are its settings while it has altered ones for that. `ended_at` is None while
+    the revocation is open.
     """
 
     access_id: str
@@ -35,6 +37,8 @@ class Revocation:
     revoked: bool = False
     unlisted: bool = False
     irrevocable: bool = False
+    restoring: bool = False
+    altered_from: Mapping[str, Any] | None = field(default=None, hash=False)
     ended_at: datetime | None = None
 
     def is_no_longer_listed(self, now: datetime) -> bool:
@@ -167,6 +171,15 @@ class Revocations:
         values = {":now": now_text(), ":look": {survey_id}}
         self._table.update("grant", _id(revocation), "SET restoringAt = :now ADD restoredBy :look", None, values)
 
+    def note_altering(self, revocation: Revocation, full_settings: Mapping[str, Any]) -> None:
+        """Records the settings of the resource before they are altered. The revocation can be closed."""
+        values = {":settings": json.dumps(full_settings)}
+        self._table.update("grant", _id(revocation), "SET alteredFrom = :settings", None, values)
+
+    def note_put_back(self, revocation: Revocation) -> None:
+        """Records that the resource no longer has altered settings."""
+        self._table.update("grant", _id(revocation), "REMOVE alteredFrom", None, {})
+
     def end(self, revocation: Revocation, survey_id: str, outcome: WireModel, *, gone: bool, by_us: bool) -> None:
         """Closes a revocation unless it is closed. The outcome is kept as evidence.
 
@@ -202,5 +215,7 @@ def _revocation(item: dict[str, Any]) -> Revocation:
         revoked="revokedAt" in item,
         unlisted="vanishedAt" in item or "endedAt" in item,
         irrevocable="irrevocableAt" in item,
+        restoring="restoringAt" in item,
+        altered_from=json.loads(item["alteredFrom"]) if "alteredFrom" in item else None,
         ended_at=datetime.fromisoformat(item["endedAt"]) if "endedAt" in item else None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -11,8 +12,9 @@ from botocore.exceptions import ClientError
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from latchkey.aws.errors import status_of
+from latchkey.aws.errors import status_of, translate
 from latchkey.aws.pages import read_pages
+from latchkey.errors import Conflict, TransientAwsError
 from latchkey.place import Place
 from latchkey.systems.readers import ServicePrincipal
 from latchkey.systems.system import (
@@ -102,6 +104,8 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
     renewal = "UpdateSourceLocation"
     trail_operations = frozenset(["CreateSourceLocation", "DeleteSourceLocation", "UpdateSourceLocation"])
     named_by = "SourceLocationName"
+    # The API models no error for a permission that the caller lacks in a call that MediaTailor makes on its behalf.
+    denial_statuses = frozenset([400])
 
     def wanted(self, resource: SourceLocation, reading: Reading) -> dict[str, str]:
         return {
@@ -144,6 +148,16 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
             tags=found.get("Tags", {}),
         )
 
+    def altered(self, full_settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The header name in the opposite case. Header names are case-insensitive: RFC 9110, section 5.1."""
+        access = full_settings.get("AccessConfiguration", {})
+        token = access.get("SecretsManagerAccessTokenConfiguration", {})
+        header = token.get("HeaderName", "")
+        if header == header.swapcase():
+            return None
+        changed = access | {"SecretsManagerAccessTokenConfiguration": token | {"HeaderName": header.swapcase()}}
+        return {**full_settings, "AccessConfiguration": changed}
+
     def secrets_by_name(self, client: MediaTailorClient) -> dict[str, str | None]:
         return {item["SourceLocationName"]: _secret_arn(item) for item in _list(client)}
 
@@ -161,7 +175,44 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
         client.update_source_location(**_settings(resource, reading), **present.other_settings)
 
     def restore(self, client: MediaTailorClient, full_settings: Mapping[str, Any]) -> None:
-        client.update_source_location(**full_settings)
+        access = full_settings.get("AccessConfiguration")
+        client.update_source_location(**_without_access(full_settings), **({"AccessConfiguration": access} if access else {}))
+
+    def restore_from(self, client: MediaTailorClient, present: Configured, full_settings: Mapping[str, Any]) -> None:
+        """Restores a location. If it had no access token before, the token is removed before anything else changes.
+
+        Otherwise, the token would be sent to the former URL.
+        """
+        if present.full_settings["AccessConfiguration"] and not full_settings.get("AccessConfiguration"):
+            present = self._remove_token(client, present)
+            if _without_access(present.full_settings) == _without_access(full_settings):
+                return
+        self.restore(client, full_settings)
+
+    def _remove_token(self, client: MediaTailorClient, present: Configured) -> Configured:
+        """Removes the access configuration, and returns the configuration afterwards. Raises Conflict if it stays.
+
+        What an update does with an omitted or empty AccessConfiguration is not documented. An empty one is sent only if
+        omitting it was without effect.
+        """
+        name, others, answer = present.full_settings["SourceLocationName"], _without_access(present.full_settings), ""
+        attempts: tuple[dict[str, Any], ...] = ({}, {"AccessConfiguration": {}})
+        for empty in attempts:
+            try:
+                client.update_source_location(**others, **empty)
+            except ClientError as error:
+                if not empty or status_of(error) != 400:
+                    raise
+                answer = f" ({translate(error)})"
+            found = self.read_named(client, name)
+            if found is None or not found.full_settings["AccessConfiguration"]:
+                return found or replace(present, full_settings=others)
+            if found.full_settings != present.full_settings:
+                raise TransientAwsError(f"{present.arn} changed during its restoration")
+        raise Conflict(
+            f"{present.arn} still sends the access token, because MediaTailor does not remove it by an update{answer}: "
+            "turn its access configuration off in the MediaTailor console, or delete the source location"
+        )
 
     def delete(self, client: MediaTailorClient, resource: SourceLocation) -> None:
         client.delete_source_location(SourceLocationName=resource.name)
@@ -184,6 +235,10 @@ def _settings(resource: SourceLocation, reading: Reading) -> Any:
             },
         },
     }
+
+
+def _without_access(full_settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {member: value for member, value in full_settings.items() if member != "AccessConfiguration"}
 
 
 def _secret_arn(location: SourceLocationTypeDef | DescribeSourceLocationResponseTypeDef) -> str | None:

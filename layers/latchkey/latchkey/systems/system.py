@@ -118,12 +118,14 @@ class Configuration(ABC):
     """How the resources of one system are read and configured. `client` is a boto3 client of `service`.
 
     `our_settings` are the members of `Configured.full_settings` that Latchkey sets. `role_not_ready_errors` are the error codes
-    with which the service rejects a role that may be too new to be known everywhere.
+    with which the service rejects a role that may be too new to be known everywhere. `denial_statuses` are the HTTP statuses,
+    in addition to 403, with which the service can answer a permission that its caller lacks.
     """
 
     service: ClassVar[str]
     our_settings: ClassVar[frozenset[str]]
     role_not_ready_errors: ClassVar[frozenset[str]] = frozenset()
+    denial_statuses: ClassVar[frozenset[int]] = frozenset()
 
     @abstractmethod
     def wanted(self, resource: Any, reading: Reading) -> dict[str, str]:
@@ -140,6 +142,10 @@ class Configuration(ABC):
     @abstractmethod
     def restore(self, client: Any, full_settings: Mapping[str, Any]) -> None:
         """Sets the resource to earlier `full_settings`. Raises Conflict if no API call can."""
+
+    def restore_from(self, client: Any, present: Configured, full_settings: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Restores a resource whose `present` configuration was just read. Raises Conflict if no API call can."""
+        self.restore(client, full_settings)
 
     def comparable(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Full or other settings in a form in which equal settings are equal."""
@@ -230,6 +236,10 @@ class GrantedConfiguration(Configuration):
 
     def read(self, client: Any, resource: Any) -> Configured | None:
         return self.read_named(client, resource.name)
+
+    @abstractmethod
+    def altered(self, full_settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Settings that differ from these and mean the same, so that an update is a change. None if there are none."""
 
     @abstractmethod
     def secrets_by_name(self, client: Any) -> Mapping[str, str | None]:

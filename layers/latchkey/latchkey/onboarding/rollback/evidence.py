@@ -65,7 +65,7 @@ def _is_own(rollback: Rollback, grant: Grant) -> bool:
 
     The service can retire such a grant late or never. It cannot decrypt anything: no secret is under the key.
     """
-    by_service = grant.grantee is None or is_service_grant(grant)
+    by_service = grant.grantee is None or is_service_grant(grant, rollback.settings.accepted_grantees)
     return by_service and grant.name is not None and grant.name == rollback.desired.grant_name
 
 

@@ -100,20 +100,28 @@ def _restore(rollback: Rollback, entry: Entry, configuration: Configuration, pre
     wanted = _wanted(desired, entry, configuration, latest)
     if wanted is None:
         return _changed(rollback, latest)
-    return None if configuration.is_same(wanted, latest.full_settings) else _write(rollback, configuration, wanted)
+    return None if configuration.is_same(wanted, latest.full_settings) else _write(rollback, configuration, latest, wanted)
 
 
-def _write(rollback: Rollback, configuration: Configuration, wanted: Mapping[str, Any]) -> str | None:
-    """Writes former settings, and returns the reason if the resource still reads the secret with other settings afterwards."""
+def _write(rollback: Rollback, configuration: Configuration, latest: Configured, wanted: Mapping[str, Any]) -> str | None:
+    """Writes former settings and reads them back. Returns the reason if the resource does not have them afterwards."""
     desired, client = rollback.desired, rollback.clients.client_for(configuration.service)
     try:
-        configuration.restore(client, wanted)
+        configuration.restore_from(client, latest, wanted)
     except Conflict as conflict:
         return str(conflict)
     restored = configuration.read(client, desired.resource)
-    if restored is None or configuration.is_same(restored.full_settings, wanted) or not desired.is_secret(restored.secret_arn):
+    if restored is None:
         return None
-    return _blocked_by(rollback, restored)
+    present, former = configuration.comparable(restored.full_settings), configuration.comparable(wanted)
+    # A service can omit a setting, or return it empty.
+    different = sorted(
+        member for member in configuration.our_settings if (present.get(member) or None) != (former.get(member) or None)
+    )
+    if not different:
+        return None
+    reason = _blocked_by(rollback, restored) if desired.is_secret(restored.secret_arn) else None
+    return reason or f"{restored.arn} did not take its former settings: set {', '.join(different)} by hand"
 
 
 def _wanted(desired: Desired, entry: Entry, configuration: Configuration, present: Configured) -> Mapping[str, Any] | None:
