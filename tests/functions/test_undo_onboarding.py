@@ -349,6 +349,19 @@ def test_a_created_source_location_that_is_not_visible_yet_is_not_left_behind(ru
     assert (failed.left, account_snapshot(account)["locations"]) == ([], {})
 
 
+def test_an_updated_source_location_that_cannot_be_read_afterwards_is_restored(run: Run, account: Account) -> None:
+    account.mediatailor.add(NAME, None, tags=TAGS)
+    failed = Onboarding(run, account).run_through("attach_policies")
+    account.mediatailor.at_update = lambda: account.mediatailor.unseen.add(NAME)
+    failed.configure_access()
+    account.mediatailor.unseen.clear()
+    account.mediatailor.at_update = lambda: None
+
+    failed.undo()
+
+    assert not account.mediatailor.locations[NAME].get("AccessConfiguration")
+
+
 def test_a_created_source_location_that_stays_invisible_blocks_no_rollback(run: Run, account: Account) -> None:
     account.mediatailor.unseen.add(NAME)
     failed = Onboarding(run, account).run_through()

@@ -86,7 +86,8 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
         granted = partial(_is_granted, desired, key.arn, secret_arn, arn, clients.kms)
         _renew_by_change(desired, configuration, present, clients, granted)
     left = configuration.read(client, resource)
-    journal.complete(RESOURCE, left.full_settings if left else UNSEEN)
+    if left is not None or present is None:
+        journal.complete(RESOURCE, left.full_settings if left else UNSEEN)
     return StepResult(arn=arn, changed=True)
 
 
