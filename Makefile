@@ -14,10 +14,10 @@ LOCK := requirements-dev.txt
 SOURCES := template.yaml observability.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
 # The text after ## is what `make help` prints.
-.PHONY: help demo test test-fast test-model faults assumptions interleavings at-once local sam-local deploy audit models lint lint-python lint-template format update lock clean
+.PHONY: help demo test test-fast test-model faults assumptions interleavings at-once local live-check live-check-clean live-check-proof sam-local deploy audit models lint lint-python lint-template format update lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .aws-sam/build/template.yaml ## Run the main job on the embedded AWS, from a request to the retired grant
 	@python -m local_aws.demo
@@ -52,6 +52,17 @@ local: .aws-sam/build/template.yaml ## Start the embedded AWS with the stack dep
 sam-local: .aws-sam/build/template.yaml ## Run every function in its container (MAY_INSTALL=yes installs a missing Docker engine)
 	@python -m local_aws.containers python -m pytest tests/sam_local --timeout=900
 
+live-check: .venv/ready ## Try what AWS does not document in your account, and write a report (asks before it creates anything)
+	@python -m live_check
+
+live-check-clean: .venv/ready ## Remove what a run of live-check left in your account
+	@python -m live_check --clean
+
+live-check-proof: .venv/ready ## Let live-check find every value of every switch of the embedded AWS, and print a table
+	@mkdir -p .aws-sam && printf 'switch\tvalue\tfound\tpoint\ttime\n' > .aws-sam/live-check.tsv
+	@EVERY_ASSUMPTION=1 ASSUMPTION_TABLE=.aws-sam/live-check.tsv python -m pytest tests/live_check/test_values_of_switches.py; \
+		status=$$?; column -t -s "$$(printf '\t')" .aws-sam/live-check.tsv; exit $$status
+
 deploy: .venv/ready ## Build and deploy to an AWS account (ENV=dev, an environment of samconfig.toml)
 	@grep -v '^\[local' samconfig.toml | grep -qxF '[$(ENV).deploy.parameters]' || \
 		{ echo "ENV=$(ENV) is no environment of samconfig.toml that is deployed to AWS" >&2; exit 2; }
@@ -75,7 +86,7 @@ lint-python: ## Run mypy and check the imports between packages
 	PYTHONPATH=layers/latchkey:. lint-imports
 
 lint-template: ## Run cfn-lint and sam validate
-	cfn-lint template.yaml observability.yaml
+	cfn-lint template.yaml observability.yaml live_check/template.yaml
 	sam validate --lint
 
 format: .venv/ready ## Format the Python code and the state machine definitions

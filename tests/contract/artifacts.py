@@ -35,7 +35,7 @@ def _intrinsic(constructor: SafeConstructor, suffix: str, node: Node) -> dict[st
     return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
 
 
-def _load(text: str) -> dict[str, Any]:
+def load_template(text: str) -> dict[str, Any]:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     document: dict[str, Any] = yaml.load(text)
@@ -44,10 +44,10 @@ def _load(text: str) -> dict[str, Any]:
 
 _Constructor.add_multi_constructor("!", _intrinsic)
 
-TEMPLATE = _load(TEMPLATE_TEXT)
+TEMPLATE = load_template(TEMPLATE_TEXT)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 # The nested application that holds the alarms.
-OBSERVABILITY = _load((ROOT / "observability.yaml").read_text())
+OBSERVABILITY = load_template((ROOT / "observability.yaml").read_text())
 ALARMS: dict[str, dict[str, Any]] = {name: resource["Properties"] for name, resource in OBSERVABILITY["Resources"].items()}
 GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 MACHINES: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in MACHINE_TEXTS.items()}

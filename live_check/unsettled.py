@@ -1,0 +1,17 @@
+"""What the check cannot settle, with the reason: points of docs/assumptions.md, and switches of the embedded AWS."""
+
+POINTS: dict[str, str] = {
+    "M16": "Only an origin that records the token shows when MediaTailor sends a new value, and the check operates none.",
+    "M17": "A secret in another account or Region needs a second account, or a second key in another Region.",
+    "P6": "A running flow is charged for every hour, and it needs a source that sends a stream.",
+    "A8": "Loss, repetition and order of events show only in many events over many days.",
+    "A9": "The check would have to change a trail of the account.",
+    "A11": "It concerns only Lambda and Step Functions: end a function of a test stack, and read the history of its execution.",
+    "A12": "An alarm needs several periods after the deployment: read its state in a test stack a day later.",
+    "A13": "Each try creates another key. The first onboarding in a test account shows it: CreateKey succeeds or is denied.",
+}
+
+SWITCHES: dict[str, str] = {
+    "trail": POINTS["A8"],
+    "clockSeconds": "It sets the clock of the embedded AWS. AWS has no such behavior.",
+}
