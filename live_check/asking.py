@@ -37,6 +37,7 @@ def ask(stage: Stage, point: Point, stopped: threading.Event, hurry: float = 1) 
     answer, reason = None, ""
     try:
         patience.wait(0)
+        _require_services(stage, point)
         answer = point.ask(Check(stage, point.name, patience))
     except StoppedError:
         reason = "The run was interrupted."
@@ -51,6 +52,12 @@ def ask(stage: Stage, point: Point, stopped: threading.Event, hurry: float = 1) 
     except Exception as error:  # an answer that the point does not expect must not affect the others
         reason = f"An answer of AWS was not expected: {type(error).__name__} {error}."
     return _finding(point, answer, reason, time.monotonic() - start, calls, stage.run.account)
+
+
+def _require_services(stage: Stage, point: Point) -> None:
+    missing = [service for service in point.services if not stage.clients.has(service)]
+    if missing:
+        raise UnsettledError(f"{', '.join(missing)} is not available in {stage.run.region}.")
 
 
 def _finding(point: Point, answer: Answer | None, reason: str, seconds: float, calls: Evidence, account: str) -> Finding:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from live_check import evidence
 from live_check.answers import UnsettledError
 from live_check.names import Run
-from live_check.patience import PROPAGATION, Patience
+from live_check.patience import CONSISTENCY, Patience
 
 # MediaTailor allows one write per second, https://docs.aws.amazon.com/mediatailor/latest/ug/quotas.html
 _CONFIG = Config(retries={"mode": "adaptive", "max_attempts": 10}, connect_timeout=10, read_timeout=60)
@@ -31,6 +31,13 @@ class Clients:
             if service not in self._made:
                 self._made[service] = evidence.observe(self._session.client(service, config=_CONFIG))
             return self._made[service]
+
+    def has(self, service: str) -> bool:
+        """Returns whether the SDK knows the service in the Region of the session."""
+        region = self._session.region_name
+        with self._lock:
+            partition = self._session.get_partition_for_region(region)
+            return region in self._session.get_available_regions(service, partition_name=partition)
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,8 @@ class Check:
             raise UnsettledError(f"{what} did not appear within {documented / 60:g} minutes.")
         return found
 
-    def eventually(self, call: Callable[[], Any], documented: float = PROPAGATION) -> Any:
-        """Repeats a call that fails until its permissions, keys and policies are effective. Raises its last ClientError."""
+    def eventually(self, call: Callable[[], Any], documented: float = CONSISTENCY) -> Any:
+        """Repeats a call that fails until its permissions, policies and tags are effective. Raises its last ClientError."""
         failures: list[ClientError] = []
 
         def attempt() -> Any:

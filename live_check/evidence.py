@@ -1,9 +1,10 @@
 """The AWS calls of a point as evidence: time, names in the request, status, error code and request id. No value of a secret."""
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,10 @@ class AwsCall:
     message: str
     request_id: str
 
+    def equals(self, other: "AwsCall") -> bool:
+        """Returns whether both calls had the same request and the same answer, apart from their times and request ids."""
+        return replace(self, at="", request_id="") == replace(other, at="", request_id="")
+
     def as_json(self) -> dict[str, Any]:
         members = {name: value for name, value in asdict(self).items() if value not in ("", None, {})}
         return {"requestId" if name == "request_id" else name: value for name, value in members.items()}
@@ -35,6 +40,24 @@ class Evidence:
     """The calls of one point, in the order of their answers."""
 
     calls: list[AwsCall] = field(default_factory=list)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Returns the calls. Of equal calls in a row, only the first and the last are returned, with their number."""
+        rows: list[dict[str, Any]] = []
+        for _, group in itertools.groupby(self._runs(), key=lambda numbered: numbered[0]):
+            calls = [call for _, call in group]
+            rows.append(calls[0].as_json())
+            if len(calls) > 1:
+                rows.append(calls[-1].as_json() | {"times": len(calls)})
+        return rows
+
+    def _runs(self) -> Iterator[tuple[int, AwsCall]]:
+        """Yields each call with the number of its row of equal calls."""
+        number = 0
+        for position, call in enumerate(self.calls):
+            if position and not call.equals(self.calls[position - 1]):
+                number += 1
+            yield number, call
 
 
 _CURRENT: ContextVar[Evidence | None] = ContextVar("evidence", default=None)

@@ -55,7 +55,7 @@ class Found:
 def find(clients: Clients, run: str = "") -> Found:
     """Returns the resources of one run, or of all runs together with those that have the prefix but not the tag."""
     resources, unlisted = [], {}
-    for kind in KINDS:
+    for kind in filter(lambda kind: clients.has(kind.service), KINDS):
         try:
             found = list(kind.find(clients.get(kind.service)))
         except (ClientError, BotoCoreError) as error:

@@ -53,7 +53,7 @@ def as_json(result: Result) -> dict[str, Any]:
             "settled": finding.answer is not None,
             **({"value": finding.answer.value, "seen": finding.answer.seen} if finding.answer else {"reason": finding.reason}),
             "seconds": finding.seconds,
-            "evidence": [call.as_json() for call in finding.evidence.calls],
+            "evidence": finding.evidence.as_json(),
         }
         for finding in result.findings
     ]

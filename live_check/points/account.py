@@ -94,7 +94,7 @@ def _grant(check: Check, name: str) -> str:
     """Creates a grant that allows nothing but DescribeKey, to a role of the stack."""
     kms, key, grantee = check.client("kms"), check.output("SecondKeyArn"), check.output("ReaderArn")
     made = check.eventually(
-        lambda: kms.create_grant(KeyId=key, GranteePrincipal=grantee, Operations=["DescribeKey"], Name=name), PROPAGATION
+        lambda: kms.create_grant(KeyId=key, GranteePrincipal=grantee, Operations=["DescribeKey"], Name=name)
     )
     return str(made["GrantId"])
 

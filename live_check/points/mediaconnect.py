@@ -4,6 +4,7 @@ from typing import Any
 
 from live_check.answers import Answer, UnsettledError
 from live_check.check import Check, described, outcome
+from live_check.patience import PROPAGATION
 from live_check.points.register import point
 
 
@@ -15,7 +16,7 @@ def flow_source_account(check: Check) -> Answer:
     https://docs.aws.amazon.com/mediaconnect/latest/ug/cross-service-confused-deputy-prevention.html
     """
     check.eventually(lambda: _flow(check, "any", "Reader"))
-    denied = outcome(lambda: check.eventually(lambda: _flow(check, "conditional", "ReaderOfThisAccount")))
+    denied = outcome(lambda: check.eventually(lambda: _flow(check, "conditional", "ReaderOfThisAccount"), PROPAGATION))
     return Answer(denied is None, f"With the condition aws:SourceAccount in the trust policy, CreateFlow {described(denied)}.")
 
 

@@ -75,7 +75,7 @@ def _is_sent(check: Check, configure: Any) -> Answer:
         check.eventually(lambda: configure("any", "Reader"))
     except ClientError as error:
         raise UnsettledError(f"The role without condition was not accepted: the call {described(error)}.") from None
-    denied = outcome(lambda: check.eventually(lambda: configure("conditional", "ReaderOfThisAccount")))
+    denied = outcome(lambda: check.eventually(lambda: configure("conditional", "ReaderOfThisAccount"), PROPAGATION))
     return Answer(denied is None, f"With the condition aws:SourceAccount in the trust policy, the call {described(denied)}.")
 
 
@@ -89,7 +89,7 @@ def live_needs_decrypt(check: Check) -> Answer:
     channel = _channel(check)
     check.eventually(lambda: _endpoint(check, channel, "complete", _authorization(check, "Reader")))
     lacking = _authorization(check, "ReaderWithoutDecrypt")
-    denied = outcome(lambda: check.eventually(lambda: _endpoint(check, channel, "lacking", lacking)))
+    denied = outcome(lambda: check.eventually(lambda: _endpoint(check, channel, "lacking", lacking), PROPAGATION))
     return Answer(denied is not None, f"With a role that lacks kms:Decrypt, CreateOriginEndpoint {described(denied)}.")
 
 
@@ -178,9 +178,7 @@ def _let_read(check: Check, secret_arn: str) -> None:
     policy = f"""{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow",
         "Principal": {{"AWS": "{check.output("ReaderArn")}"}}, "Action": {actions}, "Resource": "{secret_arn}"}}]}}"""
     manager = check.client("secretsmanager")
-    check.eventually(
-        lambda: manager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=policy, BlockPublicPolicy=True), PROPAGATION
-    )
+    check.eventually(lambda: manager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=policy, BlockPublicPolicy=True))
 
 
 def _status(url: str, value: str) -> int:

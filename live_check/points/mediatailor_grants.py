@@ -5,7 +5,7 @@ from typing import Any
 
 from live_check.answers import Answer, UnsettledError
 from live_check.check import Check, described, outcome
-from live_check.patience import CONSISTENCY
+from live_check.patience import CONSISTENCY, PROPAGATION
 from live_check.points.register import point
 from live_check.points.source_locations import (
     create_location,
@@ -182,7 +182,7 @@ def caller_needs_decrypt(check: Check) -> Answer:
     """
     complete, lacking = check.client_as("Caller", "mediatailor"), check.client_as("CallerWithoutDecrypt", "mediatailor")
     check.eventually(lambda: _create_as(check, complete, "complete"))
-    denied = outcome(lambda: check.eventually(lambda: _create_as(check, lacking, "lacking")))
+    denied = outcome(lambda: check.eventually(lambda: _create_as(check, lacking, "lacking"), PROPAGATION))
     return Answer(denied is not None, f"Without kms:Decrypt, CreateSourceLocation {described(denied)}.")
 
 

@@ -2,11 +2,8 @@
 
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from live_check.answers import UnsettledError
-from live_check.check import Check, status_of
-from live_check.patience import CONSISTENCY, PROPAGATION
+from live_check.check import Check
+from live_check.patience import CONSISTENCY
 
 HEADER = "X-Latchkey-Live-Check"
 
@@ -72,11 +69,3 @@ def alerts(check: Check, *arns: str) -> frozenset[str]:
     pages = check.client("mediatailor").get_paginator("list_alerts")
     items = [item for arn in arns for page in pages.paginate(ResourceArn=arn) for item in page["Items"]]
     return frozenset(item["AlertCode"] for item in items)
-
-
-def must_exist(check: Check, name: str) -> None:
-    """Raises UnsettledError unless a source location exists."""
-    try:
-        check.eventually(lambda: describe(check, name), PROPAGATION)
-    except ClientError as error:
-        raise UnsettledError(f"The source location {name} could not be described: {status_of(error)}.") from None

@@ -23,15 +23,18 @@ each_point = pytest.mark.parametrize("point", POINTS, ids=lambda point: point.na
 # What CloudFormation calls as the person who creates and deletes the stack: the handler permissions of each resource type,
 # https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
 HANDLERS = {
-    "AWS::KMS::Key": "kms:CreateKey kms:DescribeKey kms:TagResource kms:PutKeyPolicy kms:ScheduleKeyDeletion",
+    "AWS::KMS::Key": "kms:CreateKey kms:DescribeKey kms:TagResource kms:PutKeyPolicy kms:EnableKeyRotation kms:GetKeyPolicy "
+    "kms:GetKeyRotationStatus kms:ListResourceTags kms:ScheduleKeyDeletion",
     "AWS::SecretsManager::Secret": "secretsmanager:CreateSecret secretsmanager:DescribeSecret secretsmanager:TagResource "
     "secretsmanager:GetRandomPassword secretsmanager:DeleteSecret kms:GenerateDataKey kms:Decrypt",
     "AWS::IAM::Role": "iam:CreateRole iam:PutRolePolicy iam:GetRole iam:TagRole iam:DeleteRole iam:DeleteRolePolicy "
     "iam:ListRolePolicies iam:ListAttachedRolePolicies iam:GetRolePolicy",
     "AWS::IAM::Policy": "iam:PutRolePolicy iam:GetRolePolicy iam:DeleteRolePolicy",
-    "AWS::Events::EventBus": "events:CreateEventBus events:DescribeEventBus events:TagResource events:DeleteEventBus",
-    "AWS::Events::Rule": "events:PutRule events:DescribeRule events:PutTargets events:RemoveTargets events:DeleteRule",
-    "AWS::SQS::Queue": "sqs:CreateQueue sqs:GetQueueAttributes sqs:TagQueue sqs:DeleteQueue",
+    "AWS::Events::EventBus": "events:CreateEventBus events:DescribeEventBus events:TagResource events:ListTagsForResource "
+    "events:DeleteEventBus",
+    "AWS::Events::Rule": "events:PutRule events:DescribeRule events:PutTargets events:ListTargetsByRule events:RemoveTargets "
+    "events:DeleteRule",
+    "AWS::SQS::Queue": "sqs:CreateQueue sqs:GetQueueUrl sqs:GetQueueAttributes sqs:ListQueueTags sqs:TagQueue sqs:DeleteQueue",
     "AWS::SQS::QueuePolicy": "sqs:SetQueueAttributes",
 }
 

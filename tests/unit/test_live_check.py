@@ -1,5 +1,6 @@
 """The parts of the live check that need no AWS: masking, evidence, waits, reasons and reports."""
 
+import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -99,6 +100,30 @@ def test_a_call_is_written_without_empty_members() -> None:
     assert call.as_json() == {
         "at": "2026-11-27T10:00:00Z", "service": "kms", "operation": "ListGrants", "status": 200, "requestId": "id-1"
     }  # fmt: skip
+
+
+def test_of_equal_calls_in_a_row_the_first_and_the_last_are_written() -> None:
+    calls = [AwsCall(str(second), "kms", "ListGrants", {}, 200, "", "", f"id-{second}") for second in range(5)]
+    calls.insert(4, AwsCall("x", "kms", "RevokeGrant", {}, 200, "", "", "id-x"))
+
+    written = [(call["operation"], call["requestId"], call.get("times")) for call in Evidence(calls).as_json()]
+
+    assert written == [
+        ("ListGrants", "id-0", None),
+        ("ListGrants", "id-3", 4),
+        ("RevokeGrant", "id-x", None),
+        ("ListGrants", "id-4", None),
+    ]
+
+
+def test_a_service_that_is_not_in_the_region_is_the_reason() -> None:
+    stage = Stage(dataclasses.replace(RUN, region="mx-central-1"), Clients(boto3.Session(region_name="mx-central-1")), {}, "")
+    asked = Point("a-point", "M1", None, ("mediatailor",), 1, lambda check: Answer(True, ""))
+
+    finding = ask(stage, asked, threading.Event())
+
+    assert finding.answer is None
+    assert "mediatailor is not available in mx-central-1" in finding.reason
 
 
 @pytest.mark.parametrize(
