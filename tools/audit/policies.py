@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from tools.audit.template import Template
+from tools.audit.template import ACCOUNT, PARTITION, Template
 
 Kind = Literal["identity", "resource", "trust"]
+_OF_LIVE_CHECK = {
+    "Prefix": "latchkey-live-check-0a1b2c3d",
+    "SecretPrefix": "latchkey-live-check/0a1b2c3d",
+    "Runner": f"arn:{PARTITION}:iam::{ACCOUNT}:role/Person",
+}
 _SHOWN = re.compile(r"(?:<!-- policy: ([\w-]+) -->\n)?```json\n(.+?)```", re.DOTALL)
 
 
@@ -30,7 +35,16 @@ class Policy:
 
 def policies(root: Path) -> list[Policy]:
     """Every policy document of the project in this folder."""
-    return [*of_template(Template(root / "template.yaml")), *generated(root), *documented(root)]
+    return [*of_template(Template(root / "template.yaml")), *generated(root), *documented(root), *of_live_check(root)]
+
+
+def of_live_check(root: Path) -> Iterator[Policy]:
+    """The policy of the person who runs the live check, and those of its stack."""
+    policy = root / "live_check/policy.json"
+    yield Policy(str(policy.relative_to(root)), "policy", "identity", json.loads(policy.read_text(encoding="utf-8")))
+    template = Template(root / "live_check/template.yaml", _OF_LIVE_CHECK)
+    for found in of_template(template):
+        yield replace(found, file="live_check/template.yaml")
 
 
 def of_template(template: Template) -> Iterator[Policy]:
@@ -42,6 +56,10 @@ def of_template(template: Template) -> Iterator[Policy]:
         yield Policy(file, f"{name} trust", "trust", role["AssumeRolePolicyDocument"])
         for inline in role.get("Policies", []):
             yield Policy(file, name, "identity", inline["PolicyDocument"])
+    for name, attached in template.of_type("AWS::IAM::Policy").items():
+        yield Policy(file, name, "identity", attached["PolicyDocument"])
+    for name, key in template.of_type("AWS::KMS::Key").items():
+        yield Policy(file, name, "resource", key["KeyPolicy"])
     for name, queue in template.of_type("AWS::SQS::QueuePolicy").items():
         yield Policy(file, name, "resource", queue["PolicyDocument"])
     for name, bus in template.of_type("AWS::Events::EventBusPolicy").items():

@@ -30,9 +30,11 @@ _ARNS = {
     "AWS::Events::EventBus": "events:{region}:{account}:event-bus/{name}",
     "AWS::IAM::ManagedPolicy": "iam::{account}:policy/{name}",
     "AWS::IAM::Role": "iam::{account}:role/{name}",
+    "AWS::KMS::Key": "kms:{region}:{account}:key/{name}",
     "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
     "AWS::Lambda::LayerVersion": "lambda:{region}:{account}:layer:{name}:1",
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
+    "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}-1A2B3C",
     "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
     "AWS::StepFunctions::StateMachine": "states:{region}:{account}:stateMachine:{name}",
 }
@@ -133,7 +135,9 @@ class Template:
         match function:
             case "GetAtt":
                 logical_id, _, attribute = (argument if isinstance(argument, str) else ".".join(argument)).partition(".")
-                return self.arn(logical_id) if attribute == "Arn" else self.name(logical_id)
+                return (
+                    self.arn(logical_id) if attribute in ("Arn", "Id") else self.name(logical_id)
+                )  # Id of a secret is its ARN
             case "Sub":
                 return re.sub(r"\$\{([^!}]+)\}", lambda found: str(self._named(found[1])), argument)
             case "Join":
