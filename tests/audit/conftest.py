@@ -15,7 +15,17 @@ Plant = Callable[[str, str, str], Path]
 @pytest.fixture
 def plant(tmp_path: Path) -> Plant:
     """Replaces a text that a file contains once or more, in a copy of the project. Returns the folder of the copy."""
-    copy(tmp_path, "template.yaml", "observability.yaml", "samconfig.toml", "statemachine", "events", "docs", "tests/policies")
+    copy(
+        tmp_path,
+        "template.yaml",
+        "observability.yaml",
+        "samconfig.toml",
+        "statemachine",
+        "events",
+        "docs",
+        "tests/policies",
+        "live_check",
+    )
 
     def replace(file: str, text: str, by: str) -> Path:
         path = tmp_path / file
