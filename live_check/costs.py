@@ -3,7 +3,7 @@
 HOURS_OF_A_MONTH = 730
 KEY_USD_PER_MONTH = 1.0
 SECRET_USD_PER_MONTH = 0.40
-KEYS, SECRETS = 2, 9
+KEYS, SECRETS = 2, 10
 
 # A key that is scheduled for deletion is not charged. Source locations, endpoints without content and stopped flows are free.
 USD_PER_HOUR = (KEYS * KEY_USD_PER_MONTH + SECRETS * SECRET_USD_PER_MONTH) / HOURS_OF_A_MONTH

@@ -4,11 +4,13 @@ POINTS: dict[str, str] = {
     "M16": "Only an origin that records the token shows when MediaTailor sends a new value, and the check operates none.",
     "M17": "A secret in another account or Region needs a second account, or a second key in another Region.",
     "P6": "A running flow is charged for every hour, and it needs a source that sends a stream.",
+    "P7": "The check would have to exhaust the quotas of Secrets Manager in the account.",
     "A8": "Loss, repetition and order of events show only in many events over many days.",
     "A9": "The check would have to change a trail of the account.",
     "A11": "It concerns only Lambda and Step Functions: end a function of a test stack, and read the history of its execution.",
     "A12": "An alarm needs several periods after the deployment: read its state in a test stack a day later.",
     "A13": "Each try creates another key. The first onboarding in a test account shows it: CreateKey succeeds or is denied.",
+    "A15": "It needs a role of its own: let one with kms:DescribeKey for aliases only describe an alias that does not exist.",
 }
 
 SWITCHES: dict[str, str] = {

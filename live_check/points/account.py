@@ -151,7 +151,7 @@ def _key_policy(check: Check, *more: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
-@point("forced-deletion", "A14", "secretsmanager")
+@point("forced-deletion", "A14", "secretsmanager", switch="forcedDeletionSeconds")
 def forced_deletion(check: Check) -> Answer:
     """For how many seconds does the name of a secret stay taken after a deletion without recovery window?
 
@@ -173,6 +173,33 @@ def forced_deletion(check: Check) -> Answer:
     last = _last_before(check, is_created, "The name of the secret")
     codes = ", ".join(sorted(set(failures))) or "no error"
     return Answer(round(last, 1), f"CreateSecret failed for {last:.1f} seconds ({codes}).")
+
+
+@point("policy-order", "A16", "secretsmanager", switch="policyOrder")
+def policy_order(check: Check) -> Answer:
+    """Do reads of a policy return principals and actions in the order in which they were written?
+
+    Seen: twenty reads of the trust policy of a role, and of the resource policy of a secret.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    manager, iam = check.client("secretsmanager"), check.client("iam")
+    name = f"{check.run.secret_prefix}/{check.point}"
+    tags = [{"Key": key, "Value": value} for key, value in check.run.tags.items()]
+    secret = manager.create_secret(Name=name, Tags=tags)["ARN"]
+    readers = [check.output(f"{role}Arn") for role in ("Reader", "TagReader", "Caller", "ReaderOfThisAccount")]
+    actions = [f"secretsmanager:{action}" for action in ("ListSecretVersionIds", "DescribeSecret", "GetResourcePolicy")]
+    statement = {"Effect": "Allow", "Principal": {"AWS": readers}, "Action": actions, "Resource": secret}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    check.eventually(lambda: manager.put_resource_policy(SecretId=secret, ResourcePolicy=policy, BlockPublicPolicy=True))
+    role = check.output("ReaderArn").rpartition("/")[2]
+    of_secret, of_role = set(), set()
+    for _ in range(20):
+        [found] = json.loads(manager.get_resource_policy(SecretId=secret)["ResourcePolicy"])["Statement"]
+        of_secret.add((*found["Principal"]["AWS"], *found["Action"]))
+        of_role.add(json.dumps(iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]))
+    seen = f"{len(of_secret)} orders of the policy of the secret, and {len(of_role)} of that of the role were read."
+    is_kept = of_secret == {(*readers, *actions)} and len(of_role) == 1
+    return Answer("kept" if is_kept else "shuffled", seen)
 
 
 @point("events-source", "A1", "events", minutes=15)

@@ -20,7 +20,7 @@ def flow_source_account(check: Check) -> Answer:
     return Answer(denied is None, f"With the condition aws:SourceAccount in the trust policy, CreateFlow {described(denied)}.")
 
 
-@point("flow-update", "P5", "mediaconnect")
+@point("flow-update", "P5", "mediaconnect", switch="omittedOnFlowUpdate")
 def flow_update(check: Check) -> Answer:
     """Does UpdateFlowSource keep or clear members that are omitted?
 
