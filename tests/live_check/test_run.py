@@ -191,7 +191,7 @@ def test_a_missing_permission_unsettles_only_the_points_that_need_it(
 
 
 def test_a_service_that_fails_unsettles_only_its_points(local: Embedded, start: Start, tmp_path: Path) -> None:
-    fault = {"service": "mediapackagev2", "operation": "CreateChannelGroup", "error": "InternalServerException", "status": 500}
+    fault = {"service": "mediapackagev2", "operation": "CreateChannelGroup", "error": "ConflictException", "status": 409}
     local.control("POST", "faults", fault | {"times": 50})
 
     finish(start("--yes", "--points", "v2-source-account,missing-status"))
