@@ -10,7 +10,8 @@ POINTS: dict[str, str] = {
     "A11": "It concerns only Lambda and Step Functions: end a function of a test stack, and read the history of its execution.",
     "A12": "An alarm needs several periods after the deployment: read its state in a test stack a day later.",
     "A13": "Each try creates another key. The first onboarding in a test account shows it: CreateKey succeeds or is denied.",
-    "A15": "It needs a role of its own: let one with kms:DescribeKey for aliases only describe an alias that does not exist.",
+    "A15": "No API can write a policy of a secret that is not `default`.",
+    "A16": "It needs a role of its own: let one with kms:DescribeKey for aliases only describe an alias that does not exist.",
 }
 
 SWITCHES: dict[str, str] = {

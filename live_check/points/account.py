@@ -175,7 +175,7 @@ def forced_deletion(check: Check) -> Answer:
     return Answer(round(last, 1), f"CreateSecret failed for {last:.1f} seconds ({codes}).")
 
 
-@point("policy-order", "A16", "secretsmanager", switch="policyOrder")
+@point("policy-order", "A17", "secretsmanager", switch="policyOrder")
 def policy_order(check: Check) -> Answer:
     """Do reads of a policy return principals and actions in the order in which they were written?
 

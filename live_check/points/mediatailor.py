@@ -87,7 +87,7 @@ def omitted_access(check: Check) -> Answer:
     return Answer("keep" if kept["AccessConfiguration"] else "clear", f"{seen}.")
 
 
-@point("empty-access", "M10", "mediatailor")
+@point("empty-access", "M10", "mediatailor", switch="emptyAccess")
 def empty_access(check: Check) -> Answer:
     """Does an empty AccessConfiguration remove the token from a source location?
 
@@ -134,7 +134,7 @@ def missing_status(check: Check) -> Answer:
     return Answer(status_of(described_as), seen)
 
 
-@point("denial-status", "M13", "mediatailor", "kms")
+@point("denial-status", "M13", "mediatailor", "kms", switch="denialStatus")
 def denial_status(check: Check) -> Answer:
     """Which HTTP status does MediaTailor answer if its caller lacks kms:CreateGrant?
 

@@ -156,7 +156,7 @@ def update_retires(check: Check) -> Answer:
     return Answer(False, "The former grant is still listed after ten minutes.")
 
 
-@point("unchanged-update", "M8", "mediatailor", "kms", minutes=20)
+@point("unchanged-update", "M8", "mediatailor", "kms", switch="unchangedUpdateRenews", minutes=20)
 def unchanged_update(check: Check) -> Answer:
     """Does UpdateSourceLocation with unchanged settings create a missing grant?
 
