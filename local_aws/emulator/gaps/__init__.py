@@ -16,6 +16,7 @@ from local_aws.emulator.gaps import (
     layers,
     machine_roles,
     metric_math,
+    other_accounts,
     policy_reads,
     resource_policies,
     secret_keys,
@@ -29,6 +30,7 @@ def apply() -> None:
     """Applies all patches. Call it when the environment of MiniStack is set. Repeated calls have no effect."""
     for service in (
         conditions,
+        other_accounts,
         iam,
         simulation,
         keys,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id
-from ministack.services import dynamodb, eventbridge, iam, kms
+from ministack.services import dynamodb, iam, kms
 from ministack.services import tagging as tag_store
 
 from local_aws.emulator import authorization
@@ -35,8 +35,6 @@ _EXPRESSION_WORDS = {
 
 
 def apply() -> None:
-    iam_evaluator._RESOURCE_POLICY_LOOKUPS["events"] = ("eventbridge", "bus_policy_for_arn")
-    eventbridge.bus_policy_for_arn = _bus_policy
     wrap(kms, "key_policy_for_arn", _key_policy)
     wrap(iam_actions, "request_tag_context", _request_context)
     wrap(iam_actions, "dynamodb_service_context", _item_keys)
@@ -269,10 +267,3 @@ def _key_policy(original: Around, arn: str) -> Any:
     https://docs.aws.amazon.com/kms/latest/developerguide/alias-access.html
     """
     return None if ":alias/" in arn else original(arn)
-
-
-def _bus_policy(arn: str) -> tuple[str, str] | None:
-    """Gap: event bus policies are stored but not evaluated."""
-    name = arn.partition(":event-bus/")[2]
-    policy = eventbridge._event_bus_policies.get(name) if name else None
-    return (json.dumps(policy), arn.split(":")[4]) if policy else None
