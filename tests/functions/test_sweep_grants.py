@@ -104,6 +104,40 @@ def test_an_unreported_change_starts_a_cleanup(run: Run, account: Account, machi
     assert sweep(run)["cleaning"] == []
 
 
+def test_a_lost_grant_starts_a_cleanup(run: Run, account: Account, machine: StateMachine) -> None:
+    """The event of RetireGrant or RevokeGrant was lost, and the source location still sends the token."""
+    access = onboarded(run, account)
+    assert sweep(run)["cleaning"] == []
+    for grant in grants(account, access.key):
+        account.kms.revoke_grant(KeyId=access.key, GrantId=grant)
+
+    assert sweep(run, "event-2")["cleaning"] == [ACCESS]
+
+
+def test_a_grant_on_an_unreadable_key_is_not_lost(run: Run, account: Account, machine: StateMachine) -> None:
+    access = onboarded(run, account)
+    refuse_calls("kms", "ListGrants", access.key, code="AccessDeniedException", status=400)
+
+    assert sweep(run)["cleaning"] == []
+
+
+@pytest.mark.parametrize("disable", ["disable_key", "schedule_key_deletion"])
+def test_a_disabled_key_starts_a_cleanup(run: Run, account: Account, machine: StateMachine, disable: str) -> None:
+    """The event of the call was lost."""
+    access = onboarded(run, account)
+    getattr(account.kms, disable)(KeyId=access.key.rpartition("/")[2])
+
+    assert sweep(run)["cleaning"] == [ACCESS]
+
+
+def test_the_state_of_an_unreadable_key_is_unknown(run: Run, account: Account, machine: StateMachine) -> None:
+    access = onboarded(run, account)
+    account.kms.disable_key(KeyId=access.key.rpartition("/")[2])
+    refuse_calls("kms", "DescribeKey", access.key, code="AccessDeniedException", status=400)
+
+    assert sweep(run)["cleaning"] == []
+
+
 def test_an_old_notice_starts_a_cleanup(run: Run, account: Account, machine: StateMachine) -> None:
     onboarded(run, account)
     for notice_id, age in (("new", timedelta()), ("old", timedelta(minutes=11))):

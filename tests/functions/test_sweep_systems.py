@@ -52,6 +52,15 @@ def looked_at(run: Run, event_id: str) -> set[str]:
     return keys
 
 
+@pytest.mark.parametrize("system", ["mediapackage", "mediapackagev2", "mediaconnect"])
+def test_a_disabled_key_starts_a_cleanup(run: Run, account: Account, machine: StateMachine, system: str) -> None:
+    """The event of DisableKey was lost. A service that reads its secret through a role has no grant that could be missing."""
+    access = Onboarding(run, account, system=system).run_through("record_access")
+    account.kms.disable_key(KeyId=access.key.rpartition("/")[2])
+
+    assert sweep(run, "event-1")["cleaning"] == [access.checked["accessId"]]
+
+
 @pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
 @pytest.mark.parametrize("configure", [True, False])
 def test_an_access_without_grants_needs_no_cleanup(

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
 from latchkey.access.grants import granted_resource, is_another_secret, names_secret, serves
 from latchkey.access.record import AccessRecord, has_grants, is_exclusive
 from latchkey.access.tenants import Tenants
+from latchkey.aws.errors import is_refused
 from latchkey.aws.executions import start_once
 from latchkey.aws.keys import find_key
 from latchkey.cleanup.execution_input import CleanUpInput
@@ -191,35 +193,64 @@ class Sweep:
         yield from (one.execution_arn for one in locks if one.since < late and one.execution_arn.split(":")[6] != machine)
 
     def _due_by_registry(self, known: Iterable[KnownAccess], grant_map: GrantMap) -> Iterator[str]:
-        """Accesses with open revocations, with unpublished events, or whose resource is gone or uses another secret."""
+        """Accesses with open revocations, with unpublished events, or whose status no longer fits what the sweep read."""
         yield from {revocation.access_id for revocation in self.registry.revocations.open()}
         # Until then, the execution that recorded them can still publish them.
         since = datetime.now(UTC) - PUBLISHING_PERIOD
         yield from {notice.access_id for notice in self.registry.notices.unpublished() if notice.change.at < since}
         yield from {survey.access_id for survey in self.registry.revocations.unreported() if survey.ended_at < since}
+        states: dict[str, str | None] = {}
         for access in known:
             if access.unpublished:
                 yield access.access_id
             record = access.record
             if record is None or access.is_running:
                 continue
-            if not has_grants(access.access_id):
-                if is_exclusive([access.access_id]) and self._has_changed(record):
-                    yield access.access_id
-                continue
-            if record.reached == "handed-off":  # the owner has not confirmed that the resource is configured
-                continue
-            resource = granted_resource(access.access_id, self.settings.place, self.settings.accepted_grantees)
-            secrets = grant_map.resources.get(record.system, {})
-            uses_secret = names_secret(secrets.get(resource.name), record.secret_arn or "")
-            state = "gone" if resource.name not in secrets else "there" if uses_secret else "detached"
-            if state not in ("there", record.status):
+            if self._lost_or_regained_key(record, states):
+                yield access.access_id
+            elif not has_grants(access.access_id) or record.reached == "handed-off":
+                continue  # no service has a grant, or the owner has not confirmed that the resource is configured
+            elif self._is_unconfigured(record, grant_map) or self._lost_grant(record, access.grant_keys, grant_map):
                 yield access.access_id
 
-    def _has_changed(self, record: AccessRecord) -> bool:
-        """Whether the key of a partner's access was disabled since it was recorded as usable, or enabled again."""
-        key = find_key(self.surveyor.kms, record.key_arn)
-        return (key is not None and key.state == "Enabled") == (record.status == "revoked")
+    def _lost_or_regained_key(self, record: AccessRecord, states: dict[str, str | None]) -> bool:
+        """Whether the key was disabled or scheduled for deletion since the access was recorded as usable.
+
+        For a partner's access, which depends on nothing else, also whether the key was enabled again. `states` collects the
+        state of each key; None if it cannot be read.
+        """
+        if record.key_arn not in states:
+            states[record.key_arn] = self._key_state(record.key_arn)
+        state = states[record.key_arn]
+        if state is None or record.status not in ("active", "handed-off", "revoked"):
+            return False
+        if record.status == "revoked":
+            return is_exclusive([record.access_id]) and state == "Enabled"
+        return state != "Enabled"
+
+    def _key_state(self, key_arn: str) -> str | None:
+        """The state of a key, "" if it does not exist, or None if its owner denies the read."""
+        try:
+            key = find_key(self.surveyor.kms, key_arn)
+        except ClientError as error:
+            if is_refused(error):
+                return None
+            raise
+        return key.state if key else ""
+
+    def _is_unconfigured(self, record: AccessRecord, grant_map: GrantMap) -> bool:
+        """Whether the resource of a recorded access is gone or uses another secret, which its status does not say."""
+        resource = granted_resource(record.access_id, self.settings.place, self.settings.accepted_grantees)
+        secrets = grant_map.resources.get(record.system, {})
+        uses_secret = names_secret(secrets.get(resource.name), record.secret_arn or "")
+        state = "gone" if resource.name not in secrets else "there" if uses_secret else "detached"
+        return state not in ("there", record.status)
+
+    def _lost_grant(self, record: AccessRecord, grant_keys: Iterable[str], grant_map: GrantMap) -> bool:
+        """Whether an access is recorded as active, all its keys could be read, and no grant serves its resource."""
+        if record.status != "active" or not grant_map.unreadable.isdisjoint({record.key_arn, record.secret_arn, *grant_keys}):
+            return False
+        return not any(row.access_id == record.access_id and row.classed in ("in use", "suspect") for row in grant_map.rows)
 
     def _is_unsettled(self, revoked: Revocation, grant_map: GrantMap) -> bool:
         """Whether a resource that sends a token may lack the grant that Latchkey revoked, or its new grant is not recorded."""
