@@ -25,22 +25,38 @@ KEYS = {
     "lost-origin": "3456cdef-34cd-56ef-78ab-3456789012cd",
     "gone-origin": "4567defa-45de-67fa-89bc-4567890123de",
     "swept-origin": "5678efab-56ef-78ab-90cd-5678901234ef",
+    "show-origin": "6789fabc-67fa-89bc-01de-6789012345fa",
 }
 _CREATED = 1767225600  # 2026-01-01
-_NUMBERS = {name: number for number, name in enumerate(("film-origin", *KEYS, "song-origin"), start=1)}
+# Accesses whose request has only passed its rules.
+_CHECKED = ("film-origin", "song-origin")
+_NAMES = (
+    "film-origin",
+    "news-origin",
+    "live-origin",
+    "lost-origin",
+    "gone-origin",
+    "swept-origin",
+    "song-origin",
+    "show-origin",
+)
+_NUMBERS = {name: number for number, name in enumerate(_NAMES, start=1)}
+_RECORDED = ("live-origin", "gone-origin", "swept-origin")
 
 
 def create_sample_accesses(endpoint: str, stack: str) -> None:
     """Onboards the source locations in the events with the deployed functions, and deletes two of the source locations.
 
-    Some are onboarded completely, some only up to their secret. Trail events are lost meanwhile, so that the orphaned grants
-    remain, and the grants are dated before the events.
+    Some are onboarded completely, and some up to the step that an event is for. Trail events are lost meanwhile, so that the
+    orphaned grants remain, and the grants are dated before the events.
     """
     CURRENT.update({"trail": {"lose": 1}, "mediatailorRetires": "never", "clockSeconds": _CREATED})
     samples = _Samples(endpoint, stack)
     for name, key_id in KEYS.items():
         with _fixed_ids(key_id):
-            samples.onboard(name, completely=name in ("live-origin", "gone-origin", "swept-origin"))
+            samples.onboard(name)
+    for name in _CHECKED:
+        samples.check(name)
     for name in ("gone-origin", "swept-origin"):
         samples.client("mediatailor").delete_source_location(SourceLocationName=name)
     samples.create_failed_execution("lost-origin")
@@ -82,17 +98,23 @@ class _Samples:
         make: Any = boto3.client
         return make(service, endpoint_url=self._endpoint)
 
-    def onboard(self, name: str, *, completely: bool) -> None:
-        """Creates the key and the secret of a source location and, with `completely`, the rest of the access."""
+    def check(self, name: str) -> None:
+        """Checks the request of a source location, which locks its access."""
+        self._invoke("CheckRequest", execution_input(name) | {"executionArn": execution_arn(name)})
+
+    def onboard(self, name: str) -> None:
+        """Onboards a source location up to the step that an event is for."""
         execution, arn = execution_input(name), execution_arn(name)
         request = {"request": execution["request"], "tenant": execution["tenant"], "executionArn": arn}
-        self._invoke("CheckRequest", execution | {"executionArn": arn})
+        self.check(name)
         key = self._invoke("CreateKey", request)
         secret = self._invoke("CreateSecret", request | {"key": key})["arn"]
-        if not completely:
+        if name in ("news-origin", "lost-origin"):
             return
         for step in ("AttachPolicies", "ConfigureAccess"):
             self._invoke(step, request | {"key": key, "secretArn": secret})
+        if name not in _RECORDED:
+            return
         validated = self._invoke("ValidateAccess", request | {"keyArn": key["arn"], "secretArn": secret})
         result = {member: validated[member] for member in ("resources", "status")}
         self._invoke("RecordAccess", request | result)

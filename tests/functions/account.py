@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -10,6 +11,8 @@ import boto3
 from boto3.dynamodb.types import TypeSerializer
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from latchkey.errors import InvalidRequest
+from latchkey.requests.parsing import parse_onboarding
 from tests import dynamodb
 from tests.functions.media_services import MediaConnect, MediaPackage, MediaPackageV2, MediaPackageVod, Simulator, serve
 from tests.functions.media_tailor import MediaTailor
@@ -124,6 +127,19 @@ class Account:
 
     def items(self, kind: str) -> list[dict[str, Any]]:
         return [item for item in self.dynamodb.scan(TableName=TABLE)["Items"] if item["kind"]["S"] == kind]
+
+    def lock(self, request: dict[str, Any], execution_arn: str) -> None:
+        """Lets an execution hold the lock of the access of a request, if the request is valid."""
+        try:
+            access_id = parse_onboarding(request).access_id
+        except InvalidRequest:
+            return
+        self.dynamodb.update_item(
+            TableName=TABLE,
+            Key={"kind": {"S": "access"}, "id": {"S": access_id}},
+            UpdateExpression="SET running = :me, runningSince = if_not_exists(runningSince, :now)",
+            ExpressionAttributeValues={":me": {"S": execution_arn}, ":now": {"N": str(int(time.time()))}},
+        )
 
     def published(self) -> list[dict[str, Any]]:
         """The events on the bus since the last call."""

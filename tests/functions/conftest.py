@@ -114,18 +114,19 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def run() -> Run:
+def run(account: Account) -> Run:
     """Invokes a function with an event and returns its result, both converted to JSON and back.
 
-    The steps of a request receive its execution, as the state machine passes it.
+    The steps of a request receive its execution, as the state machine passes it, and that execution holds the lock.
     Every AWS call of the function must be allowed by its role in the template.
     """
 
     def invoke(verb: str, event: dict[str, Any]) -> dict[str, Any]:
         _called.clear()
         request = event.get("request")
-        if verb in _STEPS and isinstance(request, dict):
+        if verb in _STEPS and isinstance(request, dict) and "executionArn" not in event:
             event = {"executionArn": f"{EXECUTION}-{request['requestId']}"} | event
+            account.lock(request, event["executionArn"])
         try:
             answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))
         finally:

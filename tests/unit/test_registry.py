@@ -67,6 +67,14 @@ def test_an_id_of_another_request_is_a_conflict(registry: Registry, content_hash
     assert item("request", "request-1")["executionArn"] == EXECUTION_ARN
 
 
+def test_a_request_with_an_outcome_is_not_claimed_again(registry: Registry) -> None:
+    """Somebody redrove its execution."""
+    registry.requests.claim(REQUEST, EXECUTION_ARN)
+    registry.requests.record_outcome(REQUEST, "outcome-1", "Request Failed", "{}")
+    with pytest.raises(Conflict, match="has ended with Request Failed"):
+        registry.requests.claim(REQUEST, EXECUTION_ARN)
+
+
 def test_a_received_request_is_found_whether_or_not_it_starts(registry: Registry) -> None:
     assert registry.requests.receive(REQUEST, "event-1", EXECUTION_ARN) == "event-1"
     assert registry.requests.receive(REQUEST, "event-2", EXECUTION_ARN) == "event-1"

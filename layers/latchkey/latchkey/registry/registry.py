@@ -7,7 +7,7 @@ from functools import cache
 
 from latchkey.aws import clients
 from latchkey.aws.secrets import name_of_secret
-from latchkey.errors import LatchkeyError
+from latchkey.errors import Conflict
 from latchkey.registry.access_locks import AccessLocks
 from latchkey.registry.accesses import Accesses, AnnouncedRequest
 from latchkey.registry.former_notes import move_notes, noted_execution
@@ -40,10 +40,15 @@ class Registry:
         self.sweep_lock = SweepLock(table)
 
     def journal_of(self, execution_arn: str | None, access_id: str, tenant: str) -> RequestJournal:
-        """The journal of a request. An execution that an earlier version started passes no ARN, but it holds the lock."""
-        holder = execution_arn or self.locks.holder(access_id)
-        if holder is None:
-            raise LatchkeyError(f"no execution has locked {access_id}")
+        """The journal of a request that holds the lock of its access. Read before each step of an onboarding.
+
+        An execution that an earlier version started passes no ARN, but it holds the lock. Raises Conflict if the request has
+        ended: end-request rolled it back, and somebody redrove its execution.
+        """
+        holder = self.locks.holder(access_id)
+        if holder is None or execution_arn not in (None, holder):
+            rule = f"this request has ended, because another execution has unlocked {access_id}"
+            raise Conflict(f"{rule}: send the request with a new requestId instead of redriving its execution")
         return self.journal.of(holder, access_id, tenant)
 
     def refer(self, resource: str, journal: RequestJournal) -> None:

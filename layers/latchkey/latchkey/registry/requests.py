@@ -73,7 +73,8 @@ class Requests:
     def claim(self, ref: RequestRef, execution_arn: str) -> None:
         """Records that the execution of a request has started, before it changes anything. Its retries claim it again.
 
-        Raises Conflict if the id was used for different content, or if the request was ended before its execution started.
+        Raises Conflict if the id was used for different content, or if the request has ended: before its execution started, or
+        before somebody redrove the execution.
         """
         try:
             self._table.update(
@@ -82,12 +83,16 @@ class Requests:
                 "SET contentHash = :hash, executionArn = :execution, receivedAt = if_not_exists(receivedAt, :now)"
                 ", claimedAt = if_not_exists(claimedAt, :now)",
                 "attribute_not_exists(id) OR"
-                " (contentHash = :hash AND executionArn = :execution AND attribute_not_exists(abandonedAt))",
+                " (contentHash = :hash AND executionArn = :execution AND attribute_not_exists(abandonedAt)"
+                " AND attribute_not_exists(outcomeId))",
                 {":hash": ref.content_hash, ":execution": execution_arn, ":now": now_text()},
             )
         except ConditionFailed:
-            if "abandonedAt" in self._table.get("request", ref.item_id):
+            recorded = self._table.get("request", ref.item_id)
+            if "abandonedAt" in recorded:
                 raise Conflict("was ended because it was not started in time: send the request with a new requestId") from None
+            if "outcomeId" in recorded and recorded["contentHash"] == ref.content_hash:
+                raise Conflict(f"has ended with {recorded['outcomeType']}: send the request with a new requestId") from None
             raise _already_used() from None
 
     def abandon(self, ref: RequestRef, execution_arn: str) -> bool:
