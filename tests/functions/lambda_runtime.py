@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "OWN_ROLE_ARNS": OWN_ROLES,
     "REQUEST_BUS": BUS,
     "SECRET_PREFIX": "latchkey/",
+    "STACK_NAME": "latchkey",
     "TENANT_PARAMETERS": "/latchkey/tenants",
     "UNDO_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "UndoOnboarding"),
     "TRUSTED_PRINCIPAL_PATTERNS": f"arn:aws:iam::{ACCOUNT}:role/media/*",

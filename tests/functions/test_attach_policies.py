@@ -314,19 +314,19 @@ def test_access_denied_on_a_new_key_is_not_yet_effective(
     clients.kms_without_retries().meta.events.register("before-call.kms.PutKeyPolicy", answer_with_error)
 
     with pytest.raises(error) as caught:
-        run("attach_policies", pair.event(key_facts={"created": age}))
+        run("attach_policies", pair.event(key_facts={"settlesFrom": age}))
 
     assert type(caught.value) is error
 
 
 def test_the_result_contains_the_time_of_the_last_policy_change(run: Run, pair: Pair) -> None:
     """The next step retries a service that denies access shortly after that time."""
-    event, begun = pair.event(key_facts={"created": "2020-01-01T00:00:00Z"}), datetime.now(UTC)
+    event, begun = pair.event(key_facts={"settlesFrom": "2020-01-01T00:00:00Z"}), datetime.now(UTC)
 
     attached = run("attach_policies", event)
 
-    assert begun <= datetime.fromisoformat(attached["created"]) <= datetime.now(UTC)
-    assert run("attach_policies", event)["created"] == "2020-01-01T00:00:00Z"
+    assert begun <= datetime.fromisoformat(attached["settlesFrom"]) <= datetime.now(UTC)
+    assert run("attach_policies", event)["settlesFrom"] == "2020-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize("consents", [True, False])

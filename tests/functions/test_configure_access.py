@@ -41,10 +41,11 @@ def test_a_new_source_location_has_its_header_secret_and_member(run: Run, accoun
     made = run("configure_access", event)
 
     arn = f"arn:aws:mediatailor:{REGION}:{ACCOUNT}:sourceLocation/{NAME}"
-    assert made == {"arn": arn, "changed": True, "created": None}
+    assert made == {"arn": arn, "changed": True, "settlesFrom": None, "created": None}
     tags = {
         "latchkey:managed-by": "latchkey",
         "latchkey:request": "request-1",
+        "latchkey:stack": "latchkey",
         "latchkey:tenant": "default",
         "team": "sports",
     }

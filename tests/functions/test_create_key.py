@@ -36,7 +36,9 @@ def test_the_new_key_is_symmetric_single_region_tagged_and_rotates(run: Run, acc
     assert (found["Arn"], found["KeyUsage"], found["KeySpec"]) == (made["arn"], "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
     assert (found["Origin"], found["MultiRegion"]) == ("AWS_KMS", False)
     tags = {tag["TagKey"]: tag["TagValue"] for tag in account.kms.list_resource_tags(KeyId=made["arn"])["Tags"]}
-    own = {"latchkey:managed-by": "latchkey", "latchkey:request": "request-1", "latchkey:tenant": "default"}
+    own = {"latchkey:managed-by": "latchkey", "latchkey:request": "request-1", "latchkey:tenant": "default"} | {
+        "latchkey:stack": "latchkey"
+    }
     assert tags == own | {"team": "sports"}
     assert account.kms.get_key_rotation_status(KeyId=made["arn"])["KeyRotationEnabled"] is True
 
@@ -264,7 +266,7 @@ def test_an_adopted_key_propagates_from_now_on(run: Run, account: Account, by: s
     found = run("create_key", {"request": onboarding(key={"arn": key} if by == "arn" else {"alias": "alias/theirs"})})
 
     assert found["arn"] == key
-    assert begun <= datetime.fromisoformat(found["created"]) <= datetime.now(UTC)
+    assert begun <= datetime.fromisoformat(found["settlesFrom"]) <= datetime.now(UTC)
 
 
 def test_an_adopted_key_that_was_deleted_in_the_meantime_is_a_conflict(run: Run) -> None:

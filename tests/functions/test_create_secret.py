@@ -50,6 +50,7 @@ def test_a_new_secret_is_json_with_a_token_of_the_requested_length_under_the_key
         "team": "sports",
         "latchkey:managed-by": "latchkey",
         "latchkey:request": "request-1",
+        "latchkey:stack": "latchkey",
         "latchkey:tenant": "default",
         "latchkey:access": "mediatailor/sourceLocation/sports-origin",
     }

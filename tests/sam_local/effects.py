@@ -56,7 +56,7 @@ def create_key(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
 
 def create_secret(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     secret = aws.client("secretsmanager").describe_secret(SecretId="latchkey/mediatailor/song-origin/token")
-    assert answer == {"arn": secret["ARN"], "changed": True, "created": None}
+    assert answer == {"arn": secret["ARN"], "changed": True, "settlesFrom": None, "created": None}
     assert secret["KmsKeyId"] == sample("create_secret")["key"]["arn"]
 
 

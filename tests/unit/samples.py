@@ -24,6 +24,7 @@ SETTINGS = Settings(
     place=PLACE,
     access_table="accesses",
     request_bus="requests",
+    stack="latchkey",
     secret_prefix="latchkey/",
     adopted_secret_prefix="MediaPackage",
     allow_http_origins=False,

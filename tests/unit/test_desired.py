@@ -90,6 +90,7 @@ def test_only_a_resource_of_one_access_is_tagged_with_its_id() -> None:
         "team": "sports",
         "latchkey:managed-by": "latchkey",
         "latchkey:request": "request-1",
+        "latchkey:stack": "latchkey",
         "latchkey:tenant": "default",
     }
     assert wanted.tags() == wanted.tags(shared=True) | {"latchkey:access": "mediatailor/sourceLocation/sports-origin"}
@@ -111,6 +112,8 @@ def test_tags_stay_within_the_aws_limits() -> None:
         ({"latchkey:managed-by": "latchkey"}, False),
         ({"latchkey:request": "request-1", "latchkey:managed-by": "latchkey", "latchkey:tenant": "default"}, True),
         ({"latchkey:request": "request-1", "latchkey:managed-by": "latchkey", "latchkey:tenant": "sports"}, False),
+        ({"latchkey:request": "request-1", "latchkey:managed-by": "latchkey", "latchkey:stack": "latchkey"}, True),
+        ({"latchkey:request": "request-1", "latchkey:managed-by": "latchkey", "latchkey:stack": "latchkey-test"}, False),
         ({"request": "request-1"}, False),
         ({}, False),
     ],

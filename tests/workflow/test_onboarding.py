@@ -37,7 +37,12 @@ def test_key_is_symmetric_rotated_tagged_and_open_to_the_management_role(onboard
     rotation = onboarding.kms.get_key_rotation_status(KeyId=key_arn)
     assert (rotation["KeyRotationEnabled"], rotation["RotationPeriodInDays"]) == (True, 400)
     tags = {tag["TagKey"]: tag["TagValue"] for tag in onboarding.kms.list_resource_tags(KeyId=key_arn)["Tags"]}
-    own = {"latchkey:managed-by": "latchkey", "latchkey:request": detail["requestId"], "latchkey:tenant": "default"}
+    own = {
+        "latchkey:managed-by": "latchkey",
+        "latchkey:request": detail["requestId"],
+        "latchkey:tenant": "default",
+        "latchkey:stack": "latchkey",
+    }
     assert tags == own | {"team": "sports"}
     creation = _statement(onboarding.key_policy(key_arn), Action="kms:CreateGrant")
     assert MANAGER in creation["Principal"]["AWS"]

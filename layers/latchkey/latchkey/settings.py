@@ -18,6 +18,7 @@ class Settings(BaseModel):
     place: Place
     access_table: str
     request_bus: str
+    stack: str
     secret_prefix: str
     adopted_secret_prefix: str
     allow_http_origins: bool
@@ -48,6 +49,7 @@ def settings() -> Settings:
         place=Place(partition=env["AWS_PARTITION"], account=env["ACCOUNT_ID"], region=env["AWS_REGION"]),
         access_table=env["ACCESS_TABLE"],
         request_bus=env["REQUEST_BUS"],
+        stack=env["STACK_NAME"],
         secret_prefix=env["SECRET_PREFIX"],
         adopted_secret_prefix=env["ADOPTED_SECRET_PREFIX"],
         allow_http_origins=env["ALLOW_HTTP_ORIGINS"] == "true",

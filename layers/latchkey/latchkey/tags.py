@@ -9,6 +9,7 @@ REQUEST = "latchkey:request"
 ACCESS = "latchkey:access"
 CONSENT = "latchkey:consent"
 TENANT = "latchkey:tenant"
+STACK = "latchkey:stack"
 OURS = "latchkey"
 # The tenant of requests whose source names none.
 DEFAULT_TENANT = "default"
@@ -19,11 +20,17 @@ def tenant_of(tags: Mapping[str, str]) -> str:
     return tags.get(TENANT, DEFAULT_TENANT)
 
 
-def is_ours(tags: Mapping[str, str]) -> bool:
-    """Whether Latchkey created the resource with these tags."""
-    return tags.get(MANAGED_BY) == OURS
+def is_ours(tags: Mapping[str, str], stack: str) -> bool:
+    """Whether this stack created the resource with these tags. Version 0.1.0 did not set the tag of the stack."""
+    return tags.get(MANAGED_BY) == OURS and other_stack(tags, stack) is None
 
 
-def is_ours_or_consented(tags: Mapping[str, str]) -> bool:
-    """Whether Latchkey created the resource with these tags, or its owner consented that Latchkey adopts it."""
-    return is_ours(tags) or tags.get(CONSENT) == "adopt"
+def other_stack(tags: Mapping[str, str], stack: str) -> str | None:
+    """The name of another stack of Latchkey that created the resource with these tags, or None."""
+    creator = tags.get(STACK, stack) if tags.get(MANAGED_BY) == OURS else stack
+    return None if creator == stack else creator
+
+
+def is_ours_or_consented(tags: Mapping[str, str], stack: str) -> bool:
+    """Whether this stack created the resource with these tags, or its owner consented that Latchkey adopts it."""
+    return is_ours(tags, stack) or tags.get(CONSENT) == "adopt"

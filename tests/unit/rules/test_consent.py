@@ -25,7 +25,11 @@ def test_a_withdrawal_lists_the_statements_that_remain() -> None:
     )
 
     own_sids = tuple(sorted(statement["Sid"] for statement in request.key_statements))
-    assert [*withdrawals(evidence)] == [Withdrawal("key", KEY_ARN, own_sids), Withdrawal("secret", SECRET_ARN, ())]
+    expected = [
+        Withdrawal("key", KEY_ARN, own_sids),
+        Withdrawal("secret", SECRET_ARN, ()),
+    ]
+    assert [*withdrawals(evidence, request.stack)] == expected
 
 
 def test_the_record_of_a_withdrawal_names_the_resource_and_the_statements() -> None:
@@ -35,8 +39,8 @@ def test_the_record_of_a_withdrawal_names_the_resource_and_the_statements() -> N
 
 @pytest.mark.parametrize("tags", [OWN, ADOPT], ids=["ours", "adopted"])
 def test_a_key_and_secret_that_are_ours_or_approved_stay_managed(tags: dict[str, str]) -> None:
-    assert [*withdrawals(ConsentEvidence(key=key(tags), secret=secret(tags)))] == []
-    assert [*withdrawals(ConsentEvidence())] == []
+    assert [*withdrawals(ConsentEvidence(key=key(tags), secret=secret(tags)), "latchkey")] == []
+    assert [*withdrawals(ConsentEvidence(), "latchkey")] == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from latchkey.settings import Settings
 from latchkey.systems import SYSTEMS
 from latchkey.systems.readers import AccessFacts
 from latchkey.systems.system import Reading, Resource, SecretShape, System
-from latchkey.tags import ACCESS, DEFAULT_TENANT, MANAGED_BY, OURS, REQUEST, TENANT, tenant_of
+from latchkey.tags import ACCESS, DEFAULT_TENANT, MANAGED_BY, OURS, REQUEST, STACK, TENANT, other_stack, tenant_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Desired:
     configure_role_arn: str
     create_key_role_arn: str
     reader_boundary_arn: str
+    stack: str
     tenant: str = DEFAULT_TENANT
     secret_prefix: str = ""
     accepted_grantees: tuple[str, ...] = ()
@@ -226,8 +227,12 @@ class Desired:
         return Share(statements, statements)
 
     def made(self, tags: Mapping[str, str]) -> bool:
-        """Whether this request created the resource with these tags. Two tenants can use the same request id."""
-        return tags.get(REQUEST) == self.request.request_id and self.owns(tags)
+        """Whether this request created the resource with these tags."""
+        return self.made_by(self.request.request_id, tags)
+
+    def made_by(self, request_id: str, tags: Mapping[str, str]) -> bool:
+        """Whether a request of this tenant created the resource with these tags. Two tenants or stacks can use the same id."""
+        return tags.get(REQUEST) == request_id and other_stack(tags, self.stack) is None and self.owns(tags)
 
     def owns(self, tags: Mapping[str, str]) -> bool:
         """Whether the resource with these tags belongs to the tenant of this request."""
@@ -235,7 +240,7 @@ class Desired:
 
     def tags(self, *, shared: bool = False) -> dict[str, str]:
         """The tags of resources that this request creates. A `shared` resource can also serve other accesses."""
-        own = {MANAGED_BY: OURS, REQUEST: self.request.request_id, TENANT: self.tenant}
+        own = {MANAGED_BY: OURS, STACK: self.stack, REQUEST: self.request.request_id, TENANT: self.tenant}
         return self.request.tags | own | ({} if shared else {ACCESS: self.access_id})
 
 
@@ -243,4 +248,5 @@ def desire(request: OnboardingRequest[Any], settings: Settings, tenant: str) -> 
     """The desired state for a request of a tenant in this stack."""
     roles = (settings.configure_role_arn, settings.create_key_role_arn)
     prefix = settings.secret_prefix if tenant == DEFAULT_TENANT else f"latchkey/{tenant}/"
-    return Desired(request, settings.place, *roles, settings.reader_boundary_arn, tenant, prefix, settings.accepted_grantees)
+    facts = (settings.reader_boundary_arn, settings.stack, tenant, prefix, settings.accepted_grantees)
+    return Desired(request, settings.place, *roles, *facts)

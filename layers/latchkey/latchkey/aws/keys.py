@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from latchkey.aws.errors import is_missing, is_refused
 from latchkey.aws.pages import read_pages
 from latchkey.policies import Document
-from latchkey.tags import REQUEST, is_ours, tenant_of
+from latchkey.tags import MANAGED_BY, OURS
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
@@ -55,20 +55,20 @@ def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
     return observed_key(metadata, _tags_of_key(kms, metadata) if metadata.get("KeyManager") == "CUSTOMER" else {})
 
 
-def find_key_by_tags(kms: KMSClient, request_id: str, tenant: str, since: datetime) -> ObservedKey | None:
-    """The enabled key that a request created since a time, or None. Reads the tags of every key.
+def find_key_by_tags(kms: KMSClient, is_wanted: Callable[[Mapping[str, str]], bool], since: datetime) -> ObservedKey | None:
+    """The enabled key without an alias that was created since a time and has wanted tags, or None.
 
-    For when no alias or record identifies the key. Anybody who can tag keys can set the tags, so a key that existed before the
-    request called CreateKey is not the key of the request. Keys that Latchkey is not allowed to read are skipped, because
-    Latchkey can read the keys that it created.
+    For a key whose CreateKey response was lost, so that it has no alias and no record. Anybody who can tag keys can set the
+    tags, so a key that existed before the request called CreateKey is not the key of the request. Keys that Latchkey is not
+    allowed to read are skipped, because Latchkey can read the keys that it created.
+
+    An account can have 100,000 keys in a Region. A page of ListKeys has up to 1,000, and one of ListAliases up to 100. Other
+    calls are made only for keys without an alias.
     """
-    keys = (_find_readable_key(kms, key_arn) for key_arn in list_keys(kms))
-    return next((key for key in keys if key and _was_created_by(key, request_id, tenant, since)), None)
-
-
-def _was_created_by(key: ObservedKey, request_id: str, tenant: str, since: datetime) -> bool:
-    is_of_request = key.tags.get(REQUEST) == request_id and is_ours(key.tags) and tenant_of(key.tags) == tenant
-    return key.state == "Enabled" and is_of_request and key.created > since - _CLOCK_DIFFERENCE
+    aliased = {entry.get("TargetKeyId") for page in read_pages(kms.list_aliases) for entry in page["Aliases"]}
+    unaliased = (arn for arn in list_keys(kms) if arn.rpartition("/")[2] not in aliased)
+    keys = (_find_readable_key(kms, arn, since - _CLOCK_DIFFERENCE) for arn in unaliased)
+    return next((key for key in keys if key and key.tags.get(MANAGED_BY) == OURS and is_wanted(key.tags)), None)
 
 
 def list_keys(kms: KMSClient) -> Iterator[str]:
@@ -82,11 +82,15 @@ def list_aliases(kms: KMSClient, key_arn: str) -> tuple[str, ...]:
     return tuple(sorted(alias["AliasName"] for page in pages for alias in page["Aliases"]))
 
 
-def _find_readable_key(kms: KMSClient, key: str) -> ObservedKey | None:
+def _find_readable_key(kms: KMSClient, key_arn: str, since: datetime) -> ObservedKey | None:
+    """The key if it is enabled, was created since a time, and can be read."""
     try:
-        return find_key(kms, key)
+        metadata = kms.describe_key(KeyId=key_arn)["KeyMetadata"]
+        if metadata["KeyState"] != "Enabled" or metadata["CreationDate"] <= since:
+            return None
+        return observed_key(metadata, _tags_of_key(kms, metadata))
     except ClientError as error:
-        if is_refused(error):
+        if is_refused(error) or is_missing(error):
             return None
         raise
 

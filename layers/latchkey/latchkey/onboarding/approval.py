@@ -20,5 +20,5 @@ def require_approved_key(key: ObservedKey, desired: Desired, registry: Registry)
     if not desired.owns(key.tags):
         # Not the ARN of a key that only its alias identifies: it belongs to another tenant.
         raise Conflict(f"{desired.alias or key.arn} is {NOT_ALLOWED}")
-    if not is_approved_key(key, recorded=registry.resources.is_recorded_key(key.arn, desired.alias)):
+    if not is_approved_key(key, desired.stack, recorded=registry.resources.is_recorded_key(key.arn, desired.alias)):
         raise Conflict(f"{key.arn} is {missing_consent(key.arn)}")

@@ -65,7 +65,7 @@ def attach_policies(
     if secret is None and event.secret_arn:
         raise Conflict(f"{event.secret_arn} was deleted after the request was checked: send the request again")
     key_share = desired.key_share(secret.arn if secret and secret.kms_key_id is None else None)
-    with settling(key.created):
+    with settling(key.settles_from):
         _refuse_powers(desired, key, kms, registry)
         if registry.accesses.get(desired.access_id) is None:
             # Other requests can write the statements of this one, so it can find them in the policies.
@@ -80,7 +80,7 @@ def attach_policies(
             partial(_note_added, journal, key_policy_step(key.arn), key.arn),
         )
         if secret is None:
-            return StepResult(arn=key.arn, changed=changed, created=datetime.now(UTC) if changed else key.created)
+            return StepResult(arn=key.arn, changed=changed, settlesFrom=datetime.now(UTC) if changed else key.settles_from)
         changed |= merge_into(
             policy_of_secret(secret.arn, secretsmanager),
             desired.secret_share(secret.arn),
@@ -96,7 +96,7 @@ def attach_policies(
             _require_same_secret(desired, secret, clients, registry)
             secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
             changed = True
-    created = datetime.now(UTC) if changed else key.created
+    settles_from = datetime.now(UTC) if changed else key.settles_from
     role = desired.role(key.arn, secret.arn)
     if role is not None:
         # The reference proves that the role is ours; its tag alone does not, because anybody can set it.
@@ -105,7 +105,7 @@ def attach_policies(
         registry.refer(role_arn, journal)
         note_change = partial(_note_role, desired, role, journal, registry)
         changed |= ensure_role(desired, role, clients.iam, note_change, referred=referred)
-    return StepResult(arn=secret.arn, changed=changed, created=created)
+    return StepResult(arn=secret.arn, changed=changed, settlesFrom=settles_from)
 
 
 def _bounds_of(tenant: str, settings: Settings, tenants: Tenants) -> Bounds:

@@ -17,6 +17,7 @@ from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
 from latchkey.onboarding.rules.resource import confirmed_host_problems
+from latchkey.onboarding.rules.stacks import stack_problems
 from latchkey.onboarding.rules.tenants import is_foreign_access, is_foreign_resource, name_problems, tenant_problems
 from latchkey.registry import Registry
 from latchkey.registry.journal import REQUEST, RequestJournal
@@ -112,7 +113,8 @@ def check_request(
     if desired.reads_secret:
         registry.resources.await_removal(desired.secret_resource)
     evidence = reader.read_request(desired)
-    if foreign := [*tenant_problems(desired, evidence, registry.resources.tenant)]:
+    foreign = [*tenant_problems(desired, evidence, registry.resources.tenant)] or [*stack_problems(desired, evidence)]
+    if foreign:
         raise InvalidRequest(foreign)
     problems.update(request_problems(desired, evidence, bounds))
     if not problems and event.findings:
@@ -163,7 +165,7 @@ def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader
         raise InvalidRequest([Problem("accessId", NOT_ALLOWED)])
     problems = {*_stop_managing(desired, registry, reader)}
     if found.is_pending:
-        problems.update(_withdrawn(access_id, withdrawal) for withdrawal in withdrawals(consent))
+        problems.update(_withdrawn(access_id, withdrawal) for withdrawal in withdrawals(consent, desired.stack))
     elif not problems and recorded and recorded.status == "unmanaged":
         problems.add(Problem("accessId", UNMANAGED))
     problems.update(confirmed_host_problems(desired, handoff, reader.bounds))
@@ -185,7 +187,7 @@ def _stop_managing(desired: Desired, registry: Registry, reader: EvidenceReader)
     record = registry.accesses.get(desired.access_id)
     if record is None:
         return
-    withdrawn = [*withdrawals(reader.read_consent(record))]
+    withdrawn = [*withdrawals(reader.read_consent(record), desired.stack)]
     if withdrawn:
         registry.accesses.mark_unmanaged(record, [str(withdrawal) for withdrawal in withdrawn])
     for withdrawal in withdrawn:

@@ -75,7 +75,7 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
         registry.refer(arn, journal)
     role_since = _role_since(desired, reading, clients.iam, registry)
     of_role, denials = configuration.role_not_ready_errors, configuration.denial_statuses
-    with settling(role_since, ROLE_SETTLING, of_role) if role_since else settling(key.created, denials=denials):
+    with settling(role_since, ROLE_SETTLING, of_role) if role_since else settling(key.settles_from, denials=denials):
         if present is not None:
             _update(desired, configuration, reading, present, evidence.consent_target, clients)
         elif not isinstance(configuration, CreatingConfiguration):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from latchkey import policies
@@ -40,18 +41,18 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
         adopted = _existing_key(kms, desired.request.key.arn or "")
         require_approved_key(adopted, desired, registry)
         _refer_alone(adopted.arn, desired, registry, journal)
-        return StepResult(arn=adopted.arn, changed=False, created=_settles_since(adopted))
+        return StepResult(arn=adopted.arn, changed=False, settlesFrom=_settles_from(adopted))
     found = find_key(kms, desired.alias)
     if found is not None and _rotates(found, kms):
         _refer(found, desired, kms, registry, journal)
-        return StepResult(arn=found.arn, changed=desired.made(found.tags), created=_settles_since(found))
+        return StepResult(arn=found.arn, changed=desired.made(found.tags), settlesFrom=_settles_from(found))
     # CreateKey has no idempotency token, so the alias is looked up again under a lease before a key is created.
     # A waiting request stops waiting when another one has created the key.
     with registry.lease(f"alias {desired.alias}", lambda: _is_complete(desired.alias, kms)) as lease:
         key = find_key(kms, desired.alias)
         if key is not None and _rotates(key, kms):
             _refer(key, desired, kms, registry, journal)
-            return StepResult(arn=key.arn, changed=desired.made(key.tags), created=_settles_since(key))
+            return StepResult(arn=key.arn, changed=desired.made(key.tags), settlesFrom=_settles_from(key))
         if lease is None:
             raise TransientAwsError(f"another request removed the key of {desired.alias}")
         if key is None:
@@ -60,7 +61,7 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
             _refer(key, desired, kms, registry, journal)
         with settling(key.created):
             kms.enable_key_rotation(KeyId=key.arn, RotationPeriodInDays=desired.request.key.rotation_days)
-    return StepResult(arn=key.arn, changed=True, created=key.created)
+    return StepResult(arn=key.arn, changed=True, settlesFrom=key.created)
 
 
 def _accept(key: ObservedKey, desired: Desired, journal: RequestJournal, registry: Registry) -> None:
@@ -118,7 +119,7 @@ def _rotates(key: ObservedKey, kms: KMSClient) -> bool:
         return kms.get_key_rotation_status(KeyId=key.arn)["KeyRotationEnabled"]
 
 
-def _settles_since(key: ObservedKey) -> datetime:
+def _settles_from(key: ObservedKey) -> datetime:
     """The time from which the tags of a key propagate. It is unknown for a consent tag, so now is assumed."""
     return key.created if MANAGED_BY in key.tags else datetime.now(UTC)
 
@@ -133,7 +134,7 @@ def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
 def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry, journal: RequestJournal) -> ObservedKey:
     """Creates the key and its alias. A key that an earlier attempt created without its alias is used again."""
     noted = registry.resources.noted_key(alias)
-    key = _begun_key(noted, desired.tenant, kms) if noted else None
+    key = _begun_key(noted, desired, kms) if noted else None
     if key is None:
         journal.intend(KEY, {"alias": alias, "statements": [*desired.known_key_statements]})
         registry.resources.begin_key(alias, desired.request.request_id)
@@ -162,9 +163,10 @@ def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry
     return key
 
 
-def _begun_key(noted: NotedKey, tenant: str, kms: KMSClient) -> ObservedKey | None:
+def _begun_key(noted: NotedKey, desired: Desired, kms: KMSClient) -> ObservedKey | None:
     """The enabled key of an earlier attempt, found by its ARN or, if the response was lost, by its request tag."""
-    key = find_key(kms, noted.arn) if noted.arn else find_key_by_tags(kms, noted.request_id, tenant, noted.started)
+    made = partial(desired.made_by, noted.request_id)
+    key = find_key(kms, noted.arn) if noted.arn else find_key_by_tags(kms, made, noted.started)
     if key is None and noted.arn and is_settling(noted.started):
         raise NotYetEffective(f"{noted.arn} does not exist everywhere yet")
     return key if key and key.state == "Enabled" else None

@@ -76,7 +76,7 @@ def _ensure_secret(
         return StepResult(arn=found.arn, changed=desired.made(found.tags))
     version = _version_id(desired.request.request_id)
     journal.intend(SECRET_VERSION, {"arn": found.arn, "version": version})
-    with settling(key.created):
+    with settling(key.settles_from):
         secretsmanager.put_secret_value(SecretId=found.arn, SecretString=value, ClientRequestToken=version)
     return StepResult(arn=found.arn, changed=True)
 
@@ -86,7 +86,7 @@ def _is_expected(desired: Desired, event: CreateSecretInput, found: ObservedSecr
 
     The input of executions that an earlier version started does not contain what check_request found.
     """
-    is_own = is_ours(found.tags) and found.tags.get(ACCESS) == desired.access_id
+    is_own = is_ours(found.tags, desired.stack) and found.tags.get(ACCESS) == desired.access_id
     is_known = event.execution_arn is None or found.arn == event.own_secret_arn or desired.made(found.tags)
     return is_own and is_known
 
@@ -96,7 +96,7 @@ def _create_secret(
 ) -> StepResult:
     journal.intend(SECRET, {"name": desired.secret_name})
     try:
-        with settling(key.created), _name_becoming_free(desired):
+        with settling(key.settles_from), _name_becoming_free(desired):
             created = secretsmanager.create_secret(
                 Name=desired.secret_name,
                 Description=f"Latchkey: the token of {desired.access_id}",

@@ -36,7 +36,7 @@ def ensure_role(
         note_change(None)
         _create_role(desired, wanted, iam, boundary_arn)
         return True
-    if not referred or not is_ours(found.tags) or found.tags.get(ACCESS) != desired.access_id:
+    if not referred or not is_ours(found.tags, desired.stack) or found.tags.get(ACCESS) != desired.access_id:
         raise Conflict(f"{found.arn} was created for another access after the request was checked: delete or rename it")
     as_wanted = is_as_wanted(found, wanted, boundary_arn)
     if not as_wanted:

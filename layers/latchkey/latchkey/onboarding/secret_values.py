@@ -116,7 +116,7 @@ def _is_approved(desired: Desired, secret: ObservedSecret | None, consent: str) 
     """Whether a secret belongs to the tenant, and its owner consented to its use or it is tagged as one of this access."""
     if secret is None or not desired.owns(secret.tags):
         return False
-    is_own = consent == "adopt" and is_ours(secret.tags) and secret.tags.get(ACCESS) == desired.access_id
+    is_own = consent == "adopt" and is_ours(secret.tags, desired.stack) and secret.tags.get(ACCESS) == desired.access_id
     return is_own or secret.tags.get(CONSENT) == consent
 
 

@@ -121,7 +121,7 @@ def _find_key(rollback: Rollback) -> ObservedKey | None:
     # A key without an ARN is found by its tag, and only by the request that started to create it.
     if noted.request_id != desired.request.request_id:
         return None
-    return find_key_by_tags(kms, noted.request_id, desired.tenant, noted.started)
+    return find_key_by_tags(kms, desired.made, noted.started)
 
 
 def _refer(rollback: Rollback, resource: str) -> None:

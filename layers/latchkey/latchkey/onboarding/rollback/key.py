@@ -99,7 +99,7 @@ def _find_created_key(rollback: Rollback, entry: Entry) -> ObservedKey | None:
     kms, desired = rollback.clients.kms, rollback.desired
     if entry.result:
         return find_key(kms, entry.result["arn"])
-    return find_key_by_tags(kms, desired.request.request_id, desired.tenant, entry.noted)
+    return find_key_by_tags(kms, desired.made, entry.noted)
 
 
 def _delete_aliases(rollback: Rollback, key_arn: str, aliases: Iterable[str]) -> None:

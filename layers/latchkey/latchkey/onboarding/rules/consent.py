@@ -37,22 +37,22 @@ def secret_rules(secret: ObservedSecret | None, consent: Literal["adopt", "impor
         yield missing_consent(secret.arn, consent)
 
 
-def is_approved_key(key: ObservedKey, *, recorded: bool) -> bool:
+def is_approved_key(key: ObservedKey, stack: str, *, recorded: bool) -> bool:
     """Whether Latchkey can use a key: its owner consented, or Latchkey created it.
 
     The tag alone does not prove that Latchkey created the key, because anybody who can tag keys can set it.
     """
-    return key.tags.get(CONSENT) == "adopt" or is_own_key(key, recorded=recorded)
+    return key.tags.get(CONSENT) == "adopt" or is_own_key(key, stack, recorded=recorded)
 
 
-def is_own_key(key: ObservedKey, *, recorded: bool) -> bool:
-    """Whether Latchkey created a key, by the registry and the tag."""
-    return recorded and is_ours(key.tags)
+def is_own_key(key: ObservedKey, stack: str, *, recorded: bool) -> bool:
+    """Whether this stack created a key, by the registry and the tag."""
+    return recorded and is_ours(key.tags, stack)
 
 
 def was_created_for(desired: Desired, secret: ObservedSecret, *, referred: bool) -> bool:
     """Whether Latchkey created a secret for the access of this request, by the registry and the tags."""
-    return referred and is_ours(secret.tags) and secret.tags.get(ACCESS) == desired.access_id
+    return referred and is_ours(secret.tags, desired.stack) and secret.tags.get(ACCESS) == desired.access_id
 
 
 def needs_resource_consent(
@@ -64,7 +64,7 @@ def needs_resource_consent(
     only that its owner accepted the present settings. A request that keeps these settings changes nothing but the grant.
     """
     is_recorded = referred or (record is not None and record.resource_arn == configured.arn)
-    if is_recorded and is_ours(configured.tags) and configured.tags.get(ACCESS) == desired.access_id:
+    if is_recorded and is_ours(configured.tags, desired.stack) and configured.tags.get(ACCESS) == desired.access_id:
         return False
     configuration = desired.system.configuration
     if configuration is None or record is None or secret_arn is None or record.reached != "active":
@@ -85,12 +85,12 @@ class Withdrawal:
         return f"{self.arn}: {', '.join(self.remaining_sids) or 'no statement of Latchkey'}"
 
 
-def withdrawals(evidence: ConsentEvidence) -> Iterator[Withdrawal]:
+def withdrawals(evidence: ConsentEvidence, stack: str) -> Iterator[Withdrawal]:
     """The key and the secret of a recorded access whose owner has withdrawn consent."""
     key, secret = evidence.key, evidence.secret
-    if key is not None and not is_ours_or_consented(key.tags):
+    if key is not None and not is_ours_or_consented(key.tags, stack):
         yield Withdrawal("key", key.arn, _own_sids(evidence.key_policy))
-    if secret is not None and not is_ours_or_consented(secret.tags):
+    if secret is not None and not is_ours_or_consented(secret.tags, stack):
         yield Withdrawal("secret", secret.arn, _own_sids(evidence.secret_policy))
 
 

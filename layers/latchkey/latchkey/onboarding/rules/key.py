@@ -91,7 +91,7 @@ def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: Request
         yield Problem(path, "is a multi-Region key: choose a single-Region key")
     if key.state != "Enabled":
         yield Problem(path, f"is in key state {key.state}: enable the key, or choose another one")
-    if not is_approved_key(key, recorded=evidence.key.recorded):
+    if not is_approved_key(key, desired.stack, recorded=evidence.key.recorded):
         yield Problem(path, missing_consent(key.arn))
         return
     policy = evidence.key.policy
@@ -106,7 +106,7 @@ def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: Request
         yield from (Problem(path, rule) for rule in deleted_principals_rule(policy))
         yield from (Problem(path, rule) for rule in length_rule(policy, share, policies.KEY_POLICY_LIMIT))
     missing = desired.powers_missing_from(policy)
-    if not is_own_key(key, recorded=evidence.key.recorded) or evidence.key.other_accesses:
+    if not is_own_key(key, desired.stack, recorded=evidence.key.recorded) or evidence.key.other_accesses:
         yield from (Problem(member, NOT_FOR_SHARED_KEYS) for member in missing)
     elif evidence.record is not None:
         yield from (Problem(member, NOT_FOR_LIVE_PARTNER_KEYS) for member in powers_over_partner(desired, missing))
@@ -122,7 +122,7 @@ def powers_over_partner(desired: Desired, missing: Iterable[str]) -> list[str]:
 
 def needs_grant_count(desired: Desired, key: ObservedKey, others: frozenset[str], record: AccessRecord | None) -> bool:
     """Whether an existing key would become the key of a partner, which must not have grants."""
-    return desired.system.key_is_exclusive and record is None and is_ours(key.tags) and not others
+    return desired.system.key_is_exclusive and record is None and is_ours(key.tags, desired.stack) and not others
 
 
 def _sharing_problems(desired: Desired, key: ObservedKey, evidence: RequestEvidence, path: str) -> Iterator[Problem]:
@@ -139,7 +139,7 @@ def _sharing_problems(desired: Desired, key: ObservedKey, evidence: RequestEvide
         return
     if record is not None:
         yield Problem(path, _replaces_partner_key(desired, record))
-    elif not is_own_key(key, recorded=found.recorded):
+    elif not is_own_key(key, desired.stack, recorded=found.recorded):
         yield Problem(path, f"must be a key that Latchkey created: remove {path}, or choose another alias")
     elif found.other_accesses:
         others = ", ".join(sorted(found.other_accesses))

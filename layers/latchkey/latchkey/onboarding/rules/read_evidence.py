@@ -89,8 +89,8 @@ class EvidenceReader:
         secretsmanager = self.clients.secretsmanager
         found_key = find_key(self.clients.kms, record.key_arn)
         found_secret = find_secret(secretsmanager, record.secret_arn) if record.secret_arn else None
-        key_lost = found_key is not None and not is_ours_or_consented(found_key.tags)
-        secret_lost = found_secret is not None and not is_ours_or_consented(found_secret.tags)
+        key_lost = found_key is not None and not is_ours_or_consented(found_key.tags, self.settings.stack)
+        secret_lost = found_secret is not None and not is_ours_or_consented(found_secret.tags, self.settings.stack)
         return ConsentEvidence(
             key=found_key,
             key_policy=key_policy(self.clients.kms, record.key_arn) if key_lost else None,
@@ -166,7 +166,7 @@ class EvidenceReader:
     def _key_details(self, desired: Desired, found: ObservedKey, record: AccessRecord | None) -> KeyEvidence:
         recorded = self.registry.resources.is_recorded_key(found.arn, desired.alias)
         is_excluded = any(key_rules.alias_problems(desired))
-        if is_excluded or not found.customer_managed or not is_approved_key(found, recorded=recorded):
+        if is_excluded or not found.customer_managed or not is_approved_key(found, desired.stack, recorded=recorded):
             return KeyEvidence(key=found, recorded=recorded)
         policy = key_policy(self.clients.kms, found.arn)
         others = self.registry.resources.others(found.arn, desired.access_id)

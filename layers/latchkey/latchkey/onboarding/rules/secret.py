@@ -71,7 +71,7 @@ def _new_secret_problems(desired: Desired, evidence: RequestEvidence, settings: 
         return
     if found.secret.is_being_deleted:
         yield Problem("secret.name", "names a secret that is scheduled for deletion: restore it, or choose another name")
-    elif not is_ours(found.secret.tags):
+    elif not is_ours(found.secret.tags, desired.stack):
         rule = f"{found.secret.arn} exists and is not Latchkey's: adopt it with secret.value.existing, or choose another name"
         yield Problem("secret.name", rule)
     elif not was_created_for(desired, found.secret, referred=found.referred):
