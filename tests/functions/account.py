@@ -3,7 +3,8 @@
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -128,18 +129,32 @@ class Account:
     def items(self, kind: str) -> list[dict[str, Any]]:
         return [item for item in self.dynamodb.scan(TableName=TABLE)["Items"] if item["kind"]["S"] == kind]
 
-    def lock(self, request: dict[str, Any], execution_arn: str) -> None:
-        """Lets an execution hold the lock of the access of a request, if the request is valid."""
+    @contextmanager
+    def locked(self, request: dict[str, Any], execution_arn: str) -> Iterator[None]:
+        """Lets an execution hold the lock of the access of a request meanwhile, if the request is valid."""
         try:
-            access_id = parse_onboarding(request).access_id
+            key = {"kind": {"S": "access"}, "id": {"S": parse_onboarding(request).access_id}}
         except InvalidRequest:
+            yield
             return
-        self.dynamodb.update_item(
-            TableName=TABLE,
-            Key={"kind": {"S": "access"}, "id": {"S": access_id}},
-            UpdateExpression="SET running = :me, runningSince = if_not_exists(runningSince, :now)",
-            ExpressionAttributeValues={":me": {"S": execution_arn}, ":now": {"N": str(int(time.time()))}},
-        )
+        before = self._item(key)
+        self._update_lock(key, {"running": {"S": execution_arn}, "runningSince": {"N": str(int(time.time()))}})
+        try:
+            yield
+        finally:
+            self._update_lock(key, {name: before[name] for name in ("running", "runningSince") if name in before})
+            if not before and self._item(key).keys() == key.keys():
+                self.dynamodb.delete_item(TableName=TABLE, Key=key)
+
+    def _item(self, key: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self.dynamodb.get_item(TableName=TABLE, Key=key).get("Item", {})
+        return found
+
+    def _update_lock(self, key: dict[str, Any], lock: dict[str, Any]) -> None:
+        """Sets the attributes of a lock, or removes them."""
+        values = {"ExpressionAttributeValues": {f":{name}": value for name, value in lock.items()}} if lock else {}
+        update = f"SET {', '.join(f'{name} = :{name}' for name in lock)}" if lock else "REMOVE running, runningSince"
+        self.dynamodb.update_item(TableName=TABLE, Key=key, UpdateExpression=update, **values)
 
     def published(self) -> list[dict[str, Any]]:
         """The events on the bus since the last call."""

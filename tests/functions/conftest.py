@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -117,18 +118,21 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def run(account: Account) -> Run:
     """Invokes a function with an event and returns its result, both converted to JSON and back.
 
-    The steps of a request receive its execution, as the state machine passes it, and that execution holds the lock.
+    The steps of a request receive its execution, as the state machine passes it. Unless the event names one, it holds the lock
+    of the access meanwhile.
     Every AWS call of the function must be allowed by its role in the template.
     """
 
     def invoke(verb: str, event: dict[str, Any]) -> dict[str, Any]:
         _called.clear()
         request = event.get("request")
+        lock: AbstractContextManager[None] = nullcontext()
         if verb in _STEPS and isinstance(request, dict) and "executionArn" not in event:
             event = {"executionArn": f"{EXECUTION}-{request['requestId']}"} | event
-            account.lock(request, event["executionArn"])
+            lock = account.locked(request, event["executionArn"])
         try:
-            answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))
+            with lock:
+                answer: dict[str, Any] = json.loads(json.dumps(handler(verb)(json.loads(json.dumps(event)), Context(verb))))
         finally:
             beyond = _called - actions(FUNCTIONS[logical_id(verb)])
             assert not beyond, f"the template does not let {verb} call {', '.join(sorted(beyond))}"

@@ -171,7 +171,8 @@ def test_a_late_duplicate_run_keeps_the_recorded_outcome(run: Run, account: Acco
     report = {"detailType": "Access Onboarded", "requestId": "request-1", "contentHash": "c" * 64, "executionArn": EXECUTION}
     run("report_outcome", report | {"accessId": f"mediatailor/sourceLocation/{NAME}", "system": "mediatailor"})
 
-    run("check_request", check_event(onboarding()))
+    with pytest.raises(InvalidRequest, match="has ended with Access Onboarded"):
+        run("check_request", check_event(onboarding()))
 
     [recorded] = account.items("request")
     assert recorded["outcomeType"]["S"] == "Access Onboarded"

@@ -40,10 +40,10 @@ def test_a_redriven_step_changes_nothing(run: Run, account: Account, step: str, 
 
 def test_a_redriven_step_changes_nothing_while_the_request_is_rolled_back(run: Run, account: Account) -> None:
     ended = Onboarding(run, account).run_through(until="create_key")
-    account.lock(ended.request, f"{ended.execution}-end-request")
-    before = account.snapshot()
+    with account.locked(ended.request, f"{ended.execution}-end-request"):
+        before = account.snapshot()
 
-    with pytest.raises(Conflict, match="this request has ended"):
-        run("create_secret", _event(ended, "create_secret"))
+        with pytest.raises(Conflict, match="this request has ended"):
+            run("create_secret", _event(ended, "create_secret"))
 
-    assert account.snapshot() == before
+        assert account.snapshot() == before

@@ -95,10 +95,13 @@ def _delete_key(rollback: Rollback, key_arn: str, entry: Entry, evidence: Eviden
 
 
 def _find_created_key(rollback: Rollback, entry: Entry) -> ObservedKey | None:
-    """The key by its ARN or, if the response of CreateKey was lost, by the tag of the request."""
+    """The key by its ARN or, if the response of CreateKey was lost, by its alias and the tag of the request, or by the tag."""
     kms, desired = rollback.clients.kms, rollback.desired
     if entry.result:
         return find_key(kms, entry.result["arn"])
+    aliased = find_key(kms, desired.alias) if desired.alias else None
+    if aliased is not None and desired.made(aliased.tags):
+        return aliased
     return find_key_by_tags(kms, desired.made, entry.noted)
 
 
