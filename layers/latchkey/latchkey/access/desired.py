@@ -246,7 +246,14 @@ class Desired:
 
 def desire(request: OnboardingRequest[Any], settings: Settings, tenant: str) -> Desired:
     """The desired state for a request of a tenant in this stack."""
-    roles = (settings.configure_role_arn, settings.create_key_role_arn)
-    prefix = settings.secret_prefix if tenant == DEFAULT_TENANT else f"latchkey/{tenant}/"
-    facts = (settings.reader_boundary_arn, settings.stack, tenant, prefix, settings.accepted_grantees)
-    return Desired(request, settings.place, *roles, *facts)
+    return Desired(
+        request=request,
+        place=settings.place,
+        configure_role_arn=settings.configure_role_arn,
+        create_key_role_arn=settings.create_key_role_arn,
+        reader_boundary_arn=settings.reader_boundary_arn,
+        stack=settings.stack,
+        tenant=tenant,
+        secret_prefix=settings.secret_prefix if tenant == DEFAULT_TENANT else f"latchkey/{tenant}/",
+        accepted_grantees=settings.accepted_grantees,
+    )
