@@ -14,7 +14,7 @@ LOCK := requirements-dev.txt
 SOURCES := template.yaml observability.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
 # The text after ## is what `make help` prints.
-.PHONY: help demo test test-fast test-model faults assumptions interleavings at-once local live-check live-check-clean live-check-proof sam-local deploy audit models lint lint-python lint-template format update lock clean
+.PHONY: help demo test test-all test-fast test-model faults assumptions interleavings at-once local live-check live-check-clean live-check-proof sam-local deploy audit models lint lint-python lint-template format update lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,15 +26,18 @@ test: .aws-sam/build/template.yaml ## Run the whole test suite, except the tests
 	python -m pytest tests/unit tests/policies --cov --cov-report=term -n 2
 	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local --ignore=tests/audit -n 3 --dist loadscope
 
+test-all: .aws-sam/build/template.yaml ## Run `make test` without samples: every fault, every step, every concurrent request
+	WHOLE=1 $(MAKE) --no-print-directory test
+
 test-fast: .aws-sam/build/template.yaml ## Run the tests that need no embedded AWS: unit, policies, contract and functions
 	python -m pytest tests/unit tests/policies tests/contract tests/functions -n 2 --dist loadscope
 
 test-model: .venv/ready ## Run the grant clean-up through 50,000 steps of random histories
-	MODEL_STEPS=50000 python -m pytest tests/model/test_grant_clean_up.py -k no_history --show-capture=no
+	WHOLE=1 python -m pytest tests/model/test_grant_clean_up.py -k no_history --show-capture=no
 
 faults: .aws-sam/build/template.yaml ## Fail every AWS call of an onboarding in every way, and print the outcomes
 	@rm -f .aws-sam/faults.tsv
-	EVERY_FAULT=1 FAULT_TABLE=.aws-sam/faults.tsv python -m pytest tests/workflow/test_faults.py
+	WHOLE=1 FAULT_TABLE=.aws-sam/faults.tsv python -m pytest tests/workflow/test_faults.py
 	@column -t -s "$$(printf '\t')" .aws-sam/faults.tsv
 
 assumptions: .aws-sam/build/template.yaml ## Run the workflow tests under each value of each switch of the embedded AWS (ONLY=switch or ONLY=switch=value)
@@ -44,7 +47,7 @@ interleavings: .aws-sam/build/template.yaml ## Hold a request at every AWS call 
 	EVERY_INTERLEAVING=1 python -m pytest tests/workflow/test_interleavings.py --capture=no
 
 at-once: .aws-sam/build/template.yaml ## Send 100 requests for one key at once to an account that can run ten functions
-	AT_ONCE=100 python -m pytest tests/workflow/test_at_once.py --capture=no --timeout=900
+	WHOLE=1 python -m pytest tests/workflow/test_at_once.py --capture=no --timeout=900
 
 local: .aws-sam/build/template.yaml ## Start the embedded AWS with the stack deployed, in the foreground (PORT=4566)
 	@exec python -m local_aws --port $(PORT) --deploy --develop

@@ -32,6 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says how much of each loop was run, for the loops that run a sample."""
+    reports = [report for report in terminalreporter.stats.get("passed", ()) if report.when == "call"]
+    for report in sorted(reports, key=lambda report: str(report.nodeid)):
+        for text in [value for name, value in report.user_properties if name == "sample"]:
+            terminalreporter.write_line(f"{report.nodeid}: {text}")
+
+
 @pytest.fixture
 def agrees(request: pytest.FixtureRequest) -> Callable[[Path, Any], None]:
     """Asserts that a JSON file contains exactly a document. With --update, writes the file first."""

@@ -30,7 +30,21 @@ each_job = pytest.mark.parametrize(("name", "job"), JOBS, ids=[name for name, _ 
 def test_ci_has_a_job_for_each_suite() -> None:
     run = {name: {step["run"] for step in job["steps"] if "run" in step} for name, job in JOBS}
 
-    assert run == {name: {f"make {name}"} for name in ("lint", "audit", "test", "sam-local", "models")}
+    assert run == {
+        name: {f"make {name}"} for name in ("lint", "audit", "test", "sam-local", "models", "test-all", "interleavings")
+    }
+
+
+def test_what_the_test_suite_samples_runs_whole_on_a_schedule() -> None:
+    nightly = load(GITHUB / "workflows/nightly.yml")
+    on = nightly.get("on", nightly.get(True))
+
+    assert on["schedule"]
+    assert {step["run"] for job in nightly["jobs"].values() for step in job["steps"] if "run" in step} == {
+        "make test-all",
+        "make interleavings",
+    }
+    assert "WHOLE=1 $(MAKE) --no-print-directory test\n" in (ROOT / "Makefile").read_text()
 
 
 @each_workflow
@@ -50,9 +64,10 @@ def test_a_workflow_can_only_read(path: Path) -> None:
 
 @each_job
 def test_a_job_ends_and_keeps_no_credentials(name: str, job: dict[str, Any]) -> None:
+    most_minutes = 350 if name in load(GITHUB / "workflows/nightly.yml")["jobs"] else 60
     checkouts = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
 
-    assert job["timeout-minutes"] <= 60
+    assert job["timeout-minutes"] <= most_minutes
     assert [step["with"]["persist-credentials"] for step in checkouts] == [False]
 
 

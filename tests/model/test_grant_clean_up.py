@@ -1,6 +1,6 @@
 """In random histories, no used grant is revoked, and every orphan is revoked after the grace period and a sweep."""
 
-import os
+from collections.abc import Callable
 
 import pytest
 
@@ -8,9 +8,10 @@ from tests.model.broken_decisions import BROKEN
 from tests.model.in_process_aws import InProcessAws
 from tests.model.oracle import WrongDecision
 from tests.model.search import search
+from tests.sampling import WHOLE
 
-# `make test-model` runs more.
-STEPS = int(os.environ.get("MODEL_STEPS", "2000"))
+# `make test-model` runs the whole.
+STEPS = 50_000 if WHOLE else 1_000
 
 # The effect of each broken decision: it revokes a used grant or leaves an orphan.
 WRONG = {
@@ -23,11 +24,14 @@ WRONG = {
 
 
 @pytest.mark.timeout(0)
-def test_no_history_revokes_a_used_grant_or_leaves_an_orphan(aws: InProcessAws) -> None:
+def test_no_history_revokes_a_used_grant_or_leaves_an_orphan(
+    aws: InProcessAws, record_property: Callable[[str, object], None]
+) -> None:
     searched = search(aws, STEPS)
     print(f"{searched.steps} steps, {searched.revoked} revocations, {searched.windows} of them as the owner came back")
     assert searched.steps >= STEPS
     assert searched.revoked > searched.windows > 0
+    record_property("sample", f"{STEPS} of 50000 steps of random histories")
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -80,10 +80,16 @@ def fast_onboarding(fast_account: Account) -> Iterator[Onboarding]:
 
 
 @pytest.fixture
-def fault_injection(fast_account: Account) -> Iterator[FaultInjection]:
+def report_sample(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Adds how much of a loop was run to the summary of the test session."""
+    return lambda text: record_property("sample", text)
+
+
+@pytest.fixture
+def fault_injection(fast_account: Account, report_sample: Callable[[str], None]) -> Iterator[FaultInjection]:
     """Without trail events, because these tests say nothing about clean-ups."""
     fast_account.aws.control("PUT", "assumptions", {"trail": {"lose": 1}})
-    yield FaultInjection(fast_account.aws, fast_account.outcomes)
+    yield FaultInjection(fast_account.aws, fast_account.outcomes, report_sample)
     fast_account.reset()
 
 

@@ -4,9 +4,10 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import count, cycle
+from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ from botocore.exceptions import ClientError
 
 from local_aws.tools.embedded_aws import Embedded, until
 from local_aws.tools.outcomes import Outcomes
+from tests.sampling import WHOLE, Place, Sample
 from tests.workflow.onboarding import Onboarding
 
 Detail = dict[str, Any]
+
+# The functions of the onboarding flow in the ARN of a role. Others can run at the same time.
+_FUNCTION = re.compile(r"/latchkey-((?:Receive|Check|Create|Attach|Configure|Validate|Record|ReportOutcome|Undo)\w*?)Function")
 
 # Patterns for the roles of functions: those that carry out a request, all, those that undo it, and those that report on it.
 WORK = "latchkey-(?!Receive|Report|Undo)"
@@ -33,7 +38,7 @@ class Kind:
     """A way in which a call fails."""
 
     name: str
-    fault: Detail
+    fault: Detail = field(hash=False)
 
 
 FINAL = Kind("400 after the effect", {"error": "SomethingInvalid", "when": "after"})
@@ -49,21 +54,16 @@ KILLED = Kind("killed after the effect", {"error": "killed", "when": "after"})
 KILLED_BEFORE = Kind("killed", {"error": "killed"})
 
 
-# Some loops inject a fault at every third call only. With EVERY_FAULT, they inject one at every call.
-SAMPLED_STEP = 1 if os.environ.get("EVERY_FAULT") else 3
-
-
 def profile(*kinds: Kind) -> list[tuple[Kind, ...]]:
-    """Returns one loop in which the kinds alternate or, with EVERY_FAULT, one loop per kind."""
-    return [(kind,) for kind in kinds] if os.environ.get("EVERY_FAULT") else [kinds]
+    """Returns one loop in which the kinds alternate or, with WHOLE, one loop per kind."""
+    return [(kind,) for kind in kinds] if WHOLE else [kinds]
 
 
 @dataclass(frozen=True)
 class FaultRun:
-    """A request whose `call`-th call failed, and its outcome event."""
+    """A request of which one call failed, and its outcome event."""
 
-    call: int
-    function: str
+    place: Place
     operation: str
     kind: Kind
     detail: Detail
@@ -71,7 +71,7 @@ class FaultRun:
 
     def __str__(self) -> str:
         result = json.dumps(self.event["detail"])[:2000]
-        return f"{self.kind.name}, call {self.call}, {self.operation} of {self.function}: {result}"
+        return f"{self.kind.name}, call {self.place.call} of {self.place.function}, {self.operation}: {result}"
 
     @property
     def outcome(self) -> str:
@@ -81,8 +81,9 @@ class FaultRun:
 class FaultInjection(Onboarding):
     """Sends requests with injected faults to an account whose state machines hardly wait."""
 
-    def __init__(self, aws: Embedded, outcomes: Outcomes) -> None:
+    def __init__(self, aws: Embedded, outcomes: Outcomes, report: Callable[[str], None] = print) -> None:
         super().__init__(aws, outcomes)
+        self._report = report
         self.dynamodb = aws.client("dynamodb")
         self.states = aws.client("stepfunctions")
         machines = self.states.list_state_machines()["stateMachines"]
@@ -90,31 +91,58 @@ class FaultInjection(Onboarding):
         self.table = next(name for name in self.dynamodb.list_tables()["TableNames"] if "AccessTable" in name)
         self._known_keys = self._keys()
 
+    def calls(self, caller: str, detail: Detail, *others: Detail) -> dict[str, int]:
+        """Sends a request with the faults `others` only, and returns how many calls each function of `caller` made for it."""
+        self._add_faults(detail, others)
+        self.aws.control("DELETE", "calls")
+        event = self._outcome(detail, leases_end=False)
+        self.settle()
+        self.aws.control("DELETE", "faults")
+        assert (event["detail-type"] == "Access Onboarded") is not bool(others), event
+        found = Counter[str]()
+        for call in self.aws.control("GET", "calls"):
+            function = _FUNCTION.search(call["principal"])
+            if function and re.search(caller, call["principal"]):
+                found[function[1]] += call["count"]
+        assert found, f"no call of {caller}"
+        return dict(found)
+
     def each_call(
-        self, kinds: tuple[Kind, ...], caller: str, detail_of: Callable[[], Detail], *others: Detail, step: int = 1
+        self, kinds: tuple[Kind, ...], calls: dict[str, int], sample: Sample, detail_of: Callable[[], Detail], *others: Detail
     ) -> Iterator[FaultRun]:
-        """Sends one request for every `step`-th call of `caller`, with a fault at that call, until a request has fewer calls.
+        """Sends one request for each call in the sample, with a fault at that call. `calls` are the numbers by function.
 
         The kinds alternate. Each request also has the faults `others`. Leases that a killed function holds are deleted before
-        the next request.
+        the next request. A function can make fewer calls than `calls` says, because it polls or remembers what it read. The
+        fault hits nothing then, and the next request has the same kind.
         """
-        for call, kind in zip(count(1, step), cycle(kinds), strict=False):
+        places = sample.places(calls)
+        alternating, runs = cycle(kinds), list[FaultRun]()
+        kind = next(alternating)
+        for place in places:
             detail = detail_of()
-            for fault in (*others, kind.fault | {"caller": caller, "call": call}):
-                self.aws.control("POST", "faults", fault | {"request": detail["requestId"]})
+            self._add_faults(detail, (*others, kind.fault | {"caller": place.caller, "call": place.call}))
             event = self._outcome(detail, leases_end=kind.fault["error"] == "killed")
-            met = [one for one in self.aws.control("GET", "faults") if re.search(caller, one["principal"])]
+            met = [one for one in self.aws.control("GET", "faults") if re.search(place.caller, one["principal"])]
             self.aws.control("DELETE", "faults")
             if met and met[0]["operation"] == "DeleteItem":
                 self.end_leases()
-            if not met:
-                assert call > 1, f"no call of {caller}"
+            operation = f"{met[0]['service']} {met[0]['operation']}" if met else "no call"
+            run = FaultRun(place, operation, kind, detail, event)
+            if met:
+                _append_to_table(run)
+                runs.append(run)
+                kind = next(alternating)
+            else:
                 assert (event["detail-type"] == "Access Onboarded") is not bool(others), event
-                return
-            function = met[0]["principal"].split("/latchkey-")[1].split("Function")[0]
-            run = FaultRun(call, function, f"{met[0]['service']} {met[0]['operation']}", kind, detail, event)
-            _append_to_table(run)
             yield run
+        assert {run.place.function for run in runs} == {*calls}, "no call of a function failed"
+        assert {run.kind for run in runs} == {*kinds} or len(places) < len(kinds), "a kind of failure is missing"
+        self._report(f"{len(runs)} of {sum(calls.values()) * len(kinds)} combinations of calls and failures")
+
+    def _add_faults(self, detail: Detail, faults: tuple[Detail, ...]) -> None:
+        for fault in faults:
+            self.aws.control("POST", "faults", fault | {"request": detail["requestId"]})
 
     def _outcome(self, detail: Detail, leases_end: bool) -> Detail:
         """Returns the outcome of a request. With `leases_end`, leases of killed functions expire at once."""
@@ -198,6 +226,6 @@ def _exists(look: Callable[..., Any], **named: str) -> bool:
 def _append_to_table(run: FaultRun) -> None:
     """Appends a row to the file that FAULT_TABLE names."""
     if path := os.environ.get("FAULT_TABLE"):
-        row = (run.kind.name, str(run.call), run.function, run.operation, run.outcome)
+        row = (run.kind.name, str(run.place.call), run.place.function, run.operation, run.outcome)
         with Path(path).open("a") as table:
             table.write("\t".join((*row, run.event["detail"].get("failure", {}).get("name", ""))) + "\n")

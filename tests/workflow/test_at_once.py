@@ -1,21 +1,25 @@
 """Many requests at once on one key are all onboarded, with one key and without a storm of calls on the table."""
 
 import json
-import os
 import time
 from collections import Counter
+from collections.abc import Callable
 
+import pytest
+
+from tests.sampling import WHOLE
 from tests.workflow.conftest import deployed
 from tests.workflow.onboarding import Onboarding
 
-NUMBER = int(os.environ.get("AT_ONCE", "30"))
+NUMBER = 100 if WHOLE else 15
 # A new account: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 CONCURRENT_FUNCTIONS = 10
 # Calls of the functions that wait for leases, for each request: a ticket, a take, and looks that become rarer further back.
 MOST_LOOKS = 15
 
 
-def test_requests_at_once_on_one_key_are_all_onboarded_in_a_new_account() -> None:
+@pytest.mark.timeout(900)
+def test_requests_at_once_on_one_key_are_all_onboarded_in_a_new_account(report_sample: Callable[[str], None]) -> None:
     with deployed(concurrency=CONCURRENT_FUNCTIONS) as account:
         onboarding = Onboarding(account.aws, account.outcomes)
         details = [onboarding.detail(f"channel-{number}", key={"alias": "alias/latchkey/at-once"}) for number in range(NUMBER)]
@@ -36,3 +40,4 @@ def test_requests_at_once_on_one_key_are_all_onboarded_in_a_new_account() -> Non
     assert calls["CreateKey CreateKey"] == 1
     assert calls["AttachPolicies PutKeyPolicy"] == 0
     assert sum(waiting) < NUMBER * MOST_LOOKS
+    report_sample(f"{NUMBER} of 100 requests at once")

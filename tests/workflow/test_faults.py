@@ -1,6 +1,7 @@
 """Every API call of an onboarding fails in every way: one outcome, nothing left, others unaffected, the next request succeeds.
 
-The kinds of failure alternate over the calls. `make faults` injects every kind at every call.
+`make faults` injects every kind of failure at every call. Without it, the kinds alternate over a sample in which every call
+of a request for MediaTailor fails at least once, and every function in every other loop.
 """
 
 import json
@@ -8,6 +9,7 @@ import secrets
 
 import pytest
 
+from tests.sampling import WHOLE, all_but_one_in, one_in
 from tests.workflow.consumer_resources import CONSUMERS, NOTHING_LEFT, left
 from tests.workflow.fault_injection import (
     ANY,
@@ -22,7 +24,6 @@ from tests.workflow.fault_injection import (
     LATE,
     NOTHING,
     REPORT,
-    SAMPLED_STEP,
     THROTTLED,
     THROTTLED_ONCE,
     TIMED_OUT,
@@ -36,7 +37,7 @@ from tests.workflow.fault_injection import (
 )
 from tests.workflow.onboarding import MEMBER, ORIGIN
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # a busy machine needs several minutes for one test
+pytestmark = [pytest.mark.long, pytest.mark.timeout(0 if WHOLE else 900)]  # a busy machine needs several minutes for one test
 
 
 def _has_one_outcome(fault_injection: FaultInjection, run: FaultRun) -> None:
@@ -60,7 +61,8 @@ def _reports_the_fault(run: FaultRun) -> None:
 def test_permanent_failure_is_rolled_back_and_the_next_request_succeeds(
     fault_injection: FaultInjection, kinds: tuple[Kind, ...]
 ) -> None:
-    for run in fault_injection.each_call(kinds, WORK, fault_injection.detail):
+    calls = fault_injection.calls(WORK, fault_injection.detail())
+    for run in fault_injection.each_call(kinds, calls, one_in(4), fault_injection.detail):
         _has_one_outcome(fault_injection, run)
         if run.outcome != "Access Onboarded":
             _reports_the_fault(run)
@@ -84,7 +86,8 @@ class _Consumers:
 @pytest.mark.parametrize("kinds", profile(FINAL, DENIED, FINAL_BEFORE, THROTTLED))
 def test_permanent_failure_with_a_reader_role_is_rolled_back(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
     consumers = _Consumers(fault_injection)
-    for run in fault_injection.each_call(kinds, WORK, consumers.next, step=SAMPLED_STEP):
+    calls = fault_injection.calls(WORK, consumers.next())
+    for run in fault_injection.each_call(kinds, calls, one_in(8), consumers.next):
         _has_one_outcome(fault_injection, run)
         if run.outcome != "Access Onboarded":
             _reports_the_fault(run)
@@ -95,14 +98,17 @@ def test_permanent_failure_with_a_reader_role_is_rolled_back(fault_injection: Fa
 
 @pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
 def test_transient_failure_with_a_reader_role_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
-    for run in fault_injection.each_call(kinds, ANY, _Consumers(fault_injection).next, step=SAMPLED_STEP):
+    consumers = _Consumers(fault_injection)
+    calls = fault_injection.calls(ANY, consumers.next())
+    for run in fault_injection.each_call(kinds, calls, one_in(8), consumers.next):
         _has_one_outcome(fault_injection, run)
         assert run.outcome == "Access Onboarded", str(run)
 
 
 @pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
 def test_transient_failure_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
-    for run in fault_injection.each_call(kinds, ANY, fault_injection.detail):
+    calls = fault_injection.calls(ANY, fault_injection.detail())
+    for run in fault_injection.each_call(kinds, calls, all_but_one_in(4), fault_injection.detail):
         _has_one_outcome(fault_injection, run)
         assert run.outcome == "Access Onboarded", str(run)
 
@@ -112,7 +118,8 @@ def test_transient_failure_is_retried(fault_injection: FaultInjection, kinds: tu
 def test_outcome_is_published_despite_one_failure_of_its_report(
     fault_injection: FaultInjection, kinds: tuple[Kind, ...], others: tuple[Detail, ...]
 ) -> None:
-    for run in fault_injection.each_call(kinds, REPORT, fault_injection.detail, *others):
+    calls = fault_injection.calls(REPORT, fault_injection.detail(), *others)
+    for run in fault_injection.each_call(kinds, calls, one_in(2), fault_injection.detail, *others):
         _has_one_outcome(fault_injection, run)
         assert run.outcome == ("Request Failed" if others else "Access Onboarded"), str(run)
         assert fault_injection.again(run)["status"] == ("active" if others else "unchanged")
@@ -120,7 +127,8 @@ def test_outcome_is_published_despite_one_failure_of_its_report(
 
 @pytest.mark.parametrize("kinds", profile(KILLED, BROKEN, FINAL, DENIED_ONCE, TIMED_OUT, KILLED_BEFORE))
 def test_interrupted_undo_is_finished_and_reported_completely(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
-    for run in fault_injection.each_call(kinds, UNDO, fault_injection.detail, LATE, step=SAMPLED_STEP):
+    calls = fault_injection.calls(UNDO, fault_injection.detail(), LATE)
+    for run in fault_injection.each_call(kinds, calls, one_in(6), fault_injection.detail, LATE):
         _has_one_outcome(fault_injection, run)
         assert run.outcome == "Request Failed", str(run)
         assert run.event["detail"]["changed"] is False, str(run)
@@ -172,10 +180,12 @@ def test_failed_request_changes_nothing_that_it_shares_or_adopts(
     fault_injection: FaultInjection, kinds: tuple[Kind, ...], is_adopted: bool
 ) -> None:
     first = _First(fault_injection, is_adopted)
-    for run in fault_injection.each_call(kinds, WORK, first.second, step=SAMPLED_STEP):
+    calls = fault_injection.calls(WORK, first.second())
+    first.begin()  # each additional access on the key would add calls to the next request
+    for run in fault_injection.each_call(kinds, calls, one_in(12), first.second):
         _has_one_outcome(fault_injection, run)
         if run.outcome == "Access Onboarded":
-            first.begin()  # each additional access on the key would add calls to the next request
+            first.begin()
             continue
         _reports_the_fault(run)
         assert first.read_policies() == first.policies, str(run)

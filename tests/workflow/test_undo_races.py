@@ -1,13 +1,14 @@
-"""A second request during the undo of the first, at every third call of the undo: both finish."""
+"""A second request during the undo of the first, at a sample of the calls of the undo or at all of them: both finish."""
 
+from collections.abc import Callable
 from functools import partial
-from itertools import count
 from typing import Any
 
 import pytest
 
 from local_aws.tools.embedded_aws import until
-from tests.workflow.fault_injection import LATE, SAMPLED_STEP, UNDO, Detail, FaultInjection
+from tests.sampling import WHOLE, Place, one_in
+from tests.workflow.fault_injection import LATE, UNDO, Detail, FaultInjection
 
 
 def _same_alias(fault_injection: FaultInjection, first: Detail) -> Detail:
@@ -19,12 +20,15 @@ def _same_access(fault_injection: FaultInjection, first: Detail) -> Detail:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(0 if WHOLE else 300)
 @pytest.mark.parametrize("second_of", [_same_alias, _same_access])
 def test_request_concurrent_with_an_undo_succeeds_and_the_undo_finishes(
-    fault_injection: FaultInjection, second_of: Any
+    fault_injection: FaultInjection, report_sample: Callable[[str], None], second_of: Any
 ) -> None:
     waited = []
-    for call in count(1, SAMPLED_STEP):
+    calls = fault_injection.calls(UNDO, fault_injection.detail(), LATE)
+    places = one_in(8).places(calls)
+    for call in places:
         first = fault_injection.detail()
         second = second_of(fault_injection, first)
         is_held = _hold(fault_injection, first, call)
@@ -40,15 +44,14 @@ def test_request_concurrent_with_an_undo_succeeds_and_the_undo_finishes(
         assert key["KeyState"] == "Enabled", (call, waited)
         assert fault_injection.kms.describe_key(KeyId=second["key"]["alias"])["KeyMetadata"]["Arn"] == key["Arn"], call
         assert fault_injection.token(event["detail"]["resources"]["secretArn"]), call
-        if not is_held:
-            break
 
     assert "NotYetEffective" in waited
+    report_sample(f"{len(waited)} of {sum(calls.values())} calls")
 
 
-def _hold(fault_injection: FaultInjection, first: Detail, call: int) -> bool:
-    """Sends a request that fails late and holds its undo at the n-th call. Returns whether the undo made that call."""
-    hold = {"error": "hold", "caller": UNDO, "call": call}
+def _hold(fault_injection: FaultInjection, first: Detail, place: Place) -> bool:
+    """Sends a request that fails late and holds its undo at a call. Returns whether the undo made that call."""
+    hold = {"error": "hold", "caller": place.caller, "call": place.call}
     for fault in (LATE, hold):
         fault_injection.aws.control("POST", "faults", fault | {"request": first["requestId"]})
     fault_injection.put(first)
