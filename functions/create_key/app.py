@@ -10,4 +10,4 @@ from latchkey.settings import settings
 @step(CreateKeyInput)
 def lambda_handler(event: CreateKeyInput) -> StepResult:
     """Returns the key that the alias or ARN identifies, or creates a key with its policy, tags, alias and rotation."""
-    return create_key(event, settings(), registry(), clients.kms_without_retries())
+    return create_key(event, settings(), registry(), clients.kms_without_retries(), clients.iam())

@@ -81,6 +81,8 @@ class Assumptions(_Switches):
     sources_first: bool = True
     empty_pages: bool = False
     cdn_auth_delay_seconds: Annotated[float, Try((2,))] = Field(default=0, ge=0)
+    key_validation: Literal["SecretVersionId", "SecretARN"] = "SecretVersionId"
+    lockout_counts_tag_conditions: bool = True
     policy_order: Literal["shuffled", "kept"] = "shuffled"
     trail: Annotated[Trail, Try((Trail(duplicate=1, shuffle=True, delay_seconds=0.5),))] = Trail()
 

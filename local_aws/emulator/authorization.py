@@ -93,6 +93,40 @@ def allows(caller: Caller, action: str, resource: str, context: Mapping[str, str
     return grant_allows(caller.arn, action, resource, context)
 
 
+def could_put_key_policy(
+    caller: Caller, document: dict[str, Any], context: Mapping[str, str], *, ignored: tuple[str, ...]
+) -> bool:
+    """Returns whether `caller` could change a key policy that has been replaced by `document`.
+
+    Identity policies with a condition on a key that begins with one of `ignored` do not count.
+    """
+    with request_scope(caller.account, get_region()):
+        principal = evaluator.resolve_principal(caller.access_key, caller.account)
+    if isinstance(principal, evaluator.AuthError):
+        return False
+    own = _ALLOW_ALL if principal.policies is None else principal.policies
+    counted = [[statement for statement in layer if not _depends_on(statement, ignored)] for layer in own]
+    ctx = evaluator.EvalContext(
+        principal_arn=principal.arn,
+        principal_type=principal.type,
+        principal_account=principal.account,
+        action="kms:PutKeyPolicy",
+        resource_arn=f"arn:aws:kms:{get_region()}:{get_account_id()}:key/this",
+        region=get_region(),
+        service_context={"aws:viaawsservice": "false"} | {name.lower(): value for name, value in context.items()},
+        principal_keys=principal.keys,
+    )
+    limits = tuple(principal.limits)
+    identity = evaluator.evaluate(ctx, counted, *limits)
+    found = evaluator.combine_resource_policy(identity, ctx, document, get_account_id(), required=True, limits=limits)
+    return bool(found.decision == "Allow")
+
+
+def _depends_on(statement: Any, keys: tuple[str, ...]) -> bool:
+    named = [key.lower() for block in statement.conditions.values() for key in block]
+    return any(key.startswith(keys) for key in named)
+
+
 def service_allows(service: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
     """Returns whether the service principal `service` (`mediatailor.amazonaws.com`) is allowed `action` on `resource`.
 

@@ -25,12 +25,14 @@ def at_call(service: str, operation: str, act: Callable[[], object], number: int
 
 
 def age_roles() -> None:
-    """Lets IAM return an old creation date for every role."""
+    """Lets IAM return an old creation date for every role and user."""
 
     def replace(parsed: dict[str, Any], **_: Any) -> None:
-        parsed["Role"]["CreateDate"] = datetime(2020, 1, 1, tzinfo=UTC)
+        for kind in {"Role", "User"} & parsed.keys():
+            parsed[kind]["CreateDate"] = datetime(2020, 1, 1, tzinfo=UTC)
 
-    clients.iam().meta.events.register_first("after-call.iam.GetRole", replace)
+    for operation in ("GetRole", "GetUser"):
+        clients.iam().meta.events.register_first(f"after-call.iam.{operation}", replace)
 
 
 def set_version_keys(*keys: str) -> None:
@@ -44,11 +46,13 @@ def set_version_keys(*keys: str) -> None:
     client.meta.events.register_first("after-call.secrets-manager.ListSecretVersionIds", replace)
 
 
-def answer_with_error(operation: str, code: str = "AccessDeniedException", status: int = 400) -> Callable[[], None]:
+def answer_with_error(
+    operation: str, code: str = "AccessDeniedException", status: int = 400, message: str = "no"
+) -> Callable[[], None]:
     """An act for `at_call`: the call returns an error."""
 
     def act() -> None:
-        error: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        error: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
         raise ClientError(error, operation)
 
     return act

@@ -10,6 +10,7 @@ from botocore.exceptions import ConnectionClosedError
 
 from latchkey.aws import clients
 from latchkey.errors import AccessDenied, Conflict, LatchkeyError, NotYetEffective, TransientAwsError
+from latchkey.policies import KEY_VALIDATION
 from tests.functions.account import ACCOUNT, ADOPT, OURS, ROOT, Account
 from tests.functions.onboarding_requests import EXECUTION, SECRET_KEY, Run, check_event, existing, onboarding
 
@@ -177,7 +178,7 @@ def test_a_secret_leaving_the_default_key_keeps_its_readers(run: Run, account: A
 
     [former] = [statement for statement in pair.statements()[0] if statement.get("Sid") == "LatchkeyFormerDefaultKey"]
     assert former["Condition"]["StringEquals"]["kms:CallerAccount"] == ACCOUNT
-    assert former["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": [pair.secret]}
+    assert former["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": [KEY_VALIDATION, pair.secret]}
     assert pair.under() == pair.key
     assert account.value(pair.secret) == VALUE
 

@@ -193,7 +193,7 @@ def test_a_retry_completes_a_role_that_a_crash_left_incomplete(
     assert (role["boundary"], role["tags"]["latchkey:access"]) == (BOUNDARY, ACCESS)
 
 
-@pytest.mark.parametrize("code", ["NoSuchEntity", "AccessDenied", "MalformedPolicyDocument"])
+@pytest.mark.parametrize("code", ["NoSuchEntity", "AccessDenied"])
 def test_a_new_role_that_does_not_exist_everywhere_is_not_yet_effective(
     run: Run, account: Account, event: dict[str, Any], code: str
 ) -> None:

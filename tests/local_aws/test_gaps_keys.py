@@ -102,6 +102,31 @@ def test_key_policy_that_locks_the_caller_out_is_rejected(account: Account, kms:
     by_role.put_key_policy(KeyId=key, Policy=reading_only, BypassPolicyLockoutSafetyCheck=True)
 
 
+@pytest.mark.parametrize("counts", [True, False])
+def test_lockout_check_counts_tag_conditions_if_assumed(account: Account, counts: bool) -> None:
+    account.assume(lockoutCountsTagConditions=counts)
+    ours = {"aws:ResourceTag/team": "sports"}
+    role = account.role(allow("kms:CreateKey"), allow("kms:TagResource"), allow("kms:PutKeyPolicy", StringEquals=ours))
+    kms, delegating = role.client("kms"), policy(key_statement({"AWS": ROOT}))
+    tagged = {"Tags": [{"TagKey": "team", "TagValue": "sports"}]}
+    naming = policy(key_statement({"AWS": ROOT}), key_statement({"AWS": role.arn}, "kms:PutKeyPolicy"))
+
+    key = kms.create_key(Policy=naming, **tagged)["KeyMetadata"]["KeyId"]
+    kms.put_key_policy(KeyId=key, Policy=naming)
+
+    if counts:
+        kms.create_key(Policy=delegating, **tagged)
+        kms.put_key_policy(KeyId=key, Policy=delegating)
+    else:
+        assert error_code(kms.create_key, Policy=delegating, **tagged) == MALFORMED
+        assert error_code(kms.put_key_policy, KeyId=key, Policy=delegating) == MALFORMED
+
+
+def test_key_policy_that_only_delegates_locks_out_a_caller_without_permission(account: Account) -> None:
+    kms = account.role(allow("kms:CreateKey")).client("kms")
+    assert error_code(kms.create_key, Policy=policy(key_statement({"AWS": ROOT}))) == MALFORMED
+
+
 @pytest.mark.parametrize(
     "principal", [f"arn:aws:iam::{ACCOUNT}:role/Nobody", f"arn:aws:iam::{ACCOUNT}:group/All", "AROAGONE", "nonsense"]
 )

@@ -184,6 +184,23 @@ def test_writing_requires_a_data_key_and_a_denied_write_creates_nothing(account:
     writer.put_secret_value(SecretId=name, SecretString="b")
 
 
+@pytest.mark.parametrize(("form", "is_allowed"), [("SecretVersionId", True), ("SecretARN", False)])
+def test_new_secret_needs_the_key_with_the_context_of_the_check(account: Account, form: str, is_allowed: bool) -> None:
+    account.assume(keyValidation=form)
+    key, context = account.key(), "kms:EncryptionContext:SecretARN"
+    ours = {context: "arn:aws:secretsmanager:*:*:secret:ours-*"}
+    using = ["kms:GenerateDataKey", "kms:Decrypt"]
+    narrow = account.role(allow("secretsmanager:*"), allow(using, StringLike=ours)).client("secretsmanager")
+    checked = {context: [*ours.values(), "RequestToValidateKeyAccess"]}
+    wide = account.role(allow("secretsmanager:*"), allow(using, StringLike=checked)).client("secretsmanager")
+    wide.create_secret(Name=account.unique("ours"), SecretString="value", KmsKeyId=key)
+    request = {"Name": account.unique("ours"), "SecretString": "value", "KmsKeyId": key}
+    if is_allowed:
+        narrow.create_secret(**request)
+    else:
+        assert error_code(narrow.create_secret, **request) == "AccessDeniedException"
+
+
 def test_disabled_key_prevents_reading_and_writing(account: Account, secrets: Any) -> None:
     key, kms = account.key(), account.client("kms")
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a", KmsKeyId=key)["ARN"]

@@ -184,3 +184,11 @@ def test_documents_in_settings_are_compared_as_documents_or_as_text() -> None:
     members = ["Policy", "Other"]
     assert policies.comparable(form, members) == policies.comparable(form | {"Policy": document(READING)}, members)
     assert policies.comparable(form, members) != policies.comparable(form | {"Name": "b"}, members)
+
+
+def test_the_principals_of_a_document_are_its_roles_and_users() -> None:
+    user = role("A").replace(":role/", ":user/")
+    named = document(
+        READING, READING | {"Principal": {"AWS": user, "Service": "a.amazonaws.com"}}, READING | {"Principal": "*"}
+    )
+    assert policies.named_principals(named) == [role("A"), user]

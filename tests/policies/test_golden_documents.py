@@ -136,7 +136,7 @@ def test_decryption_is_limited_to_secrets_manager_and_the_secret() -> None:
     found = statement(NEW_DOCUMENTS["key-for-an-existing-secret"], "LatchkeySecretDecryption")["Condition"]
     assert found == {
         "StringEquals": {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"},
-        "StringLike": {"kms:EncryptionContext:SecretARN": [EXISTING_ARN]},
+        "StringLike": {"kms:EncryptionContext:SecretARN": [policies.KEY_VALIDATION, EXISTING_ARN]},
     }
 
 

@@ -19,6 +19,7 @@ ACCOUNT, REGION = "111122223333", "eu-west-1"
 PLACE = Place(partition="aws", account=ACCOUNT, region=REGION)
 CONFIGURE_ROLE = PLACE.arn("iam", "role/latchkey-configure_access", region="")
 CREATE_KEY_ROLE = PLACE.arn("iam", "role/latchkey-create_key", region="")
+ATTACH_ROLE = PLACE.arn("iam", "role/latchkey-attach_policies", region="")
 UNDO_ROLE = PLACE.arn("iam", "role/latchkey-undo_onboarding", region="")
 SETTINGS = Settings(
     place=PLACE,
@@ -34,6 +35,7 @@ SETTINGS = Settings(
     accepted_grantees=(),
     configure_role_arn=CONFIGURE_ROLE,
     create_key_role_arn=CREATE_KEY_ROLE,
+    attach_role_arn=ATTACH_ROLE,
     undo_role_arn=UNDO_ROLE,
     reader_boundary_arn=f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",
     grace_seconds=600,

@@ -46,8 +46,11 @@ def aws_error(code: str, status: int = 400, operation: str = "DescribeKey", mess
         (aws_error("AlreadyExistsException"), Conflict),
         (aws_error("ConflictException", 409), Conflict),
         (aws_error("UnknownCode", 409), Conflict),
-        (aws_error("MalformedPolicyDocumentException"), NotYetEffective),
-        (aws_error("MalformedPolicyDocument"), NotYetEffective),
+        (aws_error("MalformedPolicyDocumentException"), LatchkeyError),
+        (aws_error("MalformedPolicyDocument"), LatchkeyError),
+        (aws_error("LimitExceededException"), LatchkeyError),
+        (aws_error("LimitExceeded", 409), LatchkeyError),
+        (aws_error("ServiceQuotaExceededException", 402), LatchkeyError),
         (aws_error("ConcurrentModification", 409), TransientAwsError),
         (aws_error("NotFoundException", 404), LatchkeyError),
         (ClientError({}, "DescribeKey"), LatchkeyError),
@@ -123,10 +126,41 @@ def test_a_denied_call_long_after_tagging_is_access_denied(since: datetime | Non
         raise DENIAL
 
 
-@pytest.mark.parametrize("since", [None, datetime.now(UTC) - timedelta(days=1)])
-def test_a_policy_with_a_new_principal_is_not_yet_effective(since: datetime | None) -> None:
-    with pytest.raises(NotYetEffective, match=r"PutKeyPolicy.*Malformed"), settling(since):
+@pytest.mark.parametrize("since", [None, datetime.now(UTC)])
+def test_a_malformed_policy_is_permanent(since: datetime | None) -> None:
+    with pytest.raises(LatchkeyError, match=r"PutKeyPolicy.*Malformed") as raised, settling(since):
         raise aws_error("MalformedPolicyDocumentException", operation="PutKeyPolicy")
+    assert type(raised.value) is LatchkeyError
+
+
+@pytest.mark.parametrize("code", ["LimitExceededException", "LimitExceeded"])
+def test_a_quota_is_permanent_and_its_message_says_what_to_do(code: str) -> None:
+    with pytest.raises(LatchkeyError, match="Service Quotas") as raised, settling(datetime.now(UTC)):
+        raise aws_error(code, operation="CreateKey")
+    assert type(raised.value) is LatchkeyError
+
+
+NOT_AUTHORIZED = (
+    "User: arn:aws:sts::111122223333:assumed-role/a/b is not authorized to perform: kms:PutKeyPolicy on resource: c"
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("with an explicit deny in a resource-based policy", AccessDenied),
+        ("with an explicit deny in a resource control policy", AccessDenied),
+        ("with an explicit deny in a service control policy", AccessDenied),
+        ("with an explicit deny", AccessDenied),
+        # The policies of the functions deny by tags, which need time to be effective.
+        ("with an explicit deny in an identity-based policy", NotYetEffective),
+        ("because no resource-based policy allows the kms:PutKeyPolicy action", NotYetEffective),
+    ],
+)
+def test_an_explicit_deny_that_does_not_depend_on_tags_never_settles(reason: str, kind: type) -> None:
+    with pytest.raises(kind, match=reason) as raised, settling(datetime.now(UTC)):
+        raise aws_error("AccessDeniedException", message=f"{NOT_AUTHORIZED} {reason}")
+    assert type(raised.value) is kind
 
 
 UNKNOWN = [

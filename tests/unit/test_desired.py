@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 
 from latchkey import policies
-from tests.unit.samples import ACCOUNT, CONFIGURE_ROLE, EXISTING_ARN, FULL, KEY_ARN, SECRET_ARN, desired, role
+from tests.unit.samples import (
+    ACCOUNT,
+    ATTACH_ROLE,
+    CONFIGURE_ROLE,
+    CREATE_KEY_ROLE,
+    EXISTING_ARN,
+    FULL,
+    KEY_ARN,
+    SECRET_ARN,
+    UNDO_ROLE,
+    desired,
+    role,
+    text,
+)
 
 EXISTING = {"secret.value.existing.secretArn": EXISTING_ARN}
 
@@ -159,9 +172,25 @@ def test_a_secret_from_the_default_key_keeps_its_readers() -> None:
     assert desired().key_share().written == desired().key_statements
     *kept, former = desired().key_share(SECRET_ARN).written
     assert tuple(kept) == desired().key_statements
-    assert desired().key_share(SECRET_ARN).needed == (*desired().needed_key_statements, former)
-    assert former["Sid"] == "LatchkeyFormerDefaultKey"
-    assert former["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": [SECRET_ARN]}
+    *needed, own = desired().key_share(SECRET_ARN).needed
+    assert tuple(needed) == desired().needed_key_statements
+    assert former["Sid"] == own["Sid"] == "LatchkeyFormerDefaultKey"
+    assert own["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": [SECRET_ARN]}
+    # Secrets Manager also checks the key when somebody changes the secret.
+    assert former["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": [policies.KEY_VALIDATION, SECRET_ARN]}
+
+
+def test_a_new_key_names_every_role_that_writes_its_policy() -> None:
+    [creation] = [one for one in desired().new_key_policy["Statement"] if one["Sid"] == "LatchkeyCreation"]
+    assert creation["Principal"] == {"AWS": sorted([CREATE_KEY_ROLE, ATTACH_ROLE, UNDO_ROLE])}
+    assert (creation["Action"], "Condition" in creation) == ("kms:PutKeyPolicy", False)
+    assert desired().key_share().extended == (creation,)
+
+
+def test_an_access_needs_neither_the_check_of_the_key_nor_the_writers_in_a_policy_of_an_earlier_version() -> None:
+    needed = desired().key_share().needed
+    assert policies.KEY_VALIDATION not in text(needed)
+    assert "LatchkeyCreation" not in text(needed)
 
 
 POWERS: dict[str, dict[str, Any]] = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from latchkey import policies
 from tests.unit.samples import KEY_ARN, KINDS, PARTNERS, READ_BY_ROLE, SECRET_ARN, desired, role
 
 ORIGIN = {"secret.originReaders": [role("Origin")]}
@@ -30,7 +31,7 @@ def test_origin_readers_are_allowed_by_both_policies(kind: str) -> None:
     assert (decryption["Sid"], reading["Sid"]) == ("LatchkeySecretDecryption", "LatchkeyOriginReaders")
     assert decryption["Principal"] == reading["Principal"] == {"AWS": [role("Origin")]}
     context = decryption["Condition"]["StringLike"]["kms:EncryptionContext:SecretARN"]
-    assert context == [wanted.secrets_pattern]
+    assert context == [policies.KEY_VALIDATION, wanted.secrets_pattern]
 
 
 def test_partner_statements_have_our_sids_and_the_requested_actions() -> None:

@@ -1,8 +1,11 @@
 """With consent, Latchkey uses keys and secrets that it did not create, and preserves their contents."""
 
 import json
+import re
 import secrets
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 from local_aws.emulator.account import ACCOUNT, REGION
 from tests.workflow.onboarding import MEMBER, ORIGIN, Onboarding
@@ -30,6 +33,28 @@ def test_adopted_key_keeps_every_foreign_statement(onboarding: Onboarding) -> No
     after = onboarding.key_policy(key_arn)["Statement"]
     assert after[: len(before)] == before
     assert {s["Sid"] for s in after[len(before) :]} == {"LatchkeyMediatailorManagement", "LatchkeySecretDecryption"}
+
+
+def test_key_whose_lockout_check_ignores_tag_conditions_must_name_the_writers(
+    onboarding: Onboarding, assume: Callable[..., Any]
+) -> None:
+    assume(lockoutCountsTagConditions=False)
+    roles = [role["Arn"] for role in onboarding.aws.client("iam").list_roles()["Roles"]]
+    writers = [arn for arn in roles if re.search(r"latchkey-(CreateKey|AttachPolicies|UndoOnboarding)Function", arn)]
+    key_arn = onboarding.new_key()
+    before = onboarding.account_snapshot()
+
+    failed = onboarding.send(onboarding.detail(key={"arn": key_arn}))
+
+    assert (failed["detail-type"], failed["detail"]["failure"]["name"]) == ("Request Failed", "Conflict")
+    assert len(writers) == 3
+    assert all(writer in failed["detail"]["failure"]["message"] for writer in writers)
+    assert failed["detail"]["left"] == []
+    assert onboarding.account_snapshot()["keys"][key_arn] == before["keys"][key_arn]
+
+    naming = {"Effect": "Allow", "Principal": {"AWS": writers}, "Action": "kms:PutKeyPolicy", "Resource": "*"}
+    named = onboarding.new_key(statements=(naming,))
+    assert onboarding.onboard(onboarding.detail(key={"arn": named}))["resources"]["keyArn"] == named
 
 
 def test_key_without_consent_is_not_changed(onboarding: Onboarding) -> None:

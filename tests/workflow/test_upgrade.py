@@ -1,6 +1,7 @@
 """An account that version 0.1.0 left works after the update: its registry, resources and running executions."""
 
 import json
+import re
 import uuid
 
 import pytest
@@ -120,6 +121,18 @@ def test_a_second_access_on_a_former_key_takes_no_reader_away(former: FormerAcco
 
     assert made["keyArn"] == key
     assert _reads_its_secret(former, "active-origin")
+    assert client.onboard(former.again("request-active"))["status"] == "unchanged"
+
+
+def test_the_next_change_lets_every_writer_change_the_policy_of_a_former_key(former: FormerAccount) -> None:
+    client, key = former.client, former.names["Key:active-origin"]
+    client.aws.control("PUT", "assumptions", {"lockoutCountsTagConditions": False})
+
+    client.onboard(client.detail(key={"alias": "alias/latchkey/active-origin"}, managementRoles=None))
+
+    [creation] = [one for one in client.key_policy(key)["Statement"] if one.get("Sid") == "LatchkeyCreation"]
+    writers = [re.findall(r"latchkey-(\w+)Function", arn)[0] for arn in creation["Principal"]["AWS"]]
+    assert sorted(writers) == ["AttachPolicies", "CreateKey", "UndoOnboarding"]
     assert client.onboard(former.again("request-active"))["status"] == "unchanged"
 
 

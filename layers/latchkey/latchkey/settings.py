@@ -28,6 +28,7 @@ class Settings(BaseModel):
     accepted_grantees: tuple[str, ...]
     configure_role_arn: str
     create_key_role_arn: str
+    attach_role_arn: str
     undo_role_arn: str
     reader_boundary_arn: str
     grace_seconds: int
@@ -36,6 +37,11 @@ class Settings(BaseModel):
     clean_up_state_machine_arn: str = ""
     end_request_state_machine_arn: str = ""
     own_role_arns: tuple[str, ...] = ()
+
+    @property
+    def key_writers(self) -> tuple[str, ...]:
+        """The roles of the functions that write key policies."""
+        return (self.create_key_role_arn, self.attach_role_arn, self.undo_role_arn)
 
 
 @cache
@@ -59,6 +65,7 @@ def settings() -> Settings:
         allowed_origin_hosts=_list(env["ALLOWED_ORIGIN_HOSTS"]),
         configure_role_arn=env["CONFIGURE_ROLE_ARN"],
         create_key_role_arn=env["CREATE_KEY_ROLE_ARN"],
+        attach_role_arn=env["ATTACH_ROLE_ARN"],
         undo_role_arn=env["UNDO_ROLE_ARN"],
         reader_boundary_arn=env["READER_BOUNDARY_ARN"],
         grace_seconds=int(env["GRACE_SECONDS"]),

@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
-from ministack.core import iam_evaluator
-from ministack.core.responses import get_account_id, get_region
+from ministack.core.responses import get_account_id
 from ministack.services import iam, kms
+from ministack.services import tagging as tag_store
 
 from local_aws.emulator import authorization
+from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.gaps.patching import Around, current_caller, error_response, wrap
 
 _MAX_BYTES = 32_768
@@ -31,10 +32,18 @@ def _check_policy(original: Around, data: dict[str, Any]) -> Any:
         return error_response(_MALFORMED, "The new key policy is not well formed.")
     if unknown_principals(document):
         return error_response(_MALFORMED, "Policy contains a statement with one or more invalid principals.")
-    if not data.get("BypassPolicyLockoutSafetyCheck") and not _can_put_again(caller, document):
+    if not data.get("BypassPolicyLockoutSafetyCheck") and not _can_put_again(caller, document, _tags(data)):
         text = "The new key policy will not allow you to update the key policy in the future."
         return error_response(_MALFORMED, text)
     return original(data)
+
+
+def _tags(data: dict[str, Any]) -> dict[str, str]:
+    """Returns the tags of the key that a request creates or changes."""
+    if "KeyId" not in data:
+        return {tag["TagKey"]: tag["TagValue"] for tag in data.get("Tags") or []}
+    key = kms._resolve_key(data["KeyId"]) or {}
+    return dict(tag_store.resource_tags(key.get("Arn", "")) or {})
 
 
 def policy_document(text: str) -> dict[str, Any] | None:
@@ -94,15 +103,12 @@ def _exists(name: str) -> bool:
     return found is not None and found["Arn"] == name
 
 
-def _can_put_again(caller: authorization.Caller, document: dict[str, Any]) -> bool:
-    """Returns whether the policy allows PutKeyPolicy for the caller or its account."""
-    ctx = iam_evaluator.EvalContext(
-        principal_arn=caller.arn,
-        principal_type="AssumedRole" if ":assumed-role/" in caller.arn else "User",
-        principal_account=caller.account,
-        action="kms:PutKeyPolicy",
-        resource_arn=f"arn:aws:kms:{get_region()}:{get_account_id()}:key/this",
-        region=get_region(),
-        service_context={"aws:viaawsservice": "false"},
-    )
-    return bool(iam_evaluator.evaluate_resource_policy(document, ctx).decision == "Allow")
+def _can_put_again(caller: authorization.Caller, document: dict[str, Any], tags: dict[str, str]) -> bool:
+    """Returns whether the caller could call PutKeyPolicy under the new policy.
+
+    The policy must name the caller, or delegate to the account while an identity policy of the caller allows the action. With
+    `lockoutCountsTagConditions` false, no identity policy with a condition on the tags of the key counts.
+    """
+    context = {f"aws:ResourceTag/{name}": value for name, value in tags.items()}
+    counts = CURRENT.value.lockout_counts_tag_conditions
+    return authorization.could_put_key_policy(caller, document, context, ignored=() if counts else ("aws:resourcetag/",))

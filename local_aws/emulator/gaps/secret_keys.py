@@ -6,11 +6,12 @@ from ministack.core.responses import get_account_id, get_region, json_response, 
 from ministack.services import kms, secretsmanager
 
 from local_aws.emulator import authorization
+from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.gaps.patching import Around, body_of, current_caller, error_response, wrap
 from local_aws.emulator.gaps.secrets import DEFAULT_KEY
 
-# Secrets Manager calls these operations to validate a key, with this version id in the encryption context,
-# https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+# Secrets Manager calls these operations to validate a key. The encryption context has this version id and, with `keyValidation`
+# `SecretARN`, also this secret: https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 _WRITE = ("kms:GenerateDataKey", "kms:Decrypt")
 _VALIDATION = "RequestToValidateKeyAccess"
 _DENIED = ("AccessDeniedException", "Access to KMS is not allowed")
@@ -38,8 +39,9 @@ def _create_secret(original: Around, data: dict[str, Any]) -> Any:
     if made is None or known:
         return response
     secret = secretsmanager._secrets[made["Name"]]
-    denied = _key_error(secret["ARN"], _reference(data.get("KmsKeyId")), made.get("VersionId", _VALIDATION), _WRITE)
-    if denied:
+    versions = (_VALIDATION, made.get("VersionId", _VALIDATION))
+    errors = (_key_error(secret["ARN"], _reference(data.get("KmsKeyId")), version, _WRITE) for version in versions)
+    if denied := next(filter(None, errors), None):
         del secretsmanager._secrets[made["Name"]]
         return denied
     _encrypt_under(secret, made.get("VersionId"))
@@ -126,10 +128,11 @@ def _key_error(secret_arn: str, key_id: str, version_id: str, actions: tuple[str
     if not key_id or caller is None:
         return None  # The policy of the default key allows all principals of the account to use it through Secrets Manager.
     key = _find_key(key_id)
+    is_nameless = version_id == _VALIDATION and CURRENT.value.key_validation == "SecretARN"
     context = {
         "aws:ViaAWSService": "true",
         "kms:ViaService": f"secretsmanager.{get_region()}.amazonaws.com",
-        "kms:EncryptionContext:SecretARN": secret_arn,
+        "kms:EncryptionContext:SecretARN": _VALIDATION if is_nameless else secret_arn,
         "kms:EncryptionContext:SecretVersionId": version_id,
     }
     if key is None or not all(authorization.allows(caller, action, key["Arn"], context) for action in actions):

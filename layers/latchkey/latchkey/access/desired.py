@@ -22,10 +22,14 @@ from latchkey.tags import ACCESS, DEFAULT_TENANT, MANAGED_BY, OURS, REQUEST, STA
 
 @dataclass(frozen=True)
 class Share:
-    """The statements of one access in a policy: those that it needs, and those that Latchkey writes for it and others."""
+    """The statements of one access in a policy: those that it needs, and those that Latchkey writes for it and others.
+
+    `extended` are statements that are extended with the others if the policy contains them, and are never added or removed.
+    """
 
     needed: tuple[Statement, ...]
     written: tuple[Statement, ...]
+    extended: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Desired:
     request: OnboardingRequest[Any]
     place: Place
     configure_role_arn: str
-    create_key_role_arn: str
+    key_writers: tuple[str, ...]
     reader_boundary_arn: str
     stack: str
     tenant: str = DEFAULT_TENANT
@@ -149,7 +153,7 @@ class Desired:
             management_roles=self.request.management_roles,
             origin_readers=self.request.secret.origin_readers,
             secret_arn_pattern=self.secret_arn_pattern,
-            secrets_pattern=self.secrets_pattern,
+            secrets_patterns=(self.secrets_pattern, policies.KEY_VALIDATION),
             partners=self.resource.partners,
         )
 
@@ -176,7 +180,7 @@ class Desired:
 
         Latchkey wrote these statements until version 0.2.0.
         """
-        alone = replace(self.facts, secrets_pattern=self.secret_arn_pattern)
+        alone = replace(self.facts, secrets_patterns=(self.secret_arn_pattern,))
         return (*self.system.reader.key_statements(alone), *self._powers.values())
 
     @cached_property
@@ -206,13 +210,19 @@ class Desired:
 
     def key_share(self, former_secret_arn: str | None = None) -> Share:
         """What this access needs in the policy of its key. A secret that leaves the default key keeps its readers."""
-        former = (policies.default_key_rule([former_secret_arn], self.place),) if former_secret_arn else ()
-        return Share((*self.needed_key_statements, *former), (*self.key_statements, *former))
+        secrets = [former_secret_arn] if former_secret_arn else []
+        needed = (policies.default_key_rule(secrets, self.place),) if secrets else ()
+        written = (policies.default_key_rule([*secrets, policies.KEY_VALIDATION], self.place),) if secrets else ()
+        return Share(
+            (*self.needed_key_statements, *needed),
+            (*self.key_statements, *written),
+            (policies.creation(self.key_writers),),
+        )
 
     @property
     def new_key_policy(self) -> policies.Document:
         """The complete policy of a new key."""
-        creation = policies.creation(self.create_key_role_arn)
+        creation = policies.creation(self.key_writers)
         return policies.new_document((policies.delegation(self.place), creation, *self.key_statements))
 
     def secret_statements(self, secret_arn: str) -> tuple[Statement, ...]:
@@ -250,7 +260,7 @@ def desire(request: OnboardingRequest[Any], settings: Settings, tenant: str) -> 
         request=request,
         place=settings.place,
         configure_role_arn=settings.configure_role_arn,
-        create_key_role_arn=settings.create_key_role_arn,
+        key_writers=settings.key_writers,
         reader_boundary_arn=settings.reader_boundary_arn,
         stack=settings.stack,
         tenant=tenant,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,18 @@ SETTLING = timedelta(minutes=6)
 # A new role usually works within seconds, and some services need half a minute to assume it:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 ROLE_SETTLING = timedelta(minutes=1)
+# KMS, Secrets Manager and IAM return these codes for resource quotas and sizes, not for rates. Waiting does not help.
+# https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html#API_CreateKey_Errors
+_QUOTAS = frozenset(["LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"])
+_QUOTA_ADVICE = ". Remove what is no longer used, or request a higher quota in Service Quotas, and send the request again"
+_MALFORMED = frozenset(["MalformedPolicyDocument", "MalformedPolicyDocumentException"])
+# The reason of a denial that no propagation ends. Identity-based policies of our roles deny by tags, which need time to be
+# effective, so they do not count:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html#access-denied-message-formats
+_PERMANENT_DENIAL = re.compile(r"with an explicit deny(?! in an identity-based policy)")
 # The first row with a matching error code or status decides.
 _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]], ...] = (
+    (LatchkeyError, _QUOTAS, lambda _: False),
     (
         TransientAwsError,
         frozenset(
@@ -28,7 +39,6 @@ _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]]
                 "InternalServiceError",
                 "KMSInternalException",
                 "KeyUnavailableException",
-                "LimitExceededException",
                 "ProvisionedThroughputExceededException",
                 "RequestLimitExceeded",
                 "RequestTimeout",
@@ -46,9 +56,6 @@ _ERRORS: tuple[tuple[type[LatchkeyError], frozenset[str], Callable[[int], bool]]
         frozenset(["AccessDenied", "AccessDeniedException", "Forbidden", "ForbiddenException", "UnauthorizedOperation"]),
         lambda status: status == 403,
     ),
-    # The principals in our policies exist. If KMS or IAM rejects one, it is too new to be known everywhere.
-    # https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html
-    (NotYetEffective, frozenset(["MalformedPolicyDocument", "MalformedPolicyDocumentException"]), lambda _: False),
     (
         Conflict,
         frozenset(["AlreadyExistsException", "ConflictException", "ResourceExistsException", "ResourceInUseException"]),
@@ -83,6 +90,16 @@ def is_throttled(error: ClientError) -> bool:
     return status_of(error) == 429 or code_of(error) in {"Throttling", "ThrottlingException", "TooManyRequestsException"}
 
 
+def is_malformed_policy(error: ClientError) -> bool:
+    """Whether AWS rejected a policy document. A principal that is too new to be known everywhere is one reason."""
+    return code_of(error) in _MALFORMED
+
+
+def locks_out(error: ClientError) -> bool:
+    """Whether KMS rejected a key policy because the caller could not change it afterward."""
+    return is_malformed_policy(error) and "update the key policy in the future" in str(error)
+
+
 def is_refused(error: ClientError) -> bool:
     """Whether AWS denied the call, which only a change of permissions resolves."""
     return isinstance(translate(error), AccessDenied)
@@ -96,7 +113,8 @@ def translate(error: ClientError | BotoCoreError) -> LatchkeyError:
         return TransientAwsError(f"no response from AWS{_host(error)}: {type(error).__name__}")
     code, status = code_of(error), status_of(error)
     details = "" if error.operation_name in _CARRIES_VALUE else f": {error.response.get('Error', {}).get('Message', '')}"
-    message = f"{error.operation_name} failed with {code} ({status}){details}"
+    advice = _QUOTA_ADVICE if code in _QUOTAS else ""
+    message = f"{error.operation_name} failed with {code} ({status}){details}{advice}"
     kind = next((error for error, codes, has_status in _ERRORS if code in codes or has_status(status)), LatchkeyError)
     return TransientAwsError(message) if kind is AccessDenied and _can_be_throttling(error) else kind(message)
 
@@ -131,8 +149,8 @@ def settling(
 ) -> Iterator[None]:
     """Raises NotYetEffective for denied calls and missing resources while a change made at `since` may not be known everywhere.
 
-    `not_ready` are further error codes that can have this cause, and `denials` further HTTP statuses. Other errors are raised
-    as by `aws_errors`.
+    An explicit Deny in a policy of a resource or an organization stays AccessDenied. `not_ready` are further error codes that
+    can have this cause, and `denials` further HTTP statuses. Other errors are raised as by `aws_errors`.
     https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency
     """
     try:
@@ -145,7 +163,8 @@ def settling(
             or code_of(error) in _NOT_READY | not_ready
             or status_of(error) in denials
         )
-        if is_settling(since, period) and (unknown or isinstance(translated, AccessDenied)):
+        is_denied = isinstance(translated, AccessDenied) and not _PERMANENT_DENIAL.search(str(error))
+        if is_settling(since, period) and (unknown or is_denied):
             raise NotYetEffective(str(translated)) from None
         raise translated from None
 

@@ -73,7 +73,7 @@ def attach_policies(
             if secret is not None:
                 _note_added(journal, secret_policy_step(secret.arn), secret.arn, [*desired.secret_statements(secret.arn)])
         changed = merge_into(
-            policy_of_key(key.arn, kms),
+            policy_of_key(key.arn, kms, clients.iam, settings.key_writers),
             key_share,
             lambda: key_shares_of_others(desired, key.arn, registry, bounds),
             registry,
@@ -82,7 +82,7 @@ def attach_policies(
         if secret is None:
             return StepResult(arn=key.arn, changed=changed, settlesFrom=datetime.now(UTC) if changed else key.settles_from)
         changed |= merge_into(
-            policy_of_secret(secret.arn, secretsmanager),
+            policy_of_secret(secret.arn, secretsmanager, clients.iam),
             desired.secret_share(secret.arn),
             lambda: secret_shares_of_others(desired, secret.arn, registry, bounds),
             registry,

@@ -11,6 +11,7 @@ from latchkey.access.desired import Desired, desire
 from latchkey.access.record import is_exclusive
 from latchkey.aws.errors import is_settling, settling
 from latchkey.aws.keys import ObservedKey, find_key, find_key_by_tags, observed_key
+from latchkey.aws.principals import new_principals_settle
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.onboarding.approval import require_approved_key
 from latchkey.onboarding.step_input import StepInput
@@ -23,6 +24,7 @@ from latchkey.settings import Settings
 from latchkey.tags import MANAGED_BY
 
 if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
 
 
@@ -33,7 +35,7 @@ class CreateKeyInput(StepInput):
     """A request that has passed its rules."""
 
 
-def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, kms: KMSClient) -> StepResult:
+def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, kms: KMSClient, iam: IAMClient) -> StepResult:
     """Finds the key by its ARN or alias, or creates a symmetric single-Region key with its policy, tags and rotation."""
     desired = desire(event.request, settings, event.tenant)
     journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
@@ -56,7 +58,7 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
         if lease is None:
             raise TransientAwsError(f"another request removed the key of {desired.alias}")
         if key is None:
-            key = _create_key(desired, desired.alias, kms, registry, journal)
+            key = _create_key(desired, desired.alias, kms, iam, registry, journal)
         else:
             _refer(key, desired, kms, registry, journal)
         with settling(key.created):
@@ -131,22 +133,25 @@ def _existing_key(kms: KMSClient, arn: str) -> ObservedKey:
     return key
 
 
-def _create_key(desired: Desired, alias: str, kms: KMSClient, registry: Registry, journal: RequestJournal) -> ObservedKey:
+def _create_key(
+    desired: Desired, alias: str, kms: KMSClient, iam: IAMClient, registry: Registry, journal: RequestJournal
+) -> ObservedKey:
     """Creates the key and its alias. A key that an earlier attempt created without its alias is used again."""
     noted = registry.resources.noted_key(alias)
     key = _begun_key(noted, desired, kms) if noted else None
     if key is None:
         journal.intend(KEY, {"alias": alias, "statements": [*desired.known_key_statements]})
         registry.resources.begin_key(alias, desired.request.request_id)
-        created = kms.create_key(
-            Description=f"Latchkey: secrets that {desired.system.name} reads",
-            KeySpec="SYMMETRIC_DEFAULT",
-            KeyUsage="ENCRYPT_DECRYPT",
-            Origin="AWS_KMS",
-            MultiRegion=False,
-            Policy=policies.text_of(desired.new_key_policy),
-            Tags=[{"TagKey": name, "TagValue": value} for name, value in desired.tags(shared=True).items()],
-        )["KeyMetadata"]
+        with new_principals_settle(iam, desired.new_key_policy):
+            created = kms.create_key(
+                Description=f"Latchkey: secrets that {desired.system.name} reads",
+                KeySpec="SYMMETRIC_DEFAULT",
+                KeyUsage="ENCRYPT_DECRYPT",
+                Origin="AWS_KMS",
+                MultiRegion=False,
+                Policy=policies.text_of(desired.new_key_policy),
+                Tags=[{"TagKey": name, "TagValue": value} for name, value in desired.tags(shared=True).items()],
+            )["KeyMetadata"]
         key = observed_key(created, desired.tags(shared=True))
         journal.complete(KEY, {"arn": key.arn})
     if not desired.owns(key.tags):

@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from latchkey import policies
 from latchkey.access.desired import Desired, Share, desire
+from latchkey.aws.errors import locks_out
 from latchkey.aws.keys import key_policy
+from latchkey.aws.principals import new_principals_settle
 from latchkey.aws.secrets import secret_policy
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
@@ -16,8 +20,15 @@ from latchkey.policies import Document, Statement
 from latchkey.registry import Registry
 
 if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+
+_LOCKED_OUT = (
+    "KMS does not accept the policy of {key}, because it does not count the IAM policies of its writers: "
+    "add a statement that allows {roles} the action kms:PutKeyPolicy"
+)
 
 
 @dataclass(frozen=True)
@@ -30,22 +41,29 @@ class SharedPolicy:
     write: Callable[[Document], None]
 
 
-def policy_of_key(key_arn: str, kms: KMSClient) -> SharedPolicy:
-    """The key policy, which every key has."""
+def policy_of_key(key_arn: str, kms: KMSClient, iam: IAMClient, writers: Sequence[str]) -> SharedPolicy:
+    """The key policy, which every key has. `writers` are the roles that write it."""
 
     def write(document: Document) -> None:
-        kms.put_key_policy(KeyId=key_arn, PolicyName="default", Policy=policies.text_of(document))
+        try:
+            with new_principals_settle(iam, document):
+                kms.put_key_policy(KeyId=key_arn, PolicyName="default", Policy=policies.text_of(document))
+        except ClientError as error:
+            if locks_out(error):
+                raise Conflict(_LOCKED_OUT.format(key=key_arn, roles=" and ".join(writers))) from None
+            raise
 
     return SharedPolicy(f"policy of {key_arn}", policies.KEY_POLICY_LIMIT, lambda: key_policy(kms, key_arn), write)
 
 
-def policy_of_secret(secret_arn: str, secretsmanager: SecretsManagerClient) -> SharedPolicy:
+def policy_of_secret(secret_arn: str, secretsmanager: SecretsManagerClient, iam: IAMClient) -> SharedPolicy:
     """The resource policy of a secret, which is deleted with its last statement."""
 
     def write(document: Document) -> None:
         if document["Statement"]:
             text = policies.text_of(document)
-            secretsmanager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=text, BlockPublicPolicy=True)
+            with new_principals_settle(iam, document):
+                secretsmanager.put_resource_policy(SecretId=secret_arn, ResourcePolicy=text, BlockPublicPolicy=True)
         else:
             secretsmanager.delete_resource_policy(SecretId=secret_arn)
 
@@ -118,7 +136,9 @@ def _noted_last(
 def _merged(policy: SharedPolicy, present: Document | None, own: Share, shares: Sequence[Share]) -> Document:
     """The present policy with all shares. If it would be too long, only the own share is added; other requests add theirs."""
     former = policies.union(share.needed for share in shares)
-    merged = policies.merge(present, policies.union(share.written for share in shares), former)
+    sids = {statement["Sid"] for statement in policies.own_statements(present)}
+    extended = [statement for statement in own.extended if statement["Sid"] in sids]
+    merged = policies.merge(present, [*extended, *policies.union(share.written for share in shares)], former)
     if len(policies.text_of(merged)) > policy.limit:
         merged = policies.merge(present, own.written, former)
     if (length := len(policies.text_of(merged))) > policy.limit:

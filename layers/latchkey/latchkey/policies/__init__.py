@@ -10,6 +10,7 @@ from latchkey.policies.document import (
     Document,
     Statement,
     is_own,
+    named_principals,
     new_document,
     own_statements,
     statements_of,
@@ -27,6 +28,7 @@ from latchkey.policies.inspection import (
 )
 from latchkey.policies.merging import beyond, deleted_principals, includes, merge, missing_from, retain, union
 from latchkey.policies.statements import (
+    KEY_VALIDATION,
     PARTNER_SID,
     administration,
     creation,
@@ -44,6 +46,7 @@ from latchkey.policies.statements import (
 
 __all__ = [
     "KEY_POLICY_LIMIT",
+    "KEY_VALIDATION",
     "OWN_SID",
     "PARTNER_SID",
     "ROLE_POLICY_LIMIT",
@@ -73,6 +76,7 @@ __all__ = [
     "management_reading",
     "merge",
     "missing_from",
+    "named_principals",
     "new_document",
     "own_statements",
     "partner_use",

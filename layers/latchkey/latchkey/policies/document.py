@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ Document = dict[str, Any]
 # A statement whose Sid has this prefix is ours. Latchkey changes no other statement.
 OWN_SID = "Latchkey"
 VERSION = "2012-10-17"
+_ENTITY = re.compile(r"arn:[a-z-]+:iam::\d{12}:(role|user)/.+")
 
 
 def new_document(statements: Iterable[Statement]) -> Document:
@@ -46,6 +48,12 @@ def statements_of(document: Document) -> list[Statement]:
 def principals_of(statement: Statement) -> dict[str, Any]:
     """The principals of a statement, by type."""
     return by_kind(statement.get("Principal", {}))
+
+
+def named_principals(document: Document) -> list[str]:
+    """The ARNs of all roles and users that the statements name."""
+    named = {str(name) for statement in statements_of(document) for name in listed(principals_of(statement).get("AWS"))}
+    return sorted(name for name in named if _ENTITY.fullmatch(name))
 
 
 def by_kind(principal: Any) -> dict[str, Any]:

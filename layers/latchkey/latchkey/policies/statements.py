@@ -38,6 +38,11 @@ _DELETION = ["kms:CancelKeyDeletion", "kms:ScheduleKeyDeletion"]
 _USE = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
 
 
+# The secret ARN or the version in the encryption context when Secrets Manager checks that it can use a key, with no data:
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+KEY_VALIDATION = "RequestToValidateKeyAccess"
+
+
 def delegation(place: Place) -> Statement:
     """Lets IAM policies of the account allow the key. Without this statement, only the key policy can.
 
@@ -52,13 +57,14 @@ def delegation(place: Place) -> Statement:
     }
 
 
-def creation(creator: str) -> Statement:
-    """Lets the function that creates keys change the policy of this key, without a permission for other keys.
+def creation(writers: Iterable[str]) -> Statement:
+    """Lets the functions that write key policies change the policy of this key.
 
-    KMS creates a key only if the caller is allowed to change its policy afterward, by IAM or by the policy itself.
-    https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html#KMS-CreateKey-request-BypassPolicyLockoutSafetyCheck
+    KMS accepts a policy only if the caller is allowed to change it afterward, and does not document whether it counts an IAM
+    policy with a condition on tags, such as those of these functions.
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html#KMS-PutKeyPolicy-request-BypassPolicyLockoutSafetyCheck
     """
-    return _allow("Creation", [creator], "kms:PutKeyPolicy")
+    return _allow("Creation", writers, "kms:PutKeyPolicy")
 
 
 def administration(principals: Iterable[str]) -> Statement:

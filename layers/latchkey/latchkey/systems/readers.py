@@ -27,9 +27,9 @@ class AccessFacts:
     """What a reader must know about an access to write its policies.
 
     `secret_arn_pattern` is the ARN of the secret; its random suffix is a pattern if the secret does not exist yet.
-    `secrets_pattern` is the pattern in a key policy that matches the secret: all secrets with the prefix of the tenant, or only
-    this one if its name does not have the prefix. Accesses whose secrets have the prefix have the same statement in a key
-    policy.
+    `secrets_patterns` are the patterns in a key policy that match the secret, which are all secrets with the prefix of the
+    tenant, or only this one if its name does not have the prefix. They also match the check of Secrets Manager that it can use
+    the key. Accesses whose secrets have the prefix have the same statement in a key policy.
     """
 
     access_id: str
@@ -40,7 +40,7 @@ class AccessFacts:
     management_roles: tuple[str, ...]
     origin_readers: tuple[str, ...]
     secret_arn_pattern: str
-    secrets_pattern: str
+    secrets_patterns: tuple[str, ...]
     partners: tuple[PartnerAccess, ...]
 
     @property
@@ -101,7 +101,7 @@ class ServicePrincipal(Reader):
         readers = (*access.managers, *access.origin_readers)
         return (
             policies.grant_creation(f"{self._title}Management", access.managers, self.via_service(access.place)),
-            policies.decryption(readers, [access.secrets_pattern], access.place),
+            policies.decryption(readers, access.secrets_patterns, access.place),
         )
 
     def secret_statements(self, access: AccessFacts, secret_arn: str) -> tuple[Statement, ...]:
@@ -146,7 +146,7 @@ class AssumedRole(Reader):
 
     def key_statements(self, access: AccessFacts) -> tuple[Statement, ...]:
         readers = access.origin_readers
-        return (policies.decryption(readers, [access.secrets_pattern], access.place),) if readers else ()
+        return (policies.decryption(readers, access.secrets_patterns, access.place),) if readers else ()
 
     def role(self, access: AccessFacts, key_arn: str, secret_arn: str) -> reader_roles.ReaderRole:
         reading = reader_roles.reading(

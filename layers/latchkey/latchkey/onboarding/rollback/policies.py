@@ -39,7 +39,7 @@ def remove_key_statements(
 ) -> None:
     """Removes the parts of statements that the request added, except for those that other accesses need."""
     remove_from(
-        policy_of_key(key_arn, rollback.clients.kms),
+        policy_of_key(key_arn, rollback.clients.kms, rollback.clients.iam, rollback.settings.key_writers),
         added,
         rollback.needed_by_others(key_arn, lambda desired: desired.known_key_statements),
         rollback.registry,
@@ -62,7 +62,7 @@ def roll_back_secret_policy(rollback: Rollback, entry: Entry) -> str | None:
 def remove_secret_statements(rollback: Rollback, entry: Entry, secret_arn: str, added: Sequence[Statement]) -> None:
     """Removes the parts of statements that the request added, except for those that other accesses need."""
     remove_from(
-        policy_of_secret(secret_arn, rollback.clients.secretsmanager),
+        policy_of_secret(secret_arn, rollback.clients.secretsmanager, rollback.clients.iam),
         added,
         rollback.needed_by_others(rollback.desired.secret_resource, lambda desired: desired.secret_statements(secret_arn)),
         rollback.registry,
