@@ -3,7 +3,7 @@
 from local_aws.tools.embedded_aws import Embedded
 from tests.workflow.onboarding import Onboarding
 
-FAILURE = {"service": "mediatailor", "operation": "CreateSourceLocation", "error": "SomethingInvalid"}
+FAILURE = {"service": "mediatailor", "operation": "CreateSourceLocation", "error": "SomethingInvalid", "status": 409}
 
 
 def test_request_after_a_rollback_waits_until_the_name_is_free(onboarding: Onboarding, aws: Embedded) -> None:
