@@ -1,11 +1,11 @@
-"""CloudFormation: event bus policies in templates."""
+"""CloudFormation: event bus policies in templates, and the rollback of a first deployment."""
 
 import json
 from typing import Any
 
 import pytest
 
-from local_aws.tools.embedded_aws import Embedded
+from local_aws.tools.embedded_aws import Embedded, until
 from tests.local_aws.gap_account import Account, allow, trust
 
 
@@ -82,3 +82,39 @@ def test_event_bus_policy_is_created_updated_and_deleted(account: Account) -> No
     assert described["DeletionProtectionEnabled"]
     (statement,) = json.loads(account.client("events").describe_event_bus(Name=bus)["Policy"])["Statement"]
     assert (statement["Sid"], statement["Principal"]) == ("Account", "000000000000")
+
+
+@pytest.mark.parametrize(
+    ("policy", "protected", "status", "stays"),
+    [
+        ("RetainExceptOnCreate", True, "ROLLBACK_FAILED", True),
+        ("Retain", True, "ROLLBACK_COMPLETE", True),
+        ("RetainExceptOnCreate", False, "ROLLBACK_COMPLETE", False),
+    ],
+)
+def test_protected_table_fails_the_rollback_of_a_first_deployment_that_must_delete_it(
+    account: Account, policy: str, protected: bool, status: str, stays: bool
+) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html"""
+    stack, table = account.unique("stack"), account.unique("table")
+    made = resource(
+        "DynamoDB::Table",
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        DeletionProtectionEnabled=protected,
+    )
+    absent = "arn:aws:iam::000000000000:policy/absent"
+    trusted = json.loads(trust({"Service": "scheduler.amazonaws.com"}))
+    role = resource("IAM::Role", AssumeRolePolicyDocument=trusted, PermissionsBoundary=absent) | {"DependsOn": "Table"}
+    template = json.dumps({"Resources": {"Table": made | {"DeletionPolicy": policy}, "Role": role}})
+    cloudformation, dynamodb = account.client("cloudformation"), account.client("dynamodb")
+    cloudformation.create_stack(StackName=stack, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
+
+    def ended() -> str | None:
+        found: str = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+        return None if found.endswith("IN_PROGRESS") else found
+
+    assert until(ended, "the end of the rollback") == status
+    assert (table in dynamodb.list_tables()["TableNames"]) == stays
