@@ -19,16 +19,23 @@ def apply() -> None:
 
 
 def _create_role(original: Around, logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
-    """Gap: PermissionsBoundary in a template is ignored."""
+    """Gap: PermissionsBoundary in a template is ignored, even if the policy does not exist."""
+    _require_policy(props.get("PermissionsBoundary"))
     made = original(logical_id, props, stack_name)
     iam._roles[made[0]]["PermissionsBoundary"] = props.get("PermissionsBoundary")
     return made
 
 
 def _update_role(original: Around, physical_id: str, old: Any, new: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    _require_policy(new.get("PermissionsBoundary"))
     made = original(physical_id, old, new, *args, **kwargs)
     iam._roles[made[0]]["PermissionsBoundary"] = new.get("PermissionsBoundary")
     return made
+
+
+def _require_policy(boundary: str | None) -> None:
+    if boundary and not iam._policy_exists(boundary):
+        raise ValueError(f"Scope ARN: {boundary} does not exist or is not attachable.")
 
 
 def _delete_role(original: Around, params: Any) -> Any:
