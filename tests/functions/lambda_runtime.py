@@ -31,7 +31,6 @@ ENVIRONMENT = {
     "REQUEST_BUS": BUS,
     "SECRET_PREFIX": "latchkey/",
     "STACK_NAME": "latchkey",
-    "TENANT_PARAMETERS": "/latchkey/tenants",
     "ATTACH_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "AttachPolicies"),
     "UNDO_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "UndoOnboarding"),
     "TRUSTED_PRINCIPAL_PATTERNS": f"arn:aws:iam::{ACCOUNT}:role/media/*",

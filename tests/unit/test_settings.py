@@ -29,7 +29,6 @@ ENVIRONMENT = {
     "UNDO_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/undo",
     "ADOPTED_SECRET_PREFIX": "MediaPackage",
     "STACK_NAME": "latchkey",
-    "TENANT_PARAMETERS": "/latchkey/tenants",
     "READER_BOUNDARY_ARN": "arn:aws-cn:iam::111122223333:policy/reader",
 }
 

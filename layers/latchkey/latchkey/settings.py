@@ -69,7 +69,7 @@ def settings() -> Settings:
         undo_role_arn=env["UNDO_ROLE_ARN"],
         reader_boundary_arn=env["READER_BOUNDARY_ARN"],
         grace_seconds=int(env["GRACE_SECONDS"]),
-        tenant_parameters=env["TENANT_PARAMETERS"],
+        tenant_parameters=f"/{env['STACK_NAME']}/tenants",
         onboard_state_machine_arn=env.get("ONBOARD_STATE_MACHINE_ARN", ""),
         clean_up_state_machine_arn=env.get("CLEAN_UP_STATE_MACHINE_ARN", ""),
         end_request_state_machine_arn=env.get("END_REQUEST_STATE_MACHINE_ARN", ""),
