@@ -12,9 +12,11 @@ POINTS: dict[str, str] = {
     "A13": "Each try creates another key. The first onboarding in a test account shows it: CreateKey succeeds or is denied.",
     "A15": "No API can write a policy of a secret that is not `default`.",
     "A16": "It needs a role of its own: let one with kms:DescribeKey for aliases only describe an alias that does not exist.",
+    "A18": "It needs a key whose policy admits only one of the two forms, and a role that can use the key in no other way.",
 }
 
 SWITCHES: dict[str, str] = {
     "trail": POINTS["A8"],
+    "keyValidation": POINTS["A18"],
     "clockSeconds": "It sets the clock of the embedded AWS. AWS has no such behavior.",
 }

@@ -99,7 +99,7 @@ def _grant(check: Check, name: str) -> str:
     return str(made["GrantId"])
 
 
-@point("lockout-check", "A3", "kms", minutes=15)
+@point("lockout-check", "A3", "kms", minutes=15, switch="lockoutCountsTagConditions")
 def lockout_check(check: Check) -> Answer:
     """Does the lockout check of PutKeyPolicy accept a caller whose only permission is an identity policy with a tag condition?
 

@@ -63,7 +63,7 @@ def test_a_failed_rollback_does_not_hide_the_original_failure() -> None:
 
 
 def test_configure_access_receives_the_time_at_which_the_policies_were_attached() -> None:
-    assert TASKS["Attach policies"]["Assign"]["key"] == "{% $merge([$key, {'created': $states.result.created}]) %}"
+    assert TASKS["Attach policies"]["Assign"]["key"] == "{% $merge([$key, {'settlesFrom': $states.result.settlesFrom}]) %}"
     assert TASKS["Configure access"]["Arguments"]["key"] == "{% $key %}"
 
 

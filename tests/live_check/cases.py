@@ -85,6 +85,8 @@ CASES = [
     Case("emptyAccess", "keep", "empty-access"),
     Case("denialStatus", 403, "denial-status"),
     Case("denialStatus", 400, "denial-status", in_sample=True),
+    Case("lockoutCountsTagConditions", True, "lockout-check"),
+    Case("lockoutCountsTagConditions", False, "lockout-check", in_sample=True),
     Case("policyOrder", "shuffled", "policy-order"),
     Case("policyOrder", "kept", "policy-order", in_sample=True),
     Case("forcedDeletionSeconds", 0, "forced-deletion"),
