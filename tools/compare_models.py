@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 ACCEPTED = Path("tools/accepted_model_changes.txt")
 _PACKAGE = ROOT / "layers/latchkey/latchkey"
 SERVICES = (
+    "cloudformation",
     "dynamodb",
     "events",
     "iam",

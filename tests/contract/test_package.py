@@ -107,7 +107,8 @@ def test_a_variable_that_only_some_functions_have_is_read_only_by_their_handlers
     given = {
         (function["CodeUri"].removeprefix("functions/"), variable.lower())
         for function in FUNCTIONS.values()
-        for variable in set(function["Environment"]["Variables"]) - {"POWERTOOLS_SERVICE_NAME"}
+        for variable in set(function["Environment"]["Variables"])
+        - {"POWERTOOLS_SERVICE_NAME", *GLOBALS["Environment"]["Variables"]}
     }
     own = {field for _, field in given}
 

@@ -60,6 +60,7 @@ def test_no_operation_with_pages_is_called_outside_the_reader() -> None:
 
 def test_the_reader_reads_every_list_of_the_package() -> None:
     assert _called()[0] == {
+        "describe_stacks",
         "list_alerts",
         "list_aliases",
         "list_attached_role_policies",

@@ -15,6 +15,7 @@ from tests.contract.artifacts import FUNCTIONS, LAYER, OF_SYSTEMS, TEMPLATE_TEXT
 
 # By the name of a client in the package: the service in botocore and in IAM. Clients are named after their service.
 CLIENTS = {
+    "cloudformation": ("cloudformation", "cloudformation"),
     "dynamodb": ("dynamodb", "dynamodb"),
     "events": ("events", "events"),
     "iam": ("iam", "iam"),

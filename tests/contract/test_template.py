@@ -372,3 +372,16 @@ def test_the_retention_of_logs_can_be_every_value_of_cloudwatch() -> None:
     [listed] = re.findall(r"Possible values are: ([0-9, and]+)\.", logs.shape_for("Days").documentation)
 
     assert TEMPLATE["Parameters"]["LogRetentionDays"]["AllowedValues"] == [int(days) for days in re.findall(r"\d+", listed)]
+
+
+def test_the_prefixes_are_checked_before_the_boundary_changes() -> None:
+    guarded = RESOURCES["SecretPrefixes"]["Properties"]
+
+    assert RESOURCES["ReaderBoundary"]["DependsOn"] == "SecretPrefixes"
+    assert {name: guarded[name] for name in ("SecretPrefix", "AdoptedSecretPrefix")} == {
+        "SecretPrefix": {"Ref": "SecretPrefix"},
+        "AdoptedSecretPrefix": {"Ref": "AdoptedSecretPrefix"},
+    }
+    assert guarded["ServiceToken"] == {"Fn::GetAtt": "GuardPrefixesFunction.Arn"}
+    # CloudFormation waits for a slow function, but not an hour for one that crashed.
+    assert GLOBALS["Timeout"] < guarded["ServiceTimeout"] < 3600

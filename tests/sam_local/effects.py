@@ -142,6 +142,10 @@ def list_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert answer["unreadable"] == []
 
 
+def guard_prefixes(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert answer == {"Status": "SUCCESS", "Reason": "", "PhysicalResourceId": sample("guard_prefixes")["LogicalResourceId"]}
+
+
 def sweep_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     until(lambda: grants(aws, "swept-origin") == [], "the orphaned grant is gone", 60)
 
@@ -149,9 +153,9 @@ def sweep_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
 EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
     effect.__name__: effect
     for effect in (
-        attach_policies, check_request, clean_up_grants, configure_access, create_key, create_secret, identify_accesses,
-        list_grants, observe_access, read_execution, receive_request, record_access, report_clean_up, report_outcome,
-        sweep_grants, undo_onboarding, validate_access,
+        attach_policies, check_request, clean_up_grants, configure_access, create_key, create_secret, guard_prefixes,
+        identify_accesses, list_grants, observe_access, read_execution, receive_request, record_access, report_clean_up,
+        report_outcome, sweep_grants, undo_onboarding, validate_access,
     )
 }  # fmt: skip
 
@@ -163,6 +167,7 @@ RAISED = {
     "configure_access": ("InvalidRequest", "resource.header"),
     "create_key": ("InvalidRequest", "key.alias"),
     "create_secret": ("InvalidRequest", "secret.value.generate.length"),
+    "guard_prefixes": ("InvalidRequest", "ResponseURL"),
     "read_execution": ("Conflict", "no request is recorded"),
     "record_access": ("InvalidRequest", "status"),
     "report_clean_up": ("InvalidRequest", "accessId"),

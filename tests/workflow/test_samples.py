@@ -38,7 +38,8 @@ def answers(aws: Embedded, outcomes: Outcomes) -> dict[str, Answer]:
         resource = stack.describe_stack_resource(StackName=STACK, LogicalResourceId=logical_id(function))
         name = resource["StackResourceDetail"]["PhysicalResourceId"]
         for event in (f"{function}.refused", function):
-            answered = client.invoke(FunctionName=name, Payload=(FOLDER / f"{event}.json").read_bytes())
+            payload = (FOLDER / f"{event}.json").read_text().replace("http://localhost:4566", aws.url)
+            answered = client.invoke(FunctionName=name, Payload=payload)
             found[event] = json.load(answered["Payload"])
     return found
 

@@ -20,6 +20,7 @@ from samtranslator.translator.transform import transform
 # The account and the Region of the golden policies in tests/policies.
 PARTITION, ACCOUNT, REGION = "aws", "111122223333", "eu-west-1"
 STACK = "latchkey"
+_STACK_ID = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/6d1f7a30-cb3e-11f0-9c2b-0affd2f0a1c3"
 _MANAGED = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)  # it warns that nobody publishes its metrics
 # CloudFormation appends such a suffix to the names that it generates.
@@ -159,7 +160,8 @@ class Template:
         return self._call("GetAtt", text) if "." in text else self._reference(text)
 
     def _reference(self, name: str) -> Any:
-        pseudo = {"AccountId": ACCOUNT, "NoValue": None, "Partition": PARTITION, "Region": REGION, "StackName": STACK}
+        own = {"StackId": _STACK_ID, "StackName": STACK}
+        pseudo = {"AccountId": ACCOUNT, "NoValue": None, "Partition": PARTITION, "Region": REGION} | own
         if name.startswith("AWS::"):
             return pseudo[name.removeprefix("AWS::")]
         if name in self.values:

@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.client import CloudFormationClient
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_events.client import EventBridgeClient
     from mypy_boto3_iam.client import IAMClient
@@ -72,6 +73,10 @@ def secretsmanager(region: str | None = None) -> SecretsManagerClient:
 
 def iam() -> IAMClient:
     return cast("IAMClient", _client("iam"))
+
+
+def cloudformation() -> CloudFormationClient:
+    return cast("CloudFormationClient", _client("cloudformation"))
 
 
 def dynamodb() -> DynamoDBClient:

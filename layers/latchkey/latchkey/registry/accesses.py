@@ -118,18 +118,13 @@ class Accesses:
 
     def announced_requests(self, access_id: str) -> list[AnnouncedRequest]:
         """The request that the access fulfills, an unconfirmed hand-off, and the running request after its rules pass."""
-        item = self._table.get("access", access_id)
-        handoff = json.loads(item["handoff"]) if "handoff" in item else {"record": {}}
-        # The request that ended last stays in the item until the next one locks the access. During a rollback, no other request
-        # may write its statements again.
-        running = item.get("pending") if "running" in item and "undoing" not in item else None
-        tenant = item.get("tenant", DEFAULT_TENANT)
-        texts = (
-            (item.get("wanted"), item.get("keyArn"), tenant),
-            (handoff.get("wanted"), handoff["record"].get("keyArn"), handoff["record"].get("tenant", tenant)),
-            (running, None, item.get("pendingTenant", DEFAULT_TENANT)),
-        )
-        return [AnnouncedRequest(parse_onboarding(json.loads(text)), key, owner) for text, key, owner in texts if text]
+        return _announced(self._table.get("access", access_id))
+
+    def all_announced_requests(self) -> Iterator[AnnouncedRequest]:
+        """The announced requests of all accesses. An access whose resource is gone or uses another secret no longer counts."""
+        for item in self._table.query("access"):
+            is_over = item.get("status") in ("gone", "detached")
+            yield from _announced({name: item[name] for name in item if not (is_over and name == "wanted")})
 
     def save(self, record: AccessRecord, request: Mapping[str, Any]) -> AccessRecord:
         """Writes a record and the request that it fulfills.
@@ -281,6 +276,20 @@ class Accesses:
     def note_published(self, access_id: str, change: StatusChange) -> None:
         """Records that a status event was published."""
         self._table.update("access", access_id, "DELETE untold :change", None, {":change": {_text(change)}})
+
+
+def _announced(item: Mapping[str, Any]) -> list[AnnouncedRequest]:
+    handoff = json.loads(item["handoff"]) if "handoff" in item else {"record": {}}
+    # The request that ended last stays in the item until the next one locks the access. During a rollback, no other request
+    # may write its statements again.
+    running = item.get("pending") if "running" in item and "undoing" not in item else None
+    tenant = item.get("tenant", DEFAULT_TENANT)
+    texts = (
+        (item.get("wanted"), item.get("keyArn"), tenant),
+        (handoff.get("wanted"), handoff["record"].get("keyArn"), handoff["record"].get("tenant", tenant)),
+        (running, None, item.get("pendingTenant", DEFAULT_TENANT)),
+    )
+    return [AnnouncedRequest(parse_onboarding(json.loads(text)), key, owner) for text, key, owner in texts if text]
 
 
 def _text(change: StatusChange) -> str:

@@ -1,0 +1,1 @@
+"""What happens while CloudFormation creates, updates or deletes the stack."""
