@@ -23,8 +23,5 @@ def test_the_index_lists_every_record_with_its_title_and_status() -> None:
     assert rows == [row(path) for path in RECORDS]
 
 
-def test_every_record_has_a_number_of_its_own() -> None:
-    """A number can be missing: records that are written at the same time take numbers in advance."""
-    numbers = [int(path.name[:4]) for path in RECORDS]
-
-    assert len(set(numbers)) == len(numbers)
+def test_the_numbers_are_consecutive() -> None:
+    assert [int(path.name[:4]) for path in RECORDS] == list(range(1, len(RECORDS) + 1))
