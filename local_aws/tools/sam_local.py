@@ -60,4 +60,7 @@ def _is_root_or_sam(original: Around, access_key: str) -> bool:
 
 
 def _write(name: str, document: object) -> None:
-    (SAM_FILES / name).write_text(json.dumps(document, indent=2) + "\n")
+    """Writes a file at once, because sam can read it at any time."""
+    new = SAM_FILES / f"{name}.new"
+    new.write_text(json.dumps(document, indent=2) + "\n")
+    new.replace(SAM_FILES / name)

@@ -85,7 +85,8 @@ def invoked(running: Running, outcomes: Outcomes) -> Invoked:
     Trail events are lost, so the deployed stack does not react to the changes that the functions make.
     """
     running.aws.control("PUT", "assumptions", {"trail": {"lose": 1}})
-    others = {name: [name] if name in _REJECT_OFFLINE else [name, f"{name}.refused"] for name in SERVED if name in EFFECTIVE}
+    others = {name: [name] if name in _REJECT_OFFLINE else [name, f"{name}.refused"] for name in SERVED}
+    others["guard_prefixes"] = ["guard_prefixes.refused"]
     last = {name: others.pop(name) for name in _LAST}
     with ThreadPoolExecutor(len(TYPED) + 1) as pool:
         typed, stopped = pool.map(type_line, TYPED), pool.submit(stop_at, BREAKPOINT, "event")
