@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument(
         "--develop", action="store_true", help="with --deploy: create sample data, support sam local, reload changed code"
     )
+    parser.add_argument("--samples", action="store_true", help="with --deploy: create sample data only")
     options = parser.parse_args()
     locked = _lock_clone() if options.develop else None
     listener = _listen(options.port)
@@ -29,7 +30,8 @@ def main() -> None:
     from local_aws.tools.lifecycle import run  # MiniStack reads the environment when it is imported
 
     exports = {"AWS_ENDPOINT_URL": endpoint} | ROOT_CREDENTIALS
-    running = run(listener, endpoint, deploy=options.deploy, develop=options.develop, exports=exports)
+    samples = options.samples or options.develop
+    running = run(listener, endpoint, deploy=options.deploy, develop=options.develop, samples=samples, exports=exports)
     status = asyncio.new_event_loop().run_until_complete(running)
     if locked:
         locked.close()

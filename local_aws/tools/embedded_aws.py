@@ -43,9 +43,16 @@ class Embedded:
     """
 
     def __init__(
-        self, *, deploy: bool = False, hurried: bool = False, develop: bool = False, concurrency: int | None = None
+        self,
+        *,
+        deploy: bool = False,
+        hurried: bool = False,
+        develop: bool = False,
+        samples: bool = False,
+        concurrency: int | None = None,
     ) -> None:
-        self._deploy, self._develop = deploy, develop
+        self._deploy = deploy
+        self._flags = [f"--{name}" for name, given in (("deploy", deploy), ("develop", develop), ("samples", samples)) if given]
         self._environment = os.environ | ({"SFN_WAIT_SCALE": "0.005", "AWS_MAX_ATTEMPTS": "1"} if hurried else {})
         if concurrency is not None:
             self._environment |= {"LAMBDA_ACCOUNT_CONCURRENCY": str(concurrency)}
@@ -54,8 +61,7 @@ class Embedded:
 
     def __enter__(self) -> Self:
         self._log = tempfile.NamedTemporaryFile(prefix="local-aws-", suffix=".log")
-        flags = [flag for flag, given in (("--deploy", self._deploy), ("--develop", self._develop)) if given]
-        command = [sys.executable, "-m", "local_aws", "--port", "0", *flags]
+        command = [sys.executable, "-m", "local_aws", "--port", "0", *self._flags]
         self._process = subprocess.Popen(
             command, cwd=REPOSITORY, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT
         )

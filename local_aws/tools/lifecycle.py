@@ -26,14 +26,17 @@ from local_aws.tools.sample_accesses import create_sample_accesses
 _ARTIFACTS = "latchkey-local-artifacts"
 
 
-async def run(listener: socket.socket, endpoint: str, *, deploy: bool, develop: bool, exports: Mapping[str, str]) -> int:
+async def run(
+    listener: socket.socket, endpoint: str, *, deploy: bool, develop: bool, samples: bool, exports: Mapping[str, str]
+) -> int:
     """Serves until SIGINT or SIGTERM. Returns the exit status, which is 1 if serving or the deployment fails."""
     ended = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, ended.set)
     emulator = create_emulator(endpoint, STACK, request_id_of)
     server = asyncio.create_task(serve(emulator.router, server_config(listener), shutdown_trigger=ended.wait))
-    start = asyncio.create_task(_start(emulator.control, endpoint, exports, deploy=deploy, develop=develop))
+    work = _start(emulator.control, endpoint, exports, deploy=deploy, develop=develop, samples=samples)
+    start = asyncio.create_task(work)
     development = asyncio.create_task(_develop(start, emulator.router, endpoint)) if develop else None
     stop = asyncio.create_task(ended.wait())
     await asyncio.wait((server, start, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -64,7 +67,9 @@ def request_id_of(event: Any) -> str | None:
     return str(ids[0]) if ids else None
 
 
-async def _start(control: Control, endpoint: str, exports: Mapping[str, str], *, deploy: bool, develop: bool) -> None:
+async def _start(
+    control: Control, endpoint: str, exports: Mapping[str, str], *, deploy: bool, develop: bool, samples: bool
+) -> None:
     await asyncio.to_thread(_prepare_account, endpoint, deploy=deploy)
     control.calls.clear()
     if deploy:
@@ -73,6 +78,7 @@ async def _start(control: Control, endpoint: str, exports: Mapping[str, str], *,
     if develop:
         sam_local.accept_sam_credentials()
         await asyncio.to_thread(sam_local.write_files, endpoint, STACK)
+    if samples:
         await asyncio.to_thread(create_sample_accesses, endpoint, STACK)
     control.ready = True
     for name, value in exports.items():

@@ -19,7 +19,7 @@ _LAST = ("report_clean_up", "sweep_grants")
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Embedded]:
-    with Embedded(deploy=True, develop=True) as running:
+    with Embedded(deploy=True, samples=True) as running:
         running.control("PUT", "assumptions", {"trail": {"lose": 1}})
         yield running
 
