@@ -88,10 +88,11 @@ def invoked(running: Running, outcomes: Outcomes) -> Invoked:
     others = {name: [name] if name in _REJECT_OFFLINE else [name, f"{name}.refused"] for name in SERVED}
     others["guard_prefixes"] = ["guard_prefixes.refused"]
     last = {name: others.pop(name) for name in _LAST}
+    # One after another: so many new containers at once can take longer than the timeout of a function.
+    answers = running.rejections | _invoke_all(running.servers, others)
+    answers |= _invoke_all(running.servers, last)
     with ThreadPoolExecutor(len(TYPED) + 1) as pool:
         typed, stopped = pool.map(type_line, TYPED), pool.submit(stop_at, BREAKPOINT, "event")
-        answers = running.rejections | _invoke_all(running.servers, others)
-        answers |= _invoke_all(running.servers, last)
         return Invoked(answers, dict(zip(TYPED, typed, strict=True)), stopped.result())
 
 
