@@ -95,7 +95,12 @@ def target_prefix(service: str) -> str:
     return str(service_model(service).metadata.get("targetPrefix", ""))
 
 
-@pytest.mark.parametrize("service", re.findall(r"_client\(\"(\w+)\"", inspect.getsource(clients)))
+# Stacks can run code, and the operation is in the body, which the bridge does not read. Only guard_prefixes calls
+# CloudFormation, and containers cannot send its answer either.
+_SERVICES = [name for name in re.findall(r"_client\(\"(\w+)\"", inspect.getsource(clients)) if name != "cloudformation"]
+
+
+@pytest.mark.parametrize("service", _SERVICES)
 def test_operations_in_the_template_are_allowed(bridge: ContainerBridge, service: str) -> None:
     signed = service_model(service).signing_name
     prefix = target_prefix(service)
