@@ -63,7 +63,9 @@ class _Body:
 
 
 class InProcessAws:
-    """`before` and `after` see every call. Calls of functions also run the plan of their invocation."""
+    """`before` and `after` see every call, and `passed` every passage of time. Calls of functions also run the plan of their
+    invocation.
+    """
 
     def __init__(self) -> None:
         gaps.apply()
@@ -75,6 +77,7 @@ class InProcessAws:
         self._loop = _Loop()
         self.before: Callable[[Call, Run | None], None] = lambda call, run: None
         self.after: Callable[[Call], None] = lambda call: None
+        self.passed: Callable[[], None] = lambda: None
         self.runs: list[Run] = []
         self.number = 0
         self.started: list[str] = []
@@ -114,6 +117,8 @@ class InProcessAws:
         CURRENT.update({"clockSeconds": clock.seconds() + seconds})
         for _ in range(2):
             self._loop.run_until_complete(asyncio.sleep(0))
+        self.number += 1  # what time changes is later than what the last call read
+        self.passed()
 
     def fail(self, call: Call, error: str, status: int, times: int, when: Any) -> None:
         """Makes this call and its retries fail."""

@@ -49,7 +49,7 @@ class Oracle:
         self._since: dict[tuple[str, str], int] = {}
         self._before: dict[str, Standing] = {}
         self._settled_at = 0.0
-        aws.before, aws.after = self.see, self.settle
+        aws.before, aws.after, aws.passed = self.see, self.settle, self._note_standings
 
     def see(self, call: Call, run: Run | None) -> None:
         """Before a call: records reads and judges revocations."""
@@ -74,7 +74,10 @@ class Oracle:
         at = clock.seconds()
         if at == self._settled_at and (call.service not in _STORING or call.operation.startswith(_READING)):
             return
-        self._settled_at = at
+        self._note_standings()
+
+    def _note_standings(self) -> None:
+        self._settled_at = clock.seconds()
         grants = stored_grants()
         now = {grant["GrantId"]: self.standing(grant) for grant in grants}
         self._made |= {(_name(grant), _context(grant), grant["KeyId"]) for grant in grants}

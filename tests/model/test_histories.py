@@ -43,6 +43,22 @@ def test_another_grant_with_the_same_name_is_not_mistaken_for_the_grant_of_a_rec
     assert world.oracle.windows == 1
 
 
+def test_location_that_becomes_visible_between_the_last_read_and_the_revocation_came_back(aws: InProcessAws) -> None:
+    """Only time passes in between: no call shows that the location uses the grant of the former one."""
+    world = World(aws, mediatailorRetires="never", recreatedGrant="new-id")
+    world.create("a", "s0")
+    world.wait(1)
+    world.delete("a")
+    world.create("a", "s0", GRACE + 1)
+    looked = world.look("mediatailor/sourceLocation/a", tuple(world.keys.values()))
+    assert looked is not None
+    world.wait(GRACE)
+    world.clean_up(looked, (Between("RevokeGrant", Act("wait", (1,))),))
+    world.oracle.check()
+    assert (world.oracle.revoked, world.oracle.windows) == (1, 1)
+    assert world.keys_of_grants("a") == ["k0"]  # its own
+
+
 def test_grant_of_a_former_secret_is_revoked_even_without_a_grant_for_the_current_secret(aws: InProcessAws) -> None:
     world = World(aws, mediatailorRetires="never")
     world.create("a", "s2")
