@@ -94,7 +94,7 @@ def identify(clients: Clients, session: boto3.Session) -> Run:
 
 
 def plan(run: Run, options: Options, boundary: str) -> str:
-    """Returns what the run will do, where, as whom, and what it costs."""
+    """Returns the plan to confirm: the account, the Region, the identity, the resources, the time and the cost."""
     hours = max((point.minutes for point in options.points), default=0) / 60 + _HOURS_AROUND
     lines = [
         f"Account   {run.account}",

@@ -185,7 +185,7 @@ def _status(url: str, value: str) -> int:
     """Returns the status of a request to an endpoint of the check with a value of its own secret."""
     request = urllib.request.Request(url, headers={_HEADER: value})  # noqa: S310 - the URL is that of the endpoint
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -205,7 +205,7 @@ def test_what_lacks_the_tag_is_foreign_and_never_removed() -> None:
     foreign, ours = Resource("channel", "latchkey-live-check-x", "x", ""), Resource("channel", "y", "y", "run")
 
     assert Found([foreign, ours], {}).foreign == [foreign]
-    assert leftovers.remove(None, [foreign], lambda _: None) == []  # type: ignore[arg-type]
+    assert leftovers.remove(None, [foreign], lambda _: None) == []  # type: ignore[arg-type]  # removing nothing calls no client
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,8 @@ class Template:
         match function:
             case "GetAtt":
                 logical_id, _, attribute = (argument if isinstance(argument, str) else ".".join(argument)).partition(".")
-                return (
-                    self.arn(logical_id) if attribute in ("Arn", "Id") else self.name(logical_id)
-                )  # Id of a secret is its ARN
+                # The attribute Id of a secret is its ARN.
+                return self.arn(logical_id) if attribute in ("Arn", "Id") else self.name(logical_id)
             case "Sub":
                 return re.sub(r"\$\{([^!}]+)\}", lambda found: str(self._named(found[1])), argument)
             case "Join":
@@ -146,7 +145,7 @@ class Template:
             case "If":
                 condition, then, otherwise = argument
                 return self.resolve(then if self._holds(self.source["Conditions"][condition]) else otherwise)
-        raise NotImplementedError(f"Fn::{function}")
+        raise ValueError(f"the audit cannot resolve Fn::{function}: add it to this method")
 
     def _holds(self, condition: dict[str, Any]) -> bool:
         [(function, argument)] = condition.items()
@@ -154,7 +153,7 @@ class Template:
             return not self._holds(argument[0])
         if function == "Fn::Equals":
             return bool(self.resolve(argument[0]) == self.resolve(argument[1]))
-        raise NotImplementedError(function)
+        raise ValueError(f"the audit cannot evaluate a condition with {function}: add it to this method")
 
     def _named(self, text: str) -> Any:
         return self._call("GetAtt", text) if "." in text else self._reference(text)

@@ -93,7 +93,7 @@ def _send(event: ResourceEvent, answered: ResourceAnswer) -> None:
     request = urllib.request.Request(event.response_url, data=body, method="PUT", headers={"Content-Type": ""})  # noqa: S310  the model allows only http and https
     for _ in range(_ATTEMPTS):
         try:
-            with urllib.request.urlopen(request, timeout=_SENDING_SECONDS):  # noqa: S310
+            with urllib.request.urlopen(request, timeout=_SENDING_SECONDS):  # noqa: S310  as above
                 return
         except (OSError, HTTPException) as error:
             # The message of an exception can contain the URL.

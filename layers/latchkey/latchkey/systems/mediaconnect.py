@@ -146,7 +146,7 @@ class FlowParts(Configuration):
         }
         names = {"FlowArn": resource.flow_arn, part.arn: found[part.arn]}
         update = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[part.update])
-        # The update has the members of Transport beside those of the part.
+        # DescribeFlow returns some members in Transport. The update takes them at the top level.
         others: dict[str, Any] = accepted(update.input_shape, (found.get("Transport") or {}) | found)
         others = {member: value for member, value in others.items() if member not in (part.arn, part.encryption)}
         status = flow["Status"] if flow and kind == "source" and "EntitlementArn" in others else None

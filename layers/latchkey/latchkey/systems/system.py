@@ -143,7 +143,7 @@ class Configuration(ABC):
     def restore(self, client: Any, full_settings: Mapping[str, Any]) -> None:
         """Sets the resource to earlier `full_settings`. Raises Conflict if no API call can."""
 
-    def restore_from(self, client: Any, present: Configured, full_settings: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def restore_from(self, client: Any, present: Configured, full_settings: Mapping[str, Any]) -> None:  # noqa: ARG002  for overrides
         """Restores a resource whose `present` configuration was just read. Raises Conflict if no API call can."""
         self.restore(client, full_settings)
 
