@@ -24,8 +24,7 @@ demo: .aws-sam/build/template.yaml ## Run the main job on the embedded AWS, from
 
 test: .aws-sam/build/template.yaml ## Run the whole test suite, except the tests in containers
 	python -m pytest tests/unit tests/policies --cov --cov-report=term -n 2
-	python -m pytest tests/model -n 2
-	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/model --ignore=tests/sam_local --ignore=tests/audit -n 3 --dist loadscope
+	python -m pytest tests --ignore=tests/unit --ignore=tests/policies --ignore=tests/sam_local --ignore=tests/audit -n 3 --dist loadscope
 
 test-all: .aws-sam/build/template.yaml ## Run `make test` without samples: every fault, every step, every concurrent request
 	WHOLE=1 $(MAKE) --no-print-directory test
