@@ -71,7 +71,7 @@ def _add_secret_length(schema: Schema, system: System) -> None:
 def _add_mediaconnect_rules(schema: Schema, system: System) -> None:
     """Requires exactly one part of the flow, an algorithm for static keys only, and the length for the type of key."""
     part = schema["$defs"][system.resource.__name__]
-    schema["$defs"]["Generate"]["properties"]["length"] |= {"minimum": 10, "maximum": 80}
+    schema["$defs"]["Generate"]["properties"]["length"] |= {"minimum": 10, "maximum": 79}
     part["oneOf"] = [_has(name, {"type": "string"}) for name in ("source", "output", "entitlement")]
     password = _has("keyType", {"const": "srt-password"})
     part |= {

@@ -130,8 +130,8 @@ SOURCE, PASSWORD, PARTNER = (
 PER_SYSTEM = {
     "the length of the algorithm": (SOURCE, "secret.value", {"generate": {"length": 64}}, True),
     "the length of another algorithm": (SOURCE, "secret.value", {"generate": {"length": 32}}, False),
-    "a password of 80 characters": (PASSWORD, "secret.value.generate.length", 80, True),
-    "a password of 81 characters": (PASSWORD, "secret.value.generate.length", 81, False),
+    "a password of 79 characters": (PASSWORD, "secret.value.generate.length", 79, True),
+    "a password of 80 characters": (PASSWORD, "secret.value.generate.length", 80, False),
     "two parts of a flow": (SOURCE, "resource.output", "distribution", False),
     "no part of a flow": (SOURCE, "resource.source", ..., False),
     "a static key without an algorithm": (SOURCE, "resource.algorithm", ..., False),

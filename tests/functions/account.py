@@ -133,7 +133,7 @@ class Account:
     def locked(self, request: dict[str, Any], execution_arn: str) -> Iterator[None]:
         """Lets an execution hold the lock of the access of a request meanwhile, if the request is valid."""
         try:
-            key = {"kind": {"S": "access"}, "id": {"S": parse_onboarding(request).access_id}}
+            key = {"kind": {"S": "access"}, "id": {"S": parse_onboarding(request, is_new=False).access_id}}
         except InvalidRequest:
             yield
             return

@@ -12,7 +12,7 @@ import pytest
 from latchkey.errors import InvalidRequest
 from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import ADOPT, IMPORT, OURS, Account
-from tests.functions.onboarding_requests import Run, copied, existing, onboarding, rejection
+from tests.functions.onboarding_requests import Run, copied, existing, onboarding
 
 V1, V2 = "MediaPackageCDNIdentifier", "MediaPackageV2CDNIdentifier"
 SRT: dict[str, Any] = {"algorithm": None, "keyType": "srt-password"}
@@ -41,7 +41,7 @@ def test_a_static_key_is_hexadecimal_text_with_the_length_of_its_algorithm(
     assert re.fullmatch(f"[0-9a-f]{{{digits}}}", value)
 
 
-@pytest.mark.parametrize("length", [10, 40, 80])
+@pytest.mark.parametrize("length", [10, 40, 79])
 def test_an_srt_password_has_characters_of_every_class(run: Run, account: Account, length: int) -> None:
     value = {"value": {"generate": {"length": length}}}
 
@@ -68,15 +68,21 @@ def test_a_cdn_identifier_is_a_random_uuid_and_the_only_member(run: Run, account
         ("mediapackagev2", {}, 35),
         ("mediaconnect", {}, 32),
         ("mediaconnect", {"algorithm": "aes128"}, 64),
-        ("mediaconnect", SRT, 81),
+        ("mediaconnect", SRT, 80),
     ],
 )
-def test_a_length_that_the_format_does_not_support_is_rejected(
-    run: Run, account: Account, system: str, resource: dict[str, Any], length: int
-) -> None:
-    event = to_create(account, system, resource=resource, secret={"value": {"generate": {"length": length}}})
+def test_a_length_that_the_format_does_not_support_is_rejected(system: str, resource: dict[str, Any], length: int) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_onboarding(onboarding(system, resource=resource, secret={"value": {"generate": {"length": length}}}))
 
-    assert set(rejection(run, "create_secret", event)) == {"secret.value.generate.length"}
+    assert [problem.path for problem in caught.value.problems] == ["secret.value.generate.length"]
+
+
+def test_a_request_of_an_earlier_version_keeps_its_length(run: Run, account: Account) -> None:
+    """Version 0.2.0 generated SRT passwords of up to 80 characters."""
+    event = to_create(account, "mediaconnect", resource=SRT, secret={"value": {"generate": {"length": 80}}})
+
+    assert len(created_value(run, account, event)) == 80
 
 
 HEX = "0123456789abcDEF"
@@ -94,8 +100,12 @@ FLAWS: dict[str, tuple[str, dict[str, Any], str]] = {
     "a newline": ("mediaconnect", {"algorithm": "aes128"}, (HEX * 2)[1:] + "\n"),
     "JSON around a key": ("mediaconnect", {}, json.dumps({"key": HEX * 4})),
     "JSON with the length of a key": ("mediaconnect", {}, json.dumps({"key": "a" * 53})),
-    "two character classes": ("mediaconnect", SRT, "onlysmall12345"),
-    "an unsupported symbol": ("mediaconnect", SRT, "Small1234~~~"),
+    "a newline after a password": ("mediaconnect", SRT, "quietriverboat\n"),
+    "JSON around a password": ("mediaconnect", SRT, json.dumps({"password": "quietriverboat"})),
+    "80 characters": ("mediaconnect", SRT, "Aa!]" * 20),
+    "0x before a key": ("mediaconnect", {"algorithm": "aes128"}, "0x" + HEX * 2),
+    "a number in v1": ("mediapackage", {}, json.dumps({V1: 8765432198})),
+    "an empty object in v2": ("mediapackagev2", {}, "{}"),
     "9 characters": ("mediaconnect", SRT, "Aa1!Aa1!A"),
 }
 flaws = pytest.mark.parametrize(("system", "resource", "value"), FLAWS.values(), ids=FLAWS)
@@ -126,7 +136,7 @@ def secret_parts(value: str) -> set[str]:
         document = json.loads(value)
     except ValueError:
         return {value}
-    return {value, *(document.values() if isinstance(document, dict) else ())}
+    return {value, *(map(str, document.values()) if isinstance(document, dict) else ())}
 
 
 # Only the token is copied, without its member name and the other members.
@@ -166,7 +176,10 @@ FITTING: dict[str, tuple[str, dict[str, Any], str]] = {
     "256 characters in v2": ("mediapackagev2", {}, json.dumps({V2: "a" * 256})),
     "a key in both cases": ("mediaconnect", {}, HEX * 4),
     "three classes": ("mediaconnect", SRT, "Small12345"),
-    "80 characters": ("mediaconnect", SRT, "Aa!]" * 20),
+    "hexadecimal digits for a password": ("mediaconnect", SRT, HEX.lower() * 4),
+    "words for a password": ("mediaconnect", SRT, "quietriverboat2024"),
+    "other symbols in a password": ("mediaconnect", SRT, "Quiet.River,2024 ~"),
+    "79 characters": ("mediaconnect", SRT, "Aa!]" * 19 + "abc"),
 }
 
 

@@ -31,7 +31,7 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     "a length that the algorithm has": ("mediaconnect-output", {LENGTH: 32}),
     "another algorithm's length": ("mediaconnect-output", {"resource.algorithm": "aes192", LENGTH: 48}),
     "the shortest password": ("mediaconnect-srt-password", {LENGTH: 10}),
-    "the longest password": ("mediaconnect-srt-password", {LENGTH: 80}),
+    "the longest password": ("mediaconnect-srt-password", {LENGTH: 79}),
     "an imported key": ("mediaconnect-source", {"secret.value.copyFrom.secretArn": EXISTING_ARN}),
     "a password for a source": ("mediaconnect-source", {"resource.algorithm": MISSING, "resource.keyType": "srt-password"}),
     "a part whose name has spaces": ("mediaconnect-source", {"resource.source": "main feed"}),
@@ -55,7 +55,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     "64 digits for 128 bits": ("mediaconnect-output", {LENGTH: 64}, LENGTH),
     "40 digits for 192 bits": ("mediaconnect-entitlement", {LENGTH: 40}, LENGTH),
     "a password of 9": ("mediaconnect-srt-password", {LENGTH: 9}, LENGTH),
-    "a password of 81": ("mediaconnect-srt-password", {LENGTH: 81}, LENGTH),
+    "a password of 80": ("mediaconnect-srt-password", {LENGTH: 80}, LENGTH),
     "a UUID of 40": ("mediapackage", {LENGTH: 40}, LENGTH),
     "names too long together": (
         "mediapackagev2",

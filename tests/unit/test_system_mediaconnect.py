@@ -381,7 +381,7 @@ def test_a_part_with_another_protocol_is_rejected(
         ("mediaconnect-output", (32, 32)),
         ("mediaconnect-entitlement", (48, 48)),
         ("mediaconnect-source", (64, 64)),
-        ("mediaconnect-srt-password", (10, 80)),
+        ("mediaconnect-srt-password", (10, 79)),
     ],
 )
 def test_the_value_is_plain_text_of_the_length_of_its_key(kind: str, bounds: tuple[int, int]) -> None:

@@ -70,7 +70,7 @@ def _ensure_secret(
         raise _name_taken(desired)
     if not _is_expected(desired, event, found):
         raise Conflict(f"{found.arn} was created for another access after the request was checked: choose another secret name")
-    present = secret_values.read_value(secretsmanager, found.arn) if token else ""
+    present = secret_values.read_value(secretsmanager, found.arn) or "" if token else ""
     value = secret_values.compose(desired, token, present) if token else present
     if value == present:
         return StepResult(arn=found.arn, changed=desired.made(found.tags))

@@ -32,6 +32,9 @@ _UNREADABLE = {
 }
 
 
+COPIED_MEMBER = "that copyFrom.key names"
+
+
 class ValueCheck(WireModel):
     """Problems with the format of a value; `unreadable` if the value does not exist or cannot be read."""
 
@@ -59,11 +62,9 @@ def copied_token(desired: Desired, client_of_region: ClientOfRegion) -> str | No
     if found is None or found.tags.get(CONSENT) != "import":
         raise Conflict(f"{source.secret_arn} is no longer approved for import: add the tag {CONSENT}=import to it")
     text = read_value(client, source.secret_arn)
-    token = _member(text, source.key) if source.key else text
-    rule = _broken_rule(_shape(desired), token, "that copyFrom.key names")
-    if rule or token is None:
-        raise InvalidRequest([Problem("secret.value.copyFrom", rule or "")])
-    return token
+    if rule := _broken_rule(_shape(desired), text, source.key, COPIED_MEMBER):
+        raise InvalidRequest([Problem("secret.value.copyFrom", rule)])
+    return _member(text, source.key) if source.key else text
 
 
 def compose(desired: Desired, token: str, present: str = "{}") -> str:
@@ -93,7 +94,7 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
     named_by = f"that {member_path} names" if member_path else f"{shape.member}"
     if request.copy_from is not None:
         path, secret, key, exclusive = "secret.value.copyFrom", request.copy_from.secret_arn, request.copy_from.key, False
-        named_by, consent = "that copyFrom.key names", "import"
+        named_by, consent = COPIED_MEMBER, "import"
     elif request.existing is not None:
         path, secret = "secret.value.existing", request.existing.secret_arn
     region = _region(secret) if request.source_arn else desired.place.region
@@ -106,8 +107,8 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
         if isinstance(error, ClientError) and code_of(error) not in _UNREADABLE:
             raise
         return ValueCheck(findings=(), unreadable=True)
-    rule = _broken_rule(shape, _member(text, key) if key else text, named_by)
-    if rule is None and exclusive and len(json.loads(text)) > 1:
+    rule = _broken_rule(shape, text, key, named_by)
+    if rule is None and exclusive and text is not None and len(json.loads(text)) > 1:
         rule = f"the secret must contain the member {shape.member} and no other: remove the other members"
     return ValueCheck(findings=(Problem(path, rule),) if rule else ())
 
@@ -120,9 +121,9 @@ def _is_approved(desired: Desired, secret: ObservedSecret | None, consent: str) 
     return is_own or secret.tags.get(CONSENT) == consent
 
 
-def read_value(secretsmanager: SecretsManagerClient, secret: str) -> str:
-    """The current value of a secret as text; empty for a binary secret."""
-    return secretsmanager.get_secret_value(SecretId=secret).get("SecretString", "")
+def read_value(secretsmanager: SecretsManagerClient, secret: str) -> str | None:
+    """The current value of a secret as text; None for a binary secret."""
+    return secretsmanager.get_secret_value(SecretId=secret).get("SecretString")
 
 
 def _shape(desired: Desired) -> SecretShape:
@@ -131,32 +132,55 @@ def _shape(desired: Desired) -> SecretShape:
     return desired.secret_shape
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _object(text: str | None) -> dict[str, Any] | None:
     """Parses a JSON object; None if the text is anything else."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    document = _document(text)
     return document if isinstance(document, dict) else None
 
 
-def _member(text: str, key: str) -> str | None:
+def _document(text: str | None) -> Any:
+    """Parses JSON; None if the text is no JSON."""
+    try:
+        return json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _member(text: str | None, key: str) -> str | None:
     """A string member of a JSON object, or None if there is no such member."""
     member = (_object(text) or {}).get(key)
     return member if isinstance(member, str) else None
 
 
-def _broken_rule(shape: SecretShape, token: str | None, named_by: str) -> str | None:
-    """The format rule that a token breaks, or None.
+def _broken_rule(shape: SecretShape, text: str | None, key: str | None, named_by: str) -> str | None:
+    """The format rule that a value breaks: what was found in its place, in kind, and what to store instead. None if none.
 
     The name of the member is not repeated, because a sender can have put the token there by mistake.
     """
+    if text is None:
+        return "the secret is binary: store its value as text, in SecretString"
+    token = _member(text, key) if key else text
     if token is None:
-        return f"the secret must be a JSON object with the string member {named_by}"
-    if not shape.minimum <= len(token) <= shape.maximum:
-        several = f"{shape.minimum} to {shape.maximum}" if shape.minimum < shape.maximum else str(shape.minimum)
-        return f"the token must be {several} characters long"
-    return None if shape.format.holds(token) else f"the token {shape.format.rule}"
+        return f"the secret {_not_an_object(text, key or '')}: store a JSON object with the string member {named_by}"
+    if flaw := shape.format.flaw(token):
+        return f"the token {flaw}"
+    if shape.minimum <= len(token) <= shape.maximum:
+        return None
+    if shape.minimum == shape.maximum:
+        return f"the token has {len(token)} characters, and must have {shape.minimum}: store a token of this length"
+    several = f"{shape.minimum} to {shape.maximum}"
+    wrong = "short" if len(token) < shape.minimum else "long"
+    return f"the token is too {wrong}, and must have {several} characters: store a token of such a length"
+
+
+def _not_an_object(text: str, key: str) -> str:
+    """What a value is in which a string member of a JSON object was not found."""
+    document = _document(text)
+    if isinstance(document, dict):
+        return "has that member, but not as a string" if key in document else "is a JSON object without that member"
+    if text == "":
+        return "is empty"
+    return "is JSON, but not an object" if document is not None else "is plain text"
 
 
 def _region(secret_arn: str) -> str:

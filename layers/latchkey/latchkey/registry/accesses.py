@@ -114,7 +114,7 @@ class Accesses:
     def recorded_request(self, access_id: str) -> OnboardingRequest[Any] | None:
         """The request that the access last fulfilled, or None. A running request does not count."""
         wanted = self._table.get("access", access_id).get("wanted")
-        return parse_onboarding(json.loads(wanted)) if wanted else None
+        return parse_onboarding(json.loads(wanted), is_new=False) if wanted else None
 
     def announced_requests(self, access_id: str) -> list[AnnouncedRequest]:
         """The request that the access fulfills, an unconfirmed hand-off, and the running request after its rules pass."""
@@ -289,7 +289,9 @@ def _announced(item: Mapping[str, Any]) -> list[AnnouncedRequest]:
         (handoff.get("wanted"), handoff["record"].get("keyArn"), handoff["record"].get("tenant", tenant)),
         (running, None, item.get("pendingTenant", DEFAULT_TENANT)),
     )
-    return [AnnouncedRequest(parse_onboarding(json.loads(text)), key, owner) for text, key, owner in texts if text]
+    return [
+        AnnouncedRequest(parse_onboarding(json.loads(text), is_new=False), key, owner) for text, key, owner in texts if text
+    ]
 
 
 def _text(change: StatusChange) -> str:
@@ -313,7 +315,7 @@ def _record(item: Mapping[str, Any]) -> AccessRecord:
 
 def _handoff(access_id: str, handoff: Mapping[str, Any]) -> RecordedAccess:
     record = _record({"id": access_id} | handoff["record"])
-    return RecordedAccess(record, parse_onboarding(json.loads(handoff["wanted"])), is_pending=True)
+    return RecordedAccess(record, parse_onboarding(json.loads(handoff["wanted"]), is_new=False), is_pending=True)
 
 
 def _wire(record: AccessRecord) -> dict[str, Any]:

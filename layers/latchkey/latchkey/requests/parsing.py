@@ -60,8 +60,12 @@ def parse_confirmation(detail: object) -> HandoffConfirmed:
         raise InvalidRequest(_problem(HandoffConfirmed, item) for item in details) from None
 
 
-def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
-    """The onboarding request in the detail of an event. Raises InvalidRequest with every problem."""
+def parse_onboarding(detail: object, *, is_new: bool = True) -> OnboardingRequest[Any]:
+    """The onboarding request in the detail of an event. Raises InvalidRequest with every problem.
+
+    A request that was recorded or started by an earlier version is not new: it can have generated a token of a length that is
+    no longer offered.
+    """
     if not isinstance(detail, Mapping):
         raise InvalidRequest([Problem("detail", "must be a JSON object")])
     name = detail.get("system")
@@ -73,7 +77,7 @@ def parse_onboarding(detail: object) -> OnboardingRequest[Any]:
         problems.add(Problem("system", rule))
         # A placeholder that the model accepts, so that only the other problems are added.
         detail = {**detail, "system": ""}
-    shape = _shape(system, detail.get("resource")) if system else None
+    shape = _shape(system, detail.get("resource")) if system and is_new else None
     try:
         request = model.model_validate(detail, context={"shape": shape})
     except ValidationError as error:
@@ -139,7 +143,7 @@ def _members(model: type[WireModel], parents: tuple[str | int, ...]) -> tuple[st
 
 
 def _load(value: object) -> OnboardingRequest[Any]:
-    return value if isinstance(value, OnboardingRequest) else parse_onboarding(value)
+    return value if isinstance(value, OnboardingRequest) else parse_onboarding(value, is_new=False)
 
 
 # For the inputs of functions: a request of any system, which was parsed before.

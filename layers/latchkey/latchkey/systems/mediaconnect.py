@@ -18,7 +18,7 @@ from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.shapes import accepted
 from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape, System
-from latchkey.systems.token_formats import HEXADECIMAL, PASSWORD
+from latchkey.systems.token_formats import HEXADECIMAL, LONGEST_PASSPHRASE, PASSWORD
 
 if TYPE_CHECKING:
     from mypy_boto3_mediaconnect.client import MediaConnectClient
@@ -246,7 +246,9 @@ def _encryption(resource: FlowPart, reading: Reading) -> dict[str, str]:
 def _secret(resource: FlowPart) -> SecretShape:
     """The value is the token alone, as plain text."""
     if resource.algorithm is None:
-        return SecretShape(10, 80, format=PASSWORD)
+        # SRT takes 10 to 79 bytes, although the guide recommends up to 80 for a new password. AWS documents it for MediaLive:
+        # https://docs.aws.amazon.com/medialive/latest/ug/input-listener-srt-prereqs.html
+        return SecretShape(10, LONGEST_PASSPHRASE, format=PASSWORD)
     digits = DIGITS[resource.algorithm]
     return SecretShape(digits, digits, format=HEXADECIMAL)
 
