@@ -187,3 +187,11 @@ def test_pending_key_cannot_get_an_alias_and_disabled_key_no_rotation(account: A
     kms.disable_key(KeyId=disabled)
     assert error_code(kms.create_alias, AliasName="alias/late", TargetKeyId=pending) == "KMSInvalidStateException"
     assert error_code(kms.enable_key_rotation, KeyId=disabled) == "DisabledException"
+
+
+@pytest.mark.parametrize("kind", [{"Origin": "EXTERNAL"}, {"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"}], ids=str)
+def test_imported_and_asymmetric_keys_have_no_rotation_status(kms: Any, kind: dict[str, str]) -> None:
+    key = kms.create_key(**kind)["KeyMetadata"]["Arn"]
+
+    for call in (kms.get_key_rotation_status, kms.enable_key_rotation):
+        assert error_code(call, KeyId=key) == "UnsupportedOperationException"

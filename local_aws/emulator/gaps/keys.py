@@ -22,6 +22,7 @@ _NOT_WHILE_PENDING = (
     "_create_alias",
     "_update_alias",
 )
+_ROTATION = ("_get_key_rotation_status", "_enable_key_rotation", "_disable_key_rotation")
 _NOT_WHILE_DISABLED = ("_enable_key_rotation", "_disable_key_rotation")
 
 
@@ -31,6 +32,8 @@ def apply() -> None:
         wrap(kms, name, _unless_pending)
     for name in _NOT_WHILE_DISABLED:
         wrap(kms, name, _unless_disabled)
+    for name in _ROTATION:
+        wrap(kms, name, _if_rotation_is_supported)
     wrap(kms, "_cancel_key_deletion", _cancel_key_deletion)
     wrap(kms, "_create_key", _create_key)
     wrap(kms, "_tag_resource", _tag_resource)
@@ -48,6 +51,20 @@ def _unless_disabled(original: Around, data: dict[str, Any]) -> Any:
     key = kms._resolve_key(data.get("KeyId"))
     if key and key["KeyState"] == "Disabled":
         return error_response("DisabledException", f"{key['Arn']} is disabled.")
+    return original(data)
+
+
+def _if_rotation_is_supported(original: Around, data: dict[str, Any]) -> Any:
+    """Gap: imported key material and asymmetric keys have a rotation status.
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_GetKeyRotationStatus.html
+    """
+    key = kms._resolve_key(data.get("KeyId"))
+    if key and key["Origin"] != "AWS_KMS":
+        text = f"{key['Arn']} origin is {key['Origin']} which is not valid for this operation."
+        return error_response("UnsupportedOperationException", text)
+    if key and key["KeySpec"] != "SYMMETRIC_DEFAULT":
+        return error_response("UnsupportedOperationException", f"{key['Arn']} is not a symmetric encryption key.")
     return original(data)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from latchkey.aws.errors import is_missing, is_refused
+from latchkey.aws.errors import code_of, is_missing, is_refused
 from latchkey.aws.pages import read_pages
 from latchkey.policies import Document
 from latchkey.tags import MANAGED_BY, OURS
@@ -113,6 +113,19 @@ def observed_key(metadata: KeyMetadataTypeDef, tags: dict[str, str]) -> Observed
         created=metadata["CreationDate"],
         tags=tags,
     )
+
+
+def rotates(kms: KMSClient, key_arn: str) -> bool:
+    """Whether automatic rotation is on. It cannot be on for imported key material or for a key in a custom key store.
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_GetKeyRotationStatus.html
+    """
+    try:
+        return kms.get_key_rotation_status(KeyId=key_arn)["KeyRotationEnabled"]
+    except ClientError as error:
+        if code_of(error) == "UnsupportedOperationException":
+            return False
+        raise
 
 
 def key_policy(kms: KMSClient, key_arn: str) -> Document:
