@@ -15,6 +15,7 @@ from latchkey.aws.errors import aws_errors
 from latchkey.errors import InvalidRequest, LatchkeyError, Problem
 from latchkey.observability import logger, metrics, tracer
 from latchkey.requests.models import is_request_id
+from latchkey.requests.parsing import rule_of
 from latchkey.wire import WireModel
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
@@ -58,8 +59,7 @@ def _parse[Input: BaseModel](model: type[Input], event: dict[str, Any]) -> Input
         return model.model_validate_json(json.dumps(event)) if issubclass(model, WireModel) else model.model_validate(event)
     except ValidationError as error:
         problems = [
-            Problem(".".join(map(str, item["loc"])) or "event", item["msg"])
-            for item in error.errors(include_url=False, include_input=False)
+            Problem(".".join(map(str, item["loc"])) or "event", rule_of(item)) for item in error.errors(include_url=False)
         ]
         raise InvalidRequest(problems) from None
 

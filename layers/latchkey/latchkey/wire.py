@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+
+from latchkey import formats
 
 
 class WireModel(BaseModel):
@@ -14,16 +16,10 @@ class WireModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 
 
-_PARTITION = "(aws|aws-cn|aws-us-gov)"
-SecretArn = Annotated[
-    str,
-    StringConstraints(
-        pattern=rf"^arn:{_PARTITION}:secretsmanager:[a-z0-9-]+:[0-9]{{12}}:secret:[A-Za-z0-9/_+=.@-]{{1,512}}-[A-Za-z0-9]{{6}}$"
-    ),
+SecretArn = Annotated[str, formats.SECRET]
+KeyArn = Annotated[str, formats.KEY]
+RoleArn = Annotated[str, formats.ROLE]
+PrincipalArn = Annotated[str, formats.PRINCIPAL]
+JsonKey = Annotated[
+    str, formats.named("name of the JSON member", "A-Za-z0-9._-", "letters, digits, dots, underscores and hyphens", 128)
 ]
-KeyArn = Annotated[str, StringConstraints(pattern=rf"^arn:{_PARTITION}:kms:[a-z0-9-]+:[0-9]{{12}}:key/[A-Za-z0-9-]{{1,64}}$")]
-RoleArn = Annotated[str, StringConstraints(pattern=rf"^arn:{_PARTITION}:iam::[0-9]{{12}}:role/[A-Za-z0-9_+=,.@/-]{{1,512}}$")]
-PrincipalArn = Annotated[
-    str, StringConstraints(pattern=rf"^arn:{_PARTITION}:iam::[0-9]{{12}}:(role|user)/[A-Za-z0-9_+=,.@/-]{{1,512}}$")
-]
-JsonKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$")]

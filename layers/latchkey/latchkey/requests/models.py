@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self, TypeIs
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from latchkey import formats
+from latchkey.formats import named
 from latchkey.systems import SYSTEMS
 from latchkey.systems.system import Resource, SecretShape
 from latchkey.wire import JsonKey, KeyArn, PrincipalArn, RoleArn, SecretArn, WireModel
@@ -24,13 +26,15 @@ SOUNDS_SECRET = re.compile(r"token|secret|passw|credential|api-?_?key", re.IGNOR
 # Not strict, so that a JSON array becomes a tuple. Its items stay strict.
 Several = Field(strict=False, max_length=50)
 NOTHING_HANDED_OFF = "is not a recorded access: onboard it first"
-_REQUEST_ID = r"^[A-Za-z0-9._:-]{1,128}$"
-RequestId = Annotated[str, StringConstraints(pattern=_REQUEST_ID)]
+_LONGEST_REQUEST_ID = 128
+RequestId = Annotated[
+    str, named("request ID", "A-Za-z0-9._:-", "letters, digits, dots, underscores, colons and hyphens", _LONGEST_REQUEST_ID)
+]
 
 
 def is_request_id(value: object) -> TypeIs[str]:
     """Whether a value is a valid request ID, which is safe in logs and names."""
-    return isinstance(value, str) and bool(re.fullmatch(_REQUEST_ID, value))
+    return isinstance(value, str) and bool(re.fullmatch(rf"[A-Za-z0-9._:-]{{1,{_LONGEST_REQUEST_ID}}}", value))
 
 
 def _not_like_a_suffix(value: str) -> str:
@@ -69,10 +73,15 @@ def _own_tags(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_+=.@-]{1,505}$"), AfterValidator(_not_like_a_suffix)]
-AliasName = Annotated[str, StringConstraints(pattern=r"^alias/[A-Za-z0-9/_-]{1,250}$"), AfterValidator(_not_reserved)]
-TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")]
-TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{0,256}$")]
+SecretName = Annotated[
+    str,
+    named("name of the secret", "A-Za-z0-9/_+=.@-", "letters, digits and / _ + = . @ -", 505),
+    AfterValidator(_not_like_a_suffix),
+]
+AliasName = Annotated[str, formats.ALIAS, AfterValidator(_not_reserved)]
+_IN_TAGS = ("A-Za-z0-9 _.:/=+@-", "letters, digits, spaces and _ . : / = + @ -")
+TagKey = Annotated[str, named("key of the tag", *_IN_TAGS, 128)]
+TagValue = Annotated[str, named("value of the tag", *_IN_TAGS, 256, shortest=0)]
 # An access ID is used as the value of a tag: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 _LONGEST_ACCESS_ID = 256
 
@@ -217,4 +226,4 @@ class HandoffConfirmed(WireModel):
 
     version: Literal["1"] = "1"
     request_id: RequestId
-    access_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 ._/=-]{1,1024}$")]
+    access_id: Annotated[str, formats.ACCESS_ID]

@@ -6,10 +6,11 @@ import difflib
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast, get_args
 
 from pydantic import PlainSerializer, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
 
 from latchkey.errors import InvalidRequest, Problem
 from latchkey.requests.models import NO_TOKEN_HERE, SOUNDS_SECRET, HandoffConfirmed, OnboardingRequest
@@ -29,13 +30,32 @@ _RULES = {
     "literal_error": "must be {expected}",
     "missing": "is missing",
     "model_type": "must be an object",
-    "string_pattern_mismatch": "must match the pattern {pattern}",
     "string_too_long": "must have at most {max_length} characters",
     "string_type": "must be text",
     "string_unicode": "must be valid Unicode text",
     "too_long": "must have at most {max_length} members",
+    "too_short": "must have at least {min_length} member",
     "tuple_type": "must be a list",
 }
+_TYPES = {kind for kind in _RULES if kind.endswith("_type")}
+_KINDS: Final[Mapping[type, str]] = {
+    bool: "true or false",
+    dict: "an object",
+    float: "a number with a decimal point",
+    int: "a number",
+    list: "a list",
+    str: "text",
+}
+# What corrects a text in the place of something else.
+_FROM_TEXT = {
+    "bool_type": "remove the quotation marks",
+    "int_type": "remove the quotation marks",
+    "tuple_type": "put it in square brackets",
+}
+_OF_PYDANTIC = frozenset(get_args(ErrorType))
+# Each round parses a request without the members that broke a rule, and finds the rules about several members.
+_ROUNDS = 4
+_GONE: Final = object()
 
 
 class _UnknownSystem(OnboardingRequest[Any]):
@@ -56,7 +76,7 @@ def parse_confirmation(detail: object) -> HandoffConfirmed:
     try:
         return HandoffConfirmed.model_validate(detail)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
+        details = error.errors(include_url=False)
         raise InvalidRequest(_problem(HandoffConfirmed, item) for item in details) from None
 
 
@@ -77,15 +97,70 @@ def parse_onboarding(detail: object, *, is_new: bool = True) -> OnboardingReques
         problems.add(Problem("system", rule))
         # A placeholder that the model accepts, so that only the other problems are added.
         detail = {**detail, "system": ""}
-    shape = _shape(system, detail.get("resource")) if system and is_new else None
-    try:
-        request = model.model_validate(detail, context={"shape": shape})
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        raise InvalidRequest(problems | {_problem(model, item) for item in details}) from None
-    if problems:
+    request, removed = None, set[tuple[str | int, ...]]()
+    for _ in range(_ROUNDS):
+        shape = _shape(system, detail.get("resource")) if system and is_new else None
+        try:
+            request = model.model_validate(detail, context={"shape": shape})
+            break
+        except ValidationError as error:
+            found = _independent(error.errors(include_url=False), removed)
+        problems |= {_problem(model, item) for item in found}
+        corrected = _corrected(model, detail, found, removed)
+        if corrected is None:
+            break
+        detail = corrected
+    if problems or request is None:
         raise InvalidRequest(problems)
     return request
+
+
+def _independent(errors: list[ErrorDetails], removed: set[tuple[str | int, ...]]) -> list[ErrorDetails]:
+    """The errors that do not follow from others: from invalid items of a list, or from members that were `removed`."""
+    places = [error["loc"] for error in errors]
+    holders = {place[:-1] for place in removed if len(place) > 1}
+    follows = {
+        error["loc"]
+        for error in errors
+        if error["type"] == "too_short" and any(place[: len(error["loc"])] == error["loc"] != place for place in places)
+    }
+    return [error for error in errors if error["loc"] not in holders | follows]
+
+
+def _corrected(
+    model: type[WireModel], detail: Mapping[str, Any], errors: list[ErrorDetails], removed: set[tuple[str | int, ...]]
+) -> Mapping[str, Any] | None:
+    """The detail with an example in the place of each member that broke a rule, so that rules about several members apply.
+
+    An optional member without an example is removed, and an unknown one too. None if another one has no example.
+    """
+    corrected: Any = detail
+    for error in errors:
+        place = error["loc"][:-1] if error["loc"][-1:] == ("[key]",) else error["loc"]
+        if error["type"] == "extra_forbidden":
+            corrected = _with(corrected, place, _GONE)
+            continue
+        node = _node(model, place)
+        if node is not None and "examples" in node:
+            corrected = _with(corrected, place, node["examples"][0])
+        elif place and isinstance(place[-1], str) and not _is_required(model, place):
+            corrected = _with(corrected, place, _GONE)
+            removed.add(place)
+        else:
+            return None
+    return cast("Mapping[str, Any]", corrected) if errors else None
+
+
+def _with(value: Any, place: tuple[str | int, ...], member: object) -> Any:
+    """The value with another member at a place, or without it. What contains it is copied."""
+    if not place:
+        return member
+    first, *rest = place
+    if isinstance(value, list | tuple):
+        return [_with(item, tuple(rest), member) if index == first else item for index, item in enumerate(value)]
+    if not rest and member is _GONE:
+        return {name: item for name, item in value.items() if name != first}
+    return {**value, first: _with(value.get(first), tuple(rest), member)}
 
 
 def _shape(system: System, resource: object) -> SecretShape | None:
@@ -110,11 +185,25 @@ def _problem(model: type[WireModel], error: ErrorDetails) -> Problem:
             ".".join([*path, str(last) if near else _name(model, last)]), f"is not a known member{hint or ': remove it'}"
         )
     full_path = ".".join([*path, _name(model, last)])
-    if full_path in {"secret", "secret.value"} and error["type"] == "model_type":
-        return Problem(full_path, f"{_RULES['model_type']}; {NO_TOKEN_HERE}")
-    rule = _RULES.get(error["type"], error["msg"])
-    # pydantic spells booleans as Python does, and the sender writes JSON.
-    return Problem(full_path, rule.format(**error.get("ctx", {})).replace("True", "true").replace("False", "false"))
+    rule = rule_of(error)
+    is_secret = full_path in {"secret", "secret.value"} and error["type"] == "model_type"
+    return Problem(full_path, f"{rule}; {NO_TOKEN_HERE}" if is_secret else rule)
+
+
+def rule_of(error: ErrorDetails) -> str:
+    """The rule that was broken, and the kind of what was given: never the value itself, and never in the words of pydantic."""
+    kind, given = error["type"], error["input"]
+    if kind not in _RULES:
+        return "is not valid" if kind in _OF_PYDANTIC else error["msg"]
+    context = error.get("ctx", {})
+    if kind == "literal_error":
+        # pydantic spells texts and booleans as Python does, and the sender writes JSON.
+        context = {"expected": context["expected"].replace("'", '"').replace("True", "true").replace("False", "false")}
+    rule = _RULES[kind].format(**context)
+    if kind not in _TYPES:
+        return rule
+    remedy = f": {_FROM_TEXT[kind]}" if isinstance(given, str) and kind in _FROM_TEXT else ""
+    return f"{rule}, not {_KINDS.get(type(given), 'null')}{remedy}"
 
 
 def _name(model: type[WireModel], part: str | int) -> str:
@@ -130,16 +219,33 @@ def _all_members(model: type[WireModel]) -> frozenset[str]:
     return frozenset({"detail", *(name for part in parts for name in part.get("properties", {}))})
 
 
-@cache
 def _members(model: type[WireModel], parents: tuple[str | int, ...]) -> tuple[str, ...]:
     """The names of the members at one path of the model."""
+    return tuple((_node(model, parents) or {}).get("properties", {}))
+
+
+def _is_required(model: type[WireModel], place: tuple[str | int, ...]) -> bool:
+    return place[-1] in (_node(model, place[:-1]) or {}).get("required", ())
+
+
+@cache
+def _node(model: type[WireModel], place: tuple[str | int, ...]) -> dict[str, Any] | None:
+    """The JSON Schema of one place in the model, or None if the model does not know the place."""
     schema = model.model_json_schema()
     node: dict[str, Any] = schema
-    for part in parents:
-        node = node["items"] if isinstance(part, int) else node["properties"][part]
-        node = next((option for option in node.get("anyOf", []) if "$ref" in option), node)
+    for part in place:
+        inner = node.get("items") if isinstance(part, int) else _member(node, part)
+        if not isinstance(inner, dict):
+            return None
+        node = next((option for option in inner.get("anyOf", []) if option.get("type") != "null"), inner)
         node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]] if "$ref" in node else node
-    return tuple(node.get("properties", {}))
+    return node
+
+
+def _member(node: Mapping[str, Any], name: str) -> Any:
+    """The schema of a member of an object, or of any member of an object whose names are free."""
+    properties = node.get("properties", {})
+    return properties[name] if name in properties else node.get("additionalProperties")
 
 
 def _load(value: object) -> OnboardingRequest[Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_pascal
 from pydantic_core import PydanticCustomError
 
+from latchkey import formats
+from latchkey.formats import identifier, named
 from latchkey.place import Place
 from latchkey.systems.readers import PartnerAccess, PartnerPrincipals
 from latchkey.systems.system import Handoff, Reading, Resource, System
@@ -45,13 +48,13 @@ class _PolicyElement(WireModel):
 class PartnerPrincipal(_PolicyElement):
     """The root of one account, without a wildcard."""
 
-    arn: Annotated[str, Field(alias="AWS"), StringConstraints(pattern=r"^arn:(aws|aws-cn|aws-us-gov):iam::[0-9]{12}:root$")]
+    arn: Annotated[str, Field(alias="AWS"), formats.ACCOUNT_ROOT]
 
 
 class PartnerAccount(WireModel):
     """The account in the condition."""
 
-    account: Annotated[str, Field(alias="aws:PrincipalAccount"), StringConstraints(pattern=r"^[0-9]{12}$")]
+    account: Annotated[str, Field(alias="aws:PrincipalAccount"), formats.ACCOUNT]
 
 
 class PartnerCondition(_PolicyElement):
@@ -63,12 +66,20 @@ class PartnerCondition(_PolicyElement):
 class PartnerStatement(_PolicyElement):
     """A statement as Adobe shows it: one account, six actions, and a condition on that account."""
 
-    sid: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _-]{0,128}$")] = ""
+    sid: Annotated[str, named("Sid", "A-Za-z0-9 _-", "letters, digits, spaces, underscores and hyphens", 128, shortest=0)] = ""
     effect: Literal["Allow"]
     principal: PartnerPrincipal
     action: Annotated[tuple[str, ...], Field(strict=False, max_length=20), AfterValidator(_exactly_adobes)]
     resource: Literal["*"]
     condition: PartnerCondition
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_partners(cls, value: object) -> object:
+        """Rejects the statement of the own account, which the wizard of Adobe shows with those of the partner."""
+        if isinstance(value, Mapping) and value.get("Action") in ("kms:*", ["kms:*"]) and "Condition" not in value:
+            raise PydanticCustomError("own", "is the statement of your own account: remove it, because Latchkey writes it")
+        return value
 
     @model_validator(mode="after")
     def _condition_is_on_the_principal(self) -> Self:
@@ -90,6 +101,14 @@ def _one_each(statements: tuple[PartnerStatement, ...]) -> tuple[PartnerStatemen
     return statements
 
 
+def _only_statements(value: object) -> object:
+    if isinstance(value, Mapping) and "Statement" in value:
+        raise PydanticCustomError("policy", "is a whole policy: give only the list in its member Statement")
+    if isinstance(value, Mapping):
+        raise PydanticCustomError("policy", "is one statement: put it in a list")
+    return value
+
+
 class Instance(Resource):
     """An instance of Adobe Experience Platform. Set `instance` if you have more than one instance in a Region.
 
@@ -98,10 +117,13 @@ class Instance(Resource):
 
     kind: ClassVar[str] = "instance"
 
-    instance: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
-    instance_region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$")]
+    instance: Annotated[str, identifier("name of the instance", 64)] | None = None
+    instance_region: Annotated[str, formats.REGION]
     partner_statements: Annotated[
-        tuple[PartnerStatement, ...], Field(strict=False, min_length=1, max_length=20), AfterValidator(_one_each)
+        tuple[PartnerStatement, ...],
+        Field(strict=False, min_length=1, max_length=20),
+        AfterValidator(_one_each),
+        BeforeValidator(_only_statements),
     ]
     # No API sets the key of an instance: a person sets it in the user interface.
     configure: Literal[False] = False

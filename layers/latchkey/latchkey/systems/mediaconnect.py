@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
 from botocore.exceptions import ClientError
-from pydantic import StringConstraints, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
+from latchkey import formats
 from latchkey.aws.errors import is_missing, status_of
 from latchkey.errors import Conflict
 from latchkey.place import Place
@@ -26,11 +27,8 @@ if TYPE_CHECKING:
 
 # The model of the API has neither a pattern nor a length for the names of flows and their parts. Their ARNs end in the name,
 # and the patterns of ARNs in the model exclude only line breaks.
-PartName = Annotated[str, StringConstraints(pattern=r"^.+$")]
-FlowArn = Annotated[
-    str,
-    StringConstraints(pattern=r"^arn:(aws|aws-cn|aws-us-gov):mediaconnect:[a-z0-9-]+:[0-9]{12}:flow:[A-Za-z0-9-]{1,99}:.+$"),
-]
+PartName = Annotated[str, formats.FLOW_PART]
+FlowArn = Annotated[str, formats.FLOW]
 # The longest name of a resource, so that an access ID fits into a tag.
 _LONGEST_NAME: Final = 256 - len("mediaconnect/flow/")
 

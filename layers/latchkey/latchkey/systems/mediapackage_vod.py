@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import StringConstraints
-
+from latchkey.formats import identifier
 from latchkey.place import Place
 from latchkey.systems import cdn_authorization
 from latchkey.systems.system import Handoff, Reading, Resource, System
@@ -16,7 +15,7 @@ class PackagingGroup(Resource):
 
     kind: ClassVar[str] = "packagingGroup"
 
-    packaging_group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
+    packaging_group: Annotated[str, identifier("ID of the packaging group", 256)]
 
     @property
     def name(self) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
-from pydantic import StringConstraints
 
 from latchkey import policies
 from latchkey.aws.errors import is_missing
 from latchkey.errors import Conflict
+from latchkey.formats import identifier
 from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape, System
@@ -25,7 +25,7 @@ HEADER: Final = "X-MediaPackageV2-CDNIdentifier"
 POLICY_LIMIT: Final = 6_144
 _REQUIRES_HEADER: Final = "requires the header"
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
+Name = Annotated[str, identifier("name", 256)]
 
 
 class Endpoint(Resource):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from latchkey import formats
 from latchkey.aws.errors import status_of, translate
 from latchkey.aws.pages import read_pages
 from latchkey.errors import Conflict, TransientAwsError
@@ -74,9 +75,9 @@ class SourceLocation(Resource):
 
     kind: ClassVar[str] = "sourceLocation"
 
-    source_location: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
-    base_url: Annotated[str, Field(max_length=2048), AfterValidator(_base_url)]
-    header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$"), AfterValidator(_header)]
+    source_location: Annotated[str, formats.identifier("name of the source location", 128)]
+    base_url: Annotated[str, Field(max_length=2048, examples=["https://origin.example.com/vod"]), AfterValidator(_base_url)]
+    header: Annotated[str, formats.HEADER, AfterValidator(_header)]
     secret_key: JsonKey
 
     @property
