@@ -14,6 +14,7 @@ from latchkey.events.cleanup import RemovedGrant
 from latchkey.registry import accesses as status_registry
 from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation
+from latchkey.registry.sweeps import SweepState
 from tests import dynamodb
 from tests.contract.schemas import validator
 from tests.functions.account import TABLE, Account
@@ -229,17 +230,19 @@ def test_a_removed_grant_whose_event_was_refused_is_published_by_a_later_report(
     reported = published(account)["Grants Cleaned Up"]
     assert (reported["executionArn"], reported["hint"]) == (EXECUTION, HINT)
     assert [grant["grantId"] for grant in reported["removed"]] == ["g-1"]
-    assert account.items("notice") == []
+    assert registry().notices.unpublished() == []
+    [kept] = account.items("notice")
+    assert (kept["outcomeType"]["S"], json.loads(kept["outcome"]["S"])) == ("Grants Cleaned Up", reported)
+    assert {"recordedAt", "publishedAt"} <= {*kept}
 
 
-def test_a_retry_publishes_the_same_notice(run: Run, account: Account, access: Onboarding) -> None:
+def test_a_retry_of_a_published_notice_publishes_nothing(run: Run, account: Account, access: Onboarding) -> None:
     event = report(look=survey_of(access, found(access, "orphaned")), cleaned=cleaned(removed(access)))
 
     run("report_clean_up", event)
     run("report_clean_up", event | {"executionArn": f"{EXECUTION}-2"})
 
-    one, two = account.published()
-    assert one["detail"]["outcomeId"] == two["detail"]["outcomeId"]
+    assert [event["detail-type"] for event in account.published()] == ["Grants Cleaned Up"]
 
 
 def test_a_removal_that_was_never_reported_is_reported_by_a_later_cleanup(
@@ -377,13 +380,75 @@ def test_an_irrevocable_grant_is_reported_and_stays_open(run: Run, account: Acco
 
     result = run("report_clean_up", report(look=first, observed=observed("gone"), caught=failure))
 
-    reported = published(account)["Grants Cleaned Up"]
-    assert (reported["status"], result["irrevocable"]) == ("irrevocable", 1)
-    assert reported["failure"] == {"name": "AccessDenied", "message": "RevokeGrant failed with AccessDeniedException (400)"}
-    assert [grant["grantId"] for grant in reported["removed"]] == ["g-1"]
+    reported = published(account)
+    assert result["irrevocable"] == 1
+    assert (reported["Grants Cleaned Up"]["status"], "failure" in reported["Grants Cleaned Up"]) == ("gone", False)
+    assert [grant["grantId"] for grant in reported["Grants Cleaned Up"]["removed"]] == ["g-1"]
+    stuck = reported["Grant Not Revoked"]
+    assert (stuck["status"], stuck["grantId"], stuck["keyArn"]) == ("irrevocable", "g-2", access.key)
+    assert stuck["failure"] == {"name": "AccessDenied", "message": "RevokeGrant failed with AccessDeniedException (400)"}
+    assert "denial" not in stuck
     assert [noted.grant_id for noted in registry().revocations.open(ACCESS)] == [stays.grant_id] == ["g-2"]
     [item] = [item for item in account.items("grant") if item["id"]["S"].endswith("g-2")]
     assert "irrevocableAt" in item
+
+
+DENIED = (
+    "User: arn:aws:sts::111122223333:assumed-role/cleaner/clean_up_grants is not authorized to perform: kms:RevokeGrant on "
+    "resource: arn:aws:kms:us-east-1:111122223333:key/k with an explicit deny in a resource-based policy"
+)
+
+
+def test_a_denied_revocation_is_reported_once_with_who_was_denied(run: Run, account: Account, access: Onboarding) -> None:
+    registry().revocations.note(Revocation(ACCESS, "g-1", access.key, "it is absent"), "look-1", datetime.now(UTC))
+    [noted] = registry().revocations.open(ACCESS)
+    registry().revocations.note_failure(noted, "AccessDenied", f"RevokeGrant failed with AccessDeniedException (400): {DENIED}")
+    event = report(
+        look=survey_of(access, found(access, "orphaned")), observed=observed("gone"), caught=caught("AccessDenied", "x")
+    )
+
+    run("report_clean_up", event)
+
+    reported = published(account)
+    assert [*reported] == ["Grant Not Revoked"]
+    [marked] = registry().revocations.open(ACCESS)
+    assert marked.irrevocable_since
+    assert datetime.fromisoformat(reported["Grant Not Revoked"]["since"]) == marked.irrevocable_since
+    assert reported["Grant Not Revoked"]["denial"] == {
+        "principal": "arn:aws:sts::111122223333:assumed-role/cleaner/clean_up_grants",
+        "action": "kms:RevokeGrant",
+        "resource": "arn:aws:kms:us-east-1:111122223333:key/k",
+        "reason": "with an explicit deny in a resource-based policy",
+    }
+    run("report_clean_up", event | {"executionArn": f"{EXECUTION}-2"})
+    assert published(account) == {}  # the next sweep meets the same denial
+
+    registry().revocations.note_failure(noted, "AccessDenied", DENIED.replace("resource-based", "service control"))
+    run("report_clean_up", event | {"executionArn": f"{EXECUTION}-3"})
+    assert [*published(account)] == ["Grant Not Revoked"]
+
+
+def test_a_resource_that_a_sweep_found_late_was_gone_since_a_range_of_time(
+    run: Run, account: Account, access: Onboarding
+) -> None:
+    seen = datetime.fromisoformat("2026-11-22T09:00:05Z")
+    registry().sweeps.complete(SweepState(seen + timedelta(hours=2), {ACCESS: seen}))
+
+    run("report_clean_up", report(look=survey_of(access, found(access, "orphaned")), cleaned=cleaned(removed(access))))
+
+    reported = published(account)["Grants Cleaned Up"]
+    assert (reported["exposureSecondsAtLeast"], reported["exposureSecondsAtMost"]) == (604.0, 4204.0)
+    assert reported["exposureSeconds"] == 4204.0
+
+
+def test_a_trail_event_about_something_else_gives_no_exact_exposure(run: Run, account: Account, access: Onboarding) -> None:
+    event = report(hint=HINT | {"eventName": "PutKeyPolicy"}, look=survey_of(access, found(access, "orphaned")))
+
+    run("report_clean_up", event | {"cleaned": cleaned(removed(access))})
+
+    reported = published(account)["Grants Cleaned Up"]
+    assert (reported["exposureSeconds"], reported["exposureSecondsAtLeast"]) == (604.0, 604.0)
+    assert "exposureSecondsAtMost" not in reported
 
 
 def test_a_restored_resource_is_counted(run: Run, account: Account, access: Onboarding) -> None:

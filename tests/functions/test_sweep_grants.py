@@ -147,7 +147,7 @@ def test_an_old_notice_starts_a_cleanup(run: Run, account: Account, machine: Sta
         registry().notices.record(notice)
         assert sweep(run, f"event-{notice_id}")["cleaning"] == ([ACCESS] if age else [])
 
-    registry().notices.note_published(notice)
+    registry().notices.keep_published(notice)
 
     assert sweep(run, "event-3")["cleaning"] == []
 

@@ -90,7 +90,7 @@ def test_the_input_of_the_report_holds_the_longest_answers_of_both_surveys() -> 
 def test_orphaned_grants_are_handed_on_before_all_others() -> None:
     orphaned = _assessments(3)
     others = [one.model_copy(update={"verdict": "suspect", "grant_id": f"s{at}"}) for at in range(2000) for one in orphaned[:1]]
-    refused = Revocation(ACCESS, orphaned[0].grant_id, KEY_ARN, "it is absent", irrevocable=True)
+    refused = Revocation(ACCESS, orphaned[0].grant_id, KEY_ARN, "it is absent", irrevocable_since=datetime.now(UTC))
 
     first = _most_urgent([*others, *orphaned], [refused])[:3]
 

@@ -134,4 +134,17 @@ def test_a_later_finding_reopens_an_ended_revocation(
 def test_a_failed_revocation_stays_open(revocations: Revocations, noted: Revocation) -> None:
     revocations.mark_irrevocable(noted)
 
-    assert revocations.open() == [replace(noted, irrevocable=True)]
+    [marked] = revocations.open()
+    assert marked == replace(noted, irrevocable_since=marked.irrevocable_since)
+    assert marked.irrevocable
+
+
+def test_the_time_of_the_first_failure_stays(revocations: Revocations, noted: Revocation) -> None:
+    revocations.note_failure(noted, "AccessDenied", "denied")
+    first = revocations.mark_irrevocable(noted)
+
+    again = revocations.mark_irrevocable(noted)
+
+    assert first
+    assert again == first
+    assert first.failure == ("AccessDenied", "denied")

@@ -221,8 +221,9 @@ def test_incomplete_list_revokes_nothing(clean_ups: CleanUps, assume: Any, servi
     pages = [*clean_ups.aws.client(service).get_paginator(PAGED[operation]).paginate(**asked)]
     assert len(pages) > 1
     assert fail(len(pages)) == {}
-    result = fail(2 * len(pages))["Grants Cleaned Up"]
-    assert (result["status"], result["removed"]) == ("irrevocable", [])
+    result = fail(2 * len(pages))
+    assert [*result] == ["Grant Not Revoked"]
+    assert (result["Grant Not Revoked"]["status"], result["Grant Not Revoked"]["grantId"]) == ("irrevocable", access.grant)
     assert removed(clean_ups.run(access)[0]) == [("latchkey", Reason.RESOURCE_GONE.text())]
 
 
@@ -301,9 +302,11 @@ def test_grant_that_cannot_be_revoked_is_reported_and_revoked_later(clean_ups: C
     fault = {"service": "kms", "operation": "RevokeGrant", "caller": "CleanUpGrants", "error": "Odd", "lasting": True}
     clean_ups.aws.control("POST", "faults", fault)
 
-    result = clean_ups.finish(clean_ups.start(access), "FAILED")["Grants Cleaned Up"]
+    events = clean_ups.finish(clean_ups.start(access), "FAILED")
 
-    assert (result["status"], result["removed"]) == ("irrevocable", [])
+    assert [*events] == ["Grant Not Revoked"]
+    result = events["Grant Not Revoked"]
+    assert (result["status"], result["grantId"], result["keyArn"]) == ("irrevocable", access.grant, access.key)
     assert result["failure"]["message"].startswith("RevokeGrant failed with Odd (400)")
     assert clean_ups.grants(access) == [access.grant]
     [noted] = clean_ups.items("grant", access)

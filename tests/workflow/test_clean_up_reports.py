@@ -49,7 +49,7 @@ def test_refused_event_about_a_removed_grant_is_published_after_the_next_sweep(c
 
     until(lambda: _removals(clean_ups, access), "the event about the removed grant", 60)
     assert [by for _, by in _removals(clean_ups, access)] == ["latchkey"]
-    until(lambda: not clean_ups.items("notice", access), "an empty outbox", 10)
+    until(lambda: all("publishedAt" in item for item in clean_ups.items("notice", access)), "an empty outbox", 10)
 
 
 def test_failed_observation_does_not_make_the_service_the_author_of_a_revocation(clean_ups: CleanUps) -> None:

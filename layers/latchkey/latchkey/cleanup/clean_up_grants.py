@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -46,6 +47,8 @@ from latchkey.wire import WireModel
 MOST_GRANTS = 50
 MOST_SETTLED = 200
 MOST_UNREADABLE = 50
+# In characters: a denial can name two ARNs of the greatest length.
+LONGEST_MESSAGE = 4096
 
 
 class GrantSurvey(WireModel):
@@ -148,7 +151,7 @@ class GrantCleanup:
         seen = {grant.grant_id for grant in first.grants}
         opened = sorted(self._revocations.open(first.access_id), key=lambda one: (one.irrevocable, one.grant_id not in seen))
         left = MOST_GRANTS - len(self._revocations.ended(first.access_id, first.survey_id).outcomes)
-        failures = [self._failure(partial(self._treat, resource, first, noted)) for noted in opened[: max(left, 0)]]
+        failures = [self._failure_of(noted, partial(self._treat, resource, first, noted)) for noted in opened[: max(left, 0)]]
         revoked = self._revocations.revoked_by_us(first.access_id)
         for one in revoked:
             if one.grant_id in first.settled and one.is_no_longer_listed(first.at):
@@ -164,6 +167,14 @@ class GrantCleanup:
     @property
     def _revocations(self) -> Revocations:
         return self.registry.revocations
+
+    def _failure_of(self, noted: Revocation, treat: Callable[[], object]) -> LatchkeyError | None:
+        """Treats one grant and returns the error, if any, which is recorded for the report."""
+        error = self._failure(treat)
+        if error is not None:
+            with suppress(LatchkeyError):
+                self._revocations.note_failure(noted, type(error).__name__, str(error)[:LONGEST_MESSAGE])
+        return error
 
     def _failure(self, treat: Callable[[], object]) -> LatchkeyError | None:
         """Treats one grant and returns the error, if any."""

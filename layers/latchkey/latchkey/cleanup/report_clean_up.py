@@ -11,14 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 from latchkey.access.record import AccessRecord
 from latchkey.cleanup.clean_up_grants import CleanedUp, GrantSurvey, ended_by, ended_in
+from latchkey.cleanup.exposure import Exposure, exposure_of
 from latchkey.cleanup.observe_access import Observation
 from latchkey.cleanup.verdict import Reason
-from latchkey.events.cleanup import CLEANED_UP, AccessRestored, AccessRevoked, GrantsCleanedUp, Notice, RemovedGrant, TrailEvent
-from latchkey.events.outcomes import CaughtError, Failure
+from latchkey.events.cleanup import (
+    CLEANED_UP,
+    NOT_REVOKED,
+    AccessRestored,
+    AccessRevoked,
+    GrantNotRevoked,
+    GrantsCleanedUp,
+    Notice,
+    RemovedGrant,
+    TrailEvent,
+)
+from latchkey.events.denial import denial_in
+from latchkey.events.outcomes import CaughtError
 from latchkey.events.publishing import publish
 from latchkey.registry import Registry
 from latchkey.registry.accesses import PUBLISHING_PERIOD, StatusChange
 from latchkey.registry.notices import RecordedNotice
+from latchkey.registry.revocations import Revocation
 from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
@@ -59,39 +72,64 @@ def report_clean_up(report: CleanUpReport, registry: Registry, events: EventBrid
     if report.caught and report.look:
         report = report.model_copy(update={"cleaned": ended_by(report.look, registry.revocations)})
     record = registry.accesses.get(report.access_id)
-    irrevocable = registry.revocations.open(report.access_id) if report.caught else []
-    for revocation in irrevocable:
-        registry.revocations.mark_irrevocable(revocation)
+    failed = registry.revocations.open(report.access_id) if report.caught else []
+    irrevocable = [marked for one in failed if (marked := registry.revocations.mark_irrevocable(one))]
     now = datetime.now(UTC)
     if record and report.observed:
         _record_state(report, report.observed, record, registry, now)
-    _record_clean_ups(report, record, registry, now, irrevocable=bool(irrevocable))
+    exposure = _exposure(report, registry)
+    _record_clean_ups(report, record, registry, now, exposure)
+    for revocation in irrevocable:
+        _record_failure(report, record, revocation, registry, now)
     return Published(
         published=tuple(_publish(report, record, registry, now, partial(publish, events, bus))),
         irrevocable=len(irrevocable),
         restored=bool(report.cleaned and report.cleaned.restored),
         continues=bool(report.look and report.look.more and report.cleaned and report.cleaned.removed and not report.caught),
-        exposureSeconds=_exposure(report),
+        exposureSeconds=exposure.seconds,
     )
 
 
 def _record_clean_ups(
-    report: CleanUpReport, record: AccessRecord | None, registry: Registry, now: datetime, *, irrevocable: bool
+    report: CleanUpReport, record: AccessRecord | None, registry: Registry, now: datetime, exposure: Exposure
 ) -> None:
     """Records the events about grants that this execution, or one that crashed before its report, removed."""
     notices = {}
-    if cleaned := _cleaned(report, record, irrevocable=irrevocable):
+    if cleaned := _cleaned(report, record, exposure):
         notices[report.look.survey_id if report.look else None] = cleaned
     for survey in registry.revocations.unreported(report.access_id):
         if survey.survey_id not in notices and now > survey.ended_at + PUBLISHING_PERIOD:
             ended = ended_in(survey.access_id, survey.survey_id, registry.revocations)
-            if dead := _cleaned(_of_dead(report, ended), record, irrevocable=False):
+            if dead := _cleaned(_of_dead(report, ended), record, Exposure()):
                 notices[survey.survey_id] = dead.model_copy(update={"outcome_id": _notice_id([survey.survey_id, CLEANED_UP])})
     for survey_id, notice in notices.items():
         change = StatusChange(kind=CLEANED_UP, detail=_detail(notice), executionArn=report.execution_arn, at=now)
         registry.notices.record(RecordedNotice(report.access_id, notice.outcome_id, change))
         if survey_id:
             registry.revocations.note_reported(report.access_id, survey_id)
+
+
+def _record_failure(
+    report: CleanUpReport, record: AccessRecord | None, revocation: Revocation, registry: Registry, now: datetime
+) -> None:
+    """Records the event about a grant that could not be revoked, unless one with the same failure is recorded."""
+    caught = (report.caught.error, report.caught.message) if report.caught else ("", "")
+    name, message = revocation.failure or caught
+    since, denial = revocation.irrevocable_since or now, denial_in(message)
+    subject = [revocation.grant_id, since.isoformat(), name, denial.model_dump_json() if denial else ""]
+    own = {
+        "outcomeId": _notice_id([report.access_id, NOT_REVOKED, *subject]),
+        "status": "irrevocable",
+        "grantId": revocation.grant_id,
+        "keyArn": revocation.key_arn,
+        "reason": revocation.reason,
+        "since": since,
+        "failure": {"name": name, "message": message},
+        "denial": denial,
+    }
+    notice = GrantNotRevoked.model_validate(_common(report, record, NOT_REVOKED) | own)
+    change = StatusChange(kind=NOT_REVOKED, detail=_detail(notice), executionArn=report.execution_arn, at=now)
+    registry.notices.record(RecordedNotice(report.access_id, notice.outcome_id, change))
 
 
 def _of_dead(report: CleanUpReport, ended: CleanedUp) -> CleanUpReport:
@@ -111,11 +149,13 @@ def _publish(
     for notice in registry.notices.unpublished(report.access_id):
         if notice.change.is_for(report.execution_arn, now):
             publish_event(notice.change.kind, notice.change.detail, arns)
-            registry.notices.note_published(notice)
+            registry.notices.keep_published(notice)
             yield notice.change.kind
     for change in registry.accesses.unpublished(report.access_id):
         if change.is_for(report.execution_arn, now):
             publish_event(change.kind, change.detail, arns)
+            outcome_id = json.loads(change.detail)["outcomeId"]
+            registry.notices.keep_published(RecordedNotice(report.access_id, outcome_id, change))
             registry.accesses.note_published(report.access_id, change)
             yield change.kind
 
@@ -148,14 +188,12 @@ def _changed(
     return None
 
 
-def _cleaned(report: CleanUpReport, record: AccessRecord | None, *, irrevocable: bool) -> GrantsCleanedUp | None:
-    """The event that reports revocations, or None if there is nothing to report."""
+def _cleaned(report: CleanUpReport, record: AccessRecord | None, exposure: Exposure) -> GrantsCleanedUp | None:
+    """The event that reports removed grants, or None if there are none and nothing was restored."""
     cleaned = report.cleaned or CleanedUp()
-    if not (cleaned.removed or irrevocable or cleaned.restored):
+    if not (cleaned.removed or cleaned.restored):
         return None
-    failure = Failure(name=report.caught.error, message=report.caught.message) if report.caught else None
-    own = {"removed": cleaned.removed, "kept": cleaned.kept, "restored": cleaned.restored, "failure": failure}
-    own |= {"exposureSeconds": _exposure(report)} | ({"status": "irrevocable"} if irrevocable else {})
+    own = {"removed": cleaned.removed, "kept": cleaned.kept, "restored": cleaned.restored, **exposure.members}
     return GrantsCleanedUp.model_validate(_common(report, record, CLEANED_UP) | own)
 
 
@@ -207,10 +245,10 @@ def _detail(notice: Notice) -> str:
     return notice.model_dump_json(by_alias=True, exclude_none=True)
 
 
-def _exposure(report: CleanUpReport) -> float | None:
-    """Seconds from the trail event, or the first survey, to the last revocation by Latchkey."""
-    ended = [
-        removed.removed_at for removed in (report.cleaned.removed if report.cleaned else ()) if removed.removed_by == "latchkey"
-    ]
-    since = report.hint.event_time if report.hint else (report.look.at if report.look else None)
-    return max((max(ended) - since).total_seconds(), 0.0) if ended and since else None
+def _exposure(report: CleanUpReport, registry: Registry) -> Exposure:
+    """How long the grants that this execution revoked were orphaned."""
+    removed = report.cleaned.removed if report.cleaned else ()
+    if report.look is None or not removed:
+        return Exposure()
+    known = (registry.accesses.recorded_at(report.access_id), registry.sweeps.state().in_use_at(report.access_id))
+    return exposure_of(removed, report.look.at, report.hint, known)

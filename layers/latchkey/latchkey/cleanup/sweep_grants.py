@@ -28,6 +28,7 @@ from latchkey.registry import Registry
 from latchkey.registry.accesses import PUBLISHING_PERIOD, KnownAccess
 from latchkey.registry.journal import OpenJournal
 from latchkey.registry.revocations import Revocation
+from latchkey.registry.sweeps import SweepState
 from latchkey.requests.sender import NOT_ALLOWED, SOURCE, Sender, sender_of
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
@@ -149,6 +150,7 @@ class Sweep:
 
         Executions are named after the occasion, so that a duplicate delivery of an event starts no second execution.
         """
+        began = datetime.now(UTC)
         # Journals before accesses: the lock of a running request is older than its journal.
         journals = [*self.registry.journal.open()]
         known = [*self.registry.accesses.all()]
@@ -162,6 +164,7 @@ class Sweep:
         for row in grant_map.rows:
             if row.access_id and (row.classed == "orphaned" or _is_undecided(row, keys)):
                 cleaning.setdefault(row.access_id, set()).add(row.grant.key_arn)
+        self._complete(began, known, cleaning, grant_map)
         late = datetime.now(UTC) - UNANSWERED
         unanswered = {request.execution_arn: request for request in self.registry.requests.unanswered(late)}
         ending = [{"executionArn": request.execution_arn, "requestItem": request.item_id} for request in unanswered.values()]
@@ -181,6 +184,13 @@ class Sweep:
             cleaning=tuple(sorted(cleaning)),
             ending=tuple(request["executionArn"] for request in ending),
         )
+
+    def _complete(self, began: datetime, known: Iterable[KnownAccess], cleaning: Iterable[str], grant_map: GrantMap) -> None:
+        """Records when each access was last seen in use, before a cleanup can report how long a grant was orphaned."""
+        former = self.registry.sweeps.state()
+        unread = {access.access_id for access in known if not grant_map.unreadable.isdisjoint(_read_for(access))}
+        suspects = {access_id: former.in_use_at(access_id) for access_id in unread.union(cleaning)}
+        self.registry.sweeps.complete(SweepState(began, suspects))
 
     def _unfinished(self, known: list[KnownAccess], journals: list[OpenJournal], late: datetime) -> Iterator[str]:
         """The executions whose rollback is unfinished, and those that have held a lock for too long."""
@@ -269,6 +279,12 @@ class Sweep:
         text = json.dumps(execution_input, sort_keys=True)
         name = hashlib.sha256(f"{occasion} {text}".encode()).hexdigest()[:64]
         start_once(self.stepfunctions, machine, name, text)
+
+
+def _read_for(access: KnownAccess) -> set[str | None]:
+    """The keys and the secret that a sweep must read to see an access in use."""
+    record = access.record
+    return {*access.grant_keys, *((record.key_arn, record.secret_arn) if record else ())}
 
 
 def _is_undecided(row: GrantRow, keys: frozenset[str]) -> bool:

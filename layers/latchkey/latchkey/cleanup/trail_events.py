@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from latchkey.cleanup.verdict import Reason
 from latchkey.events.cleanup import Printable, TrailEvent
 from latchkey.place import Place
 from latchkey.systems import SYSTEMS
@@ -153,6 +154,22 @@ SOURCES: Final[Mapping[str, TrailSource]] = {
     if system.granted
     for _, configuration in [system.granted]
 }
+
+
+# The reasons for which a grant is orphaned, and what the operations begin with that bring that about.
+_CAUSES: Final[Mapping[Reason, tuple[str, ...]]] = {
+    Reason.RESOURCE_GONE: ("DeleteSourceLocation",),
+    Reason.NO_TOKEN: ("UpdateSourceLocation", "CreateSourceLocation"),
+    Reason.OTHER_SECRET: ("UpdateSourceLocation", "CreateSourceLocation"),
+    Reason.SECRET_GONE: ("DeleteSecret", "StartSecretVersionDelete"),
+    Reason.SERVICE_NOT_ALLOWED: ("PutResourcePolicy", "DeleteResourcePolicy"),
+    Reason.MOVED: ("UpdateSecret",),
+}
+
+
+def is_cause(trail_event: TrailEvent, reason: str) -> bool:
+    """Whether the call in a trail event can be what orphaned a grant for this reason, so that its time is that of the cause."""
+    return any(reason == known.text() and trail_event.event_name in names for known, names in _CAUSES.items())
 
 
 def read_trail_event(event: object, place: Place, own_roles: Collection[str]) -> AffectedItems | None:

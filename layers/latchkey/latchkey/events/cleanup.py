@@ -1,4 +1,4 @@
-"""Events that no request asked for: grants that were cleaned up, accesses that were revoked or restored."""
+"""Events that no request asked for: grants that were cleaned up or not revoked, accesses that were revoked or restored."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, StringConstraints
 
+from latchkey.events.denial import Denial
 from latchkey.events.outcomes import Check, Failure
 from latchkey.wire import WireModel
 
@@ -60,15 +61,34 @@ class Notice(WireModel):
 class GrantsCleanedUp(Notice):
     """The grants of an access that were removed, with the evidence, and the grants that were kept.
 
-    `exposureSeconds` is the time from the trail event (`hint`), or from the first survey, to the last revocation by Latchkey.
-    `status` is `irrevocable` if a grant could not be revoked: the sweep tries again.
+    `exposureSeconds` is the time from the moment when a grant was no longer needed to its revocation by Latchkey; of several
+    grants, the longest. If no trail event tells that moment, `exposureSecondsAtLeast` and `exposureSecondsAtMost` limit it, and
+    `exposureSeconds` is the larger one that is known. `failure` is no longer set: see the event `Grant Not Revoked`.
     """
 
     removed: tuple[RemovedGrant, ...]
     kept: tuple[KeptGrant, ...]
     restored: bool
     exposure_seconds: float | None = None
+    exposure_seconds_at_least: float | None = None
+    exposure_seconds_at_most: float | None = None
     failure: Failure | None = None
+
+
+class GrantNotRevoked(Notice):
+    """An orphaned grant that could not be revoked. It still allows decryption, and every sweep tries again.
+
+    `reason` is why the grant is orphaned. `since` is when a revocation first failed. `denial` is who was denied what by which
+    policy, as far as AWS says. The event is published again only if the failure changes.
+    """
+
+    status: Literal["irrevocable"]
+    grant_id: str
+    key_arn: str
+    reason: str
+    since: AwareDatetime
+    failure: Failure
+    denial: Denial | None = None
 
 
 class AccessRevoked(Notice):
@@ -86,8 +106,10 @@ class AccessRestored(Notice):
 
 
 CLEANED_UP = "Grants Cleaned Up"
+NOT_REVOKED = "Grant Not Revoked"
 NOTICES: dict[str, type[Notice]] = {
     CLEANED_UP: GrantsCleanedUp,
+    NOT_REVOKED: GrantNotRevoked,
     "Access Revoked": AccessRevoked,
     "Access Restored": AccessRestored,
 }

@@ -1,11 +1,13 @@
-"""Items of kind `notice`: recorded events about cleanups, each kept until it is published."""
+"""Items of kind `notice`: the events that no request asked for, recorded before they are published, and kept afterwards."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 
 from latchkey.registry.accesses import StatusChange
-from latchkey.registry.table import Table
+from latchkey.registry.table import Table, now_text
 
 
 @dataclass(frozen=True)
@@ -18,17 +20,14 @@ class RecordedNotice:
 
 
 class Notices:
-    """An outbox: a notice is recorded before it is published, and deleted afterwards."""
+    """The recorded notices. One without `publishedAt` might not have been published."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def record(self, notice: RecordedNotice) -> None:
         """Records a notice. If a notice with the same id exists, it stays unchanged."""
-        text = notice.change.model_dump_json(by_alias=True)
-        update = "SET accessId = :access, #notice = if_not_exists(#notice, :notice)"
-        values = {":access": notice.access_id, ":notice": text}
-        self._table.update("notice", _id(notice), update, None, values, {"#notice": "notice"})
+        self._write(notice, "")
 
     def unpublished(self, access_id: str = "") -> list[RecordedNotice]:
         """The recorded notices about one access or about all."""
@@ -38,12 +37,28 @@ class Notices:
                 item["id"].rpartition(" ")[2],
                 StatusChange.model_validate_json(item["notice"]),
             )
-            for item in self._table.query("notice", f"{access_id} " if access_id else "")
+            for item in self._table.query("notice", f"{access_id} " if access_id else "", without="publishedAt")
         ]
 
-    def note_published(self, notice: RecordedNotice) -> None:
-        """Deletes a notice after it was published."""
-        self._table.delete("notice", _id(notice))
+    def keep_published(self, notice: RecordedNotice) -> None:
+        """Records that a notice was published, whether or not it was recorded before."""
+        self._write(notice, ", publishedAt = if_not_exists(publishedAt, :published)", {":published": now_text()})
+
+    def _write(self, notice: RecordedNotice, settings: str, values: Mapping[str, str] | None = None) -> None:
+        """The members that people read have the same names as those of the outcome of a request."""
+        change = notice.change
+        own = {
+            ":access": notice.access_id,
+            ":notice": change.model_dump_json(by_alias=True),
+            ":type": change.kind,
+            ":detail": change.detail,
+            ":at": change.at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        }
+        update = (
+            "SET accessId = :access, #notice = if_not_exists(#notice, :notice), recordedAt = if_not_exists(recordedAt, :at)"
+        )
+        update += ", outcomeType = if_not_exists(outcomeType, :type), outcome = if_not_exists(outcome, :detail)"
+        self._table.update("notice", _id(notice), update + settings, None, own | {**(values or {})}, {"#notice": "notice"})
 
 
 def _id(notice: RecordedNotice) -> str:

@@ -18,6 +18,7 @@ from latchkey.registry.requests import Requests
 from latchkey.registry.resources import Resources
 from latchkey.registry.revocations import Revocations
 from latchkey.registry.sweep_lock import SweepLock
+from latchkey.registry.sweeps import Sweeps
 from latchkey.registry.table import Table
 from latchkey.settings import settings
 from latchkey.tags import DEFAULT_TENANT
@@ -38,6 +39,7 @@ class Registry:
         self.resources = Resources(table)
         self.revocations = Revocations(table)
         self.sweep_lock = SweepLock(table)
+        self.sweeps = Sweeps(table)
 
     def journal_of(self, execution_arn: str | None, access_id: str, tenant: str) -> RequestJournal:
         """The journal of a request that holds the lock of its access. Read before each step of an onboarding.

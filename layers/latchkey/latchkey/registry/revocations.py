@@ -23,9 +23,9 @@ class Revocation:
 
     `tries` counts the attempts of all executions. `secret_arn` is the secret in the constraint of the grant, or None if the
     constraint names the resource. `unlisted` is true if ListGrants once omitted the grant, so that a listed grant with its id
-    is a new one. `irrevocable` is true if an earlier execution could not revoke it. `restoring` is true if the resource was
-    updated to get a new grant, and `altered_from` are its settings while it has altered ones for that. `ended_at` is None while
-    the revocation is open.
+    is a new one. `irrevocable_since` is when an execution first could not revoke it, and `failure` the class name and message
+    of the error that ended the last attempt. `restoring` is true if the resource was updated to get a new grant, and
+    `altered_from` are its settings while it has altered ones for that. `ended_at` is None while the revocation is open.
     """
 
     access_id: str
@@ -36,10 +36,16 @@ class Revocation:
     tries: int = 0
     revoked: bool = False
     unlisted: bool = False
-    irrevocable: bool = False
+    irrevocable_since: datetime | None = None
+    failure: tuple[str, str] | None = None
     restoring: bool = False
     altered_from: Mapping[str, Any] | None = field(default=None, hash=False)
     ended_at: datetime | None = None
+
+    @property
+    def irrevocable(self) -> bool:
+        """Whether an earlier execution could not revoke the grant."""
+        return self.irrevocable_since is not None
 
     def is_no_longer_listed(self, now: datetime) -> bool:
         """Whether the revocation was closed so long ago that ListGrants cannot still return the grant."""
@@ -158,6 +164,10 @@ class Revocations:
         """Records after the call that it was denied. A denied call does not count as an attempt."""
         self._if_open(_id(revocation), "ADD tries :one", {":one": -1})
 
+    def note_failure(self, revocation: Revocation, name: str, message: str) -> None:
+        """Records the error that ended an attempt."""
+        self._if_open(_id(revocation), "SET failure = :failure", {":failure": json.dumps({"name": name, "message": message})})
+
     def confirm(self, revocation: Revocation) -> None:
         """Records after the call that Latchkey revoked the grant."""
         self._if_open(_id(revocation), "SET revokedAt = :now", {":now": now_text()})
@@ -188,16 +198,26 @@ class Revocations:
         text = outcome.model_dump_json(by_alias=True)
         values = {":now": now_text(), ":look": survey_id, ":outcome": text, ":gone": gone, ":taken": by_us, ":yes": True}
         update = "SET endedAt = :now, endedBy = :look, outcome = :outcome, gone = :gone, taken = :taken, unreported = :yes"
-        self._if_open(_id(revocation), f"{update} REMOVE notedAt, tries, revokedAt, vanishedAt, irrevocableAt", values)
+        self._if_open(_id(revocation), f"{update} REMOVE notedAt, tries, revokedAt, vanishedAt, irrevocableAt, failure", values)
 
-    def mark_irrevocable(self, revocation: Revocation) -> None:
-        """Records that the grant could not be revoked. The revocation stays open, so that the sweep tries again."""
-        self._if_open(_id(revocation), "SET irrevocableAt = :now", {":now": now_text()})
+    def mark_irrevocable(self, revocation: Revocation) -> Revocation | None:
+        """Records that the grant could not be revoked, and returns the current state, or None if the revocation was closed.
+
+        The revocation stays open, so that the sweep tries again. The time of the first failure stays.
+        """
+        update = "SET irrevocableAt = if_not_exists(irrevocableAt, :now)"
+        item = self._if_open(_id(revocation), update, {":now": now_text()})
+        return _revocation(item) if item else None
 
     def _if_open(self, item_id: str, update: str, values: dict[str, Any]) -> dict[str, Any] | None:
         with suppress(ConditionFailed):
             return self._table.update("grant", item_id, update, "attribute_not_exists(endedAt)", values)
         return None
+
+
+def _failure(text: str) -> tuple[str, str]:
+    failure = json.loads(text)
+    return failure["name"], failure["message"]
 
 
 def _id(revocation: Revocation) -> str:
@@ -214,7 +234,8 @@ def _revocation(item: dict[str, Any]) -> Revocation:
         tries=int(item.get("tries", 0)),
         revoked="revokedAt" in item,
         unlisted="vanishedAt" in item or "endedAt" in item,
-        irrevocable="irrevocableAt" in item,
+        irrevocable_since=datetime.fromisoformat(item["irrevocableAt"]) if "irrevocableAt" in item else None,
+        failure=_failure(item["failure"]) if "failure" in item else None,
         restoring="restoringAt" in item,
         altered_from=json.loads(item["alteredFrom"]) if "alteredFrom" in item else None,
         ended_at=datetime.fromisoformat(item["endedAt"]) if "endedAt" in item else None,
