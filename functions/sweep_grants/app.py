@@ -4,6 +4,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from latchkey.access.tenants import tenants
 from latchkey.aws import clients
+from latchkey.cleanup.drift import DriftReader
 from latchkey.cleanup.survey import Surveyor
 from latchkey.cleanup.sweep_grants import Sweep, SweepGrantsInput, Swept
 from latchkey.handler import step
@@ -17,7 +18,8 @@ def lambda_handler(event: SweepGrantsInput) -> Swept:
     """Starts executions for accesses that need a cleanup and for requests without an outcome."""
     known, surveyor = settings(), Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
     machines = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn, known.onboard_state_machine_arn)
-    swept = Sweep(known, registry(), surveyor, clients.stepfunctions(), *machines, tenants(known))(event)
+    drift = DriftReader(known, clients.standard_clients())
+    swept = Sweep(known, registry(), surveyor, drift, clients.stepfunctions(), *machines, tenants(known))(event)
     if not (swept.another_sweeps or swept.rejected):
         metrics.add_metric(name="Unreadable", unit=MetricUnit.Count, value=swept.unreadable)
     return swept

@@ -79,7 +79,6 @@ def revoke(account: Account, access: Onboarding) -> None:
     [
         (disable, ["key is enabled"]),
         (schedule, ["key is enabled"]),
-        (strip_key, ["key policy admits the roles"]),
         (delete_secret, ["secret is not being deleted", "secret policy admits the reader"]),
         (destroy_secret, ["key and secret exist"]),
         (drop_policy, ["secret policy admits the reader"]),
@@ -92,6 +91,17 @@ def test_an_access_is_revoked_when_a_requirement_of_the_service_is_missing(
     act(account, access)
 
     assert observe() == ("revoked", lost)
+
+
+def test_a_lost_statement_of_the_key_policy_is_a_finding(
+    account: Account, access: Onboarding, observe: Observe, run: Run
+) -> None:
+    """MediaTailor reads through its grant."""
+    strip_key(account, access)
+
+    assert observe() == ("active", [])
+    findings = run("observe_access", {"accessId": ACCESS})["findings"]
+    assert [finding["name"] for finding in findings] == ["key policy admits the roles"]
 
 
 def move_secret(account: Account, access: Onboarding) -> str:

@@ -10,12 +10,14 @@ import pytest
 
 from latchkey.aws import clients
 from latchkey.cleanup.verdict import Reason
-from latchkey.errors import AccessDenied, TransientAwsError
+from latchkey.errors import AccessDenied, LatchkeyError, TransientAwsError
+from latchkey.policies import delegation
 from latchkey.registry import grant_keys, registry
 from latchkey.registry.accesses import StatusChange
 from latchkey.registry.notices import RecordedNotice
 from latchkey.registry.requests import RequestRef
 from latchkey.registry.sweep_lock import SWEEP_LOCK_SECONDS, SweepLock
+from latchkey.settings import settings
 from tests.functions.account import ACCOUNT, ADOPT, TABLE, Account
 from tests.functions.clean_up_steps import (
     ACCESS,
@@ -96,12 +98,78 @@ def test_an_unreported_change_starts_a_cleanup(run: Run, account: Account, machi
     record = registry().accesses.get(ACCESS)
     assert record
     change = StatusChange(kind="Access Revoked", detail="{}", executionArn="execution", at=datetime.now(UTC))
-    registry().accesses.record_status(record, "revoked", [], change)
+    registry().accesses.record_status(record, "revoked", [], changes=[change])
     assert sweep(run)["cleaning"] == [ACCESS]
 
     registry().accesses.note_published(ACCESS, change)
+    revoked = registry().accesses.get(ACCESS)
+    assert revoked
+    registry().accesses.record_status(revoked, "active", [])
 
     assert sweep(run)["cleaning"] == []
+
+
+@pytest.mark.parametrize("status", ["revoked", "detached"])
+def test_an_access_that_is_revoked_is_looked_at_by_every_sweep(
+    run: Run, account: Account, machine: StateMachine, status: Any
+) -> None:
+    """What its owner repaired can have no event, as with a role."""
+    onboarded(run, account)
+    record = registry().accesses.get(ACCESS)
+    assert record
+    registry().accesses.record_status(record, status, [])
+
+    assert sweep(run, "event-1")["cleaning"] == [ACCESS]
+    assert sweep(run, "event-2")["cleaning"] == [ACCESS]
+
+
+def test_a_lost_statement_starts_a_cleanup_until_it_is_recorded(run: Run, account: Account, machine: StateMachine) -> None:
+    access = onboarded(run, account)
+    policy = {"Version": "2012-10-17", "Statement": [delegation(settings().place)]}
+    account.kms.put_key_policy(KeyId=access.key, PolicyName="default", Policy=json.dumps(policy))
+    assert sweep(run, "event-1")["cleaning"] == [ACCESS]
+    findings = [check["name"] for check in run("observe_access", {"accessId": ACCESS})["findings"]]
+    record = registry().accesses.get(ACCESS)
+    assert record
+    registry().accesses.record_status(record, "active", [], findings)
+
+    assert sweep(run, "event-2")["cleaning"] == []
+
+
+def test_a_denied_read_of_a_key_policy_is_no_finding(run: Run, account: Account, machine: StateMachine) -> None:
+    access = onboarded(run, account)
+    refuse_calls("kms", "GetKeyPolicy", access.key, code="AccessDeniedException", status=400)
+
+    assert sweep(run)["cleaning"] == []
+
+
+def test_a_failed_read_of_a_key_policy_ends_the_sweep(run: Run, account: Account, machine: StateMachine) -> None:
+    access = onboarded(run, account)
+    refuse_calls("kms", "GetKeyPolicy", access.key, code="Odd", status=400)
+
+    with pytest.raises(LatchkeyError):
+        sweep(run)
+
+
+def test_a_sweep_records_until_when_each_access_was_in_use(run: Run, account: Account, machine: StateMachine) -> None:
+    onboarded(run, account)
+    sweep(run, "event-1")
+    first = registry().sweeps.state()
+    assert first.began
+
+    delete_location(account)
+    sweep(run, "event-2")
+    second = registry().sweeps.state()
+    sweep(run, "event-3")
+
+    assert (first.in_use_at(ACCESS), second.in_use_at(ACCESS), second.suspects) == (
+        first.began,
+        first.began,
+        {ACCESS: first.began},
+    )
+    assert registry().sweeps.state().in_use_at(ACCESS) == first.began
+    assert second.began
+    assert second.began > first.began
 
 
 def test_a_lost_grant_starts_a_cleanup(run: Run, account: Account, machine: StateMachine) -> None:

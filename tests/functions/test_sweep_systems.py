@@ -115,7 +115,7 @@ def _schedule(account: Account, key: str) -> None:
 
 
 @pytest.mark.parametrize("act", [_disable, _schedule])
-def test_a_disabled_partner_key_is_reported_once_without_an_event(
+def test_a_disabled_partner_key_is_looked_at_without_an_event(
     run: Run, account: Account, machine: StateMachine, act: Callable[[Account, str], None]
 ) -> None:
     access = Onboarding(run, account, system=ADOBE).run_through("record_access")
@@ -128,7 +128,7 @@ def test_a_disabled_partner_key_is_reported_once_without_an_event(
     assert account.snapshot()["keys"] == before["keys"]
 
     record(account, "revoked")
-    assert sweep(run, "event-3")["cleaning"] == []
+    assert sweep(run, "event-3")["cleaning"] == [PARTNERS]
 
 
 def record(account: Account, status: Any) -> None:
@@ -136,7 +136,7 @@ def record(account: Account, status: Any) -> None:
     found = registry().accesses.get(PARTNERS)
     assert found
     change = StatusChange(kind="Access Revoked", detail="{}", executionArn="execution", at=datetime.now(UTC))
-    registry().accesses.record_status(found, status, [], change)
+    registry().accesses.record_status(found, status, [], changes=[change])
     registry().accesses.note_published(PARTNERS, change)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from latchkey.aws.secrets import ObservedSecret
 from latchkey.events.outcomes import Check
 from latchkey.systems import SYSTEMS
 from latchkey.systems.system import Configured, Reading
-from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, PLACE, SECRET_ARN, desired
+from tests.unit.samples import EXISTING_ARN, FULL, KEY_ARN, PLACE, SECRET_ARN, desired, role
 
 WANTED = desired(FULL)
 RESOURCE_ARN = PLACE.arn("mediatailor", "sourceLocation/sports-origin")
@@ -81,9 +82,14 @@ CHECKS = [
     "key is managed or consented to",
     "key rotates",
     "key policy admits the roles",
+    "key policy admits the origin readers",
+    "key policy admits the administrators",
+    "key policy admits the users",
     "secret is under the key",
     "secret is not being deleted",
     "secret policy holds our statements",
+    "secret policy admits the management roles",
+    "secret policy admits the origin readers",
     "secret policy admits the reader",
     "secret policy is not public",
     "resource is configured",
@@ -120,9 +126,25 @@ def statement(**members: Any) -> Change:
     return lambda access: replace(access, secret_policy=policies.new_document((*wanted, foreign)))
 
 
-def without(sid: str) -> Change:
-    """The secret's policy without one of our statements."""
-    kept = [statement for statement in WANTED.secret_statements(SECRET_ARN) if statement["Sid"] != sid]
+BROADER = policies.service_reading("Reading", "mediatailor.amazonaws.com", "*") | {"Sid": "Theirs"}
+CONDITIONAL = BROADER | {"Condition": {"StringEquals": {"aws:SourceAccount": PLACE.account}}}
+
+
+def without_key_statement(sid: str) -> Change:
+    """The key's policy without one of our statements."""
+    kept = [statement for statement in policies.statements_of(WANTED.new_key_policy) if statement["Sid"] != sid]
+    return lambda access: replace(access, key_policy=policies.new_document(kept))
+
+
+def replaced_in_key_policy(principal: str, by: str) -> Change:
+    """The key's policy with another principal, as KMS returns it for a deleted one."""
+    text = json.dumps(WANTED.new_key_policy).replace(principal, by)
+    return lambda access: replace(access, key_policy=json.loads(text))
+
+
+def without(sid: str, *others: policies.Statement) -> Change:
+    """The secret's policy without one of our statements, and with those of others."""
+    kept = [statement for statement in WANTED.secret_statements(SECRET_ARN) if statement["Sid"] != sid] + [*others]
     return lambda access: replace(access, secret_policy=policies.new_document(kept))
 
 
@@ -156,11 +178,27 @@ FAILURES: dict[str, tuple[Change, str, str]] = {
     "key without consent": (key(tags={"team": "sports"}), "key is managed or consented to", "latchkey:consent=None"),
     "key with consent to import": (key(tags={"latchkey:consent": "import"}), "key is managed or consented to", "=import"),
     "key that does not rotate": (lambda access: replace(access, rotates=False), "key rotates", "rotation is off"),
-    "key policy without our statements": (
-        lambda access: replace(access, key_policy=policies.new_document([policies.delegation(PLACE)])),
+    "key policy without the roles": (
+        without_key_statement("LatchkeyMediatailorManagement"),
         "key policy admits the roles",
-        ", ".join(statement["Sid"] for statement in WANTED.key_statements),
+        "Management",
     ),
+    "key policy without an origin reader": (
+        replaced_in_key_policy(role("Origin"), "AROADBQP57FF2AEXAMPLE"),
+        "key policy admits the origin readers",
+        "missing statements: LatchkeySecretDecryption; deleted principals: AROADBQP57FF2AEXAMPLE",
+    ),
+    "key policy without administrators": (
+        without_key_statement("LatchkeyAdministrators"),
+        "key policy admits the administrators",
+        "missing statements: LatchkeyAdministrators",
+    ),
+    "key policy without a deletion": (
+        without_key_statement("LatchkeyDeletion"),
+        "key policy admits the administrators",
+        "missing statements: LatchkeyDeletion",
+    ),
+    "key policy without users": (without_key_statement("LatchkeyUsers"), "key policy admits the users", "LatchkeyUsers"),
     "secret under another key": (secret(kms_key_id=FORMER_KEY), "secret is under the key", FORMER_KEY),
     "secret under the default key": (secret(kms_key_id=None), "secret is under the key", "None"),
     "current version under another key": (
@@ -171,8 +209,18 @@ FAILURES: dict[str, tuple[Change, str, str]] = {
     "secret scheduled for deletion": (secret(is_being_deleted=True), "secret is not being deleted", SECRET_ARN),
     "no statement for the roles": (
         without("LatchkeyManagementRoles"),
-        "secret policy holds our statements",
+        "secret policy admits the management roles",
         "LatchkeyManagementRoles",
+    ),
+    "no statement for the origin": (
+        without("LatchkeyOriginReaders"),
+        "secret policy admits the origin readers",
+        "OriginReaders",
+    ),
+    "another statement for the service": (
+        without("LatchkeyMediatailorReading", BROADER),
+        "secret policy holds our statements",
+        "LatchkeyMediatailorReading",
     ),
     "everyone denied": (
         statement(Effect="Deny"),
@@ -227,7 +275,8 @@ def test_waiting_resolves_only_alerts_and_what_is_not_visible_yet(change: Change
 @pytest.mark.parametrize(("change", "name", "_evidence"), FAILURES.values(), ids=FAILURES)
 def test_attaching_again_resolves_only_missing_statements(change: Change, name: str, _evidence: str) -> None:
     [failed] = [one for one in check(change(SOUND)) if not one.passed]
-    assert failed.overwritten == (name in {"key policy admits the roles", "secret policy holds our statements"})
+    is_own = name.startswith(("key policy admits", "secret policy holds", "secret policy admits"))
+    assert failed.overwritten == (is_own and name != "secret policy admits the reader")
 
 
 def test_the_evidence_of_a_public_policy_differs_from_that_of_a_private_one() -> None:
@@ -268,11 +317,40 @@ def test_a_system_without_a_configuration_has_no_resource_checks(monkeypatch: py
 
 REVOKES = {
     "key is enabled",
-    "key policy admits the roles",
     "secret is not being deleted",
     "secret policy admits the reader",
     "grant is there",
 }
+FINDINGS = {
+    "key policy admits the roles",
+    "key policy admits the origin readers",
+    "key policy admits the administrators",
+    "key policy admits the users",
+    "secret policy admits the management roles",
+    "secret policy admits the origin readers",
+}
+
+
+@pytest.mark.parametrize(("change", "name", "_evidence"), FAILURES.values(), ids=FAILURES)
+def test_a_principal_other_than_the_service_is_a_finding(change: Change, name: str, _evidence: str) -> None:
+    [failed] = [one for one in check(change(SOUND)) if not one.passed]
+    assert failed.finding == (name in FINDINGS)
+
+
+def test_a_statement_with_a_condition_for_the_service_is_a_finding() -> None:
+    """Whether MediaTailor meets the condition is unknown, so the access is not reported as revoked."""
+    change = without("LatchkeyMediatailorReading", CONDITIONAL)
+    failed = {one.name: one.finding for one in check(change(SOUND)) if not one.passed}
+
+    assert failed == {"secret policy holds our statements": False, "secret policy admits the reader": True}
+    assert state(change) == ("active", [])
+    assert state(without("LatchkeyMediatailorReading")) == ("revoked", ["secret policy admits the reader"])
+
+
+def test_the_policy_of_a_former_key_is_no_finding() -> None:
+    moved = encrypted_with(FORMER_KEY)(without_key_statement("LatchkeyUsers")(SOUND))
+
+    assert not any(one.finding for one in check(moved) if not one.passed)
 
 
 def state(change: Change) -> tuple[str | None, list[str]]:

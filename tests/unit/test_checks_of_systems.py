@@ -35,7 +35,12 @@ SECRET_CHECKS = [
     "secret policy holds our statements",
     "secret policy is not public",
 ]
-ROLE_CHECKS = ["role trusts the service", "role reads this secret and nothing else", "role may read the secret"]
+ROLE_CHECKS = [
+    "key policy lets the role decrypt",
+    "role trusts the service",
+    "role reads this secret and nothing else",
+    "role may read the secret",
+]
 RESOURCE_CHECKS = ["resource is configured", "service raises no alert"]
 
 Change = Callable[[ObservedAccess], ObservedAccess]
@@ -101,6 +106,13 @@ def test_a_working_access_with_a_role_passes_every_check_in_order(kind: str) -> 
 OTHER_SECRET = {"Version": "2012-10-17", "Statement": []}
 FAILURES: dict[str, tuple[Change, str, str, bool, bool]] = {
     "no role": (lambda access: replace(access, role=None), "role exists", ":role/latchkey_", False, True),
+    "a key policy without the role and its account": (
+        lambda access: replace(access, key_policy=policies.new_document(())),
+        "key policy lets the role decrypt",
+        "cannot",
+        False,
+        True,
+    ),
     "a trust of others": (role_with(trust=OTHER_SECRET), "role trusts the service", ":role/latchkey_", False, True),
     "another policy": (
         role_with(policy=OTHER_SECRET),

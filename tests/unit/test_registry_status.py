@@ -22,16 +22,16 @@ def test_a_status_is_written_only_over_the_observed_version(registry: Registry) 
     changed = registry.accesses.get(ACCESS)
     assert changed == replace(saved, status="revoked", version=saved.version + 1)
     assert registry.accesses.failed_checks(ACCESS) == ("key is enabled",)
-    registry.accesses.record_status(saved, "active", [], CHANGE)
+    registry.accesses.record_status(saved, "active", [], changes=[CHANGE])
     assert (registry.accesses.get(ACCESS), registry.accesses.unpublished(ACCESS)) == (changed, [])
 
 
 def test_a_change_stays_unpublished_until_it_is_published(registry: Registry) -> None:
     other = CHANGE.model_copy(update={"kind": "Access Restored"})
-    registry.accesses.record_status(registry.accesses.save(RECORD, WANTED), "revoked", [], CHANGE)
+    registry.accesses.record_status(registry.accesses.save(RECORD, WANTED), "revoked", [], changes=[CHANGE])
     seen = registry.accesses.get(ACCESS)
     assert seen
-    registry.accesses.record_status(seen, "active", [], other)
+    registry.accesses.record_status(seen, "active", [], changes=[other])
     assert [known.unpublished for known in registry.accesses.all()] == [True]
 
     registry.accesses.note_published(ACCESS, CHANGE)

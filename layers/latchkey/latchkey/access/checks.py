@@ -8,12 +8,12 @@ from latchkey import policies
 from latchkey.access.desired import Desired
 from latchkey.access.grants import ExpectedGrant, names_secret, resembles, serves
 from latchkey.access.observed import ObservedAccess
+from latchkey.access.principals import key_principal_checks, missing_evidence, reader_checks, secret_principal_checks
 from latchkey.access.record import Status
 from latchkey.aws.grants import Grant
 from latchkey.aws.secrets import ObservedSecret
 from latchkey.events.outcomes import Check
 from latchkey.policies.reader_roles import POLICY_NAME
-from latchkey.systems.readers import ServicePrincipal
 from latchkey.tags import CONSENT, MANAGED_BY
 
 CONFIGURED = "resource is configured"
@@ -46,12 +46,12 @@ def state_of(
     if not all(check.unclear for check in lost):
         return "revoked", lost
     expected = _expected_grant(desired, observed)
-    if lost or (expected and _is_moved(observed) and not _moved_grants(expected, observed)):
+    if lost or (expected and is_moved(observed) and not _moved_grants(expected, observed)):
         return None, lost
     return "handed-off" if handed_off else "active", lost
 
 
-def _is_moved(observed: ObservedAccess) -> bool:
+def is_moved(observed: ObservedAccess) -> bool:
     """Whether the secret was moved to another key. If so, the state of this key cannot revoke the access."""
     return observed.secret is not None and observed.key.arn not in observed.secret_keys
 
@@ -70,7 +70,7 @@ def _moved_grants(expected: ExpectedGrant, observed: ObservedAccess) -> list[Gra
 
 
 def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
-    key, moved = observed.key, _is_moved(observed)
+    key, moved = observed.key, is_moved(observed)
     tags = f"{MANAGED_BY}={key.tags.get(MANAGED_BY)}, {CONSENT}={key.tags.get(CONSENT)}"
     yield Check("key is enabled", key.state == "Enabled", f"{key.arn} is {key.state}", revokes=not moved)
     yield Check("key is symmetric", key.encrypts_symmetrically, f"{key.spec}, {key.usage}")
@@ -79,22 +79,20 @@ def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     # An adopted key keeps its rotation, so its check always passes.
     adopted = MANAGED_BY not in key.tags
     yield Check("key rotates", observed.rotates or adopted, f"rotation is {'on' if observed.rotates else 'off'}")
-    missing = policies.missing_from(observed.key_policy, desired.needed_key_statements)
-    yield Check("key policy admits the roles", not missing, _missing(missing), overwritten=True, revokes=not moved)
+    yield from key_principal_checks(desired, observed.key_policy, moved=moved)
 
 
 def _secret(desired: Desired, observed: ObservedAccess, secret: ObservedSecret) -> Iterator[Check]:
-    policy, reader = observed.secret_policy, desired.system.reader
-    missing = policies.missing_from(policy, desired.secret_statements(secret.arn))
+    policy = observed.secret_policy
+    missing = policies.missing_from(policy, desired.service_statements(secret.arn))
     keys = f"{secret.arn} uses {secret.kms_key_id}, its current version is encrypted with {', '.join(observed.secret_keys)}"
-    yield Check("secret is under the key", secret.kms_key_id == observed.key.arn and not _is_moved(observed), keys)
+    yield Check("secret is under the key", secret.kms_key_id == observed.key.arn and not is_moved(observed), keys)
     yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn, revokes=True)
     # The policy of a secret that is scheduled for deletion is not read and not changed.
-    yield Check("secret policy holds our statements", not missing, _missing(missing), overwritten=not secret.is_being_deleted)
-    if isinstance(reader, ServicePrincipal):
-        admitted = policies.admits_service(policy, reader.principal, "secretsmanager:GetSecretValue", secret.arn)
-        evidence = f"{reader.principal} {'can' if admitted else 'cannot'} read {secret.arn}"
-        yield Check("secret policy admits the reader", admitted, evidence, revokes=True)
+    changeable = not secret.is_being_deleted
+    yield Check("secret policy holds our statements", not missing, missing_evidence(policy, missing), overwritten=changeable)
+    yield from secret_principal_checks(desired, policy, secret.arn, changeable=changeable)
+    yield from reader_checks(desired, policy, secret.arn)
     public = policies.is_public(policy)
     evidence = "a statement without a condition allows everyone" if public else "no statement allows everyone"
     yield Check("secret policy is not public", not public, evidence)
@@ -107,6 +105,9 @@ def _role(desired: Desired, observed: ObservedAccess, secret: ObservedSecret) ->
     if role is None:
         yield Check("role exists", False, f"{wanted.arn(desired.place)} does not exist", revokes=True)
         return
+    decrypts = policies.could_admit_role(observed.key_policy, role.arn, "kms:Decrypt")
+    evidence = f"{role.arn} {'can' if decrypts else 'cannot'} be allowed by the key policy"
+    yield Check("key policy lets the role decrypt", decrypts, evidence, revokes=not is_moved(observed))
     yield Check("role trusts the service", wanted.accepts_trust(role.trust), role.arn, revokes=True)
     evidence = f"boundary {role.boundary_arn}, policies other than {POLICY_NAME}: {', '.join(role.others) or 'none'}"
     is_bounded = not role.others and role.boundary_arn == desired.reader_boundary_arn
@@ -150,7 +151,7 @@ def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     # The cleanup revokes grants that remain on the former key. They are evidence here, and not a failure of this access.
     if stale := [grant for grant in observed.former_grants if grant.name == name]:
         evidence.append(f"left to the cleanup: {_listed(stale)}")
-    unclear = bool(alike) or _is_moved(observed)
+    unclear = bool(alike) or is_moved(observed)
     yield Check("grant is there", bool(live), "; ".join(evidence), settles=True, revokes=not moved, unclear=unclear)
 
 
@@ -158,7 +159,3 @@ def _listed(grants: Sequence[Grant]) -> str:
     """The first grants. Anybody with kms:CreateGrant can add grants with the same name, and evidence has a limit."""
     more = f" and {len(grants) - _MOST_LISTED} more" if len(grants) > _MOST_LISTED else ""
     return ", ".join(f"{grant.grant_id} on {grant.key_arn}" for grant in grants[:_MOST_LISTED]) + more
-
-
-def _missing(sids: Sequence[str]) -> str:
-    return f"missing statements: {', '.join(sids) or 'none'}"

@@ -189,6 +189,22 @@ class Desired:
         return tuple(policies.union([self.key_statements, self.needed_key_statements]))
 
     @property
+    def key_statements_by_principal(self) -> dict[str, tuple[Statement, ...]]:
+        """The needed statements of the key policy by the kind of principal that needs them. They have the same Sids together.
+
+        The roles that configure the resource, or the partner, always have an entry.
+        """
+        alone = replace(self.facts, secrets_patterns=(self.secret_arn_pattern,), origin_readers=())
+        readers, powers = self.request.secret.origin_readers, self._powers
+        by_principal = {
+            "origin readers": (policies.decryption(readers, alone.secrets_patterns, self.place),) if readers else (),
+            "administrators": tuple(powers[path] for path in ("key.administrators", "key.allowDeletion") if path in powers),
+            "users": tuple(powers[path] for path in ("key.users",) if path in powers),
+        }
+        named = {name: statements for name, statements in by_principal.items() if statements}
+        return {"roles": self.system.reader.key_statements(alone)} | named
+
+    @property
     def _powers(self) -> dict[str, Statement]:
         """The statements for administrators and users of the key, by path in the request."""
         key = self.request.key
@@ -230,6 +246,20 @@ class Desired:
         readers = self.request.secret.origin_readers
         own = self.system.reader.secret_statements(self.facts, secret_arn)
         return (*own, policies.role_reading(readers, secret_arn)) if readers else own
+
+    def service_statements(self, secret_arn: str) -> tuple[Statement, ...]:
+        """Our statements in the secret's resource policy for the service alone."""
+        return self.system.reader.secret_statements(replace(self.facts, management_roles=()), secret_arn)
+
+    def secret_statements_by_principal(self, secret_arn: str) -> dict[str, tuple[Statement, ...]]:
+        """Our other statements in the secret's resource policy, by the kind of principal that needs them."""
+        own, readers = self.system.reader.secret_statements(self.facts, secret_arn), self.request.secret.origin_readers
+        service = self.service_statements(secret_arn)
+        by_principal = {
+            "management roles": tuple(statement for statement in own if statement not in service),
+            "origin readers": (policies.role_reading(readers, secret_arn),) if readers else (),
+        }
+        return {name: statements for name, statements in by_principal.items() if statements}
 
     def secret_share(self, secret_arn: str) -> Share:
         """What this access needs in the resource policy of its secret."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from latchkey.access.checks import CONFIGURED, state_of
+from datetime import datetime
+
+from latchkey.access.checks import CONFIGURED, is_moved, state_of
 from latchkey.access.desired import desire
-from latchkey.access.observed import read_access
+from latchkey.access.observed import ObservedAccess, read_access
+from latchkey.access.principals import Standing, findings_of
 from latchkey.access.record import Status
 from latchkey.aws.clients import Clients
 from latchkey.errors import AccessNotEffective
 from latchkey.events.outcomes import Check
+from latchkey.policies import new_document
 from latchkey.registry import Registry
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
@@ -25,7 +29,8 @@ class Observation(WireModel):
 
     `status` is None if no access is recorded, a request is running, or the status cannot be determined. `unsettled`: only a
     list of grants, which can lag, shows that the access is revoked. `version` is the version of the record when it was
-    observed. `proposal` is the call that restores the access, if one call of its owner does.
+    observed. `proposal` is the call that restores the access, if one call of its owner does. `findings` are failed checks of
+    other principals than the service, which reads on.
     """
 
     access_id: str
@@ -33,6 +38,7 @@ class Observation(WireModel):
     unsettled: bool = False
     version: int = 0
     lost: tuple[Check, ...] = ()
+    findings: tuple[Check, ...] = ()
     proposal: str | None = None
 
 
@@ -52,6 +58,7 @@ def observe_access(
     handed_off = record.reached == "handed-off"
     status: Status | None
     lost: tuple[Check, ...]
+    findings: tuple[Check, ...] = ()
     try:
         observed = read_access(desired, record.key_arn, record.secret_arn, None, clients)
     except AccessNotEffective as error:
@@ -61,6 +68,8 @@ def observe_access(
             status, lost = "gone", (Check(CONFIGURED, False, "does not exist"),)
     else:
         status, lost = state_of(desired, observed, handed_off=handed_off)
+        if status not in ("gone", "detached"):
+            findings = findings_of(desired, record.secret_arn, _standing(observed, registry.accesses.recorded_at(access_id)))
     # Only a new request makes an unmanaged access active again.
     if status == "active" and registry.accesses.is_unmanaged(access_id):
         status = "unmanaged"
@@ -71,8 +80,16 @@ def observe_access(
         unsettled=status == "revoked" and all(check.settles for check in lost),
         version=record.version,
         lost=lost,
+        findings=findings,
         proposal=f"Call {desired.system.granted[1].renewal} with the current settings: the service then creates a new grant. "
         "If it does not, send the onboarding request again."
         if only_the_grant and desired.system.granted
         else None,
     )
+
+
+def _standing(observed: ObservedAccess, recorded_at: datetime | None) -> Standing:
+    role_created = observed.role.created if observed.role else None
+    is_read = observed.secret is not None and not observed.secret.is_being_deleted
+    secret_policy = (observed.secret_policy or new_document(())) if is_read else None
+    return Standing(observed.key_policy, secret_policy, is_moved(observed), role_created, recorded_at)

@@ -19,6 +19,8 @@ from latchkey.events.cleanup import (
     NOT_REVOKED,
     AccessRestored,
     AccessRevoked,
+    DriftDetected,
+    DriftResolved,
     GrantNotRevoked,
     GrantsCleanedUp,
     Notice,
@@ -164,13 +166,28 @@ def _record_state(
     report: CleanUpReport, observed: Observation, record: AccessRecord, registry: Registry, now: datetime
 ) -> None:
     """Records a changed status with the event that reports it, unless the record was written since it was observed."""
-    lost = tuple(check.name for check in observed.lost)
-    changed = (record.status, registry.accesses.failed_checks(record.access_id)) != (observed.status, lost)
-    if not observed.status or not changed or observed.version != record.version:
+    lost, findings = (tuple(check.name for check in checks) for checks in (observed.lost, observed.findings))
+    former = registry.accesses.findings(record.access_id)
+    is_other_state = (record.status, registry.accesses.failed_checks(record.access_id)) != (observed.status, lost)
+    if not observed.status or observed.version != record.version or not (is_other_state or findings != former):
         return
-    notice = _changed(report, observed, record, registry)
-    change = notice and StatusChange(kind=notice[0], detail=_detail(notice[1]), executionArn=report.execution_arn, at=now)
-    registry.accesses.record_status(record, observed.status, lost, change)
+    notices = [
+        _changed(report, observed, record, registry) if is_other_state else None,
+        _drifted(report, observed, record) if findings != former else None,
+    ]
+    own = {"executionArn": report.execution_arn, "at": now}
+    changes = [StatusChange.model_validate({"kind": kind, "detail": _detail(one)} | own) for kind, one in filter(None, notices)]
+    registry.accesses.record_status(record, observed.status, lost, findings, changes)
+
+
+def _drifted(report: CleanUpReport, observed: Observation, record: AccessRecord) -> tuple[str, Notice] | None:
+    """The detail type and event that report other findings. Nothing drifts in an access whose resource is gone or detached."""
+    if observed.status in ("gone", "detached"):
+        return None
+    if not observed.findings:
+        return "Drift Resolved", DriftResolved.model_validate(_common(report, record, "Drift Resolved"))
+    own = {"findings": observed.findings}
+    return "Drift Detected", DriftDetected.model_validate(_common(report, record, "Drift Detected") | own)
 
 
 def _changed(

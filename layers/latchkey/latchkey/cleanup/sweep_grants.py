@@ -19,6 +19,7 @@ from latchkey.access.tenants import Tenants
 from latchkey.aws.errors import is_refused
 from latchkey.aws.executions import start_once
 from latchkey.aws.keys import find_key
+from latchkey.cleanup.drift import DriftReader
 from latchkey.cleanup.execution_input import CleanUpInput
 from latchkey.cleanup.grant_map import GrantMap, GrantRow, read_grant_map
 from latchkey.cleanup.survey import Surveyor
@@ -92,6 +93,7 @@ class Sweep:
     settings: Settings
     registry: Registry
     surveyor: Surveyor
+    drift: DriftReader
     stepfunctions: SFNClient
     clean_up_machine_arn: str
     end_request_machine_arn: str
@@ -203,7 +205,10 @@ class Sweep:
         yield from (one.execution_arn for one in locks if one.since < late and one.execution_arn.split(":")[6] != machine)
 
     def _due_by_registry(self, known: Iterable[KnownAccess], grant_map: GrantMap) -> Iterator[str]:
-        """Accesses with open revocations, with unpublished events, or whose status no longer fits what the sweep read."""
+        """Accesses with open revocations, with unpublished events, or whose status no longer fits what the sweep read.
+
+        An access that is revoked or detached is always looked at again, since no event reports every repair.
+        """
         yield from {revocation.access_id for revocation in self.registry.revocations.open()}
         # Until then, the execution that recorded them can still publish them.
         since = datetime.now(UTC) - PUBLISHING_PERIOD
@@ -216,27 +221,25 @@ class Sweep:
             record = access.record
             if record is None or access.is_running:
                 continue
-            if self._lost_or_regained_key(record, states):
+            if (
+                record.status in ("revoked", "detached")
+                or self._has_unusable_key(record, states)
+                or self.drift.has_drifted(access)
+            ):
                 yield access.access_id
             elif not has_grants(access.access_id) or record.reached == "handed-off":
                 continue  # no service has a grant, or the owner has not confirmed that the resource is configured
             elif self._is_unconfigured(record, grant_map) or self._lost_grant(record, access.grant_keys, grant_map):
                 yield access.access_id
 
-    def _lost_or_regained_key(self, record: AccessRecord, states: dict[str, str | None]) -> bool:
+    def _has_unusable_key(self, record: AccessRecord, states: dict[str, str | None]) -> bool:
         """Whether the key was disabled or scheduled for deletion since the access was recorded as usable.
 
-        For a partner's access, which depends on nothing else, also whether the key was enabled again. `states` collects the
-        state of each key; None if it cannot be read.
+        `states` collects the state of each key; None if it cannot be read.
         """
         if record.key_arn not in states:
             states[record.key_arn] = self._key_state(record.key_arn)
-        state = states[record.key_arn]
-        if state is None or record.status not in ("active", "handed-off", "revoked"):
-            return False
-        if record.status == "revoked":
-            return is_exclusive([record.access_id]) and state == "Enabled"
-        return state != "Enabled"
+        return record.status in ("active", "handed-off") and states[record.key_arn] not in (None, "Enabled")
 
     def _key_state(self, key_arn: str) -> str | None:
         """The state of a key, "" if it does not exist, or None if its owner denies the read."""

@@ -92,7 +92,7 @@ class GrantNotRevoked(Notice):
 
 
 class AccessRevoked(Notice):
-    """The service can no longer read the secret, or could not get a new grant. `lost` are the checks that failed."""
+    """The service can no longer read the secret. `lost` are the checks that failed."""
 
     status: Literal["revoked", "detached"]
     lost: tuple[Check, ...]
@@ -105,6 +105,20 @@ class AccessRestored(Notice):
     status: Literal["active"]
 
 
+class DriftDetected(Notice):
+    """The service can read, but the access differs from its request otherwise. `findings` are the checks that failed.
+
+    For example, a role of the origin lost its statement, or was deleted and created again under its name, so that the policies
+    name a principal that no longer exists. The event is published again if other checks fail.
+    """
+
+    findings: tuple[Check, ...]
+
+
+class DriftResolved(Notice):
+    """All findings of the last `Drift Detected` are gone."""
+
+
 CLEANED_UP = "Grants Cleaned Up"
 NOT_REVOKED = "Grant Not Revoked"
 NOTICES: dict[str, type[Notice]] = {
@@ -112,4 +126,6 @@ NOTICES: dict[str, type[Notice]] = {
     NOT_REVOKED: GrantNotRevoked,
     "Access Revoked": AccessRevoked,
     "Access Restored": AccessRestored,
+    "Drift Detected": DriftDetected,
+    "Drift Resolved": DriftResolved,
 }

@@ -28,12 +28,13 @@ class Check:
     passed: bool
     evidence: str
     # The flags stay inside the function. settles: waiting can resolve a failure. overwritten: attaching the policies again
-    # resolves it. revokes: without what is checked, the service cannot read, or could not get a new grant. unclear: a failure
-    # does not prove that.
+    # resolves it. revokes: without what is checked, the service cannot read. unclear: a failure does not prove that. finding: a
+    # failure is reported by an event of its own while the service reads on.
     settles: _Internal = False
     overwritten: _Internal = False
     revokes: _Internal = False
     unclear: _Internal = False
+    finding: _Internal = False
 
 
 class Failure(WireModel):

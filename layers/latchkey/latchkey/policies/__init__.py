@@ -18,6 +18,8 @@ from latchkey.policies.document import (
 )
 from latchkey.policies.inspection import (
     admits_service,
+    certainly_excludes_service,
+    could_admit_role,
     could_admit_service,
     delegates_to_iam,
     denials_of_role,
@@ -26,7 +28,7 @@ from latchkey.policies.inspection import (
     statements_for_service,
     without_suffix,
 )
-from latchkey.policies.merging import beyond, deleted_principals, includes, merge, missing_from, retain, union
+from latchkey.policies.merging import beyond, deleted_in_own, deleted_principals, includes, merge, missing_from, retain, union
 from latchkey.policies.statements import (
     KEY_VALIDATION,
     PARTNER_SID,
@@ -58,13 +60,16 @@ __all__ = [
     "admits_service",
     "beyond",
     "canonical",
+    "certainly_excludes_service",
     "comparable",
+    "could_admit_role",
     "could_admit_service",
     "creation",
     "decryption",
     "default_key_rule",
     "delegates_to_iam",
     "delegation",
+    "deleted_in_own",
     "deleted_principals",
     "deletion",
     "denials_of_role",

@@ -41,6 +41,31 @@ def admits_service(document: Document | None, principal: str, action: str, resou
     return effects == {"Allow"}
 
 
+def certainly_excludes_service(document: Document | None, principal: str, action: str, resource: str) -> bool:
+    """Whether no statement could allow the service, or one without a condition denies it."""
+    denied = any(
+        s["Effect"] == "Deny"
+        and not s.get("Condition")
+        and _covers(s, "Action", action)
+        and _covers(s, "Resource", resource)
+        and _names_service(s, principal)
+        for s in statements_of(document or {})
+    )
+    return denied or not could_admit_service(document, principal.split(".", maxsplit=1)[0], action, resource)
+
+
+def could_admit_role(document: Document, role_arn: str, action: str) -> bool:
+    """Whether any Allow statement names the role, its account or everyone. Conditions are ignored."""
+    account = role_arn.split(":")[4]
+    names = {"*", account, role_arn.split(":role/", maxsplit=1)[0] + ":root", role_arn}
+    return any(
+        s["Effect"] == "Allow"
+        and _covers(s, "Action", action)
+        and ("NotPrincipal" in s or bool(set(listed(principals_of(s).get("AWS"))) & names))
+        for s in statements_of(document)
+    )
+
+
 # With these operators, a Deny applies to every principal that the values do not name.
 _EXCEPT_OPERATORS = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
 

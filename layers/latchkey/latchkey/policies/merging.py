@@ -109,6 +109,13 @@ def deleted_principals(document: Document) -> list[str]:
     return sorted({name for statement in foreign for name in _deleted_principals(statement)})
 
 
+def deleted_in_own(document: Document | None, sids: Iterable[str]) -> list[str]:
+    """The unique IDs of deleted principals in our statements with these Sids."""
+    named, statements = {*sids}, statements_of(document or {})
+    own = (statement for statement in statements if is_own(statement) and statement["Sid"] in named)
+    return sorted({name for statement in own for name in _deleted_principals(statement)})
+
+
 def _deleted_principals(statement: Statement) -> set[str]:
     return {name for names in principals_of(statement).values() for name in listed(names) if _UNIQUE_ID.fullmatch(name)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -68,7 +68,8 @@ class KnownAccess:
     """An access with every key on which its service can hold a grant; `record` is None if no onboarding succeeded.
 
     `lock` is the holder of its lock. `unfinished` is the ARN of an execution whose rollback an earlier version did not finish.
-    `unpublished` is true if a status event might not have been published.
+    `unpublished` is true if a status event might not have been published. `request` is the request that the record fulfills,
+    `recorded_at` is when, and `findings` are the recorded findings.
     """
 
     access_id: str
@@ -77,6 +78,14 @@ class KnownAccess:
     lock: LockHolder | None
     unfinished: str | None
     unpublished: bool
+    wanted: str | None = None
+    recorded_at: datetime | None = None
+    findings: tuple[str, ...] = ()
+
+    @property
+    def request(self) -> OnboardingRequest[Any] | None:
+        """The request that the record fulfills."""
+        return parse_onboarding(json.loads(self.wanted)) if self.wanted else None
 
     @property
     def is_running(self) -> bool:
@@ -100,7 +109,8 @@ class Accesses:
         for item in self._table.query("access"):
             record = _record(item) if "version" in item else None
             facts = (grant_keys_of(item), holder_of(item), item.get("unfinished"), bool(item.get("untold")))
-            yield KnownAccess(item["id"], record, *facts)
+            recorded_at = _time(item.get("recordedAt"))
+            yield KnownAccess(item["id"], record, *facts, item.get("wanted"), recorded_at, tuple(item.get("findings", ())))
 
     def is_known(self, access_id: str) -> bool:
         """Whether the item of an access has any attribute except its key."""
@@ -134,7 +144,7 @@ class Accesses:
         """
         saved = replace(record, version=record.version + 1)
         item = self._table.get("access", record.access_id)
-        gone = [name for name in (*_RECORD, "left", "lost") if name not in _wire(saved)]
+        gone = [name for name in (*_RECORD, "left", "lost", "findings") if name not in _wire(saved)]
         names = {f"#{name}": name for name in (*_wire(saved), *gone)}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": now_text()}
         values[":wanted"] = json.dumps(request)
@@ -229,8 +239,7 @@ class Accesses:
 
     def recorded_at(self, access_id: str) -> datetime | None:
         """When a request last recorded the access, or None if an earlier version did."""
-        text = self._table.get("access", access_id).get("recordedAt")
-        return datetime.fromisoformat(text) if text else None
+        return _time(self._table.get("access", access_id).get("recordedAt"))
 
     def is_unmanaged(self, access_id: str) -> bool:
         """Whether an owner has withdrawn consent since the last request."""
@@ -252,19 +261,28 @@ class Accesses:
         """The names of the checks that failed when the status of the access was last observed."""
         return tuple(self._table.get("access", access_id).get("lost", ()))
 
+    def findings(self, access_id: str) -> tuple[str, ...]:
+        """The names of the checks that failed without revoking the access when it was last observed."""
+        return tuple(self._table.get("access", access_id).get("findings", ()))
+
     def record_status(
-        self, record: AccessRecord, status: Status, failed_checks: Sequence[str], change: StatusChange | None = None
+        self,
+        record: AccessRecord,
+        status: Status,
+        failed_checks: Sequence[str],
+        findings: Sequence[str] = (),
+        changes: Collection[StatusChange] = (),
     ) -> None:
-        """Writes the observed status and the event that reports it in one update.
+        """Writes the observed status and the events that report it in one update.
 
         If the record has changed since it was read, nothing is written: whoever changed it reports the status.
         """
         values: dict[str, Any] = {":read": record.version, ":next": record.version + 1, ":now": now_text()}
-        values |= {":status": status, ":lost": [*failed_checks]}
-        update = "SET #status = :status, lost = :lost, version = :next, updatedAt = :now"
-        if change:
-            values[":change"] = {_text(change)}
-            update += " ADD untold :change"
+        values |= {":status": status, ":lost": [*failed_checks], ":findings": [*findings]}
+        update = "SET #status = :status, lost = :lost, findings = :findings, version = :next, updatedAt = :now"
+        if changes:
+            values[":changes"] = {_text(change) for change in changes}
+            update += " ADD untold :changes"
         with suppress(ConditionFailed):
             self._table.update("access", record.access_id, update, "version = :read", values, {"#status": "status"})
 
@@ -292,6 +310,10 @@ def _announced(item: Mapping[str, Any]) -> list[AnnouncedRequest]:
     return [
         AnnouncedRequest(parse_onboarding(json.loads(text), is_new=False), key, owner) for text, key, owner in texts if text
     ]
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _text(change: StatusChange) -> str:

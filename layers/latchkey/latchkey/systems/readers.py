@@ -54,6 +54,8 @@ class Reader(ABC):
 
     # Whether a request can name roles that configure the resource: only where the policies must contain them.
     knows_managers = False
+    # Whether the reader can use the key only as long as our statements are in its policy.
+    is_in_key_policy = False
 
     @abstractmethod
     def key_statements(self, access: AccessFacts) -> tuple[Statement, ...]:
@@ -168,6 +170,8 @@ class AssumedRole(Reader):
 @dataclass(frozen=True)
 class PartnerPrincipals(Reader):
     """Accounts of a partner, allowed by statements of the key policy that the partner provides. No secret and no role."""
+
+    is_in_key_policy = True
 
     def key_statements(self, access: AccessFacts) -> tuple[Statement, ...]:
         return tuple(policies.partner_use(partner.principal, partner.actions) for partner in access.partners)

@@ -1,0 +1,87 @@
+"""Whether a recorded access has other findings than the registry says. Reads only: the cleanup that it starts decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from botocore.exceptions import ClientError
+
+from latchkey.access.desired import Desired, desire
+from latchkey.access.principals import Standing, failed_standing_checks
+from latchkey.access.record import AccessRecord
+from latchkey.aws.clients import Clients
+from latchkey.aws.errors import is_missing, is_refused
+from latchkey.aws.keys import key_policy
+from latchkey.aws.secrets import ObservedSecret, all_secret_policies, current_keys, find_secret
+from latchkey.policies import Document, new_document
+from latchkey.registry.accesses import KnownAccess
+from latchkey.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam.type_defs import RoleTypeDef
+
+
+@dataclass(frozen=True)
+class DriftReader:
+    """Reads the policies and the reader role of accesses, each key and secret once."""
+
+    settings: Settings
+    clients: Clients
+    _policies: dict[str, Document] = field(default_factory=dict)
+
+    def has_drifted(self, access: KnownAccess) -> bool:
+        """Whether the access differs from what is recorded. False if a read is denied, and if the key does not exist."""
+        record, request = access.record, access.request
+        if record is None or request is None or record.status not in ("active", "handed-off"):
+            return False
+        try:
+            return self._has_drifted(access, record, desire(request, self.settings, record.tenant))
+        except ClientError as error:
+            if is_refused(error) or is_missing(error):
+                return False
+            raise
+
+    def _has_drifted(self, access: KnownAccess, record: AccessRecord, desired: Desired) -> bool:
+        secret = find_secret(self.clients.secretsmanager, record.secret_arn) if record.secret_arn else None
+        if record.secret_arn and (secret is None or secret.is_being_deleted):
+            return True
+        wanted = desired.role(record.key_arn, record.secret_arn) if record.secret_arn else None
+        role = self._role(wanted.name) if wanted else None
+        if wanted and (role is None or not wanted.accepts_trust(_trust(role))):
+            return True
+        standing = Standing(
+            key_policy=self._policy(record.key_arn, lambda: key_policy(self.clients.kms, record.key_arn)),
+            secret_policy=self._policy(secret.arn, lambda: self._secret_policy(secret)) if secret else None,
+            moved=secret is not None and self._is_moved(secret, record.key_arn),
+            role_created=role["CreateDate"] if role else None,
+            recorded_at=access.recorded_at,
+        )
+        failed = failed_standing_checks(desired, record.secret_arn, standing)
+        findings = tuple(check.name for check in failed if check.finding)
+        return findings != access.findings or any(check.revokes for check in failed)
+
+    def _policy(self, arn: str, read: Callable[[], Document | None]) -> Document:
+        if arn not in self._policies:
+            self._policies[arn] = read() or new_document(())
+        return self._policies[arn]
+
+    def _secret_policy(self, secret: ObservedSecret) -> Document | None:
+        return all_secret_policies(self.clients.secretsmanager, secret.arn)
+
+    def _is_moved(self, secret: ObservedSecret, key_arn: str) -> bool:
+        clients = self.clients
+        return secret.kms_key_id != key_arn and key_arn not in current_keys(secret, clients.kms, clients.secretsmanager)
+
+    def _role(self, name: str) -> RoleTypeDef | None:
+        try:
+            return self.clients.iam.get_role(RoleName=name)["Role"]
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise
+
+
+def _trust(role: RoleTypeDef) -> Document:
+    return cast("Document", role.get("AssumeRolePolicyDocument", {}))
