@@ -71,8 +71,32 @@ def test_overwritten_policies_are_attached_again_a_limited_number_of_times() -> 
     catching_tasks = {name: task for name, task in TASKS.items() if "PolicyOverwritten" in _catchers(task)}
     choice = STATES[_catchers(catching_tasks["Validate access"])["PolicyOverwritten"]]
 
-    assert set(catching_tasks) == {"Validate access"}
-    assert catching_tasks["Validate access"]["Catch"][0]["Assign"]["attachAttemptsLeft"] == "{% $attachAttemptsLeft - 1 %}"
+    assert set(catching_tasks) == {"Validate access", "Validate before configuring"}
+    for task in catching_tasks.values():
+        assert task["Catch"][0]["Assign"]["attachAttemptsLeft"] == "{% $attachAttemptsLeft - 1 %}"
     assert TASKS["Check request"]["Assign"]["attachAttemptsLeft"] > 1
     assert "$changed" in TASKS["Attach policies"]["Assign"]["changed"]
     assert targets(choice) == {"Attach policies", "Undo onboarding"}
+
+
+def test_everything_else_is_checked_before_a_configuration_that_no_call_takes_back() -> None:
+    first, second = STATES["Has a resource to configure?"]["Choices"]
+
+    assert (first["Condition"], first["Next"]) == (
+        "{% $plan.hasResource and $plan.checksFirst %}",
+        "Validate before configuring",
+    )
+    assert (second["Condition"], second["Next"]) == ("{% $plan.hasResource %}", "Configure access")
+    assert (TASKS["Validate before configuring"]["Next"], TASKS["Rehearse record"]["Next"]) == (
+        "Rehearse record",
+        "Configure access",
+    )
+    assert TASKS["Validate before configuring"]["Arguments"]["configured"] is False
+    assert TASKS["Rehearse record"]["Arguments"]["rehearses"] is True
+
+
+def test_a_confirmation_configures_what_a_staged_request_left() -> None:
+    [choice] = STATES["Confirms a hand-off?"]["Choices"]
+
+    assert choice["Next"] == "Has a resource to configure?"
+    assert TASKS["Configure access"]["Arguments"]["confirms"] == "{% $plan.confirms %}"

@@ -87,6 +87,8 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
         "Create key": (_STEP, "Undo onboarding"),
         "Create secret": (_STEP, "Undo onboarding"),
         "Attach policies": (_STEP, "Undo onboarding"),
+        "Validate before configuring": (_STEP, "Undo onboarding"),
+        "Rehearse record": (_STEP, "Undo onboarding"),
         "Configure access": (_STEP, "Undo onboarding"),
         "Validate access": (_STEP, "Undo onboarding"),
         "Record access": (_STEP, "Undo onboarding"),
@@ -100,12 +102,15 @@ CAUGHT_BY_NAME = {
     ("onboard-access", "Check value", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Check request", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Validate access", "PolicyOverwritten"): "Can policies be attached again?",
+    ("onboard-access", "Validate before configuring", "PolicyOverwritten"): "Can policies be attached again?",
 }
 INPUTS: dict[str, type[WireModel]] = {"clean-up-grants": CleanUpInput, "onboard-access": ExecutionInput}
 # Tasks that do not have the name of their function.
 OTHER_NAMES = {
     "Check value": "create_secret",
     "Look at grants": "clean_up_grants",
+    "Validate before configuring": "validate_access",
+    "Rehearse record": "record_access",
     "Report success": "report_outcome",
     "Report rejection": "report_outcome",
     "Report failure": "report_outcome",

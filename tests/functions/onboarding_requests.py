@@ -50,8 +50,17 @@ RESOURCES: dict[str, dict[str, Any]] = {
 }
 
 
+# Systems whose live resources are configured only after a confirmation, unless the request says otherwise.
+STAGED = ("mediapackage", "mediapackage-vod", "mediaconnect")
+
+
 def onboarding(system: str = "mediatailor", **members: Any) -> dict[str, Any]:
-    """A valid request for a system. `resource` is merged into its resource, where None removes a member."""
+    """A valid request for a system. `resource` is merged into its resource, where None removes a member.
+
+    By default, it takes effect now.
+    """
+    if system in STAGED:
+        members = {"takesEffectNow": True} | members
     resource = RESOURCES[system] | members.pop("resource", {})
     resource = {name: value for name, value in resource.items() if value is not None}
     return {"requestId": "request-1", "system": system, "resource": resource, **members}

@@ -70,7 +70,7 @@ def test_statements_for_another_key_are_not_merged(shared: Shared) -> None:
 def test_statements_for_another_secret_are_not_merged(shared: Shared, until: str) -> None:
     reader = shared.readers[1]
     another = shared.account.secret("another/token", VALUE, ADOPT, key=shared.key)
-    shared.news(requestId="news-2", secret=existing(another, originReaders=[reader])).run_through(until)
+    shared.news(requestId="news-2", secret=existing(another, originReaders=[reader], replacesToken=True)).run_through(until)
 
     shared.attach_sports()
 

@@ -38,6 +38,14 @@ def sends(secret: str) -> dict[str, object]:
     return {"AccessType": BY_SECRET, "SecretsManagerAccessTokenConfiguration": token}
 
 
+def brings(account: Account, value: str) -> dict[str, Any]:
+    """The `secret` of a request with a generated value, or one that brings an existing value."""
+    if value == "generated":
+        return {}
+    theirs = account.secret("origin/token", "{}", ADOPT if value == "adopted" else IMPORT)
+    return existing(theirs) if value == "adopted" else copied(theirs)
+
+
 def test_a_valid_request_returns_the_plan_for_the_state_machine(run: Run) -> None:
     assert run("check_request", check_event(onboarding())) == {
         "accessId": "mediatailor/sourceLocation/sports-origin",
@@ -47,6 +55,8 @@ def test_a_valid_request_returns_the_plan_for_the_state_machine(run: Run) -> Non
         "ownSecretArn": None,
         "needsSecret": True,
         "hasResource": True,
+        "staged": False,
+        "checksFirst": False,
         "keyArn": None,
         "secretArn": None,
     }
@@ -367,11 +377,44 @@ def test_a_generated_value_does_not_have_to_be_readable(run: Run) -> None:
     assert run("check_request", check_event(onboarding(), unreadable=True))["needsSecret"] is True
 
 
-@pytest.mark.parametrize("access", [None, {"AccessType": "S3_SIGV4"}])
-def test_a_source_location_without_a_token_can_get_one(run: Run, account: Account, access: dict[str, object] | None) -> None:
-    account.mediatailor.add(NAME, access)
+def test_a_source_location_without_a_token_can_get_one(run: Run, account: Account) -> None:
+    account.mediatailor.add(NAME)
 
     assert run("check_request", check_event(onboarding()))
+
+
+@pytest.mark.parametrize("access_type", ["S3_SIGV4", "AUTODETECT_SIGV4"])
+@pytest.mark.parametrize("value", ["generated", "imported", "adopted"])
+def test_another_way_to_authenticate_is_replaced_only_if_the_request_asks_for_it(
+    run: Run, account: Account, stack: Callable[..., None], access_type: str, value: str
+) -> None:
+    """A private bucket accepts only signed requests, whatever the token is."""
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    account.mediatailor.add(NAME, {"AccessType": access_type})
+    secret = brings(account, value)
+
+    assert rejected_paths(run, secret=secret) == {"secret.replacesToken"}
+    assert run("check_request", check_event(onboarding(secret=secret | {"replacesToken": True})))
+
+
+@pytest.mark.parametrize("value", ["generated", "imported", "adopted"])
+def test_another_secret_is_replaced_only_if_the_request_asks_for_it(
+    run: Run, account: Account, stack: Callable[..., None], value: str
+) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    account.mediatailor.add(NAME, sends(account.secret("origin/present", "{}")))
+    secret = brings(account, value)
+
+    assert rejected_paths(run, secret=secret) == {"secret.replacesToken"}
+    assert run("check_request", check_event(onboarding(secret=secret | {"replacesToken": True})))
+
+
+def test_a_copy_of_the_secret_in_use_replaces_no_token(run: Run, account: Account, stack: Callable[..., None]) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    theirs = account.secret("origin/token", "{}", IMPORT)
+    account.mediatailor.add(NAME, sends(theirs))
+
+    assert run("check_request", check_event(onboarding(secret=copied(theirs))))
 
 
 def test_the_message_of_a_rejection_is_json_without_values(run: Run) -> None:

@@ -54,7 +54,7 @@ def test_a_token_is_not_copied_into_a_secret_that_another_host_receives(
 
 def test_a_token_is_copied_after_the_host_was_changed_or_into_another_secret(run: Run, account: Account, source: str) -> None:
     Onboarding(run, account, resource=ELSEWHERE).run_through("record_access")
-    secret = copied(source, name="latchkey/mediatailor/second")
+    secret = copied(source, name="latchkey/mediatailor/second", replacesToken=True)
     Onboarding(run, account, requestId="request-2", secret=secret).run_through("check_request").end()
 
     Onboarding(run, account, requestId="request-3").run_through("record_access")
@@ -107,7 +107,7 @@ def test_a_token_is_not_copied_into_the_secret_of_a_hand_off_that_is_not_confirm
     handed_off = Onboarding(run, account, requestId="request-0", resource=ELSEWHERE | HANDED_OFF, secret=second)
     handed_off.run_through("record_access")
 
-    assert rejected(run, account, secret=copied(source, name="latchkey/mediatailor/second")) == {COPY}
+    assert rejected(run, account, secret=copied(source, name="latchkey/mediatailor/second", replacesToken=True)) == {COPY}
 
 
 def test_a_failed_copy_lets_no_host_receive_the_source(

@@ -49,6 +49,8 @@ def test_a_valid_partner_request_needs_only_a_key_and_a_second_check_changes_not
         "ownSecretArn": None,
         "needsSecret": False,
         "hasResource": False,
+        "staged": False,
+        "checksFirst": False,
         "keyArn": None,
         "secretArn": None,
     }
@@ -256,6 +258,8 @@ def test_a_confirmation_returns_the_recorded_access_and_applies_no_rules(run: Ru
         "ownSecretArn": None,
         "needsSecret": False,
         "hasResource": False,
+        "staged": False,
+        "checksFirst": False,
         "keyArn": access.key,
         "secretArn": None,
     }

@@ -99,6 +99,16 @@ def test_management_roles_are_rejected_for_systems_that_do_not_need_them(kind: s
     assert "managementRoles" in rule
 
 
+@pytest.mark.parametrize("kind", [kind for kind in READ_BY_ROLE if kind != "mediapackagev2"])
+def test_what_interrupts_somebody_can_take_effect_now(kind: str) -> None:
+    assert parse_onboarding(detail({"takesEffectNow": True}, kind)).takes_effect_now
+
+
+@pytest.mark.parametrize("kind", ["mediatailor", "mediapackagev2", "adobe-experience-platform"])
+def test_what_interrupts_nobody_cannot_take_effect_now(kind: str) -> None:
+    assert [path for path, _ in problems(detail({"takesEffectNow": True}, kind))] == ["detail"]
+
+
 def test_the_resource_decides_the_allowed_length() -> None:
     rules = dict(problems(detail({LENGTH: 32, "key.alias": "alias/aws/kms"}, "mediaconnect-source")))
     assert [*rules] == ["key.alias", LENGTH]

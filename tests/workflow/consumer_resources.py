@@ -54,7 +54,12 @@ class ConsumerResource:
 
     @property
     def detail(self) -> dict[str, Any]:
-        """A minimal request with a new key."""
+        """A minimal request with a new key, which takes effect now."""
+        return self.staged | ({"takesEffectNow": True} if self.system != "mediapackagev2" else {})
+
+    @property
+    def staged(self) -> dict[str, Any]:
+        """A minimal request with a new key. It takes effect only after a confirmation if that interrupts anybody."""
         return {
             "requestId": f"request-{uuid.uuid4().hex[:12]}",
             "system": self.system,

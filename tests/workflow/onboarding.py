@@ -60,6 +60,21 @@ class Onboarding:
         assert [check for check in outcome["checks"] if not check["passed"]] == []
         return outcome
 
+    def hand_off(self, detail: dict[str, Any]) -> dict[str, Any]:
+        """Sends a request that must be handed off and returns the detail of its outcome."""
+        event = self.send(detail)
+        assert event["detail-type"] == "Access Handed Off", json.dumps(event["detail"], indent=2)
+        outcome: dict[str, Any] = event["detail"]
+        assert [check for check in outcome["checks"] if not check["passed"]] == []
+        return outcome
+
+    def confirm(self, access_id: str) -> dict[str, Any]:
+        """Confirms a hand-off and returns the outcome event."""
+        request_id = f"confirm-{uuid.uuid4().hex[:12]}"
+        self.put({"requestId": request_id, "accessId": access_id}, "Handoff Confirmed")
+        event: dict[str, Any] = self.outcomes.wait_for(request_id, 60)
+        return event
+
     def reject(self, detail: dict[str, Any]) -> dict[str, str]:
         """Sends a request that must be rejected and returns the violated rules by path."""
         event = self.send(detail)

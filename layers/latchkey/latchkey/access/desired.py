@@ -116,6 +116,16 @@ class Desired:
         return not self.resource.configure
 
     @property
+    def configures(self) -> bool:
+        """Whether Latchkey configures the resource, now or after a confirmation."""
+        return self.system.configuration is not None and not self.hands_off
+
+    @property
+    def can_be_removed(self) -> bool:
+        """Whether a rollback can restore a resource that had no settings of this kind before."""
+        return self.system.configuration is None or self.system.configuration.can_be_removed
+
+    @property
     def needs_secret(self) -> bool:
         """Whether the access requires a new secret."""
         return self.system.secret is not None and self.existing_secret_arn is None

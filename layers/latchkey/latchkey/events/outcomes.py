@@ -112,7 +112,8 @@ class Outcome(WireModel):
 class AccessOnboarded(Outcome):
     """The access works: every check passed. `status` is `unchanged` if it worked before the request as well.
 
-    `effectDelaySeconds` is how long the service can continue to use the value it read before.
+    `effectDelaySeconds` is how long the service can continue to use the value it read before. `warnings` are members of the
+    request that are valid and probably do not do what the sender wants.
     """
 
     access_id: str
@@ -120,12 +121,15 @@ class AccessOnboarded(Outcome):
     status: Literal["active", "unchanged"]
     checks: tuple[Check, ...]
     effect_delay_seconds: int | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 class AccessHandedOff(Outcome):
-    """Everything exists except the settings that a person or a template must apply: `handoff` lists them.
+    """Everything exists except the settings of the resource: `handoff` lists what is left to do.
 
-    Every check except those of the resource passed. Send `Handoff Confirmed` with the access id after the settings are applied.
+    Every check except those of the resource passed. If the owner configures the resource, send `Handoff Confirmed` with the
+    access id after the settings are applied. If the access is staged, send it after those who need the token have it: Latchkey
+    then configures the resource.
     """
 
     access_id: str
@@ -134,6 +138,7 @@ class AccessHandedOff(Outcome):
     checks: tuple[Check, ...]
     handoff: Handoff
     effect_delay_seconds: int | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 class RequestRejected(Outcome):

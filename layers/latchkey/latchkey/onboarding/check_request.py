@@ -16,7 +16,7 @@ from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
-from latchkey.onboarding.rules.resource import confirmed_host_problems
+from latchkey.onboarding.rules.resource import confirmed_host_problems, resource_problems, waits_for_token
 from latchkey.onboarding.rules.stacks import stack_problems
 from latchkey.onboarding.rules.tenants import is_foreign_access, is_foreign_resource, name_problems, tenant_problems
 from latchkey.registry import Registry
@@ -51,6 +51,8 @@ class CheckRequestInput(ExecutionInput):
 class OnboardingPlan(WireModel):
     """What the state machine branches on. For a confirmed hand-off `keyArn` is known, and `changed` is true.
 
+    `hasResource`: this execution configures the resource. `staged`: a confirmation does that later. `checksFirst`: no call
+    takes the configuration back, so everything else is checked before it.
     `valueToCheck`: every rule passed, but the request is not announced yet. It is checked again after its value.
     `ownSecretArn` is the secret of this access that create_secret will find.
     """
@@ -62,6 +64,8 @@ class OnboardingPlan(WireModel):
     own_secret_arn: str | None = None
     needs_secret: bool
     has_resource: bool
+    staged: bool = False
+    checks_first: bool = False
     key_arn: str | None = None
     secret_arn: str | None
 
@@ -123,10 +127,15 @@ def check_request(
         problems.add(Problem("secret.value", VALUE_UNREADABLE))
     if problems:
         raise InvalidRequest({*problems, *_stop_managing(desired, registry, reader)})
+    found_arn, present = evidence.secret.secret.arn if evidence.secret else None, evidence.resource
+    staged = waits_for_token(desired, present.configured if present else None, found_arn, evidence.record)
+    configures = desired.configures and not staged
     plan = OnboardingPlan(
         accessId=desired.access_id,
         needsSecret=desired.needs_secret,
-        hasResource=desired.system.configuration is not None and not desired.hands_off,
+        hasResource=configures,
+        staged=staged,
+        checksFirst=configures and not desired.can_be_removed,
         secretArn=desired.existing_secret_arn,
         ownSecretArn=evidence.secret.secret.arn if desired.needs_secret and evidence.secret else None,
         valueToCheck=event.findings is None and (evidence.secret is not None or evidence.source is not None),
@@ -150,7 +159,11 @@ def _refer_to_secret(desired: Desired, evidence: RequestEvidence, journal: Reque
 
 
 def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:
-    """The plan for a confirmed hand-off: only the handed-off access is validated, so only consent and its host are checked."""
+    """The plan for a confirmed hand-off.
+
+    If the owner has configured the resource, the access is only validated, so only consent and its host are checked. A staged
+    access is configured now, so the rules for its resource are applied again.
+    """
     access_id = desired.access_id
     found, recorded = registry.accesses.to_confirm(access_id), registry.accesses.get(access_id)
     if found is None:
@@ -169,6 +182,9 @@ def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader
     elif not problems and recorded and recorded.status == "unmanaged":
         problems.add(Problem("accessId", UNMANAGED))
     problems.update(confirmed_host_problems(desired, handoff, reader.bounds))
+    configures = desired.configures and found.record.reached == "handed-off"
+    if configures:
+        problems.update(resource_problems(desired, handoff, reader.settings))
     if problems:
         raise InvalidRequest(problems)
     return OnboardingPlan(
@@ -176,7 +192,8 @@ def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader
         confirms=True,
         changed=found.is_pending or found.record.status != "active",
         needsSecret=False,
-        hasResource=False,
+        hasResource=configures,
+        checksFirst=configures and not desired.can_be_removed,
         keyArn=found.record.key_arn,
         secretArn=found.record.secret_arn,
     )

@@ -19,7 +19,7 @@ from latchkey.aws.grants import list_grants
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding.rules.evidence import ConsentTarget, ResourceEvidence
 from latchkey.onboarding.rules.read_evidence import resource_evidence
-from latchkey.onboarding.rules.resource import configured_problems
+from latchkey.onboarding.rules.resource import configured_problems, waits_for_token
 from latchkey.onboarding.rules.tenants import is_foreign_resource
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
@@ -41,10 +41,11 @@ __all__ = ["ConfigureAccessInput", "StepResult", "configure_access"]
 
 
 class ConfigureAccessInput(StepInput):
-    """The request, its key, and the ARN of its secret."""
+    """The request, its key, and the ARN of its secret; `confirms` means that those who need the token have it."""
 
     key: StepResult
     secret_arn: str
+    confirms: bool = False
 
 
 def configure_access(event: ConfigureAccessInput, settings: Settings, registry: Registry, clients: Clients) -> StepResult:
@@ -61,6 +62,9 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
     client, reading = clients.client_for(configuration.service), desired.reading(key.arn, secret_arn)
     present = configuration.read(client, resource)
     evidence = _require_approval(desired, configuration, present, secret_arn, registry, client)
+    if not event.confirms and waits_for_token(desired, present, secret_arn, registry.accesses.get(desired.access_id)):
+        rule = "serves without a token since the request was checked, and nobody can have the new one yet"
+        raise Conflict(f"the resource of {desired.access_id} {rule}: send the request again")
     as_wanted = present is not None and present.settings == configuration.wanted(resource, reading)
     arn = present.arn if present else resource.arn(desired.place) or desired.access_id
     if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, clients.kms):

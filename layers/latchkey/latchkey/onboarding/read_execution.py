@@ -44,7 +44,7 @@ class EndedExecution(WireModel):
     `answered`: nothing is left to do. `reported`: the execution published the outcome itself. `unfinished`: an outcome is
     recorded, and the journal has open entries. `atRest`: no function of the execution can still be running. `outcomeRecorded`:
     the outcome is recorded, but might not be published. `keyArn` and `secretArn` are those of the access if this execution
-    recorded it.
+    recorded it. `staged`: the execution recorded the access before its resource was configured.
     """
 
     answered: bool
@@ -62,6 +62,7 @@ class EndedExecution(WireModel):
     request: dict[str, Any] | None
     tenant: str
     confirms: bool
+    staged: bool
     key_arn: str | None
     secret_arn: str | None
     caught: CaughtError
@@ -102,6 +103,7 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
         request=received.request.wire if received.request else None,
         tenant=received.tenant,
         confirms=received.confirms,
+        staged=bool(recorded and received.request and recorded.reached == "handed-off" and received.request.resource.configure),
         keyArn=recorded.key_arn if recorded else None,
         secretArn=recorded.secret_arn if recorded else None,
         caught=_ended(_ENDED.get(status, status)),
@@ -147,6 +149,7 @@ def _never_started(event: ReadExecutionInput, registry: Registry) -> EndedExecut
         request=None,
         tenant=received.ref.tenant,
         confirms=False,
+        staged=False,
         keyArn=None,
         secretArn=None,
         caught=_ended("was never started"),

@@ -17,12 +17,14 @@ from latchkey.wire import WireModel
 class RecordAccessInput(StepInput):
     """The request, the ARNs of its key, secret, role and resource, and the status that the access has reached.
 
-    `confirms` is true for a confirmed hand-off, which changes nothing but the record.
+    `confirms` is true for a confirmed hand-off. `rehearses`: nothing is recorded, but the record is written as it is, so that a
+    registry that cannot be written fails the request before it changes something that no call takes back.
     """
 
     resources: Resources
     status: Literal["active", "handed-off"]
     confirms: bool = False
+    rehearses: bool = False
 
 
 class Recorded(WireModel):
@@ -53,6 +55,9 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         version=found.version if found else 0,
         tenant=event.tenant,
     )
+    if event.rehearses:
+        registry.accesses.rehearse(desired.access_id, wanted.version)
+        return Recorded(accessId=wanted.access_id, version=wanted.version)
     if found == wanted:
         return Recorded(accessId=wanted.access_id, version=wanted.version)
     journal.intend(RECORD, {"confirms": event.confirms}, found=registry.accesses.snapshot(desired.access_id))

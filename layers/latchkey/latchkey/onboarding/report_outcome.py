@@ -41,6 +41,7 @@ class Report(WireModel):
     resources: Resources = Resources()
     handoff: Handoff | None = None
     effect_delay_seconds: int | None = None
+    warnings: tuple[Problem, ...] = ()
     caught: CaughtError | None = None
     undone: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
@@ -74,6 +75,7 @@ def outcome_of(report: Report) -> Outcome:
             "checks": report.checks,
             "resources": report.resources,
             "effectDelaySeconds": report.effect_delay_seconds,
+            "warnings": report.warnings,
             **({"handoff": report.handoff} if report.handoff else {}),
         }
     return OUTCOMES[report.detail_type].model_validate(common | own)

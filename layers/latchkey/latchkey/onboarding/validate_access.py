@@ -10,8 +10,9 @@ from latchkey.access.desired import Desired, desire
 from latchkey.access.grants import serves
 from latchkey.access.observed import ObservedAccess, read_access
 from latchkey.aws.clients import Clients
-from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten
+from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten, Problem
 from latchkey.events.outcomes import Check, Resources
+from latchkey.onboarding.staged_handoff import staged_handoff
 from latchkey.onboarding.step_input import StepInput
 from latchkey.registry import Registry
 from latchkey.settings import Settings
@@ -20,11 +21,16 @@ from latchkey.wire import WireModel
 
 
 class ValidateAccessInput(StepInput):
-    """The request and the ARNs of its key and secret; `confirms` means that the owner has configured the resource."""
+    """The request and the ARNs of its key and secret; `confirms` means that the request is a confirmation.
+
+    `staged`: a confirmation configures the resource later. `configured` is false if this execution configures it next.
+    """
 
     key_arn: str
     secret_arn: str | None
     confirms: bool = False
+    staged: bool = False
+    configured: bool = True
 
 
 class Validated(WireModel):
@@ -36,6 +42,7 @@ class Validated(WireModel):
     resources: Resources
     handoff: Handoff | None = None
     effect_delay_seconds: int | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 def validate_access(
@@ -53,7 +60,7 @@ def validate_access(
     former = registry.accesses.get(desired.access_id)
     former_key_arn = former.key_arn if former else None
     observed = read_access(desired, key_arn, secret_arn, former_key_arn, clients)
-    hands_off = desired.hands_off and not event.confirms
+    hands_off = event.staged or not event.configured or (desired.hands_off and not event.confirms)
     checks = check_access(desired, observed, handed_off=hands_off)
     failed = [check for check in checks if not check.passed]
     if failed:
@@ -70,9 +77,16 @@ def validate_access(
         status="handed-off" if hands_off and not stays_active else "active",
         checks=checks,
         resources=_resources(desired, observed, key_arn, reading),
-        handoff=desired.system.handoff(desired.resource, reading, key_arn, desired.place) if hands_off else None,
+        handoff=_handoff(desired, reading, key_arn, staged=event.staged) if hands_off else None,
         effectDelaySeconds=desired.system.effect_delay_seconds,
+        warnings=tuple(Problem(f"resource.{member}", rule) for member, rule in desired.resource.warnings.items()),
     )
+
+
+def _handoff(desired: Desired, reading: Reading | None, key_arn: str, *, staged: bool) -> Handoff:
+    if staged and reading is not None:
+        return staged_handoff(desired, reading, key_arn)
+    return desired.system.handoff(desired.resource, reading, key_arn, desired.place)
 
 
 def _resources(desired: Desired, observed: ObservedAccess, key_arn: str, reading: Reading | None) -> Resources:

@@ -164,6 +164,18 @@ class Accesses:
             raise TransientAwsError("the access was written by another request in the meantime") from None
         return saved
 
+    def rehearse(self, access_id: str, version: int) -> None:
+        """Writes to the item of an access under the condition of `save`, and changes no attribute of its record.
+
+        Raises TransientAwsError if the record has changed since it was read.
+        """
+        try:
+            values: dict[str, Any] = {":read": version, ":now": now_text()}
+            condition = "attribute_not_exists(version) OR version = :read"
+            self._table.update("access", access_id, "SET updatedAt = :now", condition, values)
+        except ConditionFailed:
+            raise TransientAwsError("the access was written by another request in the meantime") from None
+
     def save_handoff(self, record: AccessRecord, request: Mapping[str, Any]) -> None:
         """Records a hand-off of an access in service. The record of the access stays until the hand-off is confirmed."""
         item = self._table.get("access", record.access_id)

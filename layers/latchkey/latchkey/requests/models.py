@@ -128,8 +128,8 @@ class SecretValue(WireModel):
 class SecretRequest(WireModel):
     """The secret: its name, the source of its value, and the roles with which the origin reads it.
 
-    Set `replacesToken` to true to replace the token of a resource that already sends one. Set `moveKey` to true to move an
-    adopted secret from another customer managed key to the key of this request.
+    Set `replacesToken` to true to replace the token of a resource that already uses one, or another way to authenticate. Set
+    `moveKey` to true to move an adopted secret from another customer managed key to the key of this request.
     """
 
     name: SecretName | None = None
@@ -169,7 +169,12 @@ class KeyRequest(WireModel):
 
 
 class OnboardingRequest[R: Resource](WireModel):
-    """The detail of an `Onboarding Requested` event. `requestId` identifies the request and its outcome."""
+    """The detail of an `Onboarding Requested` event. `requestId` identifies the request and its outcome.
+
+    A resource that serves without a token now refuses everybody who does not have the new one yet. By default, a request that
+    generates the token therefore leaves the resource as it is until `Handoff Confirmed`. Set `takesEffectNow` to true to
+    configure it at once, and so to accept the interruption.
+    """
 
     version: Literal["1"] = "1"
     request_id: RequestId
@@ -179,6 +184,7 @@ class OnboardingRequest[R: Resource](WireModel):
     secret: SecretRequest = SecretRequest()
     key: KeyRequest = KeyRequest()
     management_roles: Annotated[tuple[RoleArn, ...], Several] = ()
+    takes_effect_now: bool = False
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_own_tags)] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -194,6 +200,9 @@ class OnboardingRequest[R: Resource](WireModel):
             )
         if not system.reader.knows_managers and self.management_roles:
             rule = "must not contain managementRoles, because roles that configure {system} need no access to key and secret"
+            raise PydanticCustomError("system", rule, {"system": system.name})
+        if system.counterpart is None and "takes_effect_now" in self.model_fields_set:
+            rule = "must not contain takesEffectNow, because the configuration of {system} interrupts nobody"
             raise PydanticCustomError("system", rule, {"system": system.name})
         if len(self.access_id) > _LONGEST_ACCESS_ID:
             rule = "must have an access ID <system>/<kind>/<name> of at most {longest} characters: use a shorter resource name"

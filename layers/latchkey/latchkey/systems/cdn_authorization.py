@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from latchkey.aws.errors import status_of
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.shapes import accepted
-from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape
+from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, SecretShape
 from latchkey.systems.token_formats import UUID
 
 HEADER = "X-MediaPackage-CDNIdentifier"
@@ -31,6 +31,17 @@ READER = AssumedRole(
 # https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-rotate.html
 EFFECT_DELAY_SECONDS = 600
 
+# With authorization, a resource answers 403 to every request without the value. Without, it answers 404 to requests with the
+# header: https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html
+COUNTERPART = Counterpart(
+    who=lambda _: "the CDN",
+    preparation=lambda resource: (
+        f"Prepare the CDN to send the value in the header {HEADER}, and deploy that change when you send the confirmation. "
+        f"Until then, {resource.kind} {resource.name} answers 404 to requests with the header; afterwards, it answers 403 to "
+        "requests without the value."
+    ),
+)
+
 DOCUMENTS = (
     "https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth.html",
     "https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-setup.html",
@@ -41,11 +52,13 @@ class CdnAuthorization(Configuration):
     """Resources whose member `Authorization` contains the secret and the role.
 
     `describe` and `set` are the client methods that read and update one resource by its ID. An update is assumed to replace the
-    whole resource, so it contains every member that the botocore model of the operation accepts.
+    whole resource, so it contains every member that the botocore model of the operation accepts. No documented call turns the
+    authorization of a resource off again.
     """
 
     our_settings = frozenset(["Authorization"])
     role_not_ready_errors = frozenset(["UnprocessableEntityException"])
+    can_be_removed = False
     describe: ClassVar[str]
     set: ClassVar[str]
 

@@ -18,7 +18,7 @@ from latchkey.errors import Conflict
 from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.shapes import accepted
-from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape, System
+from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, SecretShape, System
 from latchkey.systems.token_formats import HEXADECIMAL, LONGEST_PASSPHRASE, PASSWORD
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ _PARTS: Final = MappingProxyType(
 DIGITS: Final = MappingProxyType({"aes128": 32, "aes192": 48, "aes256": 64})
 # The status of a flow after StopFlow: https://docs.aws.amazon.com/mediaconnect/latest/ug/flows-stop.html
 STOPPED: Final = "STANDBY"
-# The beginning of the protocol that each key type requires. An entitlement has no protocol.
+# The key type of an encryption that names none.
+_STATIC_KEY: Final = "static-key"
+# The beginning of the protocol that each key type requires. An entitlement has no protocol. Other key types use no secret.
 _PROTOCOLS: Final = MappingProxyType({"static-key": "zixi", "srt-password": "srt"})
 
 
@@ -121,6 +123,8 @@ class FlowParts(Configuration):
     service = "mediaconnect"
     our_settings = frozenset(["encryption"])
     role_not_ready_errors = frozenset(["BadRequestException"])
+    # An update that omits the encryption keeps it, and no other call removes it.
+    can_be_removed = False
 
     def wanted(self, resource: FlowPart, reading: Reading) -> dict[str, str]:
         wanted = {"keyType": resource.key_type, "roleArn": reading.role_arn or "", "secretArn": reading.secret_arn}
@@ -134,13 +138,13 @@ class FlowParts(Configuration):
         if found is None:
             return None
         encryption = found.get(part.encryption) or {}
-        key_type = encryption.get("KeyType", "static-key")
+        key_type = encryption.get("KeyType", _STATIC_KEY)
         settings = {
             "keyType": key_type,
             "roleArn": encryption.get("RoleArn", ""),
             "secretArn": encryption.get("SecretArn", ""),
             # An SRT password has no algorithm, but the API can still return an earlier one.
-            **({"algorithm": encryption["Algorithm"]} if key_type == "static-key" and "Algorithm" in encryption else {}),
+            **({"algorithm": encryption["Algorithm"]} if key_type == _STATIC_KEY and "Algorithm" in encryption else {}),
         }
         names = {"FlowArn": resource.flow_arn, part.arn: found[part.arn]}
         update = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[part.update])
@@ -155,6 +159,7 @@ class FlowParts(Configuration):
             other_settings={"names": names, "settings": others, "entitledWhile": status},
             full_settings={"part": kind, "names": names, "settings": others, "encryption": encryption},
             tags={},
+            authentication="" if key_type in _PROTOCOLS else key_type,
         )
 
     def update(self, client: MediaConnectClient, resource: FlowPart, reading: Reading, present: Configured) -> None:
@@ -251,6 +256,27 @@ def _secret(resource: FlowPart) -> SecretShape:
     return SecretShape(digits, digits, format=HEXADECIMAL)
 
 
+# Those at the other end of each kind of part. Without the key, they cannot decrypt what an output or entitlement sends, and a
+# source cannot decrypt what they send: https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key.html
+_COUNTERPARTS: Final = MappingProxyType(
+    {"source": "the sender", "output": "the receivers", "entitlement": "the subscribers of the entitlement"}
+)
+
+
+def _who(resource: FlowPart) -> str:
+    return _COUNTERPARTS[resource.part[0]]
+
+
+def _preparation(resource: FlowPart) -> str:
+    kind, name = resource.part
+    encrypts = kind == "source"
+    return (
+        f"Give the key to {_who(resource)}. Each one stores it in its own account and Region, and prepares to "
+        f"{'encrypt' if encrypts else 'decrypt'} with it when you send the confirmation. From then on, the {kind} {name} "
+        f"{'accepts only an encrypted stream' if encrypts else 'sends an encrypted stream'}."
+    )
+
+
 def _handoff(resource: FlowPart, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:
     kind, name = resource.part
     part, encryption = _PARTS[kind], _encryption(resource, reading or Reading(""))
@@ -286,6 +312,7 @@ MEDIACONNECT = System(
     secret=_secret,
     configuration=FlowParts(),
     handoff=_handoff,
+    counterpart=Counterpart(who=_who, preparation=_preparation),
     documents=(
         "https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key-set-up.html",
         "https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-srt-password-set-up.html",

@@ -42,5 +42,6 @@ MEDIAPACKAGE_VOD = System(
     configuration=PackagingGroups(),
     handoff=_handoff,
     effect_delay_seconds=cdn_authorization.EFFECT_DELAY_SECONDS,
+    counterpart=cdn_authorization.COUNTERPART,
     documents=cdn_authorization.DOCUMENTS,
 )

@@ -87,6 +87,7 @@ class EndpointPolicies(Configuration):
             arn=endpoint["Arn"],
             settings=settings,
             secret_arn=secrets[0] if secrets else None,
+            more_secret_arns=tuple(secrets[1:]),
             other_settings={"Policy": document},
             full_settings=names | policy_settings,
             tags=endpoint.get("Tags", {}),

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from mypy_boto3_mediatailor.client import MediaTailorClient
     from mypy_boto3_mediatailor.type_defs import DescribeSourceLocationResponseTypeDef, SourceLocationTypeDef
 
+# The hosts of buckets, in every partition: https://docs.aws.amazon.com/general/latest/gr/s3.html
+_S3_HOST: Final = re.compile(
+    r"(^|\.)s3(express-[a-z0-9-]+|-accesspoint|-accelerate|-website)?([.-][a-z0-9-]+)*\.amazonaws\.com(\.cn)?$"
+)
 _BY_SECRET: Final = "SECRETS_MANAGER_ACCESS_TOKEN"
 _OTHER_SETTINGS: Final = ("DefaultSegmentDeliveryConfiguration", "SegmentDeliveryConfigurations")
 
@@ -87,6 +91,17 @@ class SourceLocation(Resource):
     @property
     def origin_url(self) -> str:
         return self.base_url
+
+    @property
+    def warnings(self) -> dict[str, str]:
+        """A private bucket ignores the token and accepts only signed requests.
+
+        https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-sigv4.html
+        """
+        if not _S3_HOST.search(self.origin_host or ""):
+            return {}
+        rule = "is an Amazon S3 URL: S3 ignores the token and accepts only signed requests, so use the access type S3_SIGV4"
+        return {"baseUrl": rule}
 
     @property
     def secret_member_path(self) -> str:
@@ -147,6 +162,7 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
             other_settings=others,
             full_settings=others | ours,
             tags=found.get("Tags", {}),
+            authentication="" if settings["accessType"] == _BY_SECRET else settings["accessType"],
         )
 
     def altered(self, full_settings: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -52,6 +52,11 @@ class Resource(WireModel, ABC):
         return ()
 
     @property
+    def warnings(self) -> dict[str, str]:
+        """What is valid and does probably not do what the sender wants, by member."""
+        return {}
+
+    @property
     def secret_member_path(self) -> str | None:
         """The path of the request member that names the secret's JSON member, or None if the system fixes that name."""
         return None
@@ -103,7 +108,8 @@ class Configured:
     """The present configuration of a resource: the settings that Latchkey manages, and the secret it uses, if any.
 
     `other_settings` are the remaining settings in the form of the API, to send again where an update replaces everything.
-    `full_settings` are both together.
+    `full_settings` are both together. `more_secret_arns` are the secrets that the resource accepts in addition to `secret_arn`.
+    `authentication` is the other way in which requests are authenticated now, in the word of the API; empty if there is none.
     """
 
     arn: str
@@ -112,6 +118,13 @@ class Configured:
     other_settings: Mapping[str, Any]
     full_settings: Mapping[str, Any]
     tags: Mapping[str, str]
+    more_secret_arns: tuple[str, ...] = ()
+    authentication: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the resource serves without a secret and without another way to authenticate."""
+        return self.secret_arn is None and not self.authentication
 
 
 class Configuration(ABC):
@@ -119,13 +132,15 @@ class Configuration(ABC):
 
     `our_settings` are the members of `Configured.full_settings` that Latchkey sets. `role_not_ready_errors` are the error codes
     with which the service rejects a role that may be too new to be known everywhere. `denial_statuses` are the HTTP statuses,
-    in addition to 403, with which the service can answer a permission that its caller lacks.
+    in addition to 403, with which the service can answer a permission that its caller lacks. `can_be_removed`: an API call
+    restores a resource that had no such settings before.
     """
 
     service: ClassVar[str]
     our_settings: ClassVar[frozenset[str]]
     role_not_ready_errors: ClassVar[frozenset[str]] = frozenset()
     denial_statuses: ClassVar[frozenset[int]] = frozenset()
+    can_be_removed: ClassVar[bool] = True
 
     @abstractmethod
     def wanted(self, resource: Any, reading: Reading) -> dict[str, str]:
@@ -255,13 +270,25 @@ class Handoff(WireModel):
 
 
 @dataclass(frozen=True)
+class Counterpart:
+    """Those who need the token as soon as a resource uses it, because the resource refuses them without it.
+
+    `who` names them. `preparation` is what they do with the token before the resource is configured, from the resource.
+    """
+
+    who: Callable[[Any], str]
+    preparation: Callable[[Any], str]
+
+
+@dataclass(frozen=True)
 class System:
     """One media system. `documents` are the pages from which its facts come.
 
     `secret` returns the shape of the value for a resource, or is None if the system reads no secret. `configuration` is None if
     no API configures the resource. `handoff` returns what is left to a person, from the resource, what it reads (None without a
     secret), the ARN of the key, and the place. `effect_delay_seconds` is how long the service can use the value it read before.
-    A key that is `key_is_exclusive` serves one access for ever, and is never changed or removed automatically.
+    A key that is `key_is_exclusive` serves one access for ever, and is never changed or removed automatically. `counterpart` is
+    None if the configuration of a resource interrupts nobody.
     """
 
     name: str
@@ -273,6 +300,7 @@ class System:
     documents: tuple[str, ...]
     effect_delay_seconds: int | None = None
     key_is_exclusive: bool = False
+    counterpart: Counterpart | None = None
 
     @property
     def granted(self) -> tuple[ServicePrincipal, GrantedConfiguration] | None:

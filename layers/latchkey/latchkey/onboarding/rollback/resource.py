@@ -48,10 +48,12 @@ def _is_in_use(rollback: Rollback, entry: Entry, configuration: Configuration, p
     """Whether the record of the access, or its hand-off, names what this request set: a later request has succeeded since.
 
     A record whose resource was last observed without the secret, or was missing, does not count: this request replaced what the
-    owner had set.
+    owner had set. Neither does a staged access, whose resource is configured after its confirmation.
     """
     for one in rollback.recorded():
         if one.desired is None or one.record.status in ("detached", "gone"):
+            continue
+        if one.record.reached == "handed-off" and one.desired.configures:
             continue
         reading = one.desired.reading(one.record.key_arn, one.record.secret_arn or "")
         if configuration.wanted(one.desired.resource, reading) in (entry.wanted, present.settings):

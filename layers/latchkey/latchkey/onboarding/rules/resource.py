@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from latchkey import policies
 from latchkey.access.desired import Desired
+from latchkey.access.grants import names_secret
+from latchkey.access.record import AccessRecord
 from latchkey.errors import Problem
 from latchkey.onboarding.rules.bounds import Bounds, allows_host
 from latchkey.onboarding.rules.consent import missing_consent, was_created_for
@@ -195,11 +197,35 @@ def _restore_problems(desired: Desired, former: FormerSecretEvidence | None, set
         yield Problem("resource", rule)
 
 
+def waits_for_token(
+    desired: Desired, configured: Configured | None, secret_arn: str | None, record: AccessRecord | None
+) -> bool:
+    """Whether a resource that serves now would refuse everybody, because nobody can have its new token yet.
+
+    An existing token is imported or adopted because it is in use already. Those who used the secret `secret_arn` while the
+    access was in service have its token as well.
+    """
+    if configured is None or desired.hands_off or desired.system.counterpart is None or desired.request.takes_effect_now:
+        return False
+    was_in_service = record is not None and record.reached == "active" and record.secret_arn == secret_arn
+    return configured.is_open and desired.request.secret.value.generate is not None and not was_in_service
+
+
 def _token_problems(desired: Desired, configured: Configured, secret_arn: str | None) -> Iterator[Problem]:
-    """A new token breaks a resource whose origin still expects the present one, so the request must ask for it."""
-    request = desired.request.secret
-    if configured.secret_arn is None or request.value.generate is None or request.replaces_token:
+    """What a resource uses now works, so the request must ask for its replacement."""
+    if desired.request.secret.replaces_token:
         return
-    if secret_arn != configured.secret_arn:
-        rule = "must be true to replace the token that the resource sends now: make sure that its origin accepts the new one"
-        yield Problem("secret.replacesToken", rule)
+    path, make_sure = "secret.replacesToken", "make sure that the other side accepts the new token"
+    if configured.authentication:
+        yield Problem(path, f"must be true to replace {configured.authentication}, which the resource uses now: {make_sure}")
+    # A resource can name a secret by its name as well.
+    kept = {name for name in (secret_arn, desired.secret_name, _source_of_copy(desired)) if name}
+    used = [arn for arn in (configured.secret_arn, *configured.more_secret_arns) if arn]
+    if replaced := [arn for arn in used if not any(names_secret(arn, one) for one in kept)]:
+        yield Problem(path, f"must be true to replace {', '.join(replaced)}, which the resource uses now: {make_sure}")
+
+
+def _source_of_copy(desired: Desired) -> str | None:
+    """The secret whose token the request copies: a resource that uses it keeps its token."""
+    source = desired.request.secret.value.copy_from
+    return source.secret_arn if source else None
