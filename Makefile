@@ -66,10 +66,8 @@ live-check-proof: .venv/ready ## Let live-check find every value of every switch
 	@EVERY_ASSUMPTION=1 ASSUMPTION_TABLE=.aws-sam/live-check.tsv python -m pytest tests/live_check/test_values_of_switches.py; \
 		status=$$?; column -t -s "$$(printf '\t')" .aws-sam/live-check.tsv; exit $$status
 
-deploy: .venv/ready ## Build and deploy to an AWS account (ENV=dev, an environment of samconfig.toml)
-	@grep -v '^\[local' samconfig.toml | grep -qxF '[$(ENV).deploy.parameters]' || \
-		{ echo "ENV=$(ENV) is no environment of samconfig.toml that is deployed to AWS" >&2; exit 2; }
-	sam build --config-env $(ENV) && sam deploy --config-env $(ENV)
+deploy: .venv/ready ## Check, build and deploy to an AWS account (ENV=dev, an environment of samconfig.toml; ARCHITECTURE=arm64)
+	@python tools/deploy.py '$(ENV)' $(if $(ARCHITECTURE),--architecture '$(ARCHITECTURE)')
 
 audit: .aws-sam/build/template.yaml .venv-audit/ready ## Compare policies, state machines and templates with AWS's own data and limits
 	@PYTHONPATH=layers/latchkey:. python -m tools.audit
@@ -125,7 +123,7 @@ clean: ## Delete everything that make created
 	cd tools/audit && ../../.venv-audit/bin/npm ci --silent
 	@touch $@
 
-# Every environment builds the same files, so the tests also accept what `sam build` or `make deploy` has built.
+# `make deploy` builds into a folder of its own, so it does not replace what the tests and `make local` run.
 .aws-sam/build/template.yaml: .venv/ready $(SOURCES)
 	sam build --config-env local
 	@touch $@

@@ -54,7 +54,11 @@ def download(wheels: Path, lock: Path = LOCK) -> list[Path]:
             target = ["--python-version=3.13", "--implementation=cp", "--only-binary=:all:", *platforms]
             locked = ["--no-deps", "--require-hashes", f"--requirement={lock}", f"--dest={incomplete}"]
             subprocess.run([*command, *target, *locked], check=True)  # noqa: S603
-        incomplete.rename(complete)
+        try:
+            incomplete.rename(complete)
+        except OSError:
+            # Another build has downloaded the same wheels meanwhile.
+            shutil.rmtree(incomplete)
     return sorted(complete.glob("*.whl"))
 
 

@@ -69,6 +69,19 @@ def test_compiled_modules_are_there_for_every_architecture_of_the_template() -> 
     assert re.findall(r"\w+", TEMPLATE["Parameters"]["Architecture"]["AllowedPattern"]) == sorted(architectures)
 
 
+# https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+MACHINES = {62: "x86_64", 183: "aarch64"}
+
+
+def test_every_compiled_module_is_a_64_bit_elf_file_of_the_architecture_in_its_name() -> None:
+    modules = [*LAYER.rglob("*.so")]
+    assert modules
+    for path in modules:
+        header = path.read_bytes()[:20]
+        assert (header[:4], header[4:6]) == (b"\x7fELF", b"\x02\x01"), path
+        assert MACHINES[int.from_bytes(header[18:20], "little")] in path.name, path
+
+
 # Each function is imported in a process of its own, forked after the import of the libraries, which takes most of the time.
 IMPORTS = """
 import os, sys

@@ -20,7 +20,7 @@ ONBOARDED = COMMON | {
     "detailType": "Access Onboarded",
     "accessId": f"mediatailor/sourceLocation/{NAME}",
     "changed": True,
-    "checks": [{"name": "key is enabled", "passed": True, "evidence": f"{KEY_ARN} is Enabled"}],
+    "checks": [{"name": "key is enabled", "passed": True, "evidence": f"{KEY_ARN} is Enabled", "result": "passed"}],
     "resources": {"keyArn": KEY_ARN, "grantId": "0c237476b39f8bc44e45212e08498fbe"},
 }
 OTHER_EXECUTION = {"executionArn": f"{EXECUTION}-2"}

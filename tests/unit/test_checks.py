@@ -60,7 +60,7 @@ SOUND = ObservedAccess(
         tags={"latchkey:managed-by": "latchkey"},
     ),
     key_policy=WANTED.new_key_policy,
-    rotates=True,
+    rotation_days=365,
     secret=ObservedSecret(
         arn=SECRET_ARN,
         name="latchkey/mediatailor/sports-origin/token",
@@ -177,7 +177,7 @@ FAILURES: dict[str, tuple[Change, str, str]] = {
     ),
     "key without consent": (key(tags={"team": "sports"}), "key is managed or consented to", "latchkey:consent=None"),
     "key with consent to import": (key(tags={"latchkey:consent": "import"}), "key is managed or consented to", "=import"),
-    "key that does not rotate": (lambda access: replace(access, rotates=False), "key rotates", "rotation is off"),
+    "key that does not rotate": (lambda access: replace(access, rotation_days=None), "key rotates", "rotation is off"),
     "key policy without the roles": (
         without_key_statement("LatchkeyMediatailorManagement"),
         "key policy admits the roles",
@@ -286,9 +286,23 @@ def test_the_evidence_of_a_public_policy_differs_from_that_of_a_private_one() ->
 
 
 def test_an_adopted_key_does_not_have_to_rotate() -> None:
-    adopted = key(tags={"latchkey:consent": "adopt"})(replace(SOUND, rotates=False))
+    adopted = key(tags={"latchkey:consent": "adopt"})(replace(SOUND, rotation_days=None))
     assert all(one.passed for one in check(adopted))
-    assert [one.evidence for one in check(adopted) if one.name == "key rotates"] == ["rotation is off"]
+    [rotation] = [one for one in check(adopted) if one.name == "key rotates"]
+    assert rotation.result == "not applicable"
+    assert "rotation is off" in rotation.evidence
+
+
+def test_the_evidence_of_the_rotation_names_its_period() -> None:
+    [rotation] = [one for one in check(replace(SOUND, rotation_days=180)) if one.name == "key rotates"]
+    assert (rotation.passed, rotation.result, rotation.evidence) == (True, "passed", "rotates every 180 days")
+
+
+@pytest.mark.parametrize(("asked", "passed"), [({}, True), ({"key.rotationDays": 90}, True), ({"key.rotationDays": 91}, False)])
+def test_the_rotation_has_the_period_that_the_request_names(asked: dict[str, Any], passed: bool) -> None:
+    checks = check_access(desired(asked), replace(SOUND, rotation_days=90))
+    [rotation] = [one for one in checks if one.name == "key rotates"]
+    assert (rotation.passed, rotation.result) == (passed, "passed" if passed else "failed")
 
 
 def test_a_grant_constrained_by_source_arn_counts() -> None:

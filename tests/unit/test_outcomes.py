@@ -56,9 +56,9 @@ def onboarded(*, changed: bool = True) -> Report:
 def test_the_flags_of_a_check_are_not_published() -> None:
     check = Check("key is enabled", True, "a key", settles=True, overwritten=True, revokes=True, unclear=True)
     result = said(onboarded().model_copy(update={"checks": (check,)}))
-    assert result["checks"] == [{"name": "key is enabled", "passed": True, "evidence": "a key"}]
+    assert result["checks"] == [{"name": "key is enabled", "passed": True, "evidence": "a key", "result": "passed"}]
     schema = OUTCOMES["Access Onboarded"].model_json_schema()
-    assert set(schema["$defs"]["Check"]["properties"]) == {"name", "passed", "evidence"}
+    assert set(schema["$defs"]["Check"]["properties"]) == {"name", "passed", "evidence", "result"}
 
 
 def said(outcome: Report) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def test_an_onboarded_access_says_whether_anything_changed(changed: bool, status
         "accessId": "mediatailor/sourceLocation/sports-origin",
         "status": status,
         "changed": changed,
-        "checks": [{"name": "key is enabled", "passed": True, "evidence": "a key"}],
+        "checks": [{"name": "key is enabled", "passed": True, "evidence": "a key", "result": "passed"}],
         "resources": {"keyArn": KEY_ARN, "secretArn": SECRET_ARN, "grantId": "g-1"},
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latchkey.cleanup.trail_events import SOURCES, AffectedItems, read_trail_event
@@ -175,6 +175,33 @@ def test_items_of_other_accounts_and_regions_are_ignored_except_plain_ids(place:
     assert read(changed("secretsmanager-delete-secret", responseElements={"arn": secret})) is None
 
 
+ARNS = {
+    "mediatailor": PLACE.arn("mediatailor", "sourceLocation/sports-origin"),
+    "kms": KEY,
+    "secretsmanager": f"{PARTIAL}-AbCdEf",
+}
+# CloudTrail writes a text in the place of a member that is too long, or omits it.
+CUT: dict[str, Any] = {"a text": '{"SourceLocationName": "sports-', "nothing": None, "a list": ["a", 7, {}], "a number": 7}
+
+
+@pytest.mark.parametrize("cut", CUT.values(), ids=CUT)
+@samples
+def test_a_record_without_its_parameters_counts_by_its_resources(sample: str, cut: Any) -> None:
+    members = ("requestParameters", "responseElements", "additionalEventData", "serviceEventDetails")
+    arn = ARNS[sample.partition("-")[0]]
+
+    record = changed(sample, **dict.fromkeys(members, cut), resources=["a", {"ARN": arn, "accountId": PLACE.account}])
+
+    assert about(record) == ABOUT[sample.partition("-")[0]]
+
+
+@pytest.mark.parametrize("place", ELSEWHERE, ids=["another account", "another Region"])
+def test_a_source_location_of_another_account_or_region_is_ignored(place: Place) -> None:
+    resources = [{"ARN": place.arn("mediatailor", "sourceLocation/sports-origin")}]
+
+    assert read(changed("mediatailor-delete-source-location", requestParameters="cut", resources=resources)) is None
+
+
 @pytest.mark.parametrize("text", ["", " ", "a b", "a\n", "é", "\ud800", "x" * 513, None, 5, ["a"], {"a": "b"}], ids=repr)
 def test_a_name_that_no_access_can_have_is_ignored(text: Any) -> None:
     assert read(changed("mediatailor-delete-source-location", requestParameters={"SourceLocationName": text})) is None
@@ -213,6 +240,7 @@ def test_any_other_value_is_ignored(event: Any) -> None:
     assert read(event) is None
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(SAMPLES)), st.dictionaries(st.sampled_from(MEMBERS), JSON, min_size=1))
 def test_any_record_is_read_or_ignored(sample: str, members: dict[str, Any]) -> None:
     concern = read(changed(sample, **members))

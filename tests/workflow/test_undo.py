@@ -42,6 +42,32 @@ def test_failed_request_does_not_change_shared_resources(onboarding: Onboarding)
     assert onboarding.onboard(second | {"requestId": f"again-{second['requestId']}"})["status"] == "active"
 
 
+def test_the_rotation_period_of_an_own_key_is_applied_and_rolled_back(onboarding: Onboarding) -> None:
+    first = onboarding.detail(key={"alias": f"alias/latchkey/{secrets.token_hex(8)}"})
+    key_arn = onboarding.onboard(first)["resources"]["keyArn"]
+    other = first | {"key": first["key"] | {"rotationDays": 180}}
+
+    def period() -> int:
+        return int(onboarding.kms.get_key_rotation_status(KeyId=key_arn)["RotationPeriodInDays"])
+
+    _fail(onboarding, "mediatailor", "ListAlerts")
+    failed = onboarding.send(other | {"requestId": f"failed-{first['requestId']}"})
+    assert failed["detail-type"] == "Request Failed"
+    assert (period(), failed["detail"]["left"]) == (365, [])
+    assert any(key_arn in step and "365 days" in step for step in failed["detail"]["undone"])
+
+    outcome = onboarding.onboard(other | {"requestId": f"changed-{first['requestId']}"})
+    assert (period(), outcome["changed"]) == (180, True)
+    [rotation] = [check for check in outcome["checks"] if check["name"] == "key rotates"]
+    assert (rotation["result"], rotation["evidence"]) == ("passed", "rotates every 180 days")
+
+    shared = onboarding.detail(key=first["key"] | {"rotationDays": 90})
+    rejected = onboarding.send(shared)
+    assert rejected["detail-type"] == "Request Rejected"
+    assert [error["place"] for error in rejected["detail"]["errors"]] == ["key.rotationDays"]
+    assert period() == 180
+
+
 SEGMENTS = {"DefaultSegmentDeliveryConfiguration": {"BaseUrl": "https://cdn.example.com/"}}
 
 

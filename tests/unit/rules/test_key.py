@@ -203,3 +203,39 @@ def test_a_reserved_statement_that_denies_is_rejected() -> None:
     denied = desired(BY_ARN).key_statements[0] | {"Effect": "Deny"}
 
     assert found(desired(BY_ARN), key_evidence(policy=key_policy(denied))) == ["key.arn"]
+
+
+ROTATION = {"key.rotationDays": 180}
+ROTATIONS: dict[str, tuple[dict[str, Any], KeyEvidence, list[str]]] = {
+    "a period that an own key has": (ROTATION, key_evidence(rotation_days=180), []),
+    "another period of an own key": (ROTATION, key_evidence(rotation_days=365), []),
+    "another period of a shared key": (
+        ROTATION,
+        key_evidence(rotation_days=365, other_accesses=frozenset([NEWS])),
+        ["key.rotationDays"],
+    ),
+    "a period that a shared key has": (ROTATION, key_evidence(rotation_days=180, other_accesses=frozenset([NEWS])), []),
+    "a shared key that is being created": (ROTATION, key_evidence(other_accesses=frozenset([NEWS])), []),
+    "no period for a shared key": ({}, key_evidence(rotation_days=180, other_accesses=frozenset([NEWS])), []),
+    "another period of an adopted key": (ROTATION, key_evidence(key(ADOPT), rotation_days=365), ["key.rotationDays"]),
+    "an adopted key that does not rotate": (ROTATION, key_evidence(key(ADOPT)), ["key.rotationDays"]),
+    "the usual period for an adopted key": (
+        BY_ARN | {"key.rotationDays": 365},
+        key_evidence(key(ADOPT), rotation_days=180),
+        ["key.rotationDays"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "evidence", "problems"), ROTATIONS.values(), ids=ROTATIONS)
+def test_a_rotation_period_is_applied_or_rejected(changes: dict[str, Any], evidence: KeyEvidence, problems: list[str]) -> None:
+    assert found(desired(changes), evidence) == problems
+
+
+def test_a_rejected_rotation_period_names_the_present_one() -> None:
+    evidence = RequestEvidence(key=key_evidence(rotation_days=365, other_accesses=frozenset([NEWS])))
+
+    [(_, rule)] = rules(key_problems(desired(ROTATION), evidence, SETTINGS))
+
+    assert f"{KEY_ARN} rotates every 365 days" in rule
+    assert NEWS in rule

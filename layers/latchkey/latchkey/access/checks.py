@@ -31,6 +31,12 @@ def check_access(desired: Desired, observed: ObservedAccess, *, handed_off: bool
     return (*_key(desired, observed), *of_secret, *of_resource)
 
 
+def confirmed_by(desired: Desired) -> Check:
+    """What a person confirmed about a resource that no API shows."""
+    evidence = f"confirmed by the request {desired.request.request_id}: {desired.system.name} has no API that shows it"
+    return Check(CONFIGURED, True, evidence, "confirmed")
+
+
 def state_of(
     desired: Desired, observed: ObservedAccess, *, handed_off: bool = False
 ) -> tuple[Status | None, tuple[Check, ...]]:
@@ -76,10 +82,19 @@ def _key(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     yield Check("key is symmetric", key.encrypts_symmetrically, f"{key.spec}, {key.usage}")
     yield Check("key is in this Region", key.arn.startswith(desired.place.arn("kms", "key/")), key.arn)
     yield Check("key is managed or consented to", MANAGED_BY in key.tags or key.tags.get(CONSENT) == "adopt", tags)
-    # An adopted key keeps its rotation, so its check always passes.
-    adopted = MANAGED_BY not in key.tags
-    yield Check("key rotates", observed.rotates or adopted, f"rotation is {'on' if observed.rotates else 'off'}")
+    yield _rotation(desired, observed)
     yield from key_principal_checks(desired, observed.key_policy, moved=moved)
+
+
+def _rotation(desired: Desired, observed: ObservedAccess) -> Check:
+    """Only the rotation of a key that Latchkey created is checked. The owner decides about any other."""
+    name, days, wanted = "key rotates", observed.rotation_days, desired.request.key.wanted_rotation_days
+    evidence = "rotation is off" if days is None else f"rotates every {days} days"
+    if MANAGED_BY not in observed.key.tags:
+        return Check(name, True, f"Latchkey did not create the key, so its owner decides: {evidence}", "not applicable")
+    if days is None or wanted in (None, days):
+        return Check(name, days is not None, evidence)
+    return Check(name, False, f"{evidence}, and the request asks for {wanted}", settles=True)
 
 
 def _secret(desired: Desired, observed: ObservedAccess, secret: ObservedSecret) -> Iterator[Check]:
@@ -90,7 +105,11 @@ def _secret(desired: Desired, observed: ObservedAccess, secret: ObservedSecret) 
     yield Check("secret is not being deleted", not secret.is_being_deleted, secret.arn, revokes=True)
     # The policy of a secret that is scheduled for deletion is not read and not changed.
     changeable = not secret.is_being_deleted
-    yield Check("secret policy holds our statements", not missing, missing_evidence(policy, missing), overwritten=changeable)
+    name = "secret policy holds our statements"
+    if desired.service_statements(secret.arn):
+        yield Check(name, not missing, missing_evidence(policy, missing), overwritten=changeable)
+    else:
+        yield Check(name, True, "the service reads through its role, so the policy needs no statement", "not applicable")
     yield from secret_principal_checks(desired, policy, secret.arn, changeable=changeable)
     yield from reader_checks(desired, policy, secret.arn)
     public = policies.is_public(policy)
@@ -127,7 +146,11 @@ def _resource(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:
     evidence = f"{configured.arn}: {settings}" if configured else "does not exist"
     # A new resource may not be visible yet.
     yield Check(CONFIGURED, not wrong, evidence, settles=configured is None)
-    yield Check("service raises no alert", not observed.alerts, ", ".join(observed.alerts) or "no alert", settles=True)
+    name = "service raises no alert"
+    if configuration.has_alerts:
+        yield Check(name, not observed.alerts, ", ".join(observed.alerts) or "no alert", settles=True)
+    else:
+        yield Check(name, True, "the service has no alerts for this kind of resource", "not applicable")
 
 
 def _grants(desired: Desired, observed: ObservedAccess) -> Iterator[Check]:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from latchkey.aws.clients import Clients
 from latchkey.aws.errors import is_missing, is_refused
 from latchkey.aws.grants import Grant, list_grants
-from latchkey.aws.keys import ObservedKey, find_key, key_policy, rotates
+from latchkey.aws.keys import ObservedKey, find_key, key_policy, rotation_days
 from latchkey.aws.roles import ObservedRole, find_role, refused_actions
 from latchkey.aws.secrets import DEFAULT_KEY, ObservedSecret, all_secret_policies, current_keys, find_secret
 from latchkey.errors import AccessNotEffective
@@ -35,7 +35,7 @@ class ObservedAccess:
 
     key: ObservedKey
     key_policy: Document
-    rotates: bool
+    rotation_days: int | None
     secret: ObservedSecret | None
     secret_keys: tuple[str, ...]
     secret_policy: Document | None
@@ -65,7 +65,7 @@ def read_access(
     return ObservedAccess(
         key=key,
         key_policy=key_policy(kms, key_arn),
-        rotates=rotates(kms, key_arn),
+        rotation_days=rotation_days(kms, key_arn),
         secret=secret,
         secret_keys=secret_keys,
         secret_policy=all_secret_policies(secretsmanager, secret.arn) if secret and not secret.is_being_deleted else None,

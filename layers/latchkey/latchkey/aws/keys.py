@@ -115,17 +115,22 @@ def observed_key(metadata: KeyMetadataTypeDef, tags: dict[str, str]) -> Observed
     )
 
 
-def rotates(kms: KMSClient, key_arn: str) -> bool:
-    """Whether automatic rotation is on. It cannot be on for imported key material or for a key in a custom key store.
+# The period of a key for which none was chosen: https://docs.aws.amazon.com/kms/latest/APIReference/API_EnableKeyRotation.html
+_USUAL_ROTATION_DAYS = 365
+
+
+def rotation_days(kms: KMSClient, key_arn: str) -> int | None:
+    """The period of automatic rotation in days; None if it is off, as for imported key material and in custom key stores.
 
     https://docs.aws.amazon.com/kms/latest/APIReference/API_GetKeyRotationStatus.html
     """
     try:
-        return kms.get_key_rotation_status(KeyId=key_arn)["KeyRotationEnabled"]
+        status = kms.get_key_rotation_status(KeyId=key_arn)
     except ClientError as error:
         if code_of(error) == "UnsupportedOperationException":
-            return False
+            return None
         raise
+    return status.get("RotationPeriodInDays", _USUAL_ROTATION_DAYS) if status["KeyRotationEnabled"] else None
 
 
 def key_policy(kms: KMSClient, key_arn: str) -> Document:

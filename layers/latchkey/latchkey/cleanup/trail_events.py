@@ -56,12 +56,13 @@ class _Record(BaseModel):
     event_source: str
     event_time: Annotated[AwareDatetime, Field(strict=False)]
     error_code: Any = None
-    user_identity: dict[str, Any] | None = None
-    request_parameters: dict[str, Any] | None = None
-    response_elements: dict[str, Any] | None = None
-    additional_event_data: dict[str, Any] | None = None
-    service_event_details: dict[str, Any] | None = None
-    resources: list[dict[str, Any]] | None = None
+    # CloudTrail replaces members that are too long by texts, or omits them. A record counts by the members that it has.
+    user_identity: Any = None
+    request_parameters: Any = None
+    response_elements: Any = None
+    additional_event_data: Any = None
+    service_event_details: Any = None
+    resources: Any = None
 
 
 class _Event(BaseModel):
@@ -73,8 +74,10 @@ class _Event(BaseModel):
     detail: _Record
 
 
-def _access(system: System, text: str, _place: Place) -> Iterator[str]:
-    yield f"{system.name}/{system.resource.kind}/{unquote(text)}"
+def _access(system: System, text: str, place: Place) -> Iterator[str]:
+    """An access by the name of its resource, or by the ARN of a resource of this account and Region."""
+    if name := _here(text, system.resource.arn_of("", place) or ""):
+        yield f"{system.name}/{system.resource.kind}/{unquote(name)}"
 
 
 def _secret(text: str, place: Place) -> Iterator[str]:
@@ -144,7 +147,11 @@ SOURCES: Final[Mapping[str, TrailSource]] = {
 } | {
     f"{configuration.service}.amazonaws.com": TrailSource(
         operations=configuration.trail_operations,
-        members=tuple((holder, configuration.named_by.lower()) for holder in ("request_parameters", "response_elements")),
+        members=(
+            ("request_parameters", configuration.named_by.lower()),
+            ("response_elements", configuration.named_by.lower()),
+            ("resources", "arn"),
+        ),
         kind="accesses",
         items=partial(_access, system),
         # A rollback deletes or restores a resource and leaves its grants to the cleanup. What we create we validate ourselves.
@@ -204,6 +211,6 @@ def _issuer(identity: Any) -> Any:
 def _texts(record: _Record, members: tuple[tuple[str, str], ...]) -> Iterator[str]:
     """The texts of these members of a record. Services write `arn`, `aRN` or `ARN`, and `keyId` or `KeyId`."""
     for holder, member in members:
-        held = getattr(record, holder) or []
-        for values in held if isinstance(held, list) else [held]:
+        held = getattr(record, holder)
+        for values in (one for one in (held if isinstance(held, list) else [held]) if isinstance(one, dict)):
             yield from (text for name, text in values.items() if name.lower() == member and isinstance(text, str) and text)

@@ -20,13 +20,25 @@ _Internal = Annotated[SkipJsonSchema[bool], Field(exclude=True)]
 DetailType = Literal["Access Onboarded", "Access Handed Off", "Request Rejected", "Request Failed"]
 
 
+Result = Literal["passed", "failed", "not applicable", "confirmed"]
+
+
+def _usual_result(check: dict[str, Any]) -> Result:
+    return "passed" if check["passed"] else "failed"
+
+
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class Check:
-    """One check of an access. `evidence` describes what was read, never a secret value."""
+    """One check of an access. `evidence` describes what was read, never a secret value.
+
+    `result` says how a check passed: Latchkey read it, it is not applicable for the reason in `evidence`, or a person confirmed
+    what Latchkey cannot read. It is absent from outcomes of earlier versions.
+    """
 
     name: str
     passed: bool
     evidence: str
+    result: Result = Field(default_factory=_usual_result)
     # The flags stay inside the function. settles: waiting can resolve a failure. overwritten: attaching the policies again
     # resolves it. revokes: without what is checked, the service cannot read. unclear: a failure does not prove that. finding: a
     # failure is reported by an event of its own while the service reads on.

@@ -10,14 +10,14 @@ from latchkey import policies
 from latchkey.access.desired import Desired, desire
 from latchkey.access.record import is_exclusive
 from latchkey.aws.errors import is_settling, settling
-from latchkey.aws.keys import ObservedKey, find_key, find_key_by_tags, observed_key
+from latchkey.aws.keys import ObservedKey, find_key, find_key_by_tags, observed_key, rotation_days
 from latchkey.aws.principals import new_principals_settle
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.onboarding.approval import require_approved_key
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
-from latchkey.registry.journal import KEY, RequestJournal
+from latchkey.registry.journal import KEY, KEY_ROTATION, RequestJournal
 from latchkey.registry.resources import NotedKey
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
@@ -45,14 +45,14 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
         _refer_alone(adopted.arn, desired, registry, journal)
         return StepResult(arn=adopted.arn, changed=False, settlesFrom=_settles_from(adopted))
     found = find_key(kms, desired.alias)
-    if found is not None and _rotates(found, kms):
+    if found is not None and _rotates_as_wanted(found, desired, kms):
         _refer(found, desired, kms, registry, journal)
         return StepResult(arn=found.arn, changed=desired.made(found.tags), settlesFrom=_settles_from(found))
     # CreateKey has no idempotency token, so the alias is looked up again under a lease before a key is created.
     # A waiting request stops waiting when another one has created the key.
-    with registry.lease(f"alias {desired.alias}", lambda: _is_complete(desired.alias, kms)) as lease:
+    with registry.lease(f"alias {desired.alias}", lambda: _is_complete(desired, kms)) as lease:
         key = find_key(kms, desired.alias)
-        if key is not None and _rotates(key, kms):
+        if key is not None and _rotates_as_wanted(key, desired, kms):
             _refer(key, desired, kms, registry, journal)
             return StepResult(arn=key.arn, changed=desired.made(key.tags), settlesFrom=_settles_from(key))
         if lease is None:
@@ -61,6 +61,7 @@ def create_key(event: CreateKeyInput, settings: Settings, registry: Registry, km
             key = _create_key(desired, desired.alias, kms, iam, registry, journal)
         else:
             _refer(key, desired, kms, registry, journal)
+            _intend_rotation(key, desired, kms, registry, journal)
         with settling(key.created):
             kms.enable_key_rotation(KeyId=key.arn, RotationPeriodInDays=desired.request.key.rotation_days)
     return StepResult(arn=key.arn, changed=True, settlesFrom=key.created)
@@ -108,17 +109,33 @@ def _release(key_arn: str, desired: Desired, registry: Registry, *, was_referred
         registry.resources.release(key_arn, desired.access_id)
 
 
-def _is_complete(alias: str | None, kms: KMSClient) -> bool:
-    key = find_key(kms, alias or "")
-    return key is not None and _rotates(key, kms)
+def _is_complete(desired: Desired, kms: KMSClient) -> bool:
+    key = find_key(kms, desired.alias or "")
+    return key is not None and _rotates_as_wanted(key, desired, kms)
 
 
-def _rotates(key: ObservedKey, kms: KMSClient) -> bool:
-    """Whether rotation is on, or is decided by the owner because the key was adopted."""
+def _rotates_as_wanted(key: ObservedKey, desired: Desired, kms: KMSClient) -> bool:
+    """Whether rotation is on, with the period that the request names. The owner of an adopted key decides about that."""
     if MANAGED_BY not in key.tags:
         return True
+    days = _rotation_days(key, kms)
+    return days is not None and desired.request.key.wanted_rotation_days in (None, days)
+
+
+def _rotation_days(key: ObservedKey, kms: KMSClient) -> int | None:
     with settling(key.created):
-        return kms.get_key_rotation_status(KeyId=key.arn)["KeyRotationEnabled"]
+        return rotation_days(kms, key.arn)
+
+
+def _intend_rotation(key: ObservedKey, desired: Desired, kms: KMSClient, registry: Registry, journal: RequestJournal) -> None:
+    """Records that the period of a key that rotates is about to change. A rotation that a crash left off is only completed."""
+    found = _rotation_days(key, kms)
+    if found is None or desired.made(key.tags):
+        return
+    if others := registry.resources.others(key.arn, desired.access_id):
+        rotation, serving = f"{key.arn} rotates every {found} days", ", ".join(sorted(others))
+        raise Conflict(f"{rotation} and now serves {serving}: remove key.rotationDays, or choose another alias")
+    journal.intend(KEY_ROTATION, {"arn": key.arn, "days": desired.request.key.rotation_days}, found={"days": found})
 
 
 def _settles_from(key: ObservedKey) -> datetime:

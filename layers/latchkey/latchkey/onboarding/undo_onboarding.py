@@ -10,7 +10,7 @@ from types import MappingProxyType
 from latchkey.access.desired import desire
 from latchkey.aws.clients import Clients
 from latchkey.onboarding.rollback.former_version import expand_former_notes
-from latchkey.onboarding.rollback.key import roll_back_key
+from latchkey.onboarding.rollback.key import roll_back_key, roll_back_key_rotation
 from latchkey.onboarding.rollback.policies import roll_back_key_policy, roll_back_secret_policy
 from latchkey.onboarding.rollback.record import roll_back_record
 from latchkey.onboarding.rollback.references import roll_back_reference
@@ -63,6 +63,7 @@ _PARTS: Mapping[str, _Part] = MappingProxyType(
         "request": (lambda *_: None, _Then.GO_ON),
         "reference": (roll_back_reference, _Then.GO_ON),
         "key": (roll_back_key, _Then.GO_ON),
+        "key-rotation": (roll_back_key_rotation, _Then.GO_ON),
         "secret": (roll_back_secret, _Then.GO_ON),
         "secret-version": (roll_back_secret_version, _Then.ABANDON),
         "key-policy": (roll_back_key_policy, _Then.ABANDON),

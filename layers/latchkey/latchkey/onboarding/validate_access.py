@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from latchkey.access.checks import check_access
+from latchkey.access.checks import check_access, confirmed_by
 from latchkey.access.desired import Desired, desire
 from latchkey.access.grants import serves
 from latchkey.access.observed import ObservedAccess, read_access
@@ -62,6 +62,8 @@ def validate_access(
     observed = read_access(desired, key_arn, secret_arn, former_key_arn, clients)
     hands_off = event.staged or not event.configured or (desired.hands_off and not event.confirms)
     checks = check_access(desired, observed, handed_off=hands_off)
+    if event.confirms and desired.system.configuration is None:
+        checks = (*checks, confirmed_by(desired))
     failed = [check for check in checks if not check.passed]
     if failed:
         message = json.dumps({"failed": [{"check": check.name, "evidence": check.evidence} for check in failed]})

@@ -17,6 +17,7 @@ from latchkey.registry.table import ConditionFailed, Table, now_text
 # The steps of a request. A rollback goes through them in reverse order: references, which protect everything else, come last.
 REQUEST = "00-request"
 KEY = "21-key"
+KEY_ROTATION = "22-key-rotation"
 SECRET = "30-secret"
 SECRET_VERSION = "31-secret-version"
 SECRET_KEY = "42-secret-key"

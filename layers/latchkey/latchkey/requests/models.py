@@ -148,7 +148,8 @@ class SecretRequest(WireModel):
 class KeyRequest(WireModel):
     """The customer managed key. Specify an alias to find or create the key, or an ARN to adopt an existing key.
 
-    `rotationDays` is the period of automatic rotation in days, from 90 to 2560.
+    `rotationDays` is the period of automatic rotation in days, from 90 to 2560. A key that Latchkey created, and that no other
+    access uses, is changed to it. For any other key, it must be the present period.
     https://docs.aws.amazon.com/kms/latest/developerguide/rotate-keys.html
     """
 
@@ -158,6 +159,11 @@ class KeyRequest(WireModel):
     administrators: Annotated[tuple[PrincipalArn, ...], Several] = ()
     users: Annotated[tuple[PrincipalArn, ...], Several] = ()
     allow_deletion: bool = False
+
+    @property
+    def wanted_rotation_days(self) -> int | None:
+        """The rotation period that the request asks for, or None if it does not name one."""
+        return self.rotation_days if "rotation_days" in self.model_fields_set else None
 
     @model_validator(mode="after")
     def _alias_or_arn(self) -> Self:

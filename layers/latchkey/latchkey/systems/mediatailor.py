@@ -122,6 +122,7 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
     named_by = "SourceLocationName"
     # The API models no error for a permission that the caller lacks in a call that MediaTailor makes on its behalf.
     denial_statuses = frozenset([400])
+    has_alerts = True
 
     def wanted(self, resource: SourceLocation, reading: Reading) -> dict[str, str]:
         return {

@@ -133,7 +133,7 @@ class Configuration(ABC):
     `our_settings` are the members of `Configured.full_settings` that Latchkey sets. `role_not_ready_errors` are the error codes
     with which the service rejects a role that may be too new to be known everywhere. `denial_statuses` are the HTTP statuses,
     in addition to 403, with which the service can answer a permission that its caller lacks. `can_be_removed`: an API call
-    restores a resource that had no such settings before.
+    restores a resource that had no such settings before. `has_alerts`: the service reports alerts about its resources.
     """
 
     service: ClassVar[str]
@@ -141,6 +141,7 @@ class Configuration(ABC):
     role_not_ready_errors: ClassVar[frozenset[str]] = frozenset()
     denial_statuses: ClassVar[frozenset[int]] = frozenset()
     can_be_removed: ClassVar[bool] = True
+    has_alerts: ClassVar[bool] = False
 
     @abstractmethod
     def wanted(self, resource: Any, reading: Reading) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from botocore.exceptions import ClientError
 
 from latchkey.aws.errors import is_missing
-from latchkey.aws.keys import ObservedKey, find_key, find_key_by_tags, list_aliases
+from latchkey.aws.keys import ObservedKey, find_key, find_key_by_tags, list_aliases, rotation_days
 from latchkey.events.outcomes import Evidence
 from latchkey.onboarding.rollback.evidence import is_own_alias, read_key_evidence
 from latchkey.onboarding.rollback.policies import remove_key_statements
@@ -116,6 +116,17 @@ def _forget(rollback: Rollback, key_arn: str) -> None:
     if rollback.desired.alias:
         rollback.registry.resources.forget_key(rollback.desired.alias, key_arn)
     rollback.registry.resources.forget_removed(key_arn)
+
+
+def roll_back_key_rotation(rollback: Rollback, entry: Entry) -> str | None:
+    """Restores the rotation period, unless somebody has changed it since or the key is being deleted."""
+    arn, wanted, former = entry.wanted["arn"], entry.wanted["days"], entry.found["days"]
+    key = find_key(rollback.clients.kms, arn)
+    if key is None or key.state != "Enabled" or rotation_days(rollback.clients.kms, arn) != wanted:
+        return None
+    rollback.note(entry, f"restored the rotation of {arn} every {former} days")
+    rollback.clients.kms.enable_key_rotation(KeyId=arn, RotationPeriodInDays=former)
+    return None
 
 
 def _delete_alias(rollback: Rollback, alias: str) -> None:

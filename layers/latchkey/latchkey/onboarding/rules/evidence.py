@@ -34,6 +34,7 @@ class KeyEvidence:
     `key` is None if it does not exist, is in another account or Region, or denies a read of its metadata or tags. `recorded`:
     the registry has it as a key that an access uses or that was created for the alias. `hidden`: KMS denied a read of the key.
     `policy` is read only for a key that Latchkey is allowed to use, `grant_count` only for a key that a partner would use.
+    `rotation_days` is the period of its rotation, None if it is off; it is read only if the request names a period.
     `refused_creation` are the calls that a new key requires and that the role of create_key is not allowed to make.
     """
 
@@ -44,6 +45,7 @@ class KeyEvidence:
     other_accesses: frozenset[str] = frozenset()
     grant_count: int | None = None
     refused_creation: tuple[str, ...] = ()
+    rotation_days: int | None = None
 
 
 @dataclass(frozen=True)

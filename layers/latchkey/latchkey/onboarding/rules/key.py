@@ -100,6 +100,7 @@ def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: Request
     if not policies.delegates_to_iam(policy, desired.place):
         yield Problem(path, _not_delegating(desired))
     yield from _sharing_problems(desired, key, evidence, path)
+    yield from _rotation_problems(desired, key, evidence.key)
     secret = evidence.secret.secret if evidence.secret else None
     share = desired.key_share(secret.arn if secret and secret.kms_key_id is None else None)
     if policies.missing_from(policy, share.needed):
@@ -110,6 +111,20 @@ def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: Request
         yield from (Problem(member, NOT_FOR_SHARED_KEYS) for member in missing)
     elif evidence.record is not None:
         yield from (Problem(member, NOT_FOR_LIVE_PARTNER_KEYS) for member in powers_over_partner(desired, missing))
+
+
+def _rotation_problems(desired: Desired, key: ObservedKey, found: KeyEvidence) -> Iterator[Problem]:
+    """The rotation period is changed only on a key that Latchkey created and that no other access uses."""
+    wanted = desired.request.key.wanted_rotation_days
+    if wanted in (None, found.rotation_days) or found.hidden:
+        return
+    rotation = f"{key.arn} " + (f"rotates every {found.rotation_days} days" if found.rotation_days else "does not rotate")
+    if not is_own_key(key, desired.stack, recorded=found.recorded):
+        yield Problem("key.rotationDays", f"{rotation}, and Latchkey did not create it: remove key.rotationDays")
+    elif found.other_accesses and found.rotation_days is not None:
+        # The rotation of a key that another request is creating is still off.
+        others = ", ".join(sorted(found.other_accesses))
+        yield Problem("key.rotationDays", f"{rotation} and serves {others}: remove key.rotationDays, or choose another alias")
 
 
 def powers_over_partner(desired: Desired, missing: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients, regions
 from latchkey.aws.errors import is_missing, is_refused
 from latchkey.aws.grants import list_grants
-from latchkey.aws.keys import ObservedKey, find_key, key_policy
+from latchkey.aws.keys import ObservedKey, find_key, key_policy, rotation_days
 from latchkey.aws.roles import denied_actions, find_role, refused_actions
 from latchkey.aws.secrets import ObservedSecret, all_secret_policies, find_secret, secret_policy
 from latchkey.onboarding.rules import key as key_rules
@@ -177,6 +177,7 @@ class EvidenceReader:
             policy=policy,
             other_accesses=others,
             grant_count=len(list_grants(self.clients.kms, found.arn).grants) if counted else None,
+            rotation_days=rotation_days(self.clients.kms, found.arn) if desired.request.key.wanted_rotation_days else None,
         )
 
     def _refused_creation(self, desired: Desired) -> tuple[str, ...]:
