@@ -20,10 +20,13 @@ from typing import Any
 
 import botocore
 from botocore import xform_name
+from botocore.utils import deep_merge
 
 ROOT = Path(__file__).parents[1]
 ACCEPTED = Path("tools/accepted_model_changes.txt")
 _PACKAGE = ROOT / "layers/latchkey/latchkey"
+# Operations that the package adds to the installed models.
+_ADDED = _PACKAGE / "aws/api_models"
 SERVICES = (
     "cloudformation",
     "dynamodb",
@@ -80,7 +83,7 @@ def operations_used() -> dict[str, set[str]]:
         if isinstance(node, ast.Attribute | ast.Constant)
     }
     return {
-        service: {operation for operation in _model(_installed(), service)["operations"] if xform_name(operation) in names}
+        service: {operation for operation in model_of(_installed(), service)["operations"] if xform_name(operation) in names}
         | _BY_LIBRARIES.get(service, set())
         for service in SERVICES
     }
@@ -97,16 +100,19 @@ def _download(folder: str) -> Path:
     return Path(folder, "botocore", "data")
 
 
-def _model(data: Path, service: str) -> dict[str, Any]:
+def model_of(data: Path, service: str) -> dict[str, Any]:
+    """The model of a service in a folder; of the installed botocore, with the operations that the package adds to it."""
     newest = max(version for version in (data / service).iterdir() if (version / "service-2.json.gz").exists())
     with gzip.open(newest / "service-2.json.gz", "rt", encoding="utf-8") as file:
         model: dict[str, Any] = json.load(file)
+    if data == _installed() and (added := _ADDED / service / newest.name / "service-2.latchkey-extras.json").exists():
+        deep_merge(model, json.loads(added.read_text(encoding="utf-8"))["merge"])
     return model
 
 
 def _call(data: Path, service: str, operation: str) -> Any:
     """Everything about an operation that decides how it is called: its binding, its input and output, and its errors."""
-    model = _model(data, service)
+    model = model_of(data, service)
     if operation not in model["operations"]:
         return "no such operation"
     described = _plain(model["operations"][operation])

@@ -6,14 +6,25 @@ from typing import Any
 
 from ministack.core.responses import request_scope
 from ministack.services import cloudformation
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from local_aws.emulator.asgi import Response
 from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.call_counts import CallCounts
 from local_aws.emulator.checkpoint import Checkpoint
 from local_aws.emulator.faults import Fault, Faults
+from local_aws.emulator.gaps.resource_policies import attach
 from local_aws.emulator.services.origin import Origin
+
+
+class _SecretPolicy(BaseModel):
+    """A resource policy of a secret other than `default`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    secret: str
+    name: str
+    policy: dict[str, Any]
 
 
 class Control:
@@ -61,11 +72,16 @@ class Control:
                 "GET": lambda _: self.calls.report(),
                 "DELETE": lambda _: self.calls.clear(),
             },
+            "secret-policies": {"PUT": lambda body: self._attach(_SecretPolicy.model_validate_json(body))},
             "origin": {
                 "GET": lambda _: self.origin.requests,
                 "DELETE": lambda _: self.origin.requests.clear(),
             },
         }
+
+    def _attach(self, policy: "_SecretPolicy") -> None:
+        with request_scope(self._account, self._region):
+            attach(policy.secret, policy.name, policy.policy)
 
     def _health(self) -> dict[str, Any]:
         with request_scope(self._account, self._region):

@@ -4,13 +4,16 @@ import ast
 import json
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from botocore.model import ServiceModel
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 
+from latchkey.aws.clients import botocore_session
 from latchkey.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +54,12 @@ OBSERVABILITY = load_template((ROOT / "observability.yaml").read_text())
 ALARMS: dict[str, dict[str, Any]] = {name: resource["Properties"] for name, resource in OBSERVABILITY["Resources"].items()}
 GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 MACHINES: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in MACHINE_TEXTS.items()}
+
+
+@cache
+def service_model(service: str) -> ServiceModel:
+    """The model of a service with the operations that the package adds to it."""
+    return botocore_session().get_service_model(service)
 
 
 def states(machine: str) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from tests.contract.artifacts import ROOT
 from tests.contract.test_permissions import called
-from tools.compare_models import ACCEPTED, SERVICES, differences, main, operations_used
+from tools.compare_models import ACCEPTED, SERVICES, differences, main, model_of, operations_used
 
 INSTALLED = Path(botocore.__file__).parent / "data"
 type Change = Callable[[dict[str, Any]], None]
@@ -27,13 +26,11 @@ def newest(tmp_path: Path) -> Callable[..., Path]:
             version = max((INSTALLED / name).iterdir()).name
             target = tmp_path / name / version
             target.mkdir(parents=True)
-            shutil.copy(INSTALLED / name / version / "service-2.json.gz", target)
+            model = model_of(INSTALLED, name)
             if name == service:
-                with gzip.open(target / "service-2.json.gz", "rt") as file:
-                    model = json.load(file)
                 change(model)
-                with gzip.open(target / "service-2.json.gz", "wt") as file:
-                    json.dump(model, file)
+            with gzip.open(target / "service-2.json.gz", "wt") as file:
+                json.dump(model, file)
         return tmp_path
 
     return plant

@@ -8,10 +8,9 @@ from functools import cache
 import pytest
 from botocore import xform_name
 from botocore.loaders import Loader
-from botocore.session import Session
 
 from latchkey.aws.pages import MARKERS, TRUNCATION
-from tests.contract.artifacts import sources, tree
+from tests.contract.artifacts import service_model, sources, tree
 from tests.contract.test_permissions import CLIENTS, CONFIGURED
 
 SERVICES = sorted(
@@ -25,7 +24,7 @@ def paged() -> dict[str, set[tuple[str, str]]]:
     """The methods of boto3 clients whose operation has pages, by botocore's paginators or by a marker in its response."""
     found: dict[str, set[tuple[str, str]]] = {}
     for service in SERVICES:
-        model = Session().get_service_model(service)
+        model = service_model(service)
         paginators = Loader().load_service_model(service, "paginators-1")["pagination"]
         for name in model.operation_names:
             response = model.operation_model(name).output_shape
@@ -66,6 +65,7 @@ def test_the_reader_reads_every_list_of_the_package() -> None:
         "list_attached_role_policies",
         "list_grants",
         "list_keys",
+        "list_resource_policies",
         "list_resource_tags",
         "list_role_policies",
         "list_secret_version_ids",
@@ -79,7 +79,7 @@ def test_the_reader_reads_every_list_of_the_package() -> None:
 @pytest.mark.parametrize("method", sorted(_called()[0]))
 def test_the_reader_knows_the_markers_of_the_operation(method: str) -> None:
     for service, name in paged()[method]:
-        operation = Session().get_service_model(service).operation_model(name)
+        operation = service_model(service).operation_model(name)
         request, response = operation.input_shape, operation.output_shape
         assert request is not None
         assert response is not None

@@ -8,10 +8,20 @@ from pathlib import Path
 
 import pytest
 from botocore import xform_name
-from botocore.session import Session
 
 from latchkey.systems import SYSTEMS
-from tests.contract.artifacts import FUNCTIONS, LAYER, OF_SYSTEMS, TEMPLATE_TEXT, actions, listed, sources, statements, tree
+from tests.contract.artifacts import (
+    FUNCTIONS,
+    LAYER,
+    OF_SYSTEMS,
+    TEMPLATE_TEXT,
+    actions,
+    listed,
+    service_model,
+    sources,
+    statements,
+    tree,
+)
 
 # By the name of a client in the package: the service in botocore and in IAM. Clients are named after their service.
 CLIENTS = {
@@ -73,7 +83,7 @@ IN_OUR_NAME = {
 @cache
 def operations(service: str) -> dict[str, str]:
     """Maps method names to operation names: `create_key` to `CreateKey`."""
-    names = Session().get_service_model(service).operation_names
+    names = service_model(service).operation_names
     return {xform_name(name): name for name in names}
 
 

@@ -14,6 +14,7 @@ from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.kms import models
 from moto.kms.models import Grant, KmsBackend
+from moto.secretsmanager.responses import SecretsManagerResponse
 
 from latchkey.aws import clients, parameters
 from latchkey.observability import logger
@@ -49,6 +50,12 @@ def _dated_grant(grant: Grant) -> dict[str, Any]:
     """Adds an old creation date, which KMS returns and moto does not."""
     entry: dict[str, Any] = _grant_in_json(grant) | {"CreationDate": 1.7e9}
     return entry
+
+
+def _list_resource_policies(response: SecretsManagerResponse) -> str:
+    """ListResourcePolicies, which moto does not have. No secret in moto has another policy than `default`."""
+    found = json.loads(response.get_resource_policy())
+    return json.dumps({"ResourcePolicies": [{"PolicyName": "default"}] if found.get("ResourcePolicy") else []})
 
 
 # moto generates a key pair for every key, even a symmetric one. No test signs, so one pair is enough.
@@ -89,6 +96,7 @@ def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None, _moto: None)
     monkeypatch.setattr(KmsBackend, "schedule_key_deletion", _schedule_key_deletion)
     monkeypatch.setattr(Grant, "to_json", _dated_grant)
     monkeypatch.setattr(models, "generate_private_key", _key_pair)
+    monkeypatch.setattr(SecretsManagerResponse, "list_resource_policies", _list_resource_policies, raising=False)
     served = _function_clients()
     monkeypatch.setattr(clients, "_client", served.client)
     monkeypatch.setattr(clients, "_session", lambda: served.session)

@@ -20,7 +20,7 @@ class FunctionClients:
     """
 
     def __init__(self, account: Callable[[], Account], note: Callable[[OperationModel], None]) -> None:
-        self.session: Any = cast("Any", boto3.session.Session())
+        self.session: Any = cast("Any", boto3.session.Session(botocore_session=clients.botocore_session()))
         # This event has no handler that ends the chain, so every call is reported.
         self.session.events.register("before-parameter-build", lambda model, **_: note(model))
         dynamodb.serve(self.session.events)

@@ -1,10 +1,13 @@
 """Secrets Manager: idempotent requests, resource policies, and the KMS key of a secret."""
 
+import json
 import uuid
 from typing import Any
 
+import boto3
 import pytest
 
+from latchkey.aws.clients import botocore_session
 from local_aws.tools.embedded_aws import Embedded
 from tests.local_aws.gap_account import ROOT, Account, allow, error_code, policy
 
@@ -114,6 +117,33 @@ def test_malformed_policy_is_rejected(account: Account, secrets: Any, document: 
     arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
     code = error_code(secrets.put_resource_policy, SecretId=arn, ResourcePolicy=document)
     assert code == "MalformedPolicyDocumentException"
+
+
+def test_secret_can_have_another_policy(account: Account, secrets: Any) -> None:
+    arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
+    reader = account.role()
+    client = reader.client("secretsmanager")
+    listing = boto3.session.Session("test", "test", region_name="us-east-1", botocore_session=botocore_session())
+    lists: Any = listing.client("secretsmanager", endpoint_url=account.local.url)
+    assert lists.list_resource_policies(SecretId=arn)["ResourcePolicies"] == []
+    assert error_code(client.get_secret_value, SecretId=arn) == "AccessDeniedException"
+
+    document = json.loads(statement({"AWS": reader.arn}, Resource="*"))
+    account.local.control("PUT", "secret-policies", {"secret": arn, "name": "another", "policy": document})
+    secrets.put_resource_policy(SecretId=arn, ResourcePolicy=statement({"AWS": ROOT}))
+
+    names = [named["PolicyName"] for named in lists.list_resource_policies(SecretId=arn)["ResourcePolicies"]]
+    assert names == ["default", "another"]
+    found = lists.get_resource_policy(SecretId=arn, PolicyName="another")["ResourcePolicy"]
+    assert reader.arn in found
+    assert client.get_secret_value(SecretId=arn)["SecretString"] == "a"
+    assert error_code(lists.get_resource_policy, SecretId=arn, PolicyName="missing") == "ResourceNotFoundException"
+
+
+@pytest.mark.parametrize("name", ["default", "another"])
+def test_only_another_policy_of_an_existing_secret_can_be_attached(account: Account, name: str) -> None:
+    with pytest.raises(AssertionError, match="400"):
+        account.local.control("PUT", "secret-policies", {"secret": "missing", "name": name, "policy": {}})
 
 
 def test_policy_can_require_block_public_policy(account: Account, secrets: Any) -> None:

@@ -1,72 +1,29 @@
-"""All resource policies of a secret are read where the SDK can list them."""
+"""All resource policies of a secret are read."""
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import boto3
-import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from botocore.utils import deep_merge
 
 from latchkey import policies
+from latchkey.aws import clients
 from latchkey.aws.secrets import all_secret_policies
 from latchkey.policies import Statement
 from tests.unit.samples import SECRET_ARN
 
-# What botocore 1.44.8 has and the pinned version has not.
-NEWER: dict[str, Any] = {
-    "operations": {
-        "ListResourcePolicies": {
-            "name": "ListResourcePolicies",
-            "http": {"method": "POST", "requestUri": "/"},
-            "input": {"shape": "ListResourcePoliciesRequest"},
-            "output": {"shape": "ListResourcePoliciesResponse"},
-        }
-    },
-    "shapes": {
-        "ListResourcePoliciesRequest": {
-            "type": "structure",
-            "required": ["SecretId"],
-            "members": {"SecretId": {"shape": "SecretIdType"}, "NextToken": {"shape": "NextTokenType"}},
-        },
-        "ListResourcePoliciesResponse": {
-            "type": "structure",
-            "members": {
-                "ResourcePolicies": {"shape": "ResourcePolicySummaryListType"},
-                "NextToken": {"shape": "NextTokenType"},
-            },
-        },
-        "ResourcePolicySummaryListType": {"type": "list", "member": {"shape": "ResourcePolicySummary"}},
-        "ResourcePolicySummary": {"type": "structure", "members": {"PolicyName": {"shape": "ResourcePolicyNameType"}}},
-        "ResourcePolicyNameType": {"type": "string"},
-        "GetResourcePolicyRequest": {"members": {"PolicyName": {"shape": "ResourcePolicyNameType"}}},
-    },
-}
 OWN: Statement = {"Sid": "Own", "Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 OTHER: Statement = OWN | {"Sid": "Other", "Effect": "Deny"}
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Any:
-    """A client of the newer SDK: the pinned model with what is new in it."""
-    session = botocore.session.get_session()
-    loader = session.get_component("data_loader")
-    model = copy.deepcopy(loader.load_service_model("secretsmanager", "service-2"))
-    deep_merge(model, NEWER)
-    folder = tmp_path / "secretsmanager" / loader.determine_latest_version("secretsmanager", "service-2")
-    folder.mkdir(parents=True)
-    (folder / "service-2.json").write_text(json.dumps(model))
-    newer = botocore.session.get_session()
-    newer.get_component("data_loader").search_paths.insert(0, str(tmp_path))
-    made: Any = boto3.session.Session(botocore_session=newer)
-    return made.client("secretsmanager", region_name="eu-west-1")
+def client() -> Any:
+    """A client of the functions, to whose model the package adds the operation."""
+    return clients._session().client("secretsmanager", region_name="eu-west-1")
 
 
 @pytest.fixture
@@ -113,9 +70,9 @@ def test_a_list_that_is_denied_is_not_an_absence(client: Any, stub: Stubber) -> 
         all_secret_policies(client, SECRET_ARN)
 
 
-def test_the_pinned_sdk_reads_the_only_policy_that_can_be_written() -> None:
-    older: Any = boto3.client("secretsmanager", region_name="eu-west-1")
-    with Stubber(older) as stub:
-        policy = json.dumps(policies.new_document([OWN]))
-        stub.add_response("get_resource_policy", {"ResourcePolicy": policy}, {"SecretId": SECRET_ARN})
-        assert all_secret_policies(older, SECRET_ARN) == policies.new_document([OWN])
+@pytest.mark.parametrize("code", ["UnknownOperationException", "InvalidAction"])
+def test_a_secret_has_only_the_default_policy_where_the_list_is_unknown(client: Any, stub: Stubber, code: str) -> None:
+    stub.add_client_error("list_resource_policies", code)
+    policy = json.dumps(policies.new_document([OWN]))
+    stub.add_response("get_resource_policy", {"ResourcePolicy": policy}, {"SecretId": SECRET_ARN})
+    assert all_secret_policies(client, SECRET_ARN) == policies.new_document([OWN])

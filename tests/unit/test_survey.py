@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from latchkey.access.grants import granted_resource
+from latchkey.aws.clients import botocore_session
 from latchkey.cleanup.survey import Surveyor
 from latchkey.errors import AccessDenied, TransientAwsError
 from latchkey.systems import SYSTEMS
@@ -21,6 +22,7 @@ from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, PLACE, SECRET_ARN
 
 SUBJECT = granted_resource("mediatailor/sourceLocation/sports", PLACE)
 OTHER_KEY = f"{KEY_ARN}0"
+_SESSION = boto3.session.Session(botocore_session=botocore_session())
 LOCATION = {"SourceLocationName": "sports"}
 READING = {"Sid": "Reading", "Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}}
 POLICY = {"Statement": [READING | {"Action": "secretsmanager:GetSecretValue", "Resource": SECRET_ARN}]}
@@ -30,7 +32,7 @@ class Aws:
     """Stubs of three services. A response that is not used fails the test."""
 
     def __init__(self, stack: ExitStack) -> None:
-        clients: dict[str, Any] = {name: boto3.client(name) for name in ("kms", "secretsmanager", "mediatailor")}
+        clients: dict[str, Any] = {name: _SESSION.client(name) for name in ("kms", "secretsmanager", "mediatailor")}
         self._stubs = {name: stack.enter_context(Stubber(client)) for name, client in clients.items()}
         self.looking = Surveyor(clients["kms"], clients["secretsmanager"], clients.__getitem__)
 
@@ -57,9 +59,13 @@ class Aws:
     def secret(self, asked: str = SECRET_ARN, policy: dict[str, Any] | None = POLICY, **members: Any) -> None:
         described = {"ARN": SECRET_ARN, "Name": "s", "KmsKeyId": KEY_ARN} | members
         self._stubs["secretsmanager"].add_response("describe_secret", described, {"SecretId": asked})
-        if "DeletedDate" not in members:
-            response = {"ResourcePolicy": json.dumps(policy)} if policy else {}
-            self._stubs["secretsmanager"].add_response("get_resource_policy", response, {"SecretId": asked})
+        if "DeletedDate" in members:
+            return
+        names = {"ResourcePolicies": [{"PolicyName": "default"}] if policy else []}
+        self._stubs["secretsmanager"].add_response("list_resource_policies", names, {"SecretId": asked})
+        if policy:
+            named = {"SecretId": asked, "PolicyName": "default"}
+            self._stubs["secretsmanager"].add_response("get_resource_policy", {"ResourcePolicy": json.dumps(policy)}, named)
 
     def versions(self, *keys: str) -> None:
         """The versions of the secret: the current one under these keys, and one before it."""

@@ -8,8 +8,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
-from botocore.session import Session
-
+from latchkey.aws.clients import botocore_session
 from local_aws.tools.embedded_aws import Embedded
 from tests.workflow.owned_resources import TAGS, OwnedResources
 from tests.workflow.roles import Role
@@ -28,7 +27,7 @@ _WITHOUT_RESOURCE = {"kms:ListAliases"}
 @cache
 def actions(service: str) -> tuple[str, ...]:
     """The actions of a service that apply to a key or a secret."""
-    model = Session().get_service_model(service)
+    model = botocore_session().get_service_model(service)
     shapes = {name: model.operation_model(name).input_shape for name in model.operation_names}
     named = [f"{service}:{name}" for name, shape in shapes.items() if shape and _IDENTIFIERS[service] & set(shape.members)]
     found = {

@@ -281,6 +281,17 @@ def test_access_is_revoked_and_restored_with_its_secret(clean_ups: CleanUps) -> 
     assert [clean_ups.reads(access) for access in taken] == [True] * 3
 
 
+def test_another_policy_of_the_secret_keeps_the_grant(clean_ups: CleanUps) -> None:
+    [access] = clean_ups.new_accesses(1)
+    policy = clean_ups.onboarding.secret_policy(access.secret)
+    clean_ups.aws.control("PUT", "secret-policies", {"secret": access.secret, "name": "another", "policy": policy})
+    clean_ups.secretsmanager.delete_resource_policy(SecretId=access.secret)
+
+    assert clean_ups.run(access) == [{}]
+    assert clean_ups.grants(access) == [access.grant]
+    assert clean_ups.reads(access)
+
+
 def put_policy(clean_ups: CleanUps, access: Access, policy: dict[str, Any]) -> None:
     clean_ups.secretsmanager.put_resource_policy(SecretId=access.secret, ResourcePolicy=json.dumps(policy))
 

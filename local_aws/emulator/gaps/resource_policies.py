@@ -1,5 +1,7 @@
-"""Resource policies of secrets: malformed policies are rejected, and public ones with BlockPublicPolicy."""
+"""Resource policies of secrets: which ones are rejected, and policies other than `default`."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from ministack.core.responses import json_response
@@ -23,9 +25,72 @@ _NARROWING = (
 )
 
 
+# The member of a stored secret with its policies other than `default`, by name.
+_OTHERS = "OtherResourcePolicies"
+_NO_POLICY = "Secrets Manager can't find the specified resource policy."
+
+
 def apply() -> None:
+    wrap(secretsmanager, "handle_request", _list_resource_policies)
+    wrap(secretsmanager, "_get_resource_policy", _get_resource_policy)
+    wrap(secretsmanager, "secret_policy_for_arn", _secret_policy_for_arn)
     wrap(secretsmanager, "_put_resource_policy", _put_resource_policy)
     wrap(secretsmanager, "_validate_resource_policy", _validate_resource_policy)
+
+
+def attach(secret_id: str, name: str, policy: Mapping[str, Any]) -> None:
+    """Attaches a policy other than `default`, which no operation of Secrets Manager can do. Raises ValueError if it cannot.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutResourcePolicy.html
+    """
+    _, secret = secretsmanager._resolve(secret_id)
+    if secret is None or name == "default":
+        raise ValueError("the secret must exist, and the name must not be default")
+    secret.setdefault(_OTHERS, {})[name] = json.dumps(policy)
+
+
+async def _list_resource_policies(
+    original: Around, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+) -> Any:
+    """Gap: ListResourcePolicies is unknown."""
+    target = next((value for name, value in headers.items() if name.lower() == "x-amz-target"), "")
+    if target != "secretsmanager.ListResourcePolicies":
+        return await original(method, path, headers, body, query)
+    return _listed(json.loads(body))
+
+
+def _listed(data: Mapping[str, Any]) -> Any:
+    _, secret = secretsmanager._resolve(data.get("SecretId"))
+    if secret is None:
+        return error_response("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+    default = ["default"] if secretsmanager._resource_policies.get(secret["ARN"]) else []
+    names = [*default, *sorted(secret.get(_OTHERS, {}))]
+    return json_response({"ResourcePolicies": [{"PolicyName": name} for name in names]})
+
+
+def _get_resource_policy(original: Around, data: dict[str, Any]) -> Any:
+    """Gap: PolicyName is ignored."""
+    _, secret = secretsmanager._resolve(data.get("SecretId"))
+    name = data.get("PolicyName", "default")
+    if secret is None or name == "default":
+        return original(data)
+    if name not in secret.get(_OTHERS, {}):
+        return error_response("ResourceNotFoundException", _NO_POLICY)
+    names = {"ARN": secret["ARN"], "Name": secret["Name"], "PolicyName": name}
+    return json_response(names | {"ResourcePolicy": secret[_OTHERS][name]})
+
+
+def _secret_policy_for_arn(original: Around, arn: str) -> tuple[str, str] | None:
+    """Gap: only the policy `default` is evaluated."""
+    found: tuple[str, str] | None = original(arn)
+    _, secret = secretsmanager._resolve(arn)
+    others = (secret or {}).get(_OTHERS, {})
+    if found is None or not others:
+        return found
+    texts = [found[0], *others.values()]
+    documents = [document for text in texts if (document := policy_document(text))]
+    every = [statement for document in documents for statement in statements(document)]
+    return json.dumps({"Version": "2012-10-17", "Statement": every}), found[1]
 
 
 def _put_resource_policy(original: Around, data: dict[str, Any]) -> Any:

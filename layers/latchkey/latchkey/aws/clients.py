@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 type ClientFor = Callable[[str], Any]
 # Standard mode retries short throttling. If its attempts do not suffice, the state machine retries the function.
 _CONFIG = Config(retries={"mode": "standard"}, connect_timeout=3, read_timeout=10)
+_API_MODELS = Path(__file__).parent / "api_models"
 _WITHOUT_RETRIES = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 
 
@@ -33,7 +36,21 @@ def _client(service: str, region: str | None = None, config: Config = _CONFIG) -
 
 @cache
 def _session() -> boto3.session.Session:
-    return boto3.session.Session()
+    return boto3.session.Session(botocore_session=botocore_session())
+
+
+def botocore_session() -> botocore.session.Session:
+    """A session of botocore with the operations that the pinned version does not have yet.
+
+    botocore merges `service-2.latchkey-extras.json` of `api_models` into its model of a service. In a newer version, which has
+    the operations, that changes nothing.
+    https://github.com/boto/botocore/blob/1.43.106/botocore/loaders.py
+    """
+    session = botocore.session.get_session()
+    loader = session.get_component("data_loader")
+    loader.search_paths.append(str(_API_MODELS))
+    loader.extras_types.append("latchkey")
+    return session
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from latchkey.aws.errors import is_missing
+from latchkey.aws.errors import code_of, is_missing
 from latchkey.aws.keys import find_key
 from latchkey.aws.pages import read_pages
 from latchkey.policies import Document, new_document
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 # The key ID of a version that is encrypted with aws/secretsmanager.
 DEFAULT_KEY = "DefaultEncryptionKey"
+# The first is the code of the protocol: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html#operation-error-serialization
+# The second one is common to all services: https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html
+_UNKNOWN_OPERATION = ("UnknownOperationException", "InvalidAction")
 
 
 @dataclass(frozen=True)
@@ -121,14 +124,18 @@ def secret_policy(secretsmanager: SecretsManagerClient, secret_arn: str) -> Docu
 def all_secret_policies(secretsmanager: SecretsManagerClient, secret_arn: str) -> Document | None:
     """The statements of all resource policies of the secret as one document, or None if the secret has none.
 
-    PutResourcePolicy can write only the policy `default`, but a secret can have others. An SDK that cannot list them (botocore
-    before 1.44) reads `default` only.
+    PutResourcePolicy can write only the policy `default`, but a secret can have others. Where Secrets Manager does not have the
+    operation that lists them, a secret has no other policy.
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutResourcePolicy.html
     """
-    listing: Any = getattr(secretsmanager, "list_resource_policies", None)
-    if listing is None:
+    try:
+        # The type stubs are those of the pinned SDK.
+        pages = [*read_pages(secretsmanager.list_resource_policies, SecretId=secret_arn)]  # type: ignore[attr-defined]
+    except ClientError as error:
+        if code_of(error) not in _UNKNOWN_OPERATION:
+            raise
         return secret_policy(secretsmanager, secret_arn)
-    names = [policy["PolicyName"] for page in read_pages(listing, SecretId=secret_arn) for policy in page["ResourcePolicies"]]
+    names = [policy["PolicyName"] for page in pages for policy in page["ResourcePolicies"]]
     found = [document for name in names if (document := _named_policy(secretsmanager, secret_arn, name))]
     return new_document(statement for document in found for statement in statements_of(document)) if found else None
 
