@@ -8,18 +8,24 @@ from latchkey.cleanup.drift import DriftReader
 from latchkey.cleanup.survey import Surveyor
 from latchkey.cleanup.sweep_grants import Sweep, SweepGrantsInput, Swept
 from latchkey.handler import step
-from latchkey.observability import metrics
+from latchkey.observability import emit_current_number, metrics
 from latchkey.registry import registry
 from latchkey.settings import settings
 
 
 @step(SweepGrantsInput)
 def lambda_handler(event: SweepGrantsInput) -> Swept:
-    """Starts executions for accesses that need a cleanup and for requests without an outcome."""
+    """Starts executions for accesses that need a cleanup and for requests without an outcome.
+
+    Emits the current numbers that keep the alarms on.
+    """
     known, surveyor = settings(), Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
     machines = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn, known.onboard_state_machine_arn)
     drift = DriftReader(known, clients.standard_clients())
     swept = Sweep(known, registry(), surveyor, drift, clients.stepfunctions(), *machines, tenants(known))(event)
     if not (swept.another_sweeps or swept.rejected):
         metrics.add_metric(name="Unreadable", unit=MetricUnit.Count, value=swept.unreadable)
+        emit_current_number("RevokedAccesses", swept.revoked)
+        emit_current_number("DriftedAccesses", swept.drifted)
+        emit_current_number("IrrevocableGrants", swept.irrevocable)
     return swept

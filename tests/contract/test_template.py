@@ -270,15 +270,27 @@ def test_every_queue_is_encrypted_and_watched() -> None:
 def test_one_alarm_watches_every_way_in_which_the_executions_of_a_state_machine_fail() -> None:
     summing = [alarm for alarm in ALARMS.values() if "Metrics" in alarm]
 
+    # An onboarding execution also fails if its request is rejected, which is for its sender alone.
+    failed = {machine: ("ExecutionsFailed", machine) for machine in STATE_MACHINES}
+    failed["OnboardStateMachine"] = ("RequestFailed", "report_outcome")
     assert sorted(sorted(watched(alarm)) for alarm in summing) == sorted(
-        [("ExecutionsAborted", machine), ("ExecutionsFailed", machine), ("ExecutionsTimedOut", machine)]
-        for machine in STATE_MACHINES
+        sorted([("ExecutionsAborted", machine), failure, ("ExecutionsTimedOut", machine)])
+        for machine, failure in failed.items()
     )
     for alarm in summing:
         [shown] = [query for query in alarm["Metrics"] if query.get("ReturnData", True)]
         assert shown["Expression"] == "SUM(FILL(METRICS(), 0))"
         # A minute that FILL fills before its data points arrive must not end the evaluation.
         assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"] > 1) == (1, True)
+
+
+def test_alarms_on_current_numbers_stay_on_until_the_next_sweep() -> None:
+    current = {("RevokedAccesses", "latchkey"), ("DriftedAccesses", "latchkey"), ("IrrevocableGrants", "latchkey")}
+    current |= {("Unreadable", "sweep_grants")}
+    ignoring = {name: alarm for name, alarm in ALARMS.items() if alarm["TreatMissingData"] == "ignore"}
+
+    assert {metric for alarm in ignoring.values() for metric in watched(alarm)} == current
+    assert {(alarm["Statistic"], alarm["Threshold"]) for alarm in ignoring.values()} == {("Maximum", 1)}
 
 
 @alarms

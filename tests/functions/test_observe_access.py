@@ -1,5 +1,7 @@
 """observe_access: the status of a MediaTailor access."""
 
+import json
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -145,6 +147,60 @@ def test_a_call_that_restores_the_access_is_proposed(run: Run, account: Account,
 
     assert "UpdateSourceLocation" in proposal
     assert run("observe_access", {"accessId": ACCESS})["proposal"] is None
+
+
+def _enabling(access: Onboarding) -> list[str]:
+    return [f"aws kms enable-key --key-id {access.key}"]
+
+
+@pytest.mark.parametrize(
+    ("act", "remedy"),
+    [
+        (disable, _enabling),
+        (schedule, lambda access: [f"aws kms cancel-key-deletion --key-id {access.key}", *_enabling(access)]),
+        (delete_secret, lambda access: [f"aws secretsmanager restore-secret --secret-id {access.secret}"]),
+    ],
+)
+def test_the_remedy_is_a_command_of_the_owner(
+    run: Run, account: Account, access: Onboarding, act: Callable[..., None], remedy: Callable[[Onboarding], list[str]]
+) -> None:
+    act(account, access)
+
+    assert run("observe_access", {"accessId": ACCESS})["remedy"] == remedy(access)
+
+
+@pytest.mark.parametrize("act", [drop_policy, revoke, strip_key, destroy_secret])
+def test_the_remedy_is_the_request_again(run: Run, account: Account, access: Onboarding, act: Callable[..., None]) -> None:
+    act(account, access)
+
+    [remedy] = run("observe_access", {"accessId": ACCESS})["remedy"]
+    *command, entries = shlex.split(remedy)
+    [entry] = json.loads(entries)
+    wanted = registry().accesses.recorded_request(ACCESS)
+    assert command == ["aws", "events", "put-events", "--entries"]
+    assert (entry["Source"], entry["DetailType"]) == ("latchkey.requests", "Onboarding Requested")
+    assert wanted
+    assert json.loads(entry["Detail"]) == {name: value for name, value in wanted.wire.items() if name != "requestId"}
+
+
+def test_a_deleted_principal_of_others_is_shown_before_the_request_is_sent_again(
+    run: Run, account: Account, access: Onboarding
+) -> None:
+    """AWS rejects every update of such a policy until its owner removes the principal."""
+    deleted = {"Effect": "Allow", "Principal": {"AWS": "AROADBQP57FF2AEXAMPLE"}, "Action": "kms:Decrypt", "Resource": "*"}
+    policy = json.loads(account.kms.get_key_policy(KeyId=access.key, PolicyName="default")["Policy"])
+    text = json.dumps(policy | {"Statement": [*policy["Statement"], deleted | {"Sid": "Theirs"}]})
+    account.kms.put_key_policy(KeyId=access.key, PolicyName="default", Policy=text)
+
+    observation = run("observe_access", {"accessId": ACCESS})
+
+    assert [finding["name"] for finding in observation["findings"]] == ["key policy names no deleted principals"]
+    assert observation["remedy"][0] == f"aws kms get-key-policy --key-id {access.key} --query Policy --output text"
+    assert len(observation["remedy"]) == 2
+
+
+def test_a_working_access_needs_no_remedy(run: Run, access: Onboarding) -> None:
+    assert run("observe_access", {"accessId": ACCESS})["remedy"] == []
 
 
 def test_an_access_is_gone_or_detached_with_its_source_location(account: Account, access: Onboarding, observe: Observe) -> None:

@@ -63,9 +63,29 @@ def test_a_sample_becomes_a_trail_event(sample: str) -> None:
     concern, record = read(SAMPLES[sample]), SAMPLES[sample]["detail"]
 
     assert concern
-    assert concern.trail_event.model_dump(mode="json", by_alias=True) == {
+    assert concern.trail_event.model_dump(mode="json", by_alias=True, exclude={"principal"}) == {
         member: record[name] for member, name in RECORD_MEMBERS.items()
     }
+
+
+USER = "arn:aws:iam::123456789012:user/alice"
+
+
+@pytest.mark.parametrize(
+    ("identity", "principal"),
+    [
+        ({"type": "IAMUser", "arn": USER}, USER),
+        ({"type": "AWSService", "invokedBy": "secretsmanager.amazonaws.com"}, "secretsmanager.amazonaws.com"),
+        ({"arn": ["a"], "invokedBy": 1}, None),
+        ({"arn": f"{USER} "}, None),
+        (None, None),
+    ],
+)
+def test_a_trail_event_contains_who_made_the_call(identity: Any, principal: str | None) -> None:
+    concern = read(changed("kms-disable-key", userIdentity=identity))
+
+    assert concern
+    assert concern.trail_event.principal == principal
 
 
 @samples

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics, Tracer, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
 
 logger = Logger()
 # Not patched: the X-Ray SDK records the messages of failed AWS calls, and those of Secrets Manager can contain the input.
 tracer = Tracer(auto_patch=False)
 metrics = Metrics(namespace="Latchkey")
+
+
+def emit_current_number(name: str, value: int) -> None:
+    """Emits how many of something there are now. Every function uses the same dimension, so that one alarm sees them all."""
+    with single_metric(name, MetricUnit.Count, value, namespace="Latchkey", default_dimensions={"service": "latchkey"}):
+        pass

@@ -15,6 +15,9 @@ from latchkey.events.outcomes import Check
 from latchkey.policies import Document
 from latchkey.systems.readers import ServicePrincipal
 
+NO_DELETED_IN_KEY_POLICY = "key policy names no deleted principals"
+NO_DELETED_IN_SECRET_POLICY = "secret policy names no deleted principals"
+
 
 def key_principal_checks(desired: Desired, key_policy: Document, *, moved: bool) -> Iterator[Check]:
     """One check for the roles that configure the resource, and one for each other kind of principal that the request names.
@@ -87,18 +90,18 @@ def _of_policies(desired: Desired, secret_arn: str | None, standing: Standing) -
     if standing.key_policy is not None:
         yield from key_principal_checks(desired, standing.key_policy, moved=standing.moved)
         if not standing.moved:
-            yield _existing("key", standing.key_policy)
+            yield _existing(NO_DELETED_IN_KEY_POLICY, standing.key_policy)
     if standing.secret_policy is not None and secret_arn:
         yield from reader_checks(desired, standing.secret_policy, secret_arn)
         yield from secret_principal_checks(desired, standing.secret_policy, secret_arn, changeable=True)
-        yield _existing("secret", standing.secret_policy)
+        yield _existing(NO_DELETED_IN_SECRET_POLICY, standing.secret_policy)
 
 
-def _existing(kind: str, policy: Document) -> Check:
+def _existing(name: str, policy: Document) -> Check:
     """AWS rejects every update of a policy that names a deleted principal, also those of Latchkey."""
     deleted = policies.deleted_principals(policy)
     evidence = f"deleted principals in statements of others: {', '.join(deleted) or 'none'}"
-    return Check(f"{kind} policy names no deleted principals", not deleted, evidence, finding=True)
+    return Check(name, not deleted, evidence, finding=True)
 
 
 def _of_role(standing: Standing) -> Iterator[Check]:

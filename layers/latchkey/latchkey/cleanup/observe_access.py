@@ -10,6 +10,7 @@ from latchkey.access.observed import ObservedAccess, read_access
 from latchkey.access.principals import Standing, findings_of
 from latchkey.access.record import Status
 from latchkey.aws.clients import Clients
+from latchkey.cleanup.remedy import repairs, request_again
 from latchkey.errors import AccessNotEffective
 from latchkey.events.outcomes import Check
 from latchkey.policies import new_document
@@ -30,7 +31,7 @@ class Observation(WireModel):
     `status` is None if no access is recorded, a request is running, or the status cannot be determined. `unsettled`: only a
     list of grants, which can lag, shows that the access is revoked. `version` is the version of the record when it was
     observed. `proposal` is the call that restores the access, if one call of its owner does. `findings` are failed checks of
-    other principals than the service, which reads on.
+    other principals than the service, which reads on. `remedy` are the commands that repair both.
     """
 
     access_id: str
@@ -40,6 +41,7 @@ class Observation(WireModel):
     lost: tuple[Check, ...] = ()
     findings: tuple[Check, ...] = ()
     proposal: str | None = None
+    remedy: tuple[str, ...] = ()
 
 
 def observe_access(
@@ -59,6 +61,7 @@ def observe_access(
     status: Status | None
     lost: tuple[Check, ...]
     findings: tuple[Check, ...] = ()
+    observed = None
     try:
         observed = read_access(desired, record.key_arn, record.secret_arn, None, clients)
     except AccessNotEffective as error:
@@ -73,6 +76,8 @@ def observe_access(
     # Only a new request makes an unmanaged access active again.
     if status == "active" and registry.accesses.is_unmanaged(access_id):
         status = "unmanaged"
+    failed = [check.name for check in (*lost, *findings)] if status != "gone" else []
+    again = request_again(wanted, settings.request_bus, record.tenant)
     only_the_grant = [check.name for check in lost] == ["grant is there"]
     return Observation(
         accessId=access_id,
@@ -85,6 +90,7 @@ def observe_access(
         "If it does not, send the onboarding request again."
         if only_the_grant and desired.system.granted
         else None,
+        remedy=repairs(failed, observed, again),
     )
 
 

@@ -13,6 +13,7 @@ from latchkey.access.record import AccessRecord
 from latchkey.cleanup.clean_up_grants import CleanedUp, GrantSurvey, ended_by, ended_in
 from latchkey.cleanup.exposure import Exposure, exposure_of
 from latchkey.cleanup.observe_access import Observation
+from latchkey.cleanup.remedy import revocation as revocation_command
 from latchkey.cleanup.verdict import Reason
 from latchkey.events.cleanup import (
     CLEANED_UP,
@@ -128,6 +129,7 @@ def _record_failure(
         "since": since,
         "failure": {"name": name, "message": message},
         "denial": denial,
+        "remedy": revocation_command(revocation.key_arn, revocation.grant_id),
     }
     notice = GrantNotRevoked.model_validate(_common(report, record, NOT_REVOKED) | own)
     change = StatusChange(kind=NOT_REVOKED, detail=_detail(notice), executionArn=report.execution_arn, at=now)
@@ -186,7 +188,7 @@ def _drifted(report: CleanUpReport, observed: Observation, record: AccessRecord)
         return None
     if not observed.findings:
         return "Drift Resolved", DriftResolved.model_validate(_common(report, record, "Drift Resolved"))
-    own = {"findings": observed.findings}
+    own = {"findings": observed.findings, "remedy": observed.remedy}
     return "Drift Detected", DriftDetected.model_validate(_common(report, record, "Drift Detected") | own)
 
 
@@ -195,7 +197,7 @@ def _changed(
 ) -> tuple[str, Notice] | None:
     """The detail type and event that report the new status, or None if no event does."""
     if observed.status in ("revoked", "detached"):
-        own = {"lost": observed.lost, "proposal": observed.proposal}
+        own = {"lost": observed.lost, "proposal": observed.proposal, "remedy": observed.remedy}
         return "Access Revoked", AccessRevoked.model_validate(_common(report, record, "Access Revoked") | own)
     if observed.status == "active":
         return "Access Restored", AccessRestored.model_validate(_common(report, record, "Access Restored"))
@@ -227,6 +229,7 @@ def _common(report: CleanUpReport, record: AccessRecord | None, subject: str) ->
         "status": (observed.status if observed else None) or (record.status if record else "gone"),
         "hint": report.hint,
         "executionArn": report.execution_arn,
+        "recordedAt": datetime.now(UTC),
     }
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 # Longer than an onboarding execution can run, to avoid reads of running executions. The time only selects candidates:
 # read_execution asks Step Functions whether an execution started and whether it has ended.
 UNANSWERED = timedelta(hours=2)
+_BROKEN = ("revoked", "detached")
 
 
 class SweepGrantsInput(BaseModel):
@@ -70,6 +71,9 @@ class SweepGrantsInput(BaseModel):
 class Swept(WireModel):
     """What a sweep read, how many keys and secrets it could not read, and the executions that it started.
 
+    `revoked`, `drifted` and `irrevocable` are the current numbers of accesses that are revoked or detached, of accesses with
+    findings, and of grants that could not be revoked.
+
     If another sweep is running, only `anotherSweeps` is set; if the sender is not allowed to request a sweep, only `rejected`.
     """
 
@@ -77,6 +81,9 @@ class Swept(WireModel):
     keys: int = 0
     grants: int = 0
     unreadable: int = 0
+    revoked: int = 0
+    drifted: int = 0
+    irrevocable: int = 0
     cleaning: tuple[str, ...] = ()
     ending: tuple[str, ...] = ()
     another_sweeps: bool = False
@@ -183,6 +190,9 @@ class Sweep:
             keys=len(keys),
             grants=len(grant_map.rows),
             unreadable=len(grant_map.unreadable),
+            revoked=sum(access.record is not None and access.record.status in _BROKEN for access in known),
+            drifted=sum(bool(access.findings) for access in known),
+            irrevocable=sum(revocation.irrevocable for revocation in self.registry.revocations.open()),
             cleaning=tuple(sorted(cleaning)),
             ending=tuple(request["executionArn"] for request in ending),
         )
@@ -221,11 +231,7 @@ class Sweep:
             record = access.record
             if record is None or access.is_running:
                 continue
-            if (
-                record.status in ("revoked", "detached")
-                or self._has_unusable_key(record, states)
-                or self.drift.has_drifted(access)
-            ):
+            if record.status in _BROKEN or self._has_unusable_key(record, states) or self.drift.has_drifted(access):
                 yield access.access_id
             elif not has_grants(access.access_id) or record.reached == "handed-off":
                 continue  # no service has a grant, or the owner has not confirmed that the resource is configured

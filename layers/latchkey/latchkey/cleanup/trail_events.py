@@ -193,9 +193,20 @@ def read_trail_event(event: object, place: Place, own_roles: Collection[str]) ->
     text = next(_texts(record, source.members), "")
     if not _NAME.fullmatch(text):
         return None
-    trail_event = TrailEvent(eventId=record.event_id, eventName=record.event_name, eventTime=record.event_time)
+    trail_event = TrailEvent(
+        eventId=record.event_id,
+        eventName=record.event_name,
+        eventTime=record.event_time,
+        principal=_principal(record.user_identity),
+    )
     items = tuple(source.items(text, place))
     return AffectedItems(trail_event, **{source.kind: items}) if items else None
+
+
+def _principal(identity: Any) -> str | None:
+    """Who made a call: an ARN, or the AWS service that made it on its own behalf."""
+    named = (identity.get(member) for member in ("arn", "invokedBy")) if isinstance(identity, dict) else ()
+    return next((text for text in named if isinstance(text, str) and _NAME.fullmatch(text)), None)
 
 
 def _issuer(identity: Any) -> Any:

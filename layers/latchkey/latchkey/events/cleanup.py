@@ -35,17 +35,22 @@ type Printable = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
 
 
 class TrailEvent(WireModel):
-    """The CloudTrail event that started the cleanup. It decides nothing: only fresh reads do."""
+    """The CloudTrail event that started the cleanup. It decides nothing: only fresh reads do.
+
+    `principal` is who made the call, as an ARN or the name of an AWS service, if the event says so.
+    """
 
     event_id: str
     event_name: str
     event_time: AwareDatetime
+    principal: str | None = None
 
 
 class Notice(WireModel):
     """The members of every event about grants and access. `outcomeId` is the same in each delivery of one event.
 
-    `tenant` is the tenant of the access if the access is recorded.
+    `tenant` is the tenant of the access if the access is recorded. `recordedAt` is when the event was recorded. `remedy` are
+    the commands that repair what the event reports, in order, if there are any. They can be run as they are.
     """
 
     version: Literal["1"] = "1"
@@ -56,6 +61,8 @@ class Notice(WireModel):
     status: str
     hint: TrailEvent | None = None
     execution_arn: str
+    recorded_at: AwareDatetime | None = None
+    remedy: tuple[str, ...] = ()
 
 
 class GrantsCleanedUp(Notice):

@@ -1,0 +1,109 @@
+"""Every metric of Latchkey that an alarm names is emitted, with the dimension that the alarm names."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from latchkey.observability import metrics
+from latchkey.registry import registry
+from latchkey.registry.revocations import Revocation
+from latchkey.requests.sender import NOT_ALLOWED
+from tests.contract.artifacts import ALARMS
+from tests.functions.account import Account
+from tests.functions.clean_up_steps import ACCESS, onboarded
+from tests.functions.onboarding_requests import Run
+from tests.functions.state_machine import StateMachine
+from tests.functions.test_report_clean_up import LOST, observed, report
+from tests.functions.test_report_outcome import FAILED, REJECTED, caught
+
+NUMBERS = ("RevokedAccesses", "DriftedAccesses", "IrrevocableGrants")
+type Emitted = dict[tuple[str, str], list[float]]
+
+
+@pytest.fixture(autouse=True)
+def bus(account: Account, stack: Callable[..., None]) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    account.open_bus()
+    StateMachine("end-request")
+    StateMachine("clean-up-grants")
+
+
+@pytest.fixture
+def emitted(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Emitted]:
+    """Runs a function and returns the values of its metrics by name and by the dimension `service`."""
+
+    def emit(function: str, event: dict[str, Any]) -> Emitted:
+        monkeypatch.setattr(metrics.provider, "service", function)
+        capsys.readouterr()
+        run(function, event)
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+        assert all(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]] for line in lines)
+        return {
+            (metric["Name"], line["service"]): line[metric["Name"]]
+            for line in lines
+            for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+        }
+
+    return emit
+
+
+def _named() -> set[tuple[str, str]]:
+    found = [
+        query["MetricStat"]["Metric"]
+        for alarm in ALARMS.values()
+        for query in alarm.get("Metrics", [])
+        if "MetricStat" in query
+    ]
+    found += [alarm for alarm in ALARMS.values() if "MetricName" in alarm]
+    return {(one["MetricName"], one["Dimensions"][0]["Value"]) for one in found if one["Namespace"] == "Latchkey"}
+
+
+def test_every_metric_that_an_alarm_names_is_emitted(run: Run, account: Account, emitted: Callable[..., Emitted]) -> None:
+    access = onboarded(run, account)
+    foreign = caught("InvalidRequest", json.dumps({"problems": [{"place": "accessId", "rule": NOT_ALLOWED}]}))
+    everything = [
+        emitted("report_outcome", FAILED),
+        emitted("report_outcome", REJECTED | {"requestId": "request-2", "caught": foreign}),
+        emitted("report_clean_up", report(observed=observed("revoked", LOST))),
+        emitted("sweep_grants", {"id": "event-1"}),
+    ]
+
+    assert access
+    assert _named() <= {metric for one in everything for metric in one}
+
+
+def test_a_sweep_emits_the_current_numbers(run: Run, account: Account, emitted: Callable[..., Emitted]) -> None:
+    access = onboarded(run, account)
+    assert _current(emitted("sweep_grants", {"id": "event-1"})) == {
+        "RevokedAccesses": 0,
+        "DriftedAccesses": 0,
+        "IrrevocableGrants": 0,
+    }
+    registry().revocations.note(Revocation(ACCESS, "g-1", access.key, "it is absent"), "look-1", datetime.now(UTC))
+    [noted] = registry().revocations.open(ACCESS)
+    registry().revocations.mark_irrevocable(noted)
+    record = registry().accesses.get(ACCESS)
+    assert record
+    registry().accesses.record_status(record, "revoked", ["grant is there"], ["key policy admits the users"])
+
+    assert _current(emitted("sweep_grants", {"id": "event-2"})) == {
+        "RevokedAccesses": 1,
+        "DriftedAccesses": 1,
+        "IrrevocableGrants": 1,
+    }
+
+
+def _current(values: Emitted) -> dict[str, float]:
+    return {name: value for (name, service), [value] in values.items() if service == "latchkey"}
+
+
+def test_a_report_raises_the_number_at_once(run: Run, account: Account, emitted: Callable[..., Emitted]) -> None:
+    onboarded(run, account)
+    drifted = observed("revoked", LOST, findings=[LOST[0] | {"name": "key policy admits the users"}])
+
+    values = emitted("report_clean_up", report(observed=drifted))
+
+    assert _current(values) == {"RevokedAccesses": 1, "DriftedAccesses": 1}
