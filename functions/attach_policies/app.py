@@ -8,7 +8,7 @@ from latchkey.registry import registry
 from latchkey.settings import settings
 
 
-@step(AttachPoliciesInput)
+@step(AttachPoliciesInput, waits=lambda: registry().requests)
 def lambda_handler(event: AttachPoliciesInput) -> StepResult:
     """Merges Latchkey's statements into both policies and keeps all others, moves the secret to the key, ensures the role."""
     return attach_policies(event, settings(), registry(), clients.clients_without_retries(), tenants(settings()))

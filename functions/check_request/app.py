@@ -8,7 +8,7 @@ from latchkey.registry import registry
 from latchkey.settings import settings
 
 
-@step(CheckRequestInput)
+@step(CheckRequestInput, waits=lambda: registry().requests)
 def lambda_handler(event: CheckRequestInput) -> OnboardingPlan:
     """Claims the request id and locks the access in the registry; raises InvalidRequest with every problem of the request."""
     known, standard = settings(), clients.standard_clients()

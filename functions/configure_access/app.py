@@ -7,7 +7,7 @@ from latchkey.registry import registry
 from latchkey.settings import settings
 
 
-@step(ConfigureAccessInput)
+@step(ConfigureAccessInput, waits=lambda: registry().requests)
 def lambda_handler(event: ConfigureAccessInput) -> StepResult:
     """Creates or updates the resource and keeps its other settings.
 

@@ -7,7 +7,7 @@ from latchkey.registry import registry
 from latchkey.settings import settings
 
 
-@step(CreateKeyInput)
+@step(CreateKeyInput, waits=lambda: registry().requests)
 def lambda_handler(event: CreateKeyInput) -> StepResult:
     """Returns the key that the alias or ARN identifies, or creates a key with its policy, tags, alias and rotation."""
     return create_key(event, settings(), registry(), clients.kms_without_retries(), clients.iam())

@@ -7,7 +7,7 @@ from latchkey.registry import registry
 from latchkey.settings import settings
 
 
-@step(CreateSecretInput)
+@step(CreateSecretInput, waits=lambda: registry().requests)
 def lambda_handler(event: CreateSecretInput) -> StepResult | ValueCheck:
     """Ensures the secret under the key; without a key in the input, only checks the format of existing values.
 

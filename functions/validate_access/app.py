@@ -7,7 +7,7 @@ from latchkey.registry import registry
 from latchkey.settings import settings
 
 
-@step(ValidateAccessInput)
+@step(ValidateAccessInput, waits=lambda: registry().requests)
 def lambda_handler(event: ValidateAccessInput) -> Validated:
     """Returns the passed checks; raises PolicyOverwritten, NotYetEffective or AccessNotEffective with the failed ones."""
     return validate_access(event, settings(), registry(), clients.standard_clients())

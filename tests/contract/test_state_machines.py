@@ -9,6 +9,7 @@ import pytest
 from latchkey import errors
 from latchkey.cleanup.execution_input import CleanUpInput
 from latchkey.onboarding.execution_input import ExecutionInput
+from latchkey.registry.requests import RETRIED_FOR
 from latchkey.registry.table import LEASE_SECONDS
 from latchkey.systems import SYSTEMS
 from latchkey.wire import WireModel
@@ -272,3 +273,12 @@ def test_a_task_is_named_after_its_function(machine: str, name: str) -> None:
 def test_no_task_collects_the_whole_document(machine: str, name: str) -> None:
     """Variables hold what later states need; the output of a state is only what the next state reads."""
     assert len([key for key in ("Assign", "Output") if key in tasks(machine)[name]]) <= 1
+
+
+def test_a_request_waits_as_long_as_its_state_is_repeated() -> None:
+    retriers = [retrier for state in MACHINES["onboard-access"]["States"].values() for retrier in state.get("Retry", [])]
+    repeated = [retrier for retrier in retriers if "NotYetEffective" in retrier["ErrorEquals"] and retrier["MaxAttempts"]]
+
+    assert repeated
+    assert {retrier["IntervalSeconds"] * retrier["MaxAttempts"] for retrier in repeated} == {RETRIED_FOR.total_seconds()}
+    assert {retrier["BackoffRate"] for retrier in repeated} == {1}

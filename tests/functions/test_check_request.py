@@ -11,6 +11,7 @@ from latchkey.errors import InvalidRequest, NotYetEffective
 from latchkey.registry import registry
 from latchkey.registry.requests import RequestRef
 from tests.functions.account import ACCOUNT, ADOPT, IMPORT, OWN, ROOT, TABLE, Account
+from tests.functions.fault_injection import answer_with_error, at_call
 from tests.functions.onboarding_requests import (
     EXECUTION,
     NAME,
@@ -154,6 +155,33 @@ def test_an_execution_that_does_not_exist_is_over_unless_it_can_be_new(
             run("check_request", check_event(onboarding()))
     else:
         assert run("check_request", check_event(onboarding()))["accessId"] == ACCESS
+
+
+def test_a_waiting_request_is_recorded_with_the_request_that_has_the_access(run: Run, account: Account) -> None:
+    _, execution = started("onboard-access", FORMER)
+    registry().locks.lock(ACCESS, execution, request=RequestRef("request-0", "b" * 64))
+
+    with pytest.raises(NotYetEffective, match="request request-0 has been running"):
+        run("check_request", check_event(onboarding()))
+    [waiting] = account.items("request")
+    assert "request request-0" in waiting["waitingFor"]["S"]
+    assert waiting["waitingSince"]["S"] < waiting["waitingUntil"]["S"]
+
+    registry().locks.unlock(ACCESS, execution)
+    run("check_request", check_event(onboarding()))
+    [ended] = account.items("request")
+    assert "request request-0" in ended["waitedFor"]["S"]
+    assert "waitingSince" not in ended
+
+
+def test_a_wait_that_cannot_be_recorded_goes_on(run: Run, account: Account) -> None:
+    _, execution = started("onboard-access", FORMER)
+    running(account, HOUR, execution)
+    # The first update claims the request id, the second one is for the lock.
+    at_call("dynamodb", "UpdateItem", answer_with_error("UpdateItem"), 3)
+
+    with pytest.raises(NotYetEffective):
+        run("check_request", check_event(onboarding()))
 
 
 def test_a_request_waits_while_its_secret_is_being_removed(run: Run, account: Account) -> None:

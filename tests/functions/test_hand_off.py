@@ -18,8 +18,9 @@ SYSTEMS = ["mediatailor", "mediapackage", "mediapackage-vod", "mediapackagev2", 
 # The systems whose resources an API describes.
 CONFIGURABLE = SYSTEMS[:-1]
 OF_THE_RESOURCE = {"resource is configured", "service raises no alert", "grant is there"}
-# The attributes of an access that say who holds its lock.
-LOCK = {"running", "runningSince", "undoing"}
+# The attributes of an access that say who holds its lock, and those of a request that say for what it waits.
+LOCK = {"running", "runningRequest", "runningSince", "runningTenant", "undoing"}
+WAIT = {"waitedFor", "waitingFor", "waitingSince", "waitingUntil"}
 DELAYS = {"mediapackage": 600, "mediapackage-vod": 600, "mediapackagev2": 300}
 
 
@@ -136,7 +137,7 @@ def _without_progress(account: Account) -> dict[str, Any]:
     """The account without what a rollback notes about itself: that it holds the lock, and that its journal is closed."""
     snapshot = account_snapshot(account)
     items = [item for item in snapshot["table"] if item["kind"]["S"] != "journal"]
-    return snapshot | {"table": [{name: item[name] for name in item if name not in LOCK} for item in items]}
+    return snapshot | {"table": [{name: item[name] for name in item if name not in LOCK | WAIT} for item in items]}
 
 
 def confirmed(run: Run, access: Onboarding) -> Onboarding:

@@ -18,7 +18,7 @@ from latchkey.errors import AccessDenied, Conflict, NotYetEffective, TransientAw
 from latchkey.registry import Registry
 from latchkey.registry.access_locks import LockHolder
 from latchkey.registry.accesses import AnnouncedRequest
-from latchkey.registry.requests import JUST_STARTED, RequestRef, Unanswered
+from latchkey.registry.requests import JUST_STARTED, MOST_REUSES, RETRIED_FOR, RequestRef, Unanswered
 from latchkey.registry.table import Table
 from latchkey.requests.parsing import parse_onboarding
 from tests import dynamodb
@@ -205,6 +205,78 @@ def test_one_request_holds_the_lock_of_an_access(registry: Registry) -> None:
     for _ in range(2):
         registry.locks.unlock(ACCESS, EXECUTION_ARN)
     registry.locks.lock(ACCESS, OTHER_EXECUTION)
+
+
+FIRST, SECOND = RequestRef("request-1", "a" * 64), RequestRef("request-2", "b" * 64)
+
+
+def test_the_request_that_has_the_access_is_named(registry: Registry) -> None:
+    registry.locks.lock(ACCESS, EXECUTION_ARN, request=FIRST)
+
+    with pytest.raises(NotYetEffective, match="request request-1 has been running"):
+        registry.locks.lock(ACCESS, OTHER_EXECUTION, request=SECOND)
+
+
+@pytest.mark.parametrize("tenants", [("news", "default"), ("default", "news")])
+def test_a_request_of_another_tenant_is_not_named(registry: Registry, tenants: tuple[str, str]) -> None:
+    first, second = (replace(ref, tenant=tenant) for ref, tenant in zip((FIRST, SECOND), tenants, strict=True))
+    registry.locks.lock(ACCESS, EXECUTION_ARN, request=first)
+
+    with pytest.raises(NotYetEffective, match="another request is running"):
+        registry.locks.lock(ACCESS, OTHER_EXECUTION, request=second)
+
+
+def test_the_lock_of_an_earlier_version_names_no_request(registry: Registry) -> None:
+    """The former holder was a request that is named."""
+    registry.locks.lock(ACCESS, EXECUTION_ARN, request=FIRST)
+    registry.locks.lock(ACCESS, EXECUTION_ARN)
+
+    with pytest.raises(NotYetEffective, match="another request is running"):
+        registry.locks.lock(ACCESS, OTHER_EXECUTION, request=SECOND)
+
+
+def test_a_wait_is_recorded_until_it_ends(registry: Registry) -> None:
+    registry.requests.receive(FIRST, "e-1", EXECUTION_ARN)
+    for reason in ("one", "two"):
+        registry.requests.note_waiting("request-1", "default", reason)
+    waiting = item("request", "request-1")
+
+    since, until = (datetime.fromisoformat(waiting[name]) for name in ("waitingSince", "waitingUntil"))
+    assert (waiting["waitingFor"], until - since) == ("two", RETRIED_FOR)
+    for _ in range(2):
+        registry.requests.end_waiting("request-1", "default")
+    ended = item("request", "request-1")
+    assert ended["waitedFor"] == "two"
+    assert not {"waitingFor", "waitingSince", "waitingUntil"} & {*ended}
+
+
+def test_an_outcome_ends_a_wait(registry: Registry) -> None:
+    registry.requests.receive(FIRST, "e-1", EXECUTION_ARN)
+    registry.requests.note_waiting("request-1", "default", "one")
+
+    registry.requests.record_outcome(FIRST, "o-1", "Request Failed", "{}")
+
+    assert not {"waitingSince", "waitingUntil"} & {*item("request", "request-1")}
+
+
+def test_nothing_waits_without_a_recorded_request(registry: Registry) -> None:
+    registry.requests.note_waiting("request-1", "default", "one")
+    registry.requests.end_waiting("request-1", "default")
+
+    assert item("request", "request-1") == {}
+
+
+def test_events_that_reuse_an_id_are_listed_up_to_a_limit(registry: Registry) -> None:
+    registry.requests.note_reuse(FIRST, "e-0")
+    assert item("request", "request-1") == {}
+    registry.requests.receive(FIRST, "e-1", EXECUTION_ARN)
+
+    for number in range(MOST_REUSES + 5):
+        registry.requests.note_reuse(SECOND if number % 2 else FIRST, f"e-{number + 2}")
+
+    assert item("request", "request-2") == {}
+    listed = item("request", "request-1")["reusedBy"]
+    assert 0 < len(listed) <= MOST_REUSES
 
 
 def test_unlocking_without_a_lock_changes_nothing(registry: Registry) -> None:

@@ -103,7 +103,7 @@ def check_request(
     if denied := [*denied, *name_problems(desired, tenants.is_known)]:
         raise InvalidRequest(denied)
     registry.move_former_notes(desired.access_id, desired.tenant)
-    registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry))
+    registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry), event.ref)
     if registry.accesses.tenant(desired.access_id) not in (None, event.tenant):
         # Another tenant recorded the access after the first read. Nothing changes that while the access is locked.
         registry.locks.unlock(desired.access_id, event.execution_arn)

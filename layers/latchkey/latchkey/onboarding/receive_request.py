@@ -116,6 +116,7 @@ def receive_request(
     try:
         first_event_id = registry.requests.receive(content.ref, event.id, execution_arn(state_machine_arn, _name(content)))
     except Conflict as error:
+        registry.requests.note_reuse(content.ref, event.id)
         content = _rejected(content, event.id, str(error))
         first_event_id = registry.requests.receive(content.ref, event.id, execution_arn(state_machine_arn, _name(content)))
     content = _checked(content.model_copy(update={"event_id": first_event_id}), sender, tenants)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from latchkey.errors import NotYetEffective
+from latchkey.registry.requests import RequestRef
 from latchkey.registry.table import ConditionFailed, Table
 from latchkey.tags import DEFAULT_TENANT
 
@@ -19,10 +20,14 @@ _FREE = "attribute_not_exists(running) OR running = :me"
 
 @dataclass(frozen=True)
 class LockHolder:
-    """The execution that holds the lock of an access, and since when."""
+    """The execution that holds the lock of an access, and since when.
+
+    `request` is its request. It is None if an earlier version took the lock.
+    """
 
     execution_arn: str
     since: datetime
+    request: RequestRef | None = None
 
 
 # Returns whether the execution that holds a lock is over, so that another one can take the lock over.
@@ -37,7 +42,9 @@ def holder_of(item: Mapping[str, Any]) -> LockHolder | None:
     """The holder of the lock in the item of an access, or None."""
     if "running" not in item:
         return None
-    return LockHolder(str(item["running"]), datetime.fromtimestamp(int(item["runningSince"]), UTC))
+    named = item.get("runningRequest")
+    request = RequestRef(named, "", item.get("runningTenant", DEFAULT_TENANT)) if named else None
+    return LockHolder(str(item["running"]), datetime.fromtimestamp(int(item["runningSince"]), UTC), request)
 
 
 class AccessLocks:
@@ -46,24 +53,32 @@ class AccessLocks:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def lock(self, access_id: str, execution_arn: str, is_over: IsOver = _no_proof) -> None:
+    def lock(self, access_id: str, execution_arn: str, is_over: IsOver = _no_proof, request: RequestRef | None = None) -> None:
         """Locks the access for one request. Raises NotYetEffective while another execution holds the lock.
 
-        The lock of an execution that `is_over` is taken over.
+        The lock of an execution that `is_over` is taken over. Others that wait for the lock read which request has it.
         """
-        update = "SET running = :me, runningSince = :now REMOVE pending, pendingTenant, undoing"
+        update = "SET running = :me, runningSince = :now"
+        values = _holder(execution_arn)
+        if request is not None:
+            update += ", runningRequest = :request, runningTenant = :tenant"
+            values |= {":request": request.request_id, ":tenant": request.tenant}
+        update += " REMOVE pending, pendingTenant, undoing"
+        update += "" if request else ", runningRequest, runningTenant"
         try:
-            self._table.update("access", access_id, update, _FREE, _holder(execution_arn))
+            self._table.update("access", access_id, update, _FREE, values)
         except ConditionFailed:
-            self._take_over(access_id, execution_arn, update, is_over)
+            self._take_over(access_id, update, values, is_over, request)
 
-    def _take_over(self, access_id: str, execution_arn: str, update: str, is_over: IsOver) -> None:
+    def _take_over(
+        self, access_id: str, update: str, values: Mapping[str, Any], is_over: IsOver, request: RequestRef | None
+    ) -> None:
         found = holder_of(self._table.get("access", access_id))
         if found is None or not is_over(found):
-            raise _another_runs()
-        values = _holder(execution_arn) | {":former": found.execution_arn}
+            raise _held_by(found, request)
         try:
-            self._table.update("access", access_id, update, "running = :former", values)
+            held = {**values, ":former": found.execution_arn}
+            self._table.update("access", access_id, update, "running = :former", held)
         except ConditionFailed:
             raise _another_runs() from None
 
@@ -109,12 +124,20 @@ class AccessLocks:
         Only the attributes of the lock change, so that the role of report_outcome needs no permission for others.
         """
         with suppress(ConditionFailed):
-            update = "REMOVE running, runningSince, undoing"
+            update = "REMOVE running, runningSince, runningRequest, runningTenant, undoing"
             self._table.update("access", access_id, update, "running = :me", {":me": execution_arn})
 
 
 def _holder(execution_arn: str) -> dict[str, Any]:
     return {":me": execution_arn, ":now": int(time.time())}
+
+
+def _held_by(holder: LockHolder | None, waiting: RequestRef | None) -> NotYetEffective:
+    """Names the request that has the access, unless it belongs to another tenant."""
+    if holder is None or holder.request is None or waiting is None or holder.request.tenant != waiting.tenant:
+        return _another_runs()
+    since = holder.since.isoformat(timespec="seconds")
+    return NotYetEffective(f"request {holder.request.request_id} has been running for this access since {since}")
 
 
 def _another_runs() -> NotYetEffective:

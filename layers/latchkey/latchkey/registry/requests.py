@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,9 @@ from latchkey.tags import DEFAULT_TENANT
 # time, it is over, and Step Functions has deleted it, which happens 90 days after its end:
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
 JUST_STARTED = timedelta(days=1)
+# The state machine repeats a step that is not effective yet every 5 seconds, 72 times. Each attempt takes time as well.
+RETRIED_FOR = timedelta(seconds=5 * 72)
+MOST_REUSES = 100
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,34 @@ class Requests:
         except ConditionFailed:
             raise _already_used() from None
         return str(recorded["eventId"])
+
+    def note_reuse(self, ref: RequestRef, event_id: str) -> None:
+        """Records on the first request with an id the event that used the id for different content.
+
+        The rejection is recorded under the id of that event. At most MOST_REUSES are listed.
+        """
+        values = {":event": {event_id}, ":most": MOST_REUSES}
+        condition = "attribute_exists(contentHash) AND (attribute_not_exists(reusedBy) OR size(reusedBy) < :most)"
+        with suppress(ConditionFailed):
+            self._table.update("request", ref.item_id, "ADD reusedBy :event", condition, values)
+
+    def note_waiting(self, request_id: str, tenant: str, reason: str) -> None:
+        """Records that a request waits, for what, since when, and until when the state machine repeats the step."""
+        now = datetime.now(UTC)
+        times = (now, now + RETRIED_FOR)
+        values = dict(zip((":now", ":until"), (at.isoformat(timespec="milliseconds") for at in times), strict=True))
+        update = "SET waitingSince = if_not_exists(waitingSince, :now), waitingUntil = if_not_exists(waitingUntil, :until)"
+        update += ", waitingFor = :reason"
+        with suppress(ConditionFailed):
+            item_id = RequestRef(request_id, "", tenant).item_id
+            self._table.update("request", item_id, update, "attribute_exists(id)", values | {":reason": reason})
+
+    def end_waiting(self, request_id: str, tenant: str) -> None:
+        """Records that a request waits no longer. For what it waited stays in the item."""
+        with suppress(ConditionFailed):
+            item_id = RequestRef(request_id, "", tenant).item_id
+            update = "SET waitedFor = waitingFor REMOVE waitingSince, waitingUntil, waitingFor"
+            self._table.update("request", item_id, update, "attribute_exists(waitingSince)", {})
 
     def claim(self, ref: RequestRef, execution_arn: str) -> None:
         """Records that the execution of a request has started, before it changes anything. Its retries claim it again.
@@ -127,6 +159,7 @@ class Requests:
         """
         values = {":hash": ref.content_hash, ":id": outcome_id, ":type": detail_type, ":detail": detail, ":now": now_text()}
         update = "SET contentHash = :hash, outcomeId = :id, outcomeType = :type, outcome = :detail, endedAt = :now"
+        update += " REMOVE waitingSince, waitingUntil"
         first = "attribute_not_exists(outcomeId) AND (attribute_not_exists(contentHash) OR contentHash = :hash)"
         for item_id in _item_ids(ref):
             try:
