@@ -33,6 +33,16 @@ def record(aws: Embedded, kind: str, item_id: str) -> Answer:
     return item
 
 
+def items(aws: Embedded, kind: str) -> list[Answer]:
+    """Returns all items of a kind in the registry."""
+    client = aws.client("dynamodb")
+    [table] = [name for name in client.list_tables()["TableNames"] if "AccessTable" in name]
+    pages = client.get_paginator("query").paginate(
+        TableName=table, KeyConditionExpression="kind = :kind", ExpressionAttributeValues={":kind": {"S": kind}}
+    )
+    return [item for page in pages for item in page["Items"]]
+
+
 def receive_request(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     event = outcomes.wait_for(answer["requestId"], 120)
     assert event["detail-type"] == "Access Onboarded"
@@ -127,6 +137,8 @@ def report_clean_up(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
         ],
         "the event",
     )
+    kept = [item for item in items(aws, "notice") if item["accessId"]["S"] == access_id]
+    assert {item["outcomeType"]["S"] for item in kept if "publishedAt" in item} >= {"Grants Cleaned Up"}
 
 
 def identify_accesses(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
