@@ -128,7 +128,7 @@ def test_reader_role_of_a_service_is_watched_by_the_sweep(onboarding: Onboarding
     def is_swept() -> bool:
         """Sweeps within one grace period start an execution only once."""
         onboarding.sweep()
-        return len(notices(onboarding, outcome["accessId"])) > 1
+        return len(notices(onboarding, outcome["accessId"])) > 2
 
     until(is_swept, "the restored access", 30)
     after = notices(onboarding, outcome["accessId"])[1:]
