@@ -13,6 +13,9 @@ POINTS: dict[str, str] = {
     "A15": "No API can write a policy of a secret that is not `default`.",
     "A16": "It needs a role of its own: let one with kms:DescribeKey for aliases only describe an alias that does not exist.",
     "A18": "It needs a key whose policy admits only one of the two forms, and a role that can use the key in no other way.",
+    "A19": "Every condition would need a policy of its own that makes a secret public for a moment.",
+    "A20": "It needs a role that is deleted while a policy names its unique ID in a condition.",
+    "A21": "Only MediaTailor can call as MediaTailor, and its calls show no condition keys.",
 }
 
 SWITCHES: dict[str, str] = {

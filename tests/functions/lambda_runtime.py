@@ -24,6 +24,8 @@ ENVIRONMENT = {
     "END_REQUEST_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:end-request",
     "CONFIGURE_ROLE_ARN": CONFIGURE_ROLE,
     "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CreateKey"),
+    "CREATE_SECRET_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CreateSecret"),
+    "VALIDATE_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "ValidateAccess"),
     "READER_BOUNDARY_ARN": f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",
     "GRACE_SECONDS": "600",
     "ONBOARD_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:onboard-access",

@@ -195,3 +195,59 @@ def test_imported_and_asymmetric_keys_have_no_rotation_status(kms: Any, kind: di
 
     for call in (kms.get_key_rotation_status, kms.enable_key_rotation):
         assert error_code(call, KeyId=key) == "UnsupportedOperationException"
+
+
+@pytest.mark.parametrize(
+    "flaw", [{"Resource": "arn:aws:kms:us-east-1:000000000000:key/1"}, {"Resource": []}, {"Action": []}], ids=str
+)
+def test_key_policy_with_an_ineffective_statement_cannot_be_written_again(
+    account: Account, kms: Any, flaw: dict[str, Any]
+) -> None:
+    old = policy(key_statement({"AWS": ROOT}), key_statement({"AWS": ROOT}, "kms:DescribeKey") | flaw)
+    key = kms.create_key(Policy=old)["KeyMetadata"]["KeyId"]
+    assert error_code(kms.put_key_policy, KeyId=key, Policy=old) == MALFORMED
+    kms.put_key_policy(KeyId=key, Policy=policy(key_statement({"AWS": ROOT}, Resource=["*"])))
+
+
+def test_default_key_of_secrets_manager_is_an_aws_managed_key(account: Account, kms: Any) -> None:
+    found = kms.describe_key(KeyId="alias/aws/secretsmanager")["KeyMetadata"]
+    assert found["KeyManager"] == "AWS"
+    assert kms.describe_key(KeyId=found["Arn"])["KeyMetadata"] == found
+    assert kms.describe_key(KeyId=account.key())["KeyMetadata"]["KeyManager"] == "CUSTOMER"
+
+    secrets = account.client("secretsmanager")
+    made = secrets.create_secret(Name=account.unique("secret"), SecretString="value", KmsKeyId=found["Arn"])
+    assert secrets.describe_secret(SecretId=made["ARN"])["KmsKeyId"] == found["Arn"]
+    assert secrets.list_secret_version_ids(SecretId=made["ARN"])["Versions"][0]["KmsKeyIds"] == ["DefaultEncryptionKey"]
+    reader = account.role(allow("secretsmanager:GetSecretValue")).client("secretsmanager")
+    assert reader.get_secret_value(SecretId=made["ARN"])["SecretString"] == "value"
+
+
+def test_deny_for_all_but_some_principals_spares_only_those_and_no_role_with_a_boundary(account: Account) -> None:
+    everything = account.client("iam").create_policy(PolicyName=account.unique("all"), PolicyDocument=policy(allow("*")))
+    spared, other = account.role(allow("kms:*")), account.role(allow("kms:*"))
+    bounded = account.role(allow("kms:*"), boundary=everything["Policy"]["Arn"])
+    denial = {
+        "Effect": "Deny",
+        "NotPrincipal": {"AWS": [spared.arn, bounded.arn]},
+        "Action": "kms:DescribeKey",
+        "Resource": "*",
+    }
+    key = account.key(denial)
+
+    assert spared.client("kms").describe_key(KeyId=key)
+    assert error_code(other.client("kms").describe_key, KeyId=key) == "AccessDeniedException"
+    assert error_code(bounded.client("kms").describe_key, KeyId=key) == "AccessDeniedException"
+
+
+def test_every_call_counts_as_encrypted(account: Account) -> None:
+    role, insecure = account.role(allow("kms:*")), {"Bool": {"aws:SecureTransport": "false"}}
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "kms:DescribeKey", "Resource": "*", "Condition": insecure}
+    assert role.client("kms").describe_key(KeyId=account.key(denial))
+
+
+def test_role_is_no_aws_service_in_a_condition(account: Account) -> None:
+    role = account.role(allow("kms:*"))
+    condition = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "kms:DescribeKey", "Resource": "*", "Condition": condition}
+    assert error_code(role.client("kms").describe_key, KeyId=account.key(denial)) == "AccessDeniedException"

@@ -183,7 +183,7 @@ def test_a_missing_policy_is_not_public() -> None:
 def test_public_statements_are_listed_by_sid_or_position() -> None:
     everyone = admission(Principal="*")
     named = document(admission(Sid="One"), everyone | {"Sid": "Two"}, everyone, everyone | {"Effect": "Deny"})
-    assert policies.public_statements(named) == ["Two", "statement 2"]
+    assert policies.public_statements(named) == ["Two", "Statement[2]"]
     assert policies.public_statements(None) == []
 
 
@@ -217,9 +217,10 @@ DELETED_ROLE, DELETED_USER = "AROAEXAMPLE1234567890", "AIDAEXAMPLE1234567890"
 )
 def test_deleted_principals_are_listed_by_unique_id(principal: Any, deleted: list[str]) -> None:
     statement = delegation(Principal=principal)
-    assert policies.deleted_principals(document(delegation(), statement)) == deleted
+    assert policies.deleted_principals(document(delegation(), statement)) == ({"Statement[1]": deleted} if deleted else {})
     # A single statement can be without a list.
-    assert policies.deleted_principals({"Version": "2012-10-17", "Statement": statement}) == deleted
+    alone = policies.deleted_principals({"Version": "2012-10-17", "Statement": statement})
+    assert alone == ({"Statement[0]": deleted} if deleted else {})
 
 
 def test_deleted_principals_are_listed_for_all_statements_of_others_and_none_of_ours() -> None:
@@ -229,7 +230,79 @@ def test_deleted_principals_are_listed_for_all_statements_of_others_and_none_of_
         delegation(Sid="NotLatchkey", Principal={"AWS": [DELETED_ROLE]}),
         {"Effect": "Deny", "NotPrincipal": {"AWS": role("A")}, "Action": "kms:*", "Resource": "*"},
     )
-    assert policies.deleted_principals(document(*statements)) == [DELETED_USER, DELETED_ROLE]
+    assert policies.deleted_principals(document(*statements)) == {"Statement[0]": [DELETED_USER], "NotLatchkey": [DELETED_ROLE]}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"Principal": {"AWS": [ROOT, DELETED_ROLE]}},
+        {"NotPrincipal": {"AWS": [ROOT, DELETED_ROLE]}},
+        {"Principal": "*", "Condition": {"ArnLike": {"aws:PrincipalArn": DELETED_ROLE}}},
+        {"Principal": "*", "Condition": {"StringNotEquals": {"AWS:principalarn": [role("A"), DELETED_ROLE]}}},
+    ],
+    ids=["principal", "not the principal", "condition", "condition in another case"],
+)
+def test_deleted_principals_are_found_wherever_a_statement_names_them(place: dict[str, Any]) -> None:
+    statement = {"Sid": "Old", "Effect": "Deny", "Action": "kms:*", "Resource": "*", **place}
+    assert policies.deleted_principals(document(statement)) == {"Old": [DELETED_ROLE]}
+
+
+def test_the_unique_id_in_a_condition_on_user_ids_is_no_deleted_principal() -> None:
+    named = delegation(Condition={"StringLike": {"aws:userid": [f"{DELETED_ROLE}:*", DELETED_USER]}})
+    assert policies.deleted_principals(document(named)) == {}
+
+
+INEFFECTIVE: dict[str, dict[str, Any]] = {
+    "no action": {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Resource": "*"},
+    "an empty list of actions": delegation(Action=[]),
+    "no resource": {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*"},
+    "one key": delegation(Resource="arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"),
+    "one key and all": delegation(Resource=["*", "arn:aws:kms:eu-west-1:111122223333:key/1"]),
+    "all but one key": {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "NotResource": "arn:aws:kms:::key/1"},
+}
+
+
+@pytest.mark.parametrize("statement", INEFFECTIVE.values(), ids=INEFFECTIVE)
+def test_statements_that_kms_no_longer_accepts_are_named(statement: dict[str, Any]) -> None:
+    assert policies.ineffective_statements(document(delegation(), statement)) == ["Statement[1]"]
+    assert policies.ineffective_statements(document(statement | {"Sid": "Old"})) == ["Old"]
+
+
+def test_effective_statements_are_accepted_in_every_form() -> None:
+    other = {"Effect": "Deny", "Principal": "*", "NotAction": "kms:Describe*", "Resource": ["*"]}
+    assert policies.ineffective_statements(document(delegation(), other)) == []
+    assert policies.ineffective_statements(None) == []
+
+
+def everyone(operator: str, key: str, *values: str) -> dict[str, Any]:
+    return admission(Principal="*", Condition={operator: {key: [*values]}})
+
+
+@pytest.mark.parametrize(
+    ("statement", "broad"),
+    [
+        (admission(Principal="*"), True),
+        (admission(Principal={"AWS": "*"}), True),
+        ({"Effect": "Allow", "NotPrincipal": {"AWS": role("A")}, "Action": ACTION, "Resource": "*"}, True),
+        (everyone("Bool", "aws:SecureTransport", "true"), True),
+        (everyone("StringEquals", "aws:PrincipalTag/team", "video"), True),
+        (everyone("StringNotEquals", "aws:PrincipalOrgID", "o-exampleorgid"), True),
+        (everyone("StringEqualsIfExists", "aws:SourceVpce", "vpce-1"), True),
+        (everyone("ForAllValues:StringEquals", "aws:PrincipalOrgPaths", "o-a/r-b/"), True),
+        (everyone("StringLike", "aws:PrincipalArn", role("A"), "*"), True),
+        (everyone("Null", "aws:PrincipalArn", "false"), True),
+        (everyone("StringEquals", "aws:PrincipalOrgID", "o-exampleorgid"), False),
+        (everyone("ArnLike", "aws:PrincipalArn", role("A")), False),
+        (everyone("ForAnyValue:StringEquals", "aws:PrincipalOrgPaths", "o-a/r-b/"), False),
+        (everyone("StringEquals", "aws:SourceAccount", ACCOUNT), False),
+        (admission(Principal="*", Effect="Deny"), False),
+        (admission(Principal={"AWS": ROOT}), False),
+    ],
+    ids=str,
+)
+def test_a_statement_is_broad_unless_a_condition_limits_whom_it_allows(statement: dict[str, Any], broad: bool) -> None:
+    assert policies.broad_statements(document(statement)) == (["Statement[0]"] if broad else [])
 
 
 READING = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}

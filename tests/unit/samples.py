@@ -10,6 +10,7 @@ from typing import Any
 from latchkey.access.desired import Desired, desire
 from latchkey.access.tenants import Tenants
 from latchkey.onboarding.rules.bounds import Bounds
+from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.place import Place
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import Settings
@@ -20,6 +21,8 @@ PLACE = Place(partition="aws", account=ACCOUNT, region=REGION)
 CONFIGURE_ROLE = PLACE.arn("iam", "role/latchkey-configure_access", region="")
 CREATE_KEY_ROLE = PLACE.arn("iam", "role/latchkey-create_key", region="")
 ATTACH_ROLE = PLACE.arn("iam", "role/latchkey-attach_policies", region="")
+CREATE_SECRET_ROLE = PLACE.arn("iam", "role/latchkey-create_secret", region="")
+VALIDATE_ROLE = PLACE.arn("iam", "role/latchkey-validate_access", region="")
 UNDO_ROLE = PLACE.arn("iam", "role/latchkey-undo_onboarding", region="")
 SETTINGS = Settings(
     place=PLACE,
@@ -40,6 +43,13 @@ SETTINGS = Settings(
     reader_boundary_arn=f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",
     grace_seconds=600,
     tenant_parameters="/latchkey/tenants",
+)
+ROLES = FunctionRoles(
+    attach=ATTACH_ROLE,
+    configure=CONFIGURE_ROLE,
+    create_secret=CREATE_SECRET_ROLE,
+    undo=UNDO_ROLE,
+    validate=VALIDATE_ROLE,
 )
 # No parameter exists, so there is only the default tenant.
 TENANTS = Tenants(SETTINGS, lambda _: None)

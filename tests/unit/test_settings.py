@@ -33,7 +33,13 @@ ENVIRONMENT = {
 }
 
 # Variables that the template sets for some functions only.
-OWN = ("CLEAN_UP_STATE_MACHINE_ARN", "ONBOARD_STATE_MACHINE_ARN", "OWN_ROLE_ARNS")
+OWN = (
+    "CLEAN_UP_STATE_MACHINE_ARN",
+    "CREATE_SECRET_ROLE_ARN",
+    "ONBOARD_STATE_MACHINE_ARN",
+    "OWN_ROLE_ARNS",
+    "VALIDATE_ROLE_ARN",
+)
 
 
 @pytest.fixture
@@ -52,6 +58,7 @@ def test_the_environment_becomes_typed_settings(environment: pytest.MonkeyPatch)
     assert found.place == Place(partition="aws-cn", account="111122223333", region="cn-north-1")
     assert (found.access_table, found.request_bus, found.secret_prefix) == ("accesses", "requests", "latchkey/")
     assert (found.onboard_state_machine_arn, found.clean_up_state_machine_arn, found.own_role_arns) == ("", "", ())
+    assert (found.create_secret_role_arn, found.validate_role_arn) == ("", "")
 
 
 def test_empty_lists_allow_nothing(environment: pytest.MonkeyPatch) -> None:

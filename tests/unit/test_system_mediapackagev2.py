@@ -207,7 +207,7 @@ def test_an_endpoint_without_a_former_policy_loses_the_policy(client: Any, answe
 
 
 @pytest.mark.parametrize(
-    ("statement", "named"), [(EVERYONE, "Everyone"), (UNNAMED, "statement 1")], ids=["with a Sid", "without"]
+    ("statement", "named"), [(EVERYONE, "Everyone"), (UNNAMED, "Statement[1]")], ids=["with a Sid", "without"]
 )
 def test_a_policy_that_allows_everyone_without_the_header_is_rejected(
     client: Any, answers: Stubber, statement: dict[str, Any], named: str

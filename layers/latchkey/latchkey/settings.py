@@ -37,6 +37,8 @@ class Settings(BaseModel):
     clean_up_state_machine_arn: str = ""
     end_request_state_machine_arn: str = ""
     own_role_arns: tuple[str, ...] = ()
+    create_secret_role_arn: str = ""
+    validate_role_arn: str = ""
 
     @property
     def key_writers(self) -> tuple[str, ...]:
@@ -74,6 +76,8 @@ def settings() -> Settings:
         clean_up_state_machine_arn=env.get("CLEAN_UP_STATE_MACHINE_ARN", ""),
         end_request_state_machine_arn=env.get("END_REQUEST_STATE_MACHINE_ARN", ""),
         own_role_arns=_list(env.get("OWN_ROLE_ARNS", "")),
+        create_secret_role_arn=env.get("CREATE_SECRET_ROLE_ARN", ""),
+        validate_role_arn=env.get("VALIDATE_ROLE_ARN", ""),
     )
 
 

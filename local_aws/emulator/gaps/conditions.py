@@ -43,6 +43,7 @@ def apply() -> None:
     wrap(iam_evaluator, "_resolve_condition_key", _condition_key)
     wrap(iam_evaluator, "_evaluate_single_condition", _condition)
     wrap(iam_evaluator, "parse_policy_document", _parse_once)
+    wrap(iam_evaluator, "evaluate_resource_policy", _evaluate_resource_policy)
 
 
 def _parse_once(original: Around, document: Any) -> Any:
@@ -200,7 +201,7 @@ def _enforce(
     service_context: dict[str, Any] | None = None,
 ) -> Any:
     """Makes every check that AWS makes for the request, and returns the first denial."""
-    context = {"aws:ViaAWSService": "false"} | (service_context or {})
+    context = {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "false"} | (service_context or {})
     also = context.pop(_ALSO, [])
     if service in ("kms", "secretsmanager", "iam"):
         context |= _resource_keys(service, resource_arn)
@@ -239,8 +240,13 @@ def _granted(denied: Any, action: str, resource: str, context: dict[str, Any]) -
 
 
 def _condition_key(original: Around, key: str, ctx: Any) -> Any:
-    """Gap: `aws:PrincipalArn` of a role session is the ARN of the session. On AWS, it is the ARN of the role."""
+    """Gap: `aws:PrincipalArn` of a role session is the ARN of the session. On AWS, it is the ARN of the role.
+
+    The emulator has no TLS, so every call counts as encrypted.
+    """
     name = key.lower()
+    if name == "aws:securetransport":
+        return "true"
     if ctx.principal_type == "AWSService" and name in ("aws:principalarn", "aws:principalaccount", "aws:principaltype"):
         return None
     if name == "aws:principalarn":
@@ -259,6 +265,34 @@ def _condition(original: Around, operator: str, actual: Any, expected: list[str]
     """
     is_single = not operator.lower().startswith(("forallvalues:", "foranyvalue:", "null"))
     return not (is_single and isinstance(actual, list)) and bool(original(operator, actual, expected))
+
+
+def _evaluate_resource_policy(original: Around, document: Any, ctx: Any, service: str | None = None, **only: bool) -> Any:
+    """Gap: a Deny with NotPrincipal never applies. On AWS, it denies everyone else, and every role with a boundary.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
+    """
+    if "NotPrincipal" not in str(document):
+        return original(document, ctx, service, **only)
+    parsed = json.loads(document) if isinstance(document, str) else document
+    listed = parsed["Statement"] if isinstance(parsed["Statement"], list) else [parsed["Statement"]]
+    statements = [
+        {"Principal": "*"} | {name: value for name, value in statement.items() if name != "NotPrincipal"}
+        if statement["Effect"] == "Deny" and "NotPrincipal" in statement and not _is_spared(statement, ctx, service)
+        else statement
+        for statement in listed
+    ]
+    return original(parsed | {"Statement": statements}, ctx, service, **only)
+
+
+def _is_spared(statement: dict[str, Any], ctx: Any, service: str | None) -> bool:
+    """Returns whether NotPrincipal names the caller."""
+    named = statement["NotPrincipal"]
+    if service and iam_evaluator._service_principal_matches(named, service):
+        return True
+    role = iam._roles.get(authorization.role_arn_of(ctx.principal_arn).rsplit("/", 1)[-1]) or {}
+    is_named = iam_evaluator._principal_matches({"AWS": named.get("AWS", [])}, ctx.principal_arn)
+    return bool(is_named) and not (":assumed-role/" in ctx.principal_arn and role.get("PermissionsBoundary"))
 
 
 def _key_policy(original: Around, arn: str) -> Any:

@@ -1,4 +1,4 @@
-"""Key policies: KMS rejects policies that are too long, have unknown principals, or lock the caller out."""
+"""Key policies: KMS rejects policies that are too long or malformed, name unknown principals, or lock the caller out."""
 
 import json
 from typing import Any
@@ -30,6 +30,9 @@ def _check_policy(original: Around, data: dict[str, Any]) -> Any:
     document = policy_document(policy)
     if document is None:
         return error_response(_MALFORMED, "The new key policy is not well formed.")
+    # CreateKey accepts such a policy, so that there can be keys from before August 2025.
+    if "KeyId" in data and _is_ineffective(document):
+        return error_response(_MALFORMED, "Policy contains a statement without a valid Action or Resource element.")
     if unknown_principals(document):
         return error_response(_MALFORMED, "Policy contains a statement with one or more invalid principals.")
     if not data.get("BypassPolicyLockoutSafetyCheck") and not _can_put_again(caller, document, _tags(data)):
@@ -60,6 +63,17 @@ def policy_document(text: str) -> dict[str, Any] | None:
         if not {"Principal", "NotPrincipal"} & statement.keys():
             return None
     return document
+
+
+def _is_ineffective(document: dict[str, Any]) -> bool:
+    """Returns whether a statement lacks an action or names another resource than `*`, which KMS rejects since August 2025.
+
+    https://github.com/ministryofjustice/analytical-platform/issues/7691 quotes the notice of AWS.
+    """
+    return any(
+        not (statement.get("Action") or statement.get("NotAction")) or statement.get("Resource") not in ("*", ["*"])
+        for statement in statements(document)
+    )
 
 
 def statements(document: dict[str, Any]) -> list[Any]:

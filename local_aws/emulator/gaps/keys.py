@@ -9,6 +9,7 @@ from ministack.services import tagging as tag_store
 from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.gaps.patching import Around, body_of, error_response, remember_caller, wrap
 
+DEFAULT_ALIAS = "alias/aws/secretsmanager"
 # Gap: MiniStack performs these operations in states in which KMS rejects them, https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 _NOT_WHILE_PENDING = (
     "_enable_key",
@@ -36,6 +37,8 @@ def apply() -> None:
         wrap(kms, name, _if_rotation_is_supported)
     wrap(kms, "_cancel_key_deletion", _cancel_key_deletion)
     wrap(kms, "_create_key", _create_key)
+    wrap(kms, "_describe_key", _describe_key)
+    wrap(kms, "_key_metadata", _key_metadata)
     wrap(kms, "_tag_resource", _tag_resource)
     wrap(tag_store, "resource_tags", _settled_tags)
 
@@ -81,6 +84,25 @@ def _create_key(original: Around, data: dict[str, Any]) -> Any:
     if made:
         _stamp(kms._keys[made["KeyMetadata"]["KeyId"]], data)
     return response
+
+
+def _describe_key(original: Around, data: dict[str, Any]) -> Any:
+    """Gap: there are no AWS managed keys. The key of Secrets Manager exists as soon as somebody asks for it by its alias."""
+    name = str(data.get("KeyId", ""))
+    if name.endswith(DEFAULT_ALIAS) and kms._resolve_key(name) is None:
+        made = body_of(kms._create_key({"Description": "Default key that protects my secrets"}))["KeyMetadata"]
+        kms._keys[made["KeyId"]]["_aws_managed"] = True
+        kms._create_alias({"AliasName": DEFAULT_ALIAS, "TargetKeyId": made["KeyId"]})
+    return original(data)
+
+
+def _key_metadata(original: Around, key: dict[str, Any]) -> Any:
+    return original(key) | ({"KeyManager": "AWS"} if is_aws_managed(key) else {})
+
+
+def is_aws_managed(key: dict[str, Any] | None) -> bool:
+    """Returns whether a key is an AWS managed key."""
+    return bool(key and key.get("_aws_managed"))
 
 
 def _tag_resource(original: Around, data: dict[str, Any]) -> Any:

@@ -18,7 +18,9 @@ _NARROWING = (
     "aws:principalorgpaths",
     "aws:sourceaccount",
     "aws:sourcearn",
+    "aws:sourceip",
     "aws:sourceorgid",
+    "aws:sourceorgpaths",
     "aws:sourcevpc",
     "aws:sourcevpce",
     "aws:userid",
@@ -142,6 +144,9 @@ def _allows_anyone(statement: dict[str, Any]) -> bool:
     return not any(
         key.lower() in _NARROWING and "*" not in ([values] if isinstance(values, str) else values)
         for operator, block in (statement.get("Condition") or {}).items()
-        if "not" not in operator.lower() and not operator.lower().startswith("forallvalues")
+        if operator.lower() != "null"
+        and "not" not in operator.lower()
+        and not operator.lower().startswith("forallvalues")
+        and not operator.lower().endswith("ifexists")
         for key, values in block.items()
     )

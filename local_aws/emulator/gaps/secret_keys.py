@@ -7,6 +7,7 @@ from ministack.services import kms, secretsmanager
 
 from local_aws.emulator import authorization
 from local_aws.emulator.assumptions import CURRENT
+from local_aws.emulator.gaps.keys import is_aws_managed
 from local_aws.emulator.gaps.patching import Around, body_of, current_caller, error_response, wrap
 from local_aws.emulator.gaps.secrets import DEFAULT_KEY
 
@@ -114,7 +115,10 @@ def _list_secret_version_ids(original: Around, data: dict[str, Any]) -> Any:
 
 
 def _reference(key_id: str | None) -> str:
-    return "" if not key_id or key_id.endswith(DEFAULT_KEY) else key_id
+    """Returns the identifier of a customer managed key, or the empty string for the default key, however it is named."""
+    if not key_id or key_id.endswith(DEFAULT_KEY) or is_aws_managed(_find_key(key_id)):
+        return ""
+    return key_id
 
 
 def _encrypt_under(secret: dict[str, Any], version_id: str | None) -> None:

@@ -68,6 +68,7 @@ def secret(tags: dict[str, str] | None = None, **members: Any) -> ObservedSecret
         "kms_key_id": None,
         "is_being_deleted": False,
         "owning_service": None,
+        "stages": {"version": ["AWSCURRENT"]},
     }
     return ObservedSecret(**facts | members, tags=OWN | {ACCESS: SPORTS} if tags is None else tags)
 
@@ -75,7 +76,8 @@ def secret(tags: dict[str, str] | None = None, **members: Any) -> ObservedSecret
 def secret_evidence(found: ObservedSecret | None = None, **members: Any) -> SecretEvidence:
     """A secret that this access refers to and no other one uses."""
     found = found or secret()
-    return SecretEvidence(**{"secret": found, "key_arn": found.kms_key_id, "referred": True} | members)
+    under = key(arn=found.kms_key_id) if found.kms_key_id else None
+    return SecretEvidence(**{"secret": found, "key_arn": found.kms_key_id, "key": under, "referred": True} | members)
 
 
 def configured(

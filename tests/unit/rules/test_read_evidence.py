@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from latchkey.aws import clients
 from latchkey.aws.clients import Clients
 from latchkey.onboarding.rules.bounds import Bounds
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.registry import Registry
 from latchkey.settings import Settings
 from tests.unit.rules.samples import ADOBE
-from tests.unit.samples import ACCOUNT, KEY_ARN, REGION, SETTINGS, desired, role
+from tests.unit.samples import ACCOUNT, EXISTING_ARN, KEY_ARN, REGION, SETTINGS, desired, role
 
 METADATA = {
     "KeyId": "1234abcd-12ab-34cd-56ef-1234567890ab",
@@ -35,14 +35,15 @@ class StubbedAws:
     """Clients that answer only the expected calls; any other call fails the test."""
 
     def __init__(self) -> None:
-        self.clients: dict[str, Any] = {name: boto3.client(name) for name in ("kms", "secretsmanager", "iam")}
+        session = clients._session()
+        self.clients: dict[str, Any] = {name: session.client(name) for name in ("kms", "secretsmanager", "iam")}
         self.stubs = {name: Stubber(client) for name, client in self.clients.items()}
         for stub in self.stubs.values():
             stub.activate()
 
     def reader(self, registry: Registry, settings: Settings = SETTINGS) -> EvidenceReader:
-        clients = Clients(self.clients["kms"], self.clients["secretsmanager"], self.clients["iam"], lambda _: None)
-        return EvidenceReader(Bounds(settings), registry, clients, lambda _: clients.secretsmanager)
+        used = Clients(self.clients["kms"], self.clients["secretsmanager"], self.clients["iam"], lambda _: None)
+        return EvidenceReader(Bounds(settings), registry, used, lambda _: used.secretsmanager)
 
 
 @pytest.fixture
@@ -118,3 +119,109 @@ def test_a_secret_of_another_region_is_not_described(aws: StubbedAws, registry: 
     request = desired({"secret.value.existing": {"secretArn": elsewhere}, "resource.configure": False})
 
     assert aws.reader(registry).read_request(request).secret is None
+
+
+EXISTING = {"secret.value.existing": {"secretArn": EXISTING_ARN}, "resource.configure": False}
+BY_POLICY = "User is not authorized to perform this action with an explicit deny in a resource-based policy"
+SECRET = {
+    "ARN": EXISTING_ARN,
+    "Name": "origin/shared",
+    "KmsKeyId": KEY_ARN,
+    "VersionIdsToStages": {"0123456789abcdef0123456789abcdef": ["AWSCURRENT"]},
+    "PrimaryRegion": "us-east-1",
+}
+
+
+def no_key(aws: StubbedAws) -> None:
+    aws.stubs["kms"].add_client_error("describe_key", "NotFoundException", http_status_code=400)
+
+
+def no_policy(aws: StubbedAws) -> None:
+    aws.stubs["secretsmanager"].add_response("get_resource_policy", {"ARN": EXISTING_ARN})
+    aws.stubs["secretsmanager"].add_response("list_resource_policies", {"ResourcePolicies": []})
+
+
+def denied(aws: StubbedAws, operation: str, message: str = "") -> None:
+    aws.stubs["secretsmanager"].add_client_error(operation, "AccessDeniedException", message, http_status_code=400)
+
+
+def test_a_secret_that_aws_denies_reading_is_hidden(aws: StubbedAws, registry: Registry) -> None:
+    denied(aws, "describe_secret")
+    no_key(aws)
+
+    evidence = aws.reader(registry).read_request(desired(EXISTING))
+
+    assert (evidence.secret, evidence.hidden_secret) == (None, True)
+
+
+def test_a_policy_of_a_secret_that_aws_denies_reading_hides_the_secret(aws: StubbedAws, registry: Registry) -> None:
+    aws.stubs["secretsmanager"].add_response("describe_secret", SECRET)
+    no_key(aws)
+    denied(aws, "get_resource_policy")
+
+    evidence = aws.reader(registry).read_request(desired(EXISTING))
+
+    assert (evidence.secret, evidence.hidden_secret) == (None, True)
+
+
+def test_a_denied_look_up_of_a_new_name_hides_a_secret_only_by_its_policy(aws: StubbedAws, registry: Registry) -> None:
+    handed_off = desired({"resource.configure": False})
+    denied(aws, "describe_secret", BY_POLICY)
+    no_key(aws)
+    assert aws.reader(registry).read_request(handed_off).hidden_secret
+
+    denied(aws, "describe_secret", "no identity-based policy allows the action")
+    with pytest.raises(ClientError, match="DescribeSecret"):
+        aws.reader(registry).read_request(handed_off)
+
+
+@pytest.mark.parametrize("manager", ["AWS", "CUSTOMER"])
+def test_the_key_of_a_secret_is_read_if_it_is_another_one(aws: StubbedAws, registry: Registry, manager: str) -> None:
+    aws.stubs["secretsmanager"].add_response("describe_secret", SECRET)
+    no_key(aws)
+    no_policy(aws)
+    aws.stubs["kms"].add_response("describe_key", {"KeyMetadata": METADATA | {"KeyManager": manager}})
+    if manager == "CUSTOMER":
+        aws.stubs["kms"].add_response("list_resource_tags", {"Tags": [], "Truncated": False})
+
+    found = aws.reader(registry).read_request(desired(EXISTING)).secret
+
+    assert found
+    assert (found.key_arn, found.under_default_key) == (KEY_ARN, manager == "AWS")
+    assert (found.secret.has_value, found.secret.replica_of) == (True, "us-east-1")
+
+
+def test_a_key_of_a_secret_that_kms_does_not_describe_keeps_its_identifier(aws: StubbedAws, registry: Registry) -> None:
+    aws.stubs["secretsmanager"].add_response("describe_secret", SECRET)
+    no_key(aws)
+    no_policy(aws)
+    aws.stubs["kms"].add_client_error("describe_key", "AccessDeniedException", http_status_code=400)
+
+    found = aws.reader(registry).read_request(desired(EXISTING)).secret
+
+    assert found
+    assert (found.key, found.key_arn, found.under_default_key) == (None, KEY_ARN, False)
+
+
+def test_an_alias_of_the_default_key_is_no_key(aws: StubbedAws, registry: Registry) -> None:
+    named = SECRET | {"KmsKeyId": f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/aws/secretsmanager"}
+    aws.stubs["secretsmanager"].add_response("describe_secret", named)
+    no_key(aws)
+    no_policy(aws)
+
+    found = aws.reader(registry).read_request(desired(EXISTING)).secret
+
+    assert found
+    assert (found.key_arn, found.under_default_key) == (None, True)
+
+
+def test_a_source_that_aws_denies_reading_is_hidden(aws: StubbedAws, registry: Registry) -> None:
+    copied = {"secret.value.copyFrom": {"secretArn": EXISTING_ARN}, "resource.configure": False}
+    no_secret(aws)
+    no_key(aws)
+    denied(aws, "describe_secret")
+
+    source = aws.reader(registry).read_request(desired(copied)).source
+
+    assert source
+    assert (source.secret, source.hidden) == (None, True)

@@ -20,6 +20,7 @@ from latchkey.onboarding.rules.evidence import (
     RoleEvidence,
     SourceEvidence,
 )
+from latchkey.onboarding.rules.policy import role_length_rule
 from latchkey.onboarding.rules.resource import (
     configured_problems,
     confirmed_host_problems,
@@ -310,6 +311,9 @@ OWNER = PLACE.arn("iam", "role/owner", region="")
 READING = {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*", "Sid": "OwnersOnly"}
 
 
+NO_GRANTS = {"Effect": "Deny", "Principal": "*", "Action": "kms:CreateGrant", "Resource": "*"}
+
+
 def denying(**members: Any) -> policies.Document:
     return policies.new_document([READING | members])
 
@@ -322,6 +326,7 @@ def denying(**members: Any) -> policies.Document:
         (FormerSecretEvidence(EXISTING_ARN, key_policy=key_policy()), []),
         (FormerSecretEvidence(EXISTING_ARN, key_policy=policies.new_document([])), ["resource"]),
         (FormerSecretEvidence(EXISTING_ARN, hidden_key=True), ["resource"]),
+        (FormerSecretEvidence(EXISTING_ARN, key_arn=KEY_ARN, key_policy=key_policy(NO_GRANTS)), ["resource"]),
         (FormerSecretEvidence(EXISTING_ARN, denying()), ["resource"]),
         (FormerSecretEvidence(EXISTING_ARN, denying(Action="secretsmanager:DeleteSecret")), []),
         (FormerSecretEvidence(EXISTING_ARN, denying(Condition={"ArnNotEquals": {"aws:PrincipalArn": OWNER}})), ["resource"]),
@@ -334,6 +339,7 @@ def denying(**members: Any) -> policies.Document:
         "open key",
         "closed key",
         "hidden key",
+        "no grant on the key",
         "denied",
         "another action",
         "the owner only",
@@ -348,12 +354,20 @@ def test_a_resource_that_could_not_be_set_back_is_rejected(former: FormerSecretE
     assert paths(resource_problems(request, RequestEvidence(resource=evidence), SETTINGS)) == problems
 
 
-def test_a_deny_for_everybody_but_some_principals_spares_those() -> None:
-    statement = {name: value for name, value in READING.items() if name != "Principal"}
-    others, role = ({"NotPrincipal": {"AWS": arn}} for arn in (OWNER, UNDO_ROLE))
+def test_a_reader_role_with_other_policies_is_rejected() -> None:
+    """No access through it passes its checks, and nothing removes the other policies."""
+    request = desired(kind="mediapackage")
+    own = role_evidence(ENDPOINT, referred=True)
+    widened = replace(own, role=replace(own.role, others=("Extra", "arn:aws:iam::aws:policy/SecretsManagerReadWrite")))
 
-    denials = [
-        policies.denials_of_role(policies.new_document([statement | spared]), UNDO_ROLE, "secretsmanager:GetSecretValue")
-        for spared in (others, role)
-    ]
-    assert denials == [["OwnersOnly"], []]
+    [(path, rule)] = rules(role_problems(request, RequestEvidence(role=widened)))
+    assert (path, "Extra" in rule) == ("resource", True)
+
+
+def test_a_policy_of_a_reader_role_that_would_be_too_long_is_rejected_with_the_numbers() -> None:
+    statement = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": [SECRET_ARN] * 150}
+
+    [rule] = role_length_rule(policies.new_document([statement]))
+
+    assert f"{policies.ROLE_POLICY_LIMIT}" in rule
+    assert [*role_length_rule(policies.new_document([]))] == []

@@ -18,12 +18,28 @@ from tests.unit.rules.samples import (
     OTHER_KEY_ARN,
     OWN,
     SPORTS,
+    key,
     key_evidence,
     paths,
+    rules,
     secret,
     secret_evidence,
 )
-from tests.unit.samples import EXISTING_ARN, KEY_ARN, REGION, SETTINGS, desired
+from tests.unit.samples import (
+    ACCOUNT,
+    ATTACH_ROLE,
+    CONFIGURE_ROLE,
+    CREATE_SECRET_ROLE,
+    EXISTING_ARN,
+    KEY_ARN,
+    REGION,
+    ROLES,
+    SETTINGS,
+    UNDO_ROLE,
+    VALIDATE_ROLE,
+    desired,
+    role,
+)
 
 EXISTING = {"secret.value.existing": {"secretArn": EXISTING_ARN}}
 COPY = {"secret.value.copyFrom": {"secretArn": EXISTING_ARN}}
@@ -32,7 +48,7 @@ DELETED = {"Effect": "Allow", "Principal": {"AWS": "AROAEXAMPLE1234567890"}, "Ac
 
 def found(request: Desired, **evidence: Any) -> list[str]:
     """The paths of the problems with the secret that the service reads."""
-    return paths(secret_problems(request, RequestEvidence(**{"key": key_evidence()} | evidence), SETTINGS))
+    return paths(secret_problems(request, RequestEvidence(**{"key": key_evidence()} | evidence), SETTINGS, ROLES))
 
 
 def adoptable(tags: dict[str, str] | None = None, **members: Any) -> Any:
@@ -159,3 +175,189 @@ def test_a_secret_that_other_accesses_use_keeps_its_token_and_key() -> None:
 def test_a_value_is_imported_only_with_consent(source: SourceEvidence | None, problems: list[str]) -> None:
     assert paths(source_problems(desired(COPY), RequestEvidence(source=source))) == problems
     assert paths(source_problems(desired(), RequestEvidence(source=source))) == []
+
+
+GET = "secretsmanager:GetSecretValue"
+EVERYBODY = {
+    "Sid": "Everybody",
+    "Effect": "Allow",
+    "Principal": "*",
+    "Action": GET,
+    "Resource": "*",
+}
+SECURE = EVERYBODY | {"Condition": {"Bool": {"aws:SecureTransport": "true"}}}
+READER = "mediatailor.amazonaws.com"
+
+
+def with_policy(*statements: dict[str, Any], present: Any = None, **members: Any) -> Any:
+    """Evidence of a secret with this resource policy."""
+    document = policies.new_document(statements)
+    return secret_evidence(present or adoptable(), policy=document, every_policy=document, **members)
+
+
+def test_a_public_policy_is_rejected_by_the_name_of_the_statement() -> None:
+    [(path, rule)] = rules(secret_problems(desired(EXISTING), RequestEvidence(secret=with_policy(EVERYBODY)), SETTINGS, ROLES))
+
+    assert (path, "Everybody" in rule) == (EXISTING_PATH, True)
+    assert found(desired(EXISTING), secret=with_policy(SECURE)) == [EXISTING_PATH]
+
+
+def test_a_public_policy_is_rejected_without_a_change_only_if_a_check_fails() -> None:
+    own = desired(EXISTING).secret_statements(EXISTING_ARN)
+
+    assert found(desired(EXISTING), secret=with_policy(*own, EVERYBODY)) == [EXISTING_PATH]
+    assert found(desired(EXISTING), secret=with_policy(*own, SECURE)) == []
+
+
+def test_the_policy_of_a_secret_of_this_access_is_judged_as_well() -> None:
+    assert found(desired(), secret=with_policy(EVERYBODY, present=secret())) == ["secret.name"]
+    assert found(desired(), secret=with_policy(DELETED, present=secret())) == ["secret.name"]
+    assert found(desired(), secret=with_policy(present=secret())) == []
+
+
+def test_a_policy_that_would_be_too_long_is_rejected_with_the_numbers() -> None:
+    long = EVERYBODY | {"Principal": {"AWS": role("x" * 64)}}
+    evidence = RequestEvidence(secret=with_policy(*[long] * 200))
+
+    [(path, rule)] = rules(secret_problems(desired(EXISTING), evidence, SETTINGS, ROLES))
+
+    assert path == EXISTING_PATH
+    assert f"{policies.SECRET_POLICY_LIMIT}" in rule
+
+
+def only(*names: str, action: str = "*", operator: str = "StringNotEquals", key: str = "aws:PrincipalArn") -> dict[str, Any]:
+    """A statement that denies everybody but some principals."""
+    statement = {"Sid": "Only", "Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*"}
+    return statement | {"Condition": {operator: {key: [*names]}}}
+
+
+FUNCTIONS = (ATTACH_ROLE, CONFIGURE_ROLE, CREATE_SECRET_ROLE, UNDO_ROLE, VALIDATE_ROLE)
+
+
+@pytest.mark.parametrize(
+    ("statement", "denied"),
+    [
+        (only(role("Owner"), action=GET), {CONFIGURE_ROLE, CREATE_SECRET_ROLE, READER}),
+        (only(role("Owner"), action="secretsmanager:PutResourcePolicy"), {ATTACH_ROLE, UNDO_ROLE}),
+        (only(role("Owner"), action="secretsmanager:DeleteResourcePolicy"), set()),
+        (only(role("Owner"), action="secretsmanager:UpdateSecret"), {ATTACH_ROLE}),
+        (only(role("Owner")), {*FUNCTIONS, READER}),
+        (only(*FUNCTIONS), {READER}),
+        (only(*FUNCTIONS, operator="StringNotEqualsIfExists"), {READER}),
+        (only("o-exampleorgid", key="aws:PrincipalOrgID"), {READER}),
+        (only(READER, key="aws:PrincipalServiceName"), {*FUNCTIONS} - {CONFIGURE_ROLE}),
+        (only("true", operator="Bool", key="aws:PrincipalIsAWSService"), {READER}),
+        (only(ACCOUNT, operator="StringEquals", key="aws:PrincipalAccount"), {*FUNCTIONS}),
+        (only("vpce-1", key="aws:SourceVpce"), {*FUNCTIONS, READER} - {CONFIGURE_ROLE}),
+        (only("10.0.0.0/8", operator="NotIpAddress", key="aws:SourceIp"), set()),
+        (only(READER, key="aws:PrincipalServiceName") | {"Condition": {}}, {*FUNCTIONS, READER}),
+    ],
+)
+def test_a_deny_of_what_the_access_needs_is_rejected(statement: dict[str, Any], denied: set[str]) -> None:
+    problems = rules(
+        secret_problems(desired(EXISTING), RequestEvidence(key=key_evidence(), secret=with_policy(statement)), SETTINGS, ROLES)
+    )
+
+    assert [path for path, _ in problems] == ([EXISTING_PATH] if denied else [])
+    assert {name for name in (*FUNCTIONS, READER) if any(name in rule for _, rule in problems)} == denied
+
+
+def test_the_owner_of_a_handed_off_resource_configures_it_without_our_functions() -> None:
+    spared = only(ATTACH_ROLE, CREATE_SECRET_ROLE, UNDO_ROLE, VALIDATE_ROLE, operator="ArnNotEqualsIfExists")
+    spared["Condition"]["Bool"] = {"aws:PrincipalIsAWSService": "false"}
+    via_service = only(CONFIGURE_ROLE, operator="ArnEquals")
+
+    assert found(desired(EXISTING), secret=with_policy(spared)) == []
+    assert found(desired(EXISTING), secret=with_policy(via_service)) == [EXISTING_PATH]
+    assert found(desired(EXISTING | {"resource.configure": False}), secret=with_policy(via_service)) == []
+
+
+def test_a_deny_for_roles_of_the_request_is_rejected() -> None:
+    request = desired(EXISTING | {"managementRoles": [role("Manager")], "secret.originReaders": [role("Origin")]})
+
+    for name in ("Manager", "Origin"):
+        denial = only(role(name), operator="ArnEquals", action=GET)
+        [(path, rule)] = rules(secret_problems(request, RequestEvidence(secret=with_policy(denial)), SETTINGS, ROLES))
+        assert (path, role(name) in rule) == (EXISTING_PATH, True)
+
+
+def test_a_reader_role_is_denied_by_every_statement_with_not_principal() -> None:
+    """Reader roles have a permissions boundary."""
+    name = "latchkey/mediapackage/sports-hls/token"
+    arn = EXISTING_ARN.replace("origin/shared", name)
+    request = desired({"secret.value.existing": {"secretArn": arn}}, "mediapackage")
+    wanted = request.role("", "")
+    assert wanted
+    spared = [*FUNCTIONS, wanted.arn(SETTINGS.place)]
+    statement = {"Effect": "Deny", "NotPrincipal": {"AWS": spared}, "Action": GET, "Resource": "*"}
+
+    evidence = RequestEvidence(key=key_evidence(), secret=with_policy(statement, present=secret(ADOPT, arn=arn, name=name)))
+    [(path, rule)] = rules(secret_problems(request, evidence, SETTINGS, ROLES))
+
+    assert (path, wanted.name in rule) == (EXISTING_PATH, True)
+
+
+def test_only_statements_of_the_policy_that_can_be_written_are_merged_but_all_of_them_deny() -> None:
+    other = policies.new_document([only(role("Owner"))])
+
+    assert found(desired(EXISTING), secret=secret_evidence(adoptable(), every_policy=other)) == [EXISTING_PATH]
+
+
+@pytest.mark.parametrize(("request_secret", "path"), [(EXISTING, EXISTING_PATH), ({}, "secret.name")], ids=["adopted", "own"])
+def test_a_replica_is_rejected_with_its_primary_region(request_secret: dict[str, Any], path: str) -> None:
+    def present(region: str) -> Any:
+        return adoptable(primary_region=region) if request_secret else secret(primary_region=region)
+
+    replica = RequestEvidence(key=key_evidence(), secret=secret_evidence(present("us-east-1")))
+    [(found_path, rule)] = rules(secret_problems(desired(request_secret), replica, SETTINGS, ROLES))
+    assert (found_path, "us-east-1" in rule) == (path, True)
+    assert found(desired(request_secret), secret=secret_evidence(present(REGION))) == []
+
+
+@pytest.mark.parametrize("stages", [{}, {"version": ["AWSPENDING"]}], ids=["no version", "no current version"])
+@pytest.mark.parametrize("kind", ["mediatailor", "mediaconnect-output"], ids=["JSON", "text"])
+def test_a_secret_without_a_value_is_rejected(stages: dict[str, list[str]], kind: str) -> None:
+    name = "latchkey/theirs"
+    arn = EXISTING_ARN.replace("origin/shared", name)
+    request = desired({"secret.value.existing": {"secretArn": arn}}, kind)
+    empty = secret(ADOPT, arn=arn, name=name, stages=stages)
+
+    assert found(request, secret=secret_evidence(empty)) == [EXISTING_PATH]
+    copied = desired(COPY)
+    source = SourceEvidence(True, adoptable({CONSENT: "import"}, stages=stages))
+    assert paths(source_problems(copied, RequestEvidence(source=source))) == [SOURCE_PATH]
+
+
+def test_an_incomplete_arn_is_rejected_with_the_complete_one() -> None:
+    """The name of a secret can end like the random suffix of an ARN."""
+    whole = f"{EXISTING_ARN}-AbCdEf"
+
+    [(path, rule)] = rules(
+        secret_problems(desired(EXISTING), RequestEvidence(secret=secret_evidence(secret(ADOPT, arn=whole))), SETTINGS, ROLES)
+    )
+    assert (path, whole in rule) == (EXISTING_PATH, True)
+    source = SourceEvidence(True, secret({CONSENT: "import"}, arn=whole))
+    assert paths(source_problems(desired(COPY), RequestEvidence(source=source))) == [SOURCE_PATH]
+
+
+@pytest.mark.parametrize(("request_secret", "path"), [(EXISTING, EXISTING_PATH), ({}, "secret.name")], ids=["adopted", "own"])
+def test_a_secret_that_aws_denies_reading_is_rejected(request_secret: dict[str, Any], path: str) -> None:
+    assert found(desired(request_secret), hidden_secret=True) == [path]
+    hidden = SourceEvidence(region_exists=True, hidden=True)
+    assert paths(source_problems(desired(COPY), RequestEvidence(source=hidden))) == [SOURCE_PATH]
+
+
+AWS_MANAGED = key({}, arn=OTHER_KEY_ARN, customer_managed=False)
+
+
+def test_an_aws_managed_key_that_is_named_by_its_arn_is_the_default_key() -> None:
+    under = secret_evidence(adoptable(kms_key_id=OTHER_KEY_ARN), key=AWS_MANAGED)
+
+    assert found(desired(EXISTING), secret=under) == []
+
+
+@pytest.mark.parametrize("state", ["Disabled", "PendingDeletion"])
+def test_a_secret_under_a_key_that_cannot_be_used_is_rejected(state: str) -> None:
+    under = secret_evidence(adoptable(kms_key_id=OTHER_KEY_ARN), key=key(arn=OTHER_KEY_ARN, state=state))
+
+    assert found(desired(EXISTING | {"secret.moveKey": True}), secret=under) == [EXISTING_PATH]

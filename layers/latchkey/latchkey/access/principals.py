@@ -100,7 +100,8 @@ def _of_policies(desired: Desired, secret_arn: str | None, standing: Standing) -
 def _existing(name: str, policy: Document) -> Check:
     """AWS rejects every update of a policy that names a deleted principal, also those of Latchkey."""
     deleted = policies.deleted_principals(policy)
-    evidence = f"deleted principals in statements of others: {', '.join(deleted) or 'none'}"
+    places = "; ".join(f"{', '.join(ids)} in {statement}" for statement, ids in deleted.items())
+    evidence = f"deleted principals in statements of others: {places or 'none'}"
     return Check(name, not deleted, evidence, finding=True)
 
 

@@ -105,6 +105,11 @@ def is_refused(error: ClientError) -> bool:
     return isinstance(translate(error), AccessDenied)
 
 
+def is_denied_by_resource(error: ClientError) -> bool:
+    """Whether the policy of the resource denies the call, which only its owner can change."""
+    return is_refused(error) and "with an explicit deny in a resource-based policy" in str(error)
+
+
 def translate(error: ClientError | BotoCoreError) -> LatchkeyError:
     """The Latchkey error for an error of AWS or botocore. Its message contains operation and code, never an input."""
     if isinstance(error, ParamValidationError):

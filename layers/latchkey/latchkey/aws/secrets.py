@@ -26,6 +26,8 @@ DEFAULT_KEY = "DefaultEncryptionKey"
 # The first is the code of the protocol: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html#operation-error-serialization
 # The second one is common to all services: https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html
 _UNKNOWN_OPERATION = ("UnknownOperationException", "InvalidAction")
+# Secrets Manager usually omits the default key, but a person can name it by its alias or ARN.
+_DEFAULT_ALIAS = "alias/aws/secretsmanager"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class ObservedSecret:
     """A secret as DescribeSecret returns it.
 
     `kms_key_id` is None for the default key. Otherwise, it is the ARN, ID or alias that was associated with the secret.
-    `changed` is the time of the last change, and `stages` are the labels of each version that has any.
+    `changed` is the time of the last change, and `stages` are the labels of each version that has any. `primary_region` is the
+    Region of the primary secret if it is replicated.
     """
 
     arn: str
@@ -44,6 +47,20 @@ class ObservedSecret:
     tags: dict[str, str]
     changed: datetime | None = None
     stages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    primary_region: str | None = None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether the secret has a current version. A secret can be created without a value."""
+        return any("AWSCURRENT" in labels for labels in self.stages.values())
+
+    @property
+    def replica_of(self) -> str | None:
+        """The Region of the primary secret if this one is its replica, which cannot be changed on its own.
+
+        https://docs.aws.amazon.com/secretsmanager/latest/userguide/create-manage-multi-region-secrets.html
+        """
+        return None if self.primary_region in (None, self.arn.split(":")[3]) else self.primary_region
 
 
 def name_of_secret(secret_arn: str) -> str:
@@ -77,11 +94,12 @@ def _observed(found: DescribeSecretResponseTypeDef | SecretListEntryTypeDef) -> 
     return ObservedSecret(
         arn=found["ARN"],
         name=found["Name"],
-        kms_key_id=found.get("KmsKeyId"),
+        kms_key_id=None if str(found.get("KmsKeyId", "")).endswith(_DEFAULT_ALIAS) else found.get("KmsKeyId"),
         is_being_deleted="DeletedDate" in found,
         owning_service=found.get("OwningService"),
         tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
         changed=found.get("LastChangedDate") or found.get("CreatedDate"),
+        primary_region=found.get("PrimaryRegion"),
         # In order, so that two reads of an unchanged secret are equal.
         stages={version: sorted(labels) for version, labels in stages.items()},
     )

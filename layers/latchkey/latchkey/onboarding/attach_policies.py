@@ -64,7 +64,7 @@ def attach_policies(
     secret = find_secret(secretsmanager, event.secret_arn) if event.secret_arn else None
     if secret is None and event.secret_arn:
         raise Conflict(f"{event.secret_arn} was deleted after the request was checked: send the request again")
-    key_share = desired.key_share(secret.arn if secret and secret.kms_key_id is None else None)
+    key_share = desired.key_share(secret.arn if secret and _is_under_default_key(secret, key, kms) else None)
     with settling(key.settles_from):
         _refuse_powers(desired, key, kms, registry)
         if registry.accesses.get(desired.access_id) is None:
@@ -150,12 +150,20 @@ def _require_same_secret(desired: Desired, decided: ObservedSecret, clients: Cli
         raise TransientAwsError(f"{decided.arn} changed after this request read it")
 
 
+def _is_under_default_key(secret: ObservedSecret, key: StepResult, kms: KMSClient) -> bool:
+    """Whether the secret is encrypted with aws/secretsmanager, which can be named by its ID, ARN or alias as well."""
+    if secret.kms_key_id is None or secret.kms_key_id == key.arn:
+        return secret.kms_key_id is None
+    present = find_key(kms, secret.kms_key_id)
+    return present is not None and not present.customer_managed
+
+
 def _require_key_move(desired: Desired, secret: ObservedSecret, key: StepResult, kms: KMSClient) -> None:
     """Raises Conflict if the secret is under another customer managed key and the request does not ask for a move."""
     if secret.kms_key_id is None or desired.request.secret.move_key:
         return
     present = find_key(kms, secret.kms_key_id)
-    if present is None or present.arn != key.arn:
+    if present is None or (present.customer_managed and present.arn != key.arn):
         raise Conflict(
             f"{secret.arn} was moved to {secret.kms_key_id} after the request was checked: "
             "name that key in key.arn, or set secret.moveKey to true"

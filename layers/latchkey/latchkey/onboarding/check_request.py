@@ -13,6 +13,7 @@ from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.lock_holder import is_over_by
 from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
+from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
@@ -31,10 +32,14 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
 VALUE_UNREADABLE = (
-    "cannot be read, so its format cannot be checked: the key of that secret must delegate kms:Decrypt to IAM in its key policy"
+    "cannot be read, so its format cannot be checked: the policy of the secret must not deny {role} the value, "
+    "and the key of the secret must be enabled and delegate kms:Decrypt to IAM in its key policy"
 )
 
 UNMANAGED = "is no longer managed, because its owner withdrew consent: onboard it again after the owner has consented"
+
+
+__all__ = ["CheckRequestInput", "FunctionRoles", "OnboardingPlan", "check_request"]
 
 
 class CheckRequestInput(ExecutionInput):
@@ -78,6 +83,7 @@ def check_request(
     stepfunctions: SFNClient,
     secretsmanager_in: Callable[[str], SecretsManagerClient],
     tenants: Tenants,
+    roles: FunctionRoles,
 ) -> OnboardingPlan:
     """Claims the request id, locks the access, applies all rules and announces the request.
 
@@ -120,11 +126,11 @@ def check_request(
     foreign = [*tenant_problems(desired, evidence, registry.resources.tenant)] or [*stack_problems(desired, evidence)]
     if foreign:
         raise InvalidRequest(foreign)
-    problems.update(request_problems(desired, evidence, bounds))
+    problems.update(request_problems(desired, evidence, bounds, roles))
     if not problems and event.findings:
         problems.update(event.findings)
     if event.unreadable and desired.request.secret.value.source_arn and not problems:
-        problems.add(Problem("secret.value", VALUE_UNREADABLE))
+        problems.add(Problem("secret.value", VALUE_UNREADABLE.format(role=roles.create_secret)))
     if problems:
         raise InvalidRequest({*problems, *_stop_managing(desired, registry, reader)})
     found_arn, present = evidence.secret.secret.arn if evidence.secret else None, evidence.resource

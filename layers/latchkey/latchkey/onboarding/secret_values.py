@@ -35,6 +35,9 @@ _UNREADABLE = {
 COPIED_MEMBER = "that copyFrom.key names"
 
 
+_BINARY = "the value is binary: store the token as text (SecretString), as the systems read it"
+
+
 class ValueCheck(WireModel):
     """Problems with the format of a value; `unreadable` if the value does not exist or cannot be read."""
 
@@ -102,11 +105,14 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
         client = client_of_region(region)
         if not _is_approved(desired, find_secret(client, secret), consent):
             return ValueCheck(findings=(), unreadable=True)
-        text = read_value(client, secret)
+        found = client.get_secret_value(SecretId=secret)
     except (ClientError, EndpointConnectionError) as error:
         if isinstance(error, ClientError) and code_of(error) not in _UNREADABLE:
             raise
         return ValueCheck(findings=(), unreadable=True)
+    if "SecretString" not in found:
+        return ValueCheck(findings=(Problem(path, _BINARY),))
+    text = found["SecretString"]
     rule = _broken_rule(shape, text, key, named_by)
     if rule is None and exclusive and text is not None and len(json.loads(text)) > 1:
         rule = f"the secret must contain the member {shape.member} and no other: remove the other members"

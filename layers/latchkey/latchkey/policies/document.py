@@ -45,6 +45,11 @@ def statements_of(document: Document) -> list[Statement]:
     return list(listed(document.get("Statement")))
 
 
+def label(statement: Statement, at: int) -> str:
+    """How a message names a statement: by its Sid or, without one, by its position in the document, which begins at 0."""
+    return str(statement.get("Sid") or f"Statement[{at}]")
+
+
 def principals_of(statement: Statement) -> dict[str, Any]:
     """The principals of a statement, by type."""
     return by_kind(statement.get("Principal", {}))

@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from latchkey.place import Place
-from latchkey.policies.document import Document, Statement, by_kind, listed, principals_of, statements_of
+from latchkey.policies.canonical import conditions_of
+from latchkey.policies.document import Document, Statement, by_kind, label, listed, principals_of, statements_of
 
 _RANDOM_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}$")
 
@@ -66,40 +67,6 @@ def could_admit_role(document: Document, role_arn: str, action: str) -> bool:
     )
 
 
-# With these operators, a Deny applies to every principal that the values do not name.
-_EXCEPT_OPERATORS = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
-
-
-def denials_of_role(document: Document | None, role_arn: str, action: str) -> list[str]:
-    """The statements that certainly deny an action to a role, by Sid or, without a Sid, by position.
-
-    Of the conditions, only those that exempt principals by `aws:PrincipalArn` are evaluated: others depend on the call.
-    """
-    return [
-        statement.get("Sid", f"statement {at}")
-        for at, statement in enumerate(statements_of(document or {}))
-        if statement["Effect"] == "Deny" and _covers(statement, "Action", action) and _excludes(statement, role_arn)
-    ]
-
-
-def _excludes(statement: Statement, role_arn: str) -> bool:
-    account = role_arn.split(":")[4]
-    everybody = {"*", account, role_arn.split(":role/", maxsplit=1)[0] + ":root"}
-    if "NotPrincipal" in statement:
-        spared = statement["NotPrincipal"]
-        named = set(listed(spared.get("AWS"))) if isinstance(spared, dict) else {"*"}
-        is_named = not named & {*everybody, role_arn}
-    else:
-        is_named = bool(set(listed(principals_of(statement).get("AWS"))) & {*everybody, role_arn})
-    return is_named and all(
-        operator in _EXCEPT_OPERATORS
-        and key.lower() == "aws:principalarn"
-        and not any(fnmatchcase(role_arn, value) for value in listed(values))
-        for operator, keys in (statement.get("Condition") or {}).items()
-        for key, values in keys.items()
-    )
-
-
 def could_admit_service(document: Document | None, service: str, action: str, resource: str) -> bool:
     """Whether any Allow statement names the service, in any form of its principal, or everyone. Conditions are ignored."""
     return bool(statements_for_service(document, service, action, resource))
@@ -113,7 +80,7 @@ def statements_for_service(document: Document | None, service: str, action: str,
     """
     names = (resource, without_suffix(resource))
     return [
-        statement.get("Sid", f"statement {at}")
+        label(statement, at)
         for at, statement in enumerate(statements_of(document or {}))
         if statement["Effect"] == "Allow"
         and _covers(statement, "Action", action)
@@ -138,9 +105,68 @@ def is_public(document: Document | None) -> bool:
 def public_statements(document: Document | None) -> list[str]:
     """The statements that make a document public, by Sid or, without a Sid, by position."""
     return [
-        s.get("Sid", f"statement {at}")
+        label(s, at)
         for at, s in enumerate(statements_of(document or {}))
         if s.get("Effect") == "Allow" and not s.get("Condition") and ("NotPrincipal" in s or _is_everyone(s))
+    ]
+
+
+# In a statement that allows everyone, a fixed value of one of these keys limits who is allowed. Which keys Secrets Manager
+# counts is not documented. These are the keys of S3, which checks policies in the same way, and those of the caller's identity:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html#access-control-block-public-access-policy-status
+_NARROWING = frozenset(
+    [
+        "aws:principalaccount",
+        "aws:principalarn",
+        "aws:principalorgid",
+        "aws:principalorgpaths",
+        "aws:sourceaccount",
+        "aws:sourcearn",
+        "aws:sourceip",
+        "aws:sourceorgid",
+        "aws:sourceorgpaths",
+        "aws:sourcevpc",
+        "aws:sourcevpce",
+        "aws:userid",
+    ]
+)
+
+
+def broad_statements(document: Document | None) -> list[str]:
+    """The statements for which Secrets Manager blocks a resource policy as public, by Sid or position.
+
+    They allow everyone, or everyone except some principals, and no condition limits who that is.
+    """
+    return [
+        label(s, at)
+        for at, s in enumerate(statements_of(document or {}))
+        if s.get("Effect") == "Allow" and ("NotPrincipal" in s or _is_everyone(s)) and not _is_narrowed(s)
+    ]
+
+
+def _is_narrowed(statement: Statement) -> bool:
+    return any(
+        key in _NARROWING and "*" not in values and _demands_a_value(operator)
+        for (operator, key), values in conditions_of(statement).items()
+    )
+
+
+def _demands_a_value(operator: str) -> bool:
+    """Whether a condition with this operator is met only by some values, and never without the key."""
+    is_lenient = operator.startswith("forallvalues:") or operator.endswith("ifexists")
+    return not is_lenient and operator != "null" and "not" not in operator
+
+
+def ineffective_statements(document: Document | None) -> list[str]:
+    """The statements that keep KMS from accepting a key policy again, by Sid or position.
+
+    They lack Action or NotAction, or their Resource is not `*`. KMS stored such statements, without any effect, until August
+    2025: https://github.com/ministryofjustice/analytical-platform/issues/7691
+    """
+    return [
+        label(s, at)
+        for at, s in enumerate(statements_of(document or {}))
+        if not listed(s.get("Action", s.get("NotAction"))) or {*listed(s.get("Resource"))} != {"*"}
     ]
 
 

@@ -21,7 +21,17 @@ from latchkey.policies.canonical import (
     within,
     without,
 )
-from latchkey.policies.document import Document, Statement, is_own, listed, new_document, principals_of, statements_of
+from latchkey.policies.document import (
+    Document,
+    Statement,
+    by_kind,
+    is_own,
+    label,
+    listed,
+    new_document,
+    principals_of,
+    statements_of,
+)
 
 _UNIQUE_ID = re.compile(r"A(ROA|IDA)[A-Z0-9]+")
 
@@ -103,10 +113,23 @@ def _without_deleted(statement: Statement) -> Statement | None:
     return statement | {"Principal": principals} if principals else None
 
 
-def deleted_principals(document: Document) -> list[str]:
-    """The unique IDs of deleted principals in statements of others. Until the owner removes them, AWS rejects every update."""
-    foreign = [statement for statement in statements_of(document) if not is_own(statement)]
-    return sorted({name for statement in foreign for name in _deleted_principals(statement)})
+def deleted_principals(document: Document) -> dict[str, list[str]]:
+    """The unique IDs of deleted principals, by the statement of others that names them: by Sid or position.
+
+    Until the owner removes them, AWS rejects every update. Values of `aws:PrincipalArn` count as well, because a unique ID is
+    not an ARN and never matches. `aws:userid` is compared with unique IDs, so its values do not count.
+    """
+    statements = enumerate(statements_of(document))
+    named = {label(statement, at): _unique_ids(statement) for at, statement in statements if not is_own(statement)}
+    return {name: ids for name, ids in named.items() if ids}
+
+
+def _unique_ids(statement: Statement) -> list[str]:
+    spared = by_kind(statement.get("NotPrincipal", {})).values()
+    conditions = conditions_of(statement).items()
+    values = {value for (_, key), held in conditions if key == "aws:principalarn" for value in held}
+    named = _deleted_principals(statement) | {str(name) for names in spared for name in listed(names)} | values
+    return sorted(name for name in named if _UNIQUE_ID.fullmatch(name))
 
 
 def deleted_in_own(document: Document | None, sids: Iterable[str]) -> list[str]:

@@ -47,7 +47,8 @@ def _not_like_a_suffix(value: str) -> str:
 
 def _not_reserved(value: str) -> str:
     if value.startswith("alias/aws/"):
-        raise PydanticCustomError("reserved", "must not begin with alias/aws/, which is reserved for AWS managed keys")
+        rule = "must not name an AWS managed key, whose policy nobody can change: leave out key.alias, or choose another"
+        raise PydanticCustomError("reserved", rule)
     return value
 
 

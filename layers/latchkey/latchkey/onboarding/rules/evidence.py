@@ -52,8 +52,10 @@ class KeyEvidence:
 class SecretEvidence:
     """The secret that the request adopts, or the one that already has the name of a new secret.
 
-    `key_arn` is the ARN of its customer managed key, or the identifier that Secrets Manager returns if no ARN was read. For the
-    default key, it is None. `policy` is read only for a secret to be adopted. `referred` means that the access of the request
+    `key` is the key that encrypts it, and `key_arn` the ARN of that key, or the identifier that Secrets Manager returns if KMS
+    denies reading the key. For the default key, both can be None. `policy` is the resource policy that can be written, and
+    `every_policy` has the statements of all its resource policies. They are read unless it is being deleted. `referred` means
+    that the access of the request
     is recorded as a user of the secret. `origin_hosts` are the hosts that already receive the token. `present_hosts` are read
     only if the request copies a value into the secret: these hosts, those of a hand-off of the access, and the one to which the
     resource sends the secret now. `never_configured`: the registry proves that no resource was configured with the secret.
@@ -62,7 +64,9 @@ class SecretEvidence:
 
     secret: ObservedSecret
     key_arn: str | None = None
+    key: ObservedKey | None = None
     policy: Document | None = None
+    every_policy: Document | None = None
     referred: bool = False
     other_accesses: frozenset[str] = frozenset()
     origin_hosts: frozenset[str] = frozenset()
@@ -70,16 +74,22 @@ class SecretEvidence:
     never_configured: bool = False
     copied_from: frozenset[str] = frozenset()
 
+    @property
+    def under_default_key(self) -> bool:
+        """Whether the secret is encrypted with aws/secretsmanager, which can be named by its ID, ARN or alias as well."""
+        return self.secret.kms_key_id is None or (self.key is not None and not self.key.customer_managed)
+
 
 @dataclass(frozen=True)
 class SourceEvidence:
     """The secret that `copyFrom` names, and the hosts that already receive its token.
 
-    `secret` is None if the Region does not exist.
+    `secret` is None if the Region does not exist, or if it is `hidden`: AWS denies reading it.
     """
 
     region_exists: bool
     secret: ObservedSecret | None = None
+    hidden: bool = False
     origin_hosts: frozenset[str] = frozenset()
 
 
@@ -139,7 +149,7 @@ class RequestEvidence:
     """All reads that the rules of one request are based on.
 
     A member is None (a principal: absent) if there is no such thing, or if no rule needs it. `resource` is None if the request
-    configures no resource.
+    configures no resource. `hidden_secret`: AWS denies reading the secret or its policy.
     """
 
     record: AccessRecord | None = None
@@ -148,6 +158,7 @@ class RequestEvidence:
     role: RoleEvidence | None = None
     key: KeyEvidence = KeyEvidence()
     secret: SecretEvidence | None = None
+    hidden_secret: bool = False
     source: SourceEvidence | None = None
     resource: ResourceEvidence | None = None
 

@@ -8,9 +8,11 @@ from latchkey import policies
 from latchkey.access.desired import Desired, Share
 from latchkey.access.record import AccessRecord, is_exclusive
 from latchkey.aws.keys import ObservedKey
-from latchkey.errors import Conflict, Problem
+from latchkey.errors import Problem
 from latchkey.onboarding.rules.consent import is_approved_key, is_own_key, missing_consent
+from latchkey.onboarding.rules.denials import FunctionRoles, key_denials_rule
 from latchkey.onboarding.rules.evidence import KeyEvidence, RequestEvidence
+from latchkey.onboarding.rules.policy import key_policy_rules, length_rule
 from latchkey.settings import Settings
 from latchkey.systems import SYSTEMS
 from latchkey.tags import is_ours
@@ -22,6 +24,15 @@ NOT_FOR_SHARED_KEYS = (
 NOT_FOR_LIVE_PARTNER_KEYS = (
     "cannot be added to a key on which a partner's data depends: remove it, or edit the key policy yourself"
 )
+
+
+# How a key in each state becomes usable: https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+_STATE_ADVICE = {
+    "Disabled": "enable the key",
+    "PendingDeletion": "cancel its deletion and enable the key",
+    "PendingImport": "import its key material",
+    "Unavailable": "connect its custom key store",
+}
 
 
 def key_path(desired: Desired) -> str:
@@ -47,7 +58,7 @@ def alias_problems(desired: Desired) -> Iterator[Problem]:
             yield Problem("key.alias", rule)
 
 
-def key_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+def key_problems(desired: Desired, evidence: RequestEvidence, settings: Settings, roles: FunctionRoles) -> Iterator[Problem]:
     """The key must be usable, approved and open to IAM; a new key for a partner must be possible to create."""
     path, found = key_path(desired), evidence.key
     aliased = [*alias_problems(desired)]
@@ -58,7 +69,7 @@ def key_problems(desired: Desired, evidence: RequestEvidence, settings: Settings
         # The request has to name another alias, so the rules for this key do not matter.
         return
     if found.key is not None:
-        yield from _existing_key_problems(desired, found.key, evidence, path)
+        yield from _existing_key_problems(desired, found.key, evidence, path, roles)
     elif found.hidden:
         return
     elif not is_here(desired):
@@ -81,16 +92,21 @@ def _new_partner_key_problems(desired: Desired, evidence: RequestEvidence, setti
         yield Problem("key", f"cannot be created because the policies of {role} do not allow {actions}: allow these actions")
 
 
-def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: RequestEvidence, path: str) -> Iterator[Problem]:
+def _existing_key_problems(
+    desired: Desired, key: ObservedKey, evidence: RequestEvidence, path: str, roles: FunctionRoles
+) -> Iterator[Problem]:
     if not key.customer_managed:
-        yield Problem(path, "is an AWS managed key: choose a customer managed key")
+        yield Problem(path, _aws_managed(desired))
         return
     if not key.encrypts_symmetrically:
         yield Problem(path, "is not a symmetric encryption key: choose a key with key spec SYMMETRIC_DEFAULT")
     if key.multi_region:
         yield Problem(path, "is a multi-Region key: choose a single-Region key")
     if key.state != "Enabled":
-        yield Problem(path, f"is in key state {key.state}: enable the key, or choose another one")
+        yield Problem(
+            path,
+            f"is in key state {key.state}: {_STATE_ADVICE.get(key.state, 'wait until it is enabled')}, or choose another key",
+        )
     if not is_approved_key(key, desired.stack, recorded=evidence.key.recorded):
         yield Problem(path, missing_consent(key.arn))
         return
@@ -101,11 +117,12 @@ def _existing_key_problems(desired: Desired, key: ObservedKey, evidence: Request
         yield Problem(path, _not_delegating(desired))
     yield from _sharing_problems(desired, key, evidence, path)
     yield from _rotation_problems(desired, key, evidence.key)
-    secret = evidence.secret.secret if evidence.secret else None
-    share = desired.key_share(secret.arn if secret and secret.kms_key_id is None else None)
-    if policies.missing_from(policy, share.needed):
-        yield from (Problem(path, rule) for rule in deleted_principals_rule(policy))
-        yield from (Problem(path, rule) for rule in length_rule(policy, share, policies.KEY_POLICY_LIMIT))
+    secret = evidence.secret
+    share = desired.key_share(secret.secret.arn if secret and secret.under_default_key else None)
+    writes, moves = bool(policies.missing_from(policy, share.needed)), secret is not None and secret.key_arn != key.arn
+    yield from (Problem(path, rule) for rule in key_policy_rules(policy, share))
+    denials = key_denials_rule(desired, policy, key.arn, roles, writes=writes, moves=moves)
+    yield from (Problem(path, rule) for rule in denials)
     missing = desired.powers_missing_from(policy)
     if not is_own_key(key, desired.stack, recorded=evidence.key.recorded) or evidence.key.other_accesses:
         yield from (Problem(member, NOT_FOR_SHARED_KEYS) for member in missing)
@@ -168,29 +185,18 @@ def _replaces_partner_key(desired: Desired, record: AccessRecord) -> str:
     return f"is not {record.key_arn}, the key that {desired.access_id} keeps: name the alias of that key"
 
 
+def _aws_managed(desired: Desired) -> str:
+    """The rule that an AWS managed key breaks: nobody can change its policy, and services can create no grant on it.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#aws-managed-key
+    """
+    rule = "is an AWS managed key, whose policy nobody can change: name a customer managed key, or leave out the member"
+    return f"{rule}, and Latchkey uses the alias {desired.alias_prefix}{desired.system.name}"
+
+
 def _not_delegating(desired: Desired) -> str:
     root = desired.place.arn("iam", "root", region="")
     return f"its policy does not delegate to IAM: add a statement that allows kms:* on * to {root}"
-
-
-def deleted_principals_rule(policy: policies.Document | None) -> Iterator[str]:
-    """The rule that is broken if a policy names deleted principals in statements that are not ours.
-
-    AWS rejects every new version of such a policy.
-    """
-    if deleted := policies.deleted_principals(policy or {}):
-        yield f"its policy names deleted principals, so AWS rejects every change to it: remove {', '.join(deleted)}"
-
-
-def length_rule(policy: policies.Document | None, share: Share, limit: int) -> Iterator[str]:
-    """The rule that is broken if AWS would reject the policy, merged with the statements of this request, as too long."""
-    try:
-        merged = policies.merge(policy, share.written, share.needed)
-    except Conflict as error:
-        yield str(error)
-        return
-    if (length := len(policies.text_of(merged))) > limit:
-        yield f"its policy would have {length} characters, and AWS accepts {limit}: remove statements, or name fewer principals"
 
 
 def readable_key_arn(found: KeyEvidence) -> str | None:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from latchkey.access.desired import Desired
 from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients, regions
-from latchkey.aws.errors import is_missing, is_refused
+from latchkey.aws.errors import is_denied_by_resource, is_missing, is_refused
 from latchkey.aws.grants import list_grants
 from latchkey.aws.keys import ObservedKey, find_key, key_policy, rotation_days
 from latchkey.aws.roles import denied_actions, find_role, refused_actions
@@ -66,20 +66,22 @@ class EvidenceReader:
         """The evidence for one request."""
         accesses = self.registry.accesses
         record = accesses.get(desired.access_id)
-        found = self._find_secret(desired)
+        found, hidden_secret = self._find_secret(desired)
         principals = self._principals(desired)
         recorded = accesses.recorded_request(desired.access_id) if record else None
         role = self._role(desired)
         key = self._key(desired, record)
         copies = found is not None and desired.request.secret.value.copy_from is not None
         configured = self._configured(desired) if is_configured_by_api(desired) or copies else None
+        secret = self._secret(desired, found, key, configured) if found else None
         return RequestEvidence(
             record=record,
             recorded_request=recorded,
             principals=principals,
             role=role,
             key=key,
-            secret=self._secret(desired, found, key, configured) if found else None,
+            secret=secret,
+            hidden_secret=hidden_secret or (found is not None and secret is None),
             source=self._source(desired),
             resource=self._resource(desired, record, found, configured),
         )
@@ -88,7 +90,8 @@ class EvidenceReader:
         """The key and secret that an access is recorded with, and the policies of those that lost their consent."""
         secretsmanager = self.clients.secretsmanager
         found_key = find_key(self.clients.kms, record.key_arn)
-        found_secret = find_secret(secretsmanager, record.secret_arn) if record.secret_arn else None
+        # A secret that cannot be read proves nothing about consent.
+        found_secret = readable(lambda: find_secret(secretsmanager, record.secret_arn or "")) if record.secret_arn else None
         key_lost = found_key is not None and not is_ours_or_consented(found_key.tags, self.settings.stack)
         secret_lost = found_secret is not None and not is_ours_or_consented(found_secret.tags, self.settings.stack)
         return ConsentEvidence(
@@ -192,21 +195,39 @@ class EvidenceReader:
             *refused_actions(self.clients.iam, role, later_calls, any_key, tagged),
         )
 
-    def _find_secret(self, desired: Desired) -> ObservedSecret | None:
+    def _find_secret(self, desired: Desired) -> tuple[ObservedSecret | None, bool]:
+        """The secret of the request, and whether AWS denies reading it."""
         if not desired.reads_secret or not secret_rules.is_here(desired):
-            return None
+            return None, False
         identifier = desired.existing_secret_arn or desired.secret_name
-        return find_secret(self.clients.secretsmanager, identifier)
+        try:
+            return find_secret(self.clients.secretsmanager, identifier), False
+        except ClientError as error:
+            if not _is_hidden(desired, error):
+                raise
+            return None, True
 
     def _secret(
         self, desired: Desired, found: ObservedSecret, key: KeyEvidence, configured: Configured | None
-    ) -> SecretEvidence:
-        resources = self.registry.resources
-        is_adopted = desired.existing_secret_arn is not None and not found.is_being_deleted
+    ) -> SecretEvidence | None:
+        """The evidence about the secret, or None if AWS denies reading its policy."""
+        resources, secretsmanager = self.registry.resources, self.clients.secretsmanager
+        policy = every_policy = None
+        if not found.is_being_deleted:
+            try:
+                policy = secret_policy(secretsmanager, found.arn)
+                every_policy = all_secret_policies(secretsmanager, found.arn)
+            except ClientError as error:
+                if not _is_hidden(desired, error):
+                    raise
+                return None
+        own = self._key_of(found, key)
         return SecretEvidence(
             secret=found,
-            key_arn=self._key_arn_of(found, key),
-            policy=secret_policy(self.clients.secretsmanager, found.arn) if is_adopted else None,
+            key_arn=own.arn if own else found.kms_key_id,
+            key=own,
+            policy=policy,
+            every_policy=every_policy,
             referred=resources.is_referred(desired.secret_resource, desired.access_id),
             other_accesses=resources.others(desired.secret_resource, desired.access_id),
             origin_hosts=self.registry.origin_hosts(found.arn, desired.access_id),
@@ -227,13 +248,17 @@ class EvidenceReader:
         known = {host for request in requests if (host := request.resource.origin_host)}
         return self.registry.origin_hosts(found.arn, access_id) | known | _configured_hosts(configured, found)
 
-    def _key_arn_of(self, found: ObservedSecret, key: KeyEvidence) -> str | None:
-        """Secrets Manager returns the key as it was associated: by ARN, id or alias."""
+    def _key_of(self, found: ObservedSecret, key: KeyEvidence) -> ObservedKey | None:
+        """The key of a secret, which Secrets Manager returns as it was associated: by ARN, id or alias.
+
+        None for the default key, and for a key that KMS does not let Latchkey read.
+        """
         key_id = found.kms_key_id
-        if key_id is None or key_rules.readable_key_arn(key) is None or (key_id.startswith("arn:") and ":key/" in key_id):
-            return key_id
-        own = find_key(self.clients.kms, key_id)
-        return own.arn if own else key_id
+        if key_id is None:
+            return None
+        if key.key is not None and key_id == key.key.arn:
+            return key.key
+        return readable(lambda: find_key(self.clients.kms, key_id))
 
     def _source(self, desired: Desired) -> SourceEvidence | None:
         source = desired.request.secret.value.copy_from
@@ -244,11 +269,14 @@ class EvidenceReader:
             return None
         if region not in regions(partition):
             return SourceEvidence(region_exists=False)
-        return SourceEvidence(
-            region_exists=True,
-            secret=find_secret(self.secretsmanager_in(region), source.secret_arn),
-            origin_hosts=self.registry.origin_hosts(source.secret_arn, desired.access_id),
-        )
+        origin_hosts = self.registry.origin_hosts(source.secret_arn, desired.access_id)
+        try:
+            secret = find_secret(self.secretsmanager_in(region), source.secret_arn)
+        except ClientError as error:
+            if not is_refused(error):
+                raise
+            return SourceEvidence(region_exists=True, hidden=True, origin_hosts=origin_hosts)
+        return SourceEvidence(region_exists=True, secret=secret, origin_hosts=origin_hosts)
 
     def _configured(self, desired: Desired) -> Configured | None:
         """The present configuration of the resource, whoever configures it."""
@@ -285,6 +313,21 @@ class EvidenceReader:
             if not is_refused(error):
                 raise
             return replace(evidence, hidden_key=True)
+
+
+def _is_hidden(desired: Desired, error: ClientError) -> bool:
+    """Whether AWS denies reading the secret. A new name can have no secret yet, so only the policy of a secret proves that."""
+    return is_denied_by_resource(error) if desired.needs_secret else is_refused(error)
+
+
+def readable[T](read: Callable[[], T]) -> T | None:
+    """What a read returns, or None if AWS denies it."""
+    try:
+        return read()
+    except ClientError as error:
+        if not is_refused(error):
+            raise
+        return None
 
 
 def _configured_hosts(configured: Configured | None, found: ObservedSecret) -> frozenset[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from latchkey.access.desired import Desired
 from latchkey.errors import Problem
 from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
+from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.key import key_problems
 from latchkey.onboarding.rules.principals import partner_problems, principal_problems
@@ -14,15 +15,15 @@ from latchkey.onboarding.rules.resource import host_problems, resource_problems,
 from latchkey.onboarding.rules.secret import secret_problems, source_problems
 
 
-def request_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
+def request_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds, roles: FunctionRoles) -> Iterator[Problem]:
     """Every problem with a request, in no particular order."""
     settings = bounds.settings
     yield from bounds_problems(desired, bounds)
     yield from principal_problems(desired, evidence, bounds)
     yield from partner_problems(desired, evidence, settings)
     yield from role_problems(desired, evidence)
-    yield from key_problems(desired, evidence, settings)
-    yield from secret_problems(desired, evidence, settings)
+    yield from key_problems(desired, evidence, settings, roles)
+    yield from secret_problems(desired, evidence, settings, roles)
     yield from source_problems(desired, evidence)
     yield from host_problems(desired, evidence, bounds)
     yield from resource_problems(desired, evidence, settings)

@@ -12,7 +12,9 @@ from latchkey.access.record import AccessRecord
 from latchkey.errors import Problem
 from latchkey.onboarding.rules.bounds import Bounds, allows_host
 from latchkey.onboarding.rules.consent import missing_consent, was_created_for
+from latchkey.onboarding.rules.denials import restoring_denials
 from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence, SecretEvidence
+from latchkey.onboarding.rules.policy import role_length_rule
 from latchkey.settings import Settings
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 from latchkey.tags import ACCESS, CONSENT
@@ -27,6 +29,14 @@ def role_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Probl
     if found is not None and (not found.referred or found.role.tags.get(ACCESS) != desired.access_id):
         rule = f"{found.role.arn} has the name of this access's role and was not created by Latchkey: delete that role"
         yield Problem("resource", rule)
+        return
+    if found is not None and found.role.others:
+        others = ", ".join(sorted(found.role.others))
+        yield Problem("resource", f"its reader role {found.role.arn} can do more than read the secret: remove {others} from it")
+    # The ARN of a new key is as long as that of any other.
+    wanted = desired.role(desired.request.key.arn or desired.place.arn("kms", f"key/{'-' * 36}"), desired.secret_arn_pattern)
+    if wanted is not None:
+        yield from (Problem("resource", rule) for rule in role_length_rule(wanted.policy))
 
 
 def host_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds) -> Iterator[Problem]:
@@ -182,10 +192,15 @@ def _restore_problems(desired: Desired, former: FormerSecretEvidence | None, set
     """
     if former is None:
         return
-    role = settings.undo_role_arn
+    role, key_arn = settings.undo_role_arn, former.key_arn or ""
     calls = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
-    if denials := sorted({sid for call in calls for sid in policies.denials_of_role(former.policy, role, call)}):
+    denied = {sid for call in calls for sid in restoring_denials(desired, former.policy, call, former.arn, role)}
+    if denials := sorted(denied):
         rule = f"cannot be rolled back to {former.arn}, whose policy denies {role}: exempt this role in {', '.join(denials)}"
+        yield Problem("resource", rule)
+    if denials := restoring_denials(desired, former.key_policy, "kms:CreateGrant", key_arn, role):
+        where = f"{', '.join(denials)} in the policy of {key_arn}"
+        rule = f"cannot be rolled back to {former.arn}, because {where} denies {role} kms:CreateGrant: exempt this role"
         yield Problem("resource", rule)
     closed = former.key_policy is not None and not policies.delegates_to_iam(former.key_policy, desired.place)
     if former.hidden_key or closed:

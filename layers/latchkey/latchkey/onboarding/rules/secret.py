@@ -8,8 +8,10 @@ from latchkey import policies
 from latchkey.access.desired import Desired
 from latchkey.errors import Problem
 from latchkey.onboarding.rules.consent import secret_rules, was_created_for
+from latchkey.onboarding.rules.denials import FunctionRoles, secret_denials_rule
 from latchkey.onboarding.rules.evidence import RequestEvidence, SecretEvidence
-from latchkey.onboarding.rules.key import deleted_principals_rule, length_rule, readable_key_arn
+from latchkey.onboarding.rules.key import readable_key_arn
+from latchkey.onboarding.rules.policy import length_rule, secret_policy_rules
 from latchkey.settings import Settings
 from latchkey.tags import is_ours
 
@@ -23,30 +25,37 @@ def is_here(desired: Desired) -> bool:
     return arn is None or arn.startswith(desired.place.arn("secretsmanager", "secret:"))
 
 
-def secret_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+def secret_problems(desired: Desired, evidence: RequestEvidence, settings: Settings, roles: FunctionRoles) -> Iterator[Problem]:
     """The secret that the service will read; nothing for a system that reads none."""
     if not desired.reads_secret:
         return
     if desired.existing_secret_arn:
-        yield from _existing_secret_problems(desired, evidence, settings)
+        yield from _existing_secret_problems(desired, evidence, settings, roles)
     else:
-        yield from _new_secret_problems(desired, evidence, settings)
+        yield from _new_secret_problems(desired, evidence, settings, roles)
     if evidence.secret is not None:
         yield from _key_move_problems(desired, evidence, evidence.secret)
 
 
-def _existing_secret_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+def _existing_secret_problems(
+    desired: Desired, evidence: RequestEvidence, settings: Settings, roles: FunctionRoles
+) -> Iterator[Problem]:
     if not is_here(desired):
         place = desired.place
         rule = f"must be in account {place.account} and Region {place.region}: name a secret of this stack's Region"
         yield Problem(EXISTING_PATH, rule)
         return
+    if evidence.hidden_secret:
+        yield Problem(EXISTING_PATH, _hidden(desired))
+        return
     found, secret = evidence.secret, evidence.secret.secret if evidence.secret else None
+    arn = desired.existing_secret_arn or ""
     # A secret that Latchkey created for another access needs consent, like any other secret.
     is_own = found is not None and was_created_for(desired, found.secret, referred=found.referred)
-    yield from (Problem(EXISTING_PATH, rule) for rule in secret_rules(secret, "adopt", is_own=is_own))
-    if found is None or found.secret.is_being_deleted:
+    yield from (Problem(EXISTING_PATH, rule) for rule in secret_rules(secret, arn, "adopt", is_own=is_own))
+    if found is None or found.secret.is_being_deleted or found.secret.arn != arn:
         return
+    yield from (Problem(EXISTING_PATH, rule) for rule in _usable_rules(desired, found))
     # The permissions boundary of the reader roles goes by secret names: if it went by a tag, removing the tag would stop
     # services that are on air.
     prefixes = (settings.secret_prefix, settings.adopted_secret_prefix)
@@ -56,18 +65,20 @@ def _existing_secret_problems(desired: Desired, evidence: RequestEvidence, setti
             "choose another secret, or change the stack parameter AdoptedSecretPrefix"
         )
         yield Problem(EXISTING_PATH, rule)
-    share = desired.secret_share(desired.existing_secret_arn or "")
-    if policies.missing_from(found.policy, share.needed):
-        yield from (Problem(EXISTING_PATH, rule) for rule in deleted_principals_rule(found.policy))
-        yield from (Problem(EXISTING_PATH, rule) for rule in length_rule(found.policy, share, policies.SECRET_POLICY_LIMIT))
+    yield from (Problem(EXISTING_PATH, rule) for rule in _policy_rules(desired, found, evidence, roles))
 
 
-def _new_secret_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
+def _new_secret_problems(
+    desired: Desired, evidence: RequestEvidence, settings: Settings, roles: FunctionRoles
+) -> Iterator[Problem]:
     if not desired.secret_name.startswith(settings.secret_prefix):
         yield Problem("secret.name", f"must begin with {settings.secret_prefix}, the stack parameter SecretPrefix")
+    if evidence.hidden_secret:
+        yield Problem("secret.name", _hidden(desired))
+        return
     found, share = evidence.secret, desired.secret_share(desired.secret_arn_pattern)
-    yield from (Problem("secret", rule) for rule in length_rule(None, share, policies.SECRET_POLICY_LIMIT))
     if found is None:
+        yield from (Problem("secret", rule) for rule in length_rule(None, share, policies.SECRET_POLICY_LIMIT))
         return
     if found.secret.is_being_deleted:
         yield Problem("secret.name", "names a secret that is scheduled for deletion: restore it, or choose another name")
@@ -77,14 +88,55 @@ def _new_secret_problems(desired: Desired, evidence: RequestEvidence, settings: 
     elif not was_created_for(desired, found.secret, referred=found.referred):
         rule = f"{found.secret.arn} was created for another access: share it with secret.value.existing, or choose another name"
         yield Problem("secret.name", rule)
-    elif desired.request.secret.value.copy_from:
-        yield from _shared_secret_problems(found, "secret.value.copyFrom", "change the token")
+    else:
+        yield from (Problem("secret.name", rule) for rule in _usable_rules(desired, found))
+        yield from (Problem("secret.name", rule) for rule in _policy_rules(desired, found, evidence, roles))
+        if desired.request.secret.value.copy_from:
+            yield from _shared_secret_problems(found, "secret.value.copyFrom", "change the token")
+
+
+def _usable_rules(desired: Desired, found: SecretEvidence) -> Iterator[str]:
+    """The rules that a secret breaks which exists and which Latchkey can use, if its value or its policy cannot be used."""
+    if primary := found.secret.replica_of:
+        yield (
+            f"is a replica, which only the primary secret in {primary} can change: send the request to a stack in that Region, "
+            "or promote the replica to a standalone secret"
+        )
+    if not found.secret.has_value:
+        yield _without_value(desired)
+    key = found.key
+    if key is not None and key.customer_managed and key.state != "Enabled":
+        yield f"is encrypted with {key.arn}, which is in key state {key.state}: make that key usable, or choose another secret"
+
+
+def _without_value(desired: Desired) -> str:
+    """The rule that a secret without a current version breaks. Nobody can read it."""
+    member_path = desired.resource.secret_member_path
+    member = desired.secret_shape.member if desired.secret_shape else None
+    named = f"that {member_path} names" if member_path else member
+    kind = "the token as text" if member is None else f"a JSON object with the member {named}"
+    return f"has no value yet, because no version has the label AWSCURRENT: put {kind} into the secret"
+
+
+def _policy_rules(desired: Desired, found: SecretEvidence, evidence: RequestEvidence, roles: FunctionRoles) -> Iterator[str]:
+    """The rules that the resource policy of an existing secret breaks."""
+    arn, share = found.secret.arn, desired.secret_share(found.secret.arn)
+    yield from secret_policy_rules(found.policy, share)
+    writes = bool(policies.missing_from(found.policy, share.needed))
+    key_arn = readable_key_arn(evidence.key)
+    moves = key_arn is None or found.key_arn != key_arn
+    yield from secret_denials_rule(desired, found.every_policy, arn, roles, writes=writes, moves=moves)
+
+
+def _hidden(desired: Desired) -> str:
+    roles = desired.place.arn("iam", f"role/{desired.stack}-*", region="")
+    return f"cannot be read, because AWS denies it: exempt {roles} in the Deny statements of its policy"
 
 
 def _key_move_problems(desired: Desired, evidence: RequestEvidence, found: SecretEvidence) -> Iterator[Problem]:
     """No reader is lost when a secret leaves the default key; when it leaves another key, the request must ask for it."""
     kms_key_id = found.secret.kms_key_id
-    if kms_key_id is None:
+    if found.under_default_key:
         return
     key_arn = readable_key_arn(evidence.key)
     if key_arn is not None and key_arn == found.key_arn:
@@ -114,5 +166,10 @@ def source_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Pro
         yield Problem(SOURCE_PATH, f"must be in account {desired.place.account}: name a secret of this account")
     elif not evidence.source.region_exists:
         yield Problem(SOURCE_PATH, "is in a Region that does not exist: correct the ARN")
+    elif evidence.source.hidden:
+        yield Problem(SOURCE_PATH, _hidden(desired))
     else:
-        yield from (Problem(SOURCE_PATH, rule) for rule in secret_rules(evidence.source.secret, "import"))
+        source, arn = evidence.source.secret, desired.request.secret.value.copy_from.secret_arn
+        yield from (Problem(SOURCE_PATH, rule) for rule in secret_rules(source, arn, "import"))
+        if source is not None and not source.is_being_deleted and not source.has_value:
+            yield Problem(SOURCE_PATH, _without_value(desired))
