@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,23 @@ from local_aws.tools import container_bridge, containers, hot_reload, sam_local
 from local_aws.tools.embedded_aws import REPOSITORY, STACK
 from local_aws.tools.example_roles import create_example_roles
 from local_aws.tools.sample_accesses import create_sample_accesses
+from local_aws.tools.sample_resources import create_sample_resources
 
 _ARTIFACTS = "latchkey-local-artifacts"
+# What a first user can do, at the end of the output.
+NEXT_COMMANDS = (
+    "aws events put-events --entries file://events/requests/onboard-mediatailor.json",
+    "TABLE=$(aws cloudformation describe-stacks --stack-name latchkey --output text"
+    " --query \"Stacks[0].Outputs[?OutputKey=='AccessTableName'].OutputValue\")",
+    "aws dynamodb query --table-name $TABLE --key-condition-expression 'kind = :kind'"
+    ' --expression-attribute-values \'{":kind": {"S": "request"}}\' --query \'Items[].[outcomeType.S, outcome.S]\' --output text',
+)
+_NEXT = """
+Then send a request, and read the outcomes of all requests:
+
+{}
+
+docs/develop.md says what else you can do."""
 
 
 async def run(
@@ -80,12 +96,19 @@ async def _start(
         await asyncio.to_thread(sam_local.write_files, endpoint, STACK)
     if samples:
         await asyncio.to_thread(create_sample_accesses, endpoint, STACK)
+        await asyncio.to_thread(create_sample_resources, endpoint)
+    missing = await asyncio.to_thread(containers.missing_for_sam_local) if develop else None
     control.ready = True
+    print("local AWS ready")
+    if missing:
+        print(missing)
+    if develop:
+        print("The account is lost when this process ends. In another terminal, paste:\n")
     for name, value in exports.items():
         print(f"export {name}={value}")
-    print("local AWS ready", flush=True)
-    if develop and (missing := await asyncio.to_thread(containers.missing_for_sam_local)):
-        print(missing, flush=True)
+    if develop:
+        print(_NEXT.format("\n".join(NEXT_COMMANDS)))
+    sys.stdout.flush()
 
 
 async def _develop(start: "asyncio.Task[None]", router: Router, endpoint: str) -> None:
@@ -112,13 +135,18 @@ async def _deploy() -> None:
     paths = ("--template-file", ".aws-sam/build/template.yaml", "--config-file", str(REPOSITORY / "samconfig.toml"))
     flags = ("--config-env", "local", "--no-confirm-changeset", "--no-fail-on-empty-changeset")
     settings = {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "1"}  # seconds between checks of the deployment
-    process = await asyncio.create_subprocess_exec(
-        sam, "deploy", *paths, *flags, cwd=REPOSITORY, env=os.environ | settings, stdout=sys.stderr, stderr=sys.stderr
-    )
-    try:
-        if await process.wait():
+    print(f"Deploying the stack {STACK}, which takes about 20 seconds", flush=True)
+    with tempfile.TemporaryFile() as output:
+        process = await asyncio.create_subprocess_exec(
+            sam, "deploy", *paths, *flags, cwd=REPOSITORY, env=os.environ | settings, stdout=output, stderr=output
+        )
+        try:
+            failed = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if failed:
+            output.seek(0)
+            sys.stderr.write(output.read().decode(errors="replace"))
             raise RuntimeError(f"the deployment of the stack {STACK} failed; see the output of sam above")
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
