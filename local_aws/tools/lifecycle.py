@@ -32,7 +32,8 @@ NEXT_COMMANDS = (
     "TABLE=$(aws cloudformation describe-stacks --stack-name latchkey --output text"
     " --query \"Stacks[0].Outputs[?OutputKey=='AccessTableName'].OutputValue\")",
     "aws dynamodb query --table-name $TABLE --key-condition-expression 'kind = :kind'"
-    ' --expression-attribute-values \'{":kind": {"S": "request"}}\' --query \'Items[].[outcomeType.S, outcome.S]\' --output text',
+    """ --expression-attribute-values '{":kind": {"S": "request"}}'"""
+    " --query 'Items[].[outcomeType.S, outcome.S]' --output text",
 )
 _NEXT = """
 Then send a request, and read the outcomes of all requests:

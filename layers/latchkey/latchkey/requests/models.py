@@ -53,10 +53,12 @@ def _not_reserved(value: str) -> str:
 
 
 def _within_the_system(value: int | None, info: ValidationInfo) -> int | None:
-    shape: SecretShape | None = (info.context or {}).get("shape")
+    context = info.context or {}
+    shape: SecretShape | None = context.get("shape")
     if value is None or shape is None:
         return value
     low, high = shape.generated
+    high = high if context["is_new"] else max(high, shape.former_maximum)
     if not low <= value <= high:
         rule = "must be {low} for this system" if low == high else "must be between {low} and {high} for this system"
         raise PydanticCustomError("length", rule, {"low": low, "high": high})

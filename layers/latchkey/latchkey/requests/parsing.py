@@ -99,9 +99,9 @@ def parse_onboarding(detail: object, *, is_new: bool = True) -> OnboardingReques
         detail = {**detail, "system": ""}
     request, removed = None, set[tuple[str | int, ...]]()
     for _ in range(_ROUNDS):
-        shape = _shape(system, detail.get("resource")) if system and is_new else None
+        shape = _shape(system, detail.get("resource")) if system else None
         try:
-            request = model.model_validate(detail, context={"shape": shape})
+            request = model.model_validate(detail, context={"shape": shape, "is_new": is_new})
             break
         except ValidationError as error:
             found = _independent(error.errors(include_url=False), removed)

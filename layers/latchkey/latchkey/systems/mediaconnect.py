@@ -251,7 +251,7 @@ def _secret(resource: FlowPart) -> SecretShape:
     if resource.algorithm is None:
         # SRT takes 10 to 79 bytes, although the guide recommends up to 80 for a new password. AWS documents it for MediaLive:
         # https://docs.aws.amazon.com/medialive/latest/ug/input-listener-srt-prereqs.html
-        return SecretShape(10, LONGEST_PASSPHRASE, format=PASSWORD)
+        return SecretShape(10, LONGEST_PASSPHRASE, format=PASSWORD, former_maximum=80)
     digits = DIGITS[resource.algorithm]
     return SecretShape(digits, digits, format=HEXADECIMAL)
 

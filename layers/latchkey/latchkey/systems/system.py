@@ -71,6 +71,7 @@ class SecretShape:
     """The shape of a secret's value for one resource: a JSON object whose `member` is the token, or (None) the token alone.
 
     `minimum` and `maximum` bound the length of the token in characters. `exclusive`: the object may have no other member.
+    `former_maximum` is the length that earlier versions generated at most, if that was longer.
     """
 
     minimum: int
@@ -78,6 +79,7 @@ class SecretShape:
     member: str | None = None
     exclusive: bool = False
     format: TokenFormat = ANY
+    former_maximum: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.minimum <= self.maximum:
