@@ -87,7 +87,7 @@ lint-python: ## Run mypy and check the imports between packages
 	PYTHONPATH=layers/latchkey:. lint-imports
 
 lint-template: ## Run cfn-lint and sam validate
-	cfn-lint template.yaml observability.yaml live_check/template.yaml
+	cfn-lint template.yaml observability.yaml subscriber.yaml live_check/template.yaml
 	sam validate --lint
 
 format: .venv/ready ## Format the Python code and the state machine definitions

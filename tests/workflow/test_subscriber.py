@@ -1,0 +1,70 @@
+"""subscriber.yaml gives a team the events of its tenant, in a queue or through a topic, and those of no other tenant."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from local_aws.tools.embedded_aws import Embedded, until
+from tests.contract.artifacts import ROOT
+from tests.workflow.onboarding import Onboarding
+from tests.workflow.owned_resources import unique
+
+TEMPLATE = (ROOT / "subscriber.yaml").read_text()
+
+
+def deployed(aws: Embedded, **parameters: str) -> dict[str, str]:
+    """The outputs of a new stack of the template."""
+    client, name = aws.client("cloudformation"), unique("subscriber")
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    client.create_stack(StackName=name, TemplateBody=TEMPLATE, Parameters=given)
+
+    def outputs() -> dict[str, str] | None:
+        [stack] = client.describe_stacks(StackName=name)["Stacks"]
+        assert not stack["StackStatus"].endswith(("FAILED", "ROLLBACK_COMPLETE")), stack
+        found = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        return found if stack["StackStatus"] == "CREATE_COMPLETE" else None
+
+    return until(outputs, f"the stack {name}") or {}
+
+
+def reader(aws: Embedded, queue: str) -> Callable[[], list[dict[str, Any]]]:
+    """Returns a function that reads the events in a queue."""
+    client = aws.client("sqs")
+
+    def read() -> list[dict[str, Any]]:
+        messages = client.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            client.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in messages]
+
+    return read
+
+
+def test_a_queue_receives_the_outcomes_of_its_tenant_only(onboarding: Onboarding) -> None:
+    own = deployed(onboarding.aws)
+    other = deployed(onboarding.aws, Tenant="news")
+    assert set(own) == {"QueueUrl", "DeadLettersUrl"}
+    detail = onboarding.detail()
+
+    outcome = onboarding.onboard(detail)
+
+    read = reader(onboarding.aws, own["QueueUrl"])
+    [event] = until(read, "the outcome in the queue of its team")
+    assert (event["source"], event["detail-type"]) == ("latchkey", "Access Onboarded")
+    assert event["detail"]["outcomeId"] == outcome["outcomeId"]
+    assert reader(onboarding.aws, other["QueueUrl"])() == []
+
+
+def test_a_topic_publishes_the_outcomes_of_its_tenant(onboarding: Onboarding) -> None:
+    topic = deployed(onboarding.aws, Delivery="topic")
+    assert set(topic) == {"TopicArn", "DeadLettersUrl"}
+    sqs = onboarding.aws.client("sqs")
+    queue = sqs.create_queue(QueueName=unique("people"))["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    onboarding.aws.client("sns").subscribe(TopicArn=topic["TopicArn"], Protocol="sqs", Endpoint=arn)
+    detail = onboarding.detail()
+
+    outcome = onboarding.onboard(detail)
+
+    [notification] = until(reader(onboarding.aws, queue), "the outcome in a subscription of the topic")
+    assert json.loads(notification["Message"])["detail"]["outcomeId"] == outcome["outcomeId"]
