@@ -7,7 +7,7 @@ import pytest
 from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.evidence import PrincipalEvidence, RequestEvidence
 from latchkey.onboarding.rules.principals import partner_problems, principal_problems
-from tests.unit.rules.samples import ADOBE, paths
+from tests.unit.rules.samples import ADOBE, paths, rules
 from tests.unit.samples import ACCOUNT, PARTNERS, SETTINGS, desired, detail, role
 
 TRUSTING = Bounds(SETTINGS.model_copy(update={"trusted_principal_patterns": ("arn:aws:iam::*:role/media/*",)}))
@@ -78,3 +78,18 @@ def test_no_request_takes_a_key_away_from_a_partner() -> None:
         "resource.partnerStatements"
     ]
     assert paths(partner_problems(both, RequestEvidence(recorded_request=one.request), PARTNERED)) == []
+
+
+def test_a_rule_about_a_principal_names_it() -> None:
+    evidence = RequestEvidence(
+        principals={role("Gone"): PrincipalEvidence(None), role("Moved"): PrincipalEvidence(role("a/Moved"))}
+    )
+    request = desired({"secret.originReaders": [role("Gone"), role("Moved"), role("Stranger")]})
+    bounds = Bounds(SETTINGS.model_copy(update={"trusted_principal_patterns": (role("Gone"), role("Moved"))}))
+
+    gone, moved = rules(principal_problems(request, evidence, bounds))
+    [stranger] = rules(bounds_problems(request, bounds))
+
+    assert role("Gone") in gone[1]
+    assert role("a/Moved") in moved[1]
+    assert role("Stranger") in stranger[1]

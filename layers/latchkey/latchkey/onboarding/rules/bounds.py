@@ -46,14 +46,17 @@ def bounds_problems(desired: Desired, bounds: Bounds) -> Iterator[Problem]:
 def principal_rule(arn: str, bounds: Bounds) -> str | None:
     """The rule that a principal breaks, or None if the stack and the tenant allow requests to name it."""
     if not _matches(arn, bounds.settings.trusted_principal_patterns):
-        return "not allowed by the stack parameter TrustedPrincipalPatterns: name an allowed principal, or add this one to it"
+        rule = (
+            "is not allowed by the stack parameter TrustedPrincipalPatterns: name an allowed principal, or add this one to it"
+        )
+        return f"{arn} {rule}"
     return None if _matches(arn, bounds.document.trusted_principals) else NOT_ALLOWED
 
 
 def partner_rule(account: str, bounds: Bounds) -> str | None:
     """The rule that the account of a partner breaks, or None if the stack and the tenant allow sharing a key with it."""
     if account not in bounds.settings.allowed_partner_accounts:
-        return "is in an account that the stack parameter AllowedPartnerAccounts does not list: add it there"
+        return f"is in account {account}, which the stack parameter AllowedPartnerAccounts does not list: add it there"
     return None if _matches(account, bounds.document.partner_accounts) else NOT_ALLOWED
 
 

@@ -27,15 +27,16 @@ def _broken_rule(desired: Desired, path: str, arn: str, evidence: RequestEvidenc
         # IAM does not describe principals of other accounts, so the stack parameters alone decide. A key that is given to a
         # partner is used by the partner's own statements and this account only.
         is_foreign = desired.system.key_is_exclusive
-        return f"must belong to account {settings.place.account}: name a principal of this account" if is_foreign else None
+        rule = f"must belong to account {settings.place.account}: name a principal of this account"
+        return f"{arn} {rule}" if is_foreign else None
     found = evidence.principals.get(arn)
     if found is None or found.found_arn is None:
-        return "does not exist in IAM: create it, or correct the ARN"
+        return f"{arn} does not exist in IAM: create it, or correct the ARN"
     if found.found_arn != arn:
-        return "does not exist under this path: use the complete ARN that IAM shows"
+        return f"{arn} does not exist under this path: name it as {found.found_arn}"
     if path == USERS_PATH and found.denied_actions:
         actions = ", ".join(found.denied_actions)
-        return f"cannot use the key because its own policies deny {actions}: allow these actions, or name another user"
+        return f"{arn} cannot use the key because its own policies deny {actions}: allow these, or name another user"
     return None
 
 
