@@ -452,6 +452,95 @@ def test_a_trail_event_about_something_else_gives_no_exact_exposure(run: Run, ac
     assert "exposureSecondsAtMost" not in reported
 
 
+def test_a_notice_of_an_earlier_version_is_published_and_kept(run: Run, account: Account, access: Onboarding) -> None:
+    """Version 0.1.0 recorded only the access and the change, and deleted the item after the publication."""
+    at = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    change = {
+        "kind": "Grants Cleaned Up",
+        "detail": json.dumps({"outcomeId": "o-1"}),
+        "executionArn": f"{EXECUTION}-0",
+        "at": at,
+    }
+    item = {
+        "kind": {"S": "notice"},
+        "id": {"S": f"{ACCESS} o-1"},
+        "accessId": {"S": ACCESS},
+        "notice": {"S": json.dumps(change)},
+    }
+    account.dynamodb.put_item(TableName=TABLE, Item=item)
+
+    run("report_clean_up", report())
+    run("report_clean_up", report())
+
+    assert [event["detail"] for event in account.published()] == [{"outcomeId": "o-1"}]
+    [kept] = account.items("notice")
+    assert (kept["outcomeType"]["S"], kept["outcome"]["S"]) == (change["kind"], change["detail"])
+    assert {"recordedAt", "publishedAt"} <= {*kept}
+
+
+@pytest.mark.parametrize("detail", [{"outcomeId": "o-1"}, {}])
+def test_a_change_of_status_stays_in_the_registry(
+    run: Run, account: Account, access: Onboarding, detail: dict[str, str]
+) -> None:
+    """An earlier version recorded the change on the access, and a later report publishes it."""
+    record = registry().accesses.get(ACCESS)
+    assert record
+    text = {"kind": "Access Revoked", "detail": json.dumps(detail), "executionArn": f"{EXECUTION}-0"}
+    change = status_registry.StatusChange.model_validate(text | {"at": datetime.now(UTC) - timedelta(hours=1)})
+    registry().accesses.record_status(record, "revoked", ["key is enabled"], changes=[change])
+
+    run("report_clean_up", report())
+
+    assert [event["detail-type"] for event in account.published()] == ["Access Revoked"]
+    [kept] = account.items("notice")
+    assert (kept["outcomeType"]["S"], json.loads(kept["outcome"]["S"]), "publishedAt" in kept) == (
+        "Access Revoked",
+        detail,
+        True,
+    )
+    assert registry().accesses.unpublished(ACCESS) == []
+
+
+def test_a_grant_that_an_earlier_version_could_not_revoke_is_reported_with_its_time(
+    run: Run, account: Account, access: Onboarding
+) -> None:
+    """Version 0.1.0 recorded no error."""
+    since = "2026-11-21T08:00:00.000+00:00"
+    registry().revocations.note(Revocation(ACCESS, "g-1", access.key, "it is absent"), "look-1", datetime.now(UTC))
+    [item] = account.items("grant")
+    account.dynamodb.put_item(TableName=TABLE, Item=item | {"irrevocableAt": {"S": since}})
+
+    run("report_clean_up", report(look=survey_of(access), caught=caught("AccessDenied", DENIED)))
+
+    reported = published(account)["Grant Not Revoked"]
+    assert datetime.fromisoformat(reported["since"]) == datetime.fromisoformat(since)
+    assert (reported["failure"]["name"], reported["denial"]["action"]) == ("AccessDenied", "kms:RevokeGrant")
+    assert reported["remedy"] == [f"aws kms revoke-grant --key-id {access.key} --grant-id g-1"]
+
+
+def test_other_findings_are_reported_once_and_their_end(run: Run, account: Account, access: Onboarding) -> None:
+    finding = {"name": "key policy admits the users", "passed": False, "evidence": "missing statements: LatchkeyUsers"}
+    kinds = []
+    for findings in ([finding], [finding], [], []):
+        event = report(observed=observed("active", findings=findings, remedy=["aws events put-events"]))
+        run("report_clean_up", event)
+        reported = published(account)
+        kinds += [(kind, detail.get("remedy"), status()) for kind, detail in reported.items()]
+
+    assert kinds == [("Drift Detected", ["aws events put-events"], "active"), ("Drift Resolved", [], "active")]
+
+
+def test_findings_of_a_resource_that_is_gone_are_forgotten(run: Run, account: Account, access: Onboarding) -> None:
+    finding = {"name": "key policy admits the users", "passed": False, "evidence": "missing statements: LatchkeyUsers"}
+    run("report_clean_up", report(observed=observed("active", findings=[finding])))
+    account.published()
+
+    run("report_clean_up", report(observed=observed("gone")))
+
+    assert published(account) == {}
+    assert registry().accesses.findings(ACCESS) == ()
+
+
 def test_a_restored_resource_is_counted(run: Run, account: Account, access: Onboarding) -> None:
     event = report(look=survey_of(access, exists=True), cleaned=cleaned(removed(access), restored=True))
 

@@ -158,7 +158,8 @@ def _publish(
     for change in registry.accesses.unpublished(report.access_id):
         if change.is_for(report.execution_arn, now):
             publish_event(change.kind, change.detail, arns)
-            outcome_id = json.loads(change.detail)["outcomeId"]
+            # Version 0.1.0 recorded events without an outcomeId.
+            outcome_id = json.loads(change.detail).get("outcomeId") or _notice_id([change.detail])
             registry.notices.keep_published(RecordedNotice(report.access_id, outcome_id, change))
             registry.accesses.note_published(report.access_id, change)
             yield change.kind
