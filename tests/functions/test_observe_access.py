@@ -183,6 +183,15 @@ def test_the_remedy_is_the_request_again(run: Run, account: Account, access: Onb
     assert json.loads(entry["Detail"]) == {name: value for name, value in wanted.wire.items() if name != "requestId"}
 
 
+def test_the_request_again_replaces_what_a_detached_resource_uses(run: Run, account: Account, access: Onboarding) -> None:
+    account.mediatailor.add(NAME, token_configuration(account.secret("theirs/token", "{}")))
+
+    [remedy] = run("observe_access", {"accessId": ACCESS})["remedy"]
+
+    [entry] = json.loads(shlex.split(remedy)[-1])
+    assert json.loads(entry["Detail"])["secret"]["replacesToken"] is True
+
+
 def test_a_deleted_principal_of_others_is_shown_before_the_request_is_sent_again(
     run: Run, account: Account, access: Onboarding
 ) -> None:

@@ -77,7 +77,7 @@ def observe_access(
     if status == "active" and registry.accesses.is_unmanaged(access_id):
         status = "unmanaged"
     failed = [check.name for check in (*lost, *findings)] if status != "gone" else []
-    again = request_again(wanted, settings.request_bus, record.tenant)
+    again = request_again(wanted, settings.request_bus, record.tenant, replaces=status == "detached")
     only_the_grant = [check.name for check in lost] == ["grant is there"]
     return Observation(
         accessId=access_id,

@@ -18,10 +18,15 @@ _KEY, _SECRET = "key is enabled", "secret is not being deleted"
 _OF_DELETED_SECRET = frozenset(["secret policy admits the reader"])
 
 
-def request_again(request: OnboardingRequest[Any], bus: str, tenant: str) -> str:
-    """The command that sends a request again. Without a requestId, the id of the new event is the id of the request."""
+def request_again(request: OnboardingRequest[Any], bus: str, tenant: str, *, replaces: bool) -> str:
+    """The command that sends a request again. Without a requestId, the id of the new event is the id of the request.
+
+    With `replaces`, the request consents to replace what the resource authenticates with now. Whoever runs the command decides.
+    """
     source = SOURCE if tenant == DEFAULT_TENANT else f"{SOURCE}.{tenant}"
     detail = {name: value for name, value in request.wire.items() if name != "requestId"}
+    if replaces:
+        detail["secret"] = {**detail.get("secret", {}), "replacesToken": True}
     entry = {"EventBusName": bus, "Source": source, "DetailType": ONBOARDING_REQUESTED, "Detail": json.dumps(detail)}
     return _command("events", "put-events", "--entries", json.dumps([entry]))
 
