@@ -61,6 +61,9 @@ def test_a_topic_publishes_the_outcomes_of_its_tenant(onboarding: Onboarding) ->
     sqs = onboarding.aws.client("sqs")
     queue = sqs.create_queue(QueueName=unique("people"))["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     onboarding.aws.client("sns").subscribe(TopicArn=topic["TopicArn"], Protocol="sqs", Endpoint=arn)
     detail = onboarding.detail()
 

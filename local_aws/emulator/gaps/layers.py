@@ -23,7 +23,9 @@ def apply() -> None:
     This takes two seconds of every cold start. Here, the folder of a worker is a link to a shared one.
     """
     if lambda_runtime.zipfile is zipfile:
-        lambda_runtime.zipfile = types.SimpleNamespace(**vars(zipfile) | {"ZipFile": _SharedZip})
+        # MiniStack catches an exception that the module does not have.
+        own = {"ZipFile": _SharedZip, "LargeFileError": zipfile.LargeZipFile}
+        lambda_runtime.zipfile = types.SimpleNamespace(**vars(zipfile) | own)
 
 
 def replace_package(layer: Path) -> None:
@@ -46,7 +48,11 @@ class _SharedZip(zipfile.ZipFile):
                 _delete_old_layers()
                 unfinished = shared.with_suffix(f".{time.monotonic_ns()}")
                 super().extractall(unfinished)
-                unfinished.rename(shared)
+                try:
+                    unfinished.rename(shared)
+                except OSError:
+                    # Another embedded AWS of this clone has unpacked the same layer meanwhile.
+                    shutil.rmtree(unfinished)
         target.rmdir()
         target.symlink_to(_replaced or shared, target_is_directory=True)
 
