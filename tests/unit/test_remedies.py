@@ -1,0 +1,74 @@
+"""The commands that repair what a notice reports, in their order."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from latchkey.cleanup.remedy import repairs, request_again, revocation
+from latchkey.requests.parsing import parse_onboarding
+from tests.unit.samples import KEY_ARN, SECRET_ARN, detail
+from tests.unit.test_checks import SOUND, key
+
+AGAIN = "send it again"
+ENABLE, CANCEL = (f"aws kms {verb} --key-id {KEY_ARN}" for verb in ("enable-key", "cancel-key-deletion"))
+RESTORE = f"aws secretsmanager restore-secret --secret-id {SECRET_ARN}"
+SHOW_KEY = f"aws kms get-key-policy --key-id {KEY_ARN} --query Policy --output text"
+SHOW_SECRET = f"aws secretsmanager get-resource-policy --secret-id {SECRET_ARN}"
+ENABLED, DELETING = "key is enabled", "secret is not being deleted"
+
+
+@pytest.mark.parametrize(
+    ("failed", "state", "commands"),
+    [
+        ([], "Enabled", []),
+        ([ENABLED], "Disabled", [ENABLE]),
+        ([ENABLED], "PendingDeletion", [CANCEL, ENABLE]),
+        ([ENABLED], "Unavailable", [AGAIN]),
+        ([ENABLED, "grant is there"], "Disabled", [ENABLE, AGAIN]),
+        ([DELETING, "secret policy admits the reader"], "Enabled", [RESTORE]),
+        (["secret policy admits the reader"], "Enabled", [AGAIN]),
+        (["key policy names no deleted principals"], "Enabled", [SHOW_KEY, AGAIN]),
+        (["secret policy names no deleted principals"], "Enabled", [SHOW_SECRET, AGAIN]),
+    ],
+)
+def test_owners_repair_first_and_the_request_is_sent_again(failed: Sequence[str], state: str, commands: list[str]) -> None:
+    assert repairs(failed, key(state=state)(SOUND), AGAIN) == tuple(commands)
+
+
+def test_what_does_not_exist_is_requested_again() -> None:
+    assert repairs(["key and secret exist"], None, AGAIN) == (AGAIN,)
+    assert repairs([DELETING], replace(SOUND, secret=None), AGAIN) == (AGAIN,)
+
+
+@pytest.mark.parametrize(("tenant", "source"), [("default", "latchkey.requests"), ("news", "latchkey.requests.news")])
+def test_the_request_is_sent_as_it_was_for_its_tenant(tenant: str, source: str) -> None:
+    request = parse_onboarding(detail({"tags": {"team": "sports + news"}}))
+
+    entry = _entry(request_again(request, "bus", tenant, replaces=False))
+
+    assert (entry["EventBusName"], entry["Source"]) == ("bus", source)
+    sent = json.loads(entry["Detail"])
+    assert "requestId" not in sent
+    assert parse_onboarding(sent | {"requestId": request.request_id}) == request
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+def test_a_replacement_is_part_of_the_request_only_if_it_is_needed(replaces: bool) -> None:
+    entry = _entry(request_again(parse_onboarding(detail()), "bus", "default", replaces=replaces))
+
+    assert json.loads(entry["Detail"]).get("secret", {}).get("replacesToken", False) == replaces
+
+
+def test_a_grant_is_revoked_by_its_key_and_id() -> None:
+    assert revocation(KEY_ARN, "g-1") == (f"aws kms revoke-grant --key-id {KEY_ARN} --grant-id g-1",)
+
+
+def _entry(command: str) -> dict[str, Any]:
+    *words, entries = shlex.split(command)
+    assert words == ["aws", "events", "put-events", "--entries"]
+    [entry] = json.loads(entries)
+    return dict(entry)
