@@ -12,7 +12,7 @@ import pytest
 
 from latchkey import policies
 from latchkey.access import desired as desired_module
-from latchkey.access.checks import check_access, state_of
+from latchkey.access.checks import check_access, confirmed_by, state_of
 from latchkey.access.observed import ObservedAccess
 from latchkey.aws.grants import Grant
 from latchkey.aws.keys import ObservedKey
@@ -442,3 +442,9 @@ def test_the_status_is_unknown_if_the_grants_on_the_new_key_are_not_seen(
     moved = replace(encrypted_with(FORMER_KEY)(SOUND), grants=left, moved_grants=grants)
 
     assert state(lambda _: moved) == (None, [] if left else ["grant is there"])
+
+
+def test_what_a_person_confirmed_names_the_request_and_is_no_read() -> None:
+    confirmed = confirmed_by(desired(kind="adobe-experience-platform"))
+    assert (confirmed.name, confirmed.passed, confirmed.result) == ("resource is configured", True, "confirmed")
+    assert "request-1" in confirmed.evidence

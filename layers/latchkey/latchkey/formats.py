@@ -17,13 +17,12 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 # Patterns of other kinds of texts with their rules, in which the named groups of the pattern are inserted.
 type Kinds = tuple[tuple[str, str], ...]
 
-_PARTITION = "(?:aws|aws-cn|aws-us-gov)"
-_IN_IAM = rf"arn:{_PARTITION}:iam::[0-9]{{12}}:"
+PARTITION = "(?:aws|aws-cn|aws-us-gov)"
+IN_IAM = rf"arn:{PARTITION}:iam::[0-9]{{12}}:"
 _ALIAS = "alias/[A-Za-z0-9/_-]{1,250}"
 _KEY_ID = "(?:mrk-[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-_KEY = rf"arn:{_PARTITION}:kms:[a-z0-9-]+:[0-9]{{12}}:key/[A-Za-z0-9-]{{1,64}}"
-_SECRET = rf"arn:{_PARTITION}:secretsmanager:[a-z0-9-]+:[0-9]{{12}}:secret:[A-Za-z0-9/_+=.@-]{{1,512}}"
-_IN_MEDIACONNECT = rf"arn:{_PARTITION}:mediaconnect:[a-z0-9-]+:[0-9]{{12}}:"
+_KEY = rf"arn:{PARTITION}:kms:[a-z0-9-]+:[0-9]{{12}}:key/[A-Za-z0-9-]{{1,64}}"
+_SECRET = rf"arn:{PARTITION}:secretsmanager:[a-z0-9-]+:[0-9]{{12}}:secret:[A-Za-z0-9/_+=.@-]{{1,512}}"
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Format:
         return value
 
 
-def _around(what: str) -> Kinds:
+def around(what: str) -> Kinds:
     """Texts that are empty or have spaces around them."""
     return (
         (r"\s*", f"is empty: give the {what}"),
@@ -65,13 +64,13 @@ def _around(what: str) -> Kinds:
     )
 
 
-def _other_arns(service: str, what: str, form: str) -> Kinds:
+def other_arns(service: str, what: str, form: str) -> Kinds:
     """ARNs of other services, of other partitions, and with wildcards."""
     return (
         (r"arn:.*[*?].*", f"has a wildcard: give the complete ARN of each {what}, {form}"),
         (rf"arn:[a-z-]{{1,20}}:(?!{service}:)(?P<service>[a-z0-9-]{{1,40}}):.*", f"is an ARN of {{service}}: give {form}"),
         (
-            rf"arn:(?!{_PARTITION}:)(?P<partition>[a-z-]{{1,20}}):.*",
+            rf"arn:(?!{PARTITION}:)(?P<partition>[a-z-]{{1,20}}):.*",
             f"is in the partition {{partition}}: give {form}",
         ),
         (r"arn:.*", f"is not a complete ARN of the {what}: give {form}"),
@@ -81,7 +80,7 @@ def _other_arns(service: str, what: str, form: str) -> Kinds:
 def named(what: str, characters: str, allowed: str, longest: int, *, shortest: int = 1, example: str = "sports") -> Format:
     """The format of a name: `allowed` describes the class of `characters`."""
     kinds = (
-        *_around(what),
+        *around(what),
         ("arn:.*", f"is an ARN: give only the {what}"),
         ("https?://.*", f"is a URL: give only the {what}"),
         (f".{{{longest + 1},}}", f"has more than {longest} characters: give the {what} in at most {longest}"),
@@ -100,35 +99,35 @@ _ROLE_FORM = "arn:aws:iam::<account>:role/<name>"
 
 def _principals(what: str) -> Kinds:
     """What people give in the place of the ARN of a principal."""
-    in_sts = rf"arn:(?P<partition>{_PARTITION}):sts::(?P<account>[0-9]{{12}}):"
+    in_sts = rf"arn:(?P<partition>{PARTITION}):sts::(?P<account>[0-9]{{12}}):"
     session = rf"{in_sts}assumed-role/(?P<name>[A-Za-z0-9_+=,.@-]{{1,64}})(?:/.*)?"
     role = "arn:{partition}:iam::{account}:role/{name}"
     give = f"give the ARN of the {what}, {_ROLE_FORM}"
     return (
-        *_around(f"ARN of the {what}"),
+        *around(f"ARN of the {what}"),
         (session, f"is a session of a role: name the role, {role}, with its path if it has one"),
         (rf"{in_sts}federated-user/.*", f"is a session of a federated user: {give}"),
-        (rf"{_IN_IAM}root|[0-9]{{12}}", f"is a whole account: {give}"),
-        (rf"{_IN_IAM}user/.*[*?].*", f"has a wildcard: {give}"),
-        (rf"{_IN_IAM}user/.*", "is an IAM user, whose access keys do not expire: name a role, which the user can assume"),
-        (rf"{_IN_IAM}group/.*", f"is an IAM group, which no policy of a resource can name: {give}"),
-        (rf"{_IN_IAM}instance-profile/.*", f"is an instance profile: {give}, of the role in it"),
-        (rf"{_IN_IAM}(?:oidc|saml)-provider/.*", f"is an identity provider: {give}"),
-        (rf"{_IN_IAM}policy/.*", f"is a policy: {give}"),
+        (rf"{IN_IAM}root|[0-9]{{12}}", f"is a whole account: {give}"),
+        (rf"{IN_IAM}user/.*[*?].*", f"has a wildcard: {give}"),
+        (rf"{IN_IAM}user/.*", "is an IAM user, whose access keys do not expire: name a role, which the user can assume"),
+        (rf"{IN_IAM}group/.*", f"is an IAM group, which no policy of a resource can name: {give}"),
+        (rf"{IN_IAM}instance-profile/.*", f"is an instance profile: {give}, of the role in it"),
+        (rf"{IN_IAM}(?:oidc|saml)-provider/.*", f"is an identity provider: {give}"),
+        (rf"{IN_IAM}policy/.*", f"is a policy: {give}"),
         (r"\*", f"is everybody: {give}"),
         (r"[a-z0-9.-]+\.amazonaws\.com(?:\.cn)?", f"is a service: {give}"),
         (r"(?:AIDA|AROA)[A-Z0-9]{12,}", f"is a unique ID: {give}"),
         (r"(?:AKIA|ASIA)[A-Z0-9]{12,}", f"is the ID of an access key: {give}"),
-        *_other_arns("iam", what, _ROLE_FORM),
+        *other_arns("iam", what, _ROLE_FORM),
         (r"(?:role/|user/)?[A-Za-z0-9_+=,.@/-]{1,512}", f"is a name, not an ARN: {give}"),
     )
 
 
 _NO_PRINCIPAL = f"is not an ARN: give one in the form {_ROLE_FORM}"
 _PATH = "[A-Za-z0-9_+=,.@/-]{1,512}"
-ROLE = Format(f"^{_IN_IAM}role/{_PATH}$", "arn:aws:iam::111122223333:role/Origin", _principals("role"), _NO_PRINCIPAL)
+ROLE = Format(f"^{IN_IAM}role/{_PATH}$", "arn:aws:iam::111122223333:role/Origin", _principals("role"), _NO_PRINCIPAL)
 PRINCIPAL = Format(
-    f"^{_IN_IAM}(role|user)/{_PATH}$",
+    f"^{IN_IAM}(role|user)/{_PATH}$",
     "arn:aws:iam::111122223333:role/KeyAdministrators",
     _principals("role or user"),
     _NO_PRINCIPAL,
@@ -140,13 +139,13 @@ KEY = Format(
     f"^{_KEY}$",
     "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     (
-        *_around("ARN of the key"),
+        *around("ARN of the key"),
         (
-            rf"(?:arn:{_PARTITION}:kms:[a-z0-9-]+:[0-9]{{12}}:)?(?P<alias>{_ALIAS})",
+            rf"(?:arn:{PARTITION}:kms:[a-z0-9-]+:[0-9]{{12}}:)?(?P<alias>{_ALIAS})",
             f"is an alias: set key.alias to {{alias}} and leave out key.arn, or {_GIVE_KEY}",
         ),
         (f"(?:key/)?{_KEY_ID}", f"is a key ID: {_GIVE_KEY}"),
-        *_other_arns("kms", "key", _KEY_FORM),
+        *other_arns("kms", "key", _KEY_FORM),
     ),
     f"is not an ARN: {_GIVE_KEY}",
 )
@@ -154,9 +153,9 @@ ALIAS = Format(
     f"^{_ALIAS}$",
     "alias/latchkey/sports",
     (
-        *_around("name of the alias"),
+        *around("name of the alias"),
         (
-            rf"arn:{_PARTITION}:kms:[a-z0-9-]+:[0-9]{{12}}:(?P<alias>{_ALIAS})",
+            rf"arn:{PARTITION}:kms:[a-z0-9-]+:[0-9]{{12}}:(?P<alias>{_ALIAS})",
             "is the ARN of an alias: give only its name, {alias}",
         ),
         (_KEY, "is the ARN of a key: set key.arn to it, and leave out key.alias"),
@@ -174,56 +173,23 @@ SECRET = Format(
     f"^{_SECRET}-[A-Za-z0-9]{{6}}$",
     "arn:aws:secretsmanager:us-east-1:111122223333:secret:sports/token-AbCdEf",
     (
-        *_around("ARN of the secret"),
-        (rf"arn:{_PARTITION}:ssm:.*", f"is a parameter of Systems Manager: store its value in a secret, and {_GIVE_SECRET}"),
+        *around("ARN of the secret"),
+        (rf"arn:{PARTITION}:ssm:.*", f"is a parameter of Systems Manager: store its value in a secret, and {_GIVE_SECRET}"),
         (
             rf"{_SECRET}-[A-Za-z0-9]{{6}}:.*",
             "has a JSON key at its end: give only the ARN, and the key in copyFrom.key",
         ),
         (_SECRET, f"lacks the hyphen and the six characters at its end: {_GIVE_SECRET}"),
-        *_other_arns("secretsmanager", "secret", _SECRET_FORM),
+        *other_arns("secretsmanager", "secret", _SECRET_FORM),
     ),
     f"is not an ARN: {_GIVE_SECRET}",
 )
 
-_FLOW_FORM = "arn:aws:mediaconnect:<Region>:<account>:flow:<ID>:<name>"
-FLOW = Format(
-    rf"^{_IN_MEDIACONNECT}flow:[A-Za-z0-9-]{{1,99}}:.+$",
-    "arn:aws:mediaconnect:us-east-1:111122223333:flow:1-23aBC45dEF67hiJ8-12AbC34DE5fG:sports",
-    (
-        *_around("ARN of the flow"),
-        (
-            rf"{_IN_MEDIACONNECT}(?P<part>source|output|entitlement):.*",
-            f"is the ARN of a part: give {_FLOW_FORM}, and the name of the part in resource.{{part}}",
-        ),
-        *_other_arns("mediaconnect", "flow", _FLOW_FORM),
-    ),
-    f"is not an ARN: give the ARN of the flow, {_FLOW_FORM}",
-)
-# The model of the API has neither a pattern nor a length for the names of flows and their parts. Their ARNs end in the name,
-# and the patterns of ARNs in the model exclude only line breaks.
-FLOW_PART = Format(
-    "^.+$", "main", (("", "is empty: give the name"),), "has a line break: give the name that DescribeFlow returns"
-)
-
-_COPY = "copy the statement from Adobe without changes"
-# Without examples: the parts of a statement must fit each other.
-ACCOUNT = Format("^[0-9]{12}$", "", (), f"is not an account ID of 12 digits: {_COPY}")
-ACCOUNT_ROOT = Format(
-    f"^{_IN_IAM}root$",
-    "",
-    (
-        ("(?P<account>[0-9]{12})", "is an account ID: give arn:aws:iam::{account}:root, as Adobe shows it"),
-        (rf"arn:{_PARTITION}:(?:iam|sts)::[0-9]{{12}}:[a-z-]+/.*", f"is one principal of an account: {_COPY}"),
-        (r"\*", f"is everybody: {_COPY}"),
-    ),
-    f"is not the ARN of an account, arn:aws:iam::<account>:root: {_COPY}",
-)
 REGION = Format(
     "^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$",
     "us-east-1",
     (
-        *_around("code of the Region"),
+        *around("code of the Region"),
         ("(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2})[a-z]", "is an Availability Zone: give its Region, {region}"),
     ),
     "is not the code of a Region: give it as AWS writes it, for example us-east-1",
@@ -232,8 +198,8 @@ REGION = Format(
 _GIVE_ACCESS_ID = "give the accessId that the outcome Access Handed Off contains"
 ACCESS_ID = Format(
     "^[A-Za-z0-9 ._/=-]{1,1024}$",
-    "mediatailor/sourceLocation/sports-origin",
-    (*_around("accessId"), ("arn:.*", f"is an ARN: {_GIVE_ACCESS_ID}")),
+    "system/kind/name",
+    (*around("accessId"), ("arn:.*", f"is an ARN: {_GIVE_ACCESS_ID}")),
     f"is not an access ID, <system>/<kind>/<name>: {_GIVE_ACCESS_ID}",
 )
 
@@ -242,7 +208,7 @@ HEADER = Format(
     "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$",
     "X-Origin-Token",
     (
-        *_around("name of the header"),
+        *around("name of the header"),
         (".*:.*", f"has a colon: {_GIVE_HEADER}, and never its value"),
         (".{257,}", f"has more than 256 characters: {_GIVE_HEADER}"),
     ),

@@ -9,8 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from pydantic.alias_generators import to_pascal
 from pydantic_core import PydanticCustomError
 
-from latchkey import formats
-from latchkey.formats import identifier, named
+from latchkey.formats import IN_IAM, PARTITION, REGION, Format, identifier, named
 from latchkey.place import Place
 from latchkey.systems.readers import PartnerAccess, PartnerPrincipals
 from latchkey.systems.system import Handoff, Reading, Resource, System
@@ -26,6 +25,21 @@ ACTIONS = (
     "kms:Encrypt",
     "kms:GenerateDataKey*",
     "kms:ReEncrypt*",
+)
+
+
+_COPY = "copy the statement from Adobe without changes"
+# Without examples: the parts of a statement must fit each other.
+_ACCOUNT = Format("^[0-9]{12}$", "", (), f"is not an account ID of 12 digits: {_COPY}")
+_ACCOUNT_ROOT = Format(
+    f"^{IN_IAM}root$",
+    "",
+    (
+        ("(?P<account>[0-9]{12})", "is an account ID: give arn:aws:iam::{account}:root, as Adobe shows it"),
+        (rf"arn:{PARTITION}:(?:iam|sts)::[0-9]{{12}}:[a-z-]+/.*", f"is one principal of an account: {_COPY}"),
+        (r"\*", f"is everybody: {_COPY}"),
+    ),
+    f"is not the ARN of an account, arn:aws:iam::<account>:root: {_COPY}",
 )
 
 
@@ -48,13 +62,13 @@ class _PolicyElement(WireModel):
 class PartnerPrincipal(_PolicyElement):
     """The root of one account, without a wildcard."""
 
-    arn: Annotated[str, Field(alias="AWS"), formats.ACCOUNT_ROOT]
+    arn: Annotated[str, Field(alias="AWS"), _ACCOUNT_ROOT]
 
 
 class PartnerAccount(WireModel):
     """The account in the condition."""
 
-    account: Annotated[str, Field(alias="aws:PrincipalAccount"), formats.ACCOUNT]
+    account: Annotated[str, Field(alias="aws:PrincipalAccount"), _ACCOUNT]
 
 
 class PartnerCondition(_PolicyElement):
@@ -118,7 +132,7 @@ class Instance(Resource):
     kind: ClassVar[str] = "instance"
 
     instance: Annotated[str, identifier("name of the instance", 64)] | None = None
-    instance_region: Annotated[str, formats.REGION]
+    instance_region: Annotated[str, REGION]
     partner_statements: Annotated[
         tuple[PartnerStatement, ...],
         Field(strict=False, min_length=1, max_length=20),

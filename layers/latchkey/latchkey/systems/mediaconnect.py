@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from latchkey import formats
 from latchkey.aws.errors import is_missing, status_of
 from latchkey.errors import Conflict
+from latchkey.formats import PARTITION, Format, around, other_arns
 from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.shapes import accepted
@@ -25,10 +25,28 @@ if TYPE_CHECKING:
     from mypy_boto3_mediaconnect.client import MediaConnectClient
     from mypy_boto3_mediaconnect.type_defs import FlowTypeDef
 
+_IN_MEDIACONNECT = rf"arn:{PARTITION}:mediaconnect:[a-z0-9-]+:[0-9]{{12}}:"
+_FLOW_FORM = "arn:aws:mediaconnect:<Region>:<account>:flow:<ID>:<name>"
+_FLOW = Format(
+    rf"^{_IN_MEDIACONNECT}flow:[A-Za-z0-9-]{{1,99}}:.+$",
+    "arn:aws:mediaconnect:us-east-1:111122223333:flow:1-23aBC45dEF67hiJ8-12AbC34DE5fG:sports",
+    (
+        *around("ARN of the flow"),
+        (
+            rf"{_IN_MEDIACONNECT}(?P<part>source|output|entitlement):.*",
+            f"is the ARN of a part: give {_FLOW_FORM}, and the name of the part in resource.{{part}}",
+        ),
+        *other_arns("mediaconnect", "flow", _FLOW_FORM),
+    ),
+    f"is not an ARN: give the ARN of the flow, {_FLOW_FORM}",
+)
 # The model of the API has neither a pattern nor a length for the names of flows and their parts. Their ARNs end in the name,
 # and the patterns of ARNs in the model exclude only line breaks.
-PartName = Annotated[str, formats.FLOW_PART]
-FlowArn = Annotated[str, formats.FLOW]
+_FLOW_PART = Format(
+    "^.+$", "main", (("", "is empty: give the name"),), "has a line break: give the name that DescribeFlow returns"
+)
+PartName = Annotated[str, _FLOW_PART]
+FlowArn = Annotated[str, _FLOW]
 # The longest name of a resource, so that an access ID fits into a tag.
 _LONGEST_NAME: Final = 256 - len("mediaconnect/flow/")
 
