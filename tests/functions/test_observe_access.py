@@ -122,6 +122,25 @@ def test_a_secret_under_another_key_does_not_revoke_the_access(account: Account,
     assert observe() == ("active", [])
 
 
+def test_a_deleted_key_whose_secret_was_moved_is_a_finding(
+    run: Run, account: Account, access: Onboarding, observe: Observe
+) -> None:
+    """The service reads on under the other key. A key that is deleted with the secret under it revokes the access."""
+
+    def delete_key() -> None:
+        at_call("kms", "DescribeKey", answer_with_error("DescribeKey", "NotFoundException", 400))
+
+    delete_key()
+    assert observe() == ("revoked", ["key and secret exist"])
+    move_secret(account, access)
+
+    delete_key()
+    observation = run("observe_access", {"accessId": ACCESS})
+
+    assert (observation["status"], observation["lost"]) == ("active", [])
+    assert [finding["name"] for finding in observation["findings"]] == ["key exists"]
+
+
 def test_the_status_is_unknown_if_the_grants_of_the_new_key_cannot_be_read(
     account: Account, access: Onboarding, observe: Observe
 ) -> None:

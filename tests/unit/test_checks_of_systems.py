@@ -17,7 +17,7 @@ from latchkey.aws.keys import ObservedKey
 from latchkey.aws.roles import ObservedRole
 from latchkey.aws.secrets import ObservedSecret
 from latchkey.systems.system import Configured
-from tests.unit.samples import KEY_ARN, KINDS, PLACE, READ_BY_ROLE, SECRET_ARN, SETTINGS, desired, role
+from tests.unit.samples import EXISTING_ARN, KEY_ARN, KINDS, PLACE, READ_BY_ROLE, SECRET_ARN, SETTINGS, desired, role
 
 CREATED = datetime(2026, 11, 22, tzinfo=UTC)
 PARTNER = "adobe-experience-platform"
@@ -151,6 +151,17 @@ def test_a_role_check_fails_for_its_own_reason_only(
     assert evidence in failed.evidence
     assert (failed.settles, failed.overwritten, failed.revokes) == (settles, False, revokes)
     assert state_of(desired(kind=kind), observed)[0] == ("revoked" if revokes else "active")
+
+
+def test_a_resource_that_accepts_several_tokens_is_not_detached() -> None:
+    """An owner can put another secret before that of the access: the service reads all of them."""
+    observed = working("mediapackagev2")
+    assert observed.configured
+    several = replace(observed.configured, secret_arn=EXISTING_ARN, more_secret_arns=(SECRET_ARN,))
+    other = replace(several, more_secret_arns=())
+
+    assert state_of(desired(kind="mediapackagev2"), replace(observed, configured=several))[0] == "active"
+    assert state_of(desired(kind="mediapackagev2"), replace(observed, configured=other))[0] == "detached"
 
 
 def test_every_role_check_can_fail() -> None:

@@ -209,7 +209,7 @@ def _events_and_executions() -> Iterator[SensitiveCall]:
 
 
 def _items() -> Iterator[SensitiveCall]:
-    for kind in ("request", "access", "resource", "lease", "notice", "journal"):
+    for kind in ("request", "access", "resource", "lease", "notice", "journal", "sweep"):
 
         def item(at: OwnedResources, kind: str = kind) -> dict[str, Any]:
             return {"kind": {"S": kind}, "id": {"S": "matrix"}}
@@ -217,18 +217,22 @@ def _items() -> Iterator[SensitiveCall]:
         for operation, member in (("PutItem", "Item"), ("UpdateItem", "Key"), ("DeleteItem", "Key")):
             members = {"TableName": lambda at: at.table, member: item}
             yield _simple("dynamodb", operation, f"of kind *{kind}*", members, _NO_CONSENT)
-    for attribute in ("wanted", "pending", "keyArn", "tenant"):
+    of_accesses = [("access", attribute) for attribute in ("wanted", "pending", "keyArn", "tenant")]
+    for kind, attribute in (*of_accesses, ("request", "outcome"), ("request", "executionArn")):
 
         def setting(_: OwnedResources, attribute: str = attribute) -> str:
             return f"SET {attribute} = :value"
 
+        def key(_: OwnedResources, kind: str = kind) -> dict[str, Any]:
+            return {"kind": {"S": kind}, "id": {"S": "matrix"}}
+
         named = {
             "TableName": lambda at: at.table,
-            "Key": lambda at: {"kind": {"S": "access"}, "id": {"S": "matrix"}},
+            "Key": key,
             "UpdateExpression": setting,
             "ExpressionAttributeValues": lambda at: {":value": {"S": "{}"}},
         }
-        yield _simple("dynamodb", "UpdateItem", f"of `{attribute}` in kind *access*", named, _NO_CONSENT)
+        yield _simple("dynamodb", "UpdateItem", f"of `{attribute}` in kind *{kind}*", named, _NO_CONSENT)
 
 
 def _set_by_a_request() -> Iterator[SensitiveCall]:

@@ -52,6 +52,23 @@ def test_refused_event_about_a_removed_grant_is_published_after_the_next_sweep(c
     until(lambda: all("publishedAt" in item for item in clean_ups.items("notice", access)), "an empty outbox", 10)
 
 
+def test_sweep_that_finds_a_deletion_late_reports_a_range_of_time(clean_ups: CleanUps) -> None:
+    """The first sweep saw the location in use, and no event said when it was deleted."""
+    [access] = clean_ups.new_accesses(1)
+    clean_ups.onboarding.sweep()
+    clean_ups.delete_location(access)
+    clean_ups.onboarding.await_old_grants(access.key)
+
+    def found() -> list[dict[str, Any]]:
+        """Sweeps within one grace period start an execution only once."""
+        clean_ups.onboarding.sweep()
+        events = [event for event in clean_ups.onboarding.outcomes.all() if event["detail-type"] == "Grants Cleaned Up"]
+        return [event["detail"] for event in events if event["detail"]["accessId"] == access.access_id]
+
+    [cleaned] = until(found, "the event about the removed grant", 60)
+    assert cleaned["exposureSecondsAtLeast"] < cleaned["exposureSecondsAtMost"] == cleaned["exposureSeconds"]
+
+
 def test_failed_observation_does_not_make_the_service_the_author_of_a_revocation(clean_ups: CleanUps) -> None:
     [access] = clean_ups.new_accesses(1)
     clean_ups.delete_location(access)

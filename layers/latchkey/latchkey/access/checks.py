@@ -46,7 +46,9 @@ def state_of(
         unmet = tuple(check for check in checks if check.name == CONFIGURED and not check.passed)
         if observed.configured is None:
             return "gone", unmet
-        if not names_secret(observed.configured.secret_arn, observed.secret.arn):
+        # A resource that accepts several tokens reads all of their secrets.
+        used = (observed.configured.secret_arn, *observed.configured.more_secret_arns)
+        if not any(names_secret(arn, observed.secret.arn) for arn in used):
             return "detached", unmet
     lost = tuple(check for check in checks if check.revokes and not check.passed)
     if not all(check.unclear for check in lost):

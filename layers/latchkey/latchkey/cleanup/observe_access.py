@@ -8,8 +8,9 @@ from latchkey.access.checks import CONFIGURED, is_moved, state_of
 from latchkey.access.desired import desire
 from latchkey.access.observed import ObservedAccess, read_access
 from latchkey.access.principals import Standing, findings_of
-from latchkey.access.record import Status
+from latchkey.access.record import AccessRecord, Status
 from latchkey.aws.clients import Clients
+from latchkey.aws.secrets import current_keys, find_secret
 from latchkey.cleanup.remedy import repairs, request_again
 from latchkey.errors import AccessNotEffective
 from latchkey.events.outcomes import Check
@@ -69,6 +70,9 @@ def observe_access(
         missing = configuration and configuration.read(clients.client_for(configuration.service), desired.resource) is None
         if missing and not handed_off:
             status, lost = "gone", (Check(CONFIGURED, False, "does not exist"),)
+        elif (known := _USABLE.get(record.status)) and _is_under_another_key(record, clients):
+            # Its owner moved the secret before the key was deleted, and the service reads on.
+            status, lost, findings = known, (), (Check("key exists", False, str(error), finding=True),)
     else:
         status, lost = state_of(desired, observed, handed_off=handed_off)
         if status not in ("gone", "detached"):
@@ -92,6 +96,18 @@ def observe_access(
         else None,
         remedy=repairs(failed, observed, again),
     )
+
+
+# Handed-off and unmanaged accesses keep their status, too.
+_USABLE: dict[str, Status] = {"active": "active", "handed-off": "handed-off", "unmanaged": "unmanaged"}
+
+
+def _is_under_another_key(record: AccessRecord, clients: Clients) -> bool:
+    """Whether the secret exists, and the key of the access encrypts no current version of it."""
+    secret = find_secret(clients.secretsmanager, record.secret_arn) if record.secret_arn else None
+    if secret is None or secret.is_being_deleted:
+        return False
+    return record.key_arn not in current_keys(secret, clients.kms, clients.secretsmanager)
 
 
 def _standing(observed: ObservedAccess, recorded_at: datetime | None) -> Standing:
