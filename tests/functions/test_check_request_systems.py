@@ -65,10 +65,14 @@ def test_an_endpoint_without_a_policy_exists(run: Run, account: Account) -> None
 
 
 @pytest.mark.parametrize("statement", [ANYBODY, ANYBODY | {"Principal": {"AWS": "*"}, "Sid": "Players"}])
-def test_an_endpoint_with_a_public_policy_is_rejected(run: Run, account: Account, statement: dict[str, Any]) -> None:
+def test_an_endpoint_with_a_public_policy_serves_everybody_until_its_confirmation(
+    run: Run, account: Account, statement: dict[str, Any]
+) -> None:
     account.mediapackagev2.add(V2, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
 
-    assert rejected_paths(run, system="mediapackagev2") == {"resource"}
+    checked = run("check_request", check_event(onboarding("mediapackagev2")))
+
+    assert (checked["hasResource"], checked["staged"], checked["checksFirst"]) == (True, True, False)
 
 
 def test_an_endpoint_whose_policy_names_a_cdn_passes(run: Run, account: Account) -> None:

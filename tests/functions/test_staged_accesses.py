@@ -165,6 +165,32 @@ def test_the_rollback_of_a_confirmation_restores_the_resource(run: Run, account:
     assert (record.status, record.reached) == ("handed-off", "handed-off")
 
 
+def test_a_public_endpoint_is_confirmed_only_after_its_owner_has_removed_the_statement(run: Run, account: Account) -> None:
+    arn = account.mediapackagev2.endpoints["sports/one/hls"]["Arn"]
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "mediapackagev2:GetObject", "Resource": arn, "Sid": "Everybody"}
+    policy = {"Version": "2012-10-17", "Statement": [everybody]}
+    account.mediapackagev2.add("sports/one/hls", Policy=json.dumps(policy))
+    access = Onboarding(run, account, system="mediapackagev2")
+    access.run_through("configure_access")
+    access.checked |= {"hasResource": False}
+    access.record_access()
+    event = check_event(
+        onboarding("mediapackagev2", requestId="confirm-1"),
+        confirms=True,
+        executionArn=f"{EXECUTION}-confirm-1",
+        contentHash="d" * 64,
+    )
+
+    assert set(rejection(run, "check_request", event)) == {"resource"}
+
+    held = account.mediapackagev2.policies["sports/one/hls"]
+    statements = json.loads(held["Policy"])["Statement"]
+    assert everybody in statements
+    held["Policy"] = json.dumps(policy | {"Statement": [one for one in statements if one != everybody]})
+    checked = run("check_request", event | {"requestId": "confirm-2", "executionArn": f"{EXECUTION}-confirm-1"})
+    assert (checked["hasResource"], checked["staged"]) == (True, False)
+
+
 def test_the_rehearsal_of_the_record_changes_no_record(run: Run, account: Account) -> None:
     access = Onboarding(run, account, system="mediapackage").run_through("configure_access")
     event = {"request": access.request, "resources": {"keyArn": access.key, "secretArn": access.secret}, "status": "active"}

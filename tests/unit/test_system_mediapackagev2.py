@@ -209,17 +209,16 @@ def test_an_endpoint_without_a_former_policy_loses_the_policy(client: Any, answe
 @pytest.mark.parametrize(
     ("statement", "named"), [(EVERYONE, "Everyone"), (UNNAMED, "Statement[1]")], ids=["with a Sid", "without"]
 )
-def test_a_policy_that_allows_everyone_without_the_header_is_rejected(
+def test_statements_that_allow_everyone_without_the_header_are_named(
     client: Any, answers: Stubber, statement: dict[str, Any], named: str
 ) -> None:
     found = read(client, answers, document(HARVESTING, statement))
-    [rule] = EndpointPolicies().unsupported_reasons(RESOURCE, found)
-    assert rule.endswith(named)
+    assert found.public_statements == (named,)
 
 
 @pytest.mark.parametrize("policy", [None, document(HARVESTING, HEADER_STATEMENT)])
-def test_a_policy_with_named_principals_is_accepted(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
-    assert [*EndpointPolicies().unsupported_reasons(RESOURCE, read(client, answers, policy))] == []
+def test_named_principals_and_the_header_are_not_everyone(client: Any, answers: Stubber, policy: dict[str, Any] | None) -> None:
+    assert read(client, answers, policy).public_statements == ()
 
 
 def test_a_handoff_contains_the_header_statement() -> None:

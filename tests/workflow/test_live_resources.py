@@ -3,7 +3,7 @@
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,33 @@ SERVING = ["mediapackage", "mediapackage-vod"]
 READER = f"arn:aws:iam::{ACCOUNT}:role/Origin"
 
 
+def _names(consumer: ConsumerResource) -> dict[str, Any]:
+    return dict(zip(("ChannelGroupName", "ChannelName", "OriginEndpointName"), consumer.resource.values(), strict=True))
+
+
+def _public(aws: Embedded) -> ConsumerResource:
+    """A v2 endpoint whose policy admits everybody."""
+    consumer = CONSUMERS["mediapackagev2"](aws)
+    policy = consumer.settings()["Policy"]
+    everybody = policy["Statement"][0] | {"Sid": "Everybody", "Principal": "*"}
+    policy["Statement"].append(everybody)
+    aws.client("mediapackagev2").put_origin_endpoint_policy(**_names(consumer), Policy=json.dumps(policy))
+    return consumer
+
+
+def _close(aws: Embedded, consumer: ConsumerResource) -> None:
+    """Removes the statement that admits everybody, as its owner does."""
+    found = consumer.settings()
+    kept = [statement for statement in found["Policy"]["Statement"] if statement.get("Sid") != "Everybody"]
+    policy, authorization = found["Policy"] | {"Statement": kept}, found["CdnAuthConfiguration"]
+    aws.client("mediapackagev2").put_origin_endpoint_policy(
+        **_names(consumer), Policy=json.dumps(policy), CdnAuthConfiguration=authorization
+    )
+
+
+LIVE: dict[str, Callable[[Embedded], ConsumerResource]] = {**CONSUMERS, "mediapackagev2-public": _public}
+
+
 def _documented() -> Iterator[Any]:
     """The rows of the table, one for each system that a row names."""
     _, _, table = _DOCUMENT.read_text().partition(_HEADING)
@@ -38,7 +65,7 @@ class _Live:
 
     def __init__(self, onboarding: Onboarding, kind: str) -> None:
         self._onboarding, self._aws = onboarding, onboarding.aws
-        self.consumer = None if kind == "mediatailor" else CONSUMERS[kind](onboarding.aws)
+        self.consumer = None if kind == "mediatailor" else LIVE[kind](onboarding.aws)
         if self.consumer is not None:
             self.detail = self.consumer.staged
             return
@@ -106,6 +133,10 @@ def test_what_is_seen_of_a_live_resource_is_documented(
     token = live.token(outcome["resources"])
     seen.append(f"{event['detail-type']}: {live.seen(token)}")
     if event["detail-type"] == "Access Handed Off":
+        if live.consumer and kind == "mediapackagev2-public":
+            early = onboarding.confirm(outcome["accessId"])
+            assert [error["place"] for error in early["detail"]["errors"]] == ["resource"], early
+            _close(onboarding.aws, live.consumer)
         event = onboarding.confirm(outcome["accessId"])
         seen.append(f"{event['detail-type']}: {live.seen(token)}")
     else:
@@ -117,9 +148,7 @@ def test_what_is_seen_of_a_live_resource_is_documented(
 def test_every_system_that_reads_a_secret_is_documented() -> None:
     documented = {(row.values[0], row.values[1]) for row in _documented()}
 
-    assert documented == {
-        (kind, value) for kind in ("mediatailor", *CONSUMERS) for value in ("generated", "imported", "adopted")
-    }
+    assert documented == {(kind, value) for kind in ("mediatailor", *LIVE) for value in ("generated", "imported", "adopted")}
 
 
 @contextmanager

@@ -230,18 +230,6 @@ def test_unsuitable_secret_or_resource_is_rejected_and_changes_nothing(
     assert (consumer.settings(), onboarding.account_snapshot()) == (before, all_before)
 
 
-def test_endpoint_with_a_public_policy_is_rejected(onboarding: Onboarding, aws: Embedded) -> None:
-    consumer = CONSUMERS["mediapackagev2"](aws)
-    names = dict(zip(("ChannelGroupName", "ChannelName", "OriginEndpointName"), consumer.resource.values(), strict=True))
-    policy = consumer.settings()["Policy"]
-    everyone = policy["Statement"][0] | {"Sid": "Everyone", "Principal": "*"}
-    aws.client("mediapackagev2").put_origin_endpoint_policy(**names, Policy=json.dumps(policy | {"Statement": [everyone]}))
-
-    result = onboarding.reject(consumer.detail)
-
-    assert "Everyone" in result["resource"]
-
-
 # A permanent failure in each step that changes something, after the earlier steps succeeded.
 FAILING = {
     "role": {"service": "iam", "operation": "PutRolePolicy"},

@@ -17,7 +17,7 @@ from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.onboarding.rules.request_rules import request_problems
-from latchkey.onboarding.rules.resource import confirmed_host_problems, resource_problems, waits_for_token
+from latchkey.onboarding.rules.resource import confirmed_host_problems, public_problems, resource_problems, waits_for_token
 from latchkey.onboarding.rules.stacks import stack_problems
 from latchkey.onboarding.rules.tenants import is_foreign_access, is_foreign_resource, name_problems, tenant_problems
 from latchkey.registry import Registry
@@ -56,7 +56,8 @@ class CheckRequestInput(ExecutionInput):
 class OnboardingPlan(WireModel):
     """What the state machine branches on. For a confirmed hand-off `keyArn` is known, and `changed` is true.
 
-    `hasResource`: this execution configures the resource. `staged`: a confirmation does that later. `checksFirst`: no call
+    `hasResource`: this execution configures the resource. `staged`: the resource serves without the token until a confirmation.
+    `checksFirst`: no call
     takes the configuration back, so everything else is checked before it.
     `valueToCheck`: every rule passed, but the request is not announced yet. It is checked again after its value.
     `ownSecretArn` is the secret of this access that create_secret will find.
@@ -134,13 +135,13 @@ def check_request(
     if problems:
         raise InvalidRequest({*problems, *_stop_managing(desired, registry, reader)})
     found_arn, present = evidence.secret.secret.arn if evidence.secret else None, evidence.resource
-    staged = waits_for_token(desired, present.configured if present else None, found_arn, evidence.record)
-    configures = desired.configures and not staged
+    waits = waits_for_token(desired, present.configured if present else None, found_arn, evidence.record)
+    configures = desired.configures and not waits
     plan = OnboardingPlan(
         accessId=desired.access_id,
         needsSecret=desired.needs_secret,
         hasResource=configures,
-        staged=staged,
+        staged=waits or bool(present and present.configured and present.configured.public_statements),
         checksFirst=configures and not desired.can_be_removed,
         secretArn=desired.existing_secret_arn,
         ownSecretArn=evidence.secret.secret.arn if desired.needs_secret and evidence.secret else None,
@@ -191,6 +192,7 @@ def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader
     configures = desired.configures and found.record.reached == "handed-off"
     if configures:
         problems.update(resource_problems(desired, handoff, reader.settings))
+        problems.update(public_problems(handoff.resource))
     if problems:
         raise InvalidRequest(problems)
     return OnboardingPlan(

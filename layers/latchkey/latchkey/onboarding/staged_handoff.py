@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from latchkey.access.desired import Desired
 from latchkey.requests.models import HANDOFF_CONFIRMED
 from latchkey.systems.system import Handoff, Reading
 
 
-def staged_handoff(desired: Desired, reading: Reading, key_arn: str) -> Handoff:
-    """What is left to do before Latchkey configures the resource. No value is part of it, only where to read it."""
+def staged_handoff(desired: Desired, reading: Reading, key_arn: str, public_statements: Sequence[str]) -> Handoff:
+    """What is left to do until the resource admits nobody without the token. No value is part of it, only where to read it.
+
+    A resource with `public_statements` is configured already, and its owner removes them.
+    """
     counterpart, shape, readers = desired.system.counterpart, desired.secret_shape, desired.request.secret.origin_readers
     who = counterpart.who(desired.resource) if counterpart else "everybody who needs the token"
     member = shape.member if shape else None
@@ -33,6 +38,12 @@ def staged_handoff(desired: Desired, reading: Reading, key_arn: str) -> Handoff:
         steps=(
             f"Read the token that {who} must have: {part} of {reading.secret_arn}. {by}",
             *([counterpart.preparation(desired.resource)] if counterpart else []),
-            f"Send the event {HANDOFF_CONFIRMED} with this accessId to the request bus. Latchkey then configures the resource.",
+            *(
+                [f"Restrict or remove the statements {', '.join(public_statements)} of its policy: they admit everybody."]
+                if public_statements
+                else []
+            ),
+            f"Send the event {HANDOFF_CONFIRMED} with this accessId to the request bus. "
+            f"Latchkey then {'validates the access' if public_statements else 'configures the resource'}.",
         ),
     )

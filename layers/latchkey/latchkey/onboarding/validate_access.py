@@ -79,16 +79,17 @@ def validate_access(
         status="handed-off" if hands_off and not stays_active else "active",
         checks=checks,
         resources=_resources(desired, observed, key_arn, reading),
-        handoff=_handoff(desired, reading, key_arn, staged=event.staged) if hands_off else None,
+        handoff=_handoff(desired, reading, observed, staged=event.staged) if hands_off else None,
         effectDelaySeconds=desired.system.effect_delay_seconds,
         warnings=tuple(Problem(f"resource.{member}", rule) for member, rule in desired.resource.warnings.items()),
     )
 
 
-def _handoff(desired: Desired, reading: Reading | None, key_arn: str, *, staged: bool) -> Handoff:
+def _handoff(desired: Desired, reading: Reading | None, observed: ObservedAccess, *, staged: bool) -> Handoff:
     if staged and reading is not None:
-        return staged_handoff(desired, reading, key_arn)
-    return desired.system.handoff(desired.resource, reading, key_arn, desired.place)
+        public = observed.configured.public_statements if observed.configured else ()
+        return staged_handoff(desired, reading, observed.key.arn, public)
+    return desired.system.handoff(desired.resource, reading, observed.key.arn, desired.place)
 
 
 def _resources(desired: Desired, observed: ObservedAccess, key_arn: str, reading: Reading | None) -> Resources:

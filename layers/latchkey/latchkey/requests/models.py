@@ -210,7 +210,7 @@ class OnboardingRequest[R: Resource](WireModel):
         if not system.reader.knows_managers and self.management_roles:
             rule = "must not contain managementRoles, because roles that configure {system} need no access to key and secret"
             raise PydanticCustomError("system", rule, {"system": system.name})
-        if system.counterpart is None and "takes_effect_now" in self.model_fields_set:
+        if not system.interrupts and "takes_effect_now" in self.model_fields_set:
             rule = "must not contain takesEffectNow, because the configuration of {system} interrupts nobody"
             raise PydanticCustomError("system", rule, {"system": system.name})
         if len(self.access_id) > _LONGEST_ACCESS_ID:

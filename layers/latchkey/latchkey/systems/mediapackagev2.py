@@ -14,7 +14,7 @@ from latchkey.errors import Conflict
 from latchkey.formats import identifier
 from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
-from latchkey.systems.system import Configuration, Configured, Handoff, Reading, Resource, SecretShape, System
+from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, SecretShape, System
 from latchkey.systems.token_formats import UUID
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Endpoint(Resource):
 class EndpointPolicies(Configuration):
     """Policies of endpoints. One call replaces both the policy and the authorization.
 
-    The authorization alone rejects no request: every statement that allows everyone must also require the header.
+    The authorization alone rejects no request, and our statement only admits more requests. A statement of somebody else that
+    allows everyone stays until its owner removes it, so no configuration interrupts anybody.
     https://docs.aws.amazon.com/mediapackage/latest/userguide/cdn-auth-setup.html
     """
 
@@ -88,6 +89,7 @@ class EndpointPolicies(Configuration):
             settings=settings,
             secret_arn=secrets[0] if secrets else None,
             more_secret_arns=tuple(secrets[1:]),
+            public_statements=tuple(_open(document)),
             other_settings={"Policy": document},
             full_settings=names | policy_settings,
             tags=endpoint.get("Tags", {}),
@@ -117,8 +119,6 @@ class EndpointPolicies(Configuration):
             client.delete_origin_endpoint_policy(**full_settings)
 
     def unsupported_reasons(self, _resource: Endpoint, present: Configured) -> Iterator[str]:
-        if named := _open(present.other_settings["Policy"]):
-            yield f"has a policy that allows everyone without the header: restrict or remove its statements {', '.join(named)}"
         try:
             length = len(policies.text_of(_with_header_statement(present)))
         except Conflict as error:
@@ -208,6 +208,13 @@ MEDIAPACKAGEV2 = System(
     handoff=_handoff,
     # https://docs.aws.amazon.com/mediapackage/latest/userguide/cdn-auth-rotate.html
     effect_delay_seconds=300,
+    counterpart=Counterpart(
+        who=lambda _: "the CDN",
+        preparation=lambda resource: (
+            f"Configure the CDN to send the value in the header {HEADER}. The endpoint {resource.name} accepts it now."
+        ),
+        interrupted=False,
+    ),
     documents=(
         "https://docs.aws.amazon.com/mediapackage/latest/userguide/cdn-auth.html",
         "https://docs.aws.amazon.com/mediapackage/latest/userguide/cdn-auth-setup.html",

@@ -112,6 +112,7 @@ class Configured:
     `other_settings` are the remaining settings in the form of the API, to send again where an update replaces everything.
     `full_settings` are both together. `more_secret_arns` are the secrets that the resource accepts in addition to `secret_arn`.
     `authentication` is the other way in which requests are authenticated now, in the word of the API; empty if there is none.
+    `public_statements` are the statements in the policy of the resource that admit everybody without the token.
     """
 
     arn: str
@@ -122,6 +123,7 @@ class Configured:
     tags: Mapping[str, str]
     more_secret_arns: tuple[str, ...] = ()
     authentication: str = ""
+    public_statements: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -274,13 +276,16 @@ class Handoff(WireModel):
 
 @dataclass(frozen=True)
 class Counterpart:
-    """Those who need the token as soon as a resource uses it, because the resource refuses them without it.
+    """Those at the other end of a resource, which refuses them without the token.
 
-    `who` names them. `preparation` is what they do with the token before the resource is configured, from the resource.
+    `who` names them. `preparation` is what they do with the token before they need it, from the resource. `interrupted`: they
+    need it as soon as a resource is configured that served without it. Otherwise, the resource serves them until its owner
+    removes what admits everybody.
     """
 
     who: Callable[[Any], str]
     preparation: Callable[[Any], str]
+    interrupted: bool = True
 
 
 @dataclass(frozen=True)
@@ -291,7 +296,7 @@ class System:
     no API configures the resource. `handoff` returns what is left to a person, from the resource, what it reads (None without a
     secret), the ARN of the key, and the place. `effect_delay_seconds` is how long the service can use the value it read before.
     A key that is `key_is_exclusive` serves one access for ever, and is never changed or removed automatically. `counterpart` is
-    None if the configuration of a resource interrupts nobody.
+    None if a resource refuses nobody.
     """
 
     name: str
@@ -304,6 +309,11 @@ class System:
     effect_delay_seconds: int | None = None
     key_is_exclusive: bool = False
     counterpart: Counterpart | None = None
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether the configuration of a resource that serves without a token interrupts those who use it."""
+        return self.counterpart is not None and self.counterpart.interrupted
 
     @property
     def granted(self) -> tuple[ServicePrincipal, GrantedConfiguration] | None:

@@ -212,6 +212,14 @@ def _restore_problems(desired: Desired, former: FormerSecretEvidence | None, set
         yield Problem("resource", rule)
 
 
+def public_problems(evidence: ResourceEvidence | None) -> Iterator[Problem]:
+    """A confirmed resource admits nobody without the token. Latchkey removes no statement of somebody else."""
+    named = evidence.configured.public_statements if evidence and evidence.configured else ()
+    if named:
+        rule = "has a policy that admits everybody without the token: restrict or remove its statements"
+        yield Problem("resource", f"{rule} {', '.join(named)}, and confirm again")
+
+
 def waits_for_token(
     desired: Desired, configured: Configured | None, secret_arn: str | None, record: AccessRecord | None
 ) -> bool:
@@ -220,7 +228,7 @@ def waits_for_token(
     An existing token is imported or adopted because it is in use already. Those who used the secret `secret_arn` while the
     access was in service have its token as well.
     """
-    if configured is None or desired.hands_off or desired.system.counterpart is None or desired.request.takes_effect_now:
+    if configured is None or desired.hands_off or not desired.system.interrupts or desired.request.takes_effect_now:
         return False
     was_in_service = record is not None and record.reached == "active" and record.secret_arn == secret_arn
     return configured.is_open and desired.request.secret.value.generate is not None and not was_in_service
