@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from latchkey.errors import Conflict
+from latchkey.errors import Conflict, InvalidRequest
 from latchkey.registry import registry
+from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import ADOPT, IMPORT, Account
 from tests.functions.media_services import FLOW, MediaPackage
 from tests.functions.onboarding_requests import (
@@ -249,6 +250,38 @@ def test_an_endpoint_with_several_secrets_is_changed_only_if_the_request_replace
     # Adopting one of them would remove the other.
     account.secretsmanager.tag_resource(SecretId=secrets[0], Tags=[{"Key": "latchkey:consent", "Value": "adopt"}])
     assert rejected_paths(run, system="mediapackagev2", secret=existing(secrets[0])) == {"secret.replacesToken"}
+
+
+def test_an_endpoint_keeps_the_secrets_that_the_request_names(run: Run, account: Account) -> None:
+    secrets = [account.secret(f"MediaPackage/{name}", "{}") for name in ("one", "two")]
+    authorization = {"CdnIdentifierSecretArns": secrets, "SecretsRoleArn": ROLE}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+    account.mediapackagev2.add("sports/one/hls", Policy=policy, CdnAuthConfiguration=authorization)
+
+    access = Onboarding(run, account, system="mediapackagev2", resource={"otherSecrets": secrets})
+    access.run_through("record_access")
+
+    held = account.mediapackagev2.policies["sports/one/hls"]["CdnAuthConfiguration"]
+    assert sorted(held["CdnIdentifierSecretArns"]) == sorted([access.secret, *secrets])
+    reader = json.dumps(account.role_state(role_name_of("mediapackagev2")))
+    assert all(secret in reader for secret in secrets)
+    assert rejected_paths(run, system="mediapackagev2", resource={"otherSecrets": secrets[:1]}, requestId="request-2") == {
+        "secret.replacesToken"
+    }
+
+
+def test_other_secrets_are_those_that_the_role_can_read_and_the_endpoint_accepts(run: Run, account: Account) -> None:
+    theirs = account.secret("MediaPackage/token", "{}")
+
+    assert rejected_paths(run, system="mediapackagev2", resource={"otherSecrets": [theirs]}) == {"resource.otherSecrets.0"}
+
+
+def test_other_secrets_of_an_endpoint_that_its_owner_configures_are_set_by_the_owner(run: Run, account: Account) -> None:
+    theirs = account.secret("MediaPackage/token", "{}")
+    request = onboarding("mediapackagev2", resource={"otherSecrets": [theirs], "configure": False})
+
+    with pytest.raises(InvalidRequest):
+        parse_onboarding(request)
 
 
 def _brings(account: Account, way: str) -> dict[str, Any]:

@@ -84,6 +84,9 @@ DOCUMENTS: dict[str, Any] = {
     },
     **{f"{kind}/role": role_of(full(kind)) for kind in READ_BY_ROLE},
     **{f"{kind}/role-in-an-opt-in-region": role_of(in_opt_in_region(kind)) for kind in READ_BY_ROLE},
+    "mediapackagev2/role-with-other-secrets": role_of(
+        desired({"resource.otherSecrets": [PLACE.arn("secretsmanager", "secret:MediaPackage/other-QwErTy")]}, "mediapackagev2")
+    ),
     "mediapackagev2/endpoint": merged({"Version": "2012-10-17", "Statement": []}, gate()),
     "mediapackagev2/endpoint-with-others": merged(ENDPOINT_POLICY, gate()),
     f"{PARTNER}/key-of-the-console": merged(CONSOLE_KEY, [*desired(kind=PARTNER).key_statements]),

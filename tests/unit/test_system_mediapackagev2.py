@@ -58,7 +58,12 @@ def document(*statements: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(
-    client: Any, answers: Stubber, policy: dict[str, Any] | None, authorization: dict[str, Any] | None = None, **members: Any
+    client: Any,
+    answers: Stubber,
+    policy: dict[str, Any] | None,
+    authorization: dict[str, Any] | None = None,
+    resource: Endpoint = RESOURCE,
+    **members: Any,
 ) -> Configured:
     response = {
         "Arn": ARN,
@@ -75,7 +80,7 @@ def read(
     else:
         own = {"CdnAuthConfiguration": authorization} if authorization else {}
         answers.add_response("get_origin_endpoint_policy", NAMED | {"Policy": json.dumps(policy)} | own, NAMED)
-    found = EndpointPolicies().read(client, RESOURCE)
+    found = EndpointPolicies().read(client, resource)
     assert found
     return found
 
@@ -107,8 +112,19 @@ def test_an_endpoint_that_allows_other_requests_has_other_settings(
 def test_an_endpoint_with_a_second_secret_has_other_settings(client: Any, answers: Stubber) -> None:
     second = SECRET_ARN.replace("sports", "news")
     found = read(client, answers, document(HEADER_STATEMENT), AUTHORIZATION | {"CdnIdentifierSecretArns": [SECRET_ARN, second]})
-    assert found.settings["secretArn"] == f"{SECRET_ARN} {second}"
+    assert found.settings["secretArn"] == f"{second} {SECRET_ARN}"
     assert found.settings != EndpointPolicies().wanted(RESOURCE, READING)
+    assert {found.secret_arn, *found.more_secret_arns} == {SECRET_ARN, second}
+
+
+def test_an_endpoint_keeps_the_other_secrets_that_a_request_names(client: Any, answers: Stubber) -> None:
+    second = SECRET_ARN.replace("sports", "news")
+    resource = RESOURCE.model_copy(update={"other_secrets": (second,)})
+    both = AUTHORIZATION | {"CdnIdentifierSecretArns": [second, SECRET_ARN]}
+    found = read(client, answers, document(HEADER_STATEMENT), both, resource)
+
+    assert found.settings == EndpointPolicies().wanted(resource, READING)
+    assert (found.secret_arn, found.more_secret_arns) == (SECRET_ARN, (second,))
 
 
 def test_a_missing_endpoint_is_none(client: Any, answers: Stubber) -> None:

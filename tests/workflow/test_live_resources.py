@@ -286,3 +286,111 @@ def test_a_failed_confirmation_leaves_the_access_to_confirm_again(fast_onboardin
     assert fast_onboarding.account_snapshot() == everything
     fast_aws.control("DELETE", "faults")
     assert fast_onboarding.confirm(made["accessId"])["detail-type"] == "Access Onboarded"
+
+
+def _accepted_by_others(onboarding: Onboarding, consumer: ConsumerResource, prefix: str = "theirs") -> dict[str, str]:
+    """Makes an endpoint accept two secrets of other CDNs, through a role of its owner. Returns the tokens by secret."""
+    aws, name = onboarding.aws, f"MediaPackage-{uuid.uuid4().hex[:8]}"
+    tokens = {}
+    for _ in range(2):
+        token = str(uuid.uuid4())
+        made = onboarding.secretsmanager.create_secret(
+            Name=f"{prefix}/{uuid.uuid4()}/token", SecretString=json.dumps({consumer.member: token})
+        )
+        tokens[made["ARN"]] = token
+    trust = {"Effect": "Allow", "Principal": {"Service": "mediapackagev2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    reading = {"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"}
+    iam = aws.client("iam")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
+    document = json.dumps({"Version": "2012-10-17", "Statement": [reading]})
+    iam.put_role_policy(RoleName=name, PolicyName="Reading", PolicyDocument=document)
+    gate = {
+        "Sid": "TheirCdn",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "mediapackagev2:GetObject",
+        "Resource": consumer.settings()["Policy"]["Statement"][0]["Resource"],
+        "Condition": {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "true"}},
+    }
+    aws.client("mediapackagev2").put_origin_endpoint_policy(
+        **_names(consumer),
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": [gate]}),
+        CdnAuthConfiguration={"CdnIdentifierSecretArns": [*tokens], "SecretsRoleArn": role["Role"]["Arn"]},
+    )
+    return tokens
+
+
+def test_the_cdns_of_an_endpoint_with_several_secrets_are_served_throughout(onboarding: Onboarding, aws: Embedded) -> None:
+    consumer = CONSUMERS["mediapackagev2"](aws)
+    tokens = _accepted_by_others(onboarding, consumer)
+    detail = consumer.staged
+    assert onboarding.rejected_paths(detail) == {"secret.replacesToken"}
+    assert [fetch(consumer.url(), consumer.header, token) for token in tokens.values()] == [200, 200]
+
+    made = onboarding.onboard(detail | {"resource": consumer.resource | {"otherSecrets": [*tokens]}})["resources"]
+
+    own = consumer.token(onboarding.secretsmanager.get_secret_value(SecretId=made["secretArn"])["SecretString"])
+    assert [fetch(consumer.url(), consumer.header, token) for token in (*tokens.values(), own)] == [200, 200, 200]
+    assert fetch(consumer.url()) == 403
+
+
+def test_secrets_that_the_reader_role_cannot_read_are_rejected_with_the_reason(onboarding: Onboarding, aws: Embedded) -> None:
+    consumer = CONSUMERS["mediapackagev2"](aws)
+    tokens = _accepted_by_others(onboarding, consumer, prefix="strangers")
+
+    rules = onboarding.reject(consumer.staged | {"resource": consumer.resource | {"otherSecrets": [*tokens]}})
+
+    assert {*rules} == {"resource.otherSecrets.0", "resource.otherSecrets.1"}
+    assert "AdoptedSecretPrefix" in rules["resource.otherSecrets.0"]
+    assert [fetch(consumer.url(), consumer.header, token) for token in tokens.values()] == [200, 200]
+
+
+# ---------------------------------------------------------------- other ways to authenticate
+
+
+@pytest.mark.parametrize("access_type", ["S3_SIGV4", "AUTODETECT_SIGV4"])
+@pytest.mark.parametrize("tags", [{}, {"latchkey:consent": "adopt"}], ids=["stranger", "consented"])
+def test_a_location_that_signs_its_requests_is_not_changed(
+    onboarding: Onboarding, access_type: str, tags: dict[str, str]
+) -> None:
+    detail = onboarding.detail()
+    name = detail["resource"]["sourceLocation"]
+    detail["resource"]["baseUrl"] = "https://assets-bucket.s3.us-east-1.amazonaws.com/vod"
+    onboarding.mediatailor.create_source_location(
+        SourceLocationName=name,
+        HttpConfiguration={"BaseUrl": detail["resource"]["baseUrl"]},
+        AccessConfiguration={"AccessType": access_type},
+        Tags=tags,
+    )
+
+    assert "secret.replacesToken" in onboarding.rejected_paths(detail)
+    assert onboarding.location(name)["AccessConfiguration"]["AccessType"] == access_type
+
+
+def test_a_bucket_is_warned_of(onboarding: Onboarding) -> None:
+    detail = onboarding.detail()
+    detail["resource"]["baseUrl"] = "https://assets-bucket.s3.us-east-1.amazonaws.com/vod"
+
+    assert [warning["place"] for warning in onboarding.onboard(detail)["warnings"]] == ["resource.baseUrl"]
+
+
+def test_an_entitlement_under_speke_is_not_changed(onboarding: Onboarding, aws: Embedded) -> None:
+    consumer, client = CONSUMERS["mediaconnect-entitlement"](aws), aws.client("mediaconnect")
+    speke = {
+        "KeyType": "speke",
+        "RoleArn": READER,
+        "Url": "https://keys.example.com",
+        "Region": "us-east-1",
+        "ResourceId": "r",
+        "DeviceId": "d",
+        "ConstantInitializationVector": uuid.uuid4().hex,
+    }
+    flow = consumer.resource["flowArn"]
+    client.grant_flow_entitlements(
+        FlowArn=flow, Entitlements=[{"Name": "affiliate", "Subscribers": [ACCOUNT], "Encryption": speke}]
+    )
+    detail = consumer.staged | {"resource": {"flowArn": flow, "entitlement": "affiliate", "algorithm": "aes128"}}
+
+    assert onboarding.rejected_paths(detail) == {"secret.replacesToken"}
+    found = client.describe_flow(FlowArn=flow)["Flow"]["Entitlements"]
+    assert [one["Encryption"]["KeyType"] for one in found if one["Name"] == "affiliate"] == ["speke"]

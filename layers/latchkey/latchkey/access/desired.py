@@ -165,6 +165,7 @@ class Desired:
             secret_arn_pattern=self.secret_arn_pattern,
             secrets_patterns=(self.secrets_pattern, policies.KEY_VALIDATION),
             partners=self.resource.partners,
+            other_secret_arns=self.resource.other_secret_arns,
         )
 
     def role(self, key_arn: str, secret_arn: str) -> ReaderRole | None:

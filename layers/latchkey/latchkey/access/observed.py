@@ -94,7 +94,8 @@ def _refused(role: ObservedRole, desired: Desired, keys: tuple[str, ...], secret
         "kms:ViaService": f"secretsmanager.{desired.place.region}.amazonaws.com",
         "kms:EncryptionContext:SecretARN": secret_arn,
     }
-    refused = refused_actions(clients.iam, role.arn, actions, secret_arn)
+    read = (secret_arn, *desired.resource.other_secret_arns)
+    refused = [action for arn in read for action in refused_actions(clients.iam, role.arn, actions, arn)]
     # The default key allows every principal that is allowed to read the secret.
     decrypting = [refused_actions(clients.iam, role.arn, ("kms:Decrypt",), key, context) for key in keys if key != DEFAULT_KEY]
     return refused + min(decrypting, key=len, default=[])

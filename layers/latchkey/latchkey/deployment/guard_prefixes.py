@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from latchkey.access.desired import desire
+from latchkey.aws.secrets import name_of_secret
 from latchkey.aws.stacks import is_rolling_back
 from latchkey.deployment.custom_resource import ResourceEvent
 from latchkey.deployment.prefixes import Prefixes, SecretUse, refusal
@@ -28,8 +29,8 @@ def guard_prefixes(event: ResourceEvent, registry: Registry, settings: Settings,
     former, wanted = _prefixes(event.old_resource_properties), _prefixes(event.resource_properties)
     if wanted.include(former) or is_rolling_back(cloudformation, event.stack_id):
         return
-    uses = (_use(announced, settings) for announced in registry.accesses.all_announced_requests())
-    if reason := refusal(former, wanted, (use for use in uses if use)):
+    uses = (use for announced in registry.accesses.all_announced_requests() for use in _uses(announced, settings))
+    if reason := refusal(former, wanted, uses):
         raise Conflict(reason)
 
 
@@ -37,14 +38,16 @@ def _prefixes(properties: Mapping[str, Any]) -> Prefixes:
     return Prefixes(str(properties["SecretPrefix"]), str(properties["AdoptedSecretPrefix"]))
 
 
-def _use(announced: AnnouncedRequest, settings: Settings) -> SecretUse | None:
-    """The secret of a request, or None for a system that reads none."""
+def _uses(announced: AnnouncedRequest, settings: Settings) -> Iterator[SecretUse]:
+    """The secrets that the service reads for a request: none for a system that reads none."""
     desired = desire(announced.request, settings, announced.tenant)
     if not desired.reads_secret:
-        return None
-    return SecretUse(
+        return
+    yield SecretUse(
         access_id=desired.access_id,
         secret_name=desired.secret_name,
         through_role=desired.role("", "") is not None,
         is_created=desired.needs_secret,
     )
+    for arn in desired.resource.other_secret_arns:
+        yield SecretUse(desired.access_id, name_of_secret(arn), through_role=True, is_created=False)

@@ -104,8 +104,12 @@ def reading(
     *,
     listing_actions: Sequence[str] = (),
     describes_key: bool = False,
+    other_secret_arns: Sequence[str] = (),
 ) -> Document:
-    """Allows reading one secret, and decrypting with its key for that secret only."""
+    """Allows reading one secret, and decrypting with its key for that secret only.
+
+    The keys of `other_secret_arns` are not known, so the role can decrypt these secrets with any key.
+    """
     via = {"kms:ViaService": f"secretsmanager.{place.region}.amazonaws.com"}
     statements = [
         {"Sid": "TheSecret", "Effect": "Allow", "Action": [*secret_actions], "Resource": secret_arn},
@@ -125,4 +129,19 @@ def reading(
             # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
             {"Sid": "TakesNoResource", "Effect": "Allow", "Action": [*listing_actions], "Resource": "*"}
         )
+    if other_secret_arns:
+        others, any_key = [*other_secret_arns], place.arn("kms", "key/*")
+        condition = {"StringEquals": via | {"kms:EncryptionContext:SecretARN": others}}
+        statements += [
+            {"Sid": "OtherSecrets", "Effect": "Allow", "Action": [*secret_actions], "Resource": others},
+            {
+                "Sid": "TheirKeysForNothingElse",
+                "Effect": "Allow",
+                "Action": "kms:Decrypt",
+                "Resource": any_key,
+                "Condition": condition,
+            },
+        ]
+        if describes_key:
+            statements.append({"Sid": "WhatTheirKeysAre", "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": any_key})
     return {"Version": VERSION, "Statement": statements}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
 from botocore.exceptions import ClientError
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from latchkey import policies
 from latchkey.aws.errors import is_missing
@@ -16,6 +18,7 @@ from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, SecretShape, System
 from latchkey.systems.token_formats import UUID
+from latchkey.wire import SecretArn
 
 if TYPE_CHECKING:
     from mypy_boto3_mediapackagev2.client import Mediapackagev2Client
@@ -29,13 +32,28 @@ Name = Annotated[str, identifier("name", 256)]
 
 
 class Endpoint(Resource):
-    """An existing origin endpoint, by the names of its channel group, its channel and itself."""
+    """An existing origin endpoint, by the names of its channel group, its channel and itself.
+
+    `otherSecrets` are secrets of other CDNs that the endpoint accepts now, and continues to accept.
+    """
 
     kind: ClassVar[str] = "originEndpoint"
 
     channel_group: Name
     channel: Name
     origin_endpoint: Name
+    other_secrets: Annotated[tuple[SecretArn, ...], Field(strict=False, max_length=20)] = ()
+
+    @model_validator(mode="after")
+    def _others_are_accepted_now(self) -> Self:
+        if self.other_secrets and not self.configure:
+            rule = "must not contain otherSecrets if configure is false: set the secrets yourself, and the role that reads them"
+            raise PydanticCustomError("one_of", rule)
+        return self
+
+    @property
+    def other_secret_arns(self) -> tuple[str, ...]:
+        return self.other_secrets
 
     @property
     def name(self) -> str:
@@ -63,8 +81,9 @@ class EndpointPolicies(Configuration):
     def comparable(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return policies.comparable(settings, ["Policy"])
 
-    def wanted(self, _resource: Endpoint, reading: Reading) -> dict[str, str]:
-        return {"secretArn": reading.secret_arn, "roleArn": reading.role_arn or "", "policy": _REQUIRES_HEADER}
+    def wanted(self, resource: Endpoint, reading: Reading) -> dict[str, str]:
+        accepted = " ".join(sorted([reading.secret_arn, *resource.other_secrets]))
+        return {"secretArn": accepted, "roleArn": reading.role_arn or "", "policy": _REQUIRES_HEADER}
 
     def read(self, client: Mediapackagev2Client, resource: Endpoint) -> Configured | None:
         names = _names(resource.name)
@@ -77,7 +96,8 @@ class EndpointPolicies(Configuration):
         policy_settings = _policy(client, names)
         document = _document(policy_settings)
         authorization = policy_settings.get("CdnAuthConfiguration", {})
-        secrets = authorization.get("CdnIdentifierSecretArns", [])
+        secrets = sorted(authorization.get("CdnIdentifierSecretArns", []))
+        own = next((arn for arn in secrets if arn not in resource.other_secrets), None)
         allows_others = policies.missing_from(document, [_header_statement(endpoint["Arn"])]) or _open(document)
         settings = {
             "secretArn": " ".join(secrets),
@@ -87,8 +107,8 @@ class EndpointPolicies(Configuration):
         return Configured(
             arn=endpoint["Arn"],
             settings=settings,
-            secret_arn=secrets[0] if secrets else None,
-            more_secret_arns=tuple(secrets[1:]),
+            secret_arn=own,
+            more_secret_arns=tuple(arn for arn in secrets if arn != own),
             public_statements=tuple(_open(document)),
             other_settings={"Policy": document},
             full_settings=names | policy_settings,
@@ -99,7 +119,7 @@ class EndpointPolicies(Configuration):
         client.put_origin_endpoint_policy(
             **_names(resource.name),
             Policy=policies.text_of(_with_header_statement(present)),
-            CdnAuthConfiguration=_authorization(reading),
+            CdnAuthConfiguration=_authorization(resource, reading),
         )
 
     def restored_settings(
@@ -169,8 +189,11 @@ def _open(document: policies.Document | None) -> list[str]:
     return [named for named in policies.public_statements(document) if not named.startswith(policies.OWN_SID)]
 
 
-def _authorization(reading: Reading) -> Any:
-    return {"CdnIdentifierSecretArns": [reading.secret_arn], "SecretsRoleArn": reading.role_arn or ""}
+def _authorization(resource: Endpoint, reading: Reading) -> Any:
+    return {
+        "CdnIdentifierSecretArns": [reading.secret_arn, *resource.other_secrets],
+        "SecretsRoleArn": reading.role_arn or "",
+    }
 
 
 def _handoff(resource: Endpoint, reading: Reading | None, _key_arn: str, place: Place) -> Handoff:
@@ -178,7 +201,7 @@ def _handoff(resource: Endpoint, reading: Reading | None, _key_arn: str, place: 
     statement = _header_statement(Endpoint.arn_of(resource.name, place))
     properties = _names(resource.name) | {
         "Policy": policies.new_document([statement]),
-        "CdnAuthConfiguration": _authorization(reading),
+        "CdnAuthConfiguration": _authorization(resource, reading),
     }
     return Handoff(
         values=_names(resource.name) | {"CdnIdentifierSecretArn": reading.secret_arn, "SecretsRoleArn": reading.role_arn or ""},

@@ -42,6 +42,7 @@ class AccessFacts:
     secret_arn_pattern: str
     secrets_patterns: tuple[str, ...]
     partners: tuple[PartnerAccess, ...]
+    other_secret_arns: tuple[str, ...] = ()
 
     @property
     def managers(self) -> tuple[str, ...]:
@@ -158,6 +159,7 @@ class AssumedRole(Reader):
             access.place,
             listing_actions=self.listing_actions,
             describes_key=self.describes_key,
+            other_secret_arns=access.other_secret_arns,
         )
         name = reader_roles.role_name(access.system, access.resource_name, access.access_id, access.place)
         principals, place = self.principals(access.place), access.place

@@ -52,6 +52,11 @@ class Resource(WireModel, ABC):
         return ()
 
     @property
+    def other_secret_arns(self) -> tuple[str, ...]:
+        """The secrets that the resource accepts in addition to that of the request, and that its reader role reads as well."""
+        return ()
+
+    @property
     def warnings(self) -> dict[str, str]:
         """What is valid and does probably not do what the sender wants, by member."""
         return {}

@@ -111,7 +111,7 @@ class ConsentTarget:
 
 @dataclass(frozen=True)
 class FormerSecretEvidence:
-    """The secret that a resource sends now and that a rollback would have to restore.
+    """A secret that a resource uses now, and that a rollback would have to restore or the reader role has to read as well.
 
     `key_policy` is None for the default key, and if KMS denied the read; in that case, `hidden_key` is true.
     """
@@ -149,7 +149,8 @@ class RequestEvidence:
     """All reads that the rules of one request are based on.
 
     A member is None (a principal: absent) if there is no such thing, or if no rule needs it. `resource` is None if the request
-    configures no resource. `hidden_secret`: AWS denies reading the secret or its policy.
+    configures no resource. `hidden_secret`: AWS denies reading the secret or its policy. `other_secrets` are those of this account
+    and Region that the resource continues to accept.
     """
 
     record: AccessRecord | None = None
@@ -161,6 +162,7 @@ class RequestEvidence:
     hidden_secret: bool = False
     source: SourceEvidence | None = None
     resource: ResourceEvidence | None = None
+    other_secrets: Mapping[str, FormerSecretEvidence | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

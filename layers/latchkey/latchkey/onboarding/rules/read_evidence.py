@@ -33,6 +33,7 @@ from latchkey.onboarding.rules.evidence import (
     SecretEvidence,
     SourceEvidence,
 )
+from latchkey.onboarding.rules.other_secrets import is_local
 from latchkey.onboarding.rules.principals import USERS_PATH
 from latchkey.onboarding.rules.resource import is_configured_by_api
 from latchkey.registry import Registry
@@ -84,6 +85,7 @@ class EvidenceReader:
             hidden_secret=hidden_secret or (found is not None and secret is None),
             source=self._source(desired),
             resource=self._resource(desired, record, found, configured),
+            other_secrets={arn: self._former_secret(arn) for arn in _other_secrets(desired)},
         )
 
     def read_consent(self, record: AccessRecord) -> ConsentEvidence:
@@ -298,7 +300,7 @@ class EvidenceReader:
         return replace(evidence, former_secret=self._former_secret(former)) if former and replaces else evidence
 
     def _former_secret(self, arn: str) -> FormerSecretEvidence | None:
-        """The secret that a resource sends now; None if it does not exist, because then no working state can be restored."""
+        """A secret that a resource uses now; None if it does not exist, because then no working state can be restored."""
         secretsmanager, kms = self.clients.secretsmanager, self.clients.kms
         found = find_secret(secretsmanager, arn)
         if found is None or found.is_being_deleted:
@@ -328,6 +330,10 @@ def readable[T](read: Callable[[], T]) -> T | None:
         if not is_refused(error):
             raise
         return None
+
+
+def _other_secrets(desired: Desired) -> list[str]:
+    return [arn for arn in desired.resource.other_secret_arns if is_local(desired, arn)]
 
 
 def _configured_hosts(configured: Configured | None, found: ObservedSecret) -> frozenset[str]:

@@ -10,6 +10,7 @@ from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.key import key_problems
+from latchkey.onboarding.rules.other_secrets import other_secret_problems
 from latchkey.onboarding.rules.principals import partner_problems, principal_problems
 from latchkey.onboarding.rules.resource import host_problems, resource_problems, role_problems
 from latchkey.onboarding.rules.secret import secret_problems, source_problems
@@ -27,3 +28,4 @@ def request_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds
     yield from source_problems(desired, evidence)
     yield from host_problems(desired, evidence, bounds)
     yield from resource_problems(desired, evidence, settings)
+    yield from other_secret_problems(desired, evidence, settings)

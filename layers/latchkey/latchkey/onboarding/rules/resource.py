@@ -176,6 +176,11 @@ def configured_problems(
     if target is not None and evidence.needs_consent and target.tags.get(CONSENT) != "adopt":
         yield Problem("resource", missing_consent(target.arn))
     yield from _token_problems(desired, configured, secret_arn)
+    # Otherwise, a request could let the role read any secret.
+    used = (configured.secret_arn, *configured.more_secret_arns)
+    for index, arn in enumerate(desired.resource.other_secret_arns):
+        if arn not in used:
+            yield Problem(f"resource.otherSecrets.{index}", "is not accepted by the resource now: leave it out")
 
 
 def _is_configured(desired: Desired, configuration: Configuration, configured: Configured, secret_arn: str | None) -> bool:
@@ -242,7 +247,8 @@ def _token_problems(desired: Desired, configured: Configured, secret_arn: str | 
     if configured.authentication:
         yield Problem(path, f"must be true to replace {configured.authentication}, which the resource uses now: {make_sure}")
     # A resource can name a secret by its name as well.
-    kept = {name for name in (secret_arn, desired.secret_name, _source_of_copy(desired)) if name}
+    named = (secret_arn, desired.secret_name, _source_of_copy(desired), *desired.resource.other_secret_arns)
+    kept = {name for name in named if name}
     used = [arn for arn in (configured.secret_arn, *configured.more_secret_arns) if arn]
     if replaced := [arn for arn in used if not any(names_secret(arn, one) for one in kept)]:
         yield Problem(path, f"must be true to replace {', '.join(replaced)}, which the resource uses now: {make_sure}")
