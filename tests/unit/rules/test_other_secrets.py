@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey import policies
+from latchkey.onboarding.rules.denials import reading_denials
 from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence
 from latchkey.onboarding.rules.other_secrets import other_secret_problems
 from latchkey.onboarding.rules.resource import configured_problems
@@ -17,8 +18,6 @@ from tests.unit.samples import KEY_ARN, PLACE, REGION, SECRET_ARN, SETTINGS, des
 OTHER = PLACE.arn("secretsmanager", "secret:MediaPackage/other-QwErTy")
 PATH = "resource.otherSecrets.0"
 READABLE = FormerSecretEvidence(OTHER, key_arn=KEY_ARN, key_policy=key_policy())
-ROLE = desired(kind="mediapackagev2").role("", "")
-assert ROLE
 DENIAL = {"Sid": "No", "Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
 
 
@@ -30,6 +29,10 @@ def found(arn: str = OTHER, evidence: FormerSecretEvidence | None = READABLE) ->
 def test_a_secret_that_the_role_can_read_is_kept() -> None:
     assert found() == []
     assert found(evidence=FormerSecretEvidence(OTHER)) == []
+
+
+def test_only_a_reader_role_can_be_denied() -> None:
+    assert reading_denials(desired(), policies.new_document([DENIAL]), OTHER) == []
 
 
 def test_a_request_without_other_secrets_has_none_to_check() -> None:

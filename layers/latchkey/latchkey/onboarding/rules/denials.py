@@ -131,6 +131,15 @@ def restoring_denials(desired: Desired, policy: Document | None, action: str, re
     return denials(policy, undo, action, resource)
 
 
+def reading_denials(desired: Desired, policy: Document | None, secret_arn: str) -> list[str]:
+    """The statements that deny the reader role what it needs of a secret; none without a reader role."""
+    reader, place, role = desired.system.reader, desired.place, desired.role("", secret_arn)
+    if not isinstance(reader, AssumedRole) or role is None:
+        return []
+    run = run_by_service(of_role(role.arn(place), place.region, bounded=True)).with_keys(_of_resource(place.account))
+    return sorted({found for action in reader.secret_actions for found in denials(policy, run, action, secret_arn)})
+
+
 def _rule(needs: Iterable[Need], policy: Document | None, resource: str, desired: Desired) -> Iterator[str]:
     """One rule that lists, for each statement, whom it denies what."""
     found: dict[str, dict[str, set[str]]] = {}

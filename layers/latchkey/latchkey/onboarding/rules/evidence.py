@@ -149,8 +149,8 @@ class RequestEvidence:
     """All reads that the rules of one request are based on.
 
     A member is None (a principal: absent) if there is no such thing, or if no rule needs it. `resource` is None if the request
-    configures no resource. `hidden_secret`: AWS denies reading the secret or its policy. `other_secrets` are those of this account
-    and Region that the resource continues to accept.
+    configures no resource. `hidden_secret`: AWS denies reading the secret or its policy. `other_secrets` are those of this
+    account and Region that the resource continues to accept.
     """
 
     record: AccessRecord | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from latchkey import policies
 from latchkey.access.desired import Desired
 from latchkey.errors import Problem
+from latchkey.onboarding.rules.denials import reading_denials
 from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence
 from latchkey.settings import Settings
 
@@ -20,10 +21,8 @@ def is_local(desired: Desired, secret_arn: str) -> bool:
 
 def other_secret_problems(desired: Desired, evidence: RequestEvidence, settings: Settings) -> Iterator[Problem]:
     """Every other secret is one that the reader role can read."""
-    role = desired.role("", "")
-    role_arn = role.arn(desired.place) if role else ""
     for index, arn in enumerate(desired.resource.other_secret_arns):
-        rule = _excluded_rule(desired, arn, settings) or _unreadable_rule(desired, evidence.other_secrets.get(arn), role_arn)
+        rule = _excluded_rule(desired, arn, settings) or _unreadable_rule(desired, evidence.other_secrets.get(arn))
         if rule:
             yield Problem(f"resource.otherSecrets.{index}", rule)
 
@@ -41,12 +40,12 @@ def _excluded_rule(desired: Desired, arn: str, settings: Settings) -> str | None
     return None
 
 
-def _unreadable_rule(desired: Desired, found: FormerSecretEvidence | None, role_arn: str) -> str | None:
+def _unreadable_rule(desired: Desired, found: FormerSecretEvidence | None) -> str | None:
     """Why the role cannot read this secret, by the policies of the secret and of its key."""
     if found is None:
         return f"does not exist: name an existing secret by its full ARN, {_REMEDY}"
-    if denials := policies.denials_of_role(found.policy, role_arn, "secretsmanager:GetSecretValue"):
-        return f"has a policy that denies {role_arn}: exempt this role in {', '.join(sorted(denials))}, {_REMEDY}"
+    if denials := reading_denials(desired, found.policy, found.arn):
+        return f"has a policy that denies the reader role: exempt this role in {', '.join(denials)}, {_REMEDY}"
     if found.hidden_key or (found.key_policy is not None and not policies.delegates_to_iam(found.key_policy, desired.place)):
         root = desired.place.arn("iam", "root", region="")
         return f"is under {found.key_arn}, whose policy does not delegate to IAM: allow kms:* on * to {root}, {_REMEDY}"
