@@ -123,7 +123,9 @@ clean: ## Delete everything that make created
 	cd tools/audit && ../../.venv-audit/bin/npm ci --silent
 	@touch $@
 
-# `make deploy` builds into a folder of its own, so it does not replace what the tests and `make local` run.
+# `make deploy` builds into a folder of its own, so it does not replace what the tests and `make local` run. A build replaces the
+# former one only when it is complete, so that what runs meanwhile finds one.
 .aws-sam/build/template.yaml: .venv/ready $(SOURCES)
-	sam build --config-env local
+	@unfinished=.aws-sam/unfinished-$$$$ && trap "rm -rf $$unfinished" EXIT && \
+		sam build --config-env local --build-dir $$unfinished && rm -rf .aws-sam/build && mv $$unfinished .aws-sam/build
 	@touch $@
