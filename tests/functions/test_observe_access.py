@@ -265,6 +265,18 @@ def test_an_unmanaged_access_stays_unmanaged(account: Account, access: Onboardin
     assert observe() == ("unmanaged", [])
 
 
+def test_an_unmanaged_access_has_no_findings(run: Run, account: Account, access: Onboarding) -> None:
+    """Its owner withdrew consent, and can remove the statements."""
+    record = registry().accesses.get(ACCESS)
+    assert record
+    registry().accesses.mark_unmanaged(record, ["a key: our statements"])
+    strip_key(account, access)
+
+    observation = run("observe_access", {"accessId": ACCESS})
+
+    assert (observation["status"], observation["findings"]) == ("unmanaged", [])
+
+
 def test_an_observation_contains_the_version_of_the_record(run: Run, access: Onboarding) -> None:
     record = registry().accesses.get(ACCESS)
     assert record

@@ -80,6 +80,8 @@ def observe_access(
     # Only a new request makes an unmanaged access active again.
     if status == "active" and registry.accesses.is_unmanaged(access_id):
         status = "unmanaged"
+    if status == "unmanaged":  # its owner can remove our statements
+        findings = ()
     failed = [check.name for check in (*lost, *findings)] if status != "gone" else []
     again = request_again(wanted, settings.request_bus, record.tenant, replaces=status == "detached")
     only_the_grant = [check.name for check in lost] == ["grant is there"]
@@ -98,7 +100,7 @@ def observe_access(
     )
 
 
-# Handed-off and unmanaged accesses keep their status, too.
+# The statuses that an access keeps while its service can read.
 _USABLE: dict[str, Status] = {"active": "active", "handed-off": "handed-off", "unmanaged": "unmanaged"}
 
 
