@@ -9,7 +9,7 @@ import pytest
 
 from latchkey.registry import Registry, grant_keys
 from latchkey.registry.accesses import PUBLISHING_PERIOD, StatusChange
-from tests.unit.samples import EXECUTION_ARN, KEY_ARN
+from tests.unit.samples import EXECUTION_ARN, KEY_ARN, detail
 from tests.unit.test_registry import ACCESS, RECORD, WANTED
 
 CHANGE = StatusChange(kind="Access Revoked", detail="{}", executionArn=EXECUTION_ARN, at=datetime.now(UTC))
@@ -83,3 +83,15 @@ def test_keys_that_can_have_grants_are_noted_until_they_have_none(registry: Regi
     registry.granted.forget(ACCESS, KEY_ARN)
 
     assert registry.granted.of(ACCESS) == {KEY_ARN}
+
+
+def test_a_recorded_request_that_is_no_longer_offered_is_read(registry: Registry) -> None:
+    """Earlier versions generated SRT passwords of 80 characters, and a sweep reads the request of every access."""
+    wanted = detail({"secret.value.generate": {"length": 80}}, "mediaconnect-srt-password")
+    registry.accesses.save(RECORD, wanted)
+
+    [known] = registry.accesses.all()
+
+    assert known.request
+    assert known.request == registry.accesses.recorded_request(ACCESS)
+    assert (known.findings, known.recorded_at) == ((), registry.accesses.recorded_at(ACCESS))

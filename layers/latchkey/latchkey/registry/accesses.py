@@ -85,7 +85,7 @@ class KnownAccess:
     @property
     def request(self) -> OnboardingRequest[Any] | None:
         """The request that the record fulfills."""
-        return parse_onboarding(json.loads(self.wanted)) if self.wanted else None
+        return parse_onboarding(json.loads(self.wanted), is_new=False) if self.wanted else None
 
     @property
     def is_running(self) -> bool:
