@@ -151,7 +151,10 @@ def test_key_policy_over_32_kilobytes_is_rejected(account: Account, kms: Any) ->
 
 def test_deleted_role_is_replaced_by_its_id_in_policies(account: Account, kms: Any) -> None:
     iam, role = account.client("iam"), account.role()
-    key = account.key(key_statement({"AWS": role.arn}, "kms:DescribeKey"))
+    kept = {"ArnEquals": {"aws:PrincipalArn": role.arn}}
+    key = account.key(
+        key_statement({"AWS": role.arn}, "kms:DescribeKey"), key_statement({"AWS": ROOT}, "kms:Encrypt", Condition=kept)
+    )
     assert role.client("kms").describe_key(KeyId=key)
     role_id = iam.get_role(RoleName=role.name)["Role"]["RoleId"]
     iam.delete_role_policy(RoleName=role.name, PolicyName="own")
@@ -159,6 +162,8 @@ def test_deleted_role_is_replaced_by_its_id_in_policies(account: Account, kms: A
     iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=trust({"AWS": ROOT}))
     admitted = json.loads(kms.get_key_policy(KeyId=key)["Policy"])["Statement"][1]["Principal"]["AWS"]
     assert admitted == role_id
+    condition = json.loads(kms.get_key_policy(KeyId=key)["Policy"])["Statement"][2]["Condition"]
+    assert role.arn in json.dumps(condition)
     assert error_code(role.client("kms").describe_key, KeyId=key) == "AccessDeniedException"
 
 

@@ -61,9 +61,23 @@ def _replace_principal(arn: str, unique_id: str) -> None:
     account = get_account_id()
     for (owner, _, _), key in kms._keys._data.items():
         if owner == account and arn in key.get("Policy", ""):
-            key["Policy"] = key["Policy"].replace(arn, unique_id)
+            key["Policy"] = _replaced(key["Policy"], arn, unique_id)
     for place, policy in secretsmanager._resource_policies._data.items():
         if place[0] == account and arn in policy:
-            secretsmanager._resource_policies._data[place] = policy.replace(arn, unique_id)
+            secretsmanager._resource_policies._data[place] = _replaced(policy, arn, unique_id)
     for role in iam._roles.values():
-        role["AssumeRolePolicyDocument"] = role["AssumeRolePolicyDocument"].replace(arn, unique_id)
+        role["AssumeRolePolicyDocument"] = _replaced(role["AssumeRolePolicyDocument"], arn, unique_id)
+
+
+def _replaced(policy: str, arn: str, unique_id: str) -> str:
+    """Returns the policy with another principal. The values of conditions stay as they were written.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-roles
+    """
+    if arn not in policy:
+        return policy
+    document = json.loads(policy)
+    for statement in document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]:
+        for member in {"Principal", "NotPrincipal"} & statement.keys():
+            statement[member] = json.loads(json.dumps(statement[member]).replace(arn, unique_id))
+    return json.dumps(document)
