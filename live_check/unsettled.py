@@ -5,6 +5,7 @@ POINTS: dict[str, str] = {
     "M17": "A secret in another account or Region needs a second account, or a second key in another Region.",
     "P6": "A running flow is charged for every hour, and it needs a source that sends a stream.",
     "P7": "The check would have to exhaust the quotas of Secrets Manager in the account.",
+    "P8": "Only calls that are not documented could do it, and no failed try proves that there is none.",
     "A8": "Loss, repetition and order of events show only in many events over many days.",
     "A9": "The check would have to change a trail of the account.",
     "A11": "It concerns only Lambda and Step Functions: end a function of a test stack, and read the history of its execution.",

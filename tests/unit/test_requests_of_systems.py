@@ -9,6 +9,7 @@ import pytest
 from latchkey.errors import InvalidRequest
 from latchkey.requests.models import HandoffConfirmed
 from latchkey.requests.parsing import parse_confirmation, parse_onboarding
+from latchkey.systems import SYSTEMS
 from tests.unit.samples import EXISTING_ARN, FLOW_ARN, KINDS, MISSING, READ_BY_ROLE, TOKEN, detail, role
 
 LENGTH = "secret.value.generate.length"
@@ -99,14 +100,13 @@ def test_management_roles_are_rejected_for_systems_that_do_not_need_them(kind: s
     assert "managementRoles" in rule
 
 
-@pytest.mark.parametrize("kind", [kind for kind in READ_BY_ROLE if kind != "mediapackagev2"])
-def test_what_interrupts_somebody_can_take_effect_now(kind: str) -> None:
-    assert parse_onboarding(detail({"takesEffectNow": True}, kind)).takes_effect_now
-
-
-@pytest.mark.parametrize("kind", ["mediatailor", "mediapackagev2", "adobe-experience-platform"])
-def test_what_interrupts_nobody_cannot_take_effect_now(kind: str) -> None:
-    assert [path for path, _ in problems(detail({"takesEffectNow": True}, kind))] == ["detail"]
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_what_interrupts_somebody_can_take_effect_now(kind: str) -> None:
+    request = detail({"takesEffectNow": True}, kind)
+    if SYSTEMS[request["system"]].interrupts:
+        assert parse_onboarding(request).takes_effect_now
+    else:
+        assert [path for path, _ in problems(request)] == ["detail"]
 
 
 def test_the_resource_decides_the_allowed_length() -> None:
