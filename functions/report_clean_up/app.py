@@ -9,8 +9,6 @@ from latchkey.observability import emit_current_number, metrics
 from latchkey.registry import registry
 from latchkey.settings import settings
 
-_RAISED = {"RevokedAccesses": "Access Revoked", "DriftedAccesses": "Drift Detected", "IrrevocableGrants": "Grant Not Revoked"}
-
 # The metric that the event about one more of its kind raises.
 _RAISED = {"RevokedAccesses": "Access Revoked", "DriftedAccesses": "Drift Detected", "IrrevocableGrants": "Grant Not Revoked"}
 

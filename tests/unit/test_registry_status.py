@@ -9,6 +9,7 @@ import pytest
 
 from latchkey.registry import Registry, grant_keys
 from latchkey.registry.accesses import PUBLISHING_PERIOD, StatusChange
+from latchkey.registry.sweeps import SweepState
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, detail
 from tests.unit.test_registry import ACCESS, RECORD, WANTED
 
@@ -64,6 +65,29 @@ def test_a_successful_request_clears_lost_and_unmanaged_notes(registry: Registry
     registry.accesses.save(replace(given_up, version=given_up.version + 1), WANTED)
 
     assert (registry.accesses.is_unmanaged(ACCESS), registry.accesses.failed_checks(ACCESS)) == (False, ())
+
+
+def test_an_unmanaged_access_has_no_findings(registry: Registry) -> None:
+    """The sweep counts findings for an alarm, and nothing looks at an unmanaged access again."""
+    saved = registry.accesses.save(RECORD, WANTED)
+    registry.accesses.record_status(saved, "active", [], ["key policy admits the origin readers"])
+    drifted = registry.accesses.get(ACCESS)
+    assert drifted
+
+    registry.accesses.mark_unmanaged(drifted, ["a key: our statements"])
+
+    assert [known.findings for known in registry.accesses.all()] == [()]
+
+
+def test_a_sweep_that_saw_too_many_accesses_not_in_use_records_no_times(registry: Registry) -> None:
+    """An item of DynamoDB has at most 400 KB. A key that many accesses share can become unreadable."""
+    began = datetime.now(UTC)
+    state = SweepState(began, {f"mediatailor/sourceLocation/{number:0128}": began for number in range(3_000)})
+    registry.sweeps.complete(SweepState(began, {ACCESS: began}))
+
+    registry.sweeps.complete(state)
+
+    assert (registry.sweeps.state().in_use_at(ACCESS), registry.sweeps.state()) == (None, SweepState())
 
 
 def test_keys_that_can_have_grants_are_noted_until_they_have_none(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -379,3 +379,13 @@ def test_a_parsed_request_passes_between_functions_unchanged() -> None:
     assert border.validate_python(wire) == request
     assert wire["key"]["allowDeletion"] is True
     assert "alias" not in wire["key"]
+
+
+@pytest.mark.parametrize("prefix", ["generate", "existing", "copyFrom"])
+def test_a_token_after_the_name_of_a_member_is_not_repeated(prefix: str) -> None:
+    name = f"{prefix}hunter2"
+
+    found = problems(detail({f"secret.value.{name}": {}}))
+
+    assert "secret.value.<name>" in dict(found)
+    assert name not in str(found)

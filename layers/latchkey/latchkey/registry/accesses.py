@@ -260,11 +260,12 @@ class Accesses:
     def mark_unmanaged(self, record: AccessRecord, left: Sequence[str]) -> None:
         """Sets the status to `unmanaged` and records what is left in place, unless the record has changed since it was read.
 
-        An unconfirmed hand-off is discarded, so that its confirmation cannot reactivate the access.
+        An unconfirmed hand-off is discarded, so that its confirmation cannot reactivate the access. Findings are discarded,
+        because no sweep looks at the access again and finds them repaired.
         """
         values = {":read": record.version, ":next": record.version + 1, ":now": now_text(), ":left": [*left]}
         values |= {":status": "unmanaged"}
-        update = "SET #status = :status, #left = :left, version = :next, updatedAt = :now REMOVE handoff"
+        update = "SET #status = :status, #left = :left, version = :next, updatedAt = :now REMOVE handoff, findings"
         names = {"#status": "status", "#left": "left"}
         with suppress(ConditionFailed):
             self._table.update("access", record.access_id, update, "version = :read", values, names)

@@ -9,6 +9,10 @@ from datetime import datetime
 
 from latchkey.registry.table import Table
 
+# An item has at most 400 KB:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-items
+_LONGEST_SUSPECTS = 300_000
+
 
 @dataclass(frozen=True)
 class SweepState:
@@ -38,9 +42,11 @@ class Sweeps:
         return SweepState(_time(item.get("began")), {name: _time(at) for name, at in suspects.items()})
 
     def complete(self, state: SweepState) -> None:
-        """Records the state after a complete sweep."""
-        suspects = {name: at and at.isoformat() for name, at in sorted(state.suspects.items())}
-        values = {":began": state.began and state.began.isoformat(), ":suspects": json.dumps(suspects)}
+        """Records the state after a complete sweep; no times at all if there are more suspects than an item can contain."""
+        suspects = json.dumps({name: at and at.isoformat() for name, at in sorted(state.suspects.items())})
+        values = {":began": state.began and state.began.isoformat(), ":suspects": suspects}
+        if len(suspects) > _LONGEST_SUSPECTS:
+            values = {":began": None, ":suspects": "{}"}
         self._table.update("sweep", "state", "SET began = :began, suspects = :suspects", None, values)
 
 

@@ -179,7 +179,9 @@ def _problem(model: type[WireModel], error: ErrorDetails) -> Problem:
         near = difflib.get_close_matches(str(last), _members(model, tuple(parents)), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         if parents[:1] == ["secret"] or SOUNDS_SECRET.search(str(last)):
-            shown = str(last) if near else _name(model, last) if SOUNDS_SECRET.search(str(last)) else "<name>"
+            # A longer name than the member that was meant can contain a token.
+            is_typo = bool(near) and len(str(last)) <= len(near[0]) + 2
+            shown = str(last) if is_typo else _name(model, last) if SOUNDS_SECRET.search(str(last)) else "<name>"
             return Problem(".".join([*path, shown]), f"is not a known member{hint}; {NO_TOKEN_HERE}")
         return Problem(
             ".".join([*path, str(last) if near else _name(model, last)]), f"is not a known member{hint or ': remove it'}"
