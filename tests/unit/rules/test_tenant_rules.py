@@ -10,6 +10,7 @@ from latchkey.access.desired import Desired, desire
 from latchkey.onboarding.rules.evidence import (
     ConsentEvidence,
     ConsentTarget,
+    FormerSecretEvidence,
     RequestEvidence,
     ResourceEvidence,
     RoleEvidence,
@@ -65,6 +66,9 @@ def test_what_another_tenant_owns_by_its_tag_is_not_used(tenant: str, tags: dict
     assert found(of(tenant, kind="mediapackage"), role=_role(tags)) == paths_if_foreign("resource")
     location = ResourceEvidence(configured(desired(), tags=tags))
     assert found(of(tenant), resource=location) == paths_if_foreign("resource")
+    keeping = of(tenant, {"resource.otherSecrets": [EXISTING_ARN]}, "mediapackagev2")
+    other = {EXISTING_ARN: FormerSecretEvidence(EXISTING_ARN, tags=tags)}
+    assert found(keeping, other_secrets=other) == paths_if_foreign("resource.otherSecrets.0")
     part = ResourceEvidence(configured(desired()), ConsentTarget("arn:target", tags))
     assert found(of(tenant), resource=part) == paths_if_foreign("resource")
 

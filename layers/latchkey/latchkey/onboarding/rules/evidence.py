@@ -121,6 +121,7 @@ class FormerSecretEvidence:
     key_arn: str | None = None
     key_policy: Document | None = None
     hidden_key: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -306,7 +306,10 @@ class EvidenceReader:
         if found is None or found.is_being_deleted:
             return None
         evidence = FormerSecretEvidence(
-            arn=found.arn, policy=all_secret_policies(secretsmanager, found.arn), key_arn=found.kms_key_id
+            arn=found.arn,
+            policy=all_secret_policies(secretsmanager, found.arn),
+            key_arn=found.kms_key_id,
+            tags=found.tags,
         )
         try:
             key = find_key(kms, found.kms_key_id) if found.kms_key_id else None

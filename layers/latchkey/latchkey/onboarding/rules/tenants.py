@@ -36,6 +36,10 @@ def tenant_problems(
             yield Problem(EXISTING_PATH if desired.existing_secret_arn else "secret.name", NOT_ALLOWED)
     if source is not None and source.secret is not None and not desired.owns(source.secret.tags):
         yield Problem(SOURCE_PATH, NOT_ALLOWED)
+    for index, arn in enumerate(desired.resource.other_secret_arns):
+        other = evidence.other_secrets.get(arn)
+        if other is not None and not desired.owns(other.tags):
+            yield Problem(f"resource.otherSecrets.{index}", NOT_ALLOWED)
     if role is not None and not desired.owns(role.role.tags):
         yield Problem("resource", NOT_ALLOWED)
     if evidence.resource is not None and is_foreign_resource(desired, evidence.resource, evidence.record):
