@@ -279,6 +279,14 @@ def test_a_policy_with_statements_that_kms_no_longer_accepts_is_rejected_by_thei
     assert found(desired(BY_ARN), key_evidence(policy=complete)) == []
 
 
+@pytest.mark.parametrize(("resource", "problems"), [("*", ["key.arn"]), (KEY_ARN, []), ("arn:aws:kms:*", [])])
+def test_a_denial_of_a_key_policy_counts_only_if_it_has_an_effect(resource: str, problems: list[str]) -> None:
+    denying = {"Sid": "No", "Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": resource}
+    complete = key_policy(*desired(BY_ARN).key_statements, denying)
+
+    assert found(desired(BY_ARN), key_evidence(policy=complete)) == problems
+
+
 @pytest.mark.parametrize(
     ("state", "action"),
     [

@@ -16,6 +16,8 @@ from latchkey.systems.readers import AssumedRole, ServicePrincipal
 _READ_SECRET = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
 _READ_SECRET_POLICY = ("secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy")
 _READ_KEY = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListResourceTags")
+# The only resource with which a statement of a key policy has an effect. See `ineffective_statements`.
+THIS_KEY = "*"
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,7 @@ def _function_needs_of_secret(
     yield from (Need(of_role(arn, region).with_keys(known), actions) for arn, actions in needed.items())
 
 
-def key_denials_rule(
-    desired: Desired, policy: Document, key_arn: str, roles: FunctionRoles, *, writes: bool, moves: bool
-) -> Iterator[str]:
+def key_denials_rule(desired: Desired, policy: Document, roles: FunctionRoles, *, writes: bool, moves: bool) -> Iterator[str]:
     """The rule that is broken if a key policy denies what the readers of the secret or our functions need.
 
     `writes` means that the policy has to change, and `moves` that an existing secret has to move to this key.
@@ -90,7 +90,7 @@ def key_denials_rule(
     needs = [*_function_needs_of_key(desired, roles, writes=writes, moves=moves)]
     if desired.reads_secret:
         needs += _decryption_needs(desired, roles)
-    yield from _rule(needs, policy, key_arn, desired)
+    yield from _rule(needs, policy, THIS_KEY, desired)
 
 
 def _function_needs_of_key(desired: Desired, roles: FunctionRoles, *, writes: bool, moves: bool) -> Iterator[Need]:

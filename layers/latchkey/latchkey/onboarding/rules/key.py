@@ -121,7 +121,7 @@ def _existing_key_problems(
     share = desired.key_share(secret.secret.arn if secret and secret.under_default_key else None)
     writes, moves = bool(policies.missing_from(policy, share.needed)), secret is not None and secret.key_arn != key.arn
     yield from (Problem(path, rule) for rule in key_policy_rules(policy, share))
-    denials = key_denials_rule(desired, policy, key.arn, roles, writes=writes, moves=moves)
+    denials = key_denials_rule(desired, policy, roles, writes=writes, moves=moves)
     yield from (Problem(path, rule) for rule in denials)
     missing = desired.powers_missing_from(policy)
     if not is_own_key(key, desired.stack, recorded=evidence.key.recorded) or evidence.key.other_accesses:

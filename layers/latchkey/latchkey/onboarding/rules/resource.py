@@ -12,7 +12,7 @@ from latchkey.access.record import AccessRecord
 from latchkey.errors import Problem
 from latchkey.onboarding.rules.bounds import Bounds, allows_host
 from latchkey.onboarding.rules.consent import missing_consent, was_created_for
-from latchkey.onboarding.rules.denials import restoring_denials
+from latchkey.onboarding.rules.denials import THIS_KEY, restoring_denials
 from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence, SecretEvidence
 from latchkey.onboarding.rules.policy import role_length_rule
 from latchkey.settings import Settings
@@ -197,14 +197,14 @@ def _restore_problems(desired: Desired, former: FormerSecretEvidence | None, set
     """
     if former is None:
         return
-    role, key_arn = settings.undo_role_arn, former.key_arn or ""
+    role = settings.undo_role_arn
     calls = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
     denied = {sid for call in calls for sid in restoring_denials(desired, former.policy, call, former.arn, role)}
     if denials := sorted(denied):
         rule = f"cannot be rolled back to {former.arn}, whose policy denies {role}: exempt this role in {', '.join(denials)}"
         yield Problem("resource", rule)
-    if denials := restoring_denials(desired, former.key_policy, "kms:CreateGrant", key_arn, role):
-        where = f"{', '.join(denials)} in the policy of {key_arn}"
+    if denials := restoring_denials(desired, former.key_policy, "kms:CreateGrant", THIS_KEY, role):
+        where = f"{', '.join(denials)} in the policy of {former.key_arn}"
         rule = f"cannot be rolled back to {former.arn}, because {where} denies {role} kms:CreateGrant: exempt this role"
         yield Problem("resource", rule)
     closed = former.key_policy is not None and not policies.delegates_to_iam(former.key_policy, desired.place)
