@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from latchkey.policies.reader_roles import POLICY_NAME
 from latchkey.registry import registry
 from tests.functions.account import Account
 from tests.functions.clean_up_steps import ACCESS, GRANT, delete_location, grants, onboarded, token_configuration
@@ -41,6 +42,12 @@ def observe(run: Run, account: Account) -> Callable[[], tuple[str | None, list[s
 
 
 type Observe = Callable[[], tuple[str | None, list[str]]]
+
+
+def record_as(status: Any, access_id: str = ACCESS) -> None:
+    record = registry().accesses.get(access_id)
+    assert record
+    registry().accesses.record_status(record, status, [])
 
 
 def test_an_access_that_works_is_active(access: Onboarding, observe: Observe, run: Run) -> None:
@@ -237,6 +244,39 @@ def test_an_access_is_gone_or_detached_with_its_source_location(account: Account
 
     delete_location(account)
     assert observe() == ("gone", ["resource is configured"])
+
+
+def test_a_detached_access_is_gone_when_its_secret_is_deleted(account: Account, access: Onboarding, observe: Observe) -> None:
+    """The alarm on revoked accesses ends when an access is removed as the runbook says, although the resource stays."""
+    account.mediatailor.add(NAME, token_configuration(account.secret("theirs/token", "{}")))
+    account.secretsmanager.delete_secret(SecretId=access.secret, RecoveryWindowInDays=7)
+    for status in ("detached", "gone", "gone"):
+        assert observe()[0] == status
+        record_as(status)
+
+    account.secretsmanager.delete_secret(SecretId=access.secret, ForceDeleteWithoutRecovery=True)
+    assert observe()[0] == "gone"
+    record_as("active")
+    assert observe() == ("revoked", ["key and secret exist"])
+
+
+def test_a_detached_access_is_gone_when_its_role_is_deleted(run: Run, account: Account) -> None:
+    account.add_resources()
+    access = Onboarding(run, account, system="mediapackagev2").run_through("record_access")
+    access_id = access.checked["accessId"]
+    account.mediapackagev2.policies.clear()
+    assert run("observe_access", {"accessId": access_id})["status"] == "detached"
+    record_as("detached", access_id)
+    assert run("observe_access", {"accessId": access_id})["status"] == "detached"
+
+    record = registry().accesses.get(access_id)
+    assert record
+    [role] = [one["RoleName"] for one in account.iam.list_roles()["Roles"] if one["RoleName"].startswith("latchkey_")]
+    account.iam.delete_role_policy(RoleName=role, PolicyName=POLICY_NAME)
+    account.iam.delete_role(RoleName=role)
+
+    observation = run("observe_access", {"accessId": access_id})
+    assert (observation["status"], observation["remedy"]) == ("gone", [])
 
 
 def test_the_status_of_an_unrecorded_or_locked_access_is_unknown(

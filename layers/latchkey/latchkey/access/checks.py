@@ -14,6 +14,7 @@ from latchkey.aws.grants import Grant
 from latchkey.aws.secrets import ObservedSecret
 from latchkey.events.outcomes import Check
 from latchkey.policies.reader_roles import POLICY_NAME
+from latchkey.systems.system import Configured
 from latchkey.tags import CONSENT, MANAGED_BY
 
 CONFIGURED = "resource is configured"
@@ -46,9 +47,7 @@ def state_of(
         unmet = tuple(check for check in checks if check.name == CONFIGURED and not check.passed)
         if observed.configured is None:
             return "gone", unmet
-        # A resource that accepts several tokens reads all of their secrets.
-        used = (observed.configured.secret_arn, *observed.configured.more_secret_arns)
-        if not any(names_secret(arn, observed.secret.arn) for arn in used):
+        if not uses_secret(observed.configured, observed.secret.arn):
             return "detached", unmet
     lost = tuple(check for check in checks if check.revokes and not check.passed)
     if not all(check.unclear for check in lost):
@@ -57,6 +56,11 @@ def state_of(
     if lost or (expected and is_moved(observed) and not _moved_grants(expected, observed)):
         return None, lost
     return "handed-off" if handed_off else "active", lost
+
+
+def uses_secret(configured: Configured, secret_arn: str) -> bool:
+    """Whether a resource uses a secret. One that accepts several tokens reads all of their secrets."""
+    return any(names_secret(arn, secret_arn) for arn in (configured.secret_arn, *configured.more_secret_arns))
 
 
 def is_moved(observed: ObservedAccess) -> bool:

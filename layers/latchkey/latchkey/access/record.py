@@ -12,7 +12,7 @@ from latchkey.tags import DEFAULT_TENANT
 
 # active: every check passed. handed-off: the owner has not confirmed the last step yet. unmanaged: an owner withdrew consent.
 # revoked: the service can no longer read, because the key, the secret or a policy changed. detached: the resource uses another
-# secret or none. gone: the resource does not exist.
+# secret or none. gone: the resource does not exist, or it uses another secret and this one or its reader role is deleted.
 Status = Literal["active", "handed-off", "unmanaged", "revoked", "detached", "gone"]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from latchkey.access.checks import CONFIGURED, is_moved, state_of
-from latchkey.access.desired import desire
+from latchkey.access.checks import CONFIGURED, is_moved, state_of, uses_secret
+from latchkey.access.desired import Desired, desire
 from latchkey.access.observed import ObservedAccess, read_access
 from latchkey.access.principals import Standing, findings_of
 from latchkey.access.record import AccessRecord, Status
@@ -67,14 +67,18 @@ def observe_access(
         observed = read_access(desired, record.key_arn, record.secret_arn, None, clients)
     except AccessNotEffective as error:
         status, lost = "revoked", (Check("key and secret exist", False, str(error)),)
-        missing = configuration and configuration.read(clients.client_for(configuration.service), desired.resource) is None
-        if missing and not handed_off:
+        present = configuration.read(clients.client_for(configuration.service), desired.resource) if configuration else None
+        if configuration and present is None and not handed_off:
             status, lost = "gone", (Check(CONFIGURED, False, "does not exist"),)
+        elif present is not None and record.status in _ENDED and not uses_secret(present, record.secret_arn or ""):
+            status, lost = "gone", (Check(CONFIGURED, False, f"{present.arn} uses another secret or none; {error}"),)
         elif (known := _USABLE.get(record.status)) and _is_under_another_key(record, clients):
             # Its owner moved the secret before the key was deleted, and the service reads on.
             status, lost, findings = known, (), (Check("key exists", False, str(error), finding=True),)
     else:
         status, lost = state_of(desired, observed, handed_off=handed_off)
+        if record.status in _ENDED and _is_removed(desired, observed):
+            status = "gone"
         if status not in ("gone", "detached"):
             findings = findings_of(desired, record.secret_arn, _standing(observed, registry.accesses.recorded_at(access_id)))
     # Only a new request makes an unmanaged access active again.
@@ -98,6 +102,18 @@ def observe_access(
         else None,
         remedy=repairs(failed, observed, again),
     )
+
+
+# The statuses of an access whose end was reported before, so that nothing that is removed from it takes a service its secret.
+_ENDED = frozenset(["revoked", "detached", "gone"])
+
+
+def _is_removed(desired: Desired, observed: ObservedAccess) -> bool:
+    """Whether the resource does not use the secret, and nothing could read it through this access either."""
+    if observed.configured is None or observed.secret is None or uses_secret(observed.configured, observed.secret.arn):
+        return False
+    has_no_role = desired.role(observed.key.arn, observed.secret.arn) is not None and observed.role is None
+    return observed.secret.is_being_deleted or has_no_role
 
 
 # The statuses that an access keeps while its service can read.
