@@ -154,6 +154,19 @@ def test_a_failed_read_of_a_key_policy_ends_the_sweep(run: Run, account: Account
         sweep(run)
 
 
+def test_a_failed_read_of_a_policy_does_not_hold_up_orphaned_grants(run: Run, account: Account, machine: StateMachine) -> None:
+    """The comparison of policies reads more than everything else, so it comes last."""
+    onboarded(run, account)
+    other = onboarded(run, account, requestId="request-2", resource={"sourceLocation": "theirs"})
+    delete_location(account)
+    refuse_calls("kms", "GetKeyPolicy", other.key, code="Odd", status=400)
+
+    with pytest.raises(LatchkeyError):
+        sweep(run)
+
+    assert [one["accessId"] for one in machine().values()] == [ACCESS]
+
+
 def test_a_sweep_records_until_when_each_access_was_in_use(run: Run, account: Account, machine: StateMachine) -> None:
     onboarded(run, account)
     sweep(run, "event-1")

@@ -92,9 +92,10 @@ class Swept(WireModel):
 
 @dataclass(frozen=True)
 class Sweep:
-    """Reads everything first: a read that fails ends the sweep before it starts anything.
+    """Reads everything about grants first: a read that fails ends the sweep before it starts anything.
 
-    A key or secret whose owner denies the read holds up only its own grants.
+    A key or secret whose owner denies the read holds up only its own grants. The policies and roles of the other accesses are
+    read last, since there are several reads for each access, and no failure of these reads may hold up an orphaned grant.
     """
 
     settings: Settings
@@ -180,11 +181,13 @@ class Sweep:
         unfinished = {*self._unfinished(known, journals, late)} - unanswered.keys()
         ending += [{"executionArn": execution_arn} for execution_arn in sorted(unfinished)]
         for access_id, on_keys in sorted(cleaning.items()):
-            clean_up = CleanUpInput(accessId=access_id, keys=tuple(sorted(on_keys)))
-            self._start(self.clean_up_machine_arn, occasion, clean_up.model_dump(mode="json", by_alias=True))
+            self._start_clean_up(occasion, access_id, on_keys)
         today = datetime.now(UTC).date().isoformat()
         for request in ending:  # once a day, since ending a request can take most of a day
             self._start(self.end_request_machine_arn, today, request)
+        drifted = [one.access_id for one in known if one.access_id not in cleaning and self._has_drifted(one)]
+        for access_id in drifted:
+            self._start_clean_up(occasion, access_id)
         return Swept(
             accesses=len(known),
             keys=len(keys),
@@ -193,7 +196,7 @@ class Sweep:
             revoked=sum(access.record is not None and access.record.status in _BROKEN for access in known),
             drifted=sum(bool(access.findings) for access in known),
             irrevocable=sum(revocation.irrevocable for revocation in self.registry.revocations.open()),
-            cleaning=tuple(sorted(cleaning)),
+            cleaning=tuple(sorted([*cleaning, *drifted])),
             ending=tuple(request["executionArn"] for request in ending),
         )
 
@@ -231,12 +234,19 @@ class Sweep:
             record = access.record
             if record is None or access.is_running:
                 continue
-            if record.status in _BROKEN or self._has_unusable_key(record, states) or self.drift.has_drifted(access):
+            if record.status in _BROKEN or self._has_unusable_key(record, states):
                 yield access.access_id
             elif not has_grants(access.access_id) or record.reached == "handed-off":
                 continue  # no service has a grant, or the owner has not confirmed that the resource is configured
             elif self._is_unconfigured(record, grant_map) or self._lost_grant(record, access.grant_keys, grant_map):
                 yield access.access_id
+
+    def _has_drifted(self, access: KnownAccess) -> bool:
+        return not access.is_running and self.drift.has_drifted(access)
+
+    def _start_clean_up(self, occasion: str, access_id: str, keys: Iterable[str] = ()) -> None:
+        clean_up = CleanUpInput(accessId=access_id, keys=tuple(sorted(keys)))
+        self._start(self.clean_up_machine_arn, occasion, clean_up.model_dump(mode="json", by_alias=True))
 
     def _has_unusable_key(self, record: AccessRecord, states: dict[str, str | None]) -> bool:
         """Whether the key was disabled or scheduled for deletion since the access was recorded as usable.
