@@ -135,3 +135,11 @@ def test_a_role_decrypts_only_its_secret(kind: str) -> None:
             "kms:EncryptionContext:SecretARN": SECRET_ARN,
         }
     }
+
+
+@pytest.mark.parametrize("describes_key", [False, True])
+def test_the_keys_of_other_secrets_are_described_only_if_the_service_does(describes_key: bool) -> None:
+    other = f"{SECRET_ARN}-other"
+    document = reading((), KEY_ARN, SECRET_ARN, PLACE, describes_key=describes_key, other_secret_arns=[other])
+    on_any_key = {s["Action"] for s in document["Statement"] if s["Resource"] == PLACE.arn("kms", "key/*")}
+    assert on_any_key == {"kms:Decrypt"} | ({"kms:DescribeKey"} if describes_key else set())

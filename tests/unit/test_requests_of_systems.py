@@ -82,6 +82,11 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     "a flow without a name": ("mediaconnect-source", {"resource.flowArn": FLOW_ARN.removesuffix("sports")}, "resource.flowArn"),
     "an endpoint with a slash": ("mediapackage", {"resource.originEndpoint": "a/b"}, "resource.originEndpoint"),
     "a group with a space": ("mediapackage-vod", {"resource.packagingGroup": "a b"}, "resource.packagingGroup"),
+    "other secrets of an owner who configures": (
+        "mediapackagev2",
+        {"resource.otherSecrets": [EXISTING_ARN], "resource.configure": False},
+        "resource",
+    ),
     "an endpoint without channel": ("mediapackagev2", {"resource.channel": MISSING}, "resource.channel"),
     "a channel with a slash": ("mediapackagev2", {"resource.channel": "a/b"}, "resource.channel"),
     "a member of another system": ("mediapackage", {"resource.header": "X-A"}, "resource.header"),

@@ -402,6 +402,14 @@ def test_a_handoff_contains_the_encryption_of_the_part(kind: str) -> None:
     }
 
 
+@kinds
+def test_the_other_end_of_the_part_needs_the_key_before(kind: str) -> None:
+    counterpart, resource = MEDIACONNECT.counterpart, part(kind)
+    assert counterpart
+    assert counterpart.who(resource) in counterpart.preparation(resource)
+    assert resource.part[1] in counterpart.preparation(resource)
+
+
 @pytest.mark.parametrize(
     ("changed", "wrong"),
     [
