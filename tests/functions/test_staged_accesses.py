@@ -24,6 +24,7 @@ from tests.functions.onboarding_requests import (
     role_name_of,
 )
 from tests.functions.onboarding_steps import Onboarding
+from tests.functions.test_sweep_grants import refuse_calls
 
 ENDPOINT = "arn:aws:mediapackage:us-east-1:123456789012:origin_endpoints/1"
 ROLE = "arn:aws:iam::123456789012:role/Theirs"
@@ -274,6 +275,17 @@ def test_other_secrets_are_those_that_the_role_can_read_and_the_endpoint_accepts
     theirs = account.secret("MediaPackage/token", "{}")
 
     assert rejected_paths(run, system="mediapackagev2", resource={"otherSecrets": [theirs]}) == {"resource.otherSecrets.0"}
+
+
+def test_a_secret_that_aws_denies_to_read_is_rejected(run: Run, account: Account) -> None:
+    """The owner of the secret alone can change that, so the request does not fail on its way."""
+    other = account.secret("MediaPackage/other", "{}")
+    authorization = {"CdnIdentifierSecretArns": [other], "SecretsRoleArn": ROLE}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+    account.mediapackagev2.add("sports/one/hls", Policy=policy, CdnAuthConfiguration=authorization)
+    refuse_calls("secretsmanager", "DescribeSecret", other, code="AccessDeniedException", status=400)
+
+    assert rejected_paths(run, system="mediapackagev2", resource={"otherSecrets": [other]}) == {"resource.otherSecrets.0"}
 
 
 def test_other_secrets_of_an_endpoint_that_its_owner_configures_are_set_by_the_owner(run: Run, account: Account) -> None:

@@ -49,6 +49,7 @@ UNREADABLE: dict[str, tuple[str, FormerSecretEvidence | None]] = {
     "missing": (OTHER, None),
     "denied": (OTHER, FormerSecretEvidence(OTHER, policy=policies.new_document([DENIAL]))),
     "a closed key": (OTHER, FormerSecretEvidence(OTHER, key_arn=KEY_ARN, key_policy=policies.new_document([]))),
+    "hidden": (OTHER, FormerSecretEvidence(OTHER, hidden=True)),
     "a hidden key": (OTHER, FormerSecretEvidence(OTHER, key_arn=KEY_ARN, hidden_key=True)),
 }
 

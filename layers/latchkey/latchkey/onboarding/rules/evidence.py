@@ -113,7 +113,8 @@ class ConsentTarget:
 class FormerSecretEvidence:
     """A secret that a resource uses now, and that a rollback would have to restore or the reader role has to read as well.
 
-    `key_policy` is None for the default key, and if KMS denied the read; in that case, `hidden_key` is true.
+    `key_policy` is None for the default key, and if KMS denied the read; in that case, `hidden_key` is true. If AWS denies
+    reading the secret or its policy, only `hidden` is true.
     """
 
     arn: str
@@ -121,6 +122,7 @@ class FormerSecretEvidence:
     key_arn: str | None = None
     key_policy: Document | None = None
     hidden_key: bool = False
+    hidden: bool = False
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 

@@ -44,6 +44,9 @@ def _unreadable_rule(desired: Desired, found: FormerSecretEvidence | None) -> st
     """Why the role cannot read this secret, by the policies of the secret and of its key."""
     if found is None:
         return f"does not exist: name an existing secret by its full ARN, {_REMEDY}"
+    if found.hidden:
+        roles = desired.place.arn("iam", f"role/{desired.stack}-*", region="")
+        return f"cannot be read, because AWS denies it: exempt {roles} in the Deny statements of its policy, {_REMEDY}"
     if denials := reading_denials(desired, found.policy, found.arn):
         return f"has a policy that denies the reader role: exempt this role in {', '.join(denials)}, {_REMEDY}"
     if found.hidden_key or (found.key_policy is not None and not policies.delegates_to_iam(found.key_policy, desired.place)):

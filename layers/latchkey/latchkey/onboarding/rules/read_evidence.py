@@ -302,15 +302,16 @@ class EvidenceReader:
     def _former_secret(self, arn: str) -> FormerSecretEvidence | None:
         """A secret that a resource uses now; None if it does not exist, because then no working state can be restored."""
         secretsmanager, kms = self.clients.secretsmanager, self.clients.kms
-        found = find_secret(secretsmanager, arn)
-        if found is None or found.is_being_deleted:
-            return None
-        evidence = FormerSecretEvidence(
-            arn=found.arn,
-            policy=all_secret_policies(secretsmanager, found.arn),
-            key_arn=found.kms_key_id,
-            tags=found.tags,
-        )
+        try:
+            found = find_secret(secretsmanager, arn)
+            if found is None or found.is_being_deleted:
+                return None
+            policy = all_secret_policies(secretsmanager, found.arn)
+        except ClientError as error:
+            if not is_refused(error):
+                raise
+            return FormerSecretEvidence(arn, hidden=True)
+        evidence = FormerSecretEvidence(arn=found.arn, policy=policy, key_arn=found.kms_key_id, tags=found.tags)
         try:
             key = find_key(kms, found.kms_key_id) if found.kms_key_id else None
             return replace(evidence, key_policy=key_policy(kms, key.arn) if key else None)

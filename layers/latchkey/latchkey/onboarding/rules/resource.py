@@ -198,6 +198,11 @@ def _restore_problems(desired: Desired, former: FormerSecretEvidence | None, set
     if former is None:
         return
     role = settings.undo_role_arn
+    if former.hidden:
+        roles = desired.place.arn("iam", f"role/{desired.stack}-*", region="")
+        rule = f"cannot be rolled back to {former.arn}, because AWS denies reading it: exempt {roles} in its Deny statements"
+        yield Problem("resource", rule)
+        return
     calls = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
     denied = {sid for call in calls for sid in restoring_denials(desired, former.policy, call, former.arn, role)}
     if denials := sorted(denied):

@@ -38,7 +38,7 @@ def tenant_problems(
         yield Problem(SOURCE_PATH, NOT_ALLOWED)
     for index, arn in enumerate(desired.resource.other_secret_arns):
         other = evidence.other_secrets.get(arn)
-        if other is not None and not desired.owns(other.tags):
+        if other is not None and not other.hidden and not desired.owns(other.tags):
             yield Problem(f"resource.otherSecrets.{index}", NOT_ALLOWED)
     if role is not None and not desired.owns(role.role.tags):
         yield Problem("resource", NOT_ALLOWED)
