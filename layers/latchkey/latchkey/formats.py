@@ -85,7 +85,7 @@ def named(what: str, characters: str, allowed: str, longest: int, *, shortest: i
         ("https?://.*", f"is a URL: give only the {what}"),
         (f".{{{longest + 1},}}", f"has more than {longest} characters: give the {what} in at most {longest}"),
     )
-    otherwise = f"has other characters than {allowed}: correct the {what}"
+    otherwise = f"contains characters other than {allowed}: correct the {what}"
     return Format(f"^[{characters}]{{{shortest},{longest}}}$", example, kinds, otherwise)
 
 
@@ -164,7 +164,7 @@ ALIAS = Format(
         ("(?!alias/).*", "does not begin with alias/: put alias/ before the name"),
         (".{257,}", "has more than 256 characters: choose a shorter alias"),
     ),
-    "has other characters than letters, digits, slashes, underscores and hyphens after alias/: choose another alias",
+    "contains characters other than letters, digits, slashes, underscores and hyphens after alias/: choose another alias",
 )
 
 _SECRET_FORM = "arn:aws:secretsmanager:<Region>:<account>:secret:<name>-<6 characters>"

@@ -17,7 +17,7 @@ def key_policy_rules(present: Document, share: Share) -> Iterator[str]:
     yield from _deleted_principals_rule(present)
     if ineffective := policies.ineffective_statements(present):
         yield (
-            "its policy has statements without Action or with another Resource than *, which have no effect, and KMS rejects "
+            "its policy has statements without Action or with a Resource other than *, which have no effect, and KMS rejects "
             f"every change to it: correct or remove {', '.join(ineffective)}"
         )
     yield from length_rule(present, share, policies.KEY_POLICY_LIMIT)
