@@ -181,7 +181,7 @@ class World:
         self._number += 1
         key = self.keys[SECRETS[secret]]
         resource = {"sourceLocation": name, "baseUrl": "https://origin.example.com", "header": "X-T", "secretKey": _KEY}
-        existing = {"value": {"existing": {"secretArn": self.arns[secret]}}}
+        existing = {"value": {"existing": {"secretArn": self.arns[secret]}}, "replacesToken": True}
         request = {"requestId": f"r-{self._number}", "system": "mediatailor", "resource": resource, "secret": existing}
         access_id, execution = f"mediatailor/sourceLocation/{name}", f"arn:aws:states:::execution:onboard:{self._number}"
         self._registry.locks.lock(access_id, execution)
