@@ -71,7 +71,10 @@ def test_a_role_with_the_former_trust_policy_reads_another_secret(former: Former
         Name=f"theirs/{uuid.uuid4().hex}", SecretString=value, KmsKeyId=former.names["Key:v2"], Tags=CONSENT
     )
 
-    outcome = client.onboard(former.again("request-v2", secret={"value": {"existing": {"secretArn": made["ARN"]}}}))
+    secret = {"value": {"existing": {"secretArn": made["ARN"]}}}
+    assert {*client.reject(former.again("request-v2", secret=secret))} == {"secret.replacesToken"}
+
+    outcome = client.onboard(former.again("request-v2", secret=secret | {"replacesToken": True}))
 
     assert (outcome["status"], outcome["resources"]["secretArn"]) == ("active", made["ARN"])
     role = outcome["resources"]["roleArn"].rpartition("/")[2]
