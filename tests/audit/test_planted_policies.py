@@ -86,14 +86,16 @@ def test_a_wrong_statement_is_found(rules: dict[str, set[str]], name: str) -> No
 
 
 def test_a_wrong_key_is_found_in_every_kind_of_file(written: list[Policy]) -> None:
-    planted = {}
+    former, planted = [], {}
     for start in ("template.yaml", "tests/policies/new/key", "tests/policies/systems/mediaconnect", "docs/"):
         policy = next(policy for policy in written if policy.file.startswith(start) and policy.kind != "trust")
+        former.append(policy)
         document = copy.deepcopy(policy.document)
         document["Statement"][0]["Condition"] = {"StringEquals": {"aws:NoSuchKey": "x"}}
         planted[policy.file] = replace(policy, document=document)
 
-    findings = conditions.check_policies([*planted.values()]).findings
+    known = conditions.check_policies(former).findings
+    findings = [one for one in conditions.check_policies([*planted.values()]).findings if one not in known]
     assert [(one.rule, one.file, one.subject) for one in findings] == [("key", file, "aws:NoSuchKey") for file in planted]
 
 
