@@ -8,6 +8,7 @@ and `make local` use, and the parameters of the build are those of the deploymen
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -22,7 +23,14 @@ from ruamel.yaml.constructor import SafeConstructor
 
 ROOT = Path(__file__).parents[1]
 # An update of a stack in one of these states fails: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
-_DEAD = {"ROLLBACK_COMPLETE": "delete the stack", "ROLLBACK_FAILED": "delete the stack", "DELETE_FAILED": "delete the stack"}
+_DEAD = {
+    "DELETE_FAILED": "delete the stack",
+    "ROLLBACK_COMPLETE": "delete the stack",
+    "ROLLBACK_FAILED": "delete the stack",
+    "UPDATE_ROLLBACK_FAILED": "continue its rollback",
+}
+# A stack that has only a change set, which the next deployment replaces.
+_EMPTY = "REVIEW_IN_PROGRESS"
 
 
 class Refusal(Exception):
@@ -58,7 +66,10 @@ def _deployment(environment: str) -> dict[str, Any]:
 
 def _parameters(deployment: Mapping[str, Any]) -> dict[str, str]:
     given = deployment.get("parameter_overrides", [])
-    return dict(pair.split("=", 1) for pair in ([given] if isinstance(given, str) else given))
+    pairs = shlex.split(given) if isinstance(given, str) else given
+    if unclear := [pair for pair in pairs if "=" not in pair]:
+        raise Refusal(f"{', '.join(unclear)} has no value: write <name>=<value> in parameter_overrides in samconfig.toml")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _template_parameters() -> dict[str, dict[str, Any]]:
@@ -110,7 +121,7 @@ def _check_account(deployment: Mapping[str, Any], parameters: Mapping[str, str])
         state = _state(session.client("cloudformation", region_name=region), name)
     except (BotoCoreError, ClientError) as error:
         raise Refusal(f"AWS rejects your credentials in {region}: {error}") from None
-    if state in _DEAD or (state and state.endswith("_IN_PROGRESS")):
+    if state in _DEAD or (state and state != _EMPTY and state.endswith("_IN_PROGRESS")):
         raise Refusal(f"the stack {name} in {region} is {state}: {_DEAD.get(state, 'wait until it is complete')}")
     print(f"{name} in account {identity['Account']} and Region {region}, as {identity['Arn']}")
     print(
@@ -132,9 +143,7 @@ def _state(cloudformation: Any, name: str) -> str | None:
 
 def _run(environment: str, parameters: Mapping[str, str]) -> int:
     folder = f".aws-sam/deploy/{environment}"
-    overrides = (
-        ["--parameter-overrides", *(f"{name}={_quoted(value)}" for name, value in parameters.items())] if parameters else []
-    )
+    overrides = ["--parameter-overrides", *_pairs(parameters)] if parameters else []
     own = ["--build-dir", f"{folder}/build", "--cache-dir", f"{folder}/cache"]
     for command in (
         ["sam", "build", "--config-env", environment, *own, *overrides],

@@ -150,7 +150,15 @@ def test_make_deploy_builds_nothing_without_valid_credentials(tmp_path: Path, ac
 
 @pytest.mark.parametrize(
     ("status", "is_deployed"),
-    [("UPDATE_COMPLETE", True), ("UPDATE_IN_PROGRESS", False), ("ROLLBACK_COMPLETE", False), ("DELETE_IN_PROGRESS", False)],
+    [
+        ("UPDATE_COMPLETE", True),
+        # Somebody declined the change set of the first deployment. The next one replaces it.
+        ("REVIEW_IN_PROGRESS", True),
+        ("UPDATE_IN_PROGRESS", False),
+        ("UPDATE_ROLLBACK_FAILED", False),
+        ("ROLLBACK_COMPLETE", False),
+        ("DELETE_IN_PROGRESS", False),
+    ],
 )
 def test_make_deploy_builds_nothing_for_a_stack_that_cannot_be_updated(
     tmp_path: Path, account: Account, status: str, is_deployed: bool
@@ -186,6 +194,30 @@ def test_make_deploy_builds_nothing_with_parameters_that_the_template_rejects(
     assert result.returncode != 0
     assert calls(result) == []
     assert named in result.stderr
+
+
+def test_parameters_can_be_one_text_as_the_sam_cli_reads_it(tmp_path: Path, account: Account) -> None:
+    copy(tmp_path, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml", "tools")
+    config = tmp_path / "samconfig.toml"
+    text = '\'ProtectData=false AlarmTopicArn="" LogRetentionDays="14"\''
+    config.write_text(config.read_text().replace('["ProtectData=false", "LogRetentionDays=7"]', text))
+
+    result = deploy(tmp_path, account, "ENV=dev")
+
+    assert result.returncode == 0, result.stderr
+    assert overrides(calls(result)[1]) == ["ProtectData=false", 'AlarmTopicArn=""', "LogRetentionDays=14"]
+
+
+def test_make_deploy_names_a_parameter_without_a_value(tmp_path: Path, account: Account) -> None:
+    copy(tmp_path, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml", "tools")
+    config = tmp_path / "samconfig.toml"
+    config.write_text(config.read_text().replace('"LogRetentionDays=7"', '"LogRetentionDays"'))
+
+    result = deploy(tmp_path, account, "ENV=dev")
+
+    assert (result.returncode != 0, calls(result)) == (True, [])
+    assert "LogRetentionDays" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_make_deploy_rejects_an_unknown_architecture(tmp_path: Path, account: Account) -> None:
