@@ -99,6 +99,10 @@ def _drop_policy(clean_ups: CleanUps, access: Access) -> None:
     clean_ups.secretsmanager.delete_resource_policy(SecretId=access.secret)
 
 
+def _revoke_grant(clean_ups: CleanUps, access: Access) -> None:
+    clean_ups.kms.revoke_grant(KeyId=access.key, GrantId=access.grant)
+
+
 def _stop_reading(clean_ups: CleanUps, access: Access) -> None:
     clean_ups.update_location(access, AccessConfiguration={"AccessType": "S3_SIGV4"})
 
@@ -108,6 +112,7 @@ CAUSES: dict[str, tuple[Callable[[CleanUps, Access], None], str, str]] = {
     "key scheduled for deletion": (_schedule, "key is enabled", "ScheduleKeyDeletion"),
     "deleted secret": (_delete_secret, "secret is not being deleted", "DeleteSecret"),
     "lost policy": (_drop_policy, "secret policy admits the reader", "DeleteResourcePolicy"),
+    "revoked grant": (_revoke_grant, "grant is there", "RevokeGrant"),
     "other configuration": (_stop_reading, "resource is configured", "UpdateSourceLocation"),
 }
 
