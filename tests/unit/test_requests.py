@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from latchkey.errors import InvalidRequest
+from latchkey.requests import parsing
 from latchkey.requests.models import NO_TOKEN_HERE
 from latchkey.requests.parsing import AnyOnboarding, parse_onboarding
 from tests.unit.samples import ACCOUNT, EXISTING_ARN, FULL, KEY_ARN, MISSING, SECRET_ARN, detail, nested, role, user
@@ -389,3 +390,14 @@ def test_a_token_after_the_name_of_a_member_is_not_repeated(prefix: str) -> None
 
     assert "secret.value.<name>" in dict(found)
     assert name not in str(found)
+
+
+def test_no_name_of_a_request_stays_in_memory() -> None:
+    """A function serves many requests, and each can have other names of 100 KB."""
+    caches = [function for function in vars(parsing).values() if hasattr(function, "cache_info")]
+    problems(detail({"tags": {"é": 1}, "secret.value": {"é": 1}}))
+    before = [function.cache_info().currsize for function in caches]
+
+    problems(detail({"tags": {"ü": 1}, "secret.value": {"ü": 1}}))
+
+    assert [function.cache_info().currsize for function in caches] == before

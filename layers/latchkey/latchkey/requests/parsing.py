@@ -216,7 +216,7 @@ def _name(model: type[WireModel], part: str | int) -> str:
 @cache
 def _all_members(model: type[WireModel]) -> frozenset[str]:
     """The names of all members in the model at any depth, and `detail`, the path of an error of the whole request."""
-    schema = model.model_json_schema()
+    schema = _schema(model)
     parts = (schema, *schema.get("$defs", {}).values())
     return frozenset({"detail", *(name for part in parts for name in part.get("properties", {}))})
 
@@ -231,9 +231,13 @@ def _is_required(model: type[WireModel], place: tuple[str | int, ...]) -> bool:
 
 
 @cache
+def _schema(model: type[WireModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
 def _node(model: type[WireModel], place: tuple[str | int, ...]) -> dict[str, Any] | None:
     """The JSON Schema of one place in the model, or None if the model does not know the place."""
-    schema = model.model_json_schema()
+    schema = _schema(model)
     node: dict[str, Any] = schema
     for part in place:
         inner = node.get("items") if isinstance(part, int) else _member(node, part)
