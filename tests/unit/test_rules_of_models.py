@@ -204,7 +204,7 @@ GIVEN: dict[str, tuple[str, str, Any, str]] = {
     "a key for an alias": ("", ALIAS, KEY_ARN, "set key.arn"),
     "an ARN for an alias": ("", ALIAS, f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/a", "only its name, alias/a"),
     "a key id for an alias": ("", ALIAS, "1234abcd-12ab-34cd-56ef-1234567890ab", "is a key ID"),
-    "an alias with a space": ("", ALIAS, "alias/my key", "has other characters"),
+    "an alias with a space": ("", ALIAS, "alias/my key", "other than letters"),
     "a long alias": ("", ALIAS, "alias/" + "a" * 251, "256"),
     "a role for an alias": ("", ALIAS, role("a"), "is an ARN"),
     "a name of a secret": ("", ADOPTED, "origin/token", "is not an ARN"),
