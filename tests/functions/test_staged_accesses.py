@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +64,32 @@ def test_an_existing_token_takes_effect_at_once(run: Run, account: Account, syst
     secret = existing(theirs) if way == "adopted" else copied(theirs)
 
     assert plan(run, system, takesEffectNow=False, secret=secret) == NOW
+
+
+@pytest.mark.parametrize("way", ["imported", "adopted"])
+def test_the_token_of_a_staged_access_waits_for_the_other_access_as_well(run: Run, account: Account, way: str) -> None:
+    first, tags = staged(run, account), ADOPT if way == "adopted" else IMPORT
+    account.secretsmanager.tag_resource(
+        SecretId=first.secret, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
+    )
+    request: dict[str, Any] = {"key": {"arn": first.key}, "takesEffectNow": False}
+    request["secret"] = existing(first.secret) if way == "adopted" else copied(first.secret)
+
+    second = Onboarding(run, account, system="mediapackage-vod", requestId="request-2", **request)
+    second.check_request()
+    assert (second.checked["hasResource"], second.checked["staged"]) == (False, True)
+    for step in (second.create_key, second.create_secret, second.attach_policies):
+        step()
+    with pytest.raises(Conflict):
+        run("configure_access", second._step_event)
+    second.end()
+    assert plan(run, "mediapackage-vod", **request | {"requestId": "request-3", "takesEffectNow": True}) == NOW
+
+    # Those who use the first resource have the token.
+    record = registry().accesses.get(first.checked["accessId"])
+    assert record
+    registry().accesses.save(replace(record, status="active", reached="active"), first.request)
+    assert plan(run, "mediapackage-vod", **request | {"requestId": "request-4"}) == NOW
 
 
 def test_the_configuration_of_a_v2_endpoint_interrupts_nobody(run: Run) -> None:

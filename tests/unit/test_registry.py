@@ -14,6 +14,7 @@ from botocore.stub import Stubber
 
 from latchkey.access.record import AccessRecord
 from latchkey.aws.errors import settling
+from latchkey.aws.secrets import name_of_secret
 from latchkey.errors import AccessDenied, Conflict, NotYetEffective, TransientAwsError
 from latchkey.registry import Registry
 from latchkey.registry.access_locks import LockHolder
@@ -22,7 +23,7 @@ from latchkey.registry.requests import JUST_STARTED, MOST_REUSES, RETRIED_FOR, R
 from latchkey.registry.table import Table
 from latchkey.requests.parsing import parse_onboarding
 from tests import dynamodb
-from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE, SECRET_ARN, detail
+from tests.unit.samples import EXECUTION_ARN, EXISTING_ARN, KEY_ARN, PLACE, REGION, SECRET_ARN, detail
 
 ACCESS, OTHER_ACCESS = (f"mediatailor/sourceLocation/{name}-origin" for name in ("sports", "news"))
 OTHER_EXECUTION = f"{EXECUTION_ARN}-2"
@@ -513,6 +514,68 @@ def test_a_secret_is_known_to_be_unused_only_if_its_creation_was_recorded(regist
     # The secret was deleted since.
     resources.begin_secret("secret one", "first")
     assert (resources.was_never_configured("secret one"), resources.copied_from("secret one")) == (True, frozenset())
+
+
+def staged(registry: Registry, access_id: str, secret_arn: str, value: dict[str, Any], reached: str = "handed-off") -> None:
+    """Records an access that uses a secret."""
+    record = replace(RECORD, access_id=access_id, secret_arn=secret_arn, reached=reached, version=0)
+    registry.resources.refer(f"secret {name_of_secret(secret_arn)}", access_id)
+    registry.accesses.save(record, detail({"secret.value": value}))
+
+
+def test_a_generated_token_is_new_until_an_access_with_it_is_in_service(registry: Registry) -> None:
+    staged(registry, ACCESS, SECRET_ARN, {"generate": {}})
+    assert registry.is_new_token(SECRET_ARN)
+    # Another secret of the same name.
+    assert not registry.is_new_token(f"{SECRET_ARN[:-6]}Zz9Zz9")
+
+    staged(registry, OTHER_ACCESS, SECRET_ARN, {"existing": {"secretArn": SECRET_ARN}})
+    assert registry.is_new_token(SECRET_ARN)
+
+    record = registry.accesses.get(OTHER_ACCESS)
+    assert record
+    registry.accesses.save(replace(record, reached="active"), OTHER_WANTED)
+    assert not registry.is_new_token(SECRET_ARN)
+
+
+def test_a_token_of_an_unconfirmed_hand_off_is_new(registry: Registry) -> None:
+    staged(registry, ACCESS, EXISTING_ARN, {"existing": {"secretArn": EXISTING_ARN}}, "active")
+    registry.resources.refer(SECRET, ACCESS)
+    registry.accesses.save_handoff(replace(RECORD, status="handed-off", reached="handed-off"), WANTED)
+
+    assert registry.is_new_token(SECRET_ARN)
+    assert not registry.is_new_token(EXISTING_ARN)
+
+
+def test_a_token_of_a_running_request_is_new_until_a_resource_is_configured_with_it(registry: Registry) -> None:
+    registry.resources.begin_secret(SECRET, ACCESS)
+    registry.resources.refer(SECRET, ACCESS)
+    assert registry.is_new_token(SECRET_ARN)
+
+    registry.resources.note_configured(SECRET, "arn:location")
+    assert not registry.is_new_token(SECRET_ARN)
+
+
+def test_a_copy_of_a_new_token_is_new(registry: Registry) -> None:
+    copy = SECRET_ARN.replace("sports", "news")
+    resource = f"secret {name_of_secret(copy)}"
+    registry.resources.begin_secret(resource, OTHER_ACCESS)
+    registry.resources.note_copy(resource, EXISTING_ARN)
+    registry.resources.note_copy(resource, SECRET_ARN.replace(REGION, "us-west-2"))
+    staged(registry, OTHER_ACCESS, copy, {"copyFrom": {"secretArn": SECRET_ARN}})
+    staged(registry, ACCESS, SECRET_ARN, {"generate": {}})
+    assert not registry.is_new_token(copy)
+
+    registry.resources.note_copy(resource, SECRET_ARN)
+    assert registry.is_new_token(copy)
+
+
+def test_values_that_were_copied_in_a_circle_are_not_new(registry: Registry) -> None:
+    copy = SECRET_ARN.replace("sports", "news")
+    registry.resources.note_copy(f"secret {name_of_secret(copy)}", SECRET_ARN)
+    registry.resources.note_copy(SECRET, copy)
+
+    assert not registry.is_new_token(SECRET_ARN)
 
 
 def test_a_key_is_recorded_while_an_access_refers_to_it_or_its_alias_was_created_with_it(registry: Registry) -> None:

@@ -181,6 +181,22 @@ def test_an_endpoint_serves_while_it_is_onboarded_with_a_generated_token(
     assert seen == {200}
 
 
+def test_an_endpoint_that_adopts_the_token_of_a_staged_access_waits_as_well(onboarding: Onboarding, aws: Embedded) -> None:
+    first, second = (CONSUMERS[kind](aws) for kind in SERVING)
+    made = onboarding.hand_off(first.staged)["resources"]
+    onboarding.consent(made["secretArn"])
+    adopted = {"key": {"arn": made["keyArn"]}, "secret": {"value": {"existing": {"secretArn": made["secretArn"]}}}}
+
+    with _watched(second) as seen:
+        outcome = onboarding.hand_off(second.staged | adopted)
+
+    assert seen == {200}
+    token = second.token(onboarding.secretsmanager.get_secret_value(SecretId=made["secretArn"])["SecretString"])
+    assert onboarding.confirm(outcome["accessId"])["detail-type"] == "Access Onboarded"
+    assert (fetch(second.url()), fetch(second.url(), second.header, token)) == (403, 200)
+    assert fetch(first.url()) == 200
+
+
 @pytest.mark.parametrize("kind", STAGED)
 def test_a_staged_access_says_where_the_token_is_and_changes_nothing_on_the_resource(
     onboarding: Onboarding, aws: Embedded, kind: str

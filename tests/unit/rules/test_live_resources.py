@@ -16,6 +16,8 @@ from tests.unit.samples import EXISTING_ARN, KEY_ARN, SECRET_ARN, desired
 
 ENDPOINT = "mediapackage/originEndpoint/sports-hls"
 ACTIVE = record(KEY_ARN, SECRET_ARN, ENDPOINT)
+COPIED = {"secret.value": {"copyFrom": {"secretArn": EXISTING_ARN}}}
+ADOPTED = {"secret.value": {"existing": {"secretArn": EXISTING_ARN}}}
 
 
 def endpoint(changes: dict[str, Any] | None = None) -> Desired:
@@ -38,7 +40,8 @@ AT_ONCE: dict[str, tuple[Desired, dict[str, Any]]] = {
     "a resource that its owner configures": (endpoint({"resource.configure": False}), {}),
     "an interruption that is accepted": (endpoint({"takesEffectNow": True}), {}),
     "a token that was in service": (endpoint(), {"record": ACTIVE}),
-    "a copied token": (endpoint({"secret.value": {"copyFrom": {"secretArn": EXISTING_ARN}}}), {}),
+    "a copied token": (endpoint(COPIED), {}),
+    "an adopted token": (endpoint(ADOPTED), {}),
     "a service that interrupts nobody": (desired(), {}),
 }
 
@@ -54,6 +57,17 @@ def test_everything_else_takes_effect_at_once(request_: Desired, facts: dict[str
 @pytest.mark.parametrize("former", [replace(ACTIVE, reached="handed-off"), replace(ACTIVE, secret_arn=EXISTING_ARN)])
 def test_a_token_that_was_never_in_service_is_waited_for(former: Any) -> None:
     assert waits_for_token(endpoint(), configured(endpoint()), SECRET_ARN, former)
+
+
+@pytest.mark.parametrize("changes", [COPIED, ADOPTED], ids=["copied", "adopted"])
+def test_the_new_token_of_another_access_is_waited_for(changes: dict[str, Any]) -> None:
+    request, now = endpoint(changes), endpoint(changes | {"takesEffectNow": True})
+
+    assert waits_for_token(request, configured(request), SECRET_ARN, None, brings_new_token=True)
+    # The copy that was in service before can be of another token.
+    assert waits_for_token(request, configured(request), SECRET_ARN, ACTIVE, brings_new_token=True)
+    assert not waits_for_token(now, configured(now), SECRET_ARN, None, brings_new_token=True)
+    assert not waits_for_token(request, configured(request, SECRET_ARN), SECRET_ARN, None, brings_new_token=True)
 
 
 def test_a_confirmed_resource_must_not_admit_everybody() -> None:

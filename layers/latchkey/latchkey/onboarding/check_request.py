@@ -15,7 +15,7 @@ from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
 from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import RequestEvidence
-from latchkey.onboarding.rules.read_evidence import EvidenceReader
+from latchkey.onboarding.rules.read_evidence import EvidenceReader, brings_new_token
 from latchkey.onboarding.rules.request_rules import request_problems
 from latchkey.onboarding.rules.resource import confirmed_host_problems, public_problems, resource_problems, waits_for_token
 from latchkey.onboarding.rules.stacks import stack_problems
@@ -135,13 +135,15 @@ def check_request(
     if problems:
         raise InvalidRequest({*problems, *_stop_managing(desired, registry, reader)})
     found_arn, present = evidence.secret.secret.arn if evidence.secret else None, evidence.resource
-    waits = waits_for_token(desired, present.configured if present else None, found_arn, evidence.record)
+    is_new = brings_new_token(desired, registry)
+    configured = present.configured if present else None
+    waits = waits_for_token(desired, configured, found_arn, evidence.record, brings_new_token=is_new)
     configures = desired.configures and not waits
     plan = OnboardingPlan(
         accessId=desired.access_id,
         needsSecret=desired.needs_secret,
         hasResource=configures,
-        staged=waits or bool(present and present.configured and present.configured.public_statements),
+        staged=waits or bool(configured and configured.public_statements),
         checksFirst=configures and not desired.can_be_removed,
         secretArn=desired.existing_secret_arn,
         ownSecretArn=evidence.secret.secret.arn if desired.needs_secret and evidence.secret else None,

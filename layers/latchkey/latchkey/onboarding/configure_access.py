@@ -18,7 +18,7 @@ from latchkey.aws.errors import ROLE_SETTLING, is_throttled, settling
 from latchkey.aws.grants import list_grants
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.onboarding.rules.evidence import ConsentTarget, ResourceEvidence
-from latchkey.onboarding.rules.read_evidence import resource_evidence
+from latchkey.onboarding.rules.read_evidence import brings_new_token, resource_evidence
 from latchkey.onboarding.rules.resource import configured_problems, waits_for_token
 from latchkey.onboarding.rules.tenants import is_foreign_resource
 from latchkey.onboarding.step_input import StepInput
@@ -62,7 +62,8 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
     client, reading = clients.client_for(configuration.service), desired.reading(key.arn, secret_arn)
     present = configuration.read(client, resource)
     evidence = _require_approval(desired, configuration, present, secret_arn, registry, client)
-    if not event.confirms and waits_for_token(desired, present, secret_arn, registry.accesses.get(desired.access_id)):
+    record, is_new = registry.accesses.get(desired.access_id), brings_new_token(desired, registry)
+    if not event.confirms and waits_for_token(desired, present, secret_arn, record, brings_new_token=is_new):
         rule = "serves without a token since the request was checked, and nobody can have the new one yet"
         raise Conflict(f"the resource of {desired.access_id} {rule}: send the request again")
     as_wanted = present is not None and present.settings == configuration.wanted(resource, reading)

@@ -9,7 +9,7 @@ from latchkey.aws import clients
 from latchkey.aws.secrets import name_of_secret
 from latchkey.errors import Conflict
 from latchkey.registry.access_locks import AccessLocks
-from latchkey.registry.accesses import Accesses, AnnouncedRequest
+from latchkey.registry.accesses import Accesses, AnnouncedRequest, RecordedAccess
 from latchkey.registry.former_notes import move_notes, noted_execution
 from latchkey.registry.grant_keys import GrantKeys
 from latchkey.registry.journal import Journal, RequestJournal, reference_step
@@ -95,6 +95,31 @@ class Registry:
         """
         referring = self.resources.accesses_of(f"secret {name_of_secret(secret_arn)}")
         return frozenset(host for access_id in referring if (host := self._host(access_id, secret_arn, own_access)))
+
+    def is_new_token(self, secret_arn: str, copies: frozenset[str] = frozenset()) -> bool:
+        """Whether Latchkey generated the token of a secret of this Region, and no access that uses it has been in service.
+
+        A copy of such a token is one as well. If requests were about to copy several tokens, one new token is enough. `copies`
+        are the secrets whose values were copied from this one, since values can be copied in a circle.
+        """
+        secret = f"secret {name_of_secret(secret_arn)}"
+        users = [self._user(access_id) for access_id in self.resources.accesses_of(secret)]
+        recorded = [one for user in users for one in user if one.record.secret_arn == secret_arn]
+        if any(one.record.reached == "active" for one in recorded):
+            return False
+        if any(one.request.secret.value.generate is not None for one in recorded):
+            return True
+        if not (sources := self.resources.copied_from(secret)):
+            return self.resources.was_never_configured(secret)
+        place, known = secret_arn.split(":")[:5], copies | {secret_arn}
+        return any(source.split(":")[:5] == place and self.is_new_token(source, known) for source in sources - known)
+
+    def _user(self, access_id: str) -> list[RecordedAccess]:
+        """The recorded access, and its unconfirmed hand-off."""
+        record, request = self.accesses.get(access_id), self.accesses.recorded_request(access_id)
+        handoff = self.accesses.to_confirm(access_id)
+        recorded = RecordedAccess(record, request) if record and request else None
+        return [one for one in (recorded, handoff) if one]
 
     def _host(self, access_id: str, secret_arn: str, own_access: str) -> str | None:
         record, request = self.accesses.get(access_id), self.accesses.recorded_request(access_id)

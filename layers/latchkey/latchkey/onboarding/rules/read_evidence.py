@@ -372,3 +372,9 @@ def resource_evidence(
     referred = registry.resources.is_referred(configured.arn, desired.access_id)
     needs_consent = needs_resource_consent(desired, configured, secret_arn, record, referred=referred)
     return ResourceEvidence(configured, ConsentTarget(*configuration.consent_target(client, configured)), needs_consent)
+
+
+def brings_new_token(desired: Desired, registry: Registry) -> bool:
+    """Whether the request imports or adopts a token that nobody can have yet, because another access waits for it."""
+    source = desired.request.secret.value.source_arn
+    return source is not None and is_local(desired, source) and registry.is_new_token(source)

@@ -231,17 +231,23 @@ def public_problems(evidence: ResourceEvidence | None) -> Iterator[Problem]:
 
 
 def waits_for_token(
-    desired: Desired, configured: Configured | None, secret_arn: str | None, record: AccessRecord | None
+    desired: Desired,
+    configured: Configured | None,
+    secret_arn: str | None,
+    record: AccessRecord | None,
+    *,
+    brings_new_token: bool = False,
 ) -> bool:
     """Whether a resource that serves now would refuse everybody, because nobody can have its new token yet.
 
-    An existing token is imported or adopted because it is in use already. Those who used the secret `secret_arn` while the
-    access was in service have its token as well.
+    An existing token is imported or adopted because it is in use already, unless it is the new token of another access
+    (`brings_new_token`). Those who used the secret `secret_arn` while the access was in service have its token as well.
     """
     if configured is None or desired.hands_off or not desired.system.interrupts or desired.request.takes_effect_now:
         return False
     was_in_service = record is not None and record.reached == "active" and record.secret_arn == secret_arn
-    return configured.is_open and desired.request.secret.value.generate is not None and not was_in_service
+    generates = desired.request.secret.value.generate is not None
+    return configured.is_open and (not was_in_service if generates else brings_new_token)
 
 
 def _token_problems(desired: Desired, configured: Configured, secret_arn: str | None) -> Iterator[Problem]:
