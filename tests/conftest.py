@@ -15,12 +15,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write golden documents and schemas instead of comparing them")
 
 
+# Modules whose fixtures take long, such as a deployment of their own.
+_ON_ONE_WORKER = ("test_add_a_system.py", "test_roles.py", "test_sample_requests.py", "test_samples.py")
+
+
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands out single tests to the workers, and test_roles.py as a whole, because its fixtures take a minute."""
+    """Hands out single tests to the workers, and some modules as a whole."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        return module if module.endswith("test_roles.py") else nodeid
+        return module if module.endswith(_ON_ONE_WORKER) else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
