@@ -26,7 +26,7 @@ def test_onboarding_succeeds_under_every_assumption(onboarding: Onboarding, assu
 
     # The same location with another secret: an update, which must keep the other settings and create a grant for the secret.
     secret_arn = onboarding.new_secret(json.dumps({MEMBER: secrets.token_hex(20)}), KmsKeyId=first["keyArn"])
-    existing = {"value": {"existing": {"secretArn": secret_arn}}}
+    existing = {"value": {"existing": {"secretArn": secret_arn}}, "replacesToken": True}
     moved = onboarding.onboard(onboarding.detail(name, key=detail["key"], secret=existing))["resources"]
 
     assert moved["secretArn"] == secret_arn
