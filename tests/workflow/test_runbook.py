@@ -15,6 +15,7 @@ import pytest
 from local_aws.emulator.account import REGION
 from local_aws.tools.embedded_aws import Embedded, until
 from tests.workflow.clean_ups import Access, CleanUps
+from tests.workflow.consumer_resources import CONSUMERS
 from tests.workflow.onboarding import Onboarding
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +138,23 @@ def test_revoked_access_is_found_and_mended(
     until(lambda: f"{access.access_id}\tactive" in operator.follow("List the accesses"), "the active access", 90)
     operator.follow("Start a sweep")
     assert json.loads(operator.follow("An access was revoked")) == []
+
+
+def test_access_without_its_reader_role_is_found_and_mended(operator: Operator, onboarding: Onboarding) -> None:
+    outcome = onboarding.onboard(CONSUMERS["mediapackagev2"](onboarding.aws).detail)
+    access_id, name = outcome["accessId"], outcome["resources"]["roleArn"].rpartition("/")[2]
+    iam = onboarding.aws.client("iam")
+    iam.delete_role_policy(RoleName=name, PolicyName="ReadOneSecret")
+    iam.delete_role(RoleName=name)
+    operator.follow("Start a sweep")
+
+    [(kind, notice)] = until(lambda: operator.notices(access_id), "the notice", 60)
+    assert (kind, [failed["name"] for failed in notice["lost"]]) == ("Access Revoked", ["role exists"])
+    assert [access for access, *_ in json.loads(operator.follow("An access was revoked"))] == [access_id]
+
+    operator.run(notice["remedy"])
+    until(lambda: f"{access_id}\tactive" in operator.follow("List the accesses"), "the active access", 90)
+    assert iam.get_role(RoleName=name)
 
 
 def test_failed_request_is_found_and_sent_again(operator: Operator, onboarding: Onboarding) -> None:
