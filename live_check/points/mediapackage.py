@@ -129,7 +129,7 @@ def cdn_authorization_delay(check: Check) -> Answer:
     name = check.eventually(lambda: _endpoint(check, channel, "", asked))
     url = mediapackage.describe_origin_endpoint(Id=name)["Url"]
     if not check.until(lambda: _status(url, before) != 403 and _status(url, after) == 403, _CACHE):
-        raise UnsettledError("The endpoint does not tell the value of the secret from another value.")
+        raise UnsettledError("The endpoint does not distinguish the value of the secret from another value.")
     manager.put_secret_value(SecretId=made, SecretString=_identifier(after))
     start, last = time.monotonic(), 0.0
 

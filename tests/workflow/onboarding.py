@@ -46,6 +46,13 @@ class Onboarding:
         event_id: str = answer["Entries"][0]["EventId"]
         return event_id
 
+    def put_held(self, detail: dict[str, Any]) -> None:
+        """Puts a request on the bus, and waits until its CreateKey call is held. `DELETE held` releases it."""
+        hold = {"service": "kms", "operation": "CreateKey", "request": detail["requestId"], "error": "hold"}
+        self.aws.control("POST", "faults", hold)
+        self.put(detail)
+        until(lambda: self.aws.control("GET", "faults"), "the request to be held", 60)
+
     def send(self, detail: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
         """Puts a request on the bus and returns its outcome event."""
         event_id = self.put(detail)

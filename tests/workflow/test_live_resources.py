@@ -259,7 +259,7 @@ def test_consent_that_is_withdrawn_before_the_confirmation_is_respected(onboardi
     assert onboarding.confirm(made["accessId"])["detail-type"] == "Access Onboarded"
 
 
-# A permanent failure of everything that is checked before a configuration that no call takes back.
+# A permanent failure of each check that runs before a configuration that cannot be rolled back.
 BEFORE = {
     "role": {"service": "iam", "operation": "PutRolePolicy"},
     "checks": {"service": "iam", "operation": "SimulatePrincipalPolicy"},

@@ -228,10 +228,7 @@ def test_grant_that_cannot_be_revoked_is_found_and_revoked_by_an_administrator(
 def test_request_that_waits_is_found_with_the_one_that_has_the_access(operator: Operator, onboarding: Onboarding) -> None:
     first = onboarding.detail()
     second = first | {"requestId": f"second-{first['requestId']}"}
-    hold = {"service": "kms", "operation": "CreateKey", "request": first["requestId"], "error": "hold"}
-    onboarding.aws.control("POST", "faults", hold)
-    onboarding.put(first)
-    until(lambda: onboarding.aws.control("GET", "faults"), "the first request to be held", 60)
+    onboarding.put_held(first)
     onboarding.put(second)
 
     line = until(lambda: operator.follow("Find the requests that wait").strip(), "the wait", 60)

@@ -18,10 +18,7 @@ def request(onboarding: Onboarding, request_id: str) -> dict[str, Any]:
 def test_request_that_waits_for_another_one_names_it(onboarding: Onboarding) -> None:
     first = onboarding.detail()
     second = first | {"requestId": f"second-{first['requestId']}"}
-    hold = {"service": "kms", "operation": "CreateKey", "request": first["requestId"], "error": "hold"}
-    onboarding.aws.control("POST", "faults", hold)
-    onboarding.put(first)
-    until(lambda: onboarding.aws.control("GET", "faults"), "the first request to be held", 60)
+    onboarding.put_held(first)
     onboarding.put(second)
 
     waiting = until(lambda: "waitingSince" in (item := request(onboarding, second["requestId"])) and item, "the wait", 60) or {}
@@ -39,10 +36,7 @@ def test_request_that_waits_for_another_one_names_it(onboarding: Onboarding) -> 
 def test_request_that_waited_in_vain_says_for_which_one(fast_onboarding: Onboarding) -> None:
     first = fast_onboarding.detail()
     second = first | {"requestId": f"second-{first['requestId']}"}
-    hold = {"service": "kms", "operation": "CreateKey", "request": first["requestId"], "error": "hold"}
-    fast_onboarding.aws.control("POST", "faults", hold)
-    fast_onboarding.put(first)
-    until(lambda: fast_onboarding.aws.control("GET", "faults"), "the first request to be held", 60)
+    fast_onboarding.put_held(first)
 
     failed = fast_onboarding.send(second)
     fast_onboarding.aws.control("DELETE", "held")

@@ -1,1 +1,1 @@
-"""Gives a media service exactly one key to one secret, proves that it works, and takes it back."""
+"""Gives a media service exactly one key to one secret, proves that it works, and revokes it."""

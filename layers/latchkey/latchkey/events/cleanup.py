@@ -69,7 +69,7 @@ class GrantsCleanedUp(Notice):
     """The grants of an access that were removed, with the evidence, and the grants that were kept.
 
     `exposureSeconds` is the time from the moment when a grant was no longer needed to its revocation by Latchkey; of several
-    grants, the longest. If no trail event tells that moment, `exposureSecondsAtLeast` and `exposureSecondsAtMost` limit it, and
+    grants, the longest. If no trail event has that moment, `exposureSecondsAtLeast` and `exposureSecondsAtMost` limit it, and
     `exposureSeconds` is the larger one that is known. `failure` is no longer set: see the event `Grant Not Revoked`.
     """
 

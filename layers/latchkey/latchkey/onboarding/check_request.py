@@ -57,8 +57,7 @@ class OnboardingPlan(WireModel):
     """What the state machine branches on. For a confirmed hand-off `keyArn` is known, and `changed` is true.
 
     `hasResource`: this execution configures the resource. `staged`: the resource serves without the token until a confirmation.
-    `checksFirst`: no call
-    takes the configuration back, so everything else is checked before it.
+    `checksFirst`: no API call can roll back the configuration, so all other checks run before it.
     `valueToCheck`: every rule passed, but the request is not announced yet. It is checked again after its value.
     `ownSecretArn` is the secret of this access that create_secret will find.
     """

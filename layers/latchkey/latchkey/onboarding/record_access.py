@@ -18,7 +18,7 @@ class RecordAccessInput(StepInput):
     """The request, the ARNs of its key, secret, role and resource, and the status that the access has reached.
 
     `confirms` is true for a confirmed hand-off. `rehearses`: nothing is recorded, but the record is written as it is, so that a
-    registry that cannot be written fails the request before it changes something that no call takes back.
+    registry that cannot be written fails the request before it makes a change that cannot be rolled back.
     """
 
     resources: Resources

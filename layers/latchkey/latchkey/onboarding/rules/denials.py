@@ -141,7 +141,7 @@ def reading_denials(desired: Desired, policy: Document | None, secret_arn: str) 
 
 
 def _rule(needs: Iterable[Need], policy: Document | None, resource: str, desired: Desired) -> Iterator[str]:
-    """One rule that lists, for each statement, whom it denies what."""
+    """One rule that lists the principals and actions that each statement denies."""
     found: dict[str, dict[str, set[str]]] = {}
     for need in needs:
         caller = need.caller.with_keys(_of_resource(desired.place.account))
