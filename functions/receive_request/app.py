@@ -3,7 +3,7 @@
 from latchkey.access.tenants import tenants
 from latchkey.aws import clients
 from latchkey.handler import step
-from latchkey.onboarding.receive_request import Received, RequestEvent, receive_request
+from latchkey.onboarding.receive_request import Received, RequestEvent, machines, receive_request
 from latchkey.registry import registry
 from latchkey.settings import settings
 
@@ -12,4 +12,4 @@ from latchkey.settings import settings
 def lambda_handler(event: RequestEvent) -> Received:
     """Starts one execution per request id and content; a request that already has an outcome starts nothing."""
     known = settings()
-    return receive_request(event, registry(), tenants(known), clients.stepfunctions(), known.onboard_state_machine_arn)
+    return receive_request(event, registry(), tenants(known), clients.stepfunctions(), machines(known))

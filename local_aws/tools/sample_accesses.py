@@ -86,6 +86,9 @@ def execution_input(name: str) -> dict[str, Any]:
         "request": detail | {"requestId": request_id},
         "confirms": False,
         "problems": [],
+        "kind": "Onboarding Requested",
+        "asked": None,
+        "resumes": None,
     }
 
 

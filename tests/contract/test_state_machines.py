@@ -8,7 +8,7 @@ import pytest
 
 from latchkey import errors
 from latchkey.cleanup.execution_input import CleanUpInput
-from latchkey.onboarding.execution_input import ExecutionInput
+from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.requests import RETRIED_FOR
 from latchkey.registry.table import LEASE_SECONDS
 from latchkey.systems import SYSTEMS

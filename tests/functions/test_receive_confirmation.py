@@ -57,6 +57,9 @@ def test_a_confirmation_starts_one_execution_of_the_recorded_request(
         "senderAccount",
         "confirms",
         "problems",
+        "kind",
+        "asked",
+        "resumes",
     }
     assert (content["system"], content["accessId"], content["confirms"]) == (system, access.checked["accessId"], True)
     assert parse_onboarding(content["request"]) == parse_onboarding(access.request | {"requestId": EVENT_ID})

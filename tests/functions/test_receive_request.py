@@ -53,6 +53,9 @@ def test_the_execution_is_named_after_its_request_and_contains_it(run: Run, mach
         "senderAccount",
         "confirms",
         "problems",
+        "kind",
+        "asked",
+        "resumes",
     }
     assert (content["confirms"], content["problems"]) == (False, [])
     assert parse_onboarding(content["request"]) == parse_onboarding(onboarding())

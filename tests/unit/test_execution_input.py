@@ -12,11 +12,12 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.receive_request import RequestEvent, execution_input, receive_request
 from latchkey.registry import Registry
+from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.requests import RequestRef
-from latchkey.requests.models import HANDOFF_CONFIRMED, NOTHING_HANDED_OFF, ONBOARDING_REQUESTED, OnboardingRequest
+from latchkey.requests.lifecycle import ACCESS_REQUESTS
+from latchkey.requests.models import HANDOFF_CONFIRMED, KINDS, NOTHING_HANDED_OFF, ONBOARDING_REQUESTED, OnboardingRequest
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.requests.sender import NOT_ALLOWED
 from tests.unit.samples import (
@@ -35,6 +36,7 @@ from tests.unit.samples import (
 from tests.unit.test_registry import RECORD
 
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
+MACHINES = dict.fromkeys((*KINDS, *ACCESS_REQUESTS), STATE_MACHINE)
 EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
 MEMBERS = {
     "requestId",
@@ -47,6 +49,9 @@ MEMBERS = {
     "eventId",
     "confirms",
     "problems",
+    "kind",
+    "asked",
+    "resumes",
 }
 
 
@@ -84,6 +89,9 @@ def test_an_input_of_an_earlier_version_is_still_read() -> None:
         "eventId": None,
         "confirms": False,
         "problems": [],
+        "kind": ONBOARDING_REQUESTED,
+        "asked": None,
+        "resumes": None,
     }
 
 
@@ -204,7 +212,7 @@ def test_a_repeated_request_starts_nothing(registry: Registry) -> None:
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions) as stubber:
         stubber.add_client_error("start_execution", "ExecutionAlreadyExists")
-        answer = receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, TENANTS, stepfunctions, STATE_MACHINE)
+        answer = receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, TENANTS, stepfunctions, MACHINES)
     assert answer.request_id == "request-1"
 
 
@@ -263,7 +271,7 @@ def test_an_execution_that_does_not_start_is_an_error(registry: Registry) -> Non
     with Stubber(stepfunctions) as stubber:
         stubber.add_client_error("start_execution", "StateMachineDoesNotExist")
         with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
-            receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, TENANTS, stepfunctions, STATE_MACHINE)
+            receive_request(RequestEvent(id=EVENT_ID, detail=detail()), registry, TENANTS, stepfunctions, MACHINES)
 
 
 HANDED_OFF = detail({"resource.configure": False})
@@ -333,6 +341,21 @@ def test_only_the_tenant_of_an_access_confirms_its_handoff(
     assert (content["request"] is None) is bool(problems)
 
 
+@pytest.mark.parametrize("kind", ACCESS_REQUESTS)
+@pytest.mark.parametrize("tenant", ["default", "sports"])
+def test_only_the_tenant_of_an_access_sends_requests_about_it(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, kind: str, tenant: str
+) -> None:
+    monkeypatch.setattr("latchkey.onboarding.receive_request.KINDS", (*KINDS, *ACCESS_REQUESTS))
+    registry.accesses.save(replace(RECORD, tenant=tenant), detail(FULL))
+
+    content = started({"requestId": "request-2", "accessId": ACCESS_ID}, registry, "event-2", kind)[1]
+
+    problems = [{"place": "accessId", "rule": NOT_ALLOWED}] if tenant == "sports" else []
+    assert content["problems"] == problems
+    assert (content["request"] is None) is bool(problems)
+
+
 @pytest.mark.parametrize("bad", [{}, {"accessId": 7}, {"accessId": ACCESS_ID, "token": TOKEN}, [], None, TOKEN])
 def test_the_input_of_an_invalid_confirmation_contains_only_problems(bad: Any) -> None:
     content = confirmed(bad)
@@ -358,7 +381,7 @@ def again(request: dict[str, Any], registry: Registry) -> str:
     stepfunctions = boto3.client("stepfunctions")
     with Stubber(stepfunctions):
         event = RequestEvent(id=EVENT_ID, detail=request)
-        return receive_request(event, registry, TENANTS, stepfunctions, STATE_MACHINE).execution_name
+        return receive_request(event, registry, TENANTS, stepfunctions, MACHINES).execution_name
 
 
 def start(request: Any, registry: Registry, event_id: str = EVENT_ID) -> str:
@@ -377,7 +400,7 @@ def started(
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, None)
         asked: dict[str, Any] = {}
         stepfunctions.meta.events.register("provide-client-params.stepfunctions.StartExecution", _into(asked))
-        answer = receive_request(event, registry, TENANTS, stepfunctions, STATE_MACHINE)
+        answer = receive_request(event, registry, TENANTS, stepfunctions, MACHINES)
     assert (asked["stateMachineArn"], asked["name"]) == (STATE_MACHINE, answer.execution_name)
     return answer.execution_name, json.loads(asked["input"])
 

@@ -21,12 +21,14 @@ from latchkey.errors import AccessDenied, InvalidRequest, TransientAwsError
 from latchkey.handler import step
 from latchkey.onboarding.receive_request import RequestEvent, receive_request
 from latchkey.registry import Registry
+from latchkey.requests.models import ONBOARDING_REQUESTED
 from latchkey.requests.parsing import AnyOnboarding
 from latchkey.wire import WireModel
 from tests.unit.samples import PLACE, TENANTS, TOKEN, detail
 
 Logs = Callable[[], list[dict[str, Any]]]
 STATE_MACHINE = PLACE.arn("states", "stateMachine:onboard-access")
+MACHINES = {ONBOARDING_REQUESTED: STATE_MACHINE}
 
 
 @dataclass
@@ -118,7 +120,7 @@ def test_the_log_of_receive_request_has_the_request_id(logs: Logs, registry: Reg
     with Stubber(stepfunctions) as stubber:
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0})
         event = {"id": "event-1", "detail": detail()}
-        invoke(event, lambda received: receive_request(received, registry, TENANTS, stepfunctions, STATE_MACHINE), RequestEvent)
+        invoke(event, lambda received: receive_request(received, registry, TENANTS, stepfunctions, MACHINES), RequestEvent)
     assert {line.get("correlation_id") for line in logs()} == {"request-1"}
 
 
@@ -219,7 +221,7 @@ def test_an_event_that_is_not_json_still_starts_the_execution_that_rejects_it(
         stubber.add_response("start_execution", {"executionArn": STATE_MACHINE, "startDate": 0}, expected)
         event = {"id": "event-1", "detail": request_detail}
         answer = invoke(
-            event, lambda received: receive_request(received, registry, TENANTS, stepfunctions, STATE_MACHINE), RequestEvent
+            event, lambda received: receive_request(received, registry, TENANTS, stepfunctions, MACHINES), RequestEvent
         )
     assert answer["requestId"] == "request-1"
 

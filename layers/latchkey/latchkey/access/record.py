@@ -13,7 +13,8 @@ from latchkey.tags import DEFAULT_TENANT
 # active: every check passed. handed-off: the owner has not confirmed the last step yet. unmanaged: an owner withdrew consent.
 # revoked: the service can no longer read, because the key, the secret or a policy changed. detached: the resource uses another
 # secret or none. gone: the resource does not exist, or it uses another secret and this one or its reader role is deleted.
-Status = Literal["active", "handed-off", "unmanaged", "revoked", "detached", "gone"]
+# offboarded: a request removed the access, and its resource no longer reads the secret.
+Status = Literal["active", "handed-off", "unmanaged", "revoked", "detached", "gone", "offboarded"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class AccessRecord:
 
     @property
     def is_in_service(self) -> bool:
-        """Whether the resource was configured or its configuration confirmed, and it has not been deleted since."""
-        return self.reached == "active" and self.status != "gone"
+        """Whether the resource was configured or its configuration confirmed, and is neither deleted nor offboarded since."""
+        return self.reached == "active" and self.status not in ("gone", "offboarded")
 
 
 def access_id_of(system: System, name: str) -> str:

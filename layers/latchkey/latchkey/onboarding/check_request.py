@@ -9,7 +9,6 @@ from latchkey.access.desired import Desired, desire
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
 from latchkey.errors import Conflict, InvalidRequest, Problem
-from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.onboarding.lock_holder import is_over_by
 from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
@@ -21,6 +20,7 @@ from latchkey.onboarding.rules.resource import confirmed_host_problems, public_p
 from latchkey.onboarding.rules.stacks import stack_problems
 from latchkey.onboarding.rules.tenants import is_foreign_access, is_foreign_resource, name_problems, tenant_problems
 from latchkey.registry import Registry
+from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.journal import REQUEST, RequestJournal
 from latchkey.requests.models import NOTHING_HANDED_OFF
 from latchkey.requests.sender import NOT_ALLOWED

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from latchkey.aws.executions import find_execution
 from latchkey.errors import Conflict, ExecutionEnded, NotYetEffective
 from latchkey.events.outcomes import CaughtError
-from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.registry import Registry
+from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.requests import JUST_STARTED
 from latchkey.wire import WireModel
 

@@ -15,8 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from latchkey.access.tenants import Tenants
 from latchkey.aws.executions import execution_arn, start_once
 from latchkey.errors import Conflict, InvalidRequest, Problem
-from latchkey.onboarding.execution_input import ExecutionInput
 from latchkey.registry import Registry
+from latchkey.registry.execution_input import ExecutionInput
+from latchkey.requests.lifecycle import (
+    ACCESS_REQUESTS,
+    OFFBOARDING_REQUESTED,
+    RESTORATION_REQUESTED,
+    ROTATION_CONFIRMED,
+    ROTATION_REQUESTED,
+    AccessRequest,
+)
 from latchkey.requests.models import (
     HANDOFF_CONFIRMED,
     KINDS,
@@ -26,15 +34,19 @@ from latchkey.requests.models import (
     OnboardingRequest,
     is_request_id,
 )
-from latchkey.requests.parsing import parse_confirmation, parse_onboarding
+from latchkey.requests.parsing import parse_access_request, parse_confirmation, parse_onboarding
 from latchkey.requests.sender import NOT_ALLOWED, SOURCE, Sender, sender_of
+from latchkey.settings import Settings
 from latchkey.systems import SYSTEMS
 from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
-# Returns the request that was last handed off for an access or, if there is none, the request that it fulfills.
+# What the input of an execution that only rejects its request does not contain.
+_NOTHING: dict[str, Any] = {"access_id": None, "request": None, "asked": None, "confirms": False}
+# Returns the recorded request of an access, or None: for a confirmation, the one that was last handed off if there is one, and
+# otherwise the one that the access fulfills.
 type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 
 
@@ -53,6 +65,18 @@ class RequestEvent(BaseModel):
     detail: Any
 
 
+def machines(settings: Settings) -> Mapping[str, str]:
+    """The ARN of the state machine that carries out each kind of request."""
+    return {
+        ONBOARDING_REQUESTED: settings.onboard_state_machine_arn,
+        HANDOFF_CONFIRMED: settings.onboard_state_machine_arn,
+        RESTORATION_REQUESTED: settings.onboard_state_machine_arn,
+        OFFBOARDING_REQUESTED: settings.offboard_state_machine_arn,
+        ROTATION_REQUESTED: settings.rotate_state_machine_arn,
+        ROTATION_CONFIRMED: settings.rotate_state_machine_arn,
+    }
+
+
 class Received(WireModel):
     """The execution of a request."""
 
@@ -63,9 +87,9 @@ class Received(WireModel):
 def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> ExecutionInput:
     """Returns the input of the execution: the parsed request, or the problems of a request that cannot be parsed.
 
-    No value of a request that cannot be parsed is part of the input. A confirmation becomes the request that the access last
-    fulfilled, under the request ID of the confirmation. The content hash covers the detail type, so that the same detail sent
-    as another kind of request gets its own outcome.
+    No value of a request that cannot be parsed is part of the input. With a request about a recorded access comes the request
+    that the access last fulfilled, under the new request ID. The content hash covers the detail type, so that the same detail
+    sent as another kind of request gets its own outcome.
     """
     sender = sender_of(event.source, event.account)
     empty = ExecutionInput(requestId="", contentHash="", eventId=event.id, tenant=sender.tenant, senderAccount=sender.account)
@@ -81,36 +105,47 @@ def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> E
     known = empty.model_copy(update={"request_id": request_id, "content_hash": content_hash, "system": system})
     sent = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
     try:
-        if event.detail_type not in KINDS:
-            raise InvalidRequest([Problem("detail-type", f"must be one of {', '.join(KINDS)}")])
-        confirms = event.detail_type == HANDOFF_CONFIRMED
-        request = _confirmed(parse_confirmation(sent), recorded_request) if confirms else parse_onboarding(sent)
+        request, asked = _parsed(event.detail_type, sent, recorded_request)
     except InvalidRequest as error:
         return known.model_copy(update={"problems": error.problems})
-    complete = {"system": request.system, "access_id": request.access_id, "request": request, "confirms": confirms}
-    return known.model_copy(update=complete)
+    complete = {"system": request.system, "access_id": request.access_id, "request": request, "asked": asked}
+    return known.model_copy(update=complete | {"confirms": event.detail_type == HANDOFF_CONFIRMED, "kind": event.detail_type})
 
 
-def _confirmed(confirmation: HandoffConfirmed, recorded_request: RecordedRequest) -> OnboardingRequest[Any]:
-    """Returns the request that the confirmed access last fulfilled, under the request ID of the confirmation."""
-    recorded = recorded_request(confirmation.access_id)
+def _parsed(kind: str, sent: object, recorded_request: RecordedRequest) -> tuple[OnboardingRequest[Any], AccessRequest | None]:
+    """The onboarding request of an event and, if it is about a recorded access, what it asks for."""
+    if kind not in KINDS:
+        raise InvalidRequest([Problem("detail-type", f"must be one of {', '.join(KINDS)}")])
+    if kind == HANDOFF_CONFIRMED:
+        return _recorded(parse_confirmation(sent), recorded_request), None
+    if kind in ACCESS_REQUESTS:
+        asked = parse_access_request(kind, sent)
+        return _recorded(asked, recorded_request), asked
+    return parse_onboarding(sent), None
+
+
+def _recorded(sent: HandoffConfirmed | AccessRequest, recorded_request: RecordedRequest) -> OnboardingRequest[Any]:
+    """The request that the access last fulfilled, under the ID of the request that names the access."""
+    recorded = recorded_request(sent.access_id)
     if recorded is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
-    return recorded.model_copy(update={"request_id": confirmation.request_id})
+    return recorded.model_copy(update={"request_id": sent.request_id})
 
 
 def receive_request(
-    event: RequestEvent, registry: Registry, tenants: Tenants, stepfunctions: SFNClient, state_machine_arn: str
+    event: RequestEvent, registry: Registry, tenants: Tenants, stepfunctions: SFNClient, machine_of: Mapping[str, str]
 ) -> Received:
     """Records a request and starts its execution, named after its id and content, so that the same request starts only once.
 
+    `machine_of` is the ARN of the state machine by kind of request. The one of onboardings rejects what cannot be parsed.
     The record comes first: if nothing starts the execution, the sweep ends the request. A request whose id was used for
     different content is rejected under the id of its event, so that the sender of the other one never receives this outcome.
     Step Functions keeps the name of an execution for 90 days; after that, the recorded outcome prevents a second start.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
     sender = sender_of(event.source, event.account)
-    content = execution_input(event, _to_confirm(registry, sender.tenant))
+    content = execution_input(event, _recorded_request(registry, sender.tenant, event.detail_type))
+    state_machine_arn = machine_of.get(content.kind, machine_of[ONBOARDING_REQUESTED])
     if registry.requests.has_outcome(content.ref):
         return Received(requestId=content.request_id, executionName=_name(content))
     try:
@@ -125,10 +160,12 @@ def receive_request(
     return Received(requestId=content.request_id, executionName=_name(content))
 
 
-def _to_confirm(registry: Registry, tenant: str) -> RecordedRequest:
+def _recorded_request(registry: Registry, tenant: str, kind: str) -> RecordedRequest:
     def request(access_id: str) -> OnboardingRequest[Any] | None:
         if registry.accesses.tenant(access_id) not in (None, tenant):
             raise InvalidRequest([Problem("accessId", NOT_ALLOWED)])
+        if kind != HANDOFF_CONFIRMED:
+            return registry.accesses.recorded_request(access_id)
         found = registry.accesses.to_confirm(access_id)
         return found.request if found else None
 
@@ -140,15 +177,14 @@ def _checked(content: ExecutionInput, sender: Sender, tenants: Tenants) -> Execu
     try:
         tenants.check_sender(sender)
     except InvalidRequest as error:
-        return content.model_copy(update={"access_id": None, "request": None, "confirms": False, "problems": error.problems})
+        return content.model_copy(update=_NOTHING | {"problems": error.problems})
     return content
 
 
 def _rejected(content: ExecutionInput, event_id: str, rule: str) -> ExecutionInput:
     """The input of the execution that rejects a request because of its id."""
     problems = (*content.problems, Problem("requestId", rule))
-    nothing = {"access_id": None, "request": None, "confirms": False}
-    return content.model_copy(update=nothing | {"request_id": event_id, "problems": problems})
+    return content.model_copy(update=_NOTHING | {"request_id": event_id, "problems": problems})
 
 
 def _name(content: ExecutionInput) -> str:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Report(WireModel):
     """The result of an execution. What was rolled back and what is left is completed from the journal of the request.
 
-    `whole` has no effect: executions that an earlier version started send it.
+    `result` contains the members that only outcomes of this type have. `whole` has no effect: executions that an earlier
+    version started send it.
     """
 
     detail_type: DetailType
@@ -46,6 +47,7 @@ class Report(WireModel):
     undone: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    result: dict[str, Any] | None = None
     whole: bool = False
 
 
@@ -67,6 +69,8 @@ def outcome_of(report: Report) -> Outcome:
         failure = {"name": report.caught.error, "message": report.caught.message}
         own = {"status": "failed", "changed": report.changed, "failure": failure}
         own |= {"undone": report.undone, "left": report.left, "evidence": report.evidence}
+    elif report.result is not None:
+        own = {"changed": report.changed, "checks": report.checks, "resources": report.resources, **report.result}
     else:
         reached = "handed-off" if report.handoff else "active"
         own = {

@@ -7,14 +7,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from pydantic import AwareDatetime
 
+from latchkey.access.lifecycle import State
 from latchkey.access.record import AccessRecord, Status
 from latchkey.errors import TransientAwsError
 from latchkey.registry.access_locks import LockHolder, holder_of
 from latchkey.registry.grant_keys import grant_keys_of
+from latchkey.registry.phases import AccessPhase, phase_of
 from latchkey.registry.table import ConditionFailed, Table, now_text
 from latchkey.requests.models import OnboardingRequest
 from latchkey.requests.parsing import parse_onboarding
@@ -69,7 +71,7 @@ class KnownAccess:
 
     `lock` is the holder of its lock. `unfinished` is the ARN of an execution whose rollback an earlier version did not finish.
     `unpublished` is true if a status event might not have been published. `request` is the request that the record fulfills,
-    `recorded_at` is when, and `findings` are the recorded findings.
+    `recorded_at` is when, `findings` are the recorded findings, and `phase` is what a request about the access has begun.
     """
 
     access_id: str
@@ -81,6 +83,12 @@ class KnownAccess:
     wanted: str | None = None
     recorded_at: datetime | None = None
     findings: tuple[str, ...] = ()
+    phase: AccessPhase | None = None
+
+    @property
+    def state(self) -> State:
+        """The phase of the access or, if it is in none, its status."""
+        return self.phase.name if self.phase else cast("State", self.record.status) if self.record else None
 
     @property
     def request(self) -> OnboardingRequest[Any] | None:
@@ -109,8 +117,8 @@ class Accesses:
         for item in self._table.query("access"):
             record = _record(item) if "version" in item else None
             facts = (grant_keys_of(item), holder_of(item), item.get("unfinished"), bool(item.get("untold")))
-            recorded_at = _time(item.get("recordedAt"))
-            yield KnownAccess(item["id"], record, *facts, item.get("wanted"), recorded_at, tuple(item.get("findings", ())))
+            observed = (_time(item.get("recordedAt")), tuple(item.get("findings", ())))
+            yield KnownAccess(item["id"], record, *facts, item.get("wanted"), *observed, phase_of(item))
 
     def is_known(self, access_id: str) -> bool:
         """Whether the item of an access has any attribute except its key."""
@@ -131,9 +139,10 @@ class Accesses:
         return _announced(self._table.get("access", access_id))
 
     def all_announced_requests(self) -> Iterator[AnnouncedRequest]:
-        """The announced requests of all accesses. An access whose resource is gone or uses another secret no longer counts."""
+        """The announced requests of all accesses. An access that is offboarded, or whose resource is gone or uses another
+        secret, no longer counts."""
         for item in self._table.query("access"):
-            is_over = item.get("status") in ("gone", "detached")
+            is_over = item.get("status") in ("gone", "detached", "offboarded")
             yield from _announced({name: item[name] for name in item if not (is_over and name == "wanted")})
 
     def save(self, record: AccessRecord, request: Mapping[str, Any]) -> AccessRecord:

@@ -14,6 +14,7 @@ from latchkey.registry.former_notes import move_notes, noted_execution
 from latchkey.registry.grant_keys import GrantKeys
 from latchkey.registry.journal import Journal, RequestJournal, reference_step
 from latchkey.registry.notices import Notices
+from latchkey.registry.phases import Phases
 from latchkey.registry.requests import Requests
 from latchkey.registry.resources import Resources
 from latchkey.registry.revocations import Revocations
@@ -36,6 +37,7 @@ class Registry:
         self.granted = GrantKeys(table)
         self.journal = Journal(table)
         self.notices = Notices(table)
+        self.phases = Phases(table)
         self.resources = Resources(table)
         self.revocations = Revocations(table)
         self.sweep_lock = SweepLock(table)

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Final, cast, get_args
 
-from pydantic import PlainSerializer, PlainValidator, ValidationError
+from pydantic import PlainSerializer, PlainValidator, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
 from latchkey.errors import InvalidRequest, Problem
+from latchkey.requests.lifecycle import ACCESS_REQUESTS, AccessRequest
 from latchkey.requests.models import NO_TOKEN_HERE, SOUNDS_SECRET, HandoffConfirmed, OnboardingRequest
 from latchkey.systems import SYSTEMS
 from latchkey.systems.system import SecretShape, System
@@ -73,11 +74,19 @@ ONBOARDING: Mapping[str, type[OnboardingRequest[Any]]] = {
 
 def parse_confirmation(detail: object) -> HandoffConfirmed:
     """The confirmation in the detail of an event. Raises InvalidRequest with every problem."""
+    return _parse(HandoffConfirmed, detail)
+
+
+def parse_access_request(kind: str, detail: object) -> AccessRequest:
+    """The request about a recorded access in the detail of an event of this type. Raises InvalidRequest with every problem."""
+    return _parse(ACCESS_REQUESTS[kind], detail)
+
+
+def _parse[Model: WireModel](model: type[Model], detail: object) -> Model:
     try:
-        return HandoffConfirmed.model_validate(detail)
+        return model.model_validate(detail)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise InvalidRequest(_problem(HandoffConfirmed, item) for item in details) from None
+        raise InvalidRequest(_problem(model, item) for item in error.errors(include_url=False)) from None
 
 
 def parse_onboarding(detail: object, *, is_new: bool = True) -> OnboardingRequest[Any]:
@@ -178,7 +187,7 @@ def _problem(model: type[WireModel], error: ErrorDetails) -> Problem:
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(last), _members(model, tuple(parents)), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        if parents[:1] == ["secret"] or SOUNDS_SECRET.search(str(last)):
+        if parents[:1] in (["secret"], ["value"]) or SOUNDS_SECRET.search(str(last)):
             # A longer name than the member that was meant can contain a token.
             is_typo = bool(near) and len(str(last)) <= len(near[0]) + 2
             shown = str(last) if is_typo else _name(model, last) if SOUNDS_SECRET.search(str(last)) else "<name>"
@@ -188,7 +197,7 @@ def _problem(model: type[WireModel], error: ErrorDetails) -> Problem:
         )
     full_path = ".".join([*path, _name(model, last)])
     rule = rule_of(error)
-    is_secret = full_path in {"secret", "secret.value"} and error["type"] == "model_type"
+    is_secret = full_path in {"secret", "secret.value", "value"} and error["type"] == "model_type"
     return Problem(full_path, f"{rule}; {NO_TOKEN_HERE}" if is_secret else rule)
 
 
@@ -263,4 +272,18 @@ AnyOnboarding = Annotated[
     OnboardingRequest[Any],
     PlainValidator(_load),
     PlainSerializer(lambda request: request.wire),
+]
+
+
+def _load_asked(value: object, info: ValidationInfo) -> AccessRequest | None:
+    if value is None or isinstance(value, AccessRequest):
+        return value
+    return parse_access_request(info.data["kind"], value)
+
+
+# For the inputs of functions: a request about a recorded access, which was parsed before. The detail type is the member `kind`.
+AnyAccessRequest = Annotated[
+    AccessRequest | None,
+    PlainValidator(_load_asked),
+    PlainSerializer(lambda asked: asked and asked.wire),
 ]

@@ -1,0 +1,82 @@
+"""The phase of an access: what a request about it has begun and not ended. Part of the item of kind `access`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from latchkey.access.lifecycle import Phase, State
+from latchkey.errors import TransientAwsError
+from latchkey.registry.table import ConditionFailed, Table
+
+
+@dataclass(frozen=True)
+class AccessPhase:
+    """A phase, the request that began it, since when, and what is needed to continue it.
+
+    `facts` contains ARNs, version IDs, times and the settings that were found, and never a secret value.
+    """
+
+    name: Phase
+    request_id: str
+    since: datetime
+    facts: Mapping[str, Any]
+
+
+def phase_of(item: Mapping[str, Any]) -> AccessPhase | None:
+    """The phase in the item of an access, or None."""
+    if "phase" not in item:
+        return None
+    since, facts = datetime.fromisoformat(item["phaseSince"]), json.loads(item["phaseFacts"])
+    return AccessPhase(item["phase"], item["phaseRequest"], since, facts)
+
+
+class Phases:
+    """Begins and ends the phases of recorded accesses. The caller holds the lock of the access."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def get(self, access_id: str) -> AccessPhase | None:
+        """The phase of an access, or None."""
+        return phase_of(self._table.get("access", access_id))
+
+    def state(self, access_id: str) -> State:
+        """The phase of an access or, if it is in none, its status. None if no onboarding succeeded."""
+        item = self._table.get("access", access_id)
+        phase = phase_of(item)
+        return phase.name if phase else cast("State", item.get("status"))
+
+    def begin(self, access_id: str, name: Phase, request_id: str, facts: Mapping[str, Any] | None = None) -> AccessPhase:
+        """Records that a request has begun a phase. If the access is in this phase already, its time and facts stay.
+
+        Raises TransientAwsError if the access is in another phase or is not recorded.
+        """
+        values: dict[str, Any] = {":phase": name, ":request": request_id, ":facts": json.dumps(facts or {})}
+        values[":now"] = datetime.now(UTC).isoformat()
+        update = "SET phase = :phase, phaseRequest = :request, phaseSince = if_not_exists(phaseSince, :now)"
+        update += ", phaseFacts = if_not_exists(phaseFacts, :facts)"
+        condition = "attribute_exists(version) AND (attribute_not_exists(phase) OR phase = :phase)"
+        try:
+            item = self._table.update("access", access_id, update, condition, values)
+        except ConditionFailed:
+            raise TransientAwsError("another request has begun another change of this access") from None
+        return cast("AccessPhase", phase_of(item))
+
+    def note(self, access_id: str, name: Phase, facts: Mapping[str, Any]) -> None:
+        """Replaces the facts of a phase. Raises TransientAwsError if the access is not in it."""
+        values = {":phase": name, ":facts": json.dumps(facts)}
+        try:
+            self._table.update("access", access_id, "SET phaseFacts = :facts", "phase = :phase", values)
+        except ConditionFailed:
+            raise TransientAwsError("the phase of this access has ended in the meantime") from None
+
+    def end(self, access_id: str, name: Phase) -> None:
+        """Ends a phase, so that the status of the access is its state again. Does nothing if the access is not in it."""
+        with suppress(ConditionFailed):
+            update = "REMOVE phase, phaseRequest, phaseSince, phaseFacts"
+            self._table.update("access", access_id, update, "phase = :phase", {":phase": name})

@@ -1,0 +1,107 @@
+"""Models of the requests about a recorded access: they name it by its ID, and its recorded request holds everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from latchkey import formats
+from latchkey.requests.models import CopyFrom, Generate, RequestId
+from latchkey.wire import WireModel
+
+OFFBOARDING_REQUESTED = "Offboarding Requested"
+RESTORATION_REQUESTED = "Restoration Requested"
+ROTATION_REQUESTED = "Rotation Requested"
+ROTATION_CONFIRMED = "Rotation Confirmed"
+
+
+class AccessRequest(WireModel):
+    """What every request about a recorded access contains. `requestId` identifies the request and its outcome."""
+
+    version: Literal["1"] = "1"
+    request_id: RequestId
+    access_id: Annotated[str, formats.ACCESS_ID]
+
+    # The detail type of the event.
+    kind: ClassVar[str]
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The JSON document of the request, with only the members that were sent."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+class OffboardingRequested(AccessRequest):
+    """The detail of an `Offboarding Requested` event: the resource stops reading the secret, and what served it is removed.
+
+    `resource` decides what happens to the resource: `restore` sets back the settings from before the first onboarding, `detach`
+    removes the secret and keeps the other settings, `delete` deletes a resource that Latchkey created, and `leave` changes
+    nothing. `recoveryDays` is the recovery window of the secret, and later of the key, in days.
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html
+    """
+
+    kind = OFFBOARDING_REQUESTED
+
+    resource: Literal["restore", "detach", "delete", "leave"] = "restore"
+    recovery_days: Annotated[int, Field(ge=7, le=30)] = 30
+
+
+class RestorationRequested(AccessRequest):
+    """The detail of a `Restoration Requested` event: an offboarded access works again as before.
+
+    The recovery window of its secret must not have ended.
+    """
+
+    kind = RESTORATION_REQUESTED
+
+
+class NewValue(WireModel):
+    """The source of the new token. Specify exactly one member; a request never contains the token itself."""
+
+    generate: Generate | None = None
+    copy_from: CopyFrom | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.generate is None) == (self.copy_from is None):
+            raise PydanticCustomError("one_of", "must contain exactly one of generate, copyFrom")
+        return self
+
+
+class RotationRequested(AccessRequest):
+    """The detail of a `Rotation Requested` event: the secret of an access gets a new value.
+
+    If those at the other end must accept the new token first, the rotation is pending until `Rotation Confirmed`, for at most
+    `pendingDays` days. Set `withdraw` to true to end a pending rotation without changing the token. Set `emergency` to true if
+    the present token must stop working. Set `acceptsInterruption` to true where a rotation interrupts the service.
+    """
+
+    kind = ROTATION_REQUESTED
+
+    value: NewValue = NewValue(generate=Generate())
+    emergency: bool = False
+    accepts_interruption: bool = False
+    pending_days: Annotated[int, Field(ge=1, le=30)] = 7
+    withdraw: bool = False
+
+    @model_validator(mode="after")
+    def _withdraws_only(self) -> Self:
+        others = self.model_fields_set & {"value", "emergency", "accepts_interruption", "pending_days"}
+        if self.withdraw and others:
+            rule = "must not contain value, emergency, acceptsInterruption or pendingDays if withdraw is true"
+            raise PydanticCustomError("one_of", rule)
+        return self
+
+
+class RotationConfirmed(AccessRequest):
+    """The detail of a `Rotation Confirmed` event: those at the other end accept the pending token, so it can be sent."""
+
+    kind = ROTATION_CONFIRMED
+
+
+ACCESS_REQUESTS: Mapping[str, type[AccessRequest]] = {
+    model.kind: model for model in (OffboardingRequested, RestorationRequested, RotationRequested, RotationConfirmed)
+}
