@@ -8,9 +8,10 @@ import latchkey.registry.table
 from latchkey import policies
 from latchkey.access.desired import Share
 from latchkey.errors import Conflict
-from latchkey.onboarding.shared_policies import SharedPolicy, merge_into
+from latchkey.onboarding.shared_policies import merge_into
 from latchkey.policies import Document, Statement
 from latchkey.registry import Registry
+from latchkey.removal.policies import SharedPolicy
 from tests.unit.samples import KINDS, PLACE, SECRET_ARN, desired, role
 
 

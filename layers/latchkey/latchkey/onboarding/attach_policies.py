@@ -19,19 +19,14 @@ from latchkey.onboarding.reader_role import ensure_role
 from latchkey.onboarding.rules.bounds import Bounds
 from latchkey.onboarding.rules.consent import missing_consent, was_created_for
 from latchkey.onboarding.rules.key import NOT_FOR_LIVE_PARTNER_KEYS, NOT_FOR_SHARED_KEYS, powers_over_partner
-from latchkey.onboarding.shared_policies import (
-    key_shares_of_others,
-    merge_into,
-    policy_of_key,
-    policy_of_secret,
-    secret_shares_of_others,
-)
+from latchkey.onboarding.shared_policies import key_shares_of_others, merge_into, secret_shares_of_others
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.policies import Statement
 from latchkey.policies.reader_roles import ReaderRole
 from latchkey.registry import Registry
 from latchkey.registry.journal import ROLE, SECRET_KEY, RequestJournal, key_policy_step, secret_policy_step
+from latchkey.removal.policies import policy_of_key, policy_of_secret
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
 from latchkey.tags import CONSENT

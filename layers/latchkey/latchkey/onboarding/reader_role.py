@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from latchkey.access.desired import Desired
@@ -79,11 +78,3 @@ def is_as_wanted(found: ObservedRole, wanted: ReaderRole, boundary_arn: str) -> 
 
 def _put_policy(wanted: ReaderRole, iam: IAMClient) -> None:
     iam.put_role_policy(RoleName=wanted.name, PolicyName=POLICY_NAME, PolicyDocument=text_of(wanted.policy))
-
-
-def delete_role(name: str, iam: IAMClient) -> None:
-    """Deletes a role with its inline policy, if it exists."""
-    with suppress(iam.exceptions.NoSuchEntityException):
-        iam.delete_role_policy(RoleName=name, PolicyName=POLICY_NAME)
-    with suppress(iam.exceptions.NoSuchEntityException):
-        iam.delete_role(RoleName=name)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from latchkey.access.desired import Desired
 from latchkey.aws.errors import is_settling
-from latchkey.errors import Conflict, NotYetEffective
+from latchkey.errors import NotYetEffective
 from latchkey.onboarding.rollback.rollback import Decision, Rollback
 from latchkey.registry.journal import RESOURCE, UNSEEN, Entry
+from latchkey.removal.resource import restore_settings, settings_to_restore
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 
 
@@ -102,46 +104,15 @@ def _restore(rollback: Rollback, entry: Entry, configuration: Configuration, pre
     wanted = _wanted(desired, entry, configuration, latest)
     if wanted is None:
         return _changed(rollback, latest)
-    return None if configuration.is_same(wanted, latest.full_settings) else _write(rollback, configuration, latest, wanted)
-
-
-def _write(rollback: Rollback, configuration: Configuration, latest: Configured, wanted: Mapping[str, Any]) -> str | None:
-    """Writes former settings and reads them back. Returns the reason if the resource does not have them afterwards."""
-    desired, client = rollback.desired, rollback.clients.client_for(configuration.service)
-    try:
-        configuration.restore_from(client, latest, wanted)
-    except Conflict as conflict:
-        return str(conflict)
-    restored = configuration.read(client, desired.resource)
-    if restored is None:
+    if configuration.is_same(wanted, latest.full_settings):
         return None
-    present, former = configuration.comparable(restored.full_settings), configuration.comparable(wanted)
-    # A service can omit a setting, or return it empty.
-    different = sorted(
-        member for member in configuration.our_settings if (present.get(member) or None) != (former.get(member) or None)
-    )
-    if not different:
-        return None
-    reason = _blocked_by(rollback, restored) if desired.is_secret(restored.secret_arn) else None
-    return reason or f"{restored.arn} did not take its former settings: set {', '.join(different)} by hand"
+    return restore_settings(rollback.removal(entry), configuration, latest, wanted, partial(_blocked_by, rollback))
 
 
 def _wanted(desired: Desired, entry: Entry, configuration: Configuration, present: Configured) -> Mapping[str, Any] | None:
-    """The full settings that restore what this request set, or None if somebody else has changed that since.
-
-    If a resource sends the token to a URL, the URL and the secret belong together: the former token must not be sent to a URL
-    that somebody else has set since, nor the token of this request to the former URL.
-    """
-    former = configuration.restored_settings(present.full_settings, entry.found, present.full_settings)
-    if configuration.is_same(former, present.full_settings):
-        return former
+    """The full settings that restore what this request set, or None if somebody else has changed that since."""
     left = entry.result if entry.result is not None else _as_left(present, entry)
-    if left is None:
-        return None
-    if desired.resource.origin_url and configuration.settings_of_others(present.full_settings, entry.found, left):
-        return None
-    restored = configuration.restored_settings(present.full_settings, entry.found, left)
-    return None if configuration.is_same(restored, present.full_settings) else restored
+    return settings_to_restore(desired, configuration, present, entry.found, left)
 
 
 def _changed(rollback: Rollback, present: Configured) -> str | None:

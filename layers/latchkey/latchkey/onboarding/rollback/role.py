@@ -8,6 +8,7 @@ from latchkey.onboarding.rollback.rollback import Rollback
 from latchkey.policies import is_same
 from latchkey.policies.reader_roles import ReaderRole
 from latchkey.registry.journal import Entry
+from latchkey.removal.role import delete_role
 from latchkey.tags import ACCESS
 
 
@@ -30,7 +31,7 @@ def roll_back_role(rollback: Rollback, entry: Entry) -> str | None:
     if role is None or not _is_as_left(role, entry):
         return None
     if former is None:
-        reader_role.delete_role(entry.wanted["name"], iam)
+        delete_role(entry.wanted["name"], iam)
     else:
         reader_role.update_role(role, former, iam, desired.reader_boundary_arn)
     return None

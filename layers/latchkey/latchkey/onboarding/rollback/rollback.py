@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from latchkey.access.desired import Desired, desire
 from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients
-from latchkey.policies import Statement
 from latchkey.registry import Registry
 from latchkey.registry.journal import Entry, RequestJournal
+from latchkey.removal.removal import Removal
 from latchkey.settings import Settings
 
 
@@ -66,21 +65,21 @@ class Rollback:
         entry = self.journal.entry(step)
         return entry is not None and entry.state == "open" and entry.result is not None and entry.result["arn"] == arn
 
-    def needed_by_others(
-        self, resource: str, statements: Callable[[Desired], Iterable[Statement]]
-    ) -> Callable[[], list[Iterable[Statement]]]:
-        """The statements that the accesses of a key or secret still need, read on demand.
+    def removal(self, entry: Entry) -> Removal:
+        """The removal of what one step of the failed request created or added.
 
-        The statements of the failed request's access are those of the requests that it fulfills or has handed off.
+        The statements that stay are those of the requests that the access fulfills or has handed off.
         """
-
-        def read() -> list[Iterable[Statement]]:
-            others = self.registry.requests_using(resource, without=self.access_id)
-            own = [one.desired for one in self.recorded() if one.desired and resource in one.resources]
-            wanted = [*(desire(other.request, self.settings, other.tenant) for other in others), *own]
-            return [statements(one) for one in wanted]
-
-        return read
+        return Removal(
+            desired=self.desired,
+            settings=self.settings,
+            registry=self.registry,
+            clients=self.clients,
+            note=lambda text: self.note(entry, text),
+            note_evidence=lambda read: self.journal.note_evidence(entry.step, read.model_dump(mode="json", by_alias=True)),
+            kept=lambda resource: [one.desired for one in self.recorded() if one.desired and resource in one.resources],
+            is_used=self.is_used_by_own_access,
+        )
 
     def entries_of_others(self, step: str) -> list[Entry]:
         """The open entries of a step in the journals of the other requests of this access."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from latchkey.aws.secrets import find_secret
-from latchkey.onboarding.rollback.evidence import read_secret_evidence
-from latchkey.onboarding.rollback.policies import remove_secret_statements
+from latchkey.onboarding.rollback.policies import REMOVED
 from latchkey.onboarding.rollback.rollback import Rollback
 from latchkey.registry.journal import Entry
+from latchkey.removal.policies import remove_secret_statements
+from latchkey.removal.removal import OWN_ACCESS
+from latchkey.removal.secret import delete_unused_secret
 
 
 def roll_back_secret(rollback: Rollback, entry: Entry) -> str | None:
@@ -20,43 +22,19 @@ def roll_back_secret(rollback: Rollback, entry: Entry) -> str | None:
         return None
     if not desired.made(secret.tags):
         return None
-    if rollback.is_used_by_records(resource) or not registry.resources.begin_removal(resource, desired.access_id):
-        remove_secret_statements(rollback, entry, secret.arn, desired.secret_statements(secret.arn))
-        if rollback.is_used_by_records(resource):
+    removal = rollback.removal(entry)
+    if not rollback.is_used_by_records(resource):
+        users = delete_unused_secret(removal, secret.arn, lambda latest: desired.made(latest.tags), None)
+        if users == "":
+            registry.resources.forget(resource)
             return None
-        users = sorted(registry.resources.others(resource, desired.access_id))
-        return f"{secret.arn} stays, because it is in use (accesses: {', '.join(users)})"
-    try:
-        deleted = _delete_unused_secret(rollback, secret.arn, entry)
-    except Exception:
-        # If only the response was lost, the secret does not exist, and the next attempt completes the rollback.
-        remaining = find_secret(rollback.clients.secretsmanager, secret.arn)
-        if remaining is not None and not remaining.is_being_deleted:
-            registry.resources.cancel_removal(resource)
-        raise
-    if deleted:
-        registry.resources.forget(resource)
+        if users in (None, OWN_ACCESS):
+            return f"{secret.arn} stays, because it is in use ({users})" if users else None
+    remove_secret_statements(removal, secret.arn, desired.secret_statements(secret.arn), REMOVED.format(arn=secret.arn))
+    if rollback.is_used_by_records(resource):
         return None
-    registry.resources.cancel_removal(resource)
-    in_use = rollback.is_used_by_own_access(resource)
-    return f"{secret.arn} stays, because it is in use (another request of this access)" if in_use else None
-
-
-def _delete_unused_secret(rollback: Rollback, secret_arn: str, entry: Entry) -> bool:
-    """Deletes a secret to which no new access can refer, unless a request of this access uses it or it is no longer ours."""
-    if rollback.is_used_by_own_access(rollback.desired.secret_resource):
-        return False
-    evidence = read_secret_evidence(rollback, secret_arn)
-    rollback.journal.note_evidence(entry.step, evidence.model_dump(mode="json", by_alias=True))
-    rollback.note(entry, f"deleted {secret_arn}")
-    # No call between this read and the deletion: only a person can remove the tag, and then the secret is theirs.
-    secret = find_secret(rollback.clients.secretsmanager, secret_arn)
-    if secret is not None and not secret.is_being_deleted:
-        if not rollback.desired.made(secret.tags):
-            return False
-        # No recovery window: nothing has used the secret yet, and its name must be available for the next request.
-        rollback.clients.secretsmanager.delete_secret(SecretId=secret_arn, ForceDeleteWithoutRecovery=True)
-    return True
+    users = ", ".join(sorted(registry.resources.others(resource, desired.access_id)))
+    return f"{secret.arn} stays, because it is in use (accesses: {users})"
 
 
 def roll_back_secret_version(rollback: Rollback, entry: Entry) -> str | None:

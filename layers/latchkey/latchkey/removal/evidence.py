@@ -13,7 +13,7 @@ from latchkey.aws.grants import Grant, list_grants
 from latchkey.aws.keys import ObservedKey, list_aliases
 from latchkey.aws.secrets import ObservedSecret, find_secret, list_secrets, version_keys
 from latchkey.events.outcomes import Evidence
-from latchkey.onboarding.rollback.rollback import Rollback
+from latchkey.removal.removal import Removal
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
@@ -22,33 +22,39 @@ if TYPE_CHECKING:
 _MARGIN = timedelta(days=1)
 
 
-def read_key_evidence(rollback: Rollback, key: ObservedKey) -> Evidence:
+def read_key_evidence(removal: Removal, key: ObservedKey) -> Evidence:
     """What uses the key: grants, aliases, references, and secrets under it, including those scheduled for deletion.
 
-    ListSecrets can omit changes of the last five minutes, so the secret of the request is also read directly. For secrets that
+    ListSecrets can omit changes of the last five minutes, so the secret of the access is also read directly. For secrets that
     other requests moved to the key, the registry has references.
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html
     """
-    kms, secretsmanager = rollback.clients.kms, rollback.clients.secretsmanager
+    kms, secretsmanager = removal.clients.kms, removal.clients.secretsmanager
     aliases = list_aliases(kms, key.arn)
-    names = {key.arn, key.arn.rsplit("/", 1)[1], *aliases, *(_alias_arn(rollback, alias) for alias in aliases)}
-    own = find_secret(secretsmanager, rollback.secret_id) if rollback.desired.reads_secret else None
+    names = {key.arn, key.arn.rsplit("/", 1)[1], *aliases, *(removal.desired.place.arn("kms", alias) for alias in aliases)}
+    own = find_secret(secretsmanager, removal.secret_id) if removal.desired.reads_secret else None
     secrets = {secret.arn: secret for secret in (*list_secrets(secretsmanager), *([own] if own else []))}.values()
     return Evidence(
         resource=key.arn,
         readAt=datetime.now(UTC),
         secrets=tuple(sorted(secret.arn for secret in secrets if _is_under(secret, key, names, secretsmanager))),
-        grants=sum(not _is_own(rollback, grant) for grant in list_grants(kms, key.arn).grants),
-        aliases=tuple(alias for alias in aliases if not is_own_alias(rollback, alias, key.arn)),
-        accesses=tuple(sorted(rollback.registry.resources.others(key.arn, rollback.access_id))),
+        grants=sum(not _is_own(removal, grant) for grant in list_grants(kms, key.arn).grants),
+        aliases=tuple(alias for alias in aliases if not is_own_alias(removal, alias, key.arn)),
+        accesses=tuple(sorted(removal.registry.resources.others(key.arn, removal.access_id))),
         secretsRead=len(secrets),
     )
 
 
-def read_secret_evidence(rollback: Rollback, secret_arn: str) -> Evidence:
+def read_secret_evidence(removal: Removal, secret_arn: str) -> Evidence:
     """What uses the secret: the accesses that refer to it. Its resource has already been restored or deleted."""
-    users = rollback.registry.resources.others(rollback.desired.secret_resource, rollback.access_id)
+    users = removal.registry.resources.others(removal.desired.secret_resource, removal.access_id)
     return Evidence(resource=secret_arn, readAt=datetime.now(UTC), accesses=tuple(sorted(users)))
+
+
+def is_own_alias(removal: Removal, alias: str, key_arn: str) -> bool:
+    """Whether Latchkey created the alias for this key."""
+    noted = removal.registry.resources.noted_key(alias)
+    return alias == removal.desired.alias or (noted is not None and noted.arn == key_arn)
 
 
 def _is_under(secret: ObservedSecret, key: ObservedKey, names: set[str], secretsmanager: SecretsManagerClient) -> bool:
@@ -60,20 +66,10 @@ def _is_under(secret: ObservedSecret, key: ObservedKey, names: set[str], secrets
     return bool(names.intersection(version_keys(secretsmanager, secret.arn)))
 
 
-def _is_own(rollback: Rollback, grant: Grant) -> bool:
-    """Whether the service created the grant for the resource of this request, which has already been rolled back.
+def _is_own(removal: Removal, grant: Grant) -> bool:
+    """Whether the service created the grant for the resource of this access, which does not read with this key any longer.
 
     The service can retire such a grant late or never. It cannot decrypt anything: no secret is under the key.
     """
-    by_service = grant.grantee is None or is_service_grant(grant, rollback.settings.accepted_grantees)
-    return by_service and grant.name is not None and grant.name == rollback.desired.grant_name
-
-
-def is_own_alias(rollback: Rollback, alias: str, key_arn: str) -> bool:
-    """Whether Latchkey created the alias for this key."""
-    noted = rollback.registry.resources.noted_key(alias)
-    return alias == rollback.desired.alias or (noted is not None and noted.arn == key_arn)
-
-
-def _alias_arn(rollback: Rollback, alias: str) -> str:
-    return rollback.desired.place.arn("kms", alias)
+    by_service = grant.grantee is None or is_service_grant(grant, removal.settings.accepted_grantees)
+    return by_service and grant.name is not None and grant.name == removal.desired.grant_name
