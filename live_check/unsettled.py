@@ -6,6 +6,7 @@ POINTS: dict[str, str] = {
     "P6": "A running flow is charged for every hour, and it needs a source that sends a stream.",
     "P7": "The check would have to exhaust the quotas of Secrets Manager in the account.",
     "P8": "Only calls that are not documented could do it, and no failed try proves that there is none.",
+    "P9": "It needs a channel with input, and an endpoint that serves manifests.",
     "A8": "Loss, repetition and order of events show only in many events over many days.",
     "A9": "The check would have to change a trail of the account.",
     "A11": "It concerns only Lambda and Step Functions: end a function of a test stack, and read the history of its execution.",
@@ -22,5 +23,7 @@ POINTS: dict[str, str] = {
 SWITCHES: dict[str, str] = {
     "trail": POINTS["A8"],
     "keyValidation": POINTS["A18"],
+    "tokenCacheSeconds": POINTS["M16"],
+    "flowRereads": POINTS["P6"],
     "clockSeconds": "It sets the clock of the embedded AWS. AWS has no such behavior.",
 }

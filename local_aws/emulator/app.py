@@ -44,6 +44,7 @@ def create_emulator(endpoint: str, stack: str, request_id_of: Callable[[Any], st
     origin = Origin(mediatailor.locations)
     control = Control(origin, ACCOUNT, REGION, stack)
     services = secrets_role_services(SecretsRoles(endpoint, control.calls), origin)
+    control.keys_in_use = next(service.model.keys_in_use for service in services if isinstance(service.model, MediaConnect))
     control.checkpoint = Checkpoint(mediatailor, origin, *(service.model for service in services))
     return Emulator(control, Router(control, mediatailor, *services))
 

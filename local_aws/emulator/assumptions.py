@@ -80,6 +80,8 @@ class Assumptions(_Switches):
     omitted_on_flow_update: Literal["keep", "clear"] = "keep"
     sources_first: bool = True
     empty_pages: bool = False
+    token_cache_seconds: Annotated[float, Try((2,))] = Field(default=0, ge=0)
+    flow_rereads: bool = False
     cdn_auth_delay_seconds: Annotated[float, Try((2,))] = Field(default=0, ge=0)
     key_validation: Literal["SecretVersionId", "SecretARN"] = "SecretVersionId"
     lockout_counts_tag_conditions: bool = True

@@ -1,4 +1,4 @@
-"""The JSON API under /_local/ by which tests control the emulator: health, faults, assumptions, calls and origin requests."""
+"""The JSON API under /_local/ by which tests control the emulator: health, faults, assumptions, calls, origin and flows."""
 
 import json
 from collections.abc import Callable
@@ -33,6 +33,7 @@ class Control:
     def __init__(self, origin: Origin, account: str, region: str, stack: str = "") -> None:
         self.calls, self.faults, self.origin = CallCounts(), Faults(), origin
         self.checkpoint = Checkpoint()
+        self.keys_in_use: Callable[[], dict[str, str]] = dict
         self.ready = False
         self._account, self._region, self._stack = account, region, stack
 
@@ -73,8 +74,10 @@ class Control:
                 "DELETE": lambda _: self.calls.clear(),
             },
             "secret-policies": {"PUT": lambda body: self._attach(_SecretPolicy.model_validate_json(body))},
+            "flow-keys": {"GET": lambda _: self.keys_in_use()},
             "origin": {
                 "GET": lambda _: self.origin.requests,
+                "PUT": lambda _: self.origin.configure(),
                 "DELETE": lambda _: self.origin.requests.clear(),
             },
         }

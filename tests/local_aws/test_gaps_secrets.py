@@ -51,6 +51,34 @@ def test_staging_label_moves_to_the_new_version(account: Account, secrets: Any) 
     assert sorted(stages) == [["AWSCURRENT"], ["AWSPENDING"]]
 
 
+def test_moved_current_label_leaves_the_previous_one_behind_and_can_be_moved_back(account: Account, secrets: Any) -> None:
+    arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
+    (first,) = secrets.describe_secret(SecretId=arn)["VersionIdsToStages"]
+    second = secrets.put_secret_value(SecretId=arn, SecretString="b", VersionStages=["AWSPENDING"])["VersionId"]
+    move = {"SecretId": arn, "VersionStage": "AWSCURRENT"}
+    assert error_code(secrets.update_secret_version_stage, **move, MoveToVersionId=second) == "InvalidParameterException"
+    secrets.update_secret_version_stage(**move, MoveToVersionId=second, RemoveFromVersionId=first)
+    stages = secrets.describe_secret(SecretId=arn)["VersionIdsToStages"]
+    assert {version: set(labels) for version, labels in stages.items()} == {
+        first: {"AWSPREVIOUS"},
+        second: {"AWSCURRENT", "AWSPENDING"},
+    }
+    secrets.update_secret_version_stage(**move, MoveToVersionId=first, RemoveFromVersionId=second)
+    secrets.update_secret_version_stage(SecretId=arn, VersionStage="AWSPENDING", RemoveFromVersionId=second)
+    secrets.update_secret_version_stage(SecretId=arn, VersionStage="AWSPREVIOUS", RemoveFromVersionId=second)
+    assert secrets.describe_secret(SecretId=arn)["VersionIdsToStages"] == {first: ["AWSCURRENT"]}
+
+
+def test_canceled_rotation_leaves_its_function_behind(account: Account, secrets: Any) -> None:
+    arn = secrets.create_secret(Name=account.unique("secret"), SecretString="a")["ARN"]
+    function = "arn:aws:lambda:us-east-1:000000000000:function:rotate"
+    secrets.rotate_secret(SecretId=arn, RotationLambdaARN=function, RotationRules={"AutomaticallyAfterDays": 30})
+    assert secrets.describe_secret(SecretId=arn)["RotationEnabled"] is True
+    secrets.cancel_rotate_secret(SecretId=arn)
+    found = secrets.describe_secret(SecretId=arn)
+    assert (found["RotationEnabled"], found["RotationLambdaARN"]) == (False, function)
+
+
 def test_name_of_a_forcibly_deleted_secret_can_stay_taken(account: Account, secrets: Any) -> None:
     account.assume(forcedDeletionSeconds=2)
     name = account.unique("secret")

@@ -1,5 +1,6 @@
 """MediaConnect: encryption with secrets that it reads through a role, updates, and authorization."""
 
+import hashlib
 from typing import Any
 
 import boto3
@@ -41,6 +42,24 @@ def create(account: Account, client: Any = None, **members: Any) -> Any:
     sources = members.pop("Sources", [zixi()])
     request = {"Name": account.unique("flow"), "Sources": sources} | members
     return (client or account.client("mediaconnect")).create_flow(**request)["Flow"]
+
+
+@pytest.mark.parametrize("rereads", [False, True])
+def test_flow_uses_the_key_that_it_read_at_its_last_update(account: Account, reader: RoleReader, rereads: bool) -> None:
+    def used() -> str:
+        found: dict[str, str] = account.local.control("GET", "flow-keys")
+        return found[source["SourceArn"]]
+
+    account.assume(flowRereads=rereads)
+    flow = create(account, Sources=[zixi(Decryption=encryption(reader))])
+    source = flow["Source"]
+    assert used() == hashlib.sha256(KEY.encode()).hexdigest()
+    reader.rotate(KEY[::-1])
+    changed = hashlib.sha256(KEY[::-1].encode()).hexdigest()
+    assert (used() == changed) is rereads
+    client = account.client("mediaconnect")
+    client.update_flow_source(FlowArn=flow["FlowArn"], SourceArn=source["SourceArn"], Decryption=encryption(reader))
+    assert used() == changed
 
 
 def test_flow_is_described_with_its_components(account: Account, reader: RoleReader) -> None:

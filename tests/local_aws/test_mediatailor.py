@@ -1,5 +1,6 @@
 """MediaTailor: access to secrets with grants, authorization, alerts, and every assumption."""
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable
@@ -399,3 +400,24 @@ def test_header_is_sent_with_the_token(access: Access) -> None:
     access.create_vod_source()
     (seen,) = access.local.control("GET", "origin")
     assert (seen["status"], seen["header"]) == (200, HEADER)
+
+
+def test_token_cache_assumption(access: Access) -> None:
+    def sent() -> str:
+        access.local.client("mediatailor").update_vod_source(
+            SourceLocationName=access.name,
+            VodSourceName="film",
+            HttpPackageConfigurations=[{"Path": "/film/index.m3u8", "SourceGroup": "hls", "Type": "HLS"}],
+        )
+        digest: str = access.local.control("GET", "origin")[-1]["valueSha256"]
+        return digest
+
+    access.local.control("PUT", "assumptions", {"tokenCacheSeconds": 60, "clockSeconds": 1000})
+    access.create()
+    access.create_vod_source()
+    former, new = (hashlib.sha256(token.encode()).hexdigest() for token in (TOKEN, "new-token-1"))
+    value = json.dumps({SECRET_KEY: "new-token-1"})
+    access.local.client("secretsmanager").put_secret_value(SecretId=access.secret, SecretString=value)
+    assert sent() == former
+    access.local.control("PUT", "assumptions", {"clockSeconds": 1060})
+    assert sent() == new

@@ -1,4 +1,4 @@
-"""The origin serves manifests only with the current or previous token of the source location."""
+"""The origin serves manifests only with the current, previous or pending token of the source location."""
 
 import hashlib
 import json
@@ -48,6 +48,27 @@ def test_previous_token_is_accepted_until_the_second_rotation(access: Access) ->
         access.local.client("secretsmanager").put_secret_value(SecretId=access.secret, SecretString=secret)
         assert get(access, token=TOKEN) == (200 if number == 1 else 403)
         assert get(access, token=f"new-token-{number}") == 200
+
+
+def _stage(access: Access, token: str) -> None:
+    secret = json.dumps({SECRET_KEY: token})
+    client = access.local.client("secretsmanager")
+    client.put_secret_value(SecretId=access.secret, SecretString=secret, VersionStages=["AWSPENDING"])
+
+
+def test_pending_token_is_accepted(access: Access) -> None:
+    access.create()
+    _stage(access, "new-token-1")
+    assert [get(access, token=token) for token in (TOKEN, "new-token-1")] == [200, 200]
+
+
+def test_configured_origin_learns_of_a_token_only_when_it_is_configured_again(access: Access) -> None:
+    access.create()
+    access.local.control("PUT", "origin")
+    _stage(access, "new-token-1")
+    assert [get(access, token=token) for token in (TOKEN, "new-token-1")] == [200, 403]
+    access.local.control("PUT", "origin")
+    assert [get(access, token=token) for token in (TOKEN, "new-token-1")] == [200, 200]
 
 
 def test_recorded_requests_do_not_contain_the_token(access: Access) -> None:

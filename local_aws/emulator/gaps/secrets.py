@@ -1,7 +1,9 @@
-"""Secrets Manager: idempotent requests and staging labels."""
+"""Secrets Manager: idempotent requests, staging labels, and the end of an automatic rotation."""
 
 import base64
+import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ministack.core.responses import AccountRegionScopedDict, json_response
@@ -27,6 +29,7 @@ def apply() -> None:
     wrap(secretsmanager, "_describe_secret", _describe_secret)
     wrap(secretsmanager, "_list_secrets", _list_secrets)
     wrap(secretsmanager, "_list_secret_version_ids", _list_secret_version_ids)
+    wrap(secretsmanager, "handle_request", _handle_request)
 
 
 def _create_secret(original: Around, data: dict[str, Any]) -> Any:
@@ -125,6 +128,20 @@ def _update_secret(original: Around, data: dict[str, Any]) -> Any:
     put = value | {"SecretId": data["SecretId"]} | ({"ClientRequestToken": token} if token else {})
     made = body_of(secretsmanager._put_secret_value(put))
     return json_response({name: made[name] for name in ("ARN", "Name", "VersionId")})
+
+
+async def _handle_request(
+    original: Around, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+) -> Any:
+    """Gap: CancelRotateSecret is unknown. The rotation function and its schedule stay in DescribeSecret, as documented."""
+    target = next((value for name, value in headers.items() if name.lower() == "x-amz-target"), "")
+    if target != "secretsmanager.CancelRotateSecret":
+        return await original(method, path, headers, body, query)
+    _, secret = secretsmanager._resolve(json.loads(body).get("SecretId"))
+    if secret is None:
+        return error_response("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+    secret["RotationEnabled"] = False
+    return json_response({"ARN": secret["ARN"], "Name": secret["Name"]})
 
 
 def _describe_secret(original: Around, data: dict[str, Any]) -> Any:

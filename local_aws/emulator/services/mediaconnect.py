@@ -4,10 +4,14 @@ https://docs.aws.amazon.com/mediaconnect/latest/api/
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_mediaconnect.html
 """
 
+import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from ministack.core.responses import request_scope
+from ministack.services import secretsmanager
 
 from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.rest_json import BadRequest, Request, ServiceError
@@ -54,12 +58,31 @@ class Flow(Resource):
         return [part for part in self.parts.values() if _kind_of(part) == kind]
 
 
+@dataclass(frozen=True)
+class _UsedKey:
+    """The hash of the key that a component read when it was last configured, and the secret from which it read it."""
+
+    secret_arn: str
+    sha256: str
+
+
 class MediaConnect(Tagged):
     def __init__(self, roles: SecretsRoles) -> None:
         self._roles, self._flows = roles, Resources[Flow]()
+        self._keys: dict[str, _UsedKey] = {}
 
     def clear(self) -> None:
         self._flows.clear()
+        self._keys.clear()
+
+    def keys_in_use(self) -> dict[str, str]:
+        """Returns the SHA-256 hash of the key that each component encrypts or decrypts with, by the ARN of the component.
+
+        With `flowRereads`, a component uses a new value of its secret without an update.
+        """
+        if not CURRENT.value.flow_rereads:
+            return {arn: key.sha256 for arn, key in self._keys.items()}
+        return {arn: _hash(_current_value(key.secret_arn)) for arn, key in self._keys.items()}
 
     def checks_of(self, request: Request) -> list[Check]:
         operation = request.operation
@@ -200,7 +223,8 @@ class MediaConnect(Tagged):
     ) -> None:
         if given.get(kind.encryption) is not None:
             protocol = part.get("Transport", {}).get("Protocol")
-            await mediaconnect_encryption.check(part[kind.encryption], protocol, flow.arn, request.caller, self._roles)
+            key = await mediaconnect_encryption.read_key(part[kind.encryption], protocol, flow.arn, request.caller, self._roles)
+            self._keys[part[kind.arn]] = _UsedKey(part[kind.encryption].get("SecretArn", ""), _hash(key))
 
     def _remove(self, kind: Kind, request: Request) -> Output:
         flow, arn = self._flow(request), request[kind.arn]
@@ -232,6 +256,16 @@ class MediaConnect(Tagged):
             if arn in flow.parts:
                 return flow.tags_of_parts[arn]
         raise _missing(arn)
+
+
+def _hash(key: str | None) -> str:
+    return hashlib.sha256((key or "").encode()).hexdigest()
+
+
+def _current_value(secret_arn: str) -> str | None:
+    with request_scope(*reversed(secret_arn.split(":")[3:5])):
+        found: str | None = secretsmanager.resolve_secret_string(secret_arn)
+        return found
 
 
 def _given(request: Request, kind: Kind) -> list[dict[str, Any]]:

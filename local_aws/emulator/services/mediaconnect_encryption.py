@@ -17,15 +17,20 @@ _HEX_DIGITS = {"aes128": 32, "aes192": 48, "aes256": 64}
 _PROTOCOLS = {"static-key": "zixi-", "srt-password": "srt-"}
 
 
-async def check(encryption: dict[str, Any], protocol: str | None, flow_arn: str, caller: Caller, roles: SecretsRoles) -> None:
-    """Raises ServiceError if MediaConnect would reject the encryption. `protocol` is None for an entitlement."""
+async def read_key(
+    encryption: dict[str, Any], protocol: str | None, flow_arn: str, caller: Caller, roles: SecretsRoles
+) -> str | None:
+    """Returns the key, or None if it is not in a secret. Raises ServiceError if MediaConnect would reject the encryption.
+
+    `protocol` is None for an entitlement.
+    """
     role = encryption.get("RoleArn", "")
     if not roles.can_pass(caller, role, PRINCIPAL):
         message = f"User: {caller.arn} is not authorized to perform: iam:PassRole on resource: {role}"
         raise ServiceError("ForbiddenException", message, 403)
     kind = encryption.get("KeyType", "static-key")
     if kind == "speke":  # its keys come from API Gateway, not from a secret
-        return
+        return None
     if not (protocol or "zixi-").startswith(_PROTOCOLS[kind]):
         raise BadRequest(f"The key type {kind} cannot be used with the protocol {protocol}.")
     if kind == "static-key" and "Algorithm" not in encryption:
@@ -40,6 +45,7 @@ async def check(encryption: dict[str, Any], protocol: str | None, flow_arn: str,
     wrong = _key_error(value, encryption["Algorithm"]) if kind == "static-key" else _password_error(value)
     if wrong:
         raise BadRequest(f"The secret {encryption['SecretArn']} {wrong}")
+    return value
 
 
 def _read(roles: SecretsRoles, role_arn: str, secret_arn: str, flow_arn: str) -> str:

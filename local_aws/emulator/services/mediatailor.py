@@ -76,6 +76,7 @@ class MediaTailor:
         if changed.token:
             grant = mediatailor_access.grant_access(changed, request.caller, former)
         location.settings, location.grant, location.modified = changed.settings, grant, now()
+        location.cached_token = None
         if former and former != grant and CURRENT.value.update_retires:
             mediatailor_access.retire(former, location, self.locations.uses)
         return _described(location)
@@ -200,7 +201,7 @@ class MediaTailor:
         location = self._location(request)
         header: dict[str, str] = {}
         if location.token is not None:
-            token = mediatailor_access.read_token(location)
+            token = mediatailor_access.token_to_send(location)
             if token is None:
                 source.alerts = {"NOT_PROCESSED": "MediaTailor cannot read the access token."}
                 return

@@ -11,6 +11,7 @@ from typing import Any
 from ministack.core.responses import request_scope
 from ministack.services import kms, secretsmanager
 
+from local_aws.emulator import clock
 from local_aws.emulator.account import ACCOUNT
 from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.authorization import Caller, allows, grant_allows, service_allows
@@ -51,6 +52,16 @@ def grant_access(location: SourceLocation, caller: Caller, former: GrantRef | No
         )
     )  # fmt: skip
     return GrantRef(key["Arn"], grant_id)
+
+
+def token_to_send(location: SourceLocation) -> str | None:
+    """Returns the token that MediaTailor sends to the origin. It reads the secret again after `tokenCacheSeconds`."""
+    cached, at = location.cached_token or ("", 0.0)
+    if cached and at <= clock.seconds() < at + CURRENT.value.token_cache_seconds:
+        return cached
+    token = read_token(location)
+    location.cached_token = (token, clock.seconds()) if token else None
+    return token
 
 
 def read_token(location: SourceLocation) -> str | None:

@@ -40,6 +40,8 @@ class Origin:
 
     def __init__(self, locations: SourceLocations) -> None:
         self.requests: list[dict[str, Any]] = []
+        # The tokens that the operator has configured, by source location. None: the origin reads the secret on every request.
+        self._configured: dict[str, set[str]] | None = None
         self.endpoints: dict[str, Endpoint] = {}
         self._locations = locations
         origin = self
@@ -66,6 +68,15 @@ class Origin:
     def clear(self) -> None:
         self.requests.clear()
         self.endpoints.clear()
+        self._configured = None
+
+    def configure(self) -> None:
+        """Configures every origin with the tokens that its secret has now. It accepts no others until the next call."""
+        self._configured = {location.arn: _tokens(location) for location in self._locations.everywhere()}
+
+    def _accepted(self, location: SourceLocation) -> set[str]:
+        configured = self._configured or {}
+        return configured[location.arn] if location.arn in configured else _tokens(location)
 
     def answer(self, target: str, headers: dict[str, str]) -> int:
         """Returns the status of a request and records it with the SHA-256 hash of the token."""
@@ -93,7 +104,7 @@ class Origin:
                 break
             sent = lower.get(token["HeaderName"].lower())
             seen = (token["HeaderName"], sent) if sent is not None else seen
-            status = 200 if sent is not None and sent in _tokens(location) else 403
+            status = 200 if sent is not None and sent in self._accepted(location) else 403
             if status == 200:
                 break
         return status, seen
@@ -108,11 +119,11 @@ class Origin:
 
 
 def _tokens(location: SourceLocation) -> set[str]:
-    """Returns the current and the previous token: an origin accepts both during a rotation."""
+    """Returns the current, the previous and the pending token: an origin accepts all of them during a rotation."""
     token = location.token or {}
     found = set()
     with request_scope(location.account, location.region):
-        for stage in ("AWSCURRENT", "AWSPREVIOUS"):
+        for stage in ("AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"):
             try:
                 string = secretsmanager.resolve_secret_string(token["SecretArn"], stage)
                 found.add(json.loads(string or "")[token["SecretStringKey"]])

@@ -42,6 +42,8 @@ class SourceLocation:
     modified: datetime
     appears: datetime | None = None
     grant: GrantRef | None = None
+    # The token that MediaTailor read last, and when.
+    cached_token: tuple[str, float] | None = field(default=None, repr=False)
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
 
     @property

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from latchkey.aws.errors import status_of
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.shapes import accepted
-from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, SecretShape
+from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, Rotation, SecretShape
 from latchkey.systems.token_formats import UUID
 
 HEADER = "X-MediaPackage-CDNIdentifier"
@@ -40,6 +40,15 @@ COUNTERPART = Counterpart(
         f"Until then, {resource.kind} {resource.name} answers 404 to requests with the header; afterwards, it answers 403 to "
         "requests without the value."
     ),
+)
+
+# MediaPackage accepts the current value and the one before it, so the CDN switches after the rotation:
+# https://docs.aws.amazon.com/mediapackage/latest/ug/cdn-auth-rotate.html
+ROTATION = Rotation(
+    after=lambda resource: (
+        f"Configure the CDN to send the new value in the header {HEADER}. {resource.kind} {resource.name} accepts it now."
+    ),
+    keeps_previous=True,
 )
 
 DOCUMENTS = (

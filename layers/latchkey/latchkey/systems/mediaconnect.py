@@ -18,7 +18,7 @@ from latchkey.formats import PARTITION, Format, around, other_arns
 from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.shapes import accepted
-from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, SecretShape, System
+from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, Rotation, SecretShape, System
 from latchkey.systems.token_formats import HEXADECIMAL, LONGEST_PASSPHRASE, PASSWORD
 
 if TYPE_CHECKING:
@@ -295,6 +295,15 @@ def _preparation(resource: FlowPart) -> str:
     )
 
 
+def _switch(resource: FlowPart) -> str:
+    kind, name = resource.part
+    verb = "encrypt" if kind == "source" else "decrypt"
+    return (
+        f"Give the new key to {_who(resource)}, who store it in their own account and Region and {verb} with it. Until then, the "
+        f"stream of the {kind} {name} is interrupted."
+    )
+
+
 def _handoff(resource: FlowPart, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:
     kind, name = resource.part
     part, encryption = _PARTS[kind], _encryption(resource, reading or Reading(""))
@@ -331,6 +340,9 @@ MEDIACONNECT = System(
     configuration=FlowParts(),
     handoff=_handoff,
     counterpart=Counterpart(who=_who, preparation=_preparation),
+    # Both ends use one key at a time. When a flow reads a changed secret is not documented, so its settings are sent again:
+    # https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key-key-management.html
+    rotation=Rotation(after=_switch, interrupts=True, needs_update=True),
     documents=(
         "https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-static-key-set-up.html",
         "https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-srt-password-set-up.html",

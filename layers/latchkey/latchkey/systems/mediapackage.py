@@ -43,5 +43,6 @@ MEDIAPACKAGE = System(
     handoff=_handoff,
     effect_delay_seconds=cdn_authorization.EFFECT_DELAY_SECONDS,
     counterpart=cdn_authorization.COUNTERPART,
+    rotation=cdn_authorization.ROTATION,
     documents=cdn_authorization.DOCUMENTS,
 )

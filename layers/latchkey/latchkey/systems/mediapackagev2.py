@@ -16,7 +16,7 @@ from latchkey.errors import Conflict
 from latchkey.formats import identifier
 from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
-from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, SecretShape, System
+from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, Rotation, SecretShape, System
 from latchkey.systems.token_formats import UUID
 from latchkey.wire import SecretArn
 
@@ -237,6 +237,13 @@ MEDIAPACKAGEV2 = System(
             f"Configure the CDN to send the value in the header {HEADER}. The endpoint {resource.name} accepts it now."
         ),
         interrupted=False,
+    ),
+    # https://docs.aws.amazon.com/mediapackage/latest/userguide/cdn-auth-rotate.html
+    rotation=Rotation(
+        after=lambda resource: (
+            f"Configure the CDN to send the new value in the header {HEADER}. The endpoint {resource.name} accepts it now."
+        ),
+        keeps_previous=True,
     ),
     documents=(
         "https://docs.aws.amazon.com/mediapackage/latest/userguide/cdn-auth.html",

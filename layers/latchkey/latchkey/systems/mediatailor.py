@@ -25,6 +25,7 @@ from latchkey.systems.system import (
     Handoff,
     Reading,
     Resource,
+    Rotation,
     SecretShape,
     System,
 )
@@ -313,6 +314,18 @@ MEDIATAILOR = System(
     secret=lambda location: SecretShape(8, 128, member=location.secret_key),
     configuration=SourceLocations(),
     handoff=_handoff,
+    # MediaTailor sends the token, so the origin must accept the new one first. When MediaTailor uses a new version of the secret
+    # is not documented.
+    rotation=Rotation(
+        before=lambda location: (
+            f"Let the origin of {location.name} accept the pending token in the header {location.header}, in addition to the "
+            "current token. Then send Rotation Confirmed."
+        ),
+        after=lambda location: (
+            f"MediaTailor sends the new token to the origin of {location.name} when it next reads the secret. Let the origin "
+            "accept the previous token until no request contains it."
+        ),
+    ),
     documents=(
         "https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-overview.html",
         "https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-access-configuring.html",

@@ -294,6 +294,23 @@ class Counterpart:
 
 
 @dataclass(frozen=True)
+class Rotation:
+    """What a new token requires of the service of a resource, and of those at its other end.
+
+    `before` is what they do before the service uses the new token, or None if they need it only afterwards: a rotation then
+    waits for nobody. `after` is what they do once the token is current. Both are computed from the resource. `keeps_previous`:
+    the service accepts the previous token as well, until the next rotation. `interrupts`: the service uses one token at a time,
+    and so do those at the other end. `needs_update`: the service may read a new token only when the resource is configured.
+    """
+
+    after: Callable[[Any], str]
+    before: Callable[[Any], str] | None = None
+    keeps_previous: bool = False
+    interrupts: bool = False
+    needs_update: bool = False
+
+
+@dataclass(frozen=True)
 class System:
     """One media system. `documents` are the pages from which its facts come.
 
@@ -301,7 +318,7 @@ class System:
     no API configures the resource. `handoff` returns what is left to a person, from the resource, what it reads (None without a
     secret), the ARN of the key, and the place. `effect_delay_seconds` is how long the service can use the value it read before.
     A key that is `key_is_exclusive` serves one access for ever, and is never changed or removed automatically. `counterpart` is
-    None if a resource refuses nobody.
+    None if a resource refuses nobody. `rotation` is None if the system reads no secret.
     """
 
     name: str
@@ -314,6 +331,7 @@ class System:
     effect_delay_seconds: int | None = None
     key_is_exclusive: bool = False
     counterpart: Counterpart | None = None
+    rotation: Rotation | None = None
 
     @property
     def interrupts(self) -> bool:
