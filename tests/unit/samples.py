@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from latchkey.access.bounds import Bounds
 from latchkey.access.desired import Desired, desire
 from latchkey.access.tenants import Tenants
-from latchkey.onboarding.rules.bounds import Bounds
 from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.place import Place
 from latchkey.requests.parsing import parse_onboarding

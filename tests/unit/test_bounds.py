@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from latchkey.access.bounds import Bounds, allows_host, bounds_problems, partner_rule, principal_rule
 from latchkey.access.tenants import TenantDocument
-from latchkey.onboarding.rules.bounds import Bounds, allows_host, bounds_problems, partner_rule, principal_rule
 from latchkey.requests.sender import NOT_ALLOWED
 from tests.unit.samples import EXISTING_ARN, PARTNERS, SETTINGS, desired, role, user
 

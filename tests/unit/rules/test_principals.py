@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
+from latchkey.access.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.evidence import PrincipalEvidence, RequestEvidence
 from latchkey.onboarding.rules.principals import partner_problems, principal_problems
 from tests.unit.rules.samples import ADOBE, paths, rules

@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from latchkey.access.bounds import Bounds
 from latchkey.aws import clients
 from latchkey.aws.clients import Clients
-from latchkey.onboarding.rules.bounds import Bounds
 from latchkey.onboarding.rules.read_evidence import EvidenceReader
 from latchkey.registry import Registry
 from latchkey.settings import Settings

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from latchkey import policies
+from latchkey.access.bounds import Bounds
 from latchkey.access.desired import Desired
 from latchkey.aws.roles import ObservedRole
-from latchkey.onboarding.rules.bounds import Bounds
 from latchkey.onboarding.rules.evidence import (
     ConsentTarget,
     FormerSecretEvidence,

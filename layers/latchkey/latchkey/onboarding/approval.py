@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from latchkey.access.consent import missing_consent
 from latchkey.access.desired import Desired
 from latchkey.aws.keys import ObservedKey
 from latchkey.errors import Conflict
-from latchkey.onboarding.rules.consent import is_approved_key, missing_consent
+from latchkey.onboarding.rules.consent import is_approved_key
 from latchkey.registry import Registry
 from latchkey.requests.sender import NOT_ALLOWED
 

@@ -7,6 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from latchkey import policies
+from latchkey.access.bounds import Bounds
+from latchkey.access.consent import missing_consent
 from latchkey.access.desired import Desired, desire
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
@@ -16,8 +18,7 @@ from latchkey.aws.roles import ObservedRole
 from latchkey.aws.secrets import ObservedSecret, find_secret
 from latchkey.errors import Conflict, InvalidRequest, TransientAwsError
 from latchkey.onboarding.reader_role import ensure_role
-from latchkey.onboarding.rules.bounds import Bounds
-from latchkey.onboarding.rules.consent import missing_consent, was_created_for
+from latchkey.onboarding.rules.consent import was_created_for
 from latchkey.onboarding.rules.key import NOT_FOR_LIVE_PARTNER_KEYS, NOT_FOR_SHARED_KEYS, powers_over_partner
 from latchkey.onboarding.shared_policies import key_shares_of_others, merge_into, secret_shares_of_others
 from latchkey.onboarding.step_input import StepInput

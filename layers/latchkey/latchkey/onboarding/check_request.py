@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from latchkey.access.bounds import Bounds, bounds_problems
 from latchkey.access.desired import Desired, desire
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.lock_holder import is_over_by
-from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
 from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import RequestEvidence

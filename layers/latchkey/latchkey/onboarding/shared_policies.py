@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from latchkey import policies
+from latchkey.access.bounds import Bounds, bounds_problems
 from latchkey.access.desired import Desired, Share, desire
 from latchkey.errors import Conflict, TransientAwsError
-from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.policies import Document, Statement
 from latchkey.registry import Registry
 from latchkey.removal.policies import SharedPolicy

@@ -18,7 +18,17 @@ from latchkey.formats import PARTITION, Format, around, other_arns
 from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.shapes import accepted
-from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, Rotation, SecretShape, System
+from latchkey.systems.system import (
+    Configuration,
+    Configured,
+    Counterpart,
+    Handoff,
+    Reading,
+    Resource,
+    Rotation,
+    SecretShape,
+    System,
+)
 from latchkey.systems.token_formats import HEXADECIMAL, LONGEST_PASSPHRASE, PASSWORD
 
 if TYPE_CHECKING:
@@ -299,8 +309,8 @@ def _switch(resource: FlowPart) -> str:
     kind, name = resource.part
     verb = "encrypt" if kind == "source" else "decrypt"
     return (
-        f"Give the new key to {_who(resource)}, who store it in their own account and Region and {verb} with it. Until then, the "
-        f"stream of the {kind} {name} is interrupted."
+        f"Give the new key to {_who(resource)}, to store it in their own account and Region and to {verb} with it. "
+        f"Until then, the stream of the {kind} {name} is interrupted."
     )
 
 

@@ -16,7 +16,17 @@ from latchkey.errors import Conflict
 from latchkey.formats import identifier
 from latchkey.place import Place
 from latchkey.systems.readers import AssumedRole
-from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, Rotation, SecretShape, System
+from latchkey.systems.system import (
+    Configuration,
+    Configured,
+    Counterpart,
+    Handoff,
+    Reading,
+    Resource,
+    Rotation,
+    SecretShape,
+    System,
+)
 from latchkey.systems.token_formats import UUID
 from latchkey.wire import SecretArn
 

@@ -314,8 +314,8 @@ MEDIATAILOR = System(
     secret=lambda location: SecretShape(8, 128, member=location.secret_key),
     configuration=SourceLocations(),
     handoff=_handoff,
-    # MediaTailor sends the token, so the origin must accept the new one first. When MediaTailor uses a new version of the secret
-    # is not documented.
+    # MediaTailor sends the token, so the origin must accept the new one first. It is not documented when MediaTailor reads a
+    # new version of the secret.
     rotation=Rotation(
         before=lambda location: (
             f"Let the origin of {location.name} accept the pending token in the header {location.header}, in addition to the "

@@ -19,32 +19,6 @@ from latchkey.systems.system import Configured
 from latchkey.tags import ACCESS, CONSENT, is_ours, is_ours_or_consented
 
 
-def missing_consent(arn: str, consent: Literal["adopt", "import"] = "adopt") -> str:
-    """The rule that a resource without consent breaks, with the tag that its owner has to add."""
-    return f"not approved for use by Latchkey: add the tag {CONSENT}={consent} to {arn}"
-
-
-def secret_rules(
-    secret: ObservedSecret | None, arn: str, consent: Literal["adopt", "import"], *, is_own: bool = False
-) -> Iterator[str]:
-    """The rules that the secret of an ARN breaks which a request adopts or imports; `is_own` secrets need no consent.
-
-    Secrets Manager also finds a secret by its ARN without the random suffix, which a name can end like. Services, policies and
-    grants need the complete ARN: https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html#ARN_secretnamehyphen
-    """
-    if secret is None:
-        yield "does not exist: name an existing secret by its full ARN"
-        return
-    if secret.arn != arn:
-        yield f"is not the complete ARN of the secret: use {secret.arn}"
-    if secret.is_being_deleted:
-        yield "is scheduled for deletion: restore the secret, or name another one"
-    if secret.owning_service:
-        yield f"is managed by {secret.owning_service}, so no other service can change it: name another secret"
-    if not is_own and secret.tags.get(CONSENT) != consent:
-        yield missing_consent(secret.arn, consent)
-
-
 def is_approved_key(key: ObservedKey, stack: str, *, recorded: bool) -> bool:
     """Whether Latchkey can use a key: its owner consented, or Latchkey created it.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from latchkey import policies
+from latchkey.access.consent import missing_consent
 from latchkey.access.desired import Desired, Share
 from latchkey.access.record import AccessRecord, is_exclusive
 from latchkey.aws.keys import ObservedKey
 from latchkey.errors import Problem
-from latchkey.onboarding.rules.consent import is_approved_key, is_own_key, missing_consent
+from latchkey.onboarding.rules.consent import is_approved_key, is_own_key
 from latchkey.onboarding.rules.denials import FunctionRoles, key_denials_rule
 from latchkey.onboarding.rules.evidence import KeyEvidence, RequestEvidence
 from latchkey.onboarding.rules.policy import key_policy_rules, length_rule

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from latchkey.access.bounds import Bounds, is_in_account, principal_rule
 from latchkey.access.desired import Desired, desire
 from latchkey.errors import Problem
-from latchkey.onboarding.rules.bounds import Bounds, is_in_account, principal_rule
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.settings import Settings
 

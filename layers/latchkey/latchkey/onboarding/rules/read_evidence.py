@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from latchkey.access.bounds import Bounds, is_in_account, principal_rule
 from latchkey.access.desired import Desired
 from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients, regions
@@ -19,7 +20,6 @@ from latchkey.aws.roles import denied_actions, find_role, refused_actions
 from latchkey.aws.secrets import ObservedSecret, all_secret_policies, find_secret, secret_policy
 from latchkey.onboarding.rules import key as key_rules
 from latchkey.onboarding.rules import secret as secret_rules
-from latchkey.onboarding.rules.bounds import Bounds, is_in_account, principal_rule
 from latchkey.onboarding.rules.consent import is_approved_key, needs_resource_consent
 from latchkey.onboarding.rules.evidence import (
     ConsentEvidence,

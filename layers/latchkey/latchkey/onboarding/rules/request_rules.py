@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from latchkey.access.bounds import Bounds, bounds_problems
 from latchkey.access.desired import Desired
 from latchkey.errors import Problem
-from latchkey.onboarding.rules.bounds import Bounds, bounds_problems
 from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.key import key_problems

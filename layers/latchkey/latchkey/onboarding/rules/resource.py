@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from latchkey import policies
+from latchkey.access.bounds import Bounds, allows_host
+from latchkey.access.consent import missing_consent
 from latchkey.access.desired import Desired
 from latchkey.access.grants import names_secret
 from latchkey.access.record import AccessRecord
 from latchkey.errors import Problem
-from latchkey.onboarding.rules.bounds import Bounds, allows_host
-from latchkey.onboarding.rules.consent import missing_consent, was_created_for
+from latchkey.onboarding.rules.consent import was_created_for
 from latchkey.onboarding.rules.denials import THIS_KEY, restoring_denials
 from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence, SecretEvidence
 from latchkey.onboarding.rules.policy import role_length_rule

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from latchkey import policies
+from latchkey.access.consent import secret_rules
 from latchkey.access.desired import Desired
 from latchkey.errors import Problem
-from latchkey.onboarding.rules.consent import secret_rules, was_created_for
+from latchkey.onboarding.rules.consent import was_created_for
 from latchkey.onboarding.rules.denials import FunctionRoles, secret_denials_rule
 from latchkey.onboarding.rules.evidence import RequestEvidence, SecretEvidence
 from latchkey.onboarding.rules.key import readable_key_arn
