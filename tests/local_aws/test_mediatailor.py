@@ -180,6 +180,14 @@ def test_location_with_a_secret_that_denies_mediatailor_has_an_alert(access: Acc
     assert access.alerts(arn) == []
 
 
+def test_deleted_secret_raises_an_alert(access: Access) -> None:
+    arn, source = access.create()["Arn"], access.create_vod_source()["Arn"]
+    secret = access.settings()["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]["SecretArn"]
+    access.local.client("secretsmanager").delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+    until(lambda: access.alerts(arn) == ["NOT_PROCESSED"], "the alert")
+    assert access.alerts(source) == []
+
+
 def test_revoked_grant_or_disabled_key_raises_an_alert(access: Access) -> None:
     kms, arn = access.local.client("kms"), access.create()["Arn"]
     kms.disable_key(KeyId=access.key)

@@ -53,7 +53,9 @@ def test_the_request_is_sent_as_it_was_for_its_tenant(tenant: str, source: str) 
     assert (entry["EventBusName"], entry["Source"]) == ("bus", source)
     sent = json.loads(entry["Detail"])
     assert "requestId" not in sent
-    assert parse_onboarding(sent | {"requestId": request.request_id}) == request
+    assert parse_onboarding(sent | {"requestId": request.request_id}) == parse_onboarding(
+        request.wire | {"secret": {"keepsValue": True}}
+    )
 
 
 @pytest.mark.parametrize("replaces", [True, False])
@@ -61,6 +63,35 @@ def test_a_replacement_is_part_of_the_request_only_if_it_is_needed(replaces: boo
     entry = _entry(request_again(parse_onboarding(detail()), "bus", "default", replaces=replaces))
 
     assert json.loads(entry["Detail"]).get("secret", {}).get("replacesToken", False) == replaces
+
+
+COPY = {"value": {"copyFrom": {"secretArn": SECRET_ARN}}}
+EXISTING = {"value": {"existing": {"secretArn": SECRET_ARN}}}
+CONSENTS = {"replacesToken": True, "moveKey": True}
+
+
+@pytest.mark.parametrize(
+    ("secret", "sent"),
+    [
+        (None, {"keepsValue": True}),
+        (COPY, COPY | {"keepsValue": True}),
+        ({"name": "latchkey/one"} | CONSENTS, {"name": "latchkey/one", "keepsValue": True}),
+        (EXISTING | CONSENTS, EXISTING),
+    ],
+)
+def test_a_request_again_keeps_the_value_and_repeats_no_consent(secret: dict[str, Any] | None, sent: dict[str, Any]) -> None:
+    changes: dict[str, Any] = {"takesEffectNow": True} | ({"secret": secret} if secret else {})
+    request = parse_onboarding(detail(changes, "mediapackage"))
+
+    again = json.loads(_entry(request_again(request, "bus", "default", replaces=False))["Detail"])
+
+    assert (again["secret"], "takesEffectNow" in again) == (sent, False)
+
+
+def test_a_request_again_for_a_system_without_a_secret_contains_none() -> None:
+    request = parse_onboarding(detail({}, "adobe-experience-platform"))
+
+    assert "secret" not in json.loads(_entry(request_again(request, "bus", "default", replaces=False))["Detail"])
 
 
 def test_a_grant_is_revoked_by_its_key_and_id() -> None:

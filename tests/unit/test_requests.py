@@ -84,6 +84,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "longest tag": {"tags": {"k" * 128: "v" * 256}},
     "longest request id": {"requestId": "r" * 128},
     "replacement and move": {"secret.replacesToken": True, "secret.moveKey": True},
+    "kept value": {"secret.keepsValue": True},
     "configure as the default": {"resource.configure": True},
 }
 
@@ -182,6 +183,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "everyone as reader": ({"secret.originReaders": ["*"]}, "secret.originReaders.0"),
     "too many readers": ({"secret.originReaders": [role("A")] * 51}, "secret.originReaders"),
     "replacement as text": ({"secret.replacesToken": "true"}, "secret.replacesToken"),
+    "kept value as text": ({"secret.keepsValue": "true"}, "secret.keepsValue"),
+    "kept value of an existing secret": (
+        {"secret.value.existing": {"secretArn": SECRET_ARN}, "secret.keepsValue": True},
+        "secret",
+    ),
     "move as number": ({"secret.moveKey": 1}, "secret.moveKey"),
     "reserved alias": ({"key.alias": "alias/aws/secretsmanager"}, "key.alias"),
     "alias without its prefix": ({"key.alias": "latchkey"}, "key.alias"),

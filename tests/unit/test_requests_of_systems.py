@@ -89,6 +89,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "an endpoint without channel": ("mediapackagev2", {"resource.channel": MISSING}, "resource.channel"),
     "a channel with a slash": ("mediapackagev2", {"resource.channel": "a/b"}, "resource.channel"),
+    "a kept value that takes effect now": ("mediapackage", {"secret.keepsValue": True, "takesEffectNow": True}, "detail"),
     "a member of another system": ("mediapackage", {"resource.header": "X-A"}, "resource.header"),
 }
 

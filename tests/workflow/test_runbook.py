@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from local_aws.emulator.account import REGION
 from local_aws.tools.embedded_aws import Embedded, until
 from tests.workflow.clean_ups import Access, CleanUps
 from tests.workflow.consumer_resources import CONSUMERS
-from tests.workflow.onboarding import Onboarding
+from tests.workflow.onboarding import MEMBER, ORIGIN, Onboarding
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/operate.md").read_text()
@@ -51,6 +52,12 @@ class Operator:
         """Runs what the remedy of a notice says, in its order."""
         for command in commands:
             self.shell(command)
+
+    def send_again(self, notice: dict[str, Any]) -> str:
+        """Runs the remedy of a notice, which sends a request, and returns the id of the event."""
+        [command] = notice["remedy"]
+        event_id: str = json.loads(self.shell(command))["Entries"][0]["EventId"]
+        return event_id
 
     def notices(self, access_id: str) -> list[tuple[str, dict[str, Any]]]:
         """The notices of an access, the oldest first."""
@@ -255,3 +262,96 @@ def test_drift_is_found_and_mended(operator: Operator, clean_ups: CleanUps) -> N
 
     operator.run(notice["remedy"])
     until(lambda: json.loads(operator.follow("An access has drifted")) == [], "the end of the drift", 90)
+
+
+class Live:
+    """An access of any system: its settings, the secret that they name, and its request."""
+
+    def __init__(self, onboarding: Onboarding, kind: str) -> None:
+        self.onboarding, self.consumer = onboarding, CONSUMERS[kind](onboarding.aws) if kind in CONSUMERS else None
+        self.detail = self.consumer.detail if self.consumer else onboarding.detail(managementRoles=None)
+        self.member = self.consumer.member if self.consumer else MEMBER
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that the API of the resource returns."""
+        if self.consumer is not None:
+            return self.consumer.settings()
+        found = self.onboarding.location(self.detail["resource"]["sourceLocation"])
+        return {name: value for name, value in found.items() if name != "ResponseMetadata"}
+
+    def imported(self) -> str:
+        """A secret with a token of this system that can be imported, and that becomes the source of the request."""
+        token = uuid.uuid4().hex * 2 if not self.member else str(uuid.uuid4())
+        if self.detail["resource"].get("keyType") == "srt-password":
+            token = "Aa1-" + token[:40]
+        source = self.onboarding.new_secret(json.dumps({self.member: token}) if self.member else token, "import")
+        value = {"copyFrom": {"secretArn": source} | ({"key": self.member} if self.member else {})}
+        self.detail["secret"] = {"originReaders": [ORIGIN], "value": value}
+        self.detail.pop("takesEffectNow", None)
+        return source
+
+
+EVERY_KIND = ["mediatailor", *CONSUMERS]
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_drift_of_an_imported_token_is_mended_without_importing_it_again(
+    operator: Operator, onboarding: Onboarding, kind: str
+) -> None:
+    live = Live(onboarding, kind)
+    source = live.imported()
+    made = onboarding.onboard(live.detail)
+    secretsmanager, access_id = onboarding.secretsmanager, made["accessId"]
+    secret, value = made["resources"]["secretArn"], secretsmanager.get_secret_value
+    before, settings = value(SecretId=secret)["SecretString"], live.settings()
+    # The owner of the source has replaced its token, and its form.
+    secretsmanager.put_secret_value(SecretId=source, SecretString="short")
+    kept = [one for one in onboarding.secret_policy(secret)["Statement"] if one["Sid"] != "LatchkeyOriginReaders"]
+    if kept:
+        text = json.dumps({"Version": "2012-10-17", "Statement": kept})
+        secretsmanager.put_resource_policy(SecretId=secret, ResourcePolicy=text)
+    else:
+        secretsmanager.delete_resource_policy(SecretId=secret)
+
+    [(found, notice)] = until(lambda: operator.notices(access_id), "the notice", 60)
+    outcome = onboarding.outcomes.wait_for(operator.send_again(notice), 90)
+
+    assert (found, outcome["detail-type"]) == ("Drift Detected", "Access Onboarded"), outcome["detail"]
+    assert (value(SecretId=secret)["SecretString"], live.settings()) == (before, settings)
+    until(lambda: json.loads(operator.follow("An access has drifted")) == [], "the end of the drift", 90)
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_access_whose_secret_is_lost_for_good_waits_until_the_new_token_is_confirmed(
+    operator: Operator, onboarding: Onboarding, kind: str
+) -> None:
+    live = Live(onboarding, kind)
+    made = onboarding.onboard(live.detail)
+    access_id, lost = made["accessId"], made["resources"]["secretArn"]
+    onboarding.secretsmanager.delete_secret(SecretId=lost, ForceDeleteWithoutRecovery=True)
+    settings = live.settings()
+
+    def revoked() -> list[dict[str, Any]]:
+        return [notice for kind, notice in operator.notices(access_id) if kind == "Access Revoked"]
+
+    [notice] = until(revoked, "the notice", 60)
+    handed_off = onboarding.outcomes.wait_for(operator.send_again(notice), 120)
+
+    assert handed_off["detail-type"] == "Access Handed Off", json.dumps(handed_off["detail"], indent=2)
+    assert live.settings() == settings
+    new = handed_off["detail"]["resources"]["secretArn"]
+    assert (new == lost, handed_off["detail"]["handoff"]["values"]["secretArn"]) == (False, new)
+    operator.follow("Start a sweep")
+    onboarding.settle()
+    assert [one for one, *_ in json.loads(operator.follow("An access was revoked"))] == [access_id]
+
+    [sample] = json.loads((ROOT / "events/requests/confirm-handoff.json").read_text())
+    entry = sample | {"Detail": json.dumps({"accessId": access_id})}
+    answer = operator.shell(shlex.join(["aws", "events", "put-events", "--entries", json.dumps([entry])]))
+    confirmed = onboarding.outcomes.wait_for(json.loads(answer)["Entries"][0]["EventId"], 90)
+
+    assert confirmed["detail-type"] == "Access Onboarded", confirmed["detail"]
+    assert new in json.dumps(live.settings(), default=str)
+    operator.follow("Start a sweep")
+    onboarding.settle()
+    assert json.loads(operator.follow("An access was revoked")) == []

@@ -69,7 +69,9 @@ def read_token(location: SourceLocation) -> str | None:
     token = location.token or {}
     with request_scope(location.account, location.region):
         _, secret = secretsmanager._resolve(token.get("SecretArn"))
-        keys = _keys_of_current(secret) if secret else []
+        if secret is None:
+            return None
+        keys = _keys_of_current(secret)
         source = {"aws:SourceAccount": location.account, "aws:SourceArn": location.arn}
         sent = source if CURRENT.value.source_account_sent.mediatailor else {}
         if not service_allows(PRINCIPAL, "secretsmanager:GetSecretValue", secret["ARN"], sent):

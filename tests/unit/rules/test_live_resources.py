@@ -70,6 +70,64 @@ def test_the_new_token_of_another_access_is_waited_for(changes: dict[str, Any]) 
     assert not waits_for_token(request, configured(request, SECRET_ARN), SECRET_ARN, None, brings_new_token=True)
 
 
+KEEPS = {"secret.keepsValue": True}
+LOST = SECRET_ARN.replace("AbCdEf", "LoSt01")
+EVERY_SECRET = ["mediatailor", "mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect-source"]
+
+
+@pytest.mark.parametrize("kind", EVERY_SECRET)
+@pytest.mark.parametrize("changes", [KEEPS, COPIED | KEEPS], ids=["generated", "copied"])
+@pytest.mark.parametrize("present", [{"secret_arn": LOST}, {"authentication": "speke"}], ids=["lost secret", "other way"])
+def test_a_new_value_for_a_lost_secret_waits_whatever_the_system(
+    kind: str, changes: dict[str, Any], present: dict[str, Any]
+) -> None:
+    request = desired(changes, kind)
+    used = replace(configured(request), **present)
+
+    assert waits_for_token(request, used, SECRET_ARN, replace(ACTIVE, secret_arn=LOST))
+    assert waits_for_token(request, used, None, None)
+    # Those who used the secret that the access still has can go on.
+    assert not waits_for_token(request, used, SECRET_ARN, ACTIVE)
+
+
+@pytest.mark.parametrize("kind", EVERY_SECRET)
+def test_a_kept_value_takes_effect_at_once_where_nothing_changes(kind: str) -> None:
+    request, theirs = desired(KEEPS, kind), desired(KEEPS | {"resource.configure": False}, kind)
+
+    assert not waits_for_token(request, None, None, None)
+    assert not waits_for_token(request, configured(request, SECRET_ARN), SECRET_ARN, None)
+    assert not waits_for_token(theirs, configured(theirs, LOST), SECRET_ARN, None)
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("mediapackage", True), ("mediatailor", False)])
+def test_a_new_value_for_an_open_resource_waits_if_that_interrupts_somebody(kind: str, waits: bool) -> None:
+    request = desired(COPIED | KEEPS, kind)
+
+    assert waits_for_token(request, configured(request), None, replace(ACTIVE, secret_arn=LOST)) is waits
+    assert not waits_for_token(request, configured(request), SECRET_ARN, ACTIVE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "former", "expected"),
+    [
+        (KEEPS, replace(ACTIVE, secret_arn=LOST), []),
+        ({}, replace(ACTIVE, secret_arn=LOST), ["secret.replacesToken"]),
+        (KEEPS, None, ["secret.replacesToken"]),
+        (KEEPS, replace(ACTIVE, secret_arn=EXISTING_ARN), ["secret.replacesToken"]),
+        (KEEPS | {"secret.name": "latchkey/another"}, replace(ACTIVE, secret_arn=LOST), ["secret.replacesToken"]),
+    ],
+    ids=["lost", "replaced", "not recorded", "other record", "other name"],
+)
+def test_only_the_lost_secret_of_the_access_is_replaced_without_a_request(
+    changes: dict[str, Any], former: Any, expected: list[str]
+) -> None:
+    request = desired(changes)
+    assert request.system.configuration
+    evidence = ResourceEvidence(configured=configured(request, LOST), needs_consent=False)
+
+    assert paths(configured_problems(request, request.system.configuration, evidence, None, former)) == expected
+
+
 def test_a_confirmed_resource_must_not_admit_everybody() -> None:
     request = desired({}, "mediapackagev2")
     public = replace(configured(request), public_statements=("Everybody",))
@@ -88,7 +146,7 @@ def test_another_way_to_authenticate_is_replaced_only_on_request(changes: dict[s
     assert configuration
 
     evidence = ResourceEvidence(configured=present, needs_consent=False)
-    assert paths(configured_problems(request, configuration, evidence, SECRET_ARN)) == expected
+    assert paths(configured_problems(request, configuration, evidence, SECRET_ARN, None)) == expected
 
 
 BUCKETS = [

@@ -77,7 +77,7 @@ def resource_paths(evidence: ResourceEvidence, **changes: Any) -> list[str]:
     request = desired({name.replace("_", "."): value for name, value in changes.items()}, "mediapackagev2")
     configuration = request.system.configuration
     assert configuration
-    return paths(configured_problems(request, configuration, evidence, SECRET_ARN))
+    return paths(configured_problems(request, configuration, evidence, SECRET_ARN, None))
 
 
 def test_other_secrets_are_removed_only_if_the_request_asks_for_it() -> None:

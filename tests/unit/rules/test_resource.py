@@ -66,7 +66,7 @@ def test_a_resource_that_is_gone_at_the_last_read_needs_no_consent() -> None:
     request, gone = desired(kind="mediapackage"), ResourceEvidence(None, ConsentTarget("arn:target", {}))
     assert request.system.configuration
 
-    assert paths(configured_problems(request, request.system.configuration, gone, SECRET_ARN)) == []
+    assert paths(configured_problems(request, request.system.configuration, gone, SECRET_ARN, None)) == []
 
 
 @pytest.mark.parametrize(("tags", "problems"), [({}, ["resource"]), (ADOPT, [])], ids=["missing", "given"])
@@ -228,6 +228,60 @@ def test_a_token_is_copied_only_into_a_secret_whose_present_hosts_can_receive_it
     assert broken == (["secret.value.copyFrom"] if problems else [])
 
 
+KEEPS = {"secret.keepsValue": True}
+
+
+def test_a_value_that_is_kept_is_not_copied_to_the_present_hosts_of_its_secret() -> None:
+    found = secret_evidence(None, present_hosts=HOST | {"other.example.com"}, origin_hosts=HOST)
+    evidence = RequestEvidence(source=SourceEvidence(True), secret=found, **recorded_copy())
+
+    assert paths(host_problems(desired(COPY), evidence, Bounds(SETTINGS))) == ["secret.value.copyFrom"]
+    assert paths(host_problems(desired(COPY | KEEPS), evidence, Bounds(SETTINGS))) == []
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        RequestEvidence(source=SourceEvidence(True)),
+        RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(origin_hosts=HOST)),
+        RequestEvidence(source=SourceEvidence(True), secret=secret_evidence(copied_from=COPIED), **recorded_copy()),
+    ],
+    ids=["lost", "another token", "new host"],
+)
+def test_a_kept_value_goes_to_no_more_hosts_than_a_copied_one(evidence: RequestEvidence) -> None:
+    assert paths(host_problems(desired(COPY | KEEPS), evidence, Bounds(SETTINGS))) == ["resource.baseUrl"]
+
+
+LOST = SECRET_ARN.replace("AbCdEf", "LoSt01")
+
+
+@pytest.mark.parametrize("value", [{}, COPY], ids=["generated", "copied"])
+@pytest.mark.parametrize(
+    ("changes", "used", "problems"),
+    [
+        ({}, LOST, []),
+        ({}, None, ["resource.baseUrl"]),
+        ({"resource.baseUrl": "https://other.example.com/vod"}, LOST, ["resource.baseUrl"]),
+    ],
+    ids=["waits", "takes effect", "another host"],
+)
+def test_a_request_that_waits_again_sends_no_token(
+    value: dict[str, Any], changes: dict[str, Any], used: str | None, problems: list[str]
+) -> None:
+    request = desired(value | KEEPS | changes)
+    evidence = RequestEvidence(
+        record=record(secret_arn=LOST),
+        recorded_request=desired(value).request,
+        pending=replace(record(), reached="handed-off"),
+        pending_request=desired(value | KEEPS).request,
+        secret=secret_evidence(),
+        source=SourceEvidence(True) if value else None,
+        resource=ResourceEvidence(configured(request, used), needs_consent=False),
+    )
+
+    assert paths(host_problems(request, evidence, Bounds(SETTINGS))) == problems
+
+
 def test_a_hand_off_can_be_repeated_and_its_host_counts_only_when_it_is_confirmed() -> None:
     handed_off = {"resource.configure": False}
     known: dict[str, Any] = {"secret": secret_evidence(), "recorded_request": desired(handed_off).request}
@@ -249,10 +303,21 @@ EXISTING = {"secret.value.existing": {"secretArn": EXISTING_ARN}}
         ({}, EXISTING, EXISTING_ARN, False),
         ({}, COPY, SECRET_ARN, False),
         (COPY, COPY, SECRET_ARN, False),
+        (COPY, COPY | {"secret.keepsValue": True}, SECRET_ARN, True),
         (COPY, {}, SECRET_ARN, False),
         ({}, {"resource.baseUrl": "https://other.example.com/vod"}, SECRET_ARN, False),
     ],
-    ids=["same", "another length", "another secret", "adopts", "copies", "copies again", "copied before", "another host"],
+    ids=[
+        "same",
+        "another length",
+        "another secret",
+        "adopts",
+        "copies",
+        "copies again",
+        "keeps the copy",
+        "copied before",
+        "another host",
+    ],
 )
 def test_only_a_hand_off_of_the_same_token_to_the_same_host_is_a_repetition(
     former: dict[str, Any], request_now: dict[str, Any], found_arn: str, repeats: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tests.unit.rules.samples import (
     key,
     key_evidence,
     paths,
+    record,
     rules,
     secret,
     secret_evidence,
@@ -34,6 +36,7 @@ from tests.unit.samples import (
     KEY_ARN,
     REGION,
     ROLES,
+    SECRET_ARN,
     SETTINGS,
     UNDO_ROLE,
     VALIDATE_ROLE,
@@ -43,6 +46,7 @@ from tests.unit.samples import (
 
 EXISTING = {"secret.value.existing": {"secretArn": EXISTING_ARN}}
 COPY = {"secret.value.copyFrom": {"secretArn": EXISTING_ARN}}
+OTHER_ARN, LOST = EXISTING_ARN.replace("shared", "other"), SECRET_ARN.replace("AbCdEf", "LoSt01")
 DELETED = {"Effect": "Allow", "Principal": {"AWS": "AROAEXAMPLE1234567890"}, "Action": "*", "Resource": "*"}
 
 
@@ -158,6 +162,68 @@ def test_a_secret_that_other_accesses_use_keeps_its_token_and_key() -> None:
     shared = secret_evidence(secret(kms_key_id=OTHER_KEY_ARN), other_accesses=frozenset({NEWS}))
 
     assert found(desired(COPY | {"secret.moveKey": True}), secret=shared) == ["secret.moveKey", "secret.value.copyFrom"]
+
+
+KEEPS = {"secret.keepsValue": True}
+RECORD, COPIER = record(), desired(COPY).request
+KEPT: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
+    "the copy of the record": (COPY, {"record": RECORD, "recorded_request": COPIER}, []),
+    "the copy of a hand-off": (COPY, {"pending": RECORD, "pending_request": COPIER}, []),
+    "another source": (
+        {"secret.value.copyFrom": {"secretArn": OTHER_ARN}},
+        {"record": RECORD, "recorded_request": COPIER},
+        ["secret.keepsValue"],
+    ),
+    "another member": (
+        {"secret.value.copyFrom": {"secretArn": EXISTING_ARN, "key": "token"}},
+        {"record": RECORD, "recorded_request": COPIER},
+        ["secret.keepsValue"],
+    ),
+    "a generated value": (COPY, {"record": RECORD, "recorded_request": desired().request}, ["secret.keepsValue"]),
+    "the copy in another secret": (
+        COPY,
+        {"record": record(secret_arn=LOST), "recorded_request": COPIER},
+        ["secret.keepsValue"],
+    ),
+    "what a failed request left": (COPY, {}, ["secret.keepsValue"]),
+    "a lost copy": (COPY, {"record": record(secret_arn=LOST), "recorded_request": COPIER, "secret": None}, []),
+    "a generated value again": ({}, {"record": RECORD, "recorded_request": desired().request}, []),
+    "the secret of another name": (
+        {"secret.name": "latchkey/another"},
+        {"record": RECORD, "recorded_request": COPIER, "secret": None},
+        ["secret.keepsValue"],
+    ),
+    "a secret that was never in service": (
+        {"secret.name": "latchkey/another"},
+        {"record": replace(RECORD, reached="handed-off"), "recorded_request": COPIER, "secret": None},
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "evidence", "problems"), KEPT.values(), ids=KEPT)
+def test_a_value_is_kept_only_in_the_secret_of_the_access_and_with_its_source(
+    changes: dict[str, Any], evidence: dict[str, Any], problems: list[str]
+) -> None:
+    request = desired(KEEPS | changes)
+
+    assert found(request, **{"secret": secret_evidence(), "key": key_evidence()} | evidence) == problems
+
+
+def test_a_shared_secret_can_keep_its_value() -> None:
+    shared = secret_evidence(other_accesses=frozenset({NEWS}))
+
+    known = {"record": RECORD, "recorded_request": COPIER}
+    assert found(desired(COPY | KEEPS), secret=shared, **known) == []
+    assert found(desired(COPY), secret=shared, **known) == ["secret.value.copyFrom"]
+
+
+@pytest.mark.parametrize(("changes", "problems"), [({}, [SOURCE_PATH]), (KEEPS, [])], ids=["copies", "keeps"])
+def test_a_source_from_which_nothing_is_read_needs_no_consent(changes: dict[str, Any], problems: list[str]) -> None:
+    evidence = RequestEvidence(source=SourceEvidence(True, adoptable({})), secret=secret_evidence())
+
+    assert paths(source_problems(desired(COPY | changes), evidence)) == problems
+    assert paths(source_problems(desired(COPY | changes), replace(evidence, secret=None))) == [SOURCE_PATH]
 
 
 @pytest.mark.parametrize(

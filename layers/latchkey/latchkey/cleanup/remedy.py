@@ -11,6 +11,7 @@ from latchkey.access.observed import ObservedAccess
 from latchkey.access.principals import NO_DELETED_IN_KEY_POLICY, NO_DELETED_IN_SECRET_POLICY
 from latchkey.requests.models import ONBOARDING_REQUESTED, OnboardingRequest
 from latchkey.requests.sender import SOURCE
+from latchkey.systems import SYSTEMS
 from latchkey.tags import DEFAULT_TENANT
 
 _KEY, _SECRET = "key is enabled", "secret is not being deleted"
@@ -18,15 +19,23 @@ _KEY, _SECRET = "key is enabled", "secret is not being deleted"
 _OF_DELETED_SECRET = frozenset(["secret policy admits the reader"])
 
 
+# What a sender consented to once. A remedy does not repeat it: an interruption, another key of the secret, another token.
+_CONSENTS = frozenset(["moveKey", "replacesToken", "takesEffectNow"])
+
+
 def request_again(request: OnboardingRequest[Any], bus: str, tenant: str, *, replaces: bool) -> str:
     """The command that sends a request again. Without a requestId, the id of the new event is the id of the request.
 
-    With `replaces`, the request consents to replace what the resource authenticates with now. Whoever runs the command decides.
+    The request keeps the value that the secret has now. If the secret is lost, a new value waits until it is confirmed that
+    those who use the resource have it. With `replaces`, the request consents to replace what the resource authenticates with
+    now. Whoever runs the command decides.
     """
     source = SOURCE if tenant == DEFAULT_TENANT else f"{SOURCE}.{tenant}"
-    detail = {name: value for name, value in request.wire.items() if name != "requestId"}
-    if replaces:
-        detail["secret"] = {**detail.get("secret", {}), "replacesToken": True}
+    detail = {name: value for name, value in request.wire.items() if name not in _CONSENTS | {"requestId"}}
+    if SYSTEMS[request.system].secret is not None:
+        secret = {name: value for name, value in detail.get("secret", {}).items() if name not in _CONSENTS}
+        keeps = {"keepsValue": True} if request.secret.value.existing is None else {}
+        detail["secret"] = secret | keeps | ({"replacesToken": True} if replaces else {})
     entry = {"EventBusName": bus, "Source": source, "DetailType": ONBOARDING_REQUESTED, "Detail": json.dumps(detail)}
     return _command("events", "put-events", "--entries", json.dumps([entry]))
 

@@ -17,6 +17,7 @@ from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.read_evidence import EvidenceReader, brings_new_token
 from latchkey.onboarding.rules.request_rules import request_problems
 from latchkey.onboarding.rules.resource import confirmed_host_problems, public_problems, resource_problems, waits_for_token
+from latchkey.onboarding.rules.secret import keeps_value
 from latchkey.onboarding.rules.stacks import stack_problems
 from latchkey.onboarding.rules.tenants import is_foreign_access, is_foreign_resource, name_problems, tenant_problems
 from latchkey.registry import Registry
@@ -129,7 +130,8 @@ def check_request(
     problems.update(request_problems(desired, evidence, bounds, roles))
     if not problems and event.findings:
         problems.update(event.findings)
-    if event.unreadable and desired.request.secret.value.source_arn and not problems:
+    brings_value = desired.request.secret.value.source_arn is not None and not keeps_value(desired, evidence)
+    if event.unreadable and brings_value and not problems:
         problems.add(Problem("secret.value", VALUE_UNREADABLE.format(role=roles.create_secret)))
     if problems:
         raise InvalidRequest({*problems, *_stop_managing(desired, registry, reader)})

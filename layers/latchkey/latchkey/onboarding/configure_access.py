@@ -164,7 +164,7 @@ def _require_approval(
     evidence = resource_evidence(desired, present, secret_arn, record, registry, client)
     if is_foreign_resource(desired, evidence, record):
         raise Conflict(f"the resource of {desired.access_id} is {NOT_ALLOWED}")
-    broken = [problem.rule for problem in configured_problems(desired, configuration, evidence, secret_arn)]
+    broken = [problem.rule for problem in configured_problems(desired, configuration, evidence, secret_arn, record)]
     if broken:
         raise Conflict(f"the resource of {desired.access_id} changed after the request was checked: {'; '.join(broken)}")
     return evidence

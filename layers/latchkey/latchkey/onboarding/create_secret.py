@@ -60,7 +60,9 @@ def _ensure_secret(
     """
     secretsmanager = client_of_region(desired.place.region)
     found = find_secret(secretsmanager, desired.secret_name)
-    token = secret_values.copied_token(desired, client_of_region)
+    if found is None and event.own_secret_arn and desired.request.secret.keeps_value:
+        raise Conflict(f"{event.own_secret_arn} was deleted after the request was checked: send the request again")
+    token = secret_values.copied_token(desired, found, client_of_region)
     if found is None:
         value = secret_values.compose(desired, token) if token else secret_values.generated_value(desired)
         return _create_secret(desired, key, value, journal, secretsmanager)

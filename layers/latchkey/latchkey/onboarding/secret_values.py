@@ -53,10 +53,10 @@ def generated_value(desired: Desired) -> str:
     return compose(desired, shape.format.make(generate.length or shape.usual_length))
 
 
-def copied_token(desired: Desired, client_of_region: ClientOfRegion) -> str | None:
-    """The token in the secret that copyFrom names, or None if the request copies nothing."""
+def copied_token(desired: Desired, found: ObservedSecret | None, client_of_region: ClientOfRegion) -> str | None:
+    """The token in the secret that copyFrom names, or None if the request copies nothing or keeps the value of `found`."""
     source = desired.request.secret.value.copy_from
-    if source is None:
+    if source is None or (desired.request.secret.keeps_value and found is not None):
         return None
     client = client_of_region(_region(source.secret_arn))
     found = find_secret(client, source.secret_arn)
@@ -95,12 +95,13 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
     consent = "adopt"
     member_path = desired.resource.secret_member_path
     named_by = f"that {member_path} names" if member_path else f"{shape.member}"
-    if request.copy_from is not None:
+    copies = request.copy_from is not None and not _keeps_value(desired, client_of_region)
+    if request.copy_from is not None and copies:
         path, secret, key, exclusive = "secret.value.copyFrom", request.copy_from.secret_arn, request.copy_from.key, False
         named_by, consent = COPIED_MEMBER, "import"
     elif request.existing is not None:
         path, secret = "secret.value.existing", request.existing.secret_arn
-    region = _region(secret) if request.source_arn else desired.place.region
+    region = _region(secret) if copies or request.existing is not None else desired.place.region
     try:
         client = client_of_region(region)
         if not _is_approved(desired, find_secret(client, secret), consent):
@@ -117,6 +118,18 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
     if rule is None and exclusive and text is not None and len(json.loads(text)) > 1:
         rule = f"the secret must contain the member {shape.member} and no other: remove the other members"
     return ValueCheck(findings=(Problem(path, rule),) if rule else ())
+
+
+def _keeps_value(desired: Desired, client_of_region: ClientOfRegion) -> bool:
+    """Whether the request keeps the value of a secret that exists. If AWS denies the read, check_request reports that."""
+    if not desired.request.secret.keeps_value:
+        return False
+    try:
+        return find_secret(client_of_region(desired.place.region), desired.secret_name) is not None
+    except ClientError as error:
+        if code_of(error) not in _UNREADABLE:
+            raise
+        return True
 
 
 def _is_approved(desired: Desired, secret: ObservedSecret | None, consent: str) -> bool:

@@ -9,10 +9,13 @@ from latchkey.requests.models import HANDOFF_CONFIRMED
 from latchkey.systems.system import Handoff, Reading
 
 
-def staged_handoff(desired: Desired, reading: Reading, key_arn: str, public_statements: Sequence[str]) -> Handoff:
+def staged_handoff(
+    desired: Desired, reading: Reading, key_arn: str, public_statements: Sequence[str], *, is_configured: bool
+) -> Handoff:
     """What is left to do until the resource admits nobody without the token. No value is part of it, only where to read it.
 
-    A resource with `public_statements` is configured already, and its owner removes them.
+    `public_statements` in the policy of the resource admit everybody, and its owner removes them. `is_configured`: the resource
+    reads the secret already.
     """
     counterpart, shape, readers = desired.system.counterpart, desired.secret_shape, desired.request.secret.origin_readers
     who = counterpart.who(desired.resource) if counterpart else "everybody who needs the token"
@@ -38,12 +41,13 @@ def staged_handoff(desired: Desired, reading: Reading, key_arn: str, public_stat
         steps=(
             f"Read the token that {who} must have: {part} of {reading.secret_arn}. {by}",
             *([counterpart.preparation(desired.resource)] if counterpart else []),
+            *(["The resource accepts the token now."] if is_configured else []),
             *(
                 [f"Restrict or remove the statements {', '.join(public_statements)} of its policy: they admit everybody."]
                 if public_statements
                 else []
             ),
             f"Send the event {HANDOFF_CONFIRMED} with this accessId to the request bus. "
-            f"Latchkey then {'validates the access' if public_statements else 'configures the resource'}.",
+            f"Latchkey then {'validates the access' if is_configured else 'configures the resource'}.",
         ),
     )

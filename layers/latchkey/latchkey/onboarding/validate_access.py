@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from latchkey.access.checks import check_access, confirmed_by
+from latchkey.access.checks import check_access, confirmed_by, uses_secret
 from latchkey.access.desired import Desired, desire
 from latchkey.access.grants import serves
 from latchkey.access.observed import ObservedAccess, read_access
@@ -87,8 +87,9 @@ def validate_access(
 
 def _handoff(desired: Desired, reading: Reading | None, observed: ObservedAccess, *, staged: bool) -> Handoff:
     if staged and reading is not None:
-        public = observed.configured.public_statements if observed.configured else ()
-        return staged_handoff(desired, reading, observed.key.arn, public)
+        found = observed.configured
+        public, is_configured = (found.public_statements, uses_secret(found, reading.secret_arn)) if found else ((), False)
+        return staged_handoff(desired, reading, observed.key.arn, public, is_configured=is_configured)
     return desired.system.handoff(desired.resource, reading, observed.key.arn, desired.place)
 
 

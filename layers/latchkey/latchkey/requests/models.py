@@ -132,7 +132,9 @@ class SecretRequest(WireModel):
     """The secret: its name, the source of its value, and the roles with which the origin reads it.
 
     Set `replacesToken` to true to replace the token of a resource that already uses one, or another way to authenticate. Set
-    `moveKey` to true to move an adopted secret from another customer managed key to the key of this request.
+    `moveKey` to true to move an adopted secret from another customer managed key to the key of this request. Set `keepsValue`
+    to true to keep the value that the secret has now: nothing is copied into it. If the secret no longer exists, a new value
+    waits for `Handoff Confirmed`.
     """
 
     name: SecretName | None = None
@@ -140,11 +142,14 @@ class SecretRequest(WireModel):
     origin_readers: Annotated[tuple[RoleArn, ...], Several] = ()
     replaces_token: bool = False
     move_key: bool = False
+    keeps_value: bool = False
 
     @model_validator(mode="after")
     def _name_is_for_new_secrets(self) -> Self:
         if self.name is not None and self.value.existing is not None:
             raise PydanticCustomError("one_of", "must not contain name, because an existing secret keeps its name")
+        if self.keeps_value and self.value.existing is not None:
+            raise PydanticCustomError("one_of", "must not contain keepsValue, because an existing secret keeps its value")
         return self
 
 
@@ -213,6 +218,11 @@ class OnboardingRequest[R: Resource](WireModel):
         if not system.interrupts and "takes_effect_now" in self.model_fields_set:
             rule = "must not contain takesEffectNow, because the configuration of {system} interrupts nobody"
             raise PydanticCustomError("system", rule, {"system": system.name})
+        if self.takes_effect_now and self.secret.keeps_value:
+            rule = (
+                "must not set both secret.keepsValue and takesEffectNow to true: a new value either waits or takes effect now"
+            )
+            raise PydanticCustomError("one_of", rule)
         if len(self.access_id) > _LONGEST_ACCESS_ID:
             rule = "must have an access ID <system>/<kind>/<name> of at most {longest} characters: use a shorter resource name"
             raise PydanticCustomError("names", rule, {"longest": _LONGEST_ACCESS_ID})

@@ -244,7 +244,7 @@ MEDIAPACKAGEV2 = System(
     counterpart=Counterpart(
         who=lambda _: "the CDN",
         preparation=lambda resource: (
-            f"Configure the CDN to send the value in the header {HEADER}. The endpoint {resource.name} accepts it now."
+            f"Prepare the CDN to send the value in the header {HEADER} to the endpoint {resource.name}."
         ),
         interrupted=False,
     ),

@@ -20,6 +20,7 @@ from latchkey.place import Place
 from latchkey.systems.readers import ServicePrincipal
 from latchkey.systems.system import (
     Configured,
+    Counterpart,
     CreatingConfiguration,
     GrantedConfiguration,
     Handoff,
@@ -325,6 +326,13 @@ MEDIATAILOR = System(
             f"MediaTailor sends the new token to the origin of {location.name} when it next reads the secret. Let the origin "
             "accept the previous token until no request contains it."
         ),
+    ),
+    counterpart=Counterpart(
+        who=lambda location: f"the origin {location.origin_host}",
+        preparation=lambda location: (
+            f"Make the origin accept the token in the header {location.header}, in addition to the one that it accepts now."
+        ),
+        interrupted=False,
     ),
     documents=(
         "https://docs.aws.amazon.com/mediatailor/latest/ug/channel-assembly-access-configuration-overview.html",

@@ -281,11 +281,11 @@ class Handoff(WireModel):
 
 @dataclass(frozen=True)
 class Counterpart:
-    """Those at the other end of a resource, which refuses them without the token.
+    """Those at the other end of a resource, who need the token: a CDN, receivers of a stream, or the origin.
 
     `who` names them. `preparation` is what they do with the token before they need it, from the resource. `interrupted`: they
-    need it as soon as a resource is configured that served without it. Otherwise, the resource serves them until its owner
-    removes what admits everybody.
+    need it as soon as a resource is configured that served without it. Otherwise, they can do without it until somebody
+    requires it: the owner of an endpoint who removes what admits everybody, or the origin.
     """
 
     who: Callable[[Any], str]
@@ -318,7 +318,7 @@ class System:
     no API configures the resource. `handoff` returns what is left to a person, from the resource, what it reads (None without a
     secret), the ARN of the key, and the place. `effect_delay_seconds` is how long the service can use the value it read before.
     A key that is `key_is_exclusive` serves one access for ever, and is never changed or removed automatically. `counterpart` is
-    None if a resource refuses nobody. `rotation` is None if the system reads no secret.
+    None if nobody else needs the token. `rotation` is None if the system reads no secret.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,11 +153,14 @@ class RequestEvidence:
 
     A member is None (a principal: absent) if there is no such thing, or if no rule needs it. `resource` is None if the request
     configures no resource. `hidden_secret`: AWS denies reading the secret or its policy. `other_secrets` are those of this
-    account and Region that the resource continues to accept.
+    account and Region that the resource continues to accept. `pending` and `pending_request` are an unconfirmed hand-off of an
+    access in service.
     """
 
     record: AccessRecord | None = None
     recorded_request: OnboardingRequest[Any] | None = None
+    pending: AccessRecord | None = None
+    pending_request: OnboardingRequest[Any] | None = None
     principals: Mapping[str, PrincipalEvidence] = field(default_factory=dict)
     role: RoleEvidence | None = None
     key: KeyEvidence = KeyEvidence()
@@ -166,6 +169,13 @@ class RequestEvidence:
     source: SourceEvidence | None = None
     resource: ResourceEvidence | None = None
     other_secrets: Mapping[str, FormerSecretEvidence | None] = field(default_factory=dict)
+
+    @property
+    def recorded(self) -> Iterator[tuple[AccessRecord, OnboardingRequest[Any]]]:
+        """The record and the unconfirmed hand-off of the access, each with the request that it fulfills."""
+        for record, request in ((self.record, self.recorded_request), (self.pending, self.pending_request)):
+            if record is not None and request is not None:
+                yield record, request
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,8 @@ class EvidenceReader:
         found, hidden_secret = self._find_secret(desired)
         principals = self._principals(desired)
         recorded = accesses.recorded_request(desired.access_id) if record else None
+        handoff = accesses.to_confirm(desired.access_id)
+        pending = handoff if handoff and handoff.is_pending else None
         role = self._role(desired)
         key = self._key(desired, record)
         copies = found is not None and desired.request.secret.value.copy_from is not None
@@ -78,6 +80,8 @@ class EvidenceReader:
         return RequestEvidence(
             record=record,
             recorded_request=recorded,
+            pending=pending.record if pending else None,
+            pending_request=pending.request if pending else None,
             principals=principals,
             role=role,
             key=key,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from urllib.parse import urlsplit
 
 from latchkey import policies
@@ -16,6 +16,7 @@ from latchkey.onboarding.rules.consent import was_created_for
 from latchkey.onboarding.rules.denials import THIS_KEY, restoring_denials
 from latchkey.onboarding.rules.evidence import FormerSecretEvidence, RequestEvidence, ResourceEvidence, SecretEvidence
 from latchkey.onboarding.rules.policy import role_length_rule
+from latchkey.onboarding.rules.secret import keeps_value
 from latchkey.settings import Settings
 from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 from latchkey.tags import ACCESS, CONSENT
@@ -60,7 +61,7 @@ def _present_host_problems(desired: Desired, evidence: RequestEvidence, bounds: 
     The secret gets its new value before the resource gets its new settings, and keeps it if a later step fails.
     """
     found = evidence.secret
-    if found is None or desired.request.secret.value.copy_from is None:
+    if found is None or desired.request.secret.value.copy_from is None or keeps_value(desired, evidence):
         return
     if not all(allows_host(host, bounds) or _receives_source(host, desired, evidence) for host in found.present_hosts):
         rule = (
@@ -91,16 +92,23 @@ def _is_new_token(desired: Desired, found: SecretEvidence) -> bool:
 
 
 def _repeats_handoff(desired: Desired, evidence: RequestEvidence) -> bool:
-    """Whether the request repeats the recorded hand-off, with the same host and token. A hand-off sends no token.
+    """Whether the request repeats an unconfirmed hand-off, with the same host and token. A hand-off sends no token.
 
     A request that copies a value is no such repetition, because the value can have changed.
     """
-    record, recorded, found = evidence.record, evidence.recorded_request, evidence.secret
-    if record is None or recorded is None or found is None or not desired.hands_off or record.reached != "handed-off":
+    found, value, present = evidence.secret, desired.request.secret.value, evidence.resource
+    configured = present.configured if present else None
+    if found is None or (value.copy_from is not None and not desired.request.secret.keeps_value):
         return False
-    value, former = desired.request.secret.value, recorded.secret.value
-    is_same_token = record.secret_arn == found.secret.arn and value.source_arn == former.source_arn and value.copy_from is None
-    return is_same_token and recorded.resource.origin_host == desired.resource.origin_host
+    if not desired.hands_off and not waits_for_token(desired, configured, found.secret.arn, evidence.record):
+        return False
+    return any(
+        record.reached == "handed-off"
+        and record.secret_arn == found.secret.arn
+        and former.secret.value.source_arn == value.source_arn
+        and former.resource.origin_host == desired.resource.origin_host
+        for record, former in evidence.recorded
+    )
 
 
 def _receives_secret(host: str, desired: Desired, evidence: RequestEvidence) -> bool:
@@ -158,14 +166,18 @@ def resource_problems(desired: Desired, evidence: RequestEvidence, settings: Set
         return
     if evidence.resource.configured is not None:
         secret_arn = evidence.secret.secret.arn if evidence.secret else None
-        yield from configured_problems(desired, configuration, evidence.resource, secret_arn)
+        yield from configured_problems(desired, configuration, evidence.resource, secret_arn, evidence.record)
         yield from _restore_problems(desired, evidence.resource.former_secret, settings)
     elif not isinstance(configuration, CreatingConfiguration):
         yield Problem("resource", "does not exist, and Latchkey cannot create it: create it first, or set configure to false")
 
 
 def configured_problems(
-    desired: Desired, configuration: Configuration, evidence: ResourceEvidence, secret_arn: str | None
+    desired: Desired,
+    configuration: Configuration,
+    evidence: ResourceEvidence,
+    secret_arn: str | None,
+    record: AccessRecord | None,
 ) -> Iterator[Problem]:
     """An existing resource must be approved, support the request, and keep the token that its origin expects."""
     configured, target = evidence.configured, evidence.consent_target
@@ -176,7 +188,7 @@ def configured_problems(
         yield from (Problem("resource", rule) for rule in configuration.refused_updates(configured))
     if target is not None and evidence.needs_consent and target.tags.get(CONSENT) != "adopt":
         yield Problem("resource", missing_consent(target.arn))
-    yield from _token_problems(desired, configured, secret_arn)
+    yield from _token_problems(desired, configured, secret_arn, record)
     # Otherwise, a request could let the role read any secret.
     used = (configured.secret_arn, *configured.more_secret_arns)
     for index, arn in enumerate(desired.resource.other_secret_arns):
@@ -239,30 +251,51 @@ def waits_for_token(
     *,
     brings_new_token: bool = False,
 ) -> bool:
-    """Whether a resource that serves now would refuse everybody, because nobody can have its new token yet.
+    """Whether a resource that is used now would refuse everybody, because nobody can have its new token yet.
 
     An existing token is imported or adopted because it is in use already, unless it is the new token of another access
-    (`brings_new_token`). Those who used the secret `secret_arn` while the access was in service have its token as well.
+    (`brings_new_token`). Those who used the secret `secret_arn` while the access was in service have its token as well. If a
+    request keeps the value of a secret that is lost, those who use the resource have another token, whatever its system is.
     """
-    if configured is None or desired.hands_off or not desired.system.interrupts or desired.request.takes_effect_now:
+    if configured is None or desired.hands_off:
         return False
+    keeps = desired.request.secret.keeps_value
     was_in_service = record is not None and record.reached == "active" and record.secret_arn == secret_arn
-    generates = desired.request.secret.value.generate is not None
-    return configured.is_open and (not was_in_service if generates else brings_new_token)
+    if keeps and not configured.is_open:
+        return not was_in_service and not _keeps_token(configured, {secret_arn or "", *desired.resource.other_secret_arns})
+    if not desired.system.interrupts or desired.request.takes_effect_now:
+        return False
+    is_new = not was_in_service if keeps or desired.request.secret.value.generate is not None else brings_new_token
+    return configured.is_open and is_new
 
 
-def _token_problems(desired: Desired, configured: Configured, secret_arn: str | None) -> Iterator[Problem]:
-    """What a resource uses now works, so the request must ask for its replacement."""
+def _keeps_token(configured: Configured, kept: Collection[str]) -> bool:
+    """Whether a resource uses no secret except those `kept`, and no other way to authenticate."""
+    return not configured.authentication and not _replaced_secrets(configured, kept)
+
+
+def _replaced_secrets(configured: Configured, kept: Collection[str]) -> list[str]:
+    """The secrets that a resource uses now, except those `kept`. A resource can name a secret by its name as well."""
+    used = [arn for arn in (configured.secret_arn, *configured.more_secret_arns) if arn]
+    return [arn for arn in used if not any(names_secret(arn, one) for one in kept)]
+
+
+def _token_problems(
+    desired: Desired, configured: Configured, secret_arn: str | None, record: AccessRecord | None
+) -> Iterator[Problem]:
+    """What a resource uses now works, so the request must ask for its replacement.
+
+    A request that keeps the value replaces the lost secret of its access without being asked, after a confirmation.
+    """
     if desired.request.secret.replaces_token:
         return
     path, make_sure = "secret.replacesToken", "make sure that the other side accepts the new token"
     if configured.authentication:
         yield Problem(path, f"must be true to replace {configured.authentication}, which the resource uses now: {make_sure}")
-    # A resource can name a secret by its name as well.
-    named = (secret_arn, desired.secret_name, _source_of_copy(desired), *desired.resource.other_secret_arns)
-    kept = {name for name in named if name}
-    used = [arn for arn in (configured.secret_arn, *configured.more_secret_arns) if arn]
-    if replaced := [arn for arn in used if not any(names_secret(arn, one) for one in kept)]:
+    is_lost = record is not None and desired.request.secret.keeps_value and desired.is_secret(record.secret_arn)
+    lost = record.secret_arn if record is not None and is_lost else None
+    named = (secret_arn, desired.secret_name, lost, _source_of_copy(desired), *desired.resource.other_secret_arns)
+    if replaced := _replaced_secrets(configured, [name for name in named if name]):
         yield Problem(path, f"must be true to replace {', '.join(replaced)}, which the resource uses now: {make_sure}")
 
 

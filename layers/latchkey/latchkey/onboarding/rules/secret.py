@@ -13,6 +13,7 @@ from latchkey.onboarding.rules.denials import FunctionRoles, secret_denials_rule
 from latchkey.onboarding.rules.evidence import RequestEvidence, SecretEvidence
 from latchkey.onboarding.rules.key import readable_key_arn
 from latchkey.onboarding.rules.policy import length_rule, secret_policy_rules
+from latchkey.requests.models import CopyFrom
 from latchkey.settings import Settings
 from latchkey.tags import is_ours
 
@@ -36,6 +37,34 @@ def secret_problems(desired: Desired, evidence: RequestEvidence, settings: Setti
         yield from _new_secret_problems(desired, evidence, settings, roles)
     if evidence.secret is not None:
         yield from _key_move_problems(desired, evidence, evidence.secret)
+    if desired.request.secret.keeps_value:
+        yield from _kept_value_problems(desired, evidence)
+
+
+def keeps_value(desired: Desired, evidence: RequestEvidence) -> bool:
+    """Whether the request keeps the value of a secret that exists, so that nothing is generated or copied."""
+    return desired.request.secret.keeps_value and evidence.secret is not None
+
+
+def _kept_value_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Problem]:
+    """The secret whose value is kept is the one that the access has, and its value is a copy of the source that is named.
+
+    Otherwise, the record would name a source whose value was never copied, and a later request could send that value to the
+    hosts of this access.
+    """
+    record, source = evidence.record, desired.request.secret.value.copy_from
+    if record is not None and record.reached == "active" and not desired.is_secret(record.secret_arn):
+        yield Problem("secret.keepsValue", f"must be left out to change to another secret: the access has {record.secret_arn}")
+    elif source is not None and evidence.secret is not None and not _contains_copy(source, evidence, evidence.secret):
+        rule = "must be left out, because no request copied the value of the secret from copyFrom: name the recorded source"
+        yield Problem("secret.keepsValue", rule)
+
+
+def _contains_copy(source: CopyFrom, evidence: RequestEvidence, found: SecretEvidence) -> bool:
+    return any(
+        record.secret_arn == found.secret.arn and request.secret.value.copy_from == source
+        for record, request in evidence.recorded
+    )
 
 
 def _existing_secret_problems(
@@ -92,7 +121,7 @@ def _new_secret_problems(
     else:
         yield from (Problem("secret.name", rule) for rule in _usable_rules(desired, found))
         yield from (Problem("secret.name", rule) for rule in _policy_rules(desired, found, evidence, roles))
-        if desired.request.secret.value.copy_from:
+        if desired.request.secret.value.copy_from and not desired.request.secret.keeps_value:
             yield from _shared_secret_problems(found, "secret.value.copyFrom", "change the token")
 
 
@@ -159,9 +188,10 @@ def _shared_secret_problems(found: SecretEvidence, path: str, change: str) -> It
 def source_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Problem]:
     """The secret whose value is imported.
 
-    Its value goes to another secret and from there to any host, so even a secret that Latchkey created needs consent.
+    Its value goes to another secret and from there to any host, so even a secret that Latchkey created needs consent. Nothing
+    is read from it if the value of the secret is kept.
     """
-    if desired.request.secret.value.copy_from is None:
+    if desired.request.secret.value.copy_from is None or keeps_value(desired, evidence):
         return
     if evidence.source is None:
         yield Problem(SOURCE_PATH, f"must be in account {desired.place.account}: name a secret of this account")
