@@ -1,17 +1,13 @@
 """Assembles the emulator: closes MiniStack's gaps, creates the emulated services and returns the application."""
 
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-from hypercorn.config import Config
 
 from local_aws.emulator import gaps
 from local_aws.emulator.account import ACCOUNT, REGION
 from local_aws.emulator.checkpoint import Checkpoint
 from local_aws.emulator.control import Control
-from local_aws.emulator.faults import track_connections
 from local_aws.emulator.invocations import follow_invocations
 from local_aws.emulator.rest_json import Service
 from local_aws.emulator.router import Router
@@ -38,7 +34,6 @@ def create_emulator(endpoint: str, stack: str, request_id_of: Callable[[Any], st
     of a function belongs to, by which faults can select calls.
     """
     gaps.apply()
-    track_connections()
     follow_invocations(request_id_of)
     mediatailor = MediaTailor()
     origin = Origin(mediatailor.locations)
@@ -57,14 +52,3 @@ def secrets_role_services(roles: SecretsRoles, origin: Origin) -> list[Service]:
         Service("mediapackagev2", MediaPackageV2(roles, origin), mediapackagev2.BAD_REQUEST),
         Service("mediaconnect", MediaConnect(roles)),
     ]
-
-
-def server_config(listener: socket.socket) -> Config:
-    """Returns Hypercorn's configuration for serving on an open socket."""
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.keep_alive_timeout = 75
-    config.graceful_timeout = 0.2
-    config.loglevel = "WARNING"
-    config.include_date_header = False  # MiniStack sends one
-    return config

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 from xml.sax.saxutils import escape
 
-from hypercorn.asyncio.tcp_server import TCPServer
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from local_aws.emulator.api_calls import Call
 from local_aws.emulator.asgi import Message, Response
 from local_aws.emulator.call_counts import CallCounts
+from local_aws.emulator.http_server import ABORT
 from local_aws.emulator.invocations import Invocation
 from local_aws.emulator.rest_json import ServiceError, error_response
 from local_aws.emulator.service_models import service_model
@@ -146,23 +146,6 @@ def fault_response(fault: Fault, call: Call) -> Response:
     return error_response(ServiceError(fault.error, message, fault.status))
 
 
-_OPEN: dict[tuple[str, int], TCPServer] = {}
-
-
-def track_connections() -> None:
-    """Records open connections from now on. ASGI has no way to close one without a response."""
-    serve = TCPServer.run
-
-    async def run(self: TCPServer) -> None:
-        peer = self.writer.get_extra_info("peername")[:2]
-        _OPEN[peer] = self
-        try:
-            await serve(self)
-        finally:
-            _OPEN.pop(peer, None)
-
-    TCPServer.run = run
-
-
 def drop_connection(scope: Message) -> None:
-    _OPEN[tuple(scope["client"][:2])].writer.transport.abort()
+    """Closes the connection of a request without a response."""
+    scope["extensions"][ABORT]()

@@ -1,6 +1,8 @@
 """A process that imports the large packages of a function's layers once and forks workers. It is run by gaps/cold_starts.py."""
 
 import contextlib
+import gc
+import importlib
 import json
 import os
 import signal
@@ -8,18 +10,23 @@ import socket
 import sys
 from pathlib import Path
 
+from local_aws.emulator import user_agents
+
 MESSAGE_BYTES = 200_000
 # Packages whose import reads no variable that differs between functions.
 _PACKAGES = ("boto3", "s3transfer", "pydantic", "aws_lambda_powertools")
 
 
-def _serve(connection: socket.socket, folders: list[str]) -> None:
-    """Imports the packages, then forks a worker for each message, until the emulator ends."""
+def _serve(connection: socket.socket, folders: list[str], modules: list[str]) -> None:
+    """Imports the packages and modules, then forks a worker for each message, until the emulator ends."""
     sys.path[:0] = folders
-    for package in _PACKAGES:
+    for name in (*_PACKAGES, *modules):
         with contextlib.suppress(ImportError):
-            __import__(package)
+            importlib.import_module(name)
     del sys.path[: len(folders)]
+    with contextlib.suppress(ImportError):
+        user_agents.remember()
+    gc.freeze()  # collections in the workers leave these modules alone
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended workers leave no zombies
     while True:
         message, descriptors, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 3)
@@ -48,4 +55,4 @@ def _become_worker(descriptors: list[int], script: str, folder: str, environment
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2].split(os.pathsep))
+    _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2].split(os.pathsep), sys.argv[3:])

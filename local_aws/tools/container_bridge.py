@@ -4,15 +4,13 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Callable
 from ipaddress import ip_network
 
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
 from ministack.core.router import detect_service
 
 from local_aws.emulator.api_calls import call_of
 from local_aws.emulator.asgi import Message, Receive, Send
+from local_aws.emulator.http_server import serve
 from local_aws.emulator.router import Router
 
 # Allowed values of X-Amz-Target. Of services that can run code on this machine, only operations that do not create such code.
@@ -22,14 +20,14 @@ _OPERATIONS = frozenset(
 )
 
 
-async def serve_containers(router: Router, port: int, config: Callable[[socket.socket], Config]) -> None:
+async def serve_containers(router: Router, port: int) -> None:
     """Serves on the bridge network once a Docker engine runs. On macOS, Docker forwards to 127.0.0.1 instead."""
     while not (address := await _bridge_address()):
         await asyncio.sleep(1)
     # If the bridge is not an interface of this machine, it is in the virtual machine of Docker.
     with contextlib.suppress(OSError):
         listener = socket.create_server((address, port))
-        await serve(ContainerBridge(router), config(listener), shutdown_trigger=asyncio.Event().wait)
+        await serve(ContainerBridge(router), listener, asyncio.Event().wait)
 
 
 class ContainerBridge:

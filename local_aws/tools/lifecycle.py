@@ -2,30 +2,28 @@
 
 import asyncio
 import contextlib
-import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import boto3
-from hypercorn.asyncio import serve
 from ministack.core import lambda_runtime
 
-from local_aws.emulator.app import create_emulator, server_config
+from local_aws.emulator.app import create_emulator
 from local_aws.emulator.control import Control
+from local_aws.emulator.gaps import cold_starts
+from local_aws.emulator.http_server import serve
 from local_aws.emulator.router import Router
-from local_aws.tools import container_bridge, containers, hot_reload, sam_local
-from local_aws.tools.embedded_aws import REPOSITORY, STACK
+from local_aws.tools import container_bridge, containers, deployment, hot_reload, sam_local
+from local_aws.tools.embedded_aws import STACK
 from local_aws.tools.example_roles import create_example_roles
 from local_aws.tools.sample_accesses import create_sample_accesses
 from local_aws.tools.sample_resources import create_sample_resources
 
-_ARTIFACTS = "latchkey-local-artifacts"
+# Modules whose import takes long and reads no variable. Neither they nor what they import may import latchkey.observability.
+PRELOADED = ("latchkey.onboarding.check_request", "latchkey.onboarding.undo_onboarding", "latchkey.cleanup.clean_up_grants")
 # What a first user can do, at the end of the output.
 NEXT_COMMANDS = (
     "aws events put-events --entries file://events/requests/onboard-mediatailor.json",
@@ -50,8 +48,9 @@ async def run(
     ended = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, ended.set)
+    cold_starts.preload(*PRELOADED)
     emulator = create_emulator(endpoint, STACK, request_id_of)
-    server = asyncio.create_task(serve(emulator.router, server_config(listener), shutdown_trigger=ended.wait))
+    server = asyncio.create_task(serve(emulator.router, listener, ended.wait))
     work = _start(emulator.control, endpoint, exports, deploy=deploy, develop=develop, samples=samples)
     start = asyncio.create_task(work)
     development = asyncio.create_task(_develop(start, emulator.router, endpoint)) if develop else None
@@ -87,10 +86,11 @@ def request_id_of(event: Any) -> str | None:
 async def _start(
     control: Control, endpoint: str, exports: Mapping[str, str], *, deploy: bool, develop: bool, samples: bool
 ) -> None:
-    await asyncio.to_thread(_prepare_account, endpoint, deploy=deploy)
+    await asyncio.to_thread(create_example_roles, boto3.client("iam", endpoint_url=endpoint))
     control.calls.clear()
     if deploy:
-        await _deploy()
+        print(f"Deploying the stack {STACK}", flush=True)
+        await asyncio.to_thread(deployment.deploy, endpoint)
         control.calls.clear()
     if develop:
         sam_local.accept_sam_credentials()
@@ -116,38 +116,4 @@ async def _develop(start: "asyncio.Task[None]", router: Router, endpoint: str) -
     """Once the stack is deployed, serves containers and reloads changed code."""
     await start
     port = int(endpoint.rpartition(":")[2])
-    await asyncio.gather(
-        container_bridge.serve_containers(router, port, server_config), asyncio.to_thread(hot_reload.watch, endpoint, STACK)
-    )
-
-
-def _prepare_account(endpoint: str, *, deploy: bool) -> None:
-    create_example_roles(boto3.client("iam", endpoint_url=endpoint))
-    if deploy:
-        boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=_ARTIFACTS)
-
-
-async def _deploy() -> None:
-    in_venv = Path(sys.executable).parent / "sam"
-    sam = str(in_venv) if in_venv.exists() else shutil.which("sam")
-    if sam is None:
-        raise RuntimeError("sam is not installed; run `make local`, which installs it")
-    # sam looks for its configuration next to the template, which is in the build folder.
-    paths = ("--template-file", ".aws-sam/build/template.yaml", "--config-file", str(REPOSITORY / "samconfig.toml"))
-    flags = ("--config-env", "local", "--no-confirm-changeset", "--no-fail-on-empty-changeset")
-    settings = {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "1"}  # seconds between checks of the deployment
-    print(f"Deploying the stack {STACK}, which takes about 20 seconds", flush=True)
-    with tempfile.TemporaryFile() as output:
-        process = await asyncio.create_subprocess_exec(
-            sam, "deploy", *paths, *flags, cwd=REPOSITORY, env=os.environ | settings, stdout=output, stderr=output
-        )
-        try:
-            failed = await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if failed:
-            output.seek(0)
-            sys.stderr.write(output.read().decode(errors="replace"))
-            raise RuntimeError(f"the deployment of the stack {STACK} failed; see the output of sam above")
+    await asyncio.gather(container_bridge.serve_containers(router, port), asyncio.to_thread(hot_reload.watch, endpoint, STACK))

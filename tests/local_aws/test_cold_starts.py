@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
-from local_aws.emulator.gaps import cold_starts
+from local_aws.emulator.gaps import cold_starts, layers
+from local_aws.tools.embedded_aws import REPOSITORY
+from local_aws.tools.lifecycle import PRELOADED
 
 # Answers each line with what it sees, like the worker of MiniStack answers each event.
 SCRIPT = """
 import json, os, sys
 for line in sys.stdin:
     seen = {"line": line.strip(), "pid": os.getpid(), "folder": os.getcwd(), "environment": dict(os.environ), "path": sys.path,
-            "imported": "boto3" in sys.modules, "name": __name__, "arguments": sys.argv}
+            "imported": "boto3" in sys.modules, "preloaded": "preloaded_module" in sys.modules,
+            "name": __name__, "arguments": sys.argv}
     print(json.dumps(seen), flush=True)
     print("logged", file=sys.stderr, flush=True)
 """
@@ -30,6 +33,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     package = tmp_path / "layer/python/boto3"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
+    (package.parent / "preloaded_module.py").touch()
     script = tmp_path / "worker.py"
     script.write_text(SCRIPT)
     started = []
@@ -99,3 +103,24 @@ def test_worker_without_layers_is_a_new_interpreter(tmp_path: Path) -> None:
     )
 
     assert worker.communicate()[0] == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize("unpacked", [True, False])
+def test_modules_are_preloaded_only_from_layers_that_do_not_change(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unpacked: bool
+) -> None:
+    monkeypatch.setattr(cold_starts, "_modules", ("preloaded_module", "missing_module"))
+    monkeypatch.setattr(layers, "_UNPACKED", tmp_path if unpacked else tmp_path / "elsewhere")
+
+    assert _ask(start(), "one")["preloaded"] is unpacked
+
+
+def test_preloaded_modules_import_nothing_that_depends_on_the_function() -> None:
+    """Logger, tracer and metrics read variables when they are created."""
+    imported = "{'latchkey.observability', 'aws_xray_sdk'} & {*sys.modules}"
+    line = f"import sys; [__import__(name) for name in {PRELOADED}]; print({imported})"
+    environment = {"PYTHONPATH": str(REPOSITORY / "layers/latchkey")}
+
+    done = subprocess.run([sys.executable, "-c", line], env=environment, check=True, capture_output=True, text=True)
+
+    assert done.stdout.strip() == "set()"

@@ -16,9 +16,11 @@ from typing import Any
 from ministack.core import lambda_runtime
 
 from local_aws.emulator import fork_server
+from local_aws.emulator.gaps import layers as unpacking
 
 _lock = threading.Lock()
 _servers: dict[str, socket.socket] = {}
+_modules: tuple[str, ...] = ()
 
 
 def apply() -> None:
@@ -26,6 +28,12 @@ def apply() -> None:
     can_fork = sys.platform == "linux" and hasattr(os, "pidfd_open")
     if can_fork and lambda_runtime.subprocess is subprocess:
         lambda_runtime.subprocess = types.SimpleNamespace(**vars(subprocess) | {"Popen": _start})
+
+
+def preload(*modules: str) -> None:
+    """Imports these modules of layers before workers are forked. No variable of a function may matter to their import."""
+    global _modules  # noqa: PLW0603
+    _modules = modules
 
 
 def _start(command: list[str], **options: Any) -> Any:
@@ -93,7 +101,9 @@ def _server(layers: str) -> socket.socket:
         own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for side in (own, theirs):
             side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, fork_server.MESSAGE_BYTES)
-        command = [sys.executable, "-m", fork_server.__name__, str(theirs.fileno()), key]
+        # A folder that `make local` watches changes, so workers have to import its modules themselves.
+        modules = _modules if all(unpacking.is_unpacked(folder) for folder in folders) else ()
+        command = [sys.executable, "-m", fork_server.__name__, str(theirs.fileno()), key, *modules]
         subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         _servers[key] = own

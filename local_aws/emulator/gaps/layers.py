@@ -34,6 +34,11 @@ def replace_package(layer: Path) -> None:
     _replaced = layer
 
 
+def is_unpacked(folder: str) -> bool:
+    """Returns whether a folder belongs to an unpacked layer, whose content never changes."""
+    return _UNPACKED in Path(folder).parents
+
+
 class _SharedZip(zipfile.ZipFile):
     """Unpacks a layer into a folder that all workers share, and any other archive to `path`."""
 
