@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.model import OperationModel
 from botocore.useragent import UserAgentString
-from moto import mock_aws
+from moto import backend_index, mock_aws
+from moto.core import responses
 from moto.core.base_backend import BackendDict
 from moto.kms import models
 from moto.kms.models import Grant, KmsBackend
@@ -62,6 +63,12 @@ def _list_resource_policies(response: SecretsManagerResponse) -> str:
 _key_pair = cache(models.generate_private_key)
 
 
+# moto compares every URL with the patterns of all services in turn, and looks up the operations of a service for every call.
+_USED = ("kms", "secretsmanager", "iam", "sts", "ssm", "events", "stepfunctions")
+backend_index.backend_url_patterns.sort(key=lambda pattern: pattern[0] not in _USED)
+_operations = cache(responses.method_names_from_class)
+
+
 # The account of the current test.
 _accounts: list[Account] = []
 
@@ -96,6 +103,7 @@ def account(monkeypatch: pytest.MonkeyPatch, socket_disabled: None, _moto: None)
     monkeypatch.setattr(KmsBackend, "schedule_key_deletion", _schedule_key_deletion)
     monkeypatch.setattr(Grant, "to_json", _dated_grant)
     monkeypatch.setattr(models, "generate_private_key", _key_pair)
+    monkeypatch.setattr(responses, "method_names_from_class", _operations)
     monkeypatch.setattr(SecretsManagerResponse, "list_resource_policies", _list_resource_policies, raising=False)
     served = _function_clients()
     monkeypatch.setattr(clients, "_client", served.client)

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import zipfile
+from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_aws.__main__ import _listen
@@ -115,3 +117,15 @@ def _is_alive(pid: int) -> bool:
 def test_connection_before_the_server_starts_is_accepted() -> None:
     with _listen(0) as listener, socket.create_connection(listener.getsockname(), 5) as caller:
         assert caller.getpeername() == listener.getsockname()
+
+
+def test_only_requests_of_web_pages_are_answered_with_cors_headers(local: Embedded) -> None:
+    kms = local.client("kms", config=Config(retries={"mode": "standard"}, user_agent_extra="page"))
+    assert not _cors(kms.list_keys())
+
+    kms.meta.events.register("before-send.kms", lambda request, **_: request.headers.update({"Origin": "http://a.invalid"}))
+    assert _cors(kms.list_keys())
+
+
+def _cors(answer: Any) -> list[str]:
+    return [name for name in answer["ResponseMetadata"]["HTTPHeaders"] if name.startswith("access-control-")]

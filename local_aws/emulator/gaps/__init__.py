@@ -19,6 +19,7 @@ from local_aws.emulator.gaps import (
     other_accounts,
     policy_reads,
     resource_policies,
+    response_headers,
     secret_keys,
     secrets,
     simulation,
@@ -48,5 +49,6 @@ def apply() -> None:
         event_sources,
         cloudformation,
         metric_math,
+        response_headers,
     ):
         service.apply()
