@@ -56,6 +56,22 @@ def test_the_key_rotates_with_the_requested_period(run: Run, key: dict[str, int]
     assert asked == [days]
 
 
+def test_another_period_is_applied_to_the_key_of_the_access(run: Run) -> None:
+    """A request that names no period keeps the present one, which is 365 days in moto."""
+    run("create_key", {"request": onboarding()})
+    asked: list[int] = []
+    product_kms().meta.events.register(
+        "before-parameter-build.kms.EnableKeyRotation", lambda params, **_: asked.append(params["RotationPeriodInDays"])
+    )
+
+    changed = [
+        run("create_key", {"request": onboarding(requestId=f"request-{days}", key={"rotationDays": days} if days else {})})
+        for days in (0, 365, 180)
+    ]
+
+    assert ([one["changed"] for one in changed], asked) == ([False, False, True], [180])
+
+
 def test_the_policy_of_a_new_key_delegates_to_iam_and_allows_grants_through_the_service(run: Run, account: Account) -> None:
     made = run("create_key", {"request": onboarding(managementRoles=[ORIGIN])})
 
