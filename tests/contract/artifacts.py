@@ -8,10 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
 from botocore.model import ServiceModel
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 
 from latchkey.aws.clients import botocore_session
 from latchkey.systems import SYSTEMS
@@ -24,28 +22,26 @@ TEMPLATE_TEXT = (ROOT / "template.yaml").read_text()
 MACHINE_TEXTS = {path.name.removesuffix(".asl.json"): path.read_text() for path in sorted(ROOT.glob("statemachine/*.asl.json"))}
 
 
-class _Constructor(SafeConstructor):
+class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
     """Reads short intrinsic functions as their long form: `!Ref X` as {"Ref": "X"}, `!GetAtt A.B` as {"Fn::GetAtt": "A.B"}."""
 
 
-def _intrinsic(constructor: SafeConstructor, suffix: str, node: Node) -> dict[str, Any]:
-    if isinstance(node, ScalarNode):
-        value: Any = constructor.construct_scalar(node)
-    elif isinstance(node, SequenceNode):
-        value = constructor.construct_sequence(node, deep=True)
+def _intrinsic(loader: yaml.CSafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
     else:
-        value = constructor.construct_mapping(node, deep=True)
+        value = loader.construct_mapping(node, deep=True)
     return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
 
 
 def load_template(text: str) -> dict[str, Any]:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = _Constructor
-    document: dict[str, Any] = yaml.load(text)
+    document: dict[str, Any] = yaml.load(text, _Loader)
     return document
 
 
-_Constructor.add_multi_constructor("!", _intrinsic)
+_Loader.add_multi_constructor("!", _intrinsic)
 
 TEMPLATE = load_template(TEMPLATE_TEXT)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]

@@ -13,7 +13,7 @@ from latchkey.cleanup import clean_up_grants, report_clean_up, survey, sweep_gra
 from latchkey.registry import access_locks, grant_keys, registry, requests, table
 from latchkey.registry import sweep_lock as sweep_locking
 from latchkey.settings import settings
-from local_aws.emulator import clock
+from local_aws.emulator import clock, user_agents
 from local_aws.emulator.account import ACCOUNT
 from local_aws.emulator.assumptions import CURRENT
 from tests.functions.lambda_runtime import ENVIRONMENT
@@ -54,6 +54,7 @@ def aws() -> Iterator[InProcessAws]:
         patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
         _set_clocks(patch)
         _forget()
+        user_agents.remember()
         served = InProcessAws()
         served.attach(clients._session())
         yield served
