@@ -18,8 +18,12 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 # The PutEvents entry in each file, by the name of the file. Each file contains one entry.
 ENTRIES = {path.stem: entry for path in _FILES for entry in _entries(path)}
+# The details of the requests that are only planned, by the name of the file.
+PLANS = {name: entry["Detail"] for name, entry in ENTRIES.items() if entry["Detail"].get("mode") == "plan"}
 # The details of the onboarding requests, by the name of the file.
-ONBOARDINGS = {name: entry["Detail"] for name, entry in ENTRIES.items() if entry["DetailType"] != HANDOFF_CONFIRMED}
+ONBOARDINGS = {
+    name: entry["Detail"] for name, entry in ENTRIES.items() if entry["DetailType"] != HANDOFF_CONFIRMED and name not in PLANS
+}
 
 
 def schema_name(entry: dict[str, Any]) -> str:

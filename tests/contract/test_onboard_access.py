@@ -8,7 +8,8 @@ from latchkey.onboarding.read_execution import REPORTED
 from tests.contract.artifacts import MACHINES, states, targets, tasks
 
 STATES, TASKS = states("onboard-access"), tasks("onboard-access")
-REPORTS = {"Report success", "Report rejection", "Report failure"}
+REPORTS = {"Report success", "Report plan", "Report rejection", "Report failure"}
+SUCCESSES = {"Report success", "Report plan"}
 
 
 def _catchers(task: dict[str, Any]) -> dict[str, str]:
@@ -17,8 +18,8 @@ def _catchers(task: dict[str, Any]) -> dict[str, str]:
 
 
 def test_an_execution_succeeds_or_fails_only_after_its_outcome_was_reported() -> None:
-    assert {name for name, state in STATES.items() if "Succeed" in targets(state)} == {"Report success"}
-    assert {name for name, state in STATES.items() if "Fail" in targets(state)} == REPORTS - {"Report success"}
+    assert {name for name, state in STATES.items() if "Succeed" in targets(state)} == SUCCESSES
+    assert {name for name, state in STATES.items() if "Fail" in targets(state)} == REPORTS - SUCCESSES
 
 
 def test_an_execution_that_could_not_report_ends_with_another_error() -> None:
@@ -33,9 +34,21 @@ def test_a_value_is_checked_only_after_every_rule_passed_and_the_request_is_chec
     assert MACHINES["onboard-access"]["StartAt"] == "Check request"
     assert TASKS["Check request"]["Next"] == "Is there a value to check?"
     assert (choice["Condition"], choice["Next"]) == ("{% $plan.valueToCheck %}", "Check value")
-    assert STATES["Is there a value to check?"]["Default"] == "Confirms a hand-off?"
+    assert STATES["Is there a value to check?"]["Default"] == "Is it to be planned?"
     assert TASKS["Check value"]["Next"] == "Check request"
     assert TASKS["Check value"]["Output"] == "{% $merge([$states.context.Execution.Input, $states.result]) %}"
+
+
+def test_a_request_is_planned_before_anything_is_changed_and_checked_again_if_it_follows_a_plan() -> None:
+    [to_plan], [only] = STATES["Is it to be planned?"]["Choices"], STATES["Is it only planned?"]["Choices"]
+
+    assert (to_plan["Condition"], to_plan["Next"]) == ("{% $plan.toPlan %}", "Plan access")
+    assert STATES["Is it to be planned?"]["Default"] == "Confirms a hand-off?"
+    assert TASKS["Plan access"]["Next"] == "Is it only planned?"
+    assert (only["Condition"], only["Next"]) == ("{% $plan.planOnly %}", "Report plan")
+    assert STATES["Is it only planned?"]["Default"] == "Check request"
+    assert "$merge([$toCheck, {'followsPlan': true}])" in TASKS["Plan access"]["Output"]
+    assert TASKS["Check request"]["Assign"]["toCheck"] == "{% $states.input %}"
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if not name.startswith(("Report ", "Undo "))])

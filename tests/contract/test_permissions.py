@@ -41,6 +41,7 @@ TENANTS = {"ssm:GetParameter": "the parameters utility of Powertools"}
 IN_OUR_NAME = {
     "ReceiveRequestFunction": TENANTS,
     "CheckRequestFunction": TENANTS,
+    "PlanAccessFunction": TENANTS,
     "SweepGrantsFunction": TENANTS,
     "CreateKeyFunction": {"kms:TagResource": "CreateKey with tags"},
     "CreateSecretFunction": {

@@ -27,8 +27,8 @@ FIRST = {name: event for name, event in VALID.items() if "." not in name}
 REJECTED = {name.removesuffix(".refused"): event for name, event in FILES.items() if name.endswith(".refused")}
 # The rejected inputs of these functions fit the model. The function rejects them because of what it reads.
 REJECTED_BY_STATE = {
-    "attach_policies", "check_request", "identify_accesses", "list_grants", "observe_access", "read_execution",
-    "receive_request", "undo_onboarding", "validate_access",
+    "attach_policies", "check_request", "identify_accesses", "list_grants", "observe_access", "plan_access",
+    "read_execution", "receive_request", "undo_onboarding", "validate_access",
 }  # fmt: skip
 valid_samples = pytest.mark.parametrize("name", VALID)
 

@@ -85,6 +85,7 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
     "onboard-access": {
         "Check value": (_STEP, "Undo onboarding"),
         "Check request": (_STEP, "Undo onboarding"),
+        "Plan access": (_STEP, "Undo onboarding"),
         "Create key": (_STEP, "Undo onboarding"),
         "Create secret": (_STEP, "Undo onboarding"),
         "Attach policies": (_STEP, "Undo onboarding"),
@@ -94,6 +95,7 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
         "Validate access": (_STEP, "Undo onboarding"),
         "Record access": (_STEP, "Undo onboarding"),
         "Report success": (_LAST, "Fail unreported"),
+        "Report plan": (_LAST, "Fail unreported"),
         "Report rejection": (_LAST, "Fail unreported"),
         "Undo onboarding": (_LAST, "Report failure"),
         "Report failure": (_LAST, "Fail unreported"),
@@ -102,6 +104,7 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
 CAUGHT_BY_NAME = {
     ("onboard-access", "Check value", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Check request", "InvalidRequest"): "Report rejection",
+    ("onboard-access", "Plan access", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Validate access", "PolicyOverwritten"): "Can policies be attached again?",
     ("onboard-access", "Validate before configuring", "PolicyOverwritten"): "Can policies be attached again?",
 }
@@ -113,6 +116,7 @@ OTHER_NAMES = {
     "Validate before configuring": "validate_access",
     "Rehearse record": "record_access",
     "Report success": "report_outcome",
+    "Report plan": "report_outcome",
     "Report rejection": "report_outcome",
     "Report failure": "report_outcome",
 }

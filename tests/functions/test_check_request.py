@@ -60,6 +60,9 @@ def test_a_valid_request_returns_the_plan_for_the_state_machine(run: Run) -> Non
         "checksFirst": False,
         "keyArn": None,
         "secretArn": None,
+        "toPlan": False,
+        "planOnly": False,
+        "replacesValue": None,
     }
 
 

@@ -53,6 +53,9 @@ def test_a_valid_partner_request_needs_only_a_key_and_a_second_check_changes_not
         "checksFirst": False,
         "keyArn": None,
         "secretArn": None,
+        "toPlan": False,
+        "planOnly": False,
+        "replacesValue": None,
     }
     assert run("check_request", adobe()) == checked
     after = account.snapshot()
@@ -262,6 +265,9 @@ def test_a_confirmation_returns_the_recorded_access_and_applies_no_rules(run: Ru
         "checksFirst": False,
         "keyArn": access.key,
         "secretArn": None,
+        "toPlan": False,
+        "planOnly": False,
+        "replacesValue": None,
     }
     assert run("check_request", event) == checked
 

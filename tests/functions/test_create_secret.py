@@ -192,7 +192,7 @@ def test_a_binary_value_is_not_json(run: Run, account: Account) -> None:
 
 
 def test_a_secret_that_does_not_exist_yet_is_unreadable(run: Run) -> None:
-    assert run("create_secret", {"request": onboarding()}) == {"findings": [], "unreadable": True}
+    assert run("create_secret", {"request": onboarding()}) == {"findings": [], "unreadable": True, "replacesValue": None}
 
 
 def test_a_secret_that_is_scheduled_for_deletion_is_unreadable(run: Run, account: Account) -> None:
@@ -201,7 +201,7 @@ def test_a_secret_that_is_scheduled_for_deletion_is_unreadable(run: Run, account
 
     result = run("create_secret", {"request": onboarding(secret=existing(secret))})
 
-    assert result == {"findings": [], "unreadable": True}
+    assert result == {"findings": [], "unreadable": True, "replacesValue": None}
 
 
 @pytest.mark.parametrize(("code", "unreadable"), [("AccessDeniedException", True), ("ThrottlingException", False)])
@@ -217,7 +217,7 @@ def test_a_denied_read_is_unreadable_and_a_throttled_read_is_retried(
     event = {"request": onboarding(secret=existing(secret))}
 
     if unreadable:
-        assert run("create_secret", event) == {"findings": [], "unreadable": True}
+        assert run("create_secret", event) == {"findings": [], "unreadable": True, "replacesValue": None}
     else:
         with pytest.raises(TransientAwsError):
             run("create_secret", event)

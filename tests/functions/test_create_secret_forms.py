@@ -215,4 +215,8 @@ def test_an_import_replaces_the_only_member_of_a_secret(run: Run, account: Accou
 
 
 def test_a_system_without_a_secret_has_no_value_to_check(run: Run) -> None:
-    assert run("create_secret", {"request": onboarding("adobe-experience-platform")}) == {"findings": [], "unreadable": False}
+    assert run("create_secret", {"request": onboarding("adobe-experience-platform")}) == {
+        "findings": [],
+        "unreadable": False,
+        "replacesValue": None,
+    }

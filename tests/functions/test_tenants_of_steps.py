@@ -190,7 +190,7 @@ def test_the_value_of_a_secret_of_another_tenant_is_not_checked(
 
     answer = run("create_secret", {"request": onboarding(secret=ask(secret)), "key": None})
 
-    assert answer == {"findings": [], "unreadable": True}
+    assert answer == {"findings": [], "unreadable": True, "replacesValue": None}
 
 
 def test_an_own_secret_that_is_given_to_another_tenant_after_the_check_is_not_used(run: Run, account: Account) -> None:

@@ -55,6 +55,12 @@ def check_request(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert record(aws, "access", execution["accessId"])["running"]["S"] == execution["executionArn"]
 
 
+def plan_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert answer["status"] == "planned"
+    assert "secretsmanager:CreateSecret" in {call["operation"] for call in answer["calls"]}
+    assert answer["permissions"] == []
+
+
 def create_key(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     kms, key_id = aws.client("kms"), answer["arn"]
     assert answer["changed"]
@@ -166,8 +172,8 @@ EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
     effect.__name__: effect
     for effect in (
         attach_policies, check_request, clean_up_grants, configure_access, create_key, create_secret, guard_prefixes,
-        identify_accesses, list_grants, observe_access, read_execution, receive_request, record_access, report_clean_up,
-        report_outcome, sweep_grants, undo_onboarding, validate_access,
+        identify_accesses, list_grants, observe_access, plan_access, read_execution, receive_request, record_access,
+        report_clean_up, report_outcome, sweep_grants, undo_onboarding, validate_access,
     )
 }  # fmt: skip
 
@@ -180,6 +186,7 @@ RAISED = {
     "create_key": ("InvalidRequest", "key.alias"),
     "create_secret": ("InvalidRequest", "secret.value.generate.length"),
     "guard_prefixes": ("InvalidRequest", "ResponseURL"),
+    "plan_access": ("InvalidRequest", "planHash"),
     "read_execution": ("Conflict", "no request is recorded"),
     "record_access": ("InvalidRequest", "status"),
     "report_clean_up": ("InvalidRequest", "accessId"),

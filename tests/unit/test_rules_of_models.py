@@ -226,7 +226,7 @@ GIVEN: dict[str, tuple[str, str, Any, str]] = {
     "a role without a list": ("", "managementRoles", ..., "square brackets"),
     "a fraction": ("", "key.rotationDays", 365.5, "a number with a decimal point"),
     "null": ("", "resource.sourceLocation", None, "not null"),
-    "another mode": ("", "mode", "plan", '"apply"'),
+    "another mode": ("", "mode", "destroy", '"apply" or "plan"'),
     "an access of an ARN": ("", "accessId", role("a"), "is an ARN"),
     "an access of one word": ("", "accessId", "a*b", "is not an access ID"),
 }

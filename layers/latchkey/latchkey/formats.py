@@ -203,6 +203,14 @@ ACCESS_ID = Format(
     f"is not an access ID, <system>/<kind>/<name>: {_GIVE_ACCESS_ID}",
 )
 
+_GIVE_HASH = "give the planHash that the outcome Access Planned contains"
+PLAN_HASH = Format(
+    "^[0-9a-f]{64}$",
+    64 * "0",
+    (*around("planHash"), (".{65,}", f"has more than 64 characters: {_GIVE_HASH}")),
+    f"is not a hash of 64 lowercase hexadecimal digits: {_GIVE_HASH}",
+)
+
 _GIVE_HEADER = "give only the name of the header"
 HEADER = Format(
     "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$",

@@ -11,85 +11,41 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
 from latchkey import policies
 from latchkey.access.prices import monthly_cost
+from latchkey.events.plans import (
+    Action,
+    Call,
+    Change,
+    ChangedStatement,
+    MissingPermission,
+    Plan,
+    PolicyChange,
+    SettingChange,
+)
 from latchkey.policies import Document, Statement
-from latchkey.wire import WireModel
 
-Action = Literal["create", "update", "adopt", "remove", "none"]
+__all__ = [
+    "Action",
+    "Call",
+    "Change",
+    "ChangedStatement",
+    "MissingPermission",
+    "Plan",
+    "PolicyChange",
+    "SettingChange",
+    "change_of_policy",
+    "changes_of_settings",
+    "count_calls",
+    "differences",
+    "digest",
+    "plan_of",
+]
 _DIGEST_LENGTH = 16
-
-
-class ChangedStatement(WireModel):
-    """A statement that keeps its Sid and changes otherwise."""
-
-    before: Statement
-    after: Statement
-
-
-class PolicyChange(WireModel):
-    """How a policy document would change, by statement. `name` says which document of the resource it is."""
-
-    name: str
-    added: tuple[Statement, ...] = ()
-    removed: tuple[Statement, ...] = ()
-    changed: tuple[ChangedStatement, ...] = ()
-
-
-class SettingChange(WireModel):
-    """A setting with its present value and the one that it would have; null where it has none. Never a secret value."""
-
-    name: str
-    before: Any = None
-    after: Any = None
-
-
-class Change(WireModel):
-    """What would happen to one resource. `name` is its ARN, or its name if it has no ARN yet.
-
-    `kind` is key, alias, secret, role, grant, or the kind of the consumer resource in the access ID. `adopt` is the first use
-    of a resource that Latchkey did not create. `none` means that the request uses the resource as it is.
-    """
-
-    action: Action
-    kind: str
-    name: str
-    settings: tuple[SettingChange, ...] = ()
-    policies: tuple[PolicyChange, ...] = ()
-
-
-class Call(WireModel):
-    """A call that would be made, as `service:Operation`, and how often."""
-
-    operation: str
-    count: int
-
-
-class MissingPermission(WireModel):
-    """An action that a principal needs for a planned call and is not allowed, according to the IAM policy simulator."""
-
-    principal: str
-    action: str
-    resource: str
-
-
-class Plan(WireModel):
-    """What a request would do. `reads` has a digest of each thing that was read, by name, and no value of it.
-
-    `monthlyCost` is what the added resources cost, in USD. `planHash` covers the request, what was read and what would be done.
-    """
-
-    request: str
-    reads: dict[str, str]
-    changes: tuple[Change, ...]
-    calls: tuple[Call, ...]
-    permissions: tuple[MissingPermission, ...]
-    monthly_cost: float
-    plan_hash: str
 
 
 def plan_of(
@@ -108,7 +64,7 @@ def plan_of(
     calls = count_calls(operations)
     bound = [content, digests, [one.model_dump(mode="json") for one in ordered], [one.model_dump(mode="json") for one in calls]]
     return Plan(
-        request=content,
+        content=content,
         reads=digests,
         changes=ordered,
         calls=calls,

@@ -16,7 +16,7 @@ from latchkey.policies.reader_roles import POLICY_NAME
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
-    from mypy_boto3_iam.type_defs import EvaluationResultTypeDef
+    from mypy_boto3_iam.type_defs import ContextEntryTypeDef, EvaluationResultTypeDef
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def find_role(iam: IAMClient, name: str) -> ObservedRole | None:
 
 
 def refused_actions(
-    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str] | None = None
+    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str | bool] | None = None
 ) -> list[str]:
     """The actions that the identity policies of a principal do not allow on a resource with these context keys."""
     return [
@@ -67,9 +67,12 @@ def refused_actions(
     ]
 
 
-def denied_actions(iam: IAMClient, principal: str, actions: Sequence[str], resource: str) -> list[str]:
+def denied_actions(
+    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str | bool] | None = None
+) -> list[str]:
     """The actions that an explicit Deny or the permissions boundary blocks, so that no key policy can allow them."""
-    return [result["EvalActionName"] for result in _simulate(iam, principal, actions, resource, {}) if _is_denied(result)]
+    results = _simulate(iam, principal, actions, resource, context or {})
+    return [result["EvalActionName"] for result in results if _is_denied(result)]
 
 
 def _allows(result: EvaluationResultTypeDef) -> bool:
@@ -82,7 +85,7 @@ def _is_denied(result: EvaluationResultTypeDef) -> bool:
 
 
 def _simulate(
-    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str]
+    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str | bool]
 ) -> Iterator[EvaluationResultTypeDef]:
     """The results of the policy simulator: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html"""
     pages = read_pages(
@@ -90,9 +93,13 @@ def _simulate(
         PolicySourceArn=principal,
         ActionNames=[*actions],
         ResourceArns=[resource],
-        ContextEntries=[
-            {"ContextKeyName": name, "ContextKeyType": "string", "ContextKeyValues": [value]} for name, value in context.items()
-        ],
+        ContextEntries=[_entry(name, value) for name, value in context.items()],
     )
     for page in pages:
         yield from page["EvaluationResults"]
+
+
+def _entry(name: str, value: str | bool) -> ContextEntryTypeDef:
+    if isinstance(value, bool):
+        return {"ContextKeyName": name, "ContextKeyType": "boolean", "ContextKeyValues": [str(value).lower()]}
+    return {"ContextKeyName": name, "ContextKeyType": "string", "ContextKeyValues": [value]}

@@ -11,13 +11,14 @@ from pydantic.json_schema import SkipJsonSchema
 
 from latchkey import errors
 from latchkey.errors import Problem
+from latchkey.events.plans import Plan
 from latchkey.systems.system import Handoff
 from latchkey.tags import DEFAULT_TENANT
 from latchkey.wire import WireModel
 
 _Internal = Annotated[SkipJsonSchema[bool], Field(exclude=True)]
 
-DetailType = Literal["Access Onboarded", "Access Handed Off", "Request Rejected", "Request Failed"]
+DetailType = Literal["Access Onboarded", "Access Handed Off", "Access Planned", "Request Rejected", "Request Failed"]
 
 
 Result = Literal["passed", "failed", "not applicable", "confirmed"]
@@ -109,7 +110,7 @@ class Outcome(WireModel):
     tenant: str = DEFAULT_TENANT
     access_id: str | None = None
     system: str | None = None
-    status: Literal["active", "handed-off", "unchanged", "rejected", "failed"]
+    status: Literal["active", "handed-off", "planned", "unchanged", "rejected", "failed"]
     changed: bool
     checks: tuple[Check, ...] = ()
     resources: Resources = Resources()
@@ -153,6 +154,18 @@ class AccessHandedOff(Outcome):
     warnings: tuple[Problem, ...] = ()
 
 
+class AccessPlanned(Outcome, Plan):
+    """What the request would do if it were sent with the mode `apply`. Nothing was changed.
+
+    Such a request with this `planHash` does exactly that. If anything has changed since, it is rejected.
+    """
+
+    access_id: str
+    system: str
+    status: Literal["planned"]
+    changed: Literal[False]
+
+
 class RequestRejected(Outcome):
     """The request is invalid for all the reasons in `errors`. Nothing was changed."""
 
@@ -175,6 +188,7 @@ class RequestFailed(Outcome):
 OUTCOMES: dict[DetailType, type[Outcome]] = {
     "Access Onboarded": AccessOnboarded,
     "Access Handed Off": AccessHandedOff,
+    "Access Planned": AccessPlanned,
     "Request Rejected": RequestRejected,
     "Request Failed": RequestFailed,
 }

@@ -21,6 +21,7 @@ from latchkey.onboarding.rules.secret import keeps_value
 from latchkey.onboarding.rules.stacks import stack_problems
 from latchkey.onboarding.rules.tenants import is_foreign_access, is_foreign_resource, name_problems, tenant_problems
 from latchkey.registry import Registry
+from latchkey.registry.access_locks import IsOver
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.journal import REQUEST, RequestJournal
 from latchkey.requests.models import NOTHING_HANDED_OFF
@@ -46,12 +47,20 @@ __all__ = ["CheckRequestInput", "FunctionRoles", "OnboardingPlan", "check_reques
 class CheckRequestInput(ExecutionInput):
     """The input of an execution, its ARN, and the result of the value check: its findings, or that it was refused.
 
-    `findings` is None until the value has been checked.
+    `findings` is None until the value has been checked. `replacesValue`: the request would replace the value of its secret.
+    `followsPlan`: plan_access found that the request does what was planned.
     """
 
     execution_arn: str
     findings: tuple[Problem, ...] | None = None
     unreadable: bool = False
+    replaces_value: bool | None = None
+    follows_plan: bool = False
+
+    @property
+    def is_to_plan(self) -> bool:
+        """Whether plan_access runs before anything else."""
+        return self.request is not None and self.request.is_planned and not self.follows_plan
 
 
 class OnboardingPlan(WireModel):
@@ -60,7 +69,9 @@ class OnboardingPlan(WireModel):
     `hasResource`: this execution configures the resource. `staged`: the resource serves without the token until a confirmation.
     `checksFirst`: no API call can roll back the configuration, so all other checks run before it.
     `valueToCheck`: every rule passed, but the request is not announced yet. It is checked again after its value.
-    `ownSecretArn` is the secret of this access that create_secret will find.
+    `ownSecretArn` is the secret of this access that create_secret will find. `toPlan`: the request is not announced yet, and
+    plan_access runs next. After it, a request that is `planOnly` ends, and any other is checked again. `replacesValue` is what
+    the value check found about the value of the secret.
     """
 
     access_id: str
@@ -74,6 +85,9 @@ class OnboardingPlan(WireModel):
     checks_first: bool = False
     key_arn: str | None = None
     secret_arn: str | None
+    to_plan: bool = False
+    plan_only: bool = False
+    replaces_value: bool | None = None
 
 
 def check_request(
@@ -86,7 +100,7 @@ def check_request(
     tenants: Tenants,
     roles: FunctionRoles,
 ) -> OnboardingPlan:
-    """Claims the request id, locks the access, applies all rules and announces the request.
+    """Claims the request id, locks the access, applies all rules and announces the request. A plan locks and announces nothing.
 
     An existing value is checked only after every rule has passed: findings reveal something about the value, so its owner must
     consent first. The rules are then applied again, with the findings.
@@ -109,18 +123,10 @@ def check_request(
     denied = [problem for problem in bounds_problems(desired, bounds) if problem.rule == NOT_ALLOWED]
     if denied := [*denied, *name_problems(desired, tenants.is_known)]:
         raise InvalidRequest(denied)
-    registry.move_former_notes(desired.access_id, desired.tenant)
-    registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry), event.ref)
-    if registry.accesses.tenant(desired.access_id) not in (None, event.tenant):
-        # Another tenant recorded the access after the first read. Nothing changes that while the access is locked.
-        registry.locks.unlock(desired.access_id, event.execution_arn)
-        raise InvalidRequest([Problem(access_path, NOT_ALLOWED)])
-    journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
-    # For read_execution: an open change can outlive the execution, which Step Functions deletes after 90 days.
-    journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
+    _begin(event, desired, access_path, is_over_by(stepfunctions, registry), registry)
     reader = EvidenceReader(bounds, registry, clients, secretsmanager_in)
     if event.confirms:
-        return _confirmed_plan(desired, registry, reader)
+        return _confirmed_plan(event, desired, registry, reader)
     if desired.reads_secret:
         registry.resources.await_removal(desired.secret_resource)
     evidence = reader.read_request(desired)
@@ -149,11 +155,34 @@ def check_request(
         secretArn=desired.existing_secret_arn,
         ownSecretArn=evidence.secret.secret.arn if desired.needs_secret and evidence.secret else None,
         valueToCheck=event.findings is None and (evidence.secret is not None or evidence.source is not None),
+        toPlan=event.is_to_plan,
+        planOnly=desired.request.plans,
+        replacesValue=event.replaces_value,
     )
-    if not plan.value_to_check:
-        registry.locks.announce_request(desired.access_id, event.request.wire, event.execution_arn, event.tenant)
+    if not plan.value_to_check and not plan.to_plan:
+        registry.locks.announce_request(desired.access_id, event.request.recorded, event.execution_arn, event.tenant)
+        journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
         _refer_to_secret(desired, evidence, journal, registry)
     return plan
+
+
+def _begin(event: CheckRequestInput, desired: Desired, access_path: str, is_over: IsOver, registry: Registry) -> None:
+    """Locks the access and begins the journal of the request.
+
+    A plan changes nothing and needs neither. It waits for a running request, because it would describe a state that passes.
+    """
+    if desired.request.plans:
+        registry.locks.await_free(desired.access_id, is_over, event.ref)
+        return
+    registry.move_former_notes(desired.access_id, desired.tenant)
+    registry.locks.lock(desired.access_id, event.execution_arn, is_over, event.ref)
+    if registry.accesses.tenant(desired.access_id) not in (None, event.tenant):
+        # Another tenant recorded the access after the first read. Nothing changes that while the access is locked.
+        registry.locks.unlock(desired.access_id, event.execution_arn)
+        raise InvalidRequest([Problem(access_path, NOT_ALLOWED)])
+    journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
+    # For read_execution: an open change can outlive the execution, which Step Functions deletes after 90 days.
+    journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
 
 
 def _refer_to_secret(desired: Desired, evidence: RequestEvidence, journal: RequestJournal, registry: Registry) -> None:
@@ -168,7 +197,7 @@ def _refer_to_secret(desired: Desired, evidence: RequestEvidence, journal: Reque
     registry.refer(desired.secret_resource, journal)
 
 
-def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:
+def _confirmed_plan(event: CheckRequestInput, desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:
     """The plan for a confirmed hand-off.
 
     If the owner has configured the resource, the access is only validated, so only consent and its host are checked. A staged
@@ -179,7 +208,7 @@ def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader
     if found is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
     # Another request can have ended between the event and this execution.
-    if {**found.request.wire, "requestId": ""} != {**desired.request.wire, "requestId": ""}:
+    if found.request.content != desired.request.content:
         rule = "was changed by another request after this confirmation was sent: check its handoff, and confirm again"
         raise InvalidRequest([Problem("accessId", rule)])
     consent, handoff = reader.read_consent(found.record), reader.read_handoff(desired, found.record)
@@ -207,16 +236,21 @@ def _confirmed_plan(desired: Desired, registry: Registry, reader: EvidenceReader
         checksFirst=configures and not desired.can_be_removed,
         keyArn=found.record.key_arn,
         secretArn=found.record.secret_arn,
+        toPlan=event.is_to_plan,
+        planOnly=desired.request.plans,
     )
 
 
 def _stop_managing(desired: Desired, registry: Registry, reader: EvidenceReader) -> Iterator[Problem]:
-    """Marks an access as unmanaged if an owner has withdrawn consent, and reports the statements that stay in place."""
+    """Marks an access as unmanaged if an owner has withdrawn consent, and reports the statements that stay in place.
+
+    A plan only reports them.
+    """
     record = registry.accesses.get(desired.access_id)
     if record is None:
         return
     withdrawn = [*withdrawals(reader.read_consent(record), desired.stack)]
-    if withdrawn:
+    if withdrawn and not desired.request.plans:
         registry.accesses.mark_unmanaged(record, [str(withdrawal) for withdrawal in withdrawn])
     for withdrawal in withdrawn:
         yield _withdrawn(desired.access_id, withdrawal)

@@ -14,7 +14,7 @@ from latchkey.aws.errors import code_of, settling
 from latchkey.aws.secrets import ObservedSecret, find_secret
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.onboarding import secret_values
-from latchkey.onboarding.secret_values import ClientOfRegion, ValueCheck
+from latchkey.onboarding.secret_values import ClientOfRegion, RequestedValues, ValueCheck, Values
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
@@ -47,34 +47,37 @@ def create_secret(
     desired = desire(event.request, settings, event.tenant)
     if event.key is None:
         return secret_values.check_value(desired, client_of_region)
-    journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
-    return _ensure_secret(desired, event, event.key, journal, client_of_region)
+    values = RequestedValues(desired, client_of_region)
+    return ensure_secret(event, event.key, settings, registry, client_of_region(desired.place.region), values)
 
 
-def _ensure_secret(
-    desired: Desired, event: CreateSecretInput, key: StepResult, journal: RequestJournal, client_of_region: ClientOfRegion
+def ensure_secret(
+    event: CreateSecretInput,
+    key: StepResult,
+    settings: Settings,
+    registry: Registry,
+    secretsmanager: SecretsManagerClient,
+    values: Values,
 ) -> StepResult:
     """Creates the secret, or keeps the one of its name; a copied value that differs becomes a new version.
 
     The token exists in the memory of this function only. It is in no result and in no error.
     """
-    secretsmanager = client_of_region(desired.place.region)
+    desired = desire(event.request, settings, event.tenant)
+    journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
     found = find_secret(secretsmanager, desired.secret_name)
     if found is None and event.own_secret_arn and desired.request.secret.keeps_value:
         raise Conflict(f"{event.own_secret_arn} was deleted after the request was checked: send the request again")
-    token = secret_values.copied_token(desired, found, client_of_region)
     if found is None:
-        value = secret_values.compose(desired, token) if token else secret_values.generated_value(desired)
-        return _create_secret(desired, key, value, journal, secretsmanager)
+        return _create_secret(desired, key, values.new(), journal, secretsmanager)
     if not desired.owns(found.tags):
         raise Conflict(f"{desired.secret_name} is {NOT_ALLOWED}")
     if found.is_being_deleted:
         raise _name_taken(desired)
     if not _is_expected(desired, event, found):
         raise Conflict(f"{found.arn} was created for another access after the request was checked: choose another secret name")
-    present = secret_values.read_value(secretsmanager, found.arn) or "" if token else ""
-    value = secret_values.compose(desired, token, present) if token else present
-    if value == present:
+    value = values.changed(found)
+    if value is None:
         return StepResult(arn=found.arn, changed=desired.made(found.tags))
     version = _version_id(desired.request.request_id)
     journal.intend(SECRET_VERSION, {"arn": found.arn, "version": version})

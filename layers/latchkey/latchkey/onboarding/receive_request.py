@@ -129,7 +129,8 @@ def _recorded(sent: HandoffConfirmed | AccessRequest, recorded_request: Recorded
     recorded = recorded_request(sent.access_id)
     if recorded is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
-    return recorded.model_copy(update={"request_id": sent.request_id})
+    how = sent.model_dump(include={"mode", "plan_hash"}, exclude_unset=True)
+    return recorded.model_copy(update={"request_id": sent.request_id, **how})
 
 
 def receive_request(

@@ -62,7 +62,7 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         return Recorded(accessId=wanted.access_id, version=wanted.version)
     journal.intend(RECORD, {"confirms": event.confirms}, found=registry.accesses.snapshot(desired.access_id))
     if event.status == "handed-off" and found and found.is_in_service:
-        registry.accesses.save_handoff(wanted, desired.request.wire)
+        registry.accesses.save_handoff(wanted, desired.request.recorded)
         return Recorded(accessId=found.access_id, version=found.version)
-    saved = registry.accesses.save(wanted, desired.request.wire)
+    saved = registry.accesses.save(wanted, desired.request.recorded)
     return Recorded(accessId=saved.access_id, version=saved.version)

@@ -7,8 +7,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic_core import to_json
+
 from latchkey.errors import Problem
-from latchkey.events.outcomes import OUTCOMES, CaughtError, Check, DetailType, Evidence, Outcome, Resources
+from latchkey.events.outcomes import OUTCOMES, AccessPlanned, CaughtError, Check, DetailType, Evidence, Outcome, Resources
+from latchkey.events.plans import Plan
 from latchkey.events.publishing import publish
 from latchkey.registry import Registry
 from latchkey.registry.journal import REQUEST, Entry
@@ -44,10 +47,10 @@ class Report(WireModel):
     effect_delay_seconds: int | None = None
     warnings: tuple[Problem, ...] = ()
     caught: CaughtError | None = None
+    result: dict[str, Any] | None = None
     undone: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
-    result: dict[str, Any] | None = None
     whole: bool = False
 
 
@@ -82,7 +85,8 @@ def outcome_of(report: Report) -> Outcome:
             "warnings": report.warnings,
             **({"handoff": report.handoff} if report.handoff else {}),
         }
-    return OUTCOMES[report.detail_type].model_validate(common | own)
+    # The members of a result come from JSON, whose arrays only JSON turns into tuples.
+    return OUTCOMES[report.detail_type].model_validate_json(to_json(common | own, by_alias=True))
 
 
 class Reported(WireModel):
@@ -101,6 +105,9 @@ def report_outcome(report: Report, registry: Registry, events: EventBridgeClient
     journal = registry.journal.of(report.execution_arn, report.access_id or "", DEFAULT_TENANT)
     outcome = outcome_of(_completed(report, journal.entries()))
     recorded = _record(outcome, report, registry)
+    if isinstance(outcome, AccessPlanned):
+        plan = outcome.model_dump_json(by_alias=True, include=set(Plan.model_fields))
+        registry.plans.keep(report.tenant, outcome.plan_hash, report.request_id, plan)
     # The recorded outcome decides: a late report of a failure must not keep the journal of a working access.
     journal.settle(keep_open=recorded.detail_type in ("Request Failed", "Request Rejected"))
     if report.access_id:

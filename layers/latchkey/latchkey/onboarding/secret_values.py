@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
@@ -32,6 +33,8 @@ _UNREADABLE = {
 }
 
 
+# Stands for a value in a plan, and is never stored.
+_UNKNOWN_VALUE = "the value is not part of a plan"
 COPIED_MEMBER = "that copyFrom.key names"
 
 
@@ -39,10 +42,57 @@ _BINARY = "the value is binary: store the token as text (SecretString), as the s
 
 
 class ValueCheck(WireModel):
-    """Problems with the format of a value; `unreadable` if the value does not exist or cannot be read."""
+    """Problems with the format of a value; `unreadable` if the value does not exist or cannot be read.
+
+    `replaces_value`: the value that a planned request copies differs from that of its secret. It is None for any other request.
+    """
 
     findings: tuple[Problem, ...]
     unreadable: bool = False
+    replaces_value: bool | None = None
+
+
+class Values(Protocol):
+    """Where the value of a secret comes from."""
+
+    def new(self) -> str:
+        """The value of a new secret."""
+
+    def changed(self, found: ObservedSecret) -> str | None:
+        """The value that an existing secret is to have, or None if it keeps its own."""
+
+
+@dataclass(frozen=True)
+class PlannedValues:
+    """The values of a plan, which contain no token. `replaces`: the request changes the value of its existing secret."""
+
+    replaces: bool
+
+    def new(self) -> str:
+        return _UNKNOWN_VALUE
+
+    def changed(self, found: ObservedSecret) -> str | None:  # noqa: ARG002  the same for every secret
+        return _UNKNOWN_VALUE if self.replaces else None
+
+
+@dataclass(frozen=True)
+class RequestedValues:
+    """The values that a request generates or copies."""
+
+    desired: Desired
+    client_of_region: ClientOfRegion
+
+    def new(self) -> str:
+        token = copied_token(self.desired, None, self.client_of_region)
+        return compose(self.desired, token) if token else generated_value(self.desired)
+
+    def changed(self, found: ObservedSecret) -> str | None:
+        token = copied_token(self.desired, found, self.client_of_region)
+        if token is None:
+            return None
+        present = read_value(self.client_of_region(self.desired.place.region), found.arn) or ""
+        value = compose(self.desired, token, present)
+        return None if value == present else value
 
 
 def generated_value(desired: Desired) -> str:
@@ -117,7 +167,20 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
     rule = _broken_rule(shape, text, key, named_by)
     if rule is None and exclusive and text is not None and len(json.loads(text)) > 1:
         rule = f"the secret must contain the member {shape.member} and no other: remove the other members"
-    return ValueCheck(findings=(Problem(path, rule),) if rule else ())
+    if rule is not None:
+        return ValueCheck(findings=(Problem(path, rule),))
+    return ValueCheck(findings=(), replacesValue=_replaces_value(desired, client_of_region))
+
+
+def _replaces_value(desired: Desired, client_of_region: ClientOfRegion) -> bool | None:
+    """Whether a planned request would replace the value of its secret. For other requests, nothing more is read."""
+    if not desired.request.is_planned or desired.request.secret.value.copy_from is None:
+        return None
+    secretsmanager = client_of_region(desired.place.region)
+    found = find_secret(secretsmanager, desired.secret_name)
+    if not _is_approved(desired, found, "adopt") or found is None or found.is_being_deleted:
+        return None
+    return RequestedValues(desired, client_of_region).changed(found) is not None
 
 
 def _keeps_value(desired: Desired, client_of_region: ClientOfRegion) -> bool:

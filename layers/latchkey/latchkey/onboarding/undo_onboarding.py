@@ -27,7 +27,7 @@ from latchkey.wire import WireModel
 
 
 class UndoOnboardingInput(WireModel):
-    """The failed request, or None if it was invalid, and its execution.
+    """The failed request, or None if it was invalid, and its execution. The request of a plan has nothing to roll back.
 
     `holder` is the execution of end-request that runs the rollback, or None for the failed execution itself. `reported`: the
     outcome of the request is already published, so no later step settles the journal.
@@ -82,7 +82,7 @@ def undo_onboarding(event: UndoOnboardingInput, settings: Settings, registry: Re
     What somebody else has changed since is left alone. A second run changes nothing, and after a crash between any two calls, a
     retry completes the rollback. Raises NotYetEffective while another request has the access.
     """
-    if event.request is None:
+    if event.request is None or event.request.plans:
         return Undone(undone=())
     desired = desire(event.request, settings, event.tenant)
     journal = registry.journal.of(event.execution_arn, desired.access_id, event.tenant)

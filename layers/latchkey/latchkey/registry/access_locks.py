@@ -70,6 +70,12 @@ class AccessLocks:
         except ConditionFailed:
             self._take_over(access_id, update, values, is_over, request)
 
+    def await_free(self, access_id: str, is_over: IsOver, request: RequestRef) -> None:
+        """Raises NotYetEffective while the execution of another request has the access."""
+        found = holder_of(self._table.get("access", access_id))
+        if found is not None and not is_over(found):
+            raise _held_by(found, request)
+
     def _take_over(
         self, access_id: str, update: str, values: Mapping[str, Any], is_over: IsOver, request: RequestRef | None
     ) -> None:

@@ -15,6 +15,7 @@ from latchkey.registry.grant_keys import GrantKeys
 from latchkey.registry.journal import Journal, RequestJournal, reference_step
 from latchkey.registry.notices import Notices
 from latchkey.registry.phases import Phases
+from latchkey.registry.plans import Plans
 from latchkey.registry.requests import Requests
 from latchkey.registry.resources import Resources
 from latchkey.registry.revocations import Revocations
@@ -38,6 +39,7 @@ class Registry:
         self.journal = Journal(table)
         self.notices = Notices(table)
         self.phases = Phases(table)
+        self.plans = Plans(table)
         self.resources = Resources(table)
         self.revocations = Revocations(table)
         self.sweep_lock = SweepLock(table)

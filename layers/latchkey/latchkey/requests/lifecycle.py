@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from latchkey import formats
-from latchkey.requests.models import CopyFrom, Generate, RequestId
+from latchkey.requests.models import CopyFrom, Generate, Mode, PlanHash, RequestId, content_of, plan_or_hash
 from latchkey.wire import WireModel
 
 OFFBOARDING_REQUESTED = "Offboarding Requested"
@@ -19,19 +19,33 @@ ROTATION_CONFIRMED = "Rotation Confirmed"
 
 
 class AccessRequest(WireModel):
-    """What every request about a recorded access contains. `requestId` identifies the request and its outcome."""
+    """What every request about a recorded access contains. `requestId` identifies the request and its outcome.
+
+    `mode` and `planHash` are those of an onboarding request.
+    """
 
     version: Literal["1"] = "1"
     request_id: RequestId
+    mode: Mode = "apply"
+    plan_hash: PlanHash | None = None
     access_id: Annotated[str, formats.ACCESS_ID]
 
     # The detail type of the event.
     kind: ClassVar[str]
 
+    @model_validator(mode="after")
+    def _plans_or_follows_a_plan(self) -> Self:
+        return plan_or_hash(self)
+
     @property
     def wire(self) -> dict[str, Any]:
         """The JSON document of the request, with only the members that were sent."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The JSON document that a request has in common with its plan: all but its ID and how it is carried out."""
+        return content_of(self.wire)
 
 
 class OffboardingRequested(AccessRequest):

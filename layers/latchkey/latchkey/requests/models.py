@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self, TypeIs
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Protocol, Self, TypeIs
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
@@ -30,6 +31,12 @@ _LONGEST_REQUEST_ID = 128
 RequestId = Annotated[
     str, named("request ID", "A-Za-z0-9._:-", "letters, digits, dots, underscores, colons and hyphens", _LONGEST_REQUEST_ID)
 ]
+
+
+Mode = Literal["apply", "plan"]
+PlanHash = Annotated[str, formats.PLAN_HASH]
+# The members that say how a request is carried out, and not what it asks for.
+_OF_A_PLAN = ("mode", "planHash")
 
 
 def is_request_id(value: object) -> TypeIs[str]:
@@ -87,6 +94,25 @@ TagKey = Annotated[str, named("key of the tag", *_IN_TAGS, 128)]
 TagValue = Annotated[str, named("value of the tag", *_IN_TAGS, 256, shortest=0)]
 # An access ID is used as the value of a tag: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 _LONGEST_ACCESS_ID = 256
+
+
+class _HasPlan(Protocol):
+    @property
+    def mode(self) -> str: ...
+    @property
+    def plan_hash(self) -> str | None: ...
+
+
+def content_of(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a request that it has in common with its plan."""
+    return {name: value for name, value in wire.items() if name not in (*_OF_A_PLAN, "requestId")}
+
+
+def plan_or_hash[Request: _HasPlan](request: Request) -> Request:
+    """The request, unless it asks for a plan and follows one at the same time."""
+    if request.mode == "plan" and request.plan_hash is not None:
+        raise PydanticCustomError("one_of", "must not contain planHash if mode is plan, which makes a new plan")
+    return request
 
 
 class Generate(WireModel):
@@ -188,11 +214,15 @@ class OnboardingRequest[R: Resource](WireModel):
     A resource that serves without a token now refuses everybody who does not have the new one yet. By default, a request that
     generates the token therefore leaves the resource as it is until `Handoff Confirmed`. Set `takesEffectNow` to true to
     configure it at once, and so to accept the interruption.
+
+    With the mode `plan`, nothing is changed, and the outcome `Access Planned` says what the request would do. With its
+    `planHash`, the request does exactly that, or it is rejected.
     """
 
     version: Literal["1"] = "1"
     request_id: RequestId
-    mode: Literal["apply"] = "apply"
+    mode: Mode = "apply"
+    plan_hash: PlanHash | None = None
     system: str
     resource: R
     secret: SecretRequest = SecretRequest()
@@ -200,6 +230,10 @@ class OnboardingRequest[R: Resource](WireModel):
     management_roles: Annotated[tuple[RoleArn, ...], Several] = ()
     takes_effect_now: bool = False
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_own_tags)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _plans_or_follows_a_plan(self) -> Self:
+        return plan_or_hash(self)
 
     @model_validator(mode="after")
     def _fits_the_system(self) -> Self:
@@ -234,6 +268,26 @@ class OnboardingRequest[R: Resource](WireModel):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     @property
+    def recorded(self) -> dict[str, Any]:
+        """The JSON document without the members that say how it is carried out: what the access fulfills afterwards."""
+        return {name: value for name, value in self.wire.items() if name not in _OF_A_PLAN}
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The JSON document that a request has in common with its plan: all but its ID and how it is carried out."""
+        return content_of(self.wire)
+
+    @property
+    def plans(self) -> bool:
+        """Whether the request only asks what it would do."""
+        return self.mode == "plan"
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether the request makes a plan or follows one."""
+        return self.plans or self.plan_hash is not None
+
+    @property
     def access_id(self) -> str:
         """`<system>/<kind>/<name>`."""
         return f"{self.system}/{self.resource.kind}/{self.resource.name}"
@@ -250,8 +304,17 @@ class OnboardingRequest[R: Resource](WireModel):
 
 
 class HandoffConfirmed(WireModel):
-    """The detail of a `Handoff Confirmed` event: the owner confirms that the steps of the hand-off are done."""
+    """The detail of a `Handoff Confirmed` event: the owner confirms that the steps of the hand-off are done.
+
+    `mode` and `planHash` are those of an onboarding request.
+    """
 
     version: Literal["1"] = "1"
     request_id: RequestId
+    mode: Mode = "apply"
+    plan_hash: PlanHash | None = None
     access_id: Annotated[str, formats.ACCESS_ID]
+
+    @model_validator(mode="after")
+    def _plans_or_follows_a_plan(self) -> Self:
+        return plan_or_hash(self)

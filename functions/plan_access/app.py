@@ -1,0 +1,18 @@
+"""Plans a request: what it would change, by which calls, and which permissions it lacks. Changes nothing."""
+
+from latchkey.access.tenants import tenants
+from latchkey.aws import clients
+from latchkey.handler import step
+from latchkey.planning.draft import World
+from latchkey.planning.plan_access import AccessPlan, PlanAccessInput, plan_access
+from latchkey.registry import registry
+from latchkey.registry.planned import planned_registry
+from latchkey.settings import settings
+
+
+@step(PlanAccessInput, waits=lambda: registry().requests)
+def lambda_handler(event: PlanAccessInput) -> AccessPlan:
+    """Returns the plan; raises InvalidRequest if the request contains the hash of another one."""
+    known, reading = settings(), clients.standard_clients()
+    world = World(known, known.create_secret_role_arn, planned_registry(), reading, clients.secretsmanager, tenants(known))
+    return plan_access(event, world)

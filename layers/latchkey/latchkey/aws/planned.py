@@ -1,0 +1,393 @@
+"""Clients that record changes instead of making them, so that a plan runs the same code that carries it out.
+
+Reads are made as usual, and answered as they would be after the recorded changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from latchkey.aws.clients import Clients
+from latchkey.aws.pages import read_pages
+from latchkey.errors import LatchkeyError
+from latchkey.place import Place
+from latchkey.policies import Document
+
+_READS: Final = ("BatchGet", "Describe", "Get", "List", "Simulate")
+# What AWS chooses when it creates a resource. As in policies, a question mark stands for one character.
+NEW_KEY_ID: Final = "????????-????-????-????-????????????"
+NEW_SUFFIX: Final = "-??????"
+KEY_POLICY, SECRET_POLICY, TRUST_POLICY = "key policy", "resource policy", "trust policy"
+
+
+@dataclass(frozen=True)
+class PlannedCall:
+    """A call that changes something, and the role that would make it."""
+
+    role: str
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass
+class State:
+    """The settings and policies of a resource; `tags` are those by which permissions are limited."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    policies: dict[str, Document] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class PlannedResource:
+    """A resource that is changed: its state before, or None if it is created, and after, or None if it is removed."""
+
+    kind: str
+    name: str
+    before: State | None
+    after: State | None
+
+
+type _Answer = dict[str, Any]
+# What a call changes, and its answer.
+type _Effect = Callable[[PlannedChanges, Mapping[str, Any]], _Answer]
+# The answer of a read after the planned changes. The function asks AWS.
+type _Overlay = Callable[[PlannedChanges, Mapping[str, Any], Callable[[], Any]], Any]
+
+
+class PlannedChanges:
+    """What the calls of all planned clients would change. `clients` are those that really read."""
+
+    def __init__(self, place: Place, clients: Clients) -> None:
+        self.calls: list[PlannedCall] = []
+        self.place = place
+        self.real = clients
+        self._resources: dict[tuple[str, str], PlannedResource] = {}
+        self._aliases: dict[str, str] = {}
+        self._grants: list[tuple[str, str, _Answer]] = []
+
+    @property
+    def resources(self) -> list[PlannedResource]:
+        """Every resource that a call would change, in the order of the first call."""
+        return [*self._resources.values()]
+
+    def clients(self, role: str) -> Clients:
+        """The clients of a function with this role."""
+
+        def client_for(service: str) -> Any:
+            return PlannedClient(self.real.client_for(service), service, role, self)
+
+        return replace(
+            self.real,
+            kms=PlannedClient(self.real.kms, "kms", role, self),  # type: ignore[arg-type]
+            secretsmanager=PlannedClient(self.real.secretsmanager, "secretsmanager", role, self),  # type: ignore[arg-type]
+            iam=PlannedClient(self.real.iam, "iam", role, self),  # type: ignore[arg-type]
+            client_for=client_for,
+            updating=client_for,
+        )
+
+    def expect_grant(self, service: str, key_arn: str, grant: _Answer) -> None:
+        """After a change by a call to a service, ListGrants returns the grant that the service creates."""
+        self._grants.append((service, key_arn, grant))
+
+    def find(self, kind: str, name: str) -> PlannedResource | None:
+        """The resource if a call changes it."""
+        return self._resources.get((kind, name))
+
+    def created(self, kind: str, name: str) -> State | None:
+        """The state of a resource that a call creates, or None."""
+        found = self.find(kind, name)
+        return found.after if found and found.before is None else None
+
+    def create(self, kind: str, name: str, state: State) -> None:
+        self._resources[kind, name] = PlannedResource(kind, name, None, state)
+
+    def change(self, kind: str, name: str, read: Callable[[], State]) -> State:
+        """The state of a resource, to be changed. `read` is called once, for a resource that no call has changed yet."""
+        found = self.find(kind, name)
+        if found is None:
+            before = read()
+            after = State(dict(before.settings), dict(before.policies), dict(before.tags))
+            found = self._resources[kind, name] = PlannedResource(kind, name, before, after)
+        if found.after is None:
+            raise LatchkeyError(f"{kind} {name} would be changed after its removal")
+        return found.after
+
+    def key_arn(self, key: str) -> str:
+        """The ARN of a key that is named by its ARN or by an alias that a call creates."""
+        return self._aliases.get(key, key)
+
+    def name_key(self, alias: str, key_arn: str) -> None:
+        self._aliases[alias] = key_arn
+
+    def grants_on(self, key_arn: str) -> Iterator[_Answer]:
+        """The grants that services would have created on a key."""
+        changed = {call.service for call in self.calls}
+        yield from (grant for service, key, grant in self._grants if key == key_arn and service in changed)
+
+
+class PlannedClient:
+    """A boto3 client whose changes are recorded, and whose reads include them."""
+
+    def __init__(self, real: Any, service: str, role: str, changes: PlannedChanges) -> None:
+        self._real, self._service, self._role, self._changes = real, service, role, changes
+        self.meta, self.exceptions = real.meta, real.exceptions
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        operation = self.meta.method_to_api_mapping[method]
+
+        def call(**parameters: Any) -> Any:
+            if operation.startswith(_READS):
+                overlay = _OVERLAYS.get((self._service, operation))
+
+                def ask() -> Any:
+                    return getattr(self._real, method)(**parameters)
+
+                return overlay(self._changes, parameters, ask) if overlay else ask()
+            effect = _EFFECTS.get((self._service, operation))
+            if effect is None and self._service in _KNOWN:
+                raise LatchkeyError(f"{self._service}:{operation} cannot be planned")
+            answer = effect(self._changes, parameters) if effect else {}
+            self._changes.calls.append(PlannedCall(self._role, self._service, operation, parameters))
+            return answer
+
+        return call
+
+
+# ---------------------------------------------------------------- keys
+
+
+def _create_key(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    arn = changes.place.arn("kms", f"key/{NEW_KEY_ID}")
+    tags = {tag["TagKey"]: tag["TagValue"] for tag in parameters.get("Tags", [])}
+    state = State({"description": parameters["Description"]}, {KEY_POLICY: json.loads(parameters["Policy"])}, tags)
+    changes.create("key", arn, state)
+    return {"KeyMetadata": _metadata(arn)}
+
+
+def _metadata(arn: str) -> _Answer:
+    """What DescribeKey returns for a new key."""
+    return {
+        "Arn": arn,
+        "KeyId": arn.rsplit("/", 1)[1],
+        "KeyState": "Enabled",
+        "KeySpec": "SYMMETRIC_DEFAULT",
+        "KeyUsage": "ENCRYPT_DECRYPT",
+        "Origin": "AWS_KMS",
+        "MultiRegion": False,
+        "KeyManager": "CUSTOMER",
+        "CreationDate": datetime.now(UTC),
+    }
+
+
+def _key(changes: PlannedChanges, key_arn: str) -> State:
+    kms = changes.real.kms
+
+    def read() -> State:
+        policy = json.loads(kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
+        pages = read_pages(kms.list_resource_tags, KeyId=key_arn)
+        tags = {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page["Tags"]}
+        return State(policies={KEY_POLICY: policy}, tags=tags)
+
+    return changes.change("key", key_arn, read)
+
+
+def _create_alias(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    name, key_arn = parameters["AliasName"], parameters["TargetKeyId"]
+    changes.create("alias", name, State({"key": key_arn}))
+    changes.name_key(name, key_arn)
+    return {}
+
+
+def _enable_rotation(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    arn = parameters["KeyId"]
+    state, known = _key(changes, arn), changes.find("key", arn)
+    if known and known.before is not None and "rotationDays" not in known.before.settings:
+        status = changes.real.kms.get_key_rotation_status(KeyId=arn)
+        known.before.settings["rotationDays"] = status.get("RotationPeriodInDays") if status["KeyRotationEnabled"] else None
+    state.settings["rotationDays"] = parameters["RotationPeriodInDays"]
+    return {}
+
+
+def _put_key_policy(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    _key(changes, parameters["KeyId"]).policies[KEY_POLICY] = json.loads(parameters["Policy"])
+    return {}
+
+
+def _describe_key(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    arn = changes.key_arn(parameters["KeyId"])
+    return {"KeyMetadata": _metadata(arn)} if changes.created("key", arn) else ask()
+
+
+def _key_tags(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    state = changes.created("key", parameters["KeyId"])
+    return {"Tags": [{"TagKey": name, "TagValue": value} for name, value in state.tags.items()]} if state else ask()
+
+
+def _get_key_policy(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    found = changes.find("key", parameters["KeyId"])
+    return {"Policy": json.dumps(found.after.policies[KEY_POLICY])} if found and found.after else ask()
+
+
+def _rotation_status(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    found = changes.find("key", parameters["KeyId"])
+    if found is None or found.after is None or "rotationDays" not in found.after.settings:
+        return {"KeyRotationEnabled": False} if found and found.before is None else ask()
+    return {"KeyRotationEnabled": True, "RotationPeriodInDays": found.after.settings["rotationDays"]}
+
+
+def _list_grants(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    """The first page contains the planned grants, and has all grants of a planned key."""
+    arn = parameters["KeyId"]
+    new = [*changes.grants_on(arn)] if "Marker" not in parameters else []
+    if changes.created("key", arn):
+        return {"Grants": new, "Truncated": False}
+    found = ask()
+    return {**found, "Grants": [*found["Grants"], *new]} if new else found
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def _create_secret(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    arn = changes.place.arn("secretsmanager", f"secret:{parameters['Name']}{NEW_SUFFIX}")
+    tags = {tag["Key"]: tag["Value"] for tag in parameters.get("Tags", [])}
+    settings = {"description": parameters["Description"], "key": parameters["KmsKeyId"], "value": "a new value"}
+    changes.create("secret", arn, State(settings, tags=tags))
+    return {"ARN": arn, "Name": parameters["Name"]}
+
+
+def _secret(changes: PlannedChanges, secret: str) -> State:
+    secretsmanager = changes.real.secretsmanager
+
+    def read() -> State:
+        found = secretsmanager.describe_secret(SecretId=secret)
+        text = secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
+        tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
+        return State({"key": found.get("KmsKeyId")}, {SECRET_POLICY: json.loads(text)} if text else {}, tags)
+
+    return changes.change("secret", secret, read)
+
+
+def _put_secret_value(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    _secret(changes, parameters["SecretId"]).settings["value"] = "a new version"
+    return {}
+
+
+def _update_secret(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    _secret(changes, parameters["SecretId"]).settings["key"] = parameters["KmsKeyId"]
+    return {}
+
+
+def _put_resource_policy(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    _secret(changes, parameters["SecretId"]).policies[SECRET_POLICY] = json.loads(parameters["ResourcePolicy"])
+    return {}
+
+
+def _delete_resource_policy(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    _secret(changes, parameters["SecretId"]).policies.pop(SECRET_POLICY, None)
+    return {}
+
+
+def _describe_secret(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    arn = parameters["SecretId"]
+    state = changes.created("secret", arn)
+    if state is None:
+        return ask()
+    return {
+        "ARN": arn,
+        "Name": arn.split(":", 6)[6].removesuffix(NEW_SUFFIX),
+        "KmsKeyId": state.settings["key"],
+        "Tags": [{"Key": name, "Value": value} for name, value in state.tags.items()],
+        "VersionIdsToStages": {"new": ["AWSCURRENT"]},
+    }
+
+
+def _get_resource_policy(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    found = changes.find("secret", parameters["SecretId"])
+    if found is None or found.after is None:
+        return ask()
+    document = found.after.policies.get(SECRET_POLICY)
+    return {"ResourcePolicy": json.dumps(document)} if document else {}
+
+
+# ---------------------------------------------------------------- roles
+
+
+def _create_role(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    name = parameters["RoleName"]
+    arn, trust = changes.place.arn("iam", f"role/{name}", region=""), json.loads(parameters["AssumeRolePolicyDocument"])
+    tags = {tag["Key"]: tag["Value"] for tag in parameters.get("Tags", [])}
+    settings = {"description": parameters["Description"], "boundary": parameters["PermissionsBoundary"]}
+    changes.create("role", arn, State(settings, {TRUST_POLICY: trust}, tags))
+    return {"Role": {"Arn": arn, "CreateDate": datetime.now(UTC)}}
+
+
+def _role(changes: PlannedChanges, name: str) -> State:
+    iam = changes.real.iam
+
+    def read() -> State:
+        found = iam.get_role(RoleName=name)["Role"]
+        boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
+        documents = {TRUST_POLICY: found["AssumeRolePolicyDocument"]}
+        pages = read_pages(iam.list_role_policies, RoleName=name)
+        for policy in (policy for page in pages for policy in page["PolicyNames"]):
+            documents[policy] = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        return State({"boundary": boundary}, documents, tags)  # type: ignore[arg-type]
+
+    return changes.change("role", changes.place.arn("iam", f"role/{name}", region=""), read)
+
+
+def _put_role_policy(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    document = json.loads(parameters["PolicyDocument"])
+    _role(changes, parameters["RoleName"]).policies[parameters["PolicyName"]] = document
+    return {}
+
+
+def _update_trust(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    _role(changes, parameters["RoleName"]).policies[TRUST_POLICY] = json.loads(parameters["PolicyDocument"])
+    return {}
+
+
+def _put_boundary(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    _role(changes, parameters["RoleName"]).settings["boundary"] = parameters["PermissionsBoundary"]
+    return {}
+
+
+def _get_role(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    arn = changes.place.arn("iam", f"role/{parameters['RoleName']}", region="")
+    return {"Role": {"Arn": arn, "CreateDate": datetime.now(UTC)}} if changes.created("role", arn) else ask()
+
+
+_KNOWN: Final = frozenset(["iam", "kms", "secretsmanager"])
+_EFFECTS: Final[Mapping[tuple[str, str], _Effect]] = {
+    ("iam", "CreateRole"): _create_role,
+    ("iam", "PutRolePermissionsBoundary"): _put_boundary,
+    ("iam", "PutRolePolicy"): _put_role_policy,
+    ("iam", "UpdateAssumeRolePolicy"): _update_trust,
+    ("kms", "CreateAlias"): _create_alias,
+    ("kms", "CreateKey"): _create_key,
+    ("kms", "EnableKeyRotation"): _enable_rotation,
+    ("kms", "PutKeyPolicy"): _put_key_policy,
+    ("secretsmanager", "CreateSecret"): _create_secret,
+    ("secretsmanager", "DeleteResourcePolicy"): _delete_resource_policy,
+    ("secretsmanager", "PutResourcePolicy"): _put_resource_policy,
+    ("secretsmanager", "PutSecretValue"): _put_secret_value,
+    ("secretsmanager", "UpdateSecret"): _update_secret,
+}
+_OVERLAYS: Final[Mapping[tuple[str, str], _Overlay]] = {
+    ("iam", "GetRole"): _get_role,
+    ("kms", "DescribeKey"): _describe_key,
+    ("kms", "GetKeyPolicy"): _get_key_policy,
+    ("kms", "GetKeyRotationStatus"): _rotation_status,
+    ("kms", "ListGrants"): _list_grants,
+    ("kms", "ListResourceTags"): _key_tags,
+    ("secretsmanager", "DescribeSecret"): _describe_secret,
+    ("secretsmanager", "GetResourcePolicy"): _get_resource_policy,
+}

@@ -1,0 +1,39 @@
+"""Describes planned changes in the form of an outcome. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from latchkey.access.plan import Action, Change, change_of_policy, changes_of_settings
+from latchkey.aws.planned import PlannedResource, State
+from latchkey.tags import REQUEST
+
+_NOTHING = State()
+
+
+def described(resource: PlannedResource, *, name: str | None = None, adopted: bool = False) -> Change:
+    """The change of a key, alias, secret or role. `name` is what it is called before it has an ARN.
+
+    The tag with the request ID is left out, because the request that follows the plan has another one.
+    """
+    before, after = resource.before or _NOTHING, resource.after or _NOTHING
+    documents = sorted({*before.policies, *after.policies})
+    changed = [change_of_policy(one, before.policies.get(one), after.policies.get(one)) for one in documents]
+    tags = {key: value for key, value in after.tags.items() if key != REQUEST} if resource.before is None else {}
+    created: Mapping[str, Any] = {"tags": tags} if tags else {}
+    return Change(
+        action=_action(resource, adopted=adopted),
+        kind=resource.kind,
+        name=name or resource.name,
+        settings=changes_of_settings(before.settings, {**after.settings, **created}),
+        policies=tuple(one for one in changed if one is not None),
+    )
+
+
+def _action(resource: PlannedResource, *, adopted: bool) -> Action:
+    if resource.before is None:
+        return "create"
+    if resource.after is None:
+        return "remove"
+    return "adopt" if adopted else "update"

@@ -1,0 +1,69 @@
+"""Plans a request, or finds out whether a request still does what was planned. Changes nothing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from latchkey.access.desired import desire
+from latchkey.access.plan import Plan, differences, plan_of
+from latchkey.errors import InvalidRequest, NotYetEffective, Problem
+from latchkey.onboarding.check_request import OnboardingPlan
+from latchkey.planning.draft import Draft, World
+from latchkey.planning.onboarding import plan_onboarding
+from latchkey.registry.execution_input import ExecutionInput
+
+_MOST_DIFFERENCES = 20
+
+
+class PlanAccessInput(ExecutionInput):
+    """The input of the execution, its ARN, and the result of the function that checked the request."""
+
+    execution_arn: str
+    checked: OnboardingPlan
+
+
+class AccessPlan(Plan):
+    """The plan of a request: the members of the outcome `Access Planned`."""
+
+    status: Literal["planned"] = "planned"
+
+
+def plan_access(event: PlanAccessInput, world: World) -> AccessPlan:
+    """Returns the plan of a request that has passed its rules.
+
+    A request with a `planHash` must have that plan. Raises InvalidRequest if it has another one, and NotYetEffective if another
+    request has begun or ended meanwhile.
+    """
+    request, locks = event.request, world.registry.locks
+    if request is None:
+        raise InvalidRequest(event.problems)
+    desired = desire(request, world.settings, event.tenant)
+    holder = locks.holder(desired.access_id)
+    draft = plan_onboarding(desired, event.checked, world)
+    if locks.holder(desired.access_id) != holder:
+        raise NotYetEffective("another request for this access began or ended during the plan")
+    plan = _plan_of(draft)
+    if request.plan_hash is not None and request.plan_hash != plan.plan_hash:
+        raise InvalidRequest([Problem("planHash", _out_of_date(request.plan_hash, plan, event.tenant, world))])
+    return plan
+
+
+def _plan_of(draft: Draft) -> AccessPlan:
+    plan = plan_of(draft.content, draft.reads, draft.changes, draft.operations, draft.missing)
+    return AccessPlan.model_construct(**{name: getattr(plan, name) for name in Plan.model_fields})
+
+
+def _out_of_date(plan_hash: str, present: Plan, tenant: str, world: World) -> str:
+    """The rule that a hash breaks which is not that of the present plan."""
+    found = world.registry.plans.find(tenant, plan_hash)
+    if found is None:
+        return (
+            "is not the planHash of a plan of this tenant: send the request with the mode plan, and use the hash of its outcome"
+        )
+    planned = Plan.model_validate_json(found.members)
+    if planned.content != present.content:
+        return f"is the planHash of another request, {found.request_id}: send that request, or plan this one"
+    found_differences = differences(planned, present)
+    more = [f"and {len(found_differences) - _MOST_DIFFERENCES} more"] if len(found_differences) > _MOST_DIFFERENCES else []
+    listed = "; ".join([*found_differences[:_MOST_DIFFERENCES], *more])
+    return f"plan is out of date: {listed}. Plan the request again"

@@ -1,0 +1,406 @@
+"""A plan changes nothing, and a request that follows it makes the planned calls and no other, or is rejected."""
+
+import json
+import re
+import secrets
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local_aws.tools.embedded_aws import Embedded
+from tests.workflow.account_state import read_state
+from tests.workflow.consumer_resources import CONSUMERS, adobe_detail
+from tests.workflow.onboarding import MEMBER, ORIGIN, Onboarding
+
+pytestmark = pytest.mark.timeout(600)
+
+# Calls that change nothing, and services whose calls are not planned: the registry, the events and what Lambda itself calls.
+READS = ("BatchGet", "Describe", "Get", "List", "Simulate")
+NOT_PLANNED = ("dynamodb", "events", "logs", "lambda", "states", "stepfunctions", "sts", "xray", "ssm")
+# What services call on behalf of a function, with its role.
+ON_BEHALF = {"kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"}
+PREFIX = "assumed-role/latchkey-"
+
+Detail = dict[str, Any]
+
+
+class Planning:
+    """Plans requests, and carries them out as planned."""
+
+    def __init__(self, onboarding: Onboarding) -> None:
+        self.onboarding, self.aws = onboarding, onboarding.aws
+
+    def plan(self, detail: Detail, kind: str = "Onboarding Requested") -> Detail:
+        """The plan of a request, which changes nothing and calls nothing that does."""
+        before = self._state()
+        self.aws.control("DELETE", "calls")
+        event = self._send({**detail, "mode": "plan"}, kind)
+        assert event["detail-type"] == "Access Planned", json.dumps(event["detail"], indent=2)
+        assert self.changing_calls() == {}
+        assert self._state() == before
+        planned: Detail = event["detail"]
+        return planned
+
+    def follow(self, detail: Detail, plan_hash: str, kind: str = "Onboarding Requested") -> Detail:
+        """The outcome event of a request with the hash of a plan."""
+        self.aws.control("DELETE", "calls")
+        return self._send({**detail, "planHash": plan_hash}, kind)
+
+    def rejected(self, detail: Detail, plan_hash: str, kind: str = "Onboarding Requested") -> str:
+        """The rule that the hash of a plan breaks. Nothing is changed but the lock, and no call changes anything."""
+        before = self._state()
+        event = self.follow(detail, plan_hash, kind)
+        assert event["detail-type"] == "Request Rejected", json.dumps(event["detail"], indent=2)
+        [error] = event["detail"]["errors"]
+        assert error["place"] == "planHash"
+        assert self.changing_calls() == {}
+        assert self._state() | {"items": []} == before | {"items": []}
+        rule: str = error["rule"]
+        return rule
+
+    def changing_calls(self) -> dict[str, int]:
+        """How often the functions have made each call that changes something."""
+        counts: dict[str, int] = {}
+        for call in self.aws.control("GET", "calls"):
+            name = f"{call['service']}:{call['operation']}"
+            is_ours = PREFIX in call["principal"] and call["service"] not in NOT_PLANNED
+            if is_ours and not call["operation"].startswith(READS) and name not in ON_BEHALF:
+                counts[name] = counts.get(name, 0) + call["count"]
+        return counts
+
+    def _send(self, detail: Detail, kind: str) -> Detail:
+        request_id = f"request-{uuid.uuid4().hex[:12]}"
+        self.onboarding.put({**detail, "requestId": request_id}, kind)
+        event: Detail = self.onboarding.outcomes.wait_for(request_id, 120)
+        self.onboarding.settle()
+        return event
+
+    def _state(self) -> dict[str, Any]:
+        """Everything in the account except what every request leaves: its own items, its execution and its log."""
+        state = read_state(self.aws)
+        items = [item for table in state.pop("items") for item in table if item["kind"]["S"] not in ("request", "plan")]
+        for secret, _ in state["secrets"]:
+            secret.pop("LastAccessedDate", None)
+        return {name: part for name, part in state.items() if name not in ("executions", "logs", "messages")} | {
+            "items": sorted(json.dumps(item, sort_keys=True) for item in items)
+        }
+
+
+@pytest.fixture
+def planning(onboarding: Onboarding) -> Planning:
+    return Planning(onboarding)
+
+
+def counted(plan: Detail) -> dict[str, int]:
+    return {call["operation"]: call["count"] for call in plan["calls"]}
+
+
+def of_kind(plan: Detail, kind: str) -> Detail:
+    [found] = [change for change in plan["changes"] if change["kind"] == kind]
+    return dict(found)
+
+
+def value() -> str:
+    return json.dumps({MEMBER: secrets.token_hex(10)})
+
+
+def existing(arn: str, **members: Any) -> Detail:
+    return {"secret": {"value": {"existing": {"secretArn": arn}}, **members}}
+
+
+def copied(arn: str) -> Detail:
+    return {"secret": {"value": {"copyFrom": {"secretArn": arn, "key": MEMBER}}}}
+
+
+def new_access(onboarding: Onboarding) -> Detail:
+    return onboarding.detail()
+
+
+def handed_off(onboarding: Onboarding) -> Detail:
+    detail = onboarding.detail()
+    return detail | {"resource": detail["resource"] | {"configure": False}}
+
+
+def adopted_secret(onboarding: Onboarding) -> Detail:
+    return onboarding.detail(**existing(onboarding.new_secret(value())))
+
+
+def adopted_key_and_secret(onboarding: Onboarding) -> Detail:
+    key = onboarding.new_key()
+    return onboarding.detail(key={"arn": key}, **existing(onboarding.new_secret(value(), KmsKeyId=key)))
+
+
+def moved_secret(onboarding: Onboarding) -> Detail:
+    return onboarding.detail(**existing(onboarding.new_secret(value(), KmsKeyId=onboarding.new_key()), moveKey=True))
+
+
+def imported_token(onboarding: Onboarding) -> Detail:
+    return onboarding.detail(**copied(onboarding.new_secret(value(), consent="import")))
+
+
+def replaced_token(onboarding: Onboarding) -> Detail:
+    """Another token is copied into the secret of the access."""
+    detail = onboarding.detail(**copied(onboarding.new_secret(value(), consent="import")))
+    onboarding.onboard(detail)
+    return detail | copied(onboarding.new_secret(value(), consent="import"))
+
+
+def unchanged(onboarding: Onboarding) -> Detail:
+    detail = onboarding.detail()
+    onboarding.onboard(detail)
+    return detail
+
+
+def unchanged_copy(onboarding: Onboarding) -> Detail:
+    detail = imported_token(onboarding)
+    onboarding.onboard(detail)
+    return detail
+
+
+def second_access(onboarding: Onboarding) -> Detail:
+    """The key of another access is used, whose policy admits the tenant's secrets already."""
+    first = onboarding.detail()
+    onboarding.onboard(first)
+    return onboarding.detail(key=first["key"])
+
+
+def with_origin_readers(onboarding: Onboarding) -> Detail:
+    """The policies of an access are extended."""
+    detail = onboarding.detail()
+    onboarding.onboard(detail)
+    return detail | {"secret": {**detail.get("secret", {}), "originReaders": [ORIGIN]}}
+
+
+def other_rotation(onboarding: Onboarding) -> Detail:
+    detail = onboarding.detail()
+    onboarding.onboard(detail)
+    return detail | {"key": detail["key"] | {"rotationDays": 180}}
+
+
+def lost_grant(onboarding: Onboarding) -> Detail:
+    """A person revoked the grant of an access."""
+    onboarding.aws.control("PUT", "assumptions", {"trail": {"lose": 1}})
+    detail = onboarding.detail()
+    resources = onboarding.onboard(detail)["resources"]
+    onboarding.kms.revoke_grant(KeyId=resources["keyArn"], GrantId=resources["grantId"])
+    return detail
+
+
+def partner(_: Onboarding) -> Detail:
+    return adobe_detail()
+
+
+MEDIATAILOR: tuple[Callable[[Onboarding], Detail], ...] = (
+    new_access,
+    handed_off,
+    adopted_secret,
+    adopted_key_and_secret,
+    moved_secret,
+    imported_token,
+    replaced_token,
+    unchanged,
+    unchanged_copy,
+    second_access,
+    with_origin_readers,
+    other_rotation,
+    lost_grant,
+    partner,
+)
+
+
+@pytest.mark.parametrize("case", MEDIATAILOR, ids=[case.__name__ for case in MEDIATAILOR])
+def test_a_request_makes_the_planned_calls_and_no_other(
+    planning: Planning, onboarding: Onboarding, case: Callable[[Onboarding], Detail]
+) -> None:
+    detail = case(onboarding)
+    plan = planning.plan(detail)
+
+    outcome = planning.follow(detail, plan["planHash"])
+
+    assert outcome["detail-type"] in ("Access Onboarded", "Access Handed Off"), json.dumps(outcome["detail"], indent=2)
+    assert planning.changing_calls() == counted(plan)
+    assert plan["permissions"] == []
+
+
+def staged(detail: Detail) -> Detail:
+    return {name: given for name, given in detail.items() if name != "takesEffectNow"}
+
+
+def handing_off(detail: Detail) -> Detail:
+    return staged(detail) | {"resource": detail["resource"] | {"configure": False}}
+
+
+def at_once(detail: Detail) -> Detail:
+    return detail
+
+
+@pytest.mark.parametrize("kind", CONSUMERS)
+@pytest.mark.parametrize("form", [at_once, staged, handing_off], ids=["at once", "staged", "handed off"])
+def test_every_system_makes_the_planned_calls_and_no_other(
+    planning: Planning, aws: Embedded, kind: str, form: Callable[[Detail], Detail]
+) -> None:
+    detail = form(CONSUMERS[kind](aws).detail)
+    plan = planning.plan(detail)
+
+    outcome = planning.follow(detail, plan["planHash"])
+
+    assert outcome["detail-type"] in ("Access Onboarded", "Access Handed Off"), json.dumps(outcome["detail"], indent=2)
+    assert planning.changing_calls() == counted(plan)
+    assert plan["permissions"] == []
+    again = planning.plan(detail)
+    assert again["calls"] == []
+    assert {change["action"] for change in again["changes"]} == {"none"}
+    if form is not staged or outcome["detail-type"] == "Access Onboarded":
+        return
+    confirmation = {"accessId": outcome["detail"]["accessId"]}
+    confirmed = planning.plan(confirmation, "Handoff Confirmed")
+    outcome = planning.follow(confirmation, confirmed["planHash"], "Handoff Confirmed")
+    assert outcome["detail-type"] == "Access Onboarded", json.dumps(outcome["detail"], indent=2)
+    assert planning.changing_calls() == counted(confirmed) != {}
+    assert confirmed["permissions"] == []
+
+
+def test_a_plan_describes_every_resource(planning: Planning, onboarding: Onboarding) -> None:
+    detail = onboarding.detail(secret={"originReaders": [ORIGIN]})
+
+    plan = planning.plan(detail)
+
+    assert {change["kind"]: change["action"] for change in plan["changes"]} == dict.fromkeys(
+        ("alias", "key", "secret", "sourceLocation"), "create"
+    )
+    assert of_kind(plan, "key")["name"] == detail["key"]["alias"]
+    assert plan["monthlyCost"] == 1.4
+    assert counted(plan) == {
+        "kms:CreateKey": 1,
+        "kms:CreateAlias": 1,
+        "kms:EnableKeyRotation": 1,
+        "secretsmanager:CreateSecret": 1,
+        "secretsmanager:PutResourcePolicy": 1,
+        "mediatailor:CreateSourceLocation": 1,
+    }
+    [policy] = of_kind(plan, "secret")["policies"]
+    assert {statement["Sid"] for statement in policy["added"]} >= {"LatchkeyMediatailorReading", "LatchkeyOriginReaders"}
+    settings = {one["name"]: one["after"] for one in of_kind(plan, "sourceLocation")["settings"]}
+    assert settings["baseUrl"] == detail["resource"]["baseUrl"]
+
+
+def test_a_plan_shows_what_changes_in_policies_of_others(planning: Planning, onboarding: Onboarding) -> None:
+    foreign = {"Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": "kms:DescribeKey", "Resource": "*"}
+    key = onboarding.new_key(statements=(foreign,))
+    secret = onboarding.new_secret(value())
+
+    plan = planning.plan(onboarding.detail(key={"arn": key}, **existing(secret)))
+
+    assert {change["kind"]: change["action"] for change in plan["changes"]} == {
+        "key": "adopt",
+        "secret": "adopt",
+        "sourceLocation": "create",
+    }
+    [policy] = of_kind(plan, "key")["policies"]
+    assert {statement["Sid"] for statement in policy["added"]} >= {"LatchkeyMediatailorManagement", "LatchkeySecretDecryption"}
+    assert policy.get("removed", []) == policy.get("changed", []) == []
+    assert [(one["name"], one["after"]) for one in of_kind(plan, "secret")["settings"]] == [("key", key)]
+    assert plan["monthlyCost"] == 0
+
+
+def test_a_plan_is_the_same_as_long_as_nothing_changes(planning: Planning, onboarding: Onboarding) -> None:
+    detail = adopted_key_and_secret(onboarding)
+
+    hashes = {planning.plan(detail)["planHash"] for _ in range(3)}
+
+    assert len(hashes) == 1
+
+
+def put_policy(onboarding: Onboarding, detail: Detail) -> None:
+    theirs = {"Sid": "Later", "Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": "kms:DescribeKey", "Resource": "*"}
+    policy = onboarding.key_policy(detail["key"]["arn"])
+    policy["Statement"].append(theirs)
+    onboarding.kms.put_key_policy(KeyId=detail["key"]["arn"], PolicyName="default", Policy=json.dumps(policy))
+
+
+def put_value(onboarding: Onboarding, detail: Detail) -> None:
+    onboarding.secretsmanager.put_secret_value(SecretId=secret_of(detail), SecretString=value())
+
+
+def create_location(onboarding: Onboarding, detail: Detail) -> None:
+    onboarding.mediatailor.create_source_location(
+        SourceLocationName=detail["resource"]["sourceLocation"],
+        HttpConfiguration={"BaseUrl": detail["resource"]["baseUrl"]},
+        Tags={"latchkey:consent": "adopt"},
+    )
+
+
+def tag_secret(onboarding: Onboarding, detail: Detail) -> None:
+    onboarding.secretsmanager.tag_resource(SecretId=secret_of(detail), Tags=[{"Key": "team", "Value": "sports"}])
+
+
+def secret_of(detail: Detail) -> str:
+    return str(detail["secret"]["value"]["existing"]["secretArn"])
+
+
+CHANGES: dict[str, tuple[Callable[[Onboarding, Detail], None], str]] = {
+    "a statement in the key policy": (put_policy, "the policy of the key"),
+    "another version of the secret": (put_value, "the secret"),
+    "a tag of the secret": (tag_secret, "the secret"),
+    "a new source location": (create_location, "mediatailor:UpdateSourceLocation"),
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_a_request_whose_plan_is_out_of_date_is_rejected_with_what_differs(
+    planning: Planning, onboarding: Onboarding, changed: str
+) -> None:
+    change, named = CHANGES[changed]
+    detail = adopted_key_and_secret(onboarding)
+    plan = planning.plan(detail)
+
+    change(onboarding, detail)
+    rule = planning.rejected(detail, plan["planHash"])
+
+    assert rule.startswith("plan is out of date")
+    assert named in rule
+
+
+def test_the_hash_of_another_request_is_rejected_as_such(planning: Planning, onboarding: Onboarding) -> None:
+    plan = planning.plan(onboarding.detail())
+
+    rule = planning.rejected(onboarding.detail(), plan["planHash"])
+
+    assert plan["requestId"] in rule
+    assert "out of date" not in rule
+
+
+def test_a_hash_of_no_plan_is_rejected(planning: Planning, onboarding: Onboarding) -> None:
+    assert "out of date" not in planning.rejected(onboarding.detail(), secrets.token_hex(32))
+
+
+def test_a_plan_that_was_carried_out_cannot_be_carried_out_again(planning: Planning, onboarding: Onboarding) -> None:
+    detail = onboarding.detail()
+    plan = planning.plan(detail)
+    planning.follow(detail, plan["planHash"])
+
+    assert planning.rejected(detail, plan["planHash"]).startswith("plan is out of date")
+
+
+def test_a_plan_that_breaks_a_rule_is_rejected_like_its_request(planning: Planning, onboarding: Onboarding) -> None:
+    detail = onboarding.detail(key={"arn": onboarding.new_key(consent=False)})
+    before = onboarding.account_snapshot()
+
+    assert onboarding.rejected_paths(detail | {"mode": "plan"}) == onboarding.rejected_paths(detail) == {"key.arn"}
+    assert onboarding.account_snapshot() == before
+
+
+def test_no_plan_contains_a_token(planning: Planning, onboarding: Onboarding) -> None:
+    detail = replaced_token(onboarding)
+    tokens = [
+        json.loads(onboarding.secretsmanager.get_secret_value(SecretId=one["ARN"])["SecretString"])[MEMBER]
+        for page in onboarding.secretsmanager.get_paginator("list_secrets").paginate()
+        for one in page["SecretList"]
+    ]
+
+    plan = json.dumps(planning.plan(detail))
+
+    assert len(tokens) >= 2
+    assert not any(re.search(re.escape(token), plan) for token in tokens)
