@@ -20,6 +20,7 @@ from moto.secretsmanager.responses import SecretsManagerResponse
 from latchkey.aws import clients, parameters
 from latchkey.observability import logger
 from latchkey.registry import registry, table
+from latchkey.registry.planned import planned_registry
 from latchkey.settings import settings
 from tests.contract.artifacts import FUNCTIONS, actions, logical_id
 from tests.functions.account import Account
@@ -80,7 +81,7 @@ def _function_clients() -> FunctionClients:
 
 def _forget() -> None:
     _accounts.clear()
-    for cached in (parameters.parameters, settings, registry):
+    for cached in (parameters.parameters, settings, registry, planned_registry):
         cached.cache_clear()
 
 

@@ -179,3 +179,63 @@ def test_a_request_that_was_parsed_before_is_kept_as_it_is() -> None:
 
     assert content.asked is asked
     assert json.loads(content.model_dump_json(by_alias=True))["asked"] == REQUEST | {"recoveryDays": 7}
+
+
+@pytest.mark.parametrize("kind", [kind for kind, model in ACCESS_REQUESTS.items() if not model.can_be_planned])
+@pytest.mark.parametrize("member", [{"mode": "plan"}, {"planHash": 64 * "0"}], ids=["mode", "planHash"])
+def test_a_kind_that_cannot_be_planned_is_rejected_and_not_carried_out(kind: str, member: dict[str, str]) -> None:
+    content = received(kind, REQUEST | member)
+
+    assert content.request is None
+    assert [problem.path for problem in content.problems] == [*member]
+
+
+@pytest.mark.parametrize("kind", ACCESS_REQUESTS)
+def test_a_request_that_is_carried_out_at_once_can_say_so(kind: str) -> None:
+    content = received(kind, REQUEST | {"mode": "apply"})
+
+    assert content.problems == ()
+    assert content.asked
+    assert content.asked.content == {"accessId": ACCESS_ID}
+
+
+@pytest.mark.parametrize("kind", [ONBOARDING_REQUESTED, HANDOFF_CONFIRMED, *ACCESS_REQUESTS])
+def test_a_request_that_makes_a_plan_follows_none(kind: str) -> None:
+    sent = detail(FULL) if kind == ONBOARDING_REQUESTED else REQUEST
+
+    content = received(kind, sent | {"mode": "plan", "planHash": 64 * "0"})
+
+    assert len(content.problems) == 1
+    assert "planHash" in content.problems[0].rule
+
+
+@pytest.mark.parametrize("given", ["0", 64 * "g", 64 * "A", 65 * "0", "", f" {64 * '0'}", 1])
+def test_a_plan_hash_has_64_hexadecimal_digits(given: object) -> None:
+    content = received(ONBOARDING_REQUESTED, detail(FULL) | {"planHash": given})
+
+    assert [problem.path for problem in content.problems] == ["planHash"]
+
+
+def test_a_confirmation_is_planned_by_its_own_members() -> None:
+    planned = received(HANDOFF_CONFIRMED, REQUEST | {"mode": "plan"}).request
+    following = received(HANDOFF_CONFIRMED, REQUEST | {"planHash": 64 * "0"}).request
+    carried_out = received(HANDOFF_CONFIRMED, REQUEST).request
+
+    assert planned
+    assert following
+    assert carried_out
+    assert (planned.plans, following.plans, carried_out.plans) == (True, False, False)
+    assert (planned.is_planned, following.is_planned, carried_out.is_planned) == (True, True, False)
+    assert planned.content == following.content == carried_out.content
+    assert planned.recorded == carried_out.recorded == carried_out.wire
+
+
+def test_a_request_and_its_plan_have_the_same_content() -> None:
+    requests = [
+        parse_onboarding(detail(FULL) | how)
+        for how in ({"requestId": "one"}, {"mode": "plan"}, {"mode": "apply"}, {"planHash": 64 * "0"})
+    ]
+
+    assert all(request.content == requests[0].content for request in requests)
+    assert "planHash" not in requests[-1].recorded
+    assert requests[0].content != parse_onboarding(detail({**FULL, "tags": {"team": "other"}})).content

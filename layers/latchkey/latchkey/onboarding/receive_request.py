@@ -50,6 +50,9 @@ _NOTHING: dict[str, Any] = {"access_id": None, "request": None, "asked": None, "
 type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 
 
+NOT_PLANNABLE = "cannot be used, because a request of the kind {kind} cannot be planned yet: leave it out"
+
+
 class RequestEvent(BaseModel):
     """An event as EventBridge delivers it, reduced to the members in use. The detail is untrusted input.
 
@@ -120,6 +123,8 @@ def _parsed(kind: str, sent: object, recorded_request: RecordedRequest) -> tuple
         return _recorded(parse_confirmation(sent), recorded_request), None
     if kind in ACCESS_REQUESTS:
         asked = parse_access_request(kind, sent)
+        if asked.is_planned and not asked.can_be_planned:
+            raise InvalidRequest([Problem("mode" if asked.plan_hash is None else "planHash", NOT_PLANNABLE.format(kind=kind))])
         return _recorded(asked, recorded_request), asked
     return parse_onboarding(sent), None
 

@@ -32,6 +32,8 @@ class AccessRequest(WireModel):
 
     # The detail type of the event.
     kind: ClassVar[str]
+    # Whether plan_access knows what a request of this kind does. Any other kind is rejected with `mode` plan or a `planHash`.
+    can_be_planned: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _plans_or_follows_a_plan(self) -> Self:
@@ -41,6 +43,11 @@ class AccessRequest(WireModel):
     def wire(self) -> dict[str, Any]:
         """The JSON document of the request, with only the members that were sent."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether the request makes a plan or follows one."""
+        return self.mode == "plan" or self.plan_hash is not None
 
     @property
     def content(self) -> dict[str, Any]:
