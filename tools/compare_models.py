@@ -69,8 +69,9 @@ def differences(present: Path, newest: Path) -> list[str]:
     return [
         f"{service} {operation}: {difference}"
         for service, operations in operations_used().items()
+        for before, after in [(model_of(present, service), model_of(newest, service))]
         for operation in sorted(operations)
-        for difference in _compared(_call(present, service, operation), _call(newest, service, operation))
+        for difference in _compared(_call(before, operation), _call(after, operation))
     ]
 
 
@@ -110,9 +111,8 @@ def model_of(data: Path, service: str) -> dict[str, Any]:
     return model
 
 
-def _call(data: Path, service: str, operation: str) -> Any:
+def _call(model: dict[str, Any], operation: str) -> Any:
     """Everything about an operation that decides how it is called: its binding, its input and output, and its errors."""
-    model = model_of(data, service)
     if operation not in model["operations"]:
         return "no such operation"
     described = _plain(model["operations"][operation])
