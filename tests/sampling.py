@@ -21,24 +21,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Sample:
-    """Of every `of` calls of a function, those with the numbers in `take`, counted from 0; at least the first call."""
+    """The first call of a function, and every `of`-th call from the one with the number `begin`, counted from 0, on."""
 
     of: int
-    take: frozenset[int]
+    begin: int
 
     def places(self, calls: dict[str, int]) -> list[Place]:
         """The calls of each function that are taken. `calls` are the numbers of calls by function."""
         return [Place(name, call) for name in sorted(calls) for call in self._numbers(calls[name])]
 
     def _numbers(self, calls: int) -> list[int]:
-        every = range(1, calls + 1)
-        return [call for call in every if WHOLE or (call - 1) % self.of in self.take] or [*every[:1]]
+        return [call for call in range(1, calls + 1) if WHOLE or call == 1 or (call - 1) % self.of == self.begin]
 
 
-def one_in(of: int) -> Sample:
-    return Sample(of, frozenset({0}))
-
-
-def all_but_one_in(of: int) -> Sample:
-    """The calls that `one_in` leaves out."""
-    return Sample(of, frozenset(range(1, of)))
+def one_in(of: int, begin: int = 0) -> Sample:
+    return Sample(of, begin)

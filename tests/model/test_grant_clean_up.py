@@ -11,7 +11,7 @@ from tests.model.search import search
 from tests.sampling import WHOLE
 
 # `make test-model` runs the whole.
-STEPS = 50_000 if WHOLE else 1_000
+STEPS = 50_000 if WHOLE else 600
 
 # The effect of each broken decision: it revokes a used grant or leaves an orphan.
 WRONG = {

@@ -11,7 +11,7 @@ from tests.sampling import WHOLE
 from tests.workflow.conftest import deployed
 from tests.workflow.onboarding import Onboarding
 
-NUMBER = 100 if WHOLE else 15
+NUMBER = 100 if WHOLE else 12
 # A new account: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 CONCURRENT_FUNCTIONS = 10
 # Calls of the functions that wait for leases, for each request: a ticket, a take, and looks that become rarer further back.

@@ -25,11 +25,11 @@ _FAILURES: tuple[Failure | None, ...] = (
 
 
 def _sampled(pair: str) -> Iterator[list[Case]]:
-    """Every 16th call at which the first request is held, from another one on for each pair, with another failure each."""
+    """Every 24th call at which the first request is held, from another one on for each pair, with another failure each."""
     # 37 has no factor in common with the number of failures, so the steps visit all of them.
     first = [*PAIRS].index(pair)
     for step in count():
-        yield [Case(1 + 4 * first + 16 * step, _FAILURES[37 * (4 * step + first) % len(_FAILURES)])]
+        yield [Case(1 + 6 * first + 24 * step, _FAILURES[37 * (4 * step + first) % len(_FAILURES)])]
 
 
 def _sliced() -> Iterator[list[Case]]:

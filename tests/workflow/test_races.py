@@ -156,7 +156,7 @@ class Person:
 def test_concurrent_requests_share_a_key_and_secret_whose_policies_a_person_edits(
     onboarding: Onboarding, report_sample: Callable[[str], None]
 ) -> None:
-    number = 20 if WHOLE else 6
+    number = 20 if WHOLE else 4
     first = onboarding.detail()
     made = onboarding.onboard(first)["resources"]
     key_arn, secret_arn = made["keyArn"], made["secretArn"]

@@ -27,7 +27,7 @@ def test_request_concurrent_with_an_undo_succeeds_and_the_undo_finishes(
 ) -> None:
     waited = []
     calls = fault_injection.calls(UNDO, fault_injection.detail(), LATE)
-    places = one_in(8).places(calls)
+    places = one_in(16).places(calls)
     for call in places:
         first = fault_injection.detail()
         second = second_of(fault_injection, first)
