@@ -1,4 +1,4 @@
-"""The demo: one onboarding request from EventBridge to its outcome, and the clean-up of the grant that MediaTailor leaks."""
+"""The demo: the plan of an onboarding, its request from EventBridge to its outcome, and the clean-up of a leaked grant."""
 
 import hashlib
 import json
@@ -28,6 +28,8 @@ class Demo:
 
     def run(self) -> None:
         entry, detail = self._request()
+        detail["planHash"] = self._plan(entry, detail)
+        entry["Detail"] = json.dumps(detail)
         self._print(
             f"sent request [bold]{detail['requestId']}[/] for source location {detail['resource']['sourceLocation']} "
             f"to event bus {entry['EventBusName']}"
@@ -48,6 +50,22 @@ class Demo:
         detail["requestId"] = f"demo-{uuid.uuid4().hex[:8]}"
         detail["resource"]["baseUrl"] = f"{self._aws.origin_url}/vod"
         return entry | {"Detail": json.dumps(detail)}, detail
+
+    def _plan(self, entry: dict[str, Any], detail: dict[str, Any]) -> str:
+        """Prints what the request would do, and returns the hash of its plan."""
+        planned = detail | {"requestId": f"{detail['requestId']}-plan", "mode": "plan"}
+        self._aws.client("events").put_events(Entries=[entry | {"Detail": json.dumps(planned)}])
+        event = self._outcomes.wait_for(planned["requestId"])
+        plan = event["detail"]
+        self._print(f"received outcome [bold]{event['detail-type']}[/]: ${plan.get('monthlyCost')} per month")
+        _require(event["detail-type"] == "Access Planned", json.dumps(plan, indent=2))
+        _require(not plan["permissions"], f"a permission is missing: {plan['permissions']}")
+        changes = Table("action", "kind", "name", show_header=False, box=None, padding=(0, 2))
+        for change in plan["changes"]:
+            changes.add_row(change["action"], change["kind"], change["name"])
+        self._console.print(changes)
+        self._print(f"  calls: {', '.join(call['operation'] for call in plan['calls'])}")
+        return str(plan["planHash"])
 
     def _follow_execution(self, request_id: str) -> None:
         machine = self._output("OnboardStateMachineArn")

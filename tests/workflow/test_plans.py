@@ -305,6 +305,19 @@ def test_a_plan_shows_what_changes_in_policies_of_others(planning: Planning, onb
     assert plan["monthlyCost"] == 0
 
 
+def test_a_plan_names_the_permission_that_a_guardrail_of_the_account_takes(planning: Planning, onboarding: Onboarding) -> None:
+    iam, detail = onboarding.aws.client("iam"), onboarding.detail()
+    pages = iam.get_paginator("list_roles").paginate()
+    [role] = [one for page in pages for one in page["Roles"] if "CreateKeyFunctionRole" in one["RoleName"]]
+    guard = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "kms:CreateAlias", "Resource": "*"}]}
+    iam.put_role_policy(RoleName=role["RoleName"], PolicyName="Guardrail", PolicyDocument=json.dumps(guard))
+
+    plan = planning.plan(detail)
+
+    assert {(one["principal"], one["action"]) for one in plan["permissions"]} == {(role["Arn"], "kms:CreateAlias")}
+    assert any(detail["key"]["alias"] in one["resource"] for one in plan["permissions"])
+
+
 def test_a_plan_is_the_same_as_long_as_nothing_changes(planning: Planning, onboarding: Onboarding) -> None:
     detail = adopted_key_and_secret(onboarding)
 
