@@ -23,8 +23,9 @@ from tests.functions.onboarding_requests import (
     copied,
     existing,
     onboarding,
+    role_name_of,
 )
-from tests.functions.onboarding_steps import Onboarding
+from tests.functions.onboarding_steps import Onboarding, policy
 
 SYSTEMS = [*RESOURCES]
 ADOPT, IMPORT = {"latchkey:consent": "adopt"}, {"latchkey:consent": "import"}
@@ -261,3 +262,73 @@ def test_a_change_that_is_not_known_cannot_be_planned(account: Account) -> None:
 
     with pytest.raises(LatchkeyError, match="kms:DisableKey"):
         planned.kms.disable_key(KeyId="alias/one")
+
+
+def change_of(planned: dict[str, Any], kind: str) -> dict[str, Any]:
+    [found] = [change for change in planned["changes"] if change["kind"] == kind]
+    return dict(found)
+
+
+def test_a_reader_role_that_somebody_changed_is_set_right(run: Run, account: Account) -> None:
+    Onboarding(run, account, system="mediapackage").run_through("record_access")
+    name, theirs = role_name_of("mediapackage"), {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
+    account.iam.update_assume_role_policy(RoleName=name, PolicyDocument=policy({"Effect": "Allow", "Action": "sts:AssumeRole"}))
+    account.iam.put_role_policy(RoleName=name, PolicyName="ReadOneSecret", PolicyDocument=policy(theirs))
+    account.iam.delete_role_permissions_boundary(RoleName=name)
+
+    planned = plan(run, onboarding("mediapackage"))
+
+    role = change_of(planned, "role")
+    assert role["action"] == "update"
+    assert {one["name"] for one in role["policies"]} == {"ReadOneSecret", "trust policy"}
+    assert [one["name"] for one in role["settings"]] == ["boundary"]
+    assert operations(planned) == {
+        "iam:PutRolePermissionsBoundary": 1,
+        "iam:PutRolePolicy": 1,
+        "iam:UpdateAssumeRolePolicy": 1,
+    }
+
+
+def test_another_rotation_period_shows_the_present_one(run: Run, account: Account) -> None:
+    made = Onboarding(run, account).run_through("record_access")
+    account.grant(made.key, f"MediaTailor-SourceLocation-{ACCOUNT}-{NAME}", made.secret)
+
+    planned = plan(run, onboarding(key={"rotationDays": 180}))
+
+    assert operations(planned) == {"kms:EnableKeyRotation": 1}
+    [setting] = change_of(planned, "key")["settings"]
+    assert (setting["name"], setting["before"], setting["after"]) == ("rotationDays", 365, 180)
+
+
+def test_the_policy_of_an_endpoint_changes_by_statements(run: Run, account: Account) -> None:
+    planned = plan(run, onboarding("mediapackagev2"))
+
+    endpoint = change_of(planned, "originEndpoint")
+    [changed] = endpoint["policies"]
+    assert endpoint["action"] == "update"
+    assert [statement["Sid"] for statement in changed["added"]] == ["LatchkeyCdnAuthorization"]
+    assert changed["removed"] == []
+    assert {one["name"] for one in endpoint["settings"]} >= {"secretArn", "roleArn"}
+
+
+def test_a_staged_resource_is_left_as_it_is_until_its_confirmation(run: Run, account: Account) -> None:
+    request = onboarding("mediapackage", takesEffectNow=False)
+
+    planned = plan(run, request)
+
+    assert change_of(planned, "originEndpoint")["action"] == "none"
+    assert "mediapackage:UpdateOriginEndpoint" not in operations(planned)
+
+
+def test_the_confirmation_of_a_staged_access_configures_its_resource(run: Run, account: Account) -> None:
+    Onboarding(run, account, system="mediapackage", takesEffectNow=False).run_through("record_access")
+    before = account.snapshot()
+
+    planned = plan(run, onboarding("mediapackage", takesEffectNow=False), confirms=True)
+
+    assert operations(planned) == {"mediapackage:UpdateOriginEndpoint": 1}
+    assert actions(planned) == {"key": "none", "originEndpoint": "update", "role": "none", "secret": "none"}
+    after = account.snapshot()
+    before["table"] = [item for item in before["table"] if item["kind"]["S"] != "request"]
+    after["table"] = [item for item in after["table"] if item["kind"]["S"] != "request"]
+    assert after == before

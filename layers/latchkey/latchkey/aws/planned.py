@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from latchkey.aws.clients import Clients
+from latchkey.aws.keys import rotation_days
 from latchkey.aws.pages import read_pages
 from latchkey.errors import LatchkeyError
 from latchkey.place import Place
@@ -208,8 +209,7 @@ def _enable_rotation(changes: PlannedChanges, parameters: Mapping[str, Any]) -> 
     arn = parameters["KeyId"]
     state, known = _key(changes, arn), changes.find("key", arn)
     if known and known.before is not None and "rotationDays" not in known.before.settings:
-        status = changes.real.kms.get_key_rotation_status(KeyId=arn)
-        known.before.settings["rotationDays"] = status.get("RotationPeriodInDays") if status["KeyRotationEnabled"] else None
+        known.before.settings["rotationDays"] = rotation_days(changes.real.kms, arn)
     state.settings["rotationDays"] = parameters["RotationPeriodInDays"]
     return {}
 
