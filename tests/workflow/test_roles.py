@@ -96,8 +96,13 @@ def test_roles_change_foreign_resources_only_if_a_request_can_name_them(matrix: 
         "`mediaconnect:UpdateFlowEntitlement`": ("configure_access", "undo_onboarding"),
         # Tagging cannot be limited to new roles. Simulation changes nothing, and a service assumes only roles that trust it.
         "`iam:TagRole` of a reader's role as Latchkey's": ("attach_policies",),
-        "`iam:SimulatePrincipalPolicy` of a function's role": ("check_request",),
-        "`iam:SimulatePrincipalPolicy` of a reader's role": ("check_request", "observe_access", "validate_access"),
+        "`iam:SimulatePrincipalPolicy` of a function's role": ("check_request", "plan_access"),
+        "`iam:SimulatePrincipalPolicy` of a reader's role": (
+            "check_request",
+            "observe_access",
+            "plan_access",
+            "validate_access",
+        ),
         "`iam:PassRole` of a function's role to `mediapackage`": ("undo_onboarding",),
         "`iam:PassRole` of a reader's role to `mediapackage`": ("configure_access", "undo_onboarding"),
     }

@@ -5,11 +5,14 @@ Reads are made as usual, and answered as they would be after the recorded change
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from botocore.exceptions import ClientError
 
 from latchkey.aws.clients import Clients
 from latchkey.aws.keys import rotation_days
@@ -22,6 +25,7 @@ _READS: Final = ("BatchGet", "Describe", "Get", "List", "Simulate")
 # What AWS chooses when it creates a resource. As in policies, a question mark stands for one character.
 NEW_KEY_ID: Final = "????????-????-????-????-????????????"
 NEW_SUFFIX: Final = "-??????"
+_CURRENT, _PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 KEY_POLICY, SECRET_POLICY, TRUST_POLICY = "key policy", "resource policy", "trust policy"
 
 
@@ -37,21 +41,34 @@ class PlannedCall:
 
 @dataclass
 class State:
-    """The settings and policies of a resource; `tags` are those by which permissions are limited."""
+    """The settings and policies of a resource; `tags` are those by which permissions are limited.
+
+    `stages` are the labels of each version of a secret.
+    """
 
     settings: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, Document] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    stages: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass
 class PlannedResource:
-    """A resource that is changed: its state before, or None if it is created, and after, or None if it is removed."""
+    """A resource that is changed: its state before, or None if it is created, and after, or None if it is removed.
+
+    `removal` is how a resource is removed, such as its recovery window.
+    """
 
     kind: str
     name: str
     before: State | None
     after: State | None
+    removal: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags by which the permissions for a call are limited."""
+        return (self.after or self.before or State()).tags
 
 
 type _Answer = dict[str, Any]
@@ -113,11 +130,22 @@ class PlannedChanges:
         found = self.find(kind, name)
         if found is None:
             before = read()
-            after = State(dict(before.settings), dict(before.policies), dict(before.tags))
+            after = copy.deepcopy(before)
             found = self._resources[kind, name] = PlannedResource(kind, name, before, after)
         if found.after is None:
             raise LatchkeyError(f"{kind} {name} would be changed after its removal")
         return found.after
+
+    def remove(self, kind: str, name: str, read: Callable[[], State], **removal: Any) -> None:
+        """Removes a resource that a call has not removed yet."""
+        self.change(kind, name, read)
+        self._resources[kind, name].after = None
+        self._resources[kind, name].removal = removal
+
+    def removed(self, kind: str, name: str) -> bool:
+        """Whether a call removes the resource."""
+        found = self.find(kind, name)
+        return found is not None and found.after is None
 
     def key_arn(self, key: str) -> str:
         """The ARN of a key that is named by its ARN or by an alias that a call creates."""
@@ -187,15 +215,31 @@ def _metadata(arn: str) -> _Answer:
 
 
 def _key(changes: PlannedChanges, key_arn: str) -> State:
+    return changes.change("key", key_arn, lambda: _read_key(changes, key_arn))
+
+
+def _read_key(changes: PlannedChanges, key_arn: str) -> State:
     kms = changes.real.kms
+    policy = json.loads(kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
+    pages = read_pages(kms.list_resource_tags, KeyId=key_arn)
+    tags = {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page["Tags"]}
+    return State(policies={KEY_POLICY: policy}, tags=tags)
 
-    def read() -> State:
-        policy = json.loads(kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
-        pages = read_pages(kms.list_resource_tags, KeyId=key_arn)
-        tags = {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page["Tags"]}
-        return State(policies={KEY_POLICY: policy}, tags=tags)
 
-    return changes.change("key", key_arn, read)
+def _schedule_key_deletion(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    arn, days = parameters["KeyId"], parameters["PendingWindowInDays"]
+    changes.remove("key", arn, lambda: _read_key(changes, arn), recoveryDays=days)
+    return {"KeyId": arn, "KeyState": "PendingDeletion"}
+
+
+def _delete_alias(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    changes.remove("alias", parameters["AliasName"], State)
+    return {}
+
+
+def _revoke_grant(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    changes.remove("grant", parameters["GrantId"], lambda: State({"key": parameters["KeyId"]}))
+    return {}
 
 
 def _create_alias(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
@@ -220,8 +264,15 @@ def _put_key_policy(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _
 
 
 def _describe_key(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
-    arn = changes.key_arn(parameters["KeyId"])
-    return {"KeyMetadata": _metadata(arn)} if changes.created("key", arn) else ask()
+    named = parameters["KeyId"]
+    arn = changes.key_arn(named)
+    if changes.created("key", arn):
+        return {"KeyMetadata": _metadata(arn)}
+    if changes.removed("alias", named):
+        raise _missing("DescribeKey", "NotFoundException")
+    found = ask() if arn == named else changes.real.kms.describe_key(KeyId=arn)
+    state = {"KeyState": "PendingDeletion"} if changes.removed("key", found["KeyMetadata"]["Arn"]) else {}
+    return {**found, "KeyMetadata": {**found["KeyMetadata"], **state}}
 
 
 def _key_tags(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
@@ -258,25 +309,59 @@ def _create_secret(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _A
     arn = changes.place.arn("secretsmanager", f"secret:{parameters['Name']}{NEW_SUFFIX}")
     tags = {tag["Key"]: tag["Value"] for tag in parameters.get("Tags", [])}
     settings = {"description": parameters["Description"], "key": parameters["KmsKeyId"], "value": "a new value"}
-    changes.create("secret", arn, State(settings, tags=tags))
+    changes.create("secret", arn, State(settings, tags=tags, stages={"new": [_CURRENT]}))
     return {"ARN": arn, "Name": parameters["Name"]}
 
 
 def _secret(changes: PlannedChanges, secret: str) -> State:
+    return changes.change("secret", secret, lambda: _read_secret(changes, secret))
+
+
+def _read_secret(changes: PlannedChanges, secret: str) -> State:
     secretsmanager = changes.real.secretsmanager
-
-    def read() -> State:
-        found = secretsmanager.describe_secret(SecretId=secret)
-        text = secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
-        tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
-        return State({"key": found.get("KmsKeyId")}, {SECRET_POLICY: json.loads(text)} if text else {}, tags)
-
-    return changes.change("secret", secret, read)
+    found = secretsmanager.describe_secret(SecretId=secret)
+    text = secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
+    tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
+    stages = {version: [*labels] for version, labels in found.get("VersionIdsToStages", {}).items()}
+    return State({"key": found.get("KmsKeyId")}, {SECRET_POLICY: json.loads(text)} if text else {}, tags, stages)
 
 
 def _put_secret_value(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
-    _secret(changes, parameters["SecretId"]).settings["value"] = "a new version"
+    """A new version, which is the current one unless the call gives it another label."""
+    state, version = _secret(changes, parameters["SecretId"]), parameters["ClientRequestToken"]
+    for label in parameters.get("VersionStages", [_CURRENT]):
+        _move_label(state, label, version)
+    state.settings["value"] = "a new version"
+    return {"VersionId": version}
+
+
+def _move_stage(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    state, label = _secret(changes, parameters["SecretId"]), parameters["VersionStage"]
+    _move_label(state, label, parameters.get("MoveToVersionId"))
+    state.settings["labels"] = f"{state.settings.get('labels', '')} {label}".strip()
     return {}
+
+
+def _move_label(state: State, label: str, version: str | None) -> None:
+    """Moves a label. The version that loses the label of the current version gets that of the previous one.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
+    """
+    former = next((one for one, labels in state.stages.items() if label in labels), None)
+    if former == version:
+        return
+    for labels in state.stages.values():
+        labels[:] = [one for one in labels if one != label and (label, one) != (_CURRENT, _PREVIOUS)]
+    if former is not None and label == _CURRENT:
+        state.stages[former].append(_PREVIOUS)
+    if version is not None:
+        state.stages.setdefault(version, []).append(label)
+
+
+def _delete_secret(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    arn = parameters["SecretId"]
+    changes.remove("secret", arn, lambda: _read_secret(changes, arn), recoveryDays=parameters.get("RecoveryWindowInDays"))
+    return {"ARN": arn}
 
 
 def _update_secret(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
@@ -296,16 +381,29 @@ def _delete_resource_policy(changes: PlannedChanges, parameters: Mapping[str, An
 
 def _describe_secret(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
     arn = parameters["SecretId"]
-    state = changes.created("secret", arn)
-    if state is None:
+    found = changes.find("secret", arn)
+    if found is None:
         return ask()
-    return {
-        "ARN": arn,
-        "Name": arn.split(":", 6)[6].removesuffix(NEW_SUFFIX),
-        "KmsKeyId": state.settings["key"],
-        "Tags": [{"Key": name, "Value": value} for name, value in state.tags.items()],
-        "VersionIdsToStages": {"new": ["AWSCURRENT"]},
-    }
+    if found.after is None:
+        return {**ask(), "DeletedDate": datetime.now(UTC)}
+    own = {"KmsKeyId": found.after.settings["key"], "VersionIdsToStages": found.after.stages}
+    if found.before is not None:
+        return {name: value for name, value in {**ask(), **own}.items() if value is not None}
+    tags = [{"Key": name, "Value": value} for name, value in found.after.tags.items()]
+    return {"ARN": arn, "Name": arn.split(":", 6)[6].removesuffix(NEW_SUFFIX), "Tags": tags, **own}
+
+
+def _list_versions(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    """When a secret moves to another key, its versions with a label get a copy under that key.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
+    """
+    found = changes.find("secret", parameters["SecretId"])
+    if found is None or found.after is None:
+        return ask()
+    key = found.after.settings["key"]
+    keys = {"KmsKeyIds": [key]} if key else {}
+    return {"Versions": [{"VersionId": one, "VersionStages": labels, **keys} for one, labels in found.after.stages.items()]}
 
 
 def _get_resource_policy(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
@@ -329,19 +427,32 @@ def _create_role(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Ans
 
 
 def _role(changes: PlannedChanges, name: str) -> State:
+    arn = changes.place.arn("iam", f"role/{name}", region="")
+    return changes.change("role", arn, lambda: _read_role(changes, name))
+
+
+def _read_role(changes: PlannedChanges, name: str) -> State:
     iam = changes.real.iam
+    found: Any = iam.get_role(RoleName=name)["Role"]
+    boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+    tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
+    documents = {TRUST_POLICY: found["AssumeRolePolicyDocument"]}
+    pages = read_pages(iam.list_role_policies, RoleName=name)
+    for policy in (policy for page in pages for policy in page["PolicyNames"]):
+        read: Any = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        documents[policy] = read
+    return State({"boundary": boundary}, documents, tags)
 
-    def read() -> State:
-        found = iam.get_role(RoleName=name)["Role"]
-        boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-        tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
-        documents = {TRUST_POLICY: found["AssumeRolePolicyDocument"]}
-        pages = read_pages(iam.list_role_policies, RoleName=name)
-        for policy in (policy for page in pages for policy in page["PolicyNames"]):
-            documents[policy] = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
-        return State({"boundary": boundary}, documents, tags)  # type: ignore[arg-type]
 
-    return changes.change("role", changes.place.arn("iam", f"role/{name}", region=""), read)
+def _delete_role_policy(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    _role(changes, parameters["RoleName"]).policies.pop(parameters["PolicyName"], None)
+    return {}
+
+
+def _delete_role(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    name = parameters["RoleName"]
+    changes.remove("role", changes.place.arn("iam", f"role/{name}", region=""), lambda: _read_role(changes, name))
+    return {}
 
 
 def _put_role_policy(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
@@ -362,24 +473,37 @@ def _put_boundary(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _An
 
 def _get_role(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
     arn = changes.place.arn("iam", f"role/{parameters['RoleName']}", region="")
+    if changes.removed("role", arn):
+        raise _missing("GetRole", "NoSuchEntity")
     return {"Role": {"Arn": arn, "CreateDate": datetime.now(UTC)}} if changes.created("role", arn) else ask()
+
+
+def _missing(operation: str, code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 404}}, operation)  # type: ignore[typeddict-item]
 
 
 _KNOWN: Final = frozenset(["iam", "kms", "secretsmanager"])
 _EFFECTS: Final[Mapping[tuple[str, str], _Effect]] = {
     ("iam", "CreateRole"): _create_role,
+    ("iam", "DeleteRole"): _delete_role,
+    ("iam", "DeleteRolePolicy"): _delete_role_policy,
     ("iam", "PutRolePermissionsBoundary"): _put_boundary,
     ("iam", "PutRolePolicy"): _put_role_policy,
     ("iam", "UpdateAssumeRolePolicy"): _update_trust,
     ("kms", "CreateAlias"): _create_alias,
     ("kms", "CreateKey"): _create_key,
+    ("kms", "DeleteAlias"): _delete_alias,
     ("kms", "EnableKeyRotation"): _enable_rotation,
     ("kms", "PutKeyPolicy"): _put_key_policy,
+    ("kms", "RevokeGrant"): _revoke_grant,
+    ("kms", "ScheduleKeyDeletion"): _schedule_key_deletion,
     ("secretsmanager", "CreateSecret"): _create_secret,
     ("secretsmanager", "DeleteResourcePolicy"): _delete_resource_policy,
+    ("secretsmanager", "DeleteSecret"): _delete_secret,
     ("secretsmanager", "PutResourcePolicy"): _put_resource_policy,
     ("secretsmanager", "PutSecretValue"): _put_secret_value,
     ("secretsmanager", "UpdateSecret"): _update_secret,
+    ("secretsmanager", "UpdateSecretVersionStage"): _move_stage,
 }
 _OVERLAYS: Final[Mapping[tuple[str, str], _Overlay]] = {
     ("iam", "GetRole"): _get_role,
@@ -390,4 +514,5 @@ _OVERLAYS: Final[Mapping[tuple[str, str], _Overlay]] = {
     ("kms", "ListResourceTags"): _key_tags,
     ("secretsmanager", "DescribeSecret"): _describe_secret,
     ("secretsmanager", "GetResourcePolicy"): _get_resource_policy,
+    ("secretsmanager", "ListSecretVersionIds"): _list_versions,
 }

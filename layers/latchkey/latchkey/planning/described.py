@@ -26,7 +26,7 @@ def described(resource: PlannedResource, *, name: str | None = None, adopted: bo
         action=_action(resource, adopted=adopted),
         kind=resource.kind,
         name=name or resource.name,
-        settings=changes_of_settings(before.settings, {**after.settings, **created}),
+        settings=changes_of_settings(before.settings, {**after.settings, **created, **resource.removal}),
         policies=tuple(one for one in changed if one is not None),
     )
 

@@ -98,7 +98,7 @@ def _of_key(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
         return
     key_arn = given.get("TargetKeyId") or given["KeyId"]
     found = changes.find("key", key_arn)
-    tags = _tags("Resource", found.after.tags if found and found.after else {})
+    tags = _tags("Resource", found.tags if found else {})
     yield Need(call.role, (action,), _complete(key_arn), tags)
     if "AliasName" in given:
         yield Need(call.role, (action,), changes.place.arn("kms", given["AliasName"]))
@@ -112,7 +112,7 @@ def _of_secret(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
         yield Need(call.role, (action, "secretsmanager:TagResource"), arn, _tags("Request", requested))
         return
     found = changes.find("secret", given["SecretId"])
-    context = _tags("Resource", found.after.tags if found and found.after else {})
+    context = _tags("Resource", found.tags if found else {})
     if "BlockPublicPolicy" in given:
         context["secretsmanager:BlockPublicPolicy"] = bool(given["BlockPublicPolicy"])
     yield Need(call.role, (action,), _complete(given["SecretId"]), context)
@@ -127,7 +127,7 @@ def _of_role(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
         yield Need(call.role, (action, "iam:TagRole"), arn, requested | bounded)
         return
     found = changes.find("role", arn)
-    context = _tags("Resource", found.after.tags if found and found.after else {})
+    context = _tags("Resource", found.tags if found else {})
     boundary = found.after.settings.get("boundary") if found and found.after else None
     yield Need(call.role, (action,), arn, context | ({"iam:PermissionsBoundary": boundary} if boundary else {}))
 
