@@ -45,7 +45,8 @@ def plan_onboarding(desired: Desired, checked: OnboardingPlan, world: World) -> 
     used = _confirmed(desired, checked, changes, world) if checked.confirms else _run(desired, checked, changes, world)
     configured = _configured(desired, evidence, used)
     needs = needs_of_calls(changes, configured)
-    managers = () if checked.confirms else denied_to_managers(desired, used.key_arn, used.secret_arn or "", world.clients.iam)
+    own_role = world.settings.configure_role_arn if checked.has_resource else None
+    managers = denied_to_managers(desired, used.key_arn, used.secret_arn or "", own_role, world.clients.iam)
     return Draft(
         content={
             "kind": HANDOFF_CONFIRMED if checked.confirms else ONBOARDING_REQUESTED,

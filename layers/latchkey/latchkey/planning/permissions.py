@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _ANY_KEY_ID: Final = NEW_KEY_ID.replace("?", "0")
 _ANY_SUFFIX: Final = NEW_SUFFIX.replace("?", "0")
 
+# What Secrets Manager calls with the permissions of its caller:
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html#security-encryption-authz
+_ENCRYPTING: Final = ("kms:Decrypt", "kms:GenerateDataKey")
+
 type Context = dict[str, str | bool]
 
 
@@ -68,20 +72,24 @@ def needs_of_calls(changes: PlannedChanges, configured: ConfiguredResource | Non
                 yield from _of_resource(call, configured)
 
 
-def denied_to_managers(desired: Desired, key_arn: str, secret_arn: str, iam: IAMClient) -> Iterator[MissingPermission]:
+def denied_to_managers(
+    desired: Desired, key_arn: str, secret_arn: str, own_role: str | None, iam: IAMClient
+) -> Iterator[MissingPermission]:
     """What the roles that configure the resource are denied, although the policies of key and secret allow it.
 
-    A statement that names a role allows it what its own policies do not deny.
+    A statement that names a role allows it what its own policies do not deny. `own_role` is that of configure_access, if it
+    configures the resource.
     """
     if desired.system.granted is None:
         return
     reader, configuration = desired.system.granted
     resource = desired.resource.arn(desired.place) or "*"
-    for role in (arn for arn in desired.request.management_roles if arn.split(":")[4] == desired.place.account):
-        own = (f"{configuration.service}:{configuration.renewal}",)
-        via: Context = {"kms:ViaService": reader.via_service(desired.place), "aws:ViaAWSService": True}
-        for action in refused_actions(iam, role, own, resource):
+    managers = [arn for arn in desired.request.management_roles if arn.split(":")[4] == desired.place.account]
+    for role in managers:
+        for action in refused_actions(iam, role, (f"{configuration.service}:{configuration.renewal}",), resource):
             yield MissingPermission(principal=role, action=action, resource=resource)
+    via: Context = {"kms:ViaService": reader.via_service(desired.place), "aws:ViaAWSService": True}
+    for role in [*managers, *([own_role] if own_role else [])]:
         for actions, arn in (
             (("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"), _complete(secret_arn)),
             (("kms:CreateGrant",), _complete(key_arn)),
@@ -110,12 +118,24 @@ def _of_secret(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
         requested = {tag["Key"]: tag["Value"] for tag in given.get("Tags", [])}
         arn = changes.place.arn("secretsmanager", f"secret:{given['Name']}{_ANY_SUFFIX}")
         yield Need(call.role, (action, "secretsmanager:TagResource"), arn, _tags("Request", requested))
+        yield from _encryption(call, given["KmsKeyId"], arn, changes)
         return
     found = changes.find("secret", given["SecretId"])
     context = _tags("Resource", found.tags if found else {})
     if "BlockPublicPolicy" in given:
         context["secretsmanager:BlockPublicPolicy"] = bool(given["BlockPublicPolicy"])
     yield Need(call.role, (action,), _complete(given["SecretId"]), context)
+    if call.operation in ("PutSecretValue", "UpdateSecret"):
+        key = found.after.settings.get("key") if found and found.after else None
+        yield from _encryption(call, key, _complete(given["SecretId"]), changes)
+
+
+def _encryption(call: PlannedCall, key: str | None, secret_arn: str, changes: PlannedChanges) -> Iterator[Need]:
+    """What Secrets Manager needs of its caller to encrypt a value. The default key allows every caller."""
+    if key is None or ":key/" not in key:
+        return
+    via: Context = {"kms:ViaService": f"secretsmanager.{changes.place.region}.amazonaws.com", "aws:ViaAWSService": True}
+    yield Need(call.role, _ENCRYPTING, _complete(key), via | {"kms:EncryptionContext:SecretARN": secret_arn})
 
 
 def _of_role(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
