@@ -5,15 +5,11 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import pytest
-
 from local_aws.emulator.asgi import Message, Receive, Send, read_body
 from local_aws.emulator.http_server import ABORT, serve
 
 type Answer = Callable[[Message, bytes, Send], Awaitable[None]]
 type Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 async def _echo(scope: Message, body: bytes, send: Send) -> None:
@@ -70,127 +66,35 @@ def _exchange(answer: Answer, *parts: bytes) -> bytes:
     return asyncio.run(run())
 
 
-CLOSE = b"connection: close\r\n"
-
-
-@pytest.mark.parametrize(
-    ("request_", "answer"),
-    [
-        pytest.param(b"GET /a%20b?c=%20d HTTP/1.1\r\n@\r\n", b"GET /a b?c=%20d ", id="a path and a query"),
-        pytest.param(b"POST / HTTP/1.1\r\n@content-length: 4\r\n\r\nbody", b"POST /? body", id="a length"),
-        pytest.param(
-            b"POST / HTTP/1.1\r\n@Transfer-Encoding: chunked\r\n\r\n3\r\nbod\r\n1;x=y\r\ny\r\n0\r\n\r\n",
-            b"POST /? body",
-            id="chunks",
-        ),
-        pytest.param(
-            b"POST / HTTP/1.1\r\n@transfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx-checksum: a\r\n\r\n",
-            b"POST /? body",
-            id="chunks with a trailer",
-        ),
-        pytest.param(b"GET / HTTP/1.0\r\n@\r\n", b"GET /? ", id="HTTP/1.0"),
-    ],
-)
-@pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_request_is_read_however_it_arrives(request_: bytes, answer: bytes, size: int) -> None:
-    whole = request_.replace(b"@", CLOSE)
-    parts = [whole[start : start + size] for start in range(0, len(whole), size)]
-
-    received = _exchange(_echo, *parts)
-
-    head, _, body = received.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert body == answer
-
-
-def test_header_names_are_in_lower_case_and_repeated_headers_are_kept() -> None:
-    app = _App(_echo)
-
-    async def run() -> None:
-        async with _served(app) as connect:
-            reader, writer = await connect()
-            writer.write(b"GET / HTTP/1.1\r\nX-One: 1\r\nx-one:  2 \r\nConnection: close\r\n\r\n")
-            await reader.read()
-            writer.close()
-
-    asyncio.run(run())
-    assert app.scopes[0]["headers"] == [(b"x-one", b"1"), (b"x-one", b"2"), (b"connection", b"close")]
-    assert app.phases == ["lifespan.startup", "lifespan.shutdown"]
-
-
-def test_requests_on_one_connection_are_answered_in_order() -> None:
+def test_requests_on_one_connection_are_answered_at_once_and_in_order() -> None:
     received = _exchange(_echo, b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\nconnection: close\r\n\r\n")
 
     assert [part.partition(b"HTTP")[0] for part in received.split(b"\r\n\r\n")[1:]] == [b"GET /1? ", b"GET /2? ", b"GET /3? "]
 
 
-def test_a_client_that_waits_for_the_server_is_asked_for_the_body() -> None:
-    async def run() -> bytes:
-        async with _served(_App(_echo)) as connect:
-            reader, writer = await connect()
-            writer.write(b"PUT / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 4\r\nconnection: close\r\n\r\n")
-            assert await reader.readexactly(len(CONTINUE)) == CONTINUE
-            writer.write(b"body")
-            received = await reader.read()
-            writer.close()
-            return received
+def test_no_connection_waits_for_acknowledgments() -> None:
+    """Otherwise each response would take 40 ms, because its head and its body are sent separately."""
+    options = []
 
-    assert asyncio.run(run()).endswith(b"PUT /? body")
+    async def note(scope: Message, body: bytes, send: Send) -> None:
+        connection = scope["extensions"][ABORT].__self__.transport.get_extra_info("socket")
+        options.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await _echo(scope, body, send)
 
+    _exchange(note, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
 
-def test_a_response_without_a_length_is_sent_in_chunks() -> None:
-    async def stream(_: Message, body: bytes, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for part in (b"one", b"", b"three"):
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body"})
-
-    received = _exchange(stream, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
-
-    assert b"transfer-encoding: chunked\r\n" in received
-    assert received.endswith(b"\r\n\r\n3\r\none\r\n5\r\nthree\r\n0\r\n\r\n")
+    assert options == [1]
 
 
-@pytest.mark.parametrize(("method", "status"), [(b"HEAD", 200), (b"GET", 204), (b"GET", 304)])
-def test_a_response_that_has_no_body_is_sent_without_one(method: bytes, status: int) -> None:
-    async def answer(_: Message, body: bytes, send: Send) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"4")]})
-        await send({"type": "http.response.body", "body": b"body"})
+def test_the_application_is_started_and_stopped() -> None:
+    app = _App(_echo)
 
-    received = _exchange(answer, method + b" / HTTP/1.1\r\nconnection: close\r\n\r\n")
+    async def run() -> None:
+        async with _served(app):
+            pass
 
-    assert received.endswith(b"\r\n\r\n")
-
-
-@pytest.mark.parametrize(
-    "malformed",
-    [
-        b"nonsense\r\n\r\n",
-        b"GET / HTTP/2\r\n\r\n",
-        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
-        b"GET / HTTP/1.1\r\n name: value\r\n\r\n",
-        b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\ncontent-length: many\r\n\r\n",
-        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nmany\r\n",
-        b"GET /" + b"a" * 70_000,
-    ],
-)
-def test_a_malformed_request_is_an_error(malformed: bytes) -> None:
-    assert _exchange(_echo, malformed).startswith(b"HTTP/1.1 400 Bad Request\r\n")
-
-
-@pytest.mark.parametrize("started", [False, True])
-def test_a_failure_of_the_application_ends_the_connection(started: bool) -> None:
-    async def fail(_: Message, body: bytes, send: Send) -> None:
-        if started:
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
-            await send({"type": "http.response.body", "body": b"part", "more_body": True})
-        raise RuntimeError("a failure")
-
-    received = _exchange(fail, b"GET / HTTP/1.1\r\n\r\n")
-
-    assert received.startswith(b"HTTP/1.1 200 OK" if started else b"HTTP/1.1 500 Internal Server Error")
-    assert received.endswith(b"\r\n\r\npart" if started else b"\r\n\r\n")
+    asyncio.run(run())
+    assert app.phases == ["lifespan.startup", "lifespan.shutdown"]
 
 
 def test_the_application_can_drop_the_connection() -> None:
@@ -198,28 +102,6 @@ def test_the_application_can_drop_the_connection() -> None:
         scope["extensions"][ABORT]()
 
     assert _exchange(drop, b"GET / HTTP/1.1\r\n\r\n") == b""
-
-
-def test_the_application_learns_that_the_client_is_gone() -> None:
-    async def run() -> str:
-        gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        class Waiting(_App):
-            async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-                if scope["type"] == "lifespan":
-                    await super().__call__(scope, receive, send)
-                    return
-                await read_body(receive)
-                gone.set_result((await receive())["type"])
-
-        async with _served(Waiting(_echo)) as connect:
-            _, writer = await connect()
-            writer.write(b"GET / HTTP/1.1\r\n\r\n")
-            await writer.drain()
-            writer.close()
-            return await asyncio.wait_for(gone, 5)
-
-    assert asyncio.run(run()) == "http.disconnect"
 
 
 def test_the_end_does_not_wait_for_a_request_that_hangs() -> None:
@@ -232,7 +114,7 @@ def test_the_end_does_not_wait_for_a_request_that_hangs() -> None:
             writer.write(b"GET / HTTP/1.1\r\n\r\n")
             await writer.drain()
         with contextlib.suppress(ConnectionResetError):
-            assert await reader.read() == b""
+            await reader.read()
         writer.close()
 
     asyncio.run(run())
