@@ -12,4 +12,9 @@ from latchkey.settings import settings
 def lambda_handler(event: RequestEvent) -> Received:
     """Starts one execution per request id and content; a request that already has an outcome starts nothing."""
     known = settings()
-    return receive_request(event, registry(), tenants(known), clients.stepfunctions(), machines(known))
+    machine_of = machines(
+        onboard=known.onboard_state_machine_arn,
+        offboard=known.offboard_state_machine_arn,
+        rotate=known.rotate_state_machine_arn,
+    )
+    return receive_request(event, registry(), tenants(known), clients.stepfunctions(), machine_of)

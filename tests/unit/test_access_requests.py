@@ -29,7 +29,7 @@ from latchkey.requests.models import (
     OnboardingRequest,
 )
 from latchkey.requests.parsing import parse_access_request, parse_onboarding
-from tests.unit.samples import EXISTING_ARN, FULL, SETTINGS, TOKEN, detail
+from tests.unit.samples import EXISTING_ARN, FULL, TOKEN, detail
 
 ACCESS_ID = "mediatailor/sourceLocation/sports-origin"
 REQUEST = {"requestId": "request-2", "accessId": ACCESS_ID}
@@ -94,10 +94,7 @@ def test_a_request_gets_the_id_of_its_event_if_it_has_none(kind: str) -> None:
 
 
 def test_every_kind_of_request_has_its_state_machine() -> None:
-    names = {f"{name}_state_machine_arn": name for name in ("onboard", "offboard", "rotate")}
-    known = SETTINGS.model_copy(update=names)
-
-    assert machines(known) == {
+    assert machines(onboard="onboard", offboard="offboard", rotate="rotate") == {
         ONBOARDING_REQUESTED: "onboard",
         HANDOFF_CONFIRMED: "onboard",
         RESTORATION_REQUESTED: "onboard",

@@ -36,7 +36,6 @@ from latchkey.requests.models import (
 )
 from latchkey.requests.parsing import parse_access_request, parse_confirmation, parse_onboarding
 from latchkey.requests.sender import NOT_ALLOWED, SOURCE, Sender, sender_of
-from latchkey.settings import Settings
 from latchkey.systems import SYSTEMS
 from latchkey.wire import WireModel
 
@@ -68,15 +67,15 @@ class RequestEvent(BaseModel):
     detail: Any
 
 
-def machines(settings: Settings) -> Mapping[str, str]:
+def machines(*, onboard: str, offboard: str, rotate: str) -> Mapping[str, str]:
     """The ARN of the state machine that carries out each kind of request."""
     return {
-        ONBOARDING_REQUESTED: settings.onboard_state_machine_arn,
-        HANDOFF_CONFIRMED: settings.onboard_state_machine_arn,
-        RESTORATION_REQUESTED: settings.onboard_state_machine_arn,
-        OFFBOARDING_REQUESTED: settings.offboard_state_machine_arn,
-        ROTATION_REQUESTED: settings.rotate_state_machine_arn,
-        ROTATION_CONFIRMED: settings.rotate_state_machine_arn,
+        ONBOARDING_REQUESTED: onboard,
+        HANDOFF_CONFIRMED: onboard,
+        RESTORATION_REQUESTED: onboard,
+        OFFBOARDING_REQUESTED: offboard,
+        ROTATION_REQUESTED: rotate,
+        ROTATION_CONFIRMED: rotate,
     }
 
 
