@@ -18,6 +18,7 @@ POINTS: dict[str, str] = {
     "A19": "Every condition would need a policy of its own that makes a secret public for a moment.",
     "A20": "It needs a role that is deleted while a policy names its unique ID in a condition.",
     "A21": "Only MediaTailor can call as MediaTailor, and its calls show no condition keys.",
+    "A22": "It needs a second key: move a secret to it, and list the keys of its versions.",
 }
 
 SWITCHES: dict[str, str] = {

@@ -82,14 +82,22 @@ def logical_id(folder: str) -> str:
     return "".join(part.title() for part in folder.split("_")) + "Function"
 
 
+def policies(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the policies of the role of a function or state machine, which can be the role of another function."""
+    if "Role" in properties:
+        return policies(FUNCTIONS[properties["Role"]["Fn::GetAtt"].split(".")[0].removesuffix("Role")])
+    found: list[dict[str, Any]] = properties["Policies"]
+    return found
+
+
 def own_statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the IAM statements that only the role of this function or state machine has."""
-    return [statement for policy in properties["Policies"] for statement in policy.get("Statement", [])]
+    return [statement for policy in policies(properties) for statement in policy.get("Statement", [])]
 
 
 def shared_policies(properties: dict[str, Any]) -> list[str]:
     """Returns the logical IDs of the managed policies of this template that a function or state machine carries."""
-    return [policy["Ref"] for policy in properties["Policies"] if "Ref" in policy]
+    return [policy["Ref"] for policy in policies(properties) if "Ref" in policy]
 
 
 def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:

@@ -51,12 +51,18 @@ def test_a_request_is_planned_before_anything_is_changed_and_checked_again_if_it
     assert TASKS["Check request"]["Assign"]["toCheck"] == "{% $states.input %}"
 
 
-@pytest.mark.parametrize("name", [name for name in TASKS if not name.startswith(("Report ", "Undo "))])
+@pytest.mark.parametrize("name", [name for name in TASKS if not name.startswith(("Leave ", "Report ", "Undo "))])
 def test_an_error_that_no_other_catcher_names_is_rolled_back(name: str) -> None:
     catcher = TASKS[name]["Catch"][-1]
 
     assert _catchers(TASKS[name])["States.ALL"] == "Undo onboarding"
     assert catcher["Assign"] == {"errorOutput": "{% $states.errorOutput %}", "undone": [], "undoIncomplete": False}
+
+
+def test_what_was_recorded_is_not_rolled_back_because_of_the_former_key() -> None:
+    assert [(catcher["ErrorEquals"], catcher["Next"]) for catcher in TASKS["Leave key"]["Catch"]] == [
+        (["States.ALL"], "Report success")
+    ]
 
 
 def test_the_rollback_receives_the_request_from_the_input_of_the_execution() -> None:

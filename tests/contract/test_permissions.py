@@ -76,9 +76,13 @@ IN_OUR_NAME = {
     | {
         "secretsmanager:GetSecretValue": "MediaTailor reads the former secret of the source location",
         "kms:CreateGrant": "MediaTailor creates a grant on the key of that secret",
-        "kms:Decrypt": "GetSecretValue on behalf of MediaTailor",
+        "kms:Decrypt": "GetSecretValue on behalf of MediaTailor, and UpdateSecret",
+        "kms:Encrypt": "UpdateSecret, back to the former key",
+        "kms:GenerateDataKey": "UpdateSecret, back to the former key",
     },
 }
+# Functions that have the role of another one.
+IN_OUR_NAME["LeaveKeyFunction"] = IN_OUR_NAME["UndoOnboardingFunction"]
 
 
 @cache
@@ -136,12 +140,12 @@ def test_only_the_key_policy_lets_configure_access_use_a_key() -> None:
     }
 
 
-def test_only_undo_onboarding_deletes_and_only_what_latchkey_created() -> None:
+def test_only_the_role_of_undo_onboarding_deletes_and_only_what_latchkey_created() -> None:
     kinds = re.compile(r"(kms|secretsmanager|mediatailor):(Delete|ScheduleKeyDeletion)")
     deleting = {name for name, function in FUNCTIONS.items() for action in actions(function) if kinds.match(action)}
     whole = {"secretsmanager:DeleteSecret", "kms:ScheduleKeyDeletion", "mediatailor:DeleteSourceLocation"}
 
-    assert deleting == {"UndoOnboardingFunction"}
+    assert deleting == {"LeaveKeyFunction", "UndoOnboardingFunction"}
     for statement in statements(FUNCTIONS["UndoOnboardingFunction"]):
         if whole & set(listed(statement["Action"])):
             assert statement["Condition"]["StringEquals"] == {"aws:ResourceTag/latchkey:managed-by": "latchkey"}

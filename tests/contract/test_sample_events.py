@@ -74,7 +74,7 @@ def test_a_sample_has_the_members_that_the_state_machines_pass(function: str) ->
 
 @valid_samples
 def test_a_sample_without_its_required_members_does_not_fit_the_model(name: str) -> None:
-    required = {"Records", "request", "id", "requestId", "executionArn", "accessId", "keys", "ResponseURL"}
+    required = {"Records", "request", "id", "requestId", "executionArn", "accessId", "accessIds", "keys", "ResponseURL"}
     incomplete = {member: value for member, value in VALID[name].items() if member not in required}
 
     with pytest.raises(ValidationError):

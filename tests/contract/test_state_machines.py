@@ -70,6 +70,7 @@ _REVOCATION = _STEP | {"AccessDenied": Retries(4, 450)}
 # The retries of each task, and the state that follows when they are used up.
 HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
     "clean-up-grants": {
+        "Leave key": (_LAST, "Succeed"),
         "Look at grants": (_STEP, "Fail"),
         "Clean up grants": (_REVOCATION, "Observe access"),
         "Observe access": (_STEP, "Report clean up"),
@@ -94,6 +95,7 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
         "Configure access": (_STEP, "Undo onboarding"),
         "Validate access": (_STEP, "Undo onboarding"),
         "Record access": (_STEP, "Undo onboarding"),
+        "Leave key": (_LAST, "Report success"),
         "Report success": (_LAST, "Fail unreported"),
         "Report plan": (_LAST, "Fail unreported"),
         "Report rejection": (_LAST, "Fail unreported"),

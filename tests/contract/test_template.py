@@ -129,7 +129,8 @@ def test_roles_that_write_policies_and_delete_nothing_are_denied_deletion() -> N
     deleting = set(POLICIES["DenyDeletion"]["PolicyDocument"]["Statement"][0]["Action"])
     writers = {name for name, function in FUNCTIONS.items() if actions(function) & writing}
 
-    assert writers == {"AttachPoliciesFunction", "UndoOnboardingFunction"}  # a new key admits create_key in its policy
+    # A new key admits create_key in its policy.
+    assert writers == {"AttachPoliciesFunction", "LeaveKeyFunction", "UndoOnboardingFunction"}
     for name in (*writers, "CreateKeyFunction"):
         assert ("DenyDeletion" in shared_policies(FUNCTIONS[name])) != bool(actions(FUNCTIONS[name]) & deleting)
 

@@ -58,19 +58,24 @@ class Onboarding:
     def record_access(self) -> None:
         resources = {"keyArn": self.key, "secretArn": self.secret or None, "resourceArn": self.resource or None}
         status = "active" if self.checked["hasResource"] else "handed-off"
-        self.run("record_access", {"request": self.request, "resources": resources, "status": status})
+        event = {"request": self.request, "companions": self.checked["companions"]}
+        self.run("record_access", event | {"resources": resources, "status": status})
         self.recorded = True
         self.end()
 
     def end(self) -> None:
-        """Settles the journal and unlocks the access as report_outcome does."""
+        """Settles the journal and unlocks the accesses as report_outcome does."""
         access_id = self.checked["accessId"]
-        registry().journal.of(self.execution, access_id, DEFAULT_TENANT).settle(keep_open=not self.recorded)
-        registry().locks.unlock(access_id, self.execution)
+        journal = registry().journal.of(self.execution, access_id, DEFAULT_TENANT)
+        changed = {access_id, *journal.access_ids()}
+        journal.settle(keep_open=not self.recorded)
+        for one in sorted(changed):
+            registry().locks.unlock(one, self.execution)
 
     @property
     def _step_event(self) -> dict[str, Any]:
-        return {"request": self.request, "key": {"arn": self.key, "changed": False}, "secretArn": self.secret or None}
+        event = {"request": self.request, "companions": self.checked["companions"]}
+        return event | {"key": {"arn": self.key, "changed": False}, "secretArn": self.secret or None}
 
     @property
     def undo_event(self) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def test_each_sweep_event_starts_a_cleanup_once(run: Run, account: Account, mach
         "anotherSweeps": False,
         "rejected": False,
     }
-    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key], "hint": None}]
+    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key], "hint": None, "leaves": False}]
     assert (sweep(run), len(machine())) == (swept, 1)
 
 
@@ -511,7 +511,7 @@ def test_an_orphaned_grant_of_an_unknown_source_location_is_found_on_an_unused_k
     swept = sweep(run)
 
     assert (swept["cleaning"], swept["keys"]) == ([OTHER_ACCESS], 1)
-    assert [*machine().values()] == [{"accessId": OTHER_ACCESS, "keys": [access.key], "hint": None}]
+    assert [*machine().values()] == [{"accessId": OTHER_ACCESS, "keys": [access.key], "hint": None, "leaves": False}]
     assert len(run("list_grants", {"keys": []})["grants"]) == 1
 
 

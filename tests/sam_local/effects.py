@@ -99,6 +99,10 @@ def record_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert (item["status"]["S"], item["keyArn"]["S"]) == ("active", sample("record_access")["resources"]["keyArn"])
 
 
+def leave_key(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert answer == {"removed": [], "left": [], "evidence": []}
+
+
 def report_outcome(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     event = outcomes.wait_for(sample("report_outcome")["requestId"])
     assert event["detail"]["outcomeId"] == answer["outcomeId"]
@@ -172,7 +176,8 @@ EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
     effect.__name__: effect
     for effect in (
         attach_policies, check_request, clean_up_grants, configure_access, create_key, create_secret, guard_prefixes,
-        identify_accesses, list_grants, observe_access, plan_access, read_execution, receive_request, record_access,
+        identify_accesses, leave_key, list_grants, observe_access, plan_access, read_execution, receive_request,
+        record_access,
         report_clean_up, report_outcome, sweep_grants, undo_onboarding, validate_access,
     )
 }  # fmt: skip
@@ -186,6 +191,7 @@ RAISED = {
     "create_key": ("InvalidRequest", "key.alias"),
     "create_secret": ("InvalidRequest", "secret.value.generate.length"),
     "guard_prefixes": ("InvalidRequest", "ResponseURL"),
+    "leave_key": ("InvalidRequest", "accessIds"),
     "plan_access": ("InvalidRequest", "planHash"),
     "read_execution": ("Conflict", "no request is recorded"),
     "record_access": ("InvalidRequest", "status"),

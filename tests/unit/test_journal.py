@@ -146,3 +146,49 @@ def test_a_rollback_waits_for_the_running_request(registry: Registry) -> None:
     assert registry.locks.holder(ACCESS) == "arn:end-request"
     registry.locks.unlock(ACCESS, EXECUTION_ARN)
     assert registry.locks.holder(ACCESS) == "arn:end-request"
+
+
+OTHER = "mediatailor/sourceLocation/news-origin"
+
+
+def test_a_request_keeps_its_changes_of_other_accesses_in_one_journal(registry: Registry, journal: RequestJournal) -> None:
+    companion = journal.of_companion(OTHER)
+    journal.intend(REQUEST, None)
+    for one in (companion, journal):
+        one.intend(RESOURCE, {"of": one.access_id})
+
+    assert [(entry.step, entry.access_id) for entry in journal.entries()] == [
+        (REQUEST, ACCESS),
+        (RESOURCE, ACCESS),
+        (RESOURCE, OTHER),
+    ]
+    found = companion.entry(RESOURCE)
+    assert found is not None
+    assert (found.kind, found.wanted) == ("resource", {"of": OTHER})
+    assert [one.access_id for one in journal.companions()] == [OTHER]
+    assert [(one.access_id, one.accompanies) for one in registry.journal.open()] == [(OTHER, True), (ACCESS, False)]
+    assert registry.journal.of(EXECUTION_ARN, OTHER, "sports", accompanies=True).entry(RESOURCE) == found
+
+
+def test_the_changes_of_other_accesses_are_settled_with_the_request(registry: Registry, journal: RequestJournal) -> None:
+    companion = journal.of_companion(OTHER)
+    for one in (companion, journal):
+        one.intend(REQUEST, None)
+    companion.intend(reference_step(KEY_ARN), {})
+    assert registry.journal.uses(KEY_ARN, OTHER, without=LATER_EXECUTION)
+
+    journal.settle(keep_open=True)
+    assert len(journal.entries()) == 3
+    companion.finish(reference_step(KEY_ARN))
+    journal.settle(keep_open=True)
+    assert journal.entries() == []
+
+
+def test_the_journal_of_an_access_is_found_by_its_lock(registry: Registry) -> None:
+    registry.locks.lock(ACCESS, EXECUTION_ARN)
+    registry.locks.lock(OTHER, EXECUTION_ARN, accompanied=ACCESS)
+    found = [registry.journal_of(EXECUTION_ARN, access_id, "sports").accompanies for access_id in (ACCESS, OTHER)]
+    assert found == [False, True]
+    registry.locks.unlock(OTHER, EXECUTION_ARN)
+    registry.locks.lock(OTHER, LATER_EXECUTION)
+    assert registry.journal_of(LATER_EXECUTION, OTHER, "sports").accompanies is False

@@ -103,3 +103,9 @@ def _entry(command: str) -> dict[str, Any]:
     assert words == ["aws", "events", "put-events", "--entries"]
     [entry] = json.loads(entries)
     return dict(entry)
+
+
+def test_a_request_again_does_not_move_the_key() -> None:
+    request = parse_onboarding(detail({"key": {"alias": "alias/latchkey/new", "move": True}}))
+    again = json.loads(_entry(request_again(request, "bus", "default", replaces=False))["Detail"])
+    assert again["key"] == {"alias": "alias/latchkey/new"}

@@ -51,6 +51,7 @@ def test_a_valid_request_is_accepted(kind: str, changes: dict[str, Any]) -> None
 
 
 BAD: dict[str, tuple[str, dict[str, Any], str]] = {
+    "move of a key that a partner has": ("adobe-experience-platform", {"key.move": True}, "detail"),
     "128 bits for a key of 256": ("mediaconnect-source", {LENGTH: 32}, LENGTH),
     "63 digits": ("mediaconnect-source", {LENGTH: 63}, LENGTH),
     "64 digits for 128 bits": ("mediaconnect-output", {LENGTH: 64}, LENGTH),

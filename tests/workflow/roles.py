@@ -12,9 +12,10 @@ _MACHINES = {
     name: machine["DefinitionUri"].removeprefix("statemachine/").removesuffix(".asl.json")
     for name, machine in STATE_MACHINES.items()
 }
-# The documented name of each role by the logical id of its function, state machine or rule.
+# The documented name of each role by the logical id of its function, state machine or rule. A function can have the role of
+# another one.
 NAMES = (
-    {name: function["CodeUri"].removeprefix("functions/") for name, function in FUNCTIONS.items()}
+    {name: function["CodeUri"].removeprefix("functions/") for name, function in FUNCTIONS.items() if "Role" not in function}
     | _MACHINES
     | {f"{name}{event}": f"rule of {_MACHINES[name]}" for name in _MACHINES for event in STATE_MACHINES[name].get("Events", {})}
 )

@@ -192,3 +192,47 @@ def test_failed_request_changes_nothing_that_it_shares_or_adopts(
         assert ('"Theirs"' in json.dumps(first.policies)) is is_adopted
         again = first.detail | {"requestId": f"first-{run.detail['requestId']}"}
         assert fault_injection.onboard(again)["status"] == "unchanged"
+
+
+class _Moves:
+    """Onboards an access for each request, which then moves it to another key."""
+
+    def __init__(self, fault_injection: FaultInjection) -> None:
+        self._fault_injection = fault_injection
+
+    def next(self) -> Detail:
+        self.first = self._fault_injection.detail()
+        self.before = self._fault_injection.onboard(self.first)["resources"]
+        alias = f"alias/latchkey/moved-{secrets.token_hex(4)}"
+        request_id = f"move-{secrets.token_hex(6)}"
+        return self.first | {"requestId": request_id, "key": {"alias": alias, "move": True}}
+
+    @property
+    def key_of_secret(self) -> str:
+        found = self._fault_injection.secretsmanager.describe_secret(SecretId=self.before["secretArn"])
+        return str(found["KmsKeyId"])
+
+
+@pytest.mark.parametrize("kinds", profile(FINAL, DENIED, FINAL_BEFORE, THROTTLED))
+def test_permanent_failure_of_a_move_leaves_the_access_under_its_key(
+    fault_injection: FaultInjection, kinds: tuple[Kind, ...]
+) -> None:
+    moves = _Moves(fault_injection)
+    calls = fault_injection.calls(WORK, moves.next())
+    for run in fault_injection.each_call(kinds, calls, one_in(12), moves.next):
+        _has_one_outcome(fault_injection, run)
+        if run.outcome != "Access Onboarded":
+            assert run.event["detail"]["changed"] is False, str(run)
+            assert moves.key_of_secret == moves.before["keyArn"], str(run)
+            first = moves.first | {"requestId": f"first-{secrets.token_hex(6)}"}
+            assert fault_injection.onboard(first)["status"] == "unchanged", str(run)
+
+
+@pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
+def test_transient_failure_of_a_move_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
+    moves = _Moves(fault_injection)
+    calls = fault_injection.calls(ANY, moves.next())
+    for run in fault_injection.each_call(kinds, calls, one_in(12), moves.next):
+        _has_one_outcome(fault_injection, run)
+        assert run.outcome == "Access Onboarded", str(run)
+        assert moves.key_of_secret != moves.before["keyArn"], str(run)

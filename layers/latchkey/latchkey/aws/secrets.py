@@ -120,10 +120,14 @@ def current_keys(secret: ObservedSecret, kms: KMSClient, secretsmanager: Secrets
     return tuple(sorted(keys, key=lambda key: key != own)) or (own,)
 
 
-def version_keys(secretsmanager: SecretsManagerClient, secret_arn: str) -> frozenset[str]:
-    """The keys that encrypt any version of a secret, as Secrets Manager names them, including versions without a label."""
+def version_keys(secretsmanager: SecretsManagerClient, secret_arn: str) -> tuple[frozenset[str], ...]:
+    """The keys that encrypt each version of a secret, as Secrets Manager names them, including versions without a label.
+
+    Any key of a version decrypts it: when a secret moves to another key, the copies under the former key remain.
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
+    """
     pages = read_pages(secretsmanager.list_secret_version_ids, SecretId=secret_arn, IncludeDeprecated=True)
-    return frozenset(key for page in pages for version in page.get("Versions", []) for key in version.get("KmsKeyIds", []))
+    return tuple(frozenset(version.get("KmsKeyIds", [])) for page in pages for version in page.get("Versions", []))
 
 
 def _key_arn(kms: KMSClient, key_id: str) -> str:

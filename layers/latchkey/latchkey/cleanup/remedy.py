@@ -20,7 +20,7 @@ _OF_DELETED_SECRET = frozenset(["secret policy admits the reader"])
 
 
 # What a sender consented to once. A remedy does not repeat it: an interruption, another key of the secret, another token.
-_CONSENTS = frozenset(["moveKey", "replacesToken", "takesEffectNow"])
+_CONSENTS = frozenset(["move", "moveKey", "replacesToken", "takesEffectNow"])
 
 
 def request_again(request: OnboardingRequest[Any], bus: str, tenant: str, *, replaces: bool) -> str:
@@ -36,6 +36,8 @@ def request_again(request: OnboardingRequest[Any], bus: str, tenant: str, *, rep
         secret = {name: value for name, value in detail.get("secret", {}).items() if name not in _CONSENTS}
         keeps = {"keepsValue": True} if request.secret.value.existing is None else {}
         detail["secret"] = secret | keeps | ({"replacesToken": True} if replaces else {})
+    if "key" in detail:
+        detail["key"] = {name: value for name, value in detail["key"].items() if name not in _CONSENTS}
     entry = {"EventBusName": bus, "Source": source, "DetailType": ONBOARDING_REQUESTED, "Detail": json.dumps(detail)}
     return _command("events", "put-events", "--entries", json.dumps([entry]))
 

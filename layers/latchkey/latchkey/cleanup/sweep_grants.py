@@ -180,8 +180,9 @@ class Sweep:
         ending = [{"executionArn": request.execution_arn, "requestItem": request.item_id} for request in unanswered.values()]
         unfinished = {*self._unfinished(known, journals, late)} - unanswered.keys()
         ending += [{"executionArn": execution_arn} for execution_arn in sorted(unfinished)]
+        leaving = {access.access_id for access in known if access.leaves_keys and not access.is_running}
         for access_id, on_keys in sorted(cleaning.items()):
-            self._start_clean_up(occasion, access_id, on_keys)
+            self._start_clean_up(occasion, access_id, on_keys, leaves=access_id in leaving)
         today = datetime.now(UTC).date().isoformat()
         for request in ending:  # once a day, since ending a request can take most of a day
             self._start(self.end_request_machine_arn, today, request)
@@ -229,7 +230,7 @@ class Sweep:
         yield from {survey.access_id for survey in self.registry.revocations.unreported() if survey.ended_at < since}
         states: dict[str, str | None] = {}
         for access in known:
-            if access.unpublished:
+            if access.unpublished or (access.leaves_keys and not access.is_running):
                 yield access.access_id
             record = access.record
             if record is None or access.is_running:
@@ -244,8 +245,8 @@ class Sweep:
     def _has_drifted(self, access: KnownAccess) -> bool:
         return not access.is_running and self.drift.has_drifted(access)
 
-    def _start_clean_up(self, occasion: str, access_id: str, keys: Iterable[str] = ()) -> None:
-        clean_up = CleanUpInput(accessId=access_id, keys=tuple(sorted(keys)))
+    def _start_clean_up(self, occasion: str, access_id: str, keys: Iterable[str] = (), *, leaves: bool = False) -> None:
+        clean_up = CleanUpInput(accessId=access_id, keys=tuple(sorted(keys)), leaves=leaves)
         self._start(self.clean_up_machine_arn, occasion, clean_up.model_dump(mode="json", by_alias=True))
 
     def _has_unusable_key(self, record: AccessRecord, states: dict[str, str | None]) -> bool:

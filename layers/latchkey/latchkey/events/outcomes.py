@@ -95,6 +95,18 @@ class Evidence(WireModel):
         return "; ".join(text for text in used if text)
 
 
+class KeyLeft(WireModel):
+    """What became of the former key of a secret that was moved to another one.
+
+    `removed` are the steps that were carried out, `left` is what stays, and why. `evidence` is what was read before the key was
+    scheduled for deletion or kept.
+    """
+
+    removed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
 class Outcome(WireModel):
     """The detail of every outcome event. `outcomeId` is the same in each delivery of one outcome.
 
@@ -126,7 +138,8 @@ class AccessOnboarded(Outcome):
     """The access works: every check passed. `status` is `unchanged` if it worked before the request as well.
 
     `effectDelaySeconds` is how long the service can continue to use the value it read before. `warnings` are members of the
-    request that are valid and probably do not do what the sender wants.
+    request that are valid and probably do not do what the sender wants. If the request moved the secret to another key,
+    `removed` and `left` are the steps and what stays of the former key.
     """
 
     access_id: str
@@ -135,6 +148,7 @@ class AccessOnboarded(Outcome):
     checks: tuple[Check, ...]
     effect_delay_seconds: int | None = None
     warnings: tuple[Problem, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 class AccessHandedOff(Outcome):

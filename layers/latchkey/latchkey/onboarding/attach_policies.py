@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from latchkey.aws.clients import Clients
 from latchkey.aws.errors import settling
 from latchkey.aws.keys import find_key, key_policy
 from latchkey.aws.roles import ObservedRole
-from latchkey.aws.secrets import ObservedSecret, find_secret
+from latchkey.aws.secrets import ObservedSecret, current_keys, find_secret
 from latchkey.errors import Conflict, InvalidRequest, TransientAwsError
 from latchkey.onboarding.reader_role import ensure_role
 from latchkey.onboarding.rules.consent import was_created_for
@@ -53,55 +54,129 @@ def attach_policies(
     The policies come first, so that the present readers of an adopted secret keep their access when it moves. Without a
     secret, only the key policy changes.
     """
-    desired, key = desire(event.request, settings, event.tenant), event.key
-    journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
-    kms, secretsmanager = clients.kms, clients.secretsmanager
-    bounds = _bounds_of(event.tenant, settings, tenants)
-    secret = find_secret(secretsmanager, event.secret_arn) if event.secret_arn else None
+    key, bounds = event.key, _bounds_of(event.tenant, settings, tenants)
+    attachments = [
+        Attachment(
+            desire(request, settings, event.tenant),
+            registry.journal_of(event.execution_arn, request.access_id, event.tenant),
+            key,
+            bounds,
+            registry,
+            clients,
+        )
+        for request in event.requests
+    ]
+    secret = find_secret(clients.secretsmanager, event.secret_arn) if event.secret_arn else None
     if secret is None and event.secret_arn:
         raise Conflict(f"{event.secret_arn} was deleted after the request was checked: send the request again")
-    key_share = desired.key_share(secret.arn if secret and _is_under_default_key(secret, key, kms) else None)
     with settling(key.settles_from):
+        merged = [attachment.merge_policies(secret) for attachment in attachments]
+        changed = any(merged)
+        if secret is None:
+            return StepResult(arn=key.arn, changed=changed, settlesFrom=datetime.now(UTC) if changed else key.settles_from)
+        # The last one is that of the request. All statements are in the policies before the secret moves.
+        changed |= attachments[-1].move_secret(secret)
+        attachments[-1].require_readable(secret)
+    settles_from = datetime.now(UTC) if changed else key.settles_from
+    ensured = [attachment.ensure_role(secret) for attachment in attachments]
+    return StepResult(arn=secret.arn, changed=changed or any(ensured), settlesFrom=settles_from)
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What one access needs in the policies of its key and its secret, and in its role."""
+
+    desired: Desired
+    journal: RequestJournal
+    key: StepResult
+    bounds: Bounds
+    registry: Registry
+    clients: Clients
+
+    def merge_policies(self, secret: ObservedSecret | None) -> bool:
+        """Merges our statements into the policies of the key and the secret, and returns whether they lacked any."""
+        desired, key, journal, registry = self.desired, self.key, self.journal, self.registry
+        kms, secretsmanager, iam = self.clients.kms, self.clients.secretsmanager, self.clients.iam
+        key_share = desired.key_share(secret.arn if secret and self._leaves_default_key(secret) else None)
         _refuse_powers(desired, key, kms, registry)
         if registry.accesses.get(desired.access_id) is None:
             # Other requests can write the statements of this one, so it can find them in the policies.
             _note_added(journal, key_policy_step(key.arn), key.arn, [*key_share.written])
             if secret is not None:
                 _note_added(journal, secret_policy_step(secret.arn), secret.arn, [*desired.secret_statements(secret.arn)])
+        if journal.accompanies:
+            registry.refer(key.arn, journal)
         changed = merge_into(
-            policy_of_key(key.arn, kms, clients.iam, settings.key_writers),
+            policy_of_key(key.arn, kms, iam, self.bounds.settings.key_writers),
             key_share,
-            lambda: key_shares_of_others(desired, key.arn, registry, bounds),
+            lambda: key_shares_of_others(desired, key.arn, registry, self.bounds),
             registry,
             partial(_note_added, journal, key_policy_step(key.arn), key.arn),
         )
         if secret is None:
-            return StepResult(arn=key.arn, changed=changed, settlesFrom=datetime.now(UTC) if changed else key.settles_from)
-        changed |= merge_into(
-            policy_of_secret(secret.arn, secretsmanager, clients.iam),
+            return changed
+        return changed | merge_into(
+            policy_of_secret(secret.arn, secretsmanager, iam),
             desired.secret_share(secret.arn),
-            lambda: secret_shares_of_others(desired, secret.arn, registry, bounds),
+            lambda: secret_shares_of_others(desired, secret.arn, registry, self.bounds),
             registry,
             partial(_note_added, journal, secret_policy_step(secret.arn), secret.arn),
-            lambda: _require_same_secret(desired, secret, clients, registry),
+            lambda: _require_same_secret(desired, secret, self.clients, registry),
         )
-        if secret.kms_key_id != key.arn:
-            _require_key_move(desired, secret, key, kms)
-            journal.intend(SECRET_KEY, {"arn": secret.arn, "key": key.arn}, found={"key": secret.kms_key_id})
-            # No call between this read and the write: a person can move the secret or withdraw consent at any time.
-            _require_same_secret(desired, secret, clients, registry)
-            secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
-            changed = True
-    settles_from = datetime.now(UTC) if changed else key.settles_from
-    role = desired.role(key.arn, secret.arn)
-    if role is not None:
+
+    def move_secret(self, secret: ObservedSecret) -> bool:
+        """Moves the secret to the key, and returns whether it was under another one.
+
+        The versions with a label then have a copy under each key, so that the services read on through their former grants and
+        roles until they have new ones.
+        https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
+        """
+        desired, key, kms, secretsmanager = self.desired, self.key, self.clients.kms, self.clients.secretsmanager
+        if secret.kms_key_id == key.arn:
+            return False
+        _require_key_move(desired, secret, key, kms)
+        self.journal.intend(SECRET_KEY, {"arn": secret.arn, "key": key.arn}, found={"key": secret.kms_key_id})
+        # No call between this read and the write: a person can move the secret or withdraw consent at any time.
+        _require_same_secret(desired, secret, self.clients, self.registry)
+        secretsmanager.update_secret(SecretId=secret.arn, KmsKeyId=key.arn)
+        return True
+
+    def require_readable(self, secret: ObservedSecret) -> None:
+        """Raises Conflict if the current version of a secret that an active access reads has no copy under the new key.
+
+        Secrets Manager copies nothing, and reports no error, if this function cannot decrypt with the former key. The readers
+        must then keep their access to that key.
+        """
+        if not self.desired.request.key.move:
+            return
+        moved = find_secret(self.clients.secretsmanager, secret.arn)
+        keys = current_keys(moved, self.clients.kms, self.clients.secretsmanager) if moved else ()
+        if self.key.arn not in keys:
+            rule = f"the current version of {secret.arn} is still encrypted only with {', '.join(keys)}"
+            raise Conflict(f"{rule}: that key must let the role of this stack's attach_policies decrypt")
+
+    def ensure_role(self, secret: ObservedSecret) -> bool:
+        """Ensures the role of a service that assumes one, and returns whether it changed."""
+        desired, registry, journal = self.desired, self.registry, self.journal
+        role = desired.role(self.key.arn, secret.arn)
+        if role is None:
+            return False
         # The reference proves that the role is ours; its tag alone does not, because anybody can set it.
         role_arn = role.arn(desired.place)
         referred = registry.resources.is_referred(role_arn, desired.access_id)
         registry.refer(role_arn, journal)
         note_change = partial(_note_role, desired, role, journal, registry)
-        changed |= ensure_role(desired, role, clients.iam, note_change, referred=referred)
-    return StepResult(arn=secret.arn, changed=changed, settlesFrom=settles_from)
+        return ensure_role(desired, role, self.clients.iam, note_change, referred=referred)
+
+    def _leaves_default_key(self, secret: ObservedSecret) -> bool:
+        """Whether the secret leaves the default key, or left it for its present key, whose policy still admits its readers."""
+        if secret.kms_key_id == self.key.arn or not self.desired.request.key.move:
+            return _is_under_default_key(secret, self.key, self.clients.kms)
+        present = find_key(self.clients.kms, secret.kms_key_id) if secret.kms_key_id else None
+        if present is None or not present.customer_managed:
+            return True
+        rule = policies.default_key_rule([secret.arn], self.desired.place)
+        return not policies.missing_from(key_policy(self.clients.kms, present.arn), [rule])
 
 
 def _bounds_of(tenant: str, settings: Settings, tenants: Tenants) -> Bounds:
@@ -156,7 +231,7 @@ def _is_under_default_key(secret: ObservedSecret, key: StepResult, kms: KMSClien
 
 def _require_key_move(desired: Desired, secret: ObservedSecret, key: StepResult, kms: KMSClient) -> None:
     """Raises Conflict if the secret is under another customer managed key and the request does not ask for a move."""
-    if secret.kms_key_id is None or desired.request.secret.move_key:
+    if secret.kms_key_id is None or desired.request.secret.move_key or desired.request.key.move:
         return
     present = find_key(kms, secret.kms_key_id)
     if present is None or (present.customer_managed and present.arn != key.arn):

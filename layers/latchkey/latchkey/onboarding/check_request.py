@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from latchkey.access.bounds import Bounds, bounds_problems
 from latchkey.access.desired import Desired, desire
+from latchkey.access.lifecycle import broken_rule
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
 from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.onboarding.companions import begin_move, check_companions, lock_companions
 from latchkey.onboarding.lock_holder import is_over_by
 from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
 from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import RequestEvidence
+from latchkey.onboarding.rules.move import is_move
 from latchkey.onboarding.rules.read_evidence import EvidenceReader, brings_new_token
 from latchkey.onboarding.rules.request_rules import request_problems
 from latchkey.onboarding.rules.resource import confirmed_host_problems, public_problems, resource_problems, waits_for_token
@@ -24,7 +27,8 @@ from latchkey.registry import Registry
 from latchkey.registry.access_locks import IsOver
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.journal import REQUEST, RequestJournal
-from latchkey.requests.models import NOTHING_HANDED_OFF
+from latchkey.requests.models import NOTHING_HANDED_OFF, ONBOARDING_REQUESTED, OnboardingRequest
+from latchkey.requests.parsing import AnyOnboarding
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
@@ -72,6 +76,8 @@ class OnboardingPlan(WireModel):
     `ownSecretArn` is the secret of this access that create_secret will find. `toPlan`: the request is not announced yet, and
     plan_access runs next. After it, a request that is `planOnly` ends, and any other is checked again. `replacesValue` is what
     the value check found about the value of the secret.
+    `ownSecretArn` is the secret of this access that create_secret will find. `moves`: the access moves to another key, and
+    `companions` are the requests of the other accesses that read its secret. `movedIds` are all accesses that move.
     """
 
     access_id: str
@@ -88,6 +94,9 @@ class OnboardingPlan(WireModel):
     to_plan: bool = False
     plan_only: bool = False
     replaces_value: bool | None = None
+    companions: tuple[AnyOnboarding, ...] = ()
+    moves: bool = False
+    moved_ids: tuple[str, ...] = ()
 
 
 def check_request(
@@ -123,7 +132,8 @@ def check_request(
     denied = [problem for problem in bounds_problems(desired, bounds) if problem.rule == NOT_ALLOWED]
     if denied := [*denied, *name_problems(desired, tenants.is_known)]:
         raise InvalidRequest(denied)
-    _begin(event, desired, access_path, is_over_by(stepfunctions, registry), registry)
+    is_over = is_over_by(stepfunctions, registry)
+    _begin(event, desired, access_path, is_over, registry)
     reader = EvidenceReader(bounds, registry, clients, secretsmanager_in)
     if event.confirms:
         return _confirmed_plan(event, desired, registry, reader)
@@ -133,7 +143,12 @@ def check_request(
     foreign = [*tenant_problems(desired, evidence, registry.resources.tenant)] or [*stack_problems(desired, evidence)]
     if foreign:
         raise InvalidRequest(foreign)
+    moves = is_move(desired, evidence)
+    problems.update(_state_problems(desired, registry))
+    locks_others = moves and not desired.request.is_planned
+    found = lock_companions(desired, event.ref, event.execution_arn, registry, is_over) if locks_others else ()
     problems.update(request_problems(desired, evidence, bounds, roles))
+    companions = () if problems else check_companions(desired, found, reader, bounds, roles)
     if not problems and event.findings:
         problems.update(event.findings)
     brings_value = desired.request.secret.value.source_arn is not None and not keeps_value(desired, evidence)
@@ -141,16 +156,36 @@ def check_request(
         problems.add(Problem("secret.value", VALUE_UNREADABLE.format(role=roles.create_secret)))
     if problems:
         raise InvalidRequest({*problems, *_stop_managing(desired, registry, reader)})
+    plan = _plan(desired, evidence, event, registry, companions)
+    if not plan.value_to_check and not plan.to_plan:
+        registry.locks.announce_request(desired.access_id, event.request.recorded, event.execution_arn, event.tenant)
+        journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
+        _refer_to_secret(desired, evidence, journal, registry)
+        if moves:
+            begin_move(desired, companions, journal, registry)
+    return plan
+
+
+def _plan(
+    desired: Desired,
+    evidence: RequestEvidence,
+    event: CheckRequestInput,
+    registry: Registry,
+    companions: tuple[OnboardingRequest[Any], ...],
+) -> OnboardingPlan:
     found_arn, present = evidence.secret.secret.arn if evidence.secret else None, evidence.resource
     is_new = brings_new_token(desired, registry)
     configured = present.configured if present else None
     waits = waits_for_token(desired, configured, found_arn, evidence.record, brings_new_token=is_new)
     configures = desired.configures and not waits
-    plan = OnboardingPlan(
+    moved = (desired.access_id, *(companion.access_id for companion in companions))
+    moves = is_move(desired, evidence)
+    is_public = configured is not None and bool(configured.public_statements) and not moves
+    return OnboardingPlan(
         accessId=desired.access_id,
         needsSecret=desired.needs_secret,
         hasResource=configures,
-        staged=waits or bool(configured and configured.public_statements),
+        staged=waits or is_public,
         checksFirst=configures and not desired.can_be_removed,
         secretArn=desired.existing_secret_arn,
         ownSecretArn=evidence.secret.secret.arn if desired.needs_secret and evidence.secret else None,
@@ -158,12 +193,17 @@ def check_request(
         toPlan=event.is_to_plan,
         planOnly=desired.request.plans,
         replacesValue=event.replaces_value,
+        companions=companions,
+        moves=moves,
+        movedIds=moved if moves else (),
     )
-    if not plan.value_to_check and not plan.to_plan:
-        registry.locks.announce_request(desired.access_id, event.request.recorded, event.execution_arn, event.tenant)
-        journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
-        _refer_to_secret(desired, evidence, journal, registry)
-    return plan
+
+
+def _state_problems(desired: Desired, registry: Registry) -> Iterator[Problem]:
+    """The rule that is broken if another request about the access has begun something that is not over."""
+    phase = registry.phases.get(desired.access_id)
+    if phase is not None and phase.request_id != desired.request.request_id:
+        yield Problem("resource", broken_rule(ONBOARDING_REQUESTED, phase.name) or "")
 
 
 def _begin(event: CheckRequestInput, desired: Desired, access_path: str, is_over: IsOver, registry: Registry) -> None:

@@ -55,7 +55,14 @@ def configure_access(event: ConfigureAccessInput, settings: Settings, registry: 
     the last read comes immediately before it. If the resource has changed since consent and settings were checked, nothing is
     written. TransientAwsError is raised, and the retry decides again.
     """
-    desired, key, secret_arn = desire(event.request, settings, event.tenant), event.key, event.secret_arn
+    results = [_configure(event, desire(request, settings, event.tenant), registry, clients) for request in event.requests]
+    # The last one is that of the request.
+    return StepResult(arn=results[-1].arn, changed=any(result.changed for result in results))
+
+
+def _configure(event: ConfigureAccessInput, desired: Desired, registry: Registry, clients: Clients) -> StepResult:
+    """Configures the resource of one access."""
+    key, secret_arn = event.key, event.secret_arn
     configuration, resource = desired.system.configuration, desired.resource
     if configuration is None:
         raise Conflict(f"no API configures the resources of {desired.system.name}")

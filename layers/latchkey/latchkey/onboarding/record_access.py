@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 from latchkey.access.desired import desire
 from latchkey.access.record import AccessRecord
+from latchkey.errors import Conflict
 from latchkey.events.outcomes import Resources
 from latchkey.onboarding.step_input import StepInput
 from latchkey.registry import Registry
 from latchkey.registry.journal import RECORD
+from latchkey.requests.models import OnboardingRequest
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
@@ -55,6 +58,8 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         version=found.version if found else 0,
         tenant=event.tenant,
     )
+    for companion in event.companions:
+        _record_companion(companion, event, registry)
     if event.rehearses:
         registry.accesses.rehearse(desired.access_id, wanted.version)
         return Recorded(accessId=wanted.access_id, version=wanted.version)
@@ -66,3 +71,17 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         return Recorded(accessId=found.access_id, version=found.version)
     saved = registry.accesses.save(wanted, desired.request.recorded)
     return Recorded(accessId=saved.access_id, version=saved.version)
+
+
+def _record_companion(request: OnboardingRequest[Any], event: RecordAccessInput, registry: Registry) -> None:
+    """Records the new key of another access that moves with the one of the request, unless this request has recorded it."""
+    found = registry.accesses.get(request.access_id)
+    if found is None:
+        raise Conflict(f"the record of {request.access_id} was removed during this request: send the request again")
+    moved = replace(found, key_arn=event.resources.key_arn or "", request_id=request.request_id)
+    if event.rehearses:
+        registry.accesses.rehearse(request.access_id, found.version)
+    elif found != moved:
+        journal = registry.journal_of(event.execution_arn, request.access_id, event.tenant)
+        journal.intend(RECORD, {"confirms": False}, found=registry.accesses.snapshot(request.access_id))
+        registry.accesses.save(moved, request.recorded)

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic_core import to_json
 
 from latchkey.errors import Problem
-from latchkey.events.outcomes import OUTCOMES, AccessPlanned, CaughtError, Check, DetailType, Evidence, Outcome, Resources
+from latchkey.events.outcomes import (
+    OUTCOMES,
+    AccessPlanned,
+    CaughtError,
+    Check,
+    DetailType,
+    Evidence,
+    KeyLeft,
+    Outcome,
+    Resources,
+)
 from latchkey.events.plans import Plan
 from latchkey.events.publishing import publish
 from latchkey.registry import Registry
@@ -51,6 +61,7 @@ class Report(WireModel):
     undone: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    left_key: KeyLeft | None = None
     whole: bool = False
 
 
@@ -83,10 +94,18 @@ def outcome_of(report: Report) -> Outcome:
             "resources": report.resources,
             "effectDelaySeconds": report.effect_delay_seconds,
             "warnings": report.warnings,
+            **_left_key(report),
             **({"handoff": report.handoff} if report.handoff else {}),
         }
     # The members of a result come from JSON, whose arrays only JSON turns into tuples.
     return OUTCOMES[report.detail_type].model_validate_json(to_json(common | own, by_alias=True))
+
+
+def _left_key(report: Report) -> dict[str, Any]:
+    """What became of the former key of a secret that was moved, if it was."""
+    if report.left_key is None or report.detail_type != "Access Onboarded":
+        return {}
+    return {"removed": report.left_key.removed, "left": report.left_key.left, "evidence": report.left_key.evidence}
 
 
 class Reported(WireModel):
@@ -108,6 +127,9 @@ def report_outcome(report: Report, registry: Registry, events: EventBridgeClient
     if isinstance(outcome, AccessPlanned):
         plan = outcome.model_dump_json(by_alias=True, include=set(Plan.model_fields))
         registry.plans.keep(report.tenant, outcome.plan_hash, report.request_id, plan)
+    # Before their entries are settled, so that none of them stays locked.
+    for companion in sorted(journal.access_ids() - {report.access_id}):
+        registry.locks.unlock(companion, report.execution_arn)
     # The recorded outcome decides: a late report of a failure must not keep the journal of a working access.
     journal.settle(keep_open=recorded.detail_type in ("Request Failed", "Request Rejected"))
     if report.access_id:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from enum import Enum
+from functools import partial
 from types import MappingProxyType
 
 from latchkey.access.desired import desire
@@ -19,8 +21,8 @@ from latchkey.onboarding.rollback.role import roll_back_role
 from latchkey.onboarding.rollback.rollback import Decision, Rollback
 from latchkey.onboarding.rollback.secret import roll_back_secret, roll_back_secret_key, roll_back_secret_version
 from latchkey.registry import Registry
-from latchkey.registry.journal import Entry
-from latchkey.requests.parsing import AnyOnboarding
+from latchkey.registry.journal import REQUEST, Entry
+from latchkey.requests.parsing import AnyOnboarding, parse_onboarding
 from latchkey.settings import Settings
 from latchkey.tags import DEFAULT_TENANT
 from latchkey.wire import WireModel
@@ -57,6 +59,8 @@ class _Then(Enum):
     ABANDON_ALL = "a person must decide about this change and all earlier ones"
 
 
+# The steps after this one change how resources read. Those before it create or refer to what is read.
+_READING = "40"
 type _Part = tuple[Callable[[Rollback, Entry], str | None], _Then]
 _PARTS: Mapping[str, _Part] = MappingProxyType(
     {
@@ -90,8 +94,15 @@ def undo_onboarding(event: UndoOnboardingInput, settings: Settings, registry: Re
     expand_former_notes(rollback, confirms=event.confirms)
     remaining = [entry for entry in journal.entries() if entry.state == "open"]
     if remaining:
-        with _locked(rollback, event.holder or event.execution_arn):
-            _roll_back(rollback, [*reversed(remaining)])
+        rollbacks = {one.access_id: one for one in (rollback, *_companions(rollback))}
+        with ExitStack() as locks:
+            for one in rollbacks.values():
+                locks.enter_context(_locked(one, event.holder or event.execution_arn))
+            remaining.reverse()
+            remaining.sort(key=partial(_stage, desired.access_id))
+            _roll_back(rollbacks, remaining)
+            for access_id in rollbacks:
+                registry.phases.end(access_id, "moving")
     entries = journal.entries()
     if event.reported:
         journal.settle(keep_open=True)
@@ -103,8 +114,28 @@ def steps_of(entries: Iterable[Entry]) -> tuple[str, ...]:
     return tuple(sorted({text for entry in entries for text in entry.undone}))
 
 
-def _roll_back(rollback: Rollback, remaining: list[Entry]) -> None:
+def _stage(access_id: str, entry: Entry) -> int:
+    """The stage of the rollback: first what the accesses read with, then the references, key and secret.
+
+    The references of other accesses come before the key of the request, which they would keep.
+    """
+    if entry.step > _READING:
+        return 0
+    return 2 if entry.access_id == access_id else 1
+
+
+def _companions(rollback: Rollback) -> list[Rollback]:
+    """The rollbacks of the other accesses that the request changes. Each has noted the request that it was to fulfill."""
+    found = ((journal, journal.entry(REQUEST)) for journal in rollback.journal.companions())
+    requests = ((journal, parse_onboarding(entry.wanted["request"], is_new=False)) for journal, entry in found if entry)
+    tenant, settings = rollback.desired.tenant, rollback.settings
+    return [replace(rollback, desired=desire(request, settings, tenant), journal=journal) for journal, request in requests]
+
+
+def _roll_back(rollbacks: Mapping[str, Rollback], remaining: list[Entry]) -> None:
+    """Rolls back entries. Those of one step follow each other, whichever access they are about."""
     for at, entry in enumerate(remaining):
+        rollback = rollbacks[entry.access_id]
         roll_back, then = _PARTS[entry.kind]
         reason = roll_back(rollback, entry)
         then = _Then.ABANDON if isinstance(reason, Decision) else then
@@ -114,7 +145,7 @@ def _roll_back(rollback: Rollback, remaining: list[Entry]) -> None:
             rollback.journal.leave(entry.step, reason)
         else:
             for abandoned in remaining[at:] if then is _Then.ABANDON_ALL else [entry]:
-                rollback.journal.abandon(abandoned.step, reason)
+                rollbacks[abandoned.access_id].journal.abandon(abandoned.step, reason)
         if reason is not None and then in (_Then.STOP, _Then.ABANDON_ALL):
             return
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from latchkey.access.checks import check_access, confirmed_by, uses_secret
 from latchkey.access.desired import Desired, desire
 from latchkey.access.grants import serves
 from latchkey.access.observed import ObservedAccess, read_access
+from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients
 from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten, Problem
 from latchkey.events.outcomes import Check, Resources
@@ -56,20 +58,11 @@ def validate_access(
     The error says what can help: PolicyOverwritten (attach the policies again), NotYetEffective (wait) or AccessNotEffective
     (neither). The resource of a hand-off is not checked until its owner confirms it.
     """
-    desired, key_arn, secret_arn = desire(event.request, settings, event.tenant), event.key_arn, event.secret_arn
-    former = registry.accesses.get(desired.access_id)
-    former_key_arn = former.key_arn if former else None
-    observed = read_access(desired, key_arn, secret_arn, former_key_arn, clients)
-    hands_off = event.staged or not event.configured or (desired.hands_off and not event.confirms)
-    checks = check_access(desired, observed, handed_off=hands_off)
-    if event.confirms and desired.system.configuration is None:
-        checks = (*checks, confirmed_by(desired))
-    failed = [check for check in checks if not check.passed]
-    if failed:
-        message = json.dumps({"failed": [{"check": check.name, "evidence": check.evidence} for check in failed]})
-        if any(check.overwritten for check in failed):
-            raise PolicyOverwritten(message)
-        raise NotYetEffective(message) if all(check.settles for check in failed) else AccessNotEffective(message)
+    results = [_check(event, desire(request, settings, event.tenant), registry, clients) for request in event.requests]
+    _require_passed(results)
+    # The last one is that of the request.
+    desired, former, observed, checks = results[-1]
+    key_arn, secret_arn, hands_off = event.key_arn, event.secret_arn, _hands_off(event, desired)
     was_active = former is not None and former.reached == "active"
     is_same = former is not None and (former.key_arn, former.secret_arn) == (key_arn, secret_arn)
     stays_active = was_active and is_same and all(check.passed for check in check_access(desired, observed))
@@ -83,6 +76,42 @@ def validate_access(
         effectDelaySeconds=desired.system.effect_delay_seconds,
         warnings=tuple(Problem(f"resource.{member}", rule) for member, rule in desired.resource.warnings.items()),
     )
+
+
+class _Checked(NamedTuple):
+    """One access, its former record, what was read of it, and its checks."""
+
+    desired: Desired
+    former: AccessRecord | None
+    observed: ObservedAccess
+    checks: tuple[Check, ...]
+
+
+def _check(event: ValidateAccessInput, desired: Desired, registry: Registry, clients: Clients) -> _Checked:
+    former = registry.accesses.get(desired.access_id)
+    former_key_arn = former.key_arn if former else None
+    observed = read_access(desired, event.key_arn, event.secret_arn, former_key_arn, clients)
+    checks = check_access(desired, observed, handed_off=_hands_off(event, desired))
+    if event.confirms and desired.system.configuration is None:
+        checks = (*checks, confirmed_by(desired))
+    return _Checked(desired, former, observed, checks)
+
+
+def _hands_off(event: ValidateAccessInput, desired: Desired) -> bool:
+    return event.staged or not event.configured or (desired.hands_off and not event.confirms)
+
+
+def _require_passed(results: Sequence[_Checked]) -> None:
+    """Raises if a check of an access failed. The name of an access is given only if there are several."""
+    failed = [(one.desired.access_id, check) for one in results for check in one.checks if not check.passed]
+    if not failed:
+        return
+    named = [{"access": access_id} if len(results) > 1 else {} for access_id, _ in failed]
+    texts = [{"check": check.name, "evidence": check.evidence} | name for name, (_, check) in zip(named, failed, strict=True)]
+    message = json.dumps({"failed": texts})
+    if any(check.overwritten for _, check in failed):
+        raise PolicyOverwritten(message)
+    raise NotYetEffective(message) if all(check.settles for _, check in failed) else AccessNotEffective(message)
 
 
 def _handoff(desired: Desired, reading: Reading | None, observed: ObservedAccess, *, staged: bool) -> Handoff:

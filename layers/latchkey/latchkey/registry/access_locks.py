@@ -53,18 +53,30 @@ class AccessLocks:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def lock(self, access_id: str, execution_arn: str, is_over: IsOver = _no_proof, request: RequestRef | None = None) -> None:
+    def lock(
+        self,
+        access_id: str,
+        execution_arn: str,
+        is_over: IsOver = _no_proof,
+        request: RequestRef | None = None,
+        accompanied: str | None = None,
+    ) -> None:
         """Locks the access for one request. Raises NotYetEffective while another execution holds the lock.
 
-        The lock of an execution that `is_over` is taken over. Others that wait for the lock read which request has it.
+        The lock of an execution that `is_over` is taken over. Others that wait for the lock read which request has it. If the
+        request changes this access together with its own, that is the `accompanied` one.
         """
         update = "SET running = :me, runningSince = :now"
         values = _holder(execution_arn)
+        if accompanied is not None:
+            update += ", runningWith = :with"
+            values |= {":with": accompanied}
         if request is not None:
             update += ", runningRequest = :request, runningTenant = :tenant"
             values |= {":request": request.request_id, ":tenant": request.tenant}
         update += " REMOVE pending, pendingTenant, undoing"
         update += "" if request else ", runningRequest, runningTenant"
+        update += "" if accompanied else ", runningWith"
         try:
             self._table.update("access", access_id, update, _FREE, values)
         except ConditionFailed:
@@ -120,6 +132,11 @@ class AccessLocks:
         running = self._table.get("access", access_id).get("running")
         return str(running) if running else None
 
+    def holder_with(self, access_id: str) -> tuple[str | None, str | None]:
+        """The execution that holds the lock of the access, and the access that this one accompanies in its request."""
+        item = self._table.get("access", access_id)
+        return item.get("running"), item.get("runningWith")
+
     def is_locked(self, access_id: str) -> bool:
         """Whether a request is running for the access."""
         return "running" in self._table.get("access", access_id)
@@ -130,7 +147,7 @@ class AccessLocks:
         Only the attributes of the lock change, so that the role of report_outcome needs no permission for others.
         """
         with suppress(ConditionFailed):
-            update = "REMOVE running, runningSince, runningRequest, runningTenant, undoing"
+            update = "REMOVE running, runningSince, runningRequest, runningTenant, runningWith, undoing"
             self._table.update("access", access_id, update, "running = :me", {":me": execution_arn})
 
 

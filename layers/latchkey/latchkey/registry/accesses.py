@@ -28,7 +28,8 @@ PUBLISHING_PERIOD = timedelta(minutes=10)
 
 _RECORD = ("system", "status", "reached", "requestId", "keyArn", "secretArn", "resourceArn", "version", "tenant")
 # The attributes of the record of an access, the request that it fulfills, and an unconfirmed hand-off.
-_SAVED = (*_RECORD, "wanted", "handoff")
+_SAVED = (*_RECORD, "wanted", "handoff", "leaves")
+_PHASE = ("phase", "phaseRequest", "phaseSince", "phaseFacts")
 
 
 class StatusChange(WireModel):
@@ -66,12 +67,21 @@ class RecordedAccess:
 
 
 @dataclass(frozen=True)
+class LeftKey:
+    """A former key of a secret that was moved, and the request under which the access used it."""
+
+    key_arn: str
+    request: OnboardingRequest[Any]
+
+
+@dataclass(frozen=True)
 class KnownAccess:
     """An access with every key on which its service can hold a grant; `record` is None if no onboarding succeeded.
 
     `lock` is the holder of its lock. `unfinished` is the ARN of an execution whose rollback an earlier version did not finish.
     `unpublished` is true if a status event might not have been published. `request` is the request that the record fulfills,
     `recorded_at` is when, `findings` are the recorded findings, and `phase` is what a request about the access has begun.
+    `leaves_keys`: a former key of its secret can still have its statements.
     """
 
     access_id: str
@@ -84,6 +94,7 @@ class KnownAccess:
     recorded_at: datetime | None = None
     findings: tuple[str, ...] = ()
     phase: AccessPhase | None = None
+    leaves_keys: bool = False
 
     @property
     def state(self) -> State:
@@ -118,7 +129,7 @@ class Accesses:
             record = _record(item) if "version" in item else None
             facts = (grant_keys_of(item), holder_of(item), item.get("unfinished"), bool(item.get("untold")))
             observed = (_time(item.get("recordedAt")), tuple(item.get("findings", ())))
-            yield KnownAccess(item["id"], record, *facts, item.get("wanted"), *observed, phase_of(item))
+            yield KnownAccess(item["id"], record, *facts, item.get("wanted"), *observed, phase_of(item), "leaves" in item)
 
     def is_known(self, access_id: str) -> bool:
         """Whether the item of an access has any attribute except its key."""
@@ -148,8 +159,10 @@ class Accesses:
     def save(self, record: AccessRecord, request: Mapping[str, Any]) -> AccessRecord:
         """Writes a record and the request that it fulfills.
 
-        The service can hold a grant on the previous key and on the new one, so both stay in the grant keys. Raises
-        TransientAwsError if the record has changed since it was read: the caller must read it and decide again.
+        The service can hold a grant on the previous key and on the new one, so both stay in the grant keys. If the secret was
+        moved to another key, the request under which the access used the former one is kept until it has left that key. A phase
+        of the access ends. Raises TransientAwsError if the record has changed since it was read: the caller must read it and
+        decide again.
         """
         saved = replace(record, version=record.version + 1)
         item = self._table.get("access", record.access_id)
@@ -160,11 +173,15 @@ class Accesses:
         values[":keys"] = grant_keys_of(item) | {saved.key_arn}
         settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
         settings += ", wanted = :wanted, updatedAt = :now, recordedAt = :now"
+        leaves = _leaves(item, saved)
+        if leaves:
+            settings, values[":leaves"] = f"{settings}, leaves = :leaves", json.dumps(leaves)
+        ended = (*_PHASE, *([] if leaves else ["leaves"]))
         try:
             self._table.update(
                 "access",
                 saved.access_id,
-                f"SET {settings} REMOVE {', '.join(f'#{name}' for name in gone)}, handoff ADD grantKeys :keys",
+                f"SET {settings} REMOVE {', '.join((*(f'#{name}' for name in gone), *ended))}, handoff ADD grantKeys :keys",
                 "attribute_not_exists(version) OR version = :read",
                 values,
                 names,
@@ -172,6 +189,24 @@ class Accesses:
         except ConditionFailed:
             raise TransientAwsError("the access was written by another request in the meantime") from None
         return saved
+
+    def left_keys(self, access_id: str) -> list[LeftKey]:
+        """The former keys of the secret of an access, which can still have its statements."""
+        leaves = json.loads(self._table.get("access", access_id).get("leaves", "[]"))
+        return [LeftKey(one["keyArn"], parse_onboarding(one["wanted"], is_new=False)) for one in leaves]
+
+    def note_key_left(self, access_id: str, key_arn: str) -> None:
+        """Records that an access has left a key. Raises TransientAwsError if another request is changing the access."""
+        item = self._table.get("access", access_id)
+        if "leaves" not in item:
+            return
+        kept = [one for one in json.loads(item["leaves"]) if one["keyArn"] != key_arn]
+        update = "SET leaves = :kept" if kept else "REMOVE leaves"
+        values = {":leaves": item["leaves"]} | ({":kept": json.dumps(kept)} if kept else {})
+        try:
+            self._table.update("access", access_id, update, "leaves = :leaves", values)
+        except ConditionFailed:
+            raise TransientAwsError("the access was moved to another key in the meantime") from None
 
     def rehearse(self, access_id: str, version: int) -> None:
         """Writes to the item of an access under the condition of `save`, and changes no attribute of its record.
@@ -332,6 +367,15 @@ def _announced(item: Mapping[str, Any]) -> list[AnnouncedRequest]:
     return [
         AnnouncedRequest(parse_onboarding(json.loads(text), is_new=False), key, owner) for text, key, owner in texts if text
     ]
+
+
+def _leaves(item: Mapping[str, Any], saved: AccessRecord) -> list[dict[str, Any]]:
+    """The former keys that an access has not left yet. One to which the secret returns is none of them."""
+    leaves = [one for one in json.loads(item.get("leaves", "[]")) if one["keyArn"] != saved.key_arn]
+    is_moved = item.get("secretArn") == saved.secret_arn and item.get("keyArn", saved.key_arn) != saved.key_arn
+    if not is_moved or "wanted" not in item or any(one["keyArn"] == item["keyArn"] for one in leaves):
+        return leaves
+    return [*leaves, {"keyArn": item["keyArn"], "wanted": json.loads(item["wanted"])}]
 
 
 def _time(text: str | None) -> datetime | None:

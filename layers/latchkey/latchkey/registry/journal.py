@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -37,7 +37,7 @@ class Entry:
     """One change of a request: the state that it `found`, what it `wanted`, and the `result`, if the call has returned.
 
     `noted` is the time before the first attempt of the call. `undone` are the steps of its rollback, `left` is the reason why
-    it remains, and `evidence` is the read before a deletion.
+    it remains, and `evidence` is the read before a deletion. `access_id` is the access that was changed.
     """
 
     step: str
@@ -49,6 +49,7 @@ class Entry:
     undone: tuple[str, ...] = ()
     left: str | None = None
     evidence: Mapping[str, Any] | None = None
+    access_id: str = ""
 
     @property
     def kind(self) -> str:
@@ -62,16 +63,26 @@ class OpenJournal:
 
     execution_arn: str
     access_id: str
+    accompanies: bool = False
 
 
 @dataclass(frozen=True)
 class RequestJournal:
-    """The journal of one request. An execution is identified by its ARN; the ids of its entries begin with its name."""
+    """The journal of one request. An execution is identified by its ARN; the ids of its entries begin with its name.
+
+    A request that moves a secret to another key also changes the other accesses that read the secret. `accompanies`: these are
+    the entries about such an access. Their ids end with its ID, so they come right after those about the access of the request.
+    """
 
     execution_arn: str
     access_id: str
     tenant: str
     _table: Table = field(repr=False)
+    accompanies: bool = False
+
+    def of_companion(self, access_id: str) -> RequestJournal:
+        """The entries of the same request about another access that it changes."""
+        return replace(self, access_id=access_id, accompanies=True)
 
     def intend(self, step: str, wanted: object, *, found: object = None, anew: bool = False) -> Entry:
         """Records a change before its call.
@@ -94,8 +105,19 @@ class RequestJournal:
         return _entry(item) if item else None
 
     def entries(self) -> list[Entry]:
-        """All entries, in the order of the steps."""
-        return [_entry(item) for item in self._table.query("journal", self._id(""))]
+        """All entries of the request, in the order of the steps, including those about other accesses."""
+        return [_entry(item) for item in self._items()]
+
+    def companions(self) -> list[RequestJournal]:
+        """The journals of the other accesses that the request changes, by access ID."""
+        return [self.of_companion(access_id) for access_id in sorted(self.access_ids() - {self.access_id})]
+
+    def access_ids(self) -> frozenset[str]:
+        """The accesses that the request changes."""
+        return frozenset(item["accessId"] for item in self._items())
+
+    def _items(self) -> list[dict[str, Any]]:
+        return [*self._table.query("journal", f"{self.execution_arn.rsplit(':', 1)[1]}/")]
 
     def note_undone(self, step: str, text: str) -> None:
         """Records a step of the rollback before its call, so that the outcome lists it even after a crash."""
@@ -120,11 +142,12 @@ class RequestJournal:
 
     def settle(self, *, keep_open: bool = False) -> None:
         """Deletes the entries. With `keep_open`, the entries of open changes stay for the sweep."""
-        entries = self.entries()
-        kept = {entry.step for entry in entries if keep_open and entry.state == "open"}
-        for entry in entries:
-            if entry.step not in kept or kept == {REQUEST}:
-                self._table.delete("journal", self._id(entry.step))
+        items = self._items()
+        kept = {item["id"] for item in items if keep_open and item["state"] == "open"}
+        nothing_else = {_entry(item).step for item in items if item["id"] in kept} == {REQUEST}
+        for item in items:
+            if item["id"] not in kept or nothing_else:
+                self._table.delete("journal", item["id"])
 
     def _change(self, step: str, update: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None) -> None:
         """Changes an entry. Raises TransientAwsError if another execution has settled the journal: the next attempt ends."""
@@ -138,7 +161,7 @@ class RequestJournal:
         return {":access": self.access_id, ":tenant": self.tenant, ":execution": self.execution_arn}
 
     def _id(self, step: str) -> str:
-        return f"{self.execution_arn.rsplit(':', 1)[1]}/{step}"
+        return f"{self.execution_arn.rsplit(':', 1)[1]}/{step}{_suffix(self.access_id) if self.accompanies else ''}"
 
 
 class Journal:
@@ -147,9 +170,9 @@ class Journal:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def of(self, execution_arn: str, access_id: str, tenant: str) -> RequestJournal:
-        """The journal of one request."""
-        return RequestJournal(execution_arn, access_id, tenant, self._table)
+    def of(self, execution_arn: str, access_id: str, tenant: str, *, accompanies: bool = False) -> RequestJournal:
+        """The journal of one request for its access, or for another access that it changes."""
+        return RequestJournal(execution_arn, access_id, tenant, self._table, accompanies)
 
     def request_of(self, execution_arn: str) -> Entry | None:
         """The entry with the input of an execution, or None."""
@@ -159,7 +182,8 @@ class Journal:
         """The journals with an open entry."""
         items = (item for item in self._table.query("journal") if item["state"] == "open")
         yield from sorted(
-            {OpenJournal(item["executionArn"], item["accessId"]) for item in items}, key=lambda one: one.execution_arn
+            {OpenJournal(item["executionArn"], item["accessId"], _accompanies(item)) for item in items},
+            key=lambda one: (one.execution_arn, one.access_id),
         )
 
     def uses(self, resource: str, access_id: str, *, without: str) -> bool:
@@ -185,6 +209,14 @@ def secret_policy_step(secret_arn: str) -> str:
     return f"41-secret-policy {secret_arn}"
 
 
+def _suffix(access_id: str) -> str:
+    return f" of {access_id}"
+
+
+def _accompanies(item: Mapping[str, Any]) -> bool:
+    return str(item["id"]).endswith(_suffix(item["accessId"]))
+
+
 def _refers(entry: Entry, resource: str) -> bool:
     return entry.state == "open" and entry.step == reference_step(resource)
 
@@ -194,7 +226,7 @@ _NAMES = {"#found": "found", "#state": "state"}
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:
-    step = item["id"].split("/", 1)[1]
+    step = item["id"].split("/", 1)[1].removesuffix(_suffix(item["accessId"]))
     texts: Iterable[str] = item.get("undone", ())
     found, wanted, result, evidence = (json.loads(item.get(name, "null")) for name in ("found", "wanted", "result", "evidence"))
     return Entry(
@@ -207,4 +239,5 @@ def _entry(item: Mapping[str, Any]) -> Entry:
         undone=tuple(sorted(texts)),
         left=item.get("left"),
         evidence=evidence,
+        access_id=item["accessId"],
     )

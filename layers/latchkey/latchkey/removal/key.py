@@ -17,25 +17,28 @@ from latchkey.removal.removal import OWN_ACCESS, Removal
 WAITING_DAYS = 7
 
 
-def schedule_key_deletion(removal: Removal, key: ObservedKey, waiting_days: int = WAITING_DAYS) -> str:
+def schedule_key_deletion(
+    removal: Removal, key: ObservedKey, waiting_days: int = WAITING_DAYS, grants_of: frozenset[str] = frozenset()
+) -> str:
     """Schedules the deletion of a key if complete evidence shows that nothing uses it.
 
     Returns what uses the key, which then stays, or an empty text. The caller has checked that Latchkey created the key. If the
-    key is already being deleted, its aliases and registry items are removed.
+    key is already being deleted, its aliases and registry items are removed. `grants_of` are the names of further grants that
+    nothing uses, of other accesses that leave the key together with this one.
     """
     if key.state == "PendingDeletion":
         aliases = list_aliases(removal.clients.kms, key.arn)
         _delete_aliases(removal, key.arn, [alias for alias in aliases if is_own_alias(removal, alias, key.arn)])
         forget_key(removal, key.arn)
         return ""
-    evidence = _block_references(removal, key)
+    evidence = _block_references(removal, key, grants_of)
     users = evidence if isinstance(evidence, str) else _delete_key(removal, key.arn, evidence, waiting_days)
     if not users:
         forget_key(removal, key.arn)
     return users
 
 
-def _block_references(removal: Removal, key: ObservedKey) -> Evidence | str:
+def _block_references(removal: Removal, key: ObservedKey, grants_of: frozenset[str]) -> Evidence | str:
     """Blocks new references to a key that nothing uses, and returns the evidence.
 
     If something uses the key, returns what does, and blocks nothing.
@@ -47,7 +50,7 @@ def _block_references(removal: Removal, key: ObservedKey) -> Evidence | str:
         return f"accesses: {', '.join(sorted(resources.others(key.arn, removal.access_id)))}"
     in_use: str | None = None
     try:
-        evidence = read_key_evidence(removal, key)
+        evidence = read_key_evidence(removal, key, grants_of)
         removal.note_evidence(evidence)
         in_use = evidence.in_use
     finally:

@@ -47,10 +47,14 @@ class Removal:
     def needed(
         self, resource: str, statements: Callable[[Desired], Iterable[Statement]]
     ) -> Callable[[], list[Iterable[Statement]]]:
-        """The statements that the accesses of a key or secret still need, read on demand."""
+        """The statements that the accesses of a key or secret still need, read on demand.
+
+        An access can refer to a key that it no longer uses, until it has left it.
+        """
 
         def read() -> list[Iterable[Statement]]:
-            others = self.registry.requests_using(resource, without=self.access_id)
+            found = self.registry.requests_using(resource, without=self.access_id)
+            others = [one for one in found if ":key/" not in resource or one.key_arn in (None, resource)]
             wanted = [*(desire(other.request, self.settings, other.tenant) for other in others), *self.kept(resource)]
             return [statements(one) for one in wanted]
 

@@ -183,7 +183,8 @@ class KeyRequest(WireModel):
     """The customer managed key. Specify an alias to find or create the key, or an ARN to adopt an existing key.
 
     `rotationDays` is the period of automatic rotation in days, from 90 to 2560. A key that Latchkey created, and that no other
-    access uses, is changed to it. For any other key, it must be the present period.
+    access uses, is changed to it. For any other key, it must be the present period. Set `move` to true to move the secret of an
+    active access, and every other access that reads it, from its present key to this one.
     https://docs.aws.amazon.com/kms/latest/developerguide/rotate-keys.html
     """
 
@@ -193,6 +194,7 @@ class KeyRequest(WireModel):
     administrators: Annotated[tuple[PrincipalArn, ...], Several] = ()
     users: Annotated[tuple[PrincipalArn, ...], Several] = ()
     allow_deletion: bool = False
+    move: bool = False
 
     @property
     def wanted_rotation_days(self) -> int | None:
@@ -201,9 +203,10 @@ class KeyRequest(WireModel):
 
     @model_validator(mode="after")
     def _alias_or_arn(self) -> Self:
-        has_others = self.model_dump(exclude={"arn"}) != KeyRequest.model_construct().model_dump(exclude={"arn"})
+        of_others = {"arn", "move"}
+        has_others = self.model_dump(exclude=of_others) != KeyRequest.model_construct().model_dump(exclude=of_others)
         if self.arn is not None and has_others:
-            rule = "must contain only arn for an adopted key, which keeps its settings: remove the other members"
+            rule = "must contain only arn, and move if needed, for an adopted key, which keeps its settings: remove the others"
             raise PydanticCustomError("one_of", rule)
         return self
 
@@ -246,6 +249,9 @@ class OnboardingRequest[R: Resource](WireModel):
                 "must not contain secret, because {system} reads no secret",
                 {"system": system.name},
             )
+        if system.secret is None and self.key.move:
+            rule = "must not contain key.move, because a key of {system} cannot be replaced"
+            raise PydanticCustomError("system", rule, {"system": system.name})
         if not system.reader.knows_managers and self.management_roles:
             rule = "must not contain managementRoles, because roles that configure {system} need no access to key and secret"
             raise PydanticCustomError("system", rule, {"system": system.name})

@@ -85,7 +85,9 @@ class Rollback:
         """The open entries of a step in the journals of the other requests of this access."""
         journal, own = self.registry.journal, self.journal
         others = (one for one in journal.open() if one.access_id == self.access_id and one.execution_arn != own.execution_arn)
-        found = (journal.of(one.execution_arn, self.access_id, own.tenant).entry(step) for one in others)
+        found = (
+            journal.of(one.execution_arn, self.access_id, own.tenant, accompanies=one.accompanies).entry(step) for one in others
+        )
         return [entry for entry in found if entry and entry.state == "open"]
 
     def is_used_by_own_access(self, resource: str) -> bool:
@@ -97,8 +99,11 @@ class Rollback:
         return self.registry.journal.uses(resource, self.access_id, without=self.journal.execution_arn)
 
     def is_used_by_records(self, resource: str) -> bool:
-        """Whether a recorded access uses a key or secret, which then no longer belongs to this request."""
-        users = self.registry.resources.others(resource, self.access_id)
+        """Whether a recorded access uses a key or secret, which then no longer belongs to this request.
+
+        What the request did with other accesses is rolled back together with its own.
+        """
+        users = self.registry.resources.others(resource, self.access_id) - self.journal.access_ids()
         return self.is_recorded(resource) or any(self.registry.accesses.get(access_id) for access_id in users)
 
     def is_recorded(self, resource: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from latchkey.aws.keys import find_key
 from latchkey.aws.secrets import find_secret
 from latchkey.onboarding.rollback.policies import REMOVED
 from latchkey.onboarding.rollback.rollback import Rollback
@@ -47,10 +48,20 @@ def roll_back_secret_version(rollback: Rollback, entry: Entry) -> str | None:
 
 
 def roll_back_secret_key(rollback: Rollback, entry: Entry) -> str | None:
-    """A secret that moved to another key stays there: moving it back could make it unreadable for its present readers."""
-    arn, key = entry.wanted["arn"], entry.wanted["key"]
-    secret = find_secret(rollback.clients.secretsmanager, arn)
-    if secret is None or secret.kms_key_id != key or rollback.is_used_by_records(key):
+    """Moves the secret of a recorded access back to its former key, and leaves any other one under the new key.
+
+    The policy of the former key admits the readers of a recorded access, and its versions can still be decrypted with that key.
+    For any other secret, nothing shows that, and its present readers could lose it.
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
+    """
+    secretsmanager = rollback.clients.secretsmanager
+    arn, key, before = entry.wanted["arn"], entry.wanted["key"], entry.found["key"]
+    secret = find_secret(secretsmanager, arn)
+    if secret is None or secret.is_being_deleted or secret.kms_key_id != key or rollback.is_used_by_records(key):
         return None
-    former = entry.found["key"] or "the default key"
-    return f"{arn} stays encrypted with {key}: before this request, it was encrypted with {former}"
+    former = find_key(rollback.clients.kms, before) if before else None
+    if former is not None and former.state == "Enabled" and rollback.is_recorded(former.arn):
+        rollback.note(entry, f"moved {arn} back to {before}")
+        secretsmanager.update_secret(SecretId=arn, KmsKeyId=before)
+        return None
+    return f"{arn} stays encrypted with {key}: before this request, it was encrypted with {before or 'the default key'}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from latchkey.access.lifecycle import State
 from latchkey.access.record import AccessRecord
 from latchkey.aws.keys import ObservedKey
 from latchkey.aws.roles import ObservedRole
@@ -145,6 +146,20 @@ class ResourceEvidence:
         if self.consent_target is not None:
             return self.consent_target.tags
         return self.configured.tags if self.configured else {}
+
+
+@dataclass(frozen=True)
+class CompanionEvidence:
+    """Another access that refers to the secret of a request that moves it.
+
+    `state` is its phase or status, and `request` the recorded request; both are None if it is not recorded. `is_confirmed` is
+    false while a hand-off of the access waits for its confirmation.
+    """
+
+    access_id: str
+    state: State
+    request: OnboardingRequest[Any] | None
+    is_confirmed: bool = True
 
 
 @dataclass(frozen=True)

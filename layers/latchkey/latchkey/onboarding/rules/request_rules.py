@@ -10,6 +10,7 @@ from latchkey.errors import Problem
 from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.key import key_problems
+from latchkey.onboarding.rules.move import move_problems
 from latchkey.onboarding.rules.other_secrets import other_secret_problems
 from latchkey.onboarding.rules.principals import partner_problems, principal_problems
 from latchkey.onboarding.rules.resource import host_problems, resource_problems, role_problems
@@ -24,6 +25,7 @@ def request_problems(desired: Desired, evidence: RequestEvidence, bounds: Bounds
     yield from partner_problems(desired, evidence, settings)
     yield from role_problems(desired, evidence)
     yield from key_problems(desired, evidence, settings, roles)
+    yield from move_problems(desired, evidence)
     yield from secret_problems(desired, evidence, settings, roles)
     yield from source_problems(desired, evidence)
     yield from host_problems(desired, evidence, bounds)

@@ -171,11 +171,14 @@ def _key_move_problems(desired: Desired, evidence: RequestEvidence, found: Secre
     key_arn = readable_key_arn(evidence.key)
     if key_arn is not None and key_arn == found.key_arn:
         return
+    if desired.request.key.move:
+        return  # with the rules in `move`
     if desired.request.secret.move_key:
         yield from _shared_secret_problems(found, "secret.moveKey", "change the key of a secret")
         return
     path = EXISTING_PATH if desired.existing_secret_arn else "secret.name"
-    rule = f"is encrypted under {kms_key_id}: name that key in key.arn, or set secret.moveKey to true to change the key"
+    member = "key.move" if evidence.record is not None and evidence.record.reached == "active" else "secret.moveKey"
+    rule = f"is encrypted under {kms_key_id}: name that key in key.arn, or set {member} to true to change the key"
     yield Problem(path, rule)
 
 
