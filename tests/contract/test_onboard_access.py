@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from latchkey.onboarding.read_execution import REPORTED
-from tests.contract.artifacts import MACHINES, states, targets, tasks
+from tests.contract.artifacts import FOLDERS, MACHINES, ROOT, logical_id, states, targets, tasks
 
 STATES, TASKS = states("onboard-access"), tasks("onboard-access")
 REPORTS = {"Report success", "Report plan", "Report rejection", "Report failure"}
@@ -119,3 +119,16 @@ def test_a_confirmation_configures_what_a_staged_request_left() -> None:
 
     assert choice["Next"] == "Has a resource to configure?"
     assert TASKS["Configure access"]["Arguments"]["confirms"] == "{% $plan.confirms %}"
+
+
+# The functions that change nothing outside the registry, and the rollback.
+_NOT_PLANNED = {"check_request", "plan_access", "record_access", "report_outcome", "undo_onboarding", "validate_access"}
+
+
+def test_a_plan_runs_every_function_that_changes_something() -> None:
+    """A new step must be part of the plan, or check_request must reject a plan of what needs the step."""
+    invoked = {task["Resource"] for task in TASKS.values()}
+    functions = {folder for folder in FOLDERS if f"${{{logical_id(folder)}Arn}}" in invoked}
+    source = (ROOT / "layers/latchkey/latchkey/planning/onboarding.py").read_text()
+
+    assert {folder for folder in functions - _NOT_PLANNED if f"latchkey.onboarding.{folder} import" not in source} == set()
