@@ -75,9 +75,8 @@ class OnboardingPlan(WireModel):
     `valueToCheck`: every rule passed, but the request is not announced yet. It is checked again after its value.
     `ownSecretArn` is the secret of this access that create_secret will find. `toPlan`: the request is not announced yet, and
     plan_access runs next. After it, a request that is `planOnly` ends, and any other is checked again. `replacesValue` is what
-    the value check found about the value of the secret.
-    `ownSecretArn` is the secret of this access that create_secret will find. `moves`: the access moves to another key, and
-    `companions` are the requests of the other accesses that read its secret. `movedIds` are all accesses that move.
+    the value check found about the value of the secret. `moves`: the access moves to another key, and `companions` are the
+    requests of the other accesses that read its secret. `movedIds` are all accesses that move.
     """
 
     access_id: str
