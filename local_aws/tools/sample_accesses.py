@@ -26,6 +26,12 @@ KEYS = {
     "gone-origin": "4567defa-45de-67fa-89bc-4567890123de",
     "swept-origin": "5678efab-56ef-78ab-90cd-5678901234ef",
     "show-origin": "6789fabc-67fa-89bc-01de-6789012345fa",
+    "open-origin": "7890abcd-78ab-90cd-12ef-7890123456ab",
+    "idle-origin": "8901bcde-89bc-01de-23fa-8901234567bc",
+    "dark-origin": "9012cdef-90cd-12ef-34ab-9012345678cd",
+    "past-origin": "0123defa-01de-23fa-45bc-0123456789de",
+    "shut-origin": "a234efab-a2ef-34ab-56cd-a234567890ef",
+    "back-origin": "b345fabc-b3fa-45bc-67de-b345678901fa",
 }
 _CREATED = 1767225600  # 2026-01-01
 # Accesses whose request has only passed its rules.
@@ -39,9 +45,19 @@ _NAMES = (
     "swept-origin",
     "song-origin",
     "show-origin",
+    *("open-origin", "idle-origin", "dark-origin", "past-origin", "shut-origin", "back-origin"),
 )
 _NUMBERS = {name: number for number, name in enumerate(_NAMES, start=1)}
-_RECORDED = ("live-origin", "gone-origin", "swept-origin")
+_OFFBOARDING = ("CheckOffboarding", "DetachResource", "RemovePolicies", "DeleteSecret", "RecordOffboarding")
+# The accesses that are offboarded, up to the step that an event is for.
+_OFFBOARDED = {
+    "idle-origin": _OFFBOARDING[:1],
+    "dark-origin": _OFFBOARDING[:2],
+    "past-origin": _OFFBOARDING[:3],
+    "shut-origin": _OFFBOARDING[:4],
+    "back-origin": _OFFBOARDING,
+}
+_RECORDED = ("live-origin", "gone-origin", "swept-origin", "open-origin", *_OFFBOARDED)
 
 
 def create_sample_accesses(endpoint: str, stack: str) -> None:
@@ -57,6 +73,9 @@ def create_sample_accesses(endpoint: str, stack: str) -> None:
             samples.onboard(name)
     for name in _CHECKED:
         samples.check(name)
+    for name, steps in _OFFBOARDED.items():
+        samples.offboard(name, steps)
+    samples.request_restoration("back-origin")
     for name in ("gone-origin", "swept-origin"):
         samples.client("mediatailor").delete_source_location(SourceLocationName=name)
     samples.create_failed_execution("lost-origin")
@@ -92,6 +111,27 @@ def execution_input(name: str) -> dict[str, Any]:
     }
 
 
+def offboarding_step(name: str) -> dict[str, Any]:
+    """Returns what the steps of the offboarding of a source location in the events receive."""
+    onboarded = execution_input(name)
+    request_id = f"0b1f4c6e-58d2-4b39-9e70-1c2d3e4f5a{_NUMBERS[name]:02}"
+    return {
+        "request": onboarded["request"] | {"requestId": request_id},
+        "asked": {"requestId": request_id, "accessId": onboarded["accessId"]},
+        "tenant": "default",
+        "executionArn": f"arn:aws:states:{REGION}:{ACCOUNT}:execution:latchkey-offboard-access:{name}",
+    }
+
+
+def offboarding_input(name: str) -> dict[str, Any]:
+    """Returns the execution input for the offboarding of a source location in the events, with its execution."""
+    step = offboarding_step(name)
+    asked = step["asked"]
+    content = json.dumps({**asked, "requestId": None, "detail-type": "Offboarding Requested"}, sort_keys=True)
+    known = {"requestId": asked["requestId"], "eventId": asked["requestId"], "kind": "Offboarding Requested"}
+    return execution_input(name) | known | {"contentHash": hashlib.sha256(content.encode()).hexdigest()} | step
+
+
 class _Samples:
     def __init__(self, endpoint: str, stack: str) -> None:
         self._endpoint, self._functions = endpoint, function_names(endpoint, stack)
@@ -123,6 +163,27 @@ class _Samples:
         self._invoke("RecordAccess", request | result)
         identity = {member: execution[member] for member in ("requestId", "contentHash", "system", "accessId")}
         self._invoke("ReportOutcome", identity | {"detailType": "Access Onboarded", "changed": True, "executionArn": arn})
+
+    def offboard(self, name: str, steps: tuple[str, ...]) -> None:
+        """Offboards a source location up to the step that an event is for."""
+        step = offboarding_step(name)
+        for verb in steps:
+            answer = self._invoke(verb, offboarding_input(name) if verb == "CheckOffboarding" else step)
+        if steps == _OFFBOARDING:
+            identity = {
+                member: offboarding_input(name)[member] for member in ("requestId", "contentHash", "system", "accessId")
+            }
+            outcome = {"detailType": "Access Offboarded", "executionArn": step["executionArn"], **answer}
+            self._invoke("ReportOutcome", identity | outcome)
+
+    def request_restoration(self, name: str) -> None:
+        """Checks the restoration of an offboarded source location, which locks its access."""
+        content = execution_input(name)
+        request_id = content["requestId"].replace("0a1f", "0c1f", 1)
+        asked = {"requestId": request_id, "accessId": content["accessId"]}
+        known = {"requestId": request_id, "contentHash": "c" * 64, "kind": "Restoration Requested", "asked": asked}
+        known["request"] = content["request"] | {"requestId": request_id}
+        self._invoke("CheckRequest", content | known | {"executionArn": execution_arn(f"{name}-again")})
 
     def create_failed_execution(self, name: str) -> None:
         """Creates the execution in the events, which failed before it reported an outcome."""

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from latchkey.requests.models import HANDOFF_CONFIRMED
+from latchkey.requests.models import ONBOARDING_REQUESTED
 from tests.contract.artifacts import ROOT
 
 _FILES = sorted(ROOT.glob("events/requests/*.json"))
@@ -22,10 +22,13 @@ ENTRIES = {path.stem: entry for path in _FILES for entry in _entries(path)}
 PLANS = {name: entry["Detail"] for name, entry in ENTRIES.items() if entry["Detail"].get("mode") == "plan"}
 # The details of the onboarding requests, by the name of the file.
 ONBOARDINGS = {
-    name: entry["Detail"] for name, entry in ENTRIES.items() if entry["DetailType"] != HANDOFF_CONFIRMED and name not in PLANS
+    name: entry["Detail"]
+    for name, entry in ENTRIES.items()
+    if entry["DetailType"] == ONBOARDING_REQUESTED and name not in PLANS
 }
 
 
 def schema_name(entry: dict[str, Any]) -> str:
     """The name of the schema in events/schemas for the detail of an entry."""
-    return "handoff-confirmed" if entry["DetailType"] == HANDOFF_CONFIRMED else f"onboard-{entry['Detail']['system']}"
+    kind = entry["DetailType"]
+    return f"onboard-{entry['Detail']['system']}" if kind == ONBOARDING_REQUESTED else kind.lower().replace(" ", "-")

@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 
 from latchkey.events.cleanup import NOTICES
 from latchkey.events.outcomes import OUTCOMES
+from latchkey.requests.lifecycle import ACCESS_REQUESTS, KINDS
 from latchkey.requests.models import HandoffConfirmed, OnboardingRequest
 from latchkey.requests.parsing import ONBOARDING
 from latchkey.systems import SYSTEMS
@@ -130,7 +131,16 @@ def schemas() -> dict[str, Schema]:
     """All schemas, by the names of their files without extension."""
     requests = {f"onboard-{system}": onboarding_schema(system) for system in ONBOARDING}
     events = {detail_type.lower().replace(" ", "-"): event_schema(detail_type) for detail_type in PUBLISHED}
-    return requests | {"handoff-confirmed": confirmation_schema()} | events
+    return requests | {"handoff-confirmed": confirmation_schema()} | _access_requests() | events
+
+
+def _access_requests() -> dict[str, Schema]:
+    """The schemas of the requests about a recorded access that the stack accepts."""
+    accepted = {kind: model for kind, model in ACCESS_REQUESTS.items() if kind in KINDS}
+    return {
+        kind.lower().replace(" ", "-"): _with_optional_id(_schema(model, kind, model.__doc__))
+        for kind, model in accepted.items()
+    }
 
 
 def validator(name: str) -> jsonschema.Draft202012Validator:

@@ -10,6 +10,7 @@ from tests.contract.artifacts import FOLDERS, ROOT, sentence_to_folder, states, 
 # The document, the state machine, and the functions that the diagram shows in front of the state machine.
 DIAGRAMS = [
     ("docs/architecture.md", "onboard-access", {"receive request"}),
+    ("docs/offboarding.md", "offboard-access", {"receive request"}),
     ("docs/clean-up.md", "clean-up-grants", {"identify accesses", "sweep grants"}),
 ]
 

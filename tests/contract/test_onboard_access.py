@@ -29,12 +29,15 @@ def test_an_execution_that_could_not_report_ends_with_another_error() -> None:
 
 
 def test_a_value_is_checked_only_after_every_rule_passed_and_the_request_is_checked_again() -> None:
-    [choice] = STATES["Is there a value to check?"]["Choices"]
+    restores, choice = STATES["Is there a value to check?"]["Choices"]
 
     assert MACHINES["onboard-access"]["StartAt"] == "Check request"
     assert TASKS["Check request"]["Next"] == "Is there a value to check?"
     assert (choice["Condition"], choice["Next"]) == ("{% $plan.valueToCheck %}", "Check value")
     assert STATES["Is there a value to check?"]["Default"] == "Is it to be planned?"
+    assert (restores["Condition"], restores["Next"]) == ("{% $plan.restores %}", "Restore access")
+    assert TASKS["Restore access"]["Next"] == "Check request"
+    assert TASKS["Restore access"]["Output"] == "{% $states.context.Execution.Input %}"
     assert TASKS["Check value"]["Next"] == "Check request"
     assert TASKS["Check value"]["Output"] == "{% $merge([$states.context.Execution.Input, $states.result]) %}"
 
@@ -123,7 +126,7 @@ def test_a_confirmation_configures_what_a_staged_request_left() -> None:
 
 # The functions that change nothing outside the registry, the rollback, and the step of moves, which cannot be planned.
 _READING = {"check_request", "plan_access", "record_access", "report_outcome", "validate_access"}
-_NOT_PLANNED = _READING | {"leave_key", "undo_onboarding"}
+_NOT_PLANNED = _READING | {"leave_key", "restore_access", "undo_onboarding"}
 
 
 def test_a_plan_runs_every_function_that_changes_something() -> None:

@@ -72,6 +72,12 @@ IN_OUR_NAME = {
         "sqs:GetQueueAttributes": "the event source mapping of its queue",
         "sqs:ReceiveMessage": "the event source mapping of its queue",
     },
+    "DetachResourceFunction": PASSED
+    | {
+        "secretsmanager:GetSecretValue": "MediaTailor reads the former secret of the source location",
+        "kms:CreateGrant": "MediaTailor creates a grant on the key of that secret",
+        "kms:Decrypt": "GetSecretValue on behalf of MediaTailor",
+    },
     "UndoOnboardingFunction": PASSED
     | {
         "secretsmanager:GetSecretValue": "MediaTailor reads the former secret of the source location",
@@ -140,15 +146,35 @@ def test_only_the_key_policy_lets_configure_access_use_a_key() -> None:
     }
 
 
-def test_only_the_role_of_undo_onboarding_deletes_and_only_what_latchkey_created() -> None:
+def test_only_rollback_and_offboarding_delete_and_only_what_latchkey_created() -> None:
     kinds = re.compile(r"(kms|secretsmanager|mediatailor):(Delete|ScheduleKeyDeletion)")
     deleting = {name for name, function in FUNCTIONS.items() for action in actions(function) if kinds.match(action)}
     whole = {"secretsmanager:DeleteSecret", "kms:ScheduleKeyDeletion", "mediatailor:DeleteSourceLocation"}
 
-    assert deleting == {"LeaveKeyFunction", "UndoOnboardingFunction"}
-    for statement in statements(FUNCTIONS["UndoOnboardingFunction"]):
-        if whole & set(listed(statement["Action"])):
-            assert statement["Condition"]["StringEquals"] == {"aws:ResourceTag/latchkey:managed-by": "latchkey"}
+    assert deleting == {
+        "DeleteKeyFunction",
+        "DeleteSecretFunction",
+        "DetachResourceFunction",
+        "LeaveKeyFunction",
+        "RemovePoliciesFunction",
+        "UndoOnboardingFunction",
+    }
+    for function in deleting:
+        for statement in statements(FUNCTIONS[function]):
+            if whole & set(listed(statement["Action"])):
+                assert statement["Condition"]["StringEquals"] == {"aws:ResourceTag/latchkey:managed-by": "latchkey"}
+
+
+def test_an_offboarding_deletes_no_secret_without_a_recovery_window_and_no_two_kinds_of_things() -> None:
+    [deletion] = [
+        statement
+        for statement in statements(FUNCTIONS["DeleteSecretFunction"])
+        if "secretsmanager:DeleteSecret" in listed(statement["Action"])
+    ]
+    assert deletion["Condition"]["NumericGreaterThanEquals"] == {"secretsmanager:RecoveryWindowInDays": "7"}
+    whole = {"secretsmanager:DeleteSecret", "kms:ScheduleKeyDeletion", "mediatailor:DeleteSourceLocation", "kms:RevokeGrant"}
+    for function in ("DeleteKey", "DeleteSecret", "DetachResource", "RemovePolicies", "RecordOffboarding", "CheckOffboarding"):
+        assert len(actions(FUNCTIONS[f"{function}Function"]) & whole) <= 1
 
 
 def test_no_action_is_a_pattern() -> None:

@@ -6,13 +6,17 @@ import pytest
 
 from latchkey.events.outcomes import OUTCOMES
 from latchkey.events.publishing import SOURCE
-from latchkey.requests.models import HANDOFF_CONFIRMED, KINDS, ONBOARDING_REQUESTED
+from latchkey.requests.lifecycle import KINDS, OFFBOARDING_REQUESTED, RESTORATION_REQUESTED
+from latchkey.requests.models import HANDOFF_CONFIRMED, ONBOARDING_REQUESTED
 from tests.contract.artifacts import FUNCTIONS, RESOURCES, statements
 from tests.contract.event_rules import REQUEST_RULES, matches
 from tests.contract.sample_requests import ENTRIES
 
 entries = pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
 rules = pytest.mark.parametrize("rule", REQUEST_RULES)
+
+# The kinds of requests whose execution receive_request starts.
+STARTED = {ONBOARDING_REQUESTED, HANDOFF_CONFIRMED, OFFBOARDING_REQUESTED, RESTORATION_REQUESTED}
 
 
 def matching_rules(source: str, detail_type: str, detail: dict[str, Any]) -> list[dict[str, Any]]:
@@ -26,13 +30,13 @@ def test_a_sample_request_starts_exactly_one_function(entry: dict[str, Any]) -> 
 
 
 def test_every_kind_of_request_that_receive_request_handles_has_a_sample() -> None:
-    assert {entry["DetailType"] for entry in ENTRIES.values()} == {ONBOARDING_REQUESTED, HANDOFF_CONFIRMED}
+    assert {entry["DetailType"] for entry in ENTRIES.values()} == STARTED
 
 
 @pytest.mark.parametrize(
     "source", ["latchkey.requests", "latchkey.requests.sports", "latchkey.requests.NOT VALID", "latchkey.requests."]
 )
-@pytest.mark.parametrize("detail_type", [*KINDS, "Offboarding Requested", "Onboarding Request"])
+@pytest.mark.parametrize("detail_type", [*KINDS, "Bulk Onboarding Requested", "Onboarding Request"])
 def test_a_request_of_any_kind_even_an_unknown_one_starts_exactly_one_function(source: str, detail_type: str) -> None:
     assert len(matching_rules(source, detail_type, {})) == 1
 
@@ -42,7 +46,7 @@ def test_receive_request_receives_every_request_except_those_for_the_sweep() -> 
     sweep = FUNCTIONS["SweepGrantsFunction"]["Events"]["ReconciliationRequested"]
 
     assert rule["Properties"]["Pattern"]["detail-type"] == [{"anything-but": sweep["Properties"]["Pattern"]["detail-type"]}]
-    assert set(KINDS) - {ONBOARDING_REQUESTED, HANDOFF_CONFIRMED} == set(sweep["Properties"]["Pattern"]["detail-type"])
+    assert set(KINDS) - STARTED == set(sweep["Properties"]["Pattern"]["detail-type"])
 
 
 @entries

@@ -27,8 +27,9 @@ FIRST = {name: event for name, event in VALID.items() if "." not in name}
 REJECTED = {name.removesuffix(".refused"): event for name, event in FILES.items() if name.endswith(".refused")}
 # The rejected inputs of these functions fit the model. The function rejects them because of what it reads.
 REJECTED_BY_STATE = {
-    "attach_policies", "check_request", "identify_accesses", "list_grants", "observe_access", "plan_access",
-    "read_execution", "receive_request", "undo_onboarding", "validate_access",
+    "attach_policies", "check_offboarding", "check_request", "identify_accesses", "list_grants", "observe_access",
+    "plan_access", "read_execution", "receive_request", "restore_access", "resume_request", "undo_onboarding",
+    "validate_access",
 }  # fmt: skip
 valid_samples = pytest.mark.parametrize("name", VALID)
 
@@ -104,12 +105,24 @@ def test_prepared_accesses_have_the_execution_input_that_receive_request_builds(
     assert built["request"]["resource"]["sourceLocation"] == location
 
 
-@pytest.mark.parametrize("function", [name for name, sample in FIRST.items() if "request" in sample])
+@pytest.mark.parametrize(
+    "function", [name for name, sample in FIRST.items() if "request" in sample and not sample.get("asked")]
+)
 def test_a_sample_contains_the_request_of_its_source_location(function: str) -> None:
     sample = FIRST[function]
     built = input_from_receive_request(sample["request"]["resource"]["sourceLocation"])
 
     assert sample == sample | {member: built[member] for member in set(built) & set(sample)}
+
+
+@pytest.mark.parametrize("function", [name for name, sample in FIRST.items() if sample.get("asked")])
+def test_a_sample_about_a_recorded_access_contains_its_request_under_the_id_of_the_sample(function: str) -> None:
+    sample = FIRST[function]
+    location = sample["request"]["resource"]["sourceLocation"]
+    recorded = input_from_receive_request(location)["request"]
+
+    assert sample["request"] == recorded | {"requestId": sample["asked"]["requestId"]}
+    assert sample == sample | samples.offboarding_step(location) | {"request": sample["request"]}
 
 
 @pytest.mark.parametrize(

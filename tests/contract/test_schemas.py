@@ -52,9 +52,12 @@ def test_a_sample_request_fits_its_schema_and_its_model(entry: dict[str, Any]) -
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
 def test_a_sample_request_fits_no_other_schema(entry: dict[str, Any]) -> None:
-    requests = {schema_name(other) for other in ENTRIES.values()}
+    """Requests about a recorded access can have the same members: their detail type says what they ask for."""
+    about_recorded = {"handoff-confirmed", "offboarding-requested", "restoration-requested"}
+    own = schema_name(entry)
+    others = {schema_name(other) for other in ENTRIES.values()} - (about_recorded if own in about_recorded else {own})
 
-    assert {name for name in requests if validator(name).is_valid(entry["Detail"])} == {schema_name(entry)}
+    assert {name for name in others if validator(name).is_valid(entry["Detail"])} == set()
 
 
 def changed_sample(path: str, value: Any, sample: str = "onboard-mediatailor") -> dict[str, Any]:

@@ -71,6 +71,8 @@ _REVOCATION = _STEP | {"AccessDenied": Retries(4, 450)}
 HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
     "clean-up-grants": {
         "Leave key": (_LAST, "Succeed"),
+        "Delete key": (_STEP, "Fail"),
+        "Report deleted key": (_STEP, "Fail"),
         "Look at grants": (_STEP, "Fail"),
         "Clean up grants": (_REVOCATION, "Observe access"),
         "Observe access": (_STEP, "Report clean up"),
@@ -82,11 +84,28 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
         "Report success": (_LONG, "Fail"),
         "Undo onboarding": (_LAST, "Is the outcome published?"),
         "Report failure": (_LONG, "Fail"),
+        "Resume request": (_LONG, "Fail"),
+        "Record failure": (_LAST, "Report failure"),
+    },
+    "offboard-access": {
+        "Check offboarding": (_STEP, "Record failure"),
+        "Detach resource": (_STEP, "Record failure"),
+        "Survey grants": (_STEP, "Record failure"),
+        "Clean up grants": (_REVOCATION, "Record failure"),
+        "Report clean up": (_STEP, "Record failure"),
+        "Remove policies": (_STEP, "Record failure"),
+        "Delete secret": (_STEP, "Record failure"),
+        "Record offboarding": (_STEP, "Record failure"),
+        "Report success": (_LAST, "Fail unreported"),
+        "Report rejection": (_LAST, "Fail unreported"),
+        "Record failure": (_LAST, "Report failure"),
+        "Report failure": (_LAST, "Fail unreported"),
     },
     "onboard-access": {
         "Check value": (_STEP, "Undo onboarding"),
         "Check request": (_STEP, "Undo onboarding"),
         "Plan access": (_STEP, "Undo onboarding"),
+        "Restore access": (_STEP, "Undo onboarding"),
         "Create key": (_STEP, "Undo onboarding"),
         "Create secret": (_STEP, "Undo onboarding"),
         "Attach policies": (_STEP, "Undo onboarding"),
@@ -107,14 +126,22 @@ CAUGHT_BY_NAME = {
     ("onboard-access", "Check value", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Check request", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Plan access", "InvalidRequest"): "Report rejection",
+    ("offboard-access", "Check offboarding", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Validate access", "PolicyOverwritten"): "Can policies be attached again?",
     ("onboard-access", "Validate before configuring", "PolicyOverwritten"): "Can policies be attached again?",
 }
-INPUTS: dict[str, type[WireModel]] = {"clean-up-grants": CleanUpInput, "onboard-access": ExecutionInput}
+INPUTS: dict[str, type[WireModel]] = {
+    "clean-up-grants": CleanUpInput,
+    "offboard-access": ExecutionInput,
+    "onboard-access": ExecutionInput,
+}
 # Tasks that do not have the name of their function.
 OTHER_NAMES = {
     "Check value": "create_secret",
     "Look at grants": "clean_up_grants",
+    "Survey grants": "clean_up_grants",
+    "Report deleted key": "report_clean_up",
+    "Record failure": "record_offboarding",
     "Validate before configuring": "validate_access",
     "Rehearse record": "record_access",
     "Report success": "report_outcome",

@@ -130,7 +130,7 @@ def test_roles_that_write_policies_and_delete_nothing_are_denied_deletion() -> N
     writers = {name for name, function in FUNCTIONS.items() if actions(function) & writing}
 
     # A new key admits create_key in its policy.
-    assert writers == {"AttachPoliciesFunction", "LeaveKeyFunction", "UndoOnboardingFunction"}
+    assert writers == {"AttachPoliciesFunction", "LeaveKeyFunction", "RemovePoliciesFunction", "UndoOnboardingFunction"}
     for name in (*writers, "CreateKeyFunction"):
         assert ("DenyDeletion" in shared_policies(FUNCTIONS[name])) != bool(actions(FUNCTIONS[name]) & deleting)
 
@@ -271,12 +271,16 @@ def test_every_queue_is_encrypted_and_watched() -> None:
 def test_one_alarm_watches_every_way_in_which_the_executions_of_a_state_machine_fail() -> None:
     summing = [alarm for alarm in ALARMS.values() if "Metrics" in alarm]
 
-    # An onboarding execution also fails if its request is rejected, which is for its sender alone.
-    failed = {machine: ("ExecutionsFailed", machine) for machine in STATE_MACHINES}
-    failed["OnboardStateMachine"] = ("RequestFailed", "report_outcome")
+    # The executions of requests also fail if their request is rejected, which is for its sender alone. One alarm watches them.
+    requests = {"OffboardStateMachine", "OnboardStateMachine"}
+    watching = [{machine} for machine in STATE_MACHINES if machine not in requests] + [requests]
     assert sorted(sorted(watched(alarm)) for alarm in summing) == sorted(
-        sorted([("ExecutionsAborted", machine), failure, ("ExecutionsTimedOut", machine)])
-        for machine, failure in failed.items()
+        sorted(
+            [("RequestFailed", "report_outcome")] * (machines_of == requests)
+            + [("ExecutionsFailed", machine) for machine in machines_of - requests]
+            + [(metric, machine) for machine in machines_of for metric in ("ExecutionsAborted", "ExecutionsTimedOut")]
+        )
+        for machines_of in watching
     )
     for alarm in summing:
         [shown] = [query for query in alarm["Metrics"] if query.get("ReturnData", True)]

@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "SECRET_PREFIX": "latchkey/",
     "STACK_NAME": "latchkey",
     "ATTACH_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "AttachPolicies"),
+    "REMOVE_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "RemovePolicies"),
     "UNDO_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "UndoOnboarding"),
     "TRUSTED_PRINCIPAL_PATTERNS": f"arn:aws:iam::{ACCOUNT}:role/media/*",
 }

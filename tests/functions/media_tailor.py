@@ -26,13 +26,15 @@ class MediaTailor:
     An update runs `at_update`, but one that changes nothing only if `renews_unchanged`.
 
     A missing location returns 404, as MediaTailor is assumed to do, or `missing_status`. A list has one page per location,
-    after an empty first page. The names in `unseen` exist, but no read and no update finds them yet.
+    after an empty first page. `sources` are the VOD sources of a location. The names in `unseen` exist, but no read and no
+    update finds them yet.
     """
 
     def __init__(self, account: str) -> None:
         self.account = account
         self.locations: dict[str, dict[str, Any]] = {}
         self.alerts: list[str] = []
+        self.sources: dict[str, list[str]] = {}
         self.writes: list[tuple[str, dict[str, Any]]] = []
         self.unseen: set[str] = set()
         self.missing_status = 404
@@ -61,9 +63,12 @@ class MediaTailor:
             at = int(parse_qs(query).get("nextToken", ["0"])[0])
             more = {"NextToken": str(at + 1)} if at + 1 < len(pages) else {}
             return 200, {"Items": pages[at]} | more
-        name = path.removeprefix("/sourceLocation/")
+        name, _, listed = path.removeprefix("/sourceLocation/").partition("/")
         if method != "POST" and (name not in self.locations or name in self.unseen):
             return self.missing_status, {"Message": "source location not found"}
+        if listed in ("vodSources", "liveSources"):
+            names = self.sources.get(name, []) if listed == "vodSources" else []
+            return 200, {"Items": [{"SourceLocationName": name, "VodSourceName": source} for source in names]}
         if method == "GET":
             return 200, self.locations[name]
         if method == "POST" and name in self.locations:

@@ -52,6 +52,7 @@ def test_a_valid_request_returns_the_plan_for_the_state_machine(run: Run) -> Non
         "accessId": "mediatailor/sourceLocation/sports-origin",
         "confirms": False,
         "changed": False,
+        "restores": False,
         "valueToCheck": False,
         "ownSecretArn": None,
         "needsSecret": True,

@@ -86,7 +86,7 @@ def test_the_input_of_an_execution_is_the_access_and_the_event(run: Run, registr
     record = event["detail"]
     hint = {"eventId": record["eventID"], "eventName": "UpdateSourceLocation", "eventTime": record["eventTime"]}
     hint |= {"principal": record["userIdentity"]["arn"]}
-    assert content == {"accessId": SPORTS, "keys": [], "hint": hint, "leaves": False}
+    assert content == {"accessId": SPORTS, "keys": [], "hint": hint, "leaves": False, "deletesKey": False}
     assert len(name) <= 80
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.errors import LatchkeyError
+from latchkey.requests.lifecycle import KINDS
 from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import ACCOUNT, REGION, Account
 from tests.functions.fault_injection import answer_with_error, at_call
@@ -173,12 +174,12 @@ def test_a_missing_state_machine_is_an_error(run: Run) -> None:
         run("receive_request", event(onboarding()))
 
 
-@pytest.mark.parametrize("detail_type", ["Onboarding Request", "onboarding requested", "Offboarding Requested", ""])
+@pytest.mark.parametrize("detail_type", ["Onboarding Request", "onboarding requested", "Bulk Onboarding Requested", ""])
 def test_an_unknown_detail_type_is_rejected(run: Run, machine: StateMachine, detail_type: str) -> None:
     run("receive_request", event(onboarding(), detail_type=detail_type))
 
     [content] = machine().values()
-    rule = "must be one of Handoff Confirmed, Onboarding Requested, Reconciliation Requested"
+    rule = f"must be one of {', '.join(KINDS)}"
     assert content["problems"] == [{"place": "detail-type", "rule": rule}]
     assert content["request"] is None
 

@@ -15,7 +15,7 @@ from tests.functions.onboarding_requests import Run, onboarding
 
 MALFORMED = "MalformedPolicyDocumentException"
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
-WRITERS = sorted(ENVIRONMENT[name] for name in ("ATTACH_ROLE_ARN", "CREATE_KEY_ROLE_ARN", "UNDO_ROLE_ARN"))
+WRITERS = sorted(ENVIRONMENT[name] for name in ("ATTACH_ROLE_ARN", "CREATE_KEY_ROLE_ARN", "REMOVE_ROLE_ARN", "UNDO_ROLE_ARN"))
 WHOLE = {"Sid": "Whole", "Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
 CREATION = {"Sid": "LatchkeyCreation", "Effect": "Allow", "Action": "kms:PutKeyPolicy", "Resource": "*"}
 

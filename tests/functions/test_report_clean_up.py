@@ -10,7 +10,7 @@ import pytest
 from latchkey.cleanup import report_clean_up as reporting
 from latchkey.cleanup.verdict import Reason
 from latchkey.errors import TransientAwsError
-from latchkey.events.cleanup import RemovedGrant
+from latchkey.events.outcomes import RemovedGrant
 from latchkey.registry import accesses as status_registry
 from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation

@@ -38,6 +38,9 @@ from tests.functions.test_undo_onboarding import VALUE
 OTHER_ACCESS = "mediatailor/sourceLocation/theirs"
 FOREIGN_SECRET = "arn:aws:secretsmanager:us-east-1:444455556666:secret:theirs-abcdef"
 
+# What the input of a cleanup contains besides if the sweep starts it.
+FROM_SWEEP = {"hint": None, "leaves": False, "deletesKey": False}
+
 
 @pytest.fixture(autouse=True)
 def no_grace(stack: Callable[..., None]) -> None:
@@ -89,10 +92,13 @@ def test_each_sweep_event_starts_a_cleanup_once(run: Run, account: Account, mach
         "irrevocable": 0,
         "cleaning": [ACCESS],
         "ending": [],
+        "deleting": [],
         "anotherSweeps": False,
         "rejected": False,
     }
-    assert [*machine().values()] == [{"accessId": ACCESS, "keys": [access.key], "hint": None, "leaves": False}]
+    assert [*machine().values()] == [
+        {"accessId": ACCESS, "keys": [access.key], "hint": None, "leaves": False, "deletesKey": False}
+    ]
     assert (sweep(run), len(machine())) == (swept, 1)
 
 
@@ -511,7 +517,9 @@ def test_an_orphaned_grant_of_an_unknown_source_location_is_found_on_an_unused_k
     swept = sweep(run)
 
     assert (swept["cleaning"], swept["keys"]) == ([OTHER_ACCESS], 1)
-    assert [*machine().values()] == [{"accessId": OTHER_ACCESS, "keys": [access.key], "hint": None, "leaves": False}]
+    assert [*machine().values()] == [
+        {"accessId": OTHER_ACCESS, "keys": [access.key], "hint": None, "leaves": False, "deletesKey": False}
+    ]
     assert len(run("list_grants", {"keys": []})["grants"]) == 1
 
 

@@ -172,31 +172,76 @@ def sweep_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     until(lambda: grants(aws, "swept-origin") == [], "the orphaned grant is gone", 60)
 
 
+def check_offboarding(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert record(aws, "access", sample("check_offboarding")["accessId"])["phase"]["S"] == "offboarding"
+
+
+def detach_resource(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    location = aws.client("mediatailor").describe_source_location(SourceLocationName="idle-origin")
+    assert (answer["reads"], "AccessConfiguration" in location) == (False, False)
+
+
+def remove_policies(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    policy = json.loads(aws.client("kms").get_key_policy(KeyId=KEYS["dark-origin"], PolicyName="default")["Policy"])
+    assert {one["Sid"] for one in policy["Statement"]} == {"EnableIAMUserPermissions", "LatchkeyCreation"}
+
+
+def delete_secret(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    [deleted] = answer["deleted"]
+    assert aws.client("secretsmanager").describe_secret(SecretId=deleted)["DeletedDate"]
+
+
+def record_offboarding(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert record(aws, "access", sample("record_offboarding")["asked"]["accessId"])["status"]["S"] == "offboarded"
+    assert [one["at"] for one in answer["result"]["scheduled"]]
+
+
+def delete_key(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert (answer["keyArn"], answer["state"]) == (None, "due")
+
+
+def restore_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert "DeletedDate" not in aws.client("secretsmanager").describe_secret(SecretId=answer["secretArn"])
+
+
+def resume_request(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    resumed = aws.client("stepfunctions").describe_execution(executionArn=answer["executionArn"])
+    assert json.loads(resumed["input"])["resumes"] == sample("resume_request")["executionArn"]
+
+
 EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
     effect.__name__: effect
     for effect in (
-        attach_policies, check_request, clean_up_grants, configure_access, create_key, create_secret, guard_prefixes,
-        identify_accesses, leave_key, list_grants, observe_access, plan_access, read_execution, receive_request,
-        record_access,
-        report_clean_up, report_outcome, sweep_grants, undo_onboarding, validate_access,
+        attach_policies, check_offboarding, check_request, clean_up_grants, configure_access, create_key, create_secret,
+        delete_key, delete_secret, detach_resource, guard_prefixes, identify_accesses, leave_key, list_grants, observe_access,
+        plan_access, read_execution, receive_request, record_access, record_offboarding, remove_policies, report_clean_up,
+        report_outcome, restore_access, resume_request, sweep_grants, undo_onboarding, validate_access,
     )
 }  # fmt: skip
 
 # The class of the error that a rejected sample raises, and a part of its message.
 RAISED = {
     "attach_policies": ("Conflict", "was deleted after the request was checked"),
+    "check_offboarding": ("InvalidRequest", "is not a recorded access"),
     "check_request": ("InvalidRequest", "managementRoles"),
     "clean_up_grants": ("InvalidRequest", "keys"),
     "configure_access": ("InvalidRequest", "resource.header"),
     "create_key": ("InvalidRequest", "key.alias"),
     "create_secret": ("InvalidRequest", "secret.value.generate.length"),
+    "delete_key": ("InvalidRequest", "executionArn"),
+    "delete_secret": ("InvalidRequest", "asked.recoveryDays"),
+    "detach_resource": ("InvalidRequest", "asked.recoveryDays"),
     "guard_prefixes": ("InvalidRequest", "ResponseURL"),
     "leave_key": ("InvalidRequest", "accessIds"),
     "plan_access": ("InvalidRequest", "planHash"),
     "read_execution": ("Conflict", "no request is recorded"),
     "record_access": ("InvalidRequest", "status"),
+    "record_offboarding": ("InvalidRequest", "asked.recoveryDays"),
+    "remove_policies": ("InvalidRequest", "asked.recoveryDays"),
     "report_clean_up": ("InvalidRequest", "accessId"),
     "report_outcome": ("InvalidRequest", "detailType"),
+    "restore_access": ("Conflict", "this request has ended"),
+    "resume_request": ("Conflict", "cannot be continued"),
     "sweep_grants": ("InvalidRequest", '"id"'),
     "validate_access": ("AccessNotEffective", "does not exist"),
 }

@@ -23,6 +23,7 @@ CREATE_KEY_ROLE = PLACE.arn("iam", "role/latchkey-create_key", region="")
 ATTACH_ROLE = PLACE.arn("iam", "role/latchkey-attach_policies", region="")
 CREATE_SECRET_ROLE = PLACE.arn("iam", "role/latchkey-create_secret", region="")
 VALIDATE_ROLE = PLACE.arn("iam", "role/latchkey-validate_access", region="")
+REMOVE_ROLE = PLACE.arn("iam", "role/latchkey-remove_policies", region="")
 UNDO_ROLE = PLACE.arn("iam", "role/latchkey-undo_onboarding", region="")
 SETTINGS = Settings(
     place=PLACE,
@@ -39,6 +40,7 @@ SETTINGS = Settings(
     configure_role_arn=CONFIGURE_ROLE,
     create_key_role_arn=CREATE_KEY_ROLE,
     attach_role_arn=ATTACH_ROLE,
+    remove_role_arn=REMOVE_ROLE,
     undo_role_arn=UNDO_ROLE,
     reader_boundary_arn=f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",
     grace_seconds=600,

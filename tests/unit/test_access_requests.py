@@ -13,6 +13,7 @@ from latchkey.onboarding.receive_request import RequestEvent, execution_input, m
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.requests.lifecycle import (
     ACCESS_REQUESTS,
+    KINDS,
     OFFBOARDING_REQUESTED,
     RESTORATION_REQUESTED,
     ROTATION_CONFIRMED,
@@ -22,7 +23,6 @@ from latchkey.requests.lifecycle import (
 )
 from latchkey.requests.models import (
     HANDOFF_CONFIRMED,
-    KINDS,
     NO_TOKEN_HERE,
     NOTHING_HANDED_OFF,
     ONBOARDING_REQUESTED,

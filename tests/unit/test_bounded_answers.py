@@ -18,7 +18,7 @@ from latchkey.cleanup.clean_up_grants import (
     _most_urgent,
 )
 from latchkey.cleanup.verdict import LONGEST_EVIDENCE, Assessment, Evidence, ResourceEvidence, SecretEvidence, assess
-from latchkey.events.cleanup import RemovedGrant
+from latchkey.events.outcomes import RemovedGrant
 from latchkey.registry.revocations import Revocation
 from tests.unit.samples import KEY_ARN, PLACE
 

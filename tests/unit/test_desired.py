@@ -15,6 +15,7 @@ from tests.unit.samples import (
     EXISTING_ARN,
     FULL,
     KEY_ARN,
+    REMOVE_ROLE,
     SECRET_ARN,
     UNDO_ROLE,
     desired,
@@ -182,7 +183,7 @@ def test_a_secret_from_the_default_key_keeps_its_readers() -> None:
 
 def test_a_new_key_names_every_role_that_writes_its_policy() -> None:
     [creation] = [one for one in desired().new_key_policy["Statement"] if one["Sid"] == "LatchkeyCreation"]
-    assert creation["Principal"] == {"AWS": sorted([CREATE_KEY_ROLE, ATTACH_ROLE, UNDO_ROLE])}
+    assert creation["Principal"] == {"AWS": sorted([CREATE_KEY_ROLE, ATTACH_ROLE, REMOVE_ROLE, UNDO_ROLE])}
     assert (creation["Action"], "Condition" in creation) == ("kms:PutKeyPolicy", False)
     assert desired().key_share().extended == (creation,)
 

@@ -16,8 +16,8 @@ from latchkey.onboarding.receive_request import RequestEvent, execution_input, r
 from latchkey.registry import Registry
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.requests import RequestRef
-from latchkey.requests.lifecycle import ACCESS_REQUESTS
-from latchkey.requests.models import HANDOFF_CONFIRMED, KINDS, NOTHING_HANDED_OFF, ONBOARDING_REQUESTED, OnboardingRequest
+from latchkey.requests.lifecycle import ACCESS_REQUESTS, KINDS
+from latchkey.requests.models import HANDOFF_CONFIRMED, NOTHING_HANDED_OFF, ONBOARDING_REQUESTED, OnboardingRequest
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.requests.sender import NOT_ALLOWED
 from tests.unit.samples import (
@@ -122,7 +122,7 @@ def test_the_input_of_an_invalid_request_contains_its_problems() -> None:
 
 
 def test_an_unknown_detail_type_is_a_problem_and_part_of_the_hash() -> None:
-    event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": "Offboarding Requested", "detail": detail(FULL)})
+    event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": "Bulk Onboarding Requested", "detail": detail(FULL)})
     content = sent(execution_input(event, lambda _: None))
     assert [problem["place"] for problem in content["problems"]] == ["detail-type"]
     assert content["request"] is None

@@ -6,7 +6,8 @@ import pytest
 
 from latchkey.cleanup.exposure import Exposure, exposure_of
 from latchkey.cleanup.verdict import Reason
-from latchkey.events.cleanup import RemovedGrant, TrailEvent
+from latchkey.events.cleanup import TrailEvent
+from latchkey.events.outcomes import RemovedGrant
 
 SURVEYED = datetime(2026, 11, 22, 10, tzinfo=UTC)
 DELETED = TrailEvent(eventId="e-1", eventName="DeleteSourceLocation", eventTime=SURVEYED - timedelta(seconds=30))

@@ -35,6 +35,7 @@ ALLOWED: set[tuple[State, State]] = {
     ("offboarding", "offboarded"),
     ("offboarded", "active"),
     ("offboarded", "handed-off"),
+    ("offboarded", "offboarding"),
 }
 
 
@@ -51,7 +52,7 @@ def test_every_state_has_its_transitions() -> None:
 ACCEPTED: dict[str, set[State]] = {
     ONBOARDING_REQUESTED: {*OBSERVED, None, "offboarded"},
     HANDOFF_CONFIRMED: {*OBSERVED},
-    OFFBOARDING_REQUESTED: {*OBSERVED, "offboarding"},
+    OFFBOARDING_REQUESTED: {*OBSERVED, "offboarding", "offboarded"},
     RESTORATION_REQUESTED: {"offboarded"},
     ROTATION_REQUESTED: {"active"},
     ROTATION_CONFIRMED: {"rotating"},

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from latchkey.events.cleanup import KeptGrant, RemovedGrant
+from latchkey.events.cleanup import KeptGrant
+from latchkey.events.outcomes import RemovedGrant
 from latchkey.registry import Registry
 from latchkey.registry.revocations import Ended, Revocation, Revocations
 from latchkey.registry.table import Table

@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "CONFIGURE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/configure",
     "CREATE_KEY_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/create",
     "ATTACH_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/attach",
+    "REMOVE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/remove",
     "UNDO_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/undo",
     "ADOPTED_SECRET_PREFIX": "MediaPackage",
     "STACK_NAME": "latchkey",

@@ -16,7 +16,7 @@ SAMPLE = Path(__file__).parents[2] / "events/requests/onboard-mediatailor.json"
 MANAGER = f"arn:aws:iam::{ACCOUNT}:role/MediaTailorManagement"
 ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/Origin"
 MEMBER = "MyAccessTokenIdentifier"
-_MACHINES = ("Onboard", "EndRequest", "CleanUp")
+_MACHINES = ("Onboard", "Offboard", "EndRequest", "CleanUp")
 
 
 class Onboarding:
@@ -81,6 +81,28 @@ class Onboarding:
         self.put({"requestId": request_id, "accessId": access_id}, "Handoff Confirmed")
         event: dict[str, Any] = self.outcomes.wait_for(request_id, 60)
         return event
+
+    def ask(self, kind: str, access_id: str, **members: Any) -> dict[str, Any]:
+        """Sends a request about a recorded access and returns its outcome event."""
+        request_id = f"ask-{uuid.uuid4().hex[:12]}"
+        self.put({"requestId": request_id, "accessId": access_id} | members, kind)
+        event: dict[str, Any] = self.outcomes.wait_for(request_id, 240)
+        return event
+
+    def offboard(self, access_id: str, **members: Any) -> dict[str, Any]:
+        """Offboards an access, which must succeed, and returns the detail of the outcome."""
+        event = self.ask("Offboarding Requested", access_id, **members)
+        assert event["detail-type"] == "Access Offboarded", json.dumps(event["detail"], indent=2)
+        outcome: dict[str, Any] = event["detail"]
+        return outcome
+
+    def restore(self, access_id: str) -> dict[str, Any]:
+        """Restores an offboarded access, which must succeed, and returns the detail of the outcome."""
+        event = self.ask("Restoration Requested", access_id)
+        assert event["detail-type"] == "Access Onboarded", json.dumps(event["detail"], indent=2)
+        outcome: dict[str, Any] = event["detail"]
+        assert [check for check in outcome["checks"] if not check["passed"]] == []
+        return outcome
 
     def reject(self, detail: dict[str, Any]) -> dict[str, str]:
         """Sends a request that must be rejected and returns the violated rules by path."""

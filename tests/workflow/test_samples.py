@@ -11,8 +11,8 @@ from tests.contract.artifacts import FOLDERS, logical_id
 from tests.sam_local.effects import ANSWERED, EFFECTS, RAISED
 from tests.sam_local.invoking import FOLDER, Answer
 
-# The sample for read_execution names a state machine that its role does not allow. Containers run it without a role.
-_OTHERS = [function for function in FOLDERS if function != "read_execution"]
+# The samples for these functions name a state machine that their roles do not allow. Containers run them without a role.
+_OTHERS = [function for function in FOLDERS if function not in ("read_execution", "resume_request")]
 # These functions would change what other events refer to.
 _LAST = ("report_clean_up", "sweep_grants")
 

@@ -30,6 +30,7 @@ class Settings(BaseModel):
     create_key_role_arn: str
     attach_role_arn: str
     undo_role_arn: str
+    remove_role_arn: str
     reader_boundary_arn: str
     grace_seconds: int
     tenant_parameters: str
@@ -45,7 +46,7 @@ class Settings(BaseModel):
     @property
     def key_writers(self) -> tuple[str, ...]:
         """The roles of the functions that write key policies."""
-        return (self.create_key_role_arn, self.attach_role_arn, self.undo_role_arn)
+        return (self.create_key_role_arn, self.attach_role_arn, self.remove_role_arn, self.undo_role_arn)
 
 
 @cache
@@ -71,6 +72,7 @@ def settings() -> Settings:
         create_key_role_arn=env["CREATE_KEY_ROLE_ARN"],
         attach_role_arn=env["ATTACH_ROLE_ARN"],
         undo_role_arn=env["UNDO_ROLE_ARN"],
+        remove_role_arn=env["REMOVE_ROLE_ARN"],
         reader_boundary_arn=env["READER_BOUNDARY_ARN"],
         grace_seconds=int(env["GRACE_SECONDS"]),
         tenant_parameters=f"/{env['STACK_NAME']}/tenants",

@@ -34,13 +34,14 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     "rotating": _OBSERVED,
     "moving": _OBSERVED,
     "offboarding": _OBSERVED | {"offboarded"},
-    "offboarded": frozenset(["active", "handed-off"]),
+    "offboarded": frozenset(["active", "handed-off", "offboarding"]),
 }
 
 _ACCEPTED: Final[Mapping[str, frozenset[State]]] = {
     ONBOARDING_REQUESTED: _OBSERVED | {None, "offboarded"},
     HANDOFF_CONFIRMED: _OBSERVED,
-    OFFBOARDING_REQUESTED: _OBSERVED | {"offboarding"},
+    # An offboarded access accepts another offboarding, which removes what the first one had to leave.
+    OFFBOARDING_REQUESTED: _OBSERVED | {"offboarding", "offboarded"},
     RESTORATION_REQUESTED: frozenset(["offboarded"]),
     ROTATION_REQUESTED: frozenset(["active"]),
     ROTATION_CONFIRMED: frozenset(["rotating"]),
@@ -61,7 +62,6 @@ _REASONS: Final[Mapping[State, str]] = {
 _INSTEAD: Final[Mapping[tuple[str, State], str]] = {
     (RESTORATION_REQUESTED, "active"): "is active, so there is nothing to restore",
     (RESTORATION_REQUESTED, "handed-off"): "is handed off, so there is nothing to restore: confirm the hand-off",
-    (OFFBOARDING_REQUESTED, "offboarded"): "is offboarded already",
     (ROTATION_CONFIRMED, "active"): "has no pending rotation: send Rotation Requested first",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +31,12 @@ def execution_arn(state_machine_arn: str, name: str) -> str:
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html
     """
     return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def next_execution(execution_arn: str) -> str:
+    """The ARN of the execution that continues one which ended: each one has only one successor."""
+    beginning = execution_arn.rsplit(":", 1)[0]
+    return f"{beginning}:{hashlib.sha256(execution_arn.encode()).hexdigest()[:64]}"
 
 
 def find_execution(stepfunctions: SFNClient, arn: str) -> Execution | None:

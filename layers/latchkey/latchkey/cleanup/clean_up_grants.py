@@ -34,7 +34,8 @@ from latchkey.cleanup.verdict import (
     uses_another_secret,
 )
 from latchkey.errors import AccessDenied, LatchkeyError, NotYetEffective
-from latchkey.events.cleanup import KeptGrant, RemovedGrant
+from latchkey.events.cleanup import KeptGrant
+from latchkey.events.outcomes import RemovedGrant
 from latchkey.registry import Registry
 from latchkey.registry.revocations import Revocation, Revocations
 from latchkey.settings import Settings

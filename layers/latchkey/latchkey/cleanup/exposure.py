@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from latchkey.cleanup.trail_events import is_cause
-from latchkey.events.cleanup import RemovedGrant, TrailEvent
+from latchkey.events.cleanup import TrailEvent
+from latchkey.events.outcomes import RemovedGrant
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class ObserveAccessInput(WireModel):
 class Observation(WireModel):
     """The status of an access, and the failed checks that explain it.
 
-    `status` is None if no access is recorded, a request is running, or the status cannot be determined. `unsettled`: only a
+    `status` is None if no access is recorded, the access is offboarded or about to be, a request is running, or the status
+    cannot be determined. `unsettled`: only a
     list of grants, which can lag, shows that the access is revoked. `version` is the version of the record when it was
     observed. `proposal` is the call that restores the access, if one call of its owner does. `findings` are failed checks of
     other principals than the service, which reads on. `remedy` are the commands that repair both.
@@ -53,7 +54,8 @@ def observe_access(
 ) -> Observation:
     """Reads everything that an access consists of, and evaluates its checks."""
     record, wanted = registry.accesses.get(access_id), registry.accesses.recorded_request(access_id)
-    if record is None or wanted is None or registry.locks.is_locked(access_id):
+    is_removed = registry.phases.state(access_id) in ("offboarding", "offboarded")
+    if record is None or wanted is None or is_removed or registry.locks.is_locked(access_id):
         return Observation(accessId=access_id, status=None)
     desired = desire(wanted, settings, record.tenant)
     configuration = desired.system.configuration

@@ -17,19 +17,21 @@ from latchkey.cleanup.remedy import revocation as revocation_command
 from latchkey.cleanup.verdict import Reason
 from latchkey.events.cleanup import (
     CLEANED_UP,
+    KEY_DELETION_SCHEDULED,
     NOT_REVOKED,
     AccessRestored,
     AccessRevoked,
+    DeletedKey,
     DriftDetected,
     DriftResolved,
     GrantNotRevoked,
     GrantsCleanedUp,
+    KeyDeletionScheduled,
     Notice,
-    RemovedGrant,
     TrailEvent,
 )
 from latchkey.events.denial import denial_in
-from latchkey.events.outcomes import CaughtError
+from latchkey.events.outcomes import CaughtError, RemovedGrant
 from latchkey.events.publishing import publish
 from latchkey.registry import Registry
 from latchkey.registry.accesses import PUBLISHING_PERIOD, StatusChange
@@ -42,7 +44,10 @@ if TYPE_CHECKING:
 
 
 class CleanUpReport(WireModel):
-    """What a cleanup execution knows at its end. A part is missing if the execution did not get that far."""
+    """What a cleanup execution knows at its end. A part is missing if the execution did not get that far.
+
+    `deletedKey` is all that the cleanup of an offboarded access knows whose key was due.
+    """
 
     access_id: str
     execution_arn: str
@@ -51,6 +56,7 @@ class CleanUpReport(WireModel):
     cleaned: CleanedUp | None = None
     observed: Observation | None = None
     caught: CaughtError | None = None
+    deleted_key: DeletedKey | None = None
 
 
 class Published(WireModel):
@@ -82,6 +88,8 @@ def report_clean_up(report: CleanUpReport, registry: Registry, events: EventBrid
         _record_state(report, report.observed, record, registry, now)
     exposure = _exposure(report, registry)
     _record_clean_ups(report, record, registry, now, exposure)
+    if report.deleted_key:
+        _record_deleted_key(report, report.deleted_key, record, registry, now)
     for revocation in irrevocable:
         _record_failure(report, record, revocation, registry, now)
     return Published(
@@ -134,6 +142,26 @@ def _record_failure(
     notice = GrantNotRevoked.model_validate(_common(report, record, NOT_REVOKED) | own)
     change = StatusChange(kind=NOT_REVOKED, detail=_detail(notice), executionArn=report.execution_arn, at=now)
     registry.notices.record(RecordedNotice(report.access_id, notice.outcome_id, change))
+
+
+def _record_deleted_key(
+    report: CleanUpReport, deleted: DeletedKey, record: AccessRecord | None, registry: Registry, now: datetime
+) -> None:
+    """Records the event about a key whose deletion was scheduled. A key that stays for good, or is gone, is no longer due."""
+    if deleted.key_arn is None or deleted.state == "due":
+        return
+    if deleted.state == "scheduled":
+        own = {
+            "outcomeId": _notice_id([report.access_id, KEY_DELETION_SCHEDULED, deleted.key_arn]),
+            "status": "offboarded",
+            "keyArn": deleted.key_arn,
+            "waitingDays": deleted.waiting_days,
+            "evidence": deleted.evidence,
+        }
+        notice = KeyDeletionScheduled.model_validate(_common(report, record, KEY_DELETION_SCHEDULED) | own)
+        change = StatusChange(kind=KEY_DELETION_SCHEDULED, detail=_detail(notice), executionArn=report.execution_arn, at=now)
+        registry.notices.record(RecordedNotice(report.access_id, notice.outcome_id, change))
+    registry.offboardings.end_key(report.access_id, deleted.key_arn)
 
 
 def _of_dead(report: CleanUpReport, ended: CleanedUp) -> CleanUpReport:

@@ -19,6 +19,7 @@ from latchkey.access.tenants import Tenants
 from latchkey.aws.errors import is_refused
 from latchkey.aws.executions import start_once
 from latchkey.aws.keys import find_key
+from latchkey.aws.secrets import find_secret
 from latchkey.cleanup.drift import DriftReader
 from latchkey.cleanup.execution_input import CleanUpInput
 from latchkey.cleanup.grant_map import GrantMap, GrantRow, read_grant_map
@@ -72,7 +73,7 @@ class Swept(WireModel):
     """What a sweep read, how many keys and secrets it could not read, and the executions that it started.
 
     `revoked`, `drifted` and `irrevocable` are the current numbers of accesses that are revoked or detached, of accesses with
-    findings, and of grants that could not be revoked.
+    findings, and of grants that could not be revoked. `deleting` are the offboarded accesses whose keys are deleted now.
 
     If another sweep is running, only `anotherSweeps` is set; if the sender is not allowed to request a sweep, only `rejected`.
     """
@@ -86,6 +87,7 @@ class Swept(WireModel):
     irrevocable: int = 0
     cleaning: tuple[str, ...] = ()
     ending: tuple[str, ...] = ()
+    deleting: tuple[str, ...] = ()
     another_sweeps: bool = False
     rejected: bool = False
 
@@ -186,6 +188,9 @@ class Sweep:
         today = datetime.now(UTC).date().isoformat()
         for request in ending:  # once a day, since ending a request can take most of a day
             self._start(self.end_request_machine_arn, today, request)
+        deleting = [one for one in known if self._has_due_key(one, referred)]
+        for access in deleting:
+            self._start_clean_up(occasion, access.access_id, deletes_key=True)
         drifted = [one.access_id for one in known if one.access_id not in cleaning and self._has_drifted(one)]
         for access_id in drifted:
             self._start_clean_up(occasion, access_id)
@@ -198,6 +203,7 @@ class Sweep:
             drifted=sum(bool(access.findings) for access in known),
             irrevocable=sum(revocation.irrevocable for revocation in self.registry.revocations.open()),
             cleaning=tuple(sorted([*cleaning, *drifted])),
+            deleting=tuple(access.access_id for access in deleting),
             ending=tuple(request["executionArn"] for request in ending),
         )
 
@@ -233,7 +239,7 @@ class Sweep:
             if access.unpublished or (access.leaves_keys and not access.is_running):
                 yield access.access_id
             record = access.record
-            if record is None or access.is_running:
+            if record is None or access.is_running or access.state in ("offboarding", "offboarded"):
                 continue
             if record.status in _BROKEN or self._has_unusable_key(record, states):
                 yield access.access_id
@@ -245,8 +251,28 @@ class Sweep:
     def _has_drifted(self, access: KnownAccess) -> bool:
         return not access.is_running and self.drift.has_drifted(access)
 
-    def _start_clean_up(self, occasion: str, access_id: str, keys: Iterable[str] = (), *, leaves: bool = False) -> None:
-        clean_up = CleanUpInput(accessId=access_id, keys=tuple(sorted(keys)), leaves=leaves)
+    def _has_due_key(self, access: KnownAccess, referred: Mapping[str, frozenset[str]]) -> bool:
+        """Whether the secret of an offboarded access is gone, and no access uses the key that can be deleted then.
+
+        The cleanup reads everything else that could use the key before it deletes the key.
+        """
+        offboarded, record = access.offboarded, access.record
+        if offboarded is None or record is None or offboarded.key_arn is None or access.is_running:
+            return False
+        secret_arn = offboarded.secret_arn or record.secret_arn
+        if referred.get(offboarded.key_arn) or secret_arn is None:
+            return False
+        try:
+            return find_secret(self.surveyor.secretsmanager, secret_arn) is None
+        except ClientError as error:
+            if is_refused(error):
+                return False
+            raise
+
+    def _start_clean_up(
+        self, occasion: str, access_id: str, keys: Iterable[str] = (), *, leaves: bool = False, deletes_key: bool = False
+    ) -> None:
+        clean_up = CleanUpInput(accessId=access_id, keys=tuple(sorted(keys)), leaves=leaves, deletesKey=deletes_key)
         self._start(self.clean_up_machine_arn, occasion, clean_up.model_dump(mode="json", by_alias=True))
 
     def _has_unusable_key(self, record: AccessRecord, states: dict[str, str | None]) -> bool:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, StringConstraints
 
 from latchkey.events.denial import Denial
-from latchkey.events.outcomes import Check, Failure
+from latchkey.events.outcomes import Check, Evidence, Failure, RemovedGrant
 from latchkey.wire import WireModel
-
-
-class RemovedGrant(WireModel):
-    """A grant that is gone. `removedBy` is `service` if it was gone before Latchkey tried to revoke it, `either` if unknown."""
-
-    grant_id: str | None = None
-    key_arn: str
-    removed_by: Literal["latchkey", "service", "either"]
-    reason: str
-    evidence: tuple[str, ...]
-    removed_at: datetime
 
 
 class KeptGrant(WireModel):
@@ -126,11 +114,39 @@ class DriftResolved(Notice):
     """All findings of the last `Drift Detected` are gone."""
 
 
+class DeletedKey(WireModel):
+    """What became of the key of an offboarded access.
+
+    It is `due` as long as something uses it, which `users` names, or its secret exists: the sweep tries again. `evidence` is
+    what was read before the deletion.
+    """
+
+    key_arn: str | None = None
+    state: Literal["due", "scheduled", "not ours", "gone"] = "due"
+    waiting_days: int = 0
+    users: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+class KeyDeletionScheduled(Notice):
+    """The key of an offboarded access is deleted after `waitingDays` days, because its secret is gone and nothing uses it.
+
+    Until then, `aws kms cancel-key-deletion` keeps it. `evidence` is what was read before the deletion was scheduled.
+    """
+
+    status: Literal["offboarded"]
+    key_arn: str
+    waiting_days: int
+    evidence: tuple[Evidence, ...]
+
+
 CLEANED_UP = "Grants Cleaned Up"
 NOT_REVOKED = "Grant Not Revoked"
+KEY_DELETION_SCHEDULED = "Key Deletion Scheduled"
 NOTICES: dict[str, type[Notice]] = {
     CLEANED_UP: GrantsCleanedUp,
     NOT_REVOKED: GrantNotRevoked,
+    KEY_DELETION_SCHEDULED: KeyDeletionScheduled,
     "Access Revoked": AccessRevoked,
     "Access Restored": AccessRestored,
     "Drift Detected": DriftDetected,

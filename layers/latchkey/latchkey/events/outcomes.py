@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
@@ -18,7 +19,9 @@ from latchkey.wire import WireModel
 
 _Internal = Annotated[SkipJsonSchema[bool], Field(exclude=True)]
 
-DetailType = Literal["Access Onboarded", "Access Handed Off", "Access Planned", "Request Rejected", "Request Failed"]
+DetailType = Literal[
+    "Access Onboarded", "Access Handed Off", "Access Planned", "Access Offboarded", "Request Rejected", "Request Failed"
+]
 
 
 Result = Literal["passed", "failed", "not applicable", "confirmed"]
@@ -72,7 +75,7 @@ class Evidence(WireModel):
 
     `secrets` are the secrets under the key. `grants` is the number of its grants that are not for the resource of the request.
     `aliases` are those that Latchkey did not create. `accesses` are the other accesses that refer to the key or secret.
-    `secretsRead` is the number of secrets that were read.
+    `secretsRead` is the number of secrets that were read. `resources` are the consumer resources configured with the secret.
     """
 
     resource: str
@@ -82,6 +85,7 @@ class Evidence(WireModel):
     grants: int = 0
     aliases: tuple[str, ...] = ()
     accesses: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
 
     @property
     def in_use(self) -> str:
@@ -91,6 +95,7 @@ class Evidence(WireModel):
             f"grants: {self.grants}" if self.grants else "",
             f"aliases: {', '.join(self.aliases)}" if self.aliases else "",
             f"accesses: {', '.join(self.accesses)}" if self.accesses else "",
+            f"resources: {', '.join(self.resources)}" if self.resources else "",
         ]
         return "; ".join(text for text in used if text)
 
@@ -122,7 +127,7 @@ class Outcome(WireModel):
     tenant: str = DEFAULT_TENANT
     access_id: str | None = None
     system: str | None = None
-    status: Literal["active", "handed-off", "planned", "unchanged", "rejected", "failed"]
+    status: Literal["active", "handed-off", "offboarded", "planned", "unchanged", "rejected", "failed"]
     changed: bool
     checks: tuple[Check, ...] = ()
     resources: Resources = Resources()
@@ -180,6 +185,45 @@ class AccessPlanned(Outcome, Plan):
     changed: Literal[False]
 
 
+class Scheduled(WireModel):
+    """A secret or key that is deleted later: a secret at a time, a key after the secret `after` is gone.
+
+    Until then, `Restoration Requested` restores the access. The waiting period of the key is `waitingDays` days.
+    """
+
+    resource: str
+    at: AwareDatetime | None = None
+    after: str | None = None
+    waiting_days: int | None = None
+
+
+class RemovedGrant(WireModel):
+    """A grant that is gone. `removedBy` is `service` if it was gone before Latchkey tried to revoke it, `either` if unknown."""
+
+    grant_id: str | None = None
+    key_arn: str
+    removed_by: Literal["latchkey", "service", "either"]
+    reason: str
+    evidence: tuple[str, ...]
+    removed_at: datetime
+
+
+class AccessOffboarded(Outcome):
+    """The access was removed, except for what `left` lists. `status` is `unchanged` if an earlier request had removed it.
+
+    `undone` lists what was removed, and `removedGrants` the grants that are gone. `left` lists what stays and why, and `steps`
+    what a person has to do to finish. `evidence` is what was read before a deletion, and the proof that the resource no longer
+    uses the secret. `scheduled` lists what is deleted later.
+    """
+
+    access_id: str
+    system: str
+    status: Literal["offboarded", "unchanged"]
+    steps: tuple[str, ...] = ()
+    scheduled: tuple[Scheduled, ...] = ()
+    removed_grants: tuple[RemovedGrant, ...] = ()
+
+
 class RequestRejected(Outcome):
     """The request is invalid for all the reasons in `errors`. Nothing was changed."""
 
@@ -203,6 +247,7 @@ OUTCOMES: dict[DetailType, type[Outcome]] = {
     "Access Onboarded": AccessOnboarded,
     "Access Handed Off": AccessHandedOff,
     "Access Planned": AccessPlanned,
+    "Access Offboarded": AccessOffboarded,
     "Request Rejected": RequestRejected,
     "Request Failed": RequestFailed,
 }

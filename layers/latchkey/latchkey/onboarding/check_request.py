@@ -10,9 +10,10 @@ from latchkey.access.desired import Desired, desire
 from latchkey.access.lifecycle import broken_rule
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
+from latchkey.aws.keys import find_key
+from latchkey.aws.secrets import find_secret
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.companions import begin_move, check_companions, lock_companions
-from latchkey.onboarding.lock_holder import is_over_by
 from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
 from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import RequestEvidence
@@ -27,6 +28,8 @@ from latchkey.registry import Registry
 from latchkey.registry.access_locks import IsOver
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.journal import REQUEST, RequestJournal
+from latchkey.registry.lock_holder import is_over_by
+from latchkey.requests.lifecycle import RESTORATION_REQUESTED
 from latchkey.requests.models import NOTHING_HANDED_OFF, ONBOARDING_REQUESTED, OnboardingRequest
 from latchkey.requests.parsing import AnyOnboarding
 from latchkey.requests.sender import NOT_ALLOWED
@@ -70,6 +73,7 @@ class CheckRequestInput(ExecutionInput):
 class OnboardingPlan(WireModel):
     """What the state machine branches on. For a confirmed hand-off `keyArn` is known, and `changed` is true.
 
+    `restores`: the deletions of an offboarded access have to be cancelled, and then the request is checked again.
     `hasResource`: this execution configures the resource. `staged`: the resource serves without the token until a confirmation.
     `checksFirst`: no API call can roll back the configuration, so all other checks run before it.
     `valueToCheck`: every rule passed, but the request is not announced yet. It is checked again after its value.
@@ -82,6 +86,7 @@ class OnboardingPlan(WireModel):
     access_id: str
     confirms: bool = False
     changed: bool = False
+    restores: bool = False
     value_to_check: bool = False
     own_secret_arn: str | None = None
     needs_secret: bool
@@ -124,7 +129,7 @@ def check_request(
     if event.request is None:
         raise InvalidRequest(problems)
     desired = desire(event.request, settings, event.tenant)
-    access_path = "accessId" if event.confirms else "resource"
+    access_path = "accessId" if event.confirms or event.asked else "resource"
     if registry.accesses.tenant(desired.access_id) not in (None, event.tenant):
         raise InvalidRequest([Problem(access_path, NOT_ALLOWED)])
     bounds = Bounds(settings, tenants.document(event.tenant))
@@ -134,6 +139,45 @@ def check_request(
     is_over = is_over_by(stepfunctions, registry)
     _begin(event, desired, access_path, is_over, registry)
     reader = EvidenceReader(bounds, registry, clients, secretsmanager_in)
+    if event.kind != RESTORATION_REQUESTED or desired.request.plans:
+        return _apply_rules(event, desired, reader, is_over, registry, roles)
+    if not registry.journal_of(event.execution_arn, desired.access_id, desired.tenant).has_restored:
+        return _restoration_plan(desired, registry, clients)
+    try:
+        return _apply_rules(event, desired, reader, is_over, registry, roles)
+    except InvalidRequest as error:
+        # The deletions were cancelled, so the request is rolled back and not rejected.
+        raise Conflict("; ".join(f"{problem.path} {problem.rule}" for problem in error.problems)) from None
+
+
+def _restoration_plan(desired: Desired, registry: Registry, clients: Clients) -> OnboardingPlan:
+    """The plan for a restoration whose deletions are not cancelled yet. Raises InvalidRequest if the window has ended."""
+    record, offboarded = registry.accesses.get(desired.access_id), registry.offboardings.get(desired.access_id)
+    if record is None or offboarded is None:
+        raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
+    arn, ends = offboarded.secret_arn, offboarded.secret_ends
+    if arn is not None and find_secret(clients.secretsmanager, arn) is None:
+        since = f" on {ends.isoformat(timespec='seconds')}" if ends else ""
+        rule = f"cannot be restored: {arn} is deleted, because its recovery window ended{since}. Onboard the access again"
+        raise InvalidRequest([Problem("accessId", rule)])
+    if find_key(clients.kms, record.key_arn) is None:
+        rule = f"cannot be restored: {record.key_arn} is deleted. Onboard the access again"
+        raise InvalidRequest([Problem("accessId", rule)])
+    return OnboardingPlan(
+        accessId=desired.access_id, restores=True, needsSecret=False, hasResource=False, secretArn=record.secret_arn
+    )
+
+
+def _apply_rules(
+    event: CheckRequestInput,
+    desired: Desired,
+    reader: EvidenceReader,
+    is_over: IsOver,
+    registry: Registry,
+    roles: FunctionRoles,
+) -> OnboardingPlan:
+    """Applies the rules to a request, and announces it if every rule passes."""
+    problems, bounds = {*event.problems}, reader.bounds
     if event.confirms:
         return _confirmed_plan(event, desired, registry, reader)
     if desired.reads_secret:
@@ -157,7 +201,7 @@ def check_request(
         raise InvalidRequest({*problems, *_stop_managing(desired, registry, reader)})
     plan = _plan(desired, evidence, event, registry, companions)
     if not plan.value_to_check and not plan.to_plan:
-        registry.locks.announce_request(desired.access_id, event.request.recorded, event.execution_arn, event.tenant)
+        registry.locks.announce_request(desired.access_id, desired.request.recorded, event.execution_arn, event.tenant)
         journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
         _refer_to_secret(desired, evidence, journal, registry)
         if moves:
@@ -222,6 +266,9 @@ def _begin(event: CheckRequestInput, desired: Desired, access_path: str, is_over
     journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
     # For read_execution: an open change can outlive the execution, which Step Functions deletes after 90 days.
     journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
+    state = registry.phases.state(desired.access_id)
+    if (event.confirms or event.asked) and (rule := broken_rule(event.kind, state)):
+        raise InvalidRequest([Problem(access_path, rule)])
 
 
 def _refer_to_secret(desired: Desired, evidence: RequestEvidence, journal: RequestJournal, registry: Registry) -> None:
@@ -286,7 +333,7 @@ def _stop_managing(desired: Desired, registry: Registry, reader: EvidenceReader)
     A plan only reports them.
     """
     record = registry.accesses.get(desired.access_id)
-    if record is None:
+    if record is None or record.status == "offboarded":
         return
     withdrawn = [*withdrawals(reader.read_consent(record), desired.stack)]
     if withdrawn and not desired.request.plans:

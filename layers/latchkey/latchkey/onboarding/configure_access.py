@@ -75,9 +75,13 @@ def _configure(event: ConfigureAccessInput, desired: Desired, registry: Registry
         raise Conflict(f"the resource of {desired.access_id} {rule}: send the request again")
     as_wanted = present is not None and present.settings == configuration.wanted(resource, reading)
     arn = present.arn if present else resource.arn(desired.place) or desired.access_id
-    if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, clients.kms):
-        return StepResult(arn=arn, changed=False)
     journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
+    if as_wanted and _is_granted(desired, key.arn, secret_arn, arn, clients.kms):
+        if present is not None and (record is None or record.reached == "handed-off"):
+            # An offboarding restores what the resource had before its first onboarding: the same settings.
+            _note_change(desired, reading, present, journal)
+            journal.complete(RESOURCE, present.full_settings)
+        return StepResult(arn=arn, changed=False)
     _note_change(desired, reading, present, journal)
     if desired.grant_name:
         registry.granted.note(desired.access_id, key.arn)

@@ -19,6 +19,7 @@ from latchkey.registry import Registry
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.requests.lifecycle import (
     ACCESS_REQUESTS,
+    KINDS,
     OFFBOARDING_REQUESTED,
     RESTORATION_REQUESTED,
     ROTATION_CONFIRMED,
@@ -27,7 +28,6 @@ from latchkey.requests.lifecycle import (
 )
 from latchkey.requests.models import (
     HANDOFF_CONFIRMED,
-    KINDS,
     NOTHING_HANDED_OFF,
     ONBOARDING_REQUESTED,
     HandoffConfirmed,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from latchkey.access.desired import desire
+from latchkey.access.desired import Desired, desire
+from latchkey.access.former_settings import former_settings
 from latchkey.access.record import AccessRecord
 from latchkey.errors import Conflict
 from latchkey.events.outcomes import Resources
 from latchkey.onboarding.step_input import StepInput
 from latchkey.registry import Registry
-from latchkey.registry.journal import RECORD
+from latchkey.registry.journal import RECORD, RESOURCE, UNSEEN, RequestJournal
 from latchkey.requests.models import OnboardingRequest
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
@@ -69,6 +70,7 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
     if event.status == "handed-off" and found and found.is_in_service:
         registry.accesses.save_handoff(wanted, desired.request.recorded)
         return Recorded(accessId=found.access_id, version=found.version)
+    _note_former_settings(desired, journal, registry)
     saved = registry.accesses.save(wanted, desired.request.recorded)
     return Recorded(accessId=saved.access_id, version=saved.version)
 
@@ -85,3 +87,13 @@ def _record_companion(request: OnboardingRequest[Any], event: RecordAccessInput,
         journal = registry.journal_of(event.execution_arn, request.access_id, event.tenant)
         journal.intend(RECORD, {"confirms": False}, found=registry.accesses.snapshot(request.access_id))
         registry.accesses.save(moved, request.recorded)
+
+
+def _note_former_settings(desired: Desired, journal: RequestJournal, registry: Registry) -> None:
+    """Records the settings that the request found, because a success deletes its journal and an offboarding restores them."""
+    entry, configuration = journal.entry(RESOURCE), desired.system.configuration
+    if entry is None or configuration is None:
+        return
+    left = None if entry.result == UNSEEN else entry.result
+    known = registry.former_settings.get(desired.access_id)
+    registry.former_settings.note(desired.access_id, former_settings(configuration, known, entry.found, left))

@@ -84,7 +84,9 @@ def outcome_of(report: Report) -> Outcome:
         own = {"status": "failed", "changed": report.changed, "failure": failure}
         own |= {"undone": report.undone, "left": report.left, "evidence": report.evidence}
     elif report.result is not None:
-        own = {"changed": report.changed, "checks": report.checks, "resources": report.resources, **report.result}
+        # The members of the result come from JSON, which strict models convert only together.
+        shared = report.model_dump(mode="json", by_alias=True, include={"changed", "checks", "resources"})
+        return OUTCOMES[report.detail_type].model_validate_json(json.dumps(common | shared | report.result))
     else:
         reached = "handed-off" if report.handoff else "active"
         own = {

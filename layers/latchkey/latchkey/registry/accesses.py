@@ -12,10 +12,12 @@ from typing import Any, cast
 from pydantic import AwareDatetime
 
 from latchkey.access.lifecycle import State
+from latchkey.access.offboarded import Offboarded
 from latchkey.access.record import AccessRecord, Status
 from latchkey.errors import TransientAwsError
 from latchkey.registry.access_locks import LockHolder, holder_of
 from latchkey.registry.grant_keys import grant_keys_of
+from latchkey.registry.offboardings import needs_nothing, offboarded_of
 from latchkey.registry.phases import AccessPhase, phase_of
 from latchkey.registry.table import ConditionFailed, Table, now_text
 from latchkey.requests.models import OnboardingRequest
@@ -27,8 +29,9 @@ from latchkey.wire import WireModel
 PUBLISHING_PERIOD = timedelta(minutes=10)
 
 _RECORD = ("system", "status", "reached", "requestId", "keyArn", "secretArn", "resourceArn", "version", "tenant")
-# The attributes of the record of an access, the request that it fulfills, and an unconfirmed hand-off.
-_SAVED = (*_RECORD, "wanted", "handoff", "leaves")
+# The attributes of the record of an access, the request that it fulfills, an unconfirmed hand-off, what a move has left, the
+# former settings of its resource, and the result of its offboarding.
+_SAVED = (*_RECORD, "wanted", "handoff", "leaves", "formerSettings", "offboarded")
 _PHASE = ("phase", "phaseRequest", "phaseSince", "phaseFacts")
 
 
@@ -81,7 +84,7 @@ class KnownAccess:
     `lock` is the holder of its lock. `unfinished` is the ARN of an execution whose rollback an earlier version did not finish.
     `unpublished` is true if a status event might not have been published. `request` is the request that the record fulfills,
     `recorded_at` is when, `findings` are the recorded findings, and `phase` is what a request about the access has begun.
-    `leaves_keys`: a former key of its secret can still have its statements.
+    `leaves_keys`: a former key of its secret can still have its statements. `offboarded` is the result of its offboarding.
     """
 
     access_id: str
@@ -95,6 +98,7 @@ class KnownAccess:
     findings: tuple[str, ...] = ()
     phase: AccessPhase | None = None
     leaves_keys: bool = False
+    offboarded: Offboarded | None = None
 
     @property
     def state(self) -> State:
@@ -129,7 +133,9 @@ class Accesses:
             record = _record(item) if "version" in item else None
             facts = (grant_keys_of(item), holder_of(item), item.get("unfinished"), bool(item.get("untold")))
             observed = (_time(item.get("recordedAt")), tuple(item.get("findings", ())))
-            yield KnownAccess(item["id"], record, *facts, item.get("wanted"), *observed, phase_of(item), "leaves" in item)
+            yield KnownAccess(
+                item["id"], record, *facts, item.get("wanted"), *observed, phase_of(item), "leaves" in item, offboarded_of(item)
+            )
 
     def is_known(self, access_id: str) -> bool:
         """Whether the item of an access has any attribute except its key."""
@@ -146,14 +152,16 @@ class Accesses:
         return parse_onboarding(json.loads(wanted), is_new=False) if wanted else None
 
     def announced_requests(self, access_id: str) -> list[AnnouncedRequest]:
-        """The request that the access fulfills, an unconfirmed hand-off, and the running request after its rules pass."""
+        """The request that the access fulfills, an unconfirmed hand-off, and the running request after its rules pass.
+
+        The resource of an access that is offboarded, or about to be, no longer needs anything.
+        """
         return _announced(self._table.get("access", access_id))
 
     def all_announced_requests(self) -> Iterator[AnnouncedRequest]:
-        """The announced requests of all accesses. An access that is offboarded, or whose resource is gone or uses another
-        secret, no longer counts."""
+        """The announced requests of all accesses. An access whose resource is gone or uses another secret no longer counts."""
         for item in self._table.query("access"):
-            is_over = item.get("status") in ("gone", "detached", "offboarded")
+            is_over = item.get("status") in ("gone", "detached")
             yield from _announced({name: item[name] for name in item if not (is_over and name == "wanted")})
 
     def save(self, record: AccessRecord, request: Mapping[str, Any]) -> AccessRecord:
@@ -166,7 +174,7 @@ class Accesses:
         """
         saved = replace(record, version=record.version + 1)
         item = self._table.get("access", record.access_id)
-        gone = [name for name in (*_RECORD, "left", "lost", "findings") if name not in _wire(saved)]
+        gone = [name for name in (*_RECORD, "left", "lost", "findings", "offboarded", "detached") if name not in _wire(saved)]
         names = {f"#{name}": name for name in (*_wire(saved), *gone)}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": now_text()}
         values[":wanted"] = json.dumps(request)
@@ -359,9 +367,10 @@ def _announced(item: Mapping[str, Any]) -> list[AnnouncedRequest]:
     # may write its statements again.
     running = item.get("pending") if "running" in item and "undoing" not in item else None
     tenant = item.get("tenant", DEFAULT_TENANT)
+    is_over = needs_nothing(item)
     texts = (
-        (item.get("wanted"), item.get("keyArn"), tenant),
-        (handoff.get("wanted"), handoff["record"].get("keyArn"), handoff["record"].get("tenant", tenant)),
+        (None if is_over else item.get("wanted"), item.get("keyArn"), tenant),
+        (None if is_over else handoff.get("wanted"), handoff["record"].get("keyArn"), handoff["record"].get("tenant", tenant)),
         (running, None, item.get("pendingTenant", DEFAULT_TENANT)),
     )
     return [

@@ -18,12 +18,18 @@ from latchkey.registry.table import ConditionFailed, Table, now_text
 REQUEST = "00-request"
 KEY = "21-key"
 KEY_ROTATION = "22-key-rotation"
+KEY_RESTORATION = "23-key-restoration"
 SECRET = "30-secret"
 SECRET_VERSION = "31-secret-version"
+SECRET_RESTORATION = "32-secret-restoration"
 SECRET_KEY = "42-secret-key"
 ROLE = "44-role"
 RESOURCE = "50-resource"
 RECORD = "60-record"
+# The steps of an offboarding, which is never rolled back.
+DETACHMENT = "70-detachment"
+REMOVAL = "72-removal"
+_SECRET_DELETION = "74-secret-deletion"
 # The result of a creation whose resource could not be read afterwards: the service may not show it yet.
 UNSEEN = "created and not seen yet"
 
@@ -95,6 +101,17 @@ class RequestJournal:
         update = f"SET {_IDENTITY}, notedAt = if_not_exists(notedAt, :now), #found = {first}, wanted = :wanted, #state = :open"
         return _entry(self._table.update("journal", self._id(step), update, None, values, _NAMES))
 
+    def note_removal(self, step: str, *, found: object = None, wanted: object = None) -> Entry:
+        """Records a step of an offboarding before its calls. No rollback follows, so the entry is done from the start.
+
+        What an earlier attempt recorded stays.
+        """
+        values = self._identity | {":now": now_text(), ":done": "done"}
+        values |= {":wanted": json.dumps(wanted), ":found": json.dumps(found)}
+        update = f"SET {_IDENTITY}, notedAt = if_not_exists(notedAt, :now), #state = :done"
+        update += ", #found = if_not_exists(#found, :found), wanted = if_not_exists(wanted, :wanted)"
+        return _entry(self._table.update("journal", self._id(step), update, None, values, _NAMES))
+
     def complete(self, step: str, result: object) -> None:
         """Records the result of a call after it succeeded."""
         self._change(step, "SET #result = :result", {":result": json.dumps(result)}, {"#result": "result"})
@@ -135,6 +152,14 @@ class RequestJournal:
         """Records that a change needs no further rollback."""
         self._change(step, "SET #state = :done REMOVE #left", {":done": "done"}, {"#state": "state", "#left": "left"})
 
+    def leave_nothing(self, step: str) -> None:
+        """Records that nothing of a step remains, whatever an earlier attempt recorded."""
+        self._change(step, "REMOVE #left", {}, {"#left": "left"})
+
+    def note_unchanged(self, step: str) -> None:
+        """Records that a step has changed nothing, although an attempt recorded what it was about to change."""
+        self._change(step, "REMOVE #left, undone, evidence", {}, {"#left": "left"})
+
     def abandon(self, step: str, reason: str) -> None:
         """Records that a change stays permanently, because only a person can decide about it."""
         values, names = {":abandoned": "abandoned", ":reason": reason}, {"#state": "state", "#left": "left"}
@@ -155,6 +180,11 @@ class RequestJournal:
             self._table.update("journal", self._id(step), update, "attribute_exists(id)", values, names)
         except ConditionFailed:
             raise TransientAwsError("another execution has ended this request in the meantime") from None
+
+    @property
+    def has_restored(self) -> bool:
+        """Whether a restoration has begun to cancel deletions, or refers to what it restores."""
+        return any(entry.kind in ("key-restoration", "secret-restoration", "reference") for entry in self.entries())
 
     @property
     def _identity(self) -> dict[str, Any]:
@@ -207,6 +237,11 @@ def key_policy_step(key_arn: str) -> str:
 def secret_policy_step(secret_arn: str) -> str:
     """The step that adds statements to the policy of a secret."""
     return f"41-secret-policy {secret_arn}"
+
+
+def secret_deletion_step(secret_arn: str) -> str:
+    """The step that deletes a secret with a recovery window."""
+    return f"{_SECRET_DELETION} {secret_arn}"
 
 
 def _suffix(access_id: str) -> str:

@@ -11,9 +11,11 @@ from latchkey.errors import Conflict
 from latchkey.registry.access_locks import AccessLocks
 from latchkey.registry.accesses import Accesses, AnnouncedRequest, RecordedAccess
 from latchkey.registry.former_notes import move_notes, noted_execution
+from latchkey.registry.former_settings import FormerSettingsOfAccesses
 from latchkey.registry.grant_keys import GrantKeys
 from latchkey.registry.journal import Journal, RequestJournal, reference_step
 from latchkey.registry.notices import Notices
+from latchkey.registry.offboardings import Offboardings
 from latchkey.registry.phases import Phases
 from latchkey.registry.plans import Plans
 from latchkey.registry.requests import Requests
@@ -35,9 +37,11 @@ class Registry:
         self.requests = Requests(table)
         self.accesses = Accesses(table)
         self.locks = AccessLocks(table)
+        self.former_settings = FormerSettingsOfAccesses(table)
         self.granted = GrantKeys(table)
         self.journal = Journal(table)
         self.notices = Notices(table)
+        self.offboardings = Offboardings(table)
         self.phases = Phases(table)
         self.plans = Plans(table)
         self.resources = Resources(table)

@@ -131,6 +131,11 @@ class Revocations:
         ended = (datetime.fromisoformat(item["endedAt"]) for item in self._closed(access_id) if item.get("gone"))
         return any(since is None or at >= since for at in ended)
 
+    def removed_since(self, access_id: str, since: datetime) -> tuple[str, ...]:
+        """The outcomes (as JSON) of the grants of an access that were revoked or found to be gone after `since`."""
+        gone = (item for item in self._closed(access_id) if item.get("gone"))
+        return tuple(item["outcome"] for item in gone if datetime.fromisoformat(item["endedAt"]) >= since)
+
     def unreported(self, access_id: str = "") -> list[UnreportedSurvey]:
         """The surveys of one or all accesses that closed a revocation that no report has recorded in an event yet."""
         found: dict[tuple[str, str], datetime] = {}

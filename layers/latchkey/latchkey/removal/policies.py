@@ -47,6 +47,7 @@ def policy_of_key(key_arn: str, kms: KMSClient, iam: IAMClient, writers: Sequenc
     """The key policy, which every key has. `writers` are the roles that write it."""
 
     def write(document: Document) -> None:
+        document = _with_writers(document, writers)
         try:
             with new_principals_settle(iam, document):
                 kms.put_key_policy(KeyId=key_arn, PolicyName="default", Policy=policies.text_of(document))
@@ -56,6 +57,16 @@ def policy_of_key(key_arn: str, kms: KMSClient, iam: IAMClient, writers: Sequenc
             raise
 
     return SharedPolicy(f"policy of {key_arn}", policies.KEY_POLICY_LIMIT, lambda: key_policy(kms, key_arn), write)
+
+
+def _with_writers(document: Document, writers: Sequence[str]) -> Document:
+    """The document in which our statement for the writers of the policy, if it is there, names all of them.
+
+    Keys of earlier versions do not name the roles that were added since.
+    """
+    creation = policies.creation(writers)
+    is_named = any(statement["Sid"] == creation["Sid"] for statement in policies.own_statements(document))
+    return policies.merge(document, [creation]) if is_named else document
 
 
 def policy_of_secret(secret_arn: str, secretsmanager: SecretsManagerClient, iam: IAMClient) -> SharedPolicy:

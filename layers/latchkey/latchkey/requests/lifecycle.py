@@ -9,13 +9,26 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from latchkey import formats
-from latchkey.requests.models import CopyFrom, Generate, Mode, PlanHash, RequestId, content_of, plan_or_hash
+from latchkey.requests.models import (
+    HANDOFF_CONFIRMED,
+    ONBOARDING_REQUESTED,
+    RECONCILIATION_REQUESTED,
+    CopyFrom,
+    Generate,
+    Mode,
+    PlanHash,
+    RequestId,
+    content_of,
+    plan_or_hash,
+)
 from latchkey.wire import WireModel
 
 OFFBOARDING_REQUESTED = "Offboarding Requested"
 RESTORATION_REQUESTED = "Restoration Requested"
 ROTATION_REQUESTED = "Rotation Requested"
 ROTATION_CONFIRMED = "Rotation Confirmed"
+# The detail types that requests can have.
+KINDS = (HANDOFF_CONFIRMED, OFFBOARDING_REQUESTED, ONBOARDING_REQUESTED, RECONCILIATION_REQUESTED, RESTORATION_REQUESTED)
 
 
 class AccessRequest(WireModel):

@@ -97,6 +97,13 @@ class CdnAuthorization(Configuration):
     def update(self, client: Any, resource: Resource, reading: Reading, present: Configured) -> None:
         getattr(client, self.set)(Id=resource.name, Authorization=_authorization(reading), **present.other_settings)
 
+    def steps_without_api(self, resource: Resource) -> tuple[str, ...]:
+        named = f"{resource.kind} {resource.name}"
+        return (
+            f"Remove the header {HEADER} from the CDN when you turn the authorization off: {named} then answers 404 to it.",
+            f"Turn the authorization of {named} off in the MediaPackage console, or replace it by one without authorization.",
+        )
+
     def restore(self, client: Any, full_settings: Mapping[str, Any]) -> None:
         getattr(client, self.set)(**full_settings)
 

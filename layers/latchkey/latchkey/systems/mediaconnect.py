@@ -215,6 +215,10 @@ class FlowParts(Configuration):
             rule = f"{names['SourceArn']} is an entitled source, and the status of its flow is {status}"
             raise Conflict(f"{rule}: stop the flow, and the rollback continues") from None
 
+    def steps_without_api(self, resource: FlowPart) -> tuple[str, ...]:
+        kind, name = resource.part
+        return (f"Remove the {kind} {name} from the flow, or encrypt it with another key.",)
+
     def consent_target(self, client: MediaConnectClient, present: Configured) -> tuple[str, Mapping[str, str]]:
         arn = present.other_settings["names"]["FlowArn"]
         return arn, client.list_tags_for_resource(ResourceArn=arn).get("Tags", {})

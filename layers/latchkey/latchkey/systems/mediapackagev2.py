@@ -142,6 +142,16 @@ class EndpointPolicies(Configuration):
         policy = policies.retain(_document(present), (), kept=before)
         return restored | ({"Policy": policies.text_of(policy)} if policy["Statement"] or "Policy" in found else {})
 
+    def without_secret(self, full_settings: Mapping[str, Any], secret_arn: str) -> dict[str, Any]:
+        """If the endpoint accepts the values of other secrets, it continues to accept them, and to require the header."""
+        authorization = full_settings.get("CdnAuthConfiguration", {})
+        others = [arn for arn in authorization.get("CdnIdentifierSecretArns", ()) if arn != secret_arn]
+        if others:
+            return {**full_settings, "CdnAuthConfiguration": {**authorization, "CdnIdentifierSecretArns": others}}
+        without = {name: value for name, value in full_settings.items() if name not in self.our_settings}
+        policy = policies.retain(_document(full_settings), ())
+        return without | ({"Policy": policies.text_of(policy)} if policy["Statement"] else {})
+
     def restore(self, client: Mediapackagev2Client, full_settings: Mapping[str, Any]) -> None:
         if full_settings.get("Policy"):
             client.put_origin_endpoint_policy(**full_settings)

@@ -234,8 +234,25 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
             "turn its access configuration off in the MediaTailor console, or delete the source location"
         )
 
+    def without_secret(self, full_settings: Mapping[str, Any], secret_arn: str) -> dict[str, Any]:  # noqa: ARG002  it has one
+        return _without_access(full_settings)
+
     def delete(self, client: MediaTailorClient, resource: SourceLocation) -> None:
         client.delete_source_location(SourceLocationName=resource.name)
+
+    def contents(self, client: MediaTailorClient, resource: SourceLocation) -> tuple[str, ...]:
+        """The VOD and live sources of a location, which go with it.
+
+        https://docs.aws.amazon.com/mediatailor/latest/apireference/API_DeleteSourceLocation.html
+        """
+        named = {"SourceLocationName": resource.name}
+        vod = [item for page in read_pages(client.list_vod_sources, **named) for item in page.get("Items", [])]
+        live = [item for page in read_pages(client.list_live_sources, **named) for item in page.get("Items", [])]
+        names = [
+            *(f"vodSource/{one['VodSourceName']}" for one in vod),
+            *(f"liveSource/{one['LiveSourceName']}" for one in live),
+        ]
+        return tuple(sorted(names))
 
     def alerts(self, client: MediaTailorClient, resource_arn: str) -> tuple[str, ...]:
         pages = read_pages(client.list_alerts, ResourceArn=resource_arn)

@@ -211,6 +211,18 @@ class Configuration(ABC):
             member for member in self.our_settings if now.get(member) not in [settings.get(member) for settings in known]
         )
 
+    def names_secret(self, full_settings: Mapping[str, Any], is_secret: Callable[[str], bool]) -> bool:
+        """Whether the members that Latchkey sets name a secret."""
+        return any(_has_text(full_settings.get(member), is_secret) for member in self.our_settings)
+
+    def steps_without_api(self, resource: Any) -> tuple[str, ...]:  # noqa: ARG002  most services have an API call for it
+        """How a person ends the use of the secret where `without_secret` returns None."""
+        return ()
+
+    def without_secret(self, full_settings: Mapping[str, Any], secret_arn: str) -> dict[str, Any] | None:  # noqa: ARG002
+        """Full settings that do not use the secret and are the same otherwise, or None if no API call sets such ones."""
+        return None
+
     def alerts(self, client: Any, resource_arn: str) -> tuple[str, ...]:  # noqa: ARG002  few services have alerts
         """The codes of the alerts that the service reports for the resource."""
         return ()
@@ -228,6 +240,13 @@ class Configuration(ABC):
         return ()
 
 
+def _has_text(value: Any, is_wanted: Callable[[str], bool]) -> bool:
+    if isinstance(value, str):
+        return is_wanted(value)
+    members = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return any(_has_text(member, is_wanted) for member in members)
+
+
 class CreatingConfiguration(Configuration):
     """A configuration whose resources Latchkey creates if they do not exist. Resources of other systems must exist."""
 
@@ -238,6 +257,10 @@ class CreatingConfiguration(Configuration):
     @abstractmethod
     def delete(self, client: Any, resource: Any) -> None:
         """Deletes the resource. Raises if something was added to it since it was created."""
+
+    @abstractmethod
+    def contents(self, client: Any, resource: Any) -> tuple[str, ...]:
+        """What the resource contains, such as the names of its sources. Complete, or it raises."""
 
 
 class GrantedConfiguration(Configuration):

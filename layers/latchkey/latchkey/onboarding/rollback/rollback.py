@@ -111,9 +111,14 @@ class Rollback:
         return any(resource in one.resources for one in self.recorded())
 
     def recorded(self) -> list[Recorded]:
-        """The record of this access and its unconfirmed hand-off, if any. What this request recorded is rolled back first."""
+        """The record of this access and its unconfirmed hand-off, if any. What this request recorded is rolled back first.
+
+        An offboarded access whose resource no longer uses the secret needs nothing.
+        """
         accesses, access_id = self.registry.accesses, self.access_id
         record, pending = accesses.get(access_id), accesses.to_confirm(access_id)
-        found = [(record, accesses.recorded_request(access_id))] if record else []
+        offboarded = self.registry.offboardings.get(access_id)
+        is_over = offboarded is not None and not offboarded.reads
+        found = [(record, accesses.recorded_request(access_id))] if record and not is_over else []
         found += [(pending.record, pending.request)] if pending and pending.is_pending else []
         return [Recorded(one, desire(own, self.settings, self.desired.tenant) if own else None) for one, own in found]

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from latchkey.aws.executions import find_execution
-from latchkey.registry import Registry
 from latchkey.registry.access_locks import IsOver, LockHolder
 from latchkey.registry.execution_input import ExecutionInput
+from latchkey.registry.registry import Registry
 from latchkey.registry.requests import JUST_STARTED
 
 if TYPE_CHECKING:

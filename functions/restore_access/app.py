@@ -1,0 +1,13 @@
+"""Cancels the deletions that the offboarding of an access has scheduled."""
+
+from latchkey.aws import clients
+from latchkey.handler import step
+from latchkey.onboarding.restore_access import Restored, StepInput, restore_access
+from latchkey.registry import registry
+from latchkey.settings import settings
+
+
+@step(StepInput, waits=lambda: registry().requests)
+def lambda_handler(event: StepInput) -> Restored:
+    """Restores the secret and the key, so that the steps of an onboarding find them."""
+    return restore_access(event, settings(), registry(), clients.standard_clients())

@@ -1,0 +1,87 @@
+"""Checks an offboarding against the account, and begins it if every rule passes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from latchkey.access.desired import desire
+from latchkey.access.lifecycle import broken_rule
+from latchkey.aws.clients import Clients
+from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.offboarding.read_evidence import read_evidence
+from latchkey.offboarding.rules import offboarding_problems, partner_problems
+from latchkey.offboarding.step_input import recorded_parts
+from latchkey.registry import Registry
+from latchkey.registry.execution_input import ExecutionInput
+from latchkey.registry.journal import REQUEST
+from latchkey.registry.lock_holder import is_over_by
+from latchkey.requests.lifecycle import OFFBOARDING_REQUESTED, OffboardingRequested
+from latchkey.requests.sender import NOT_ALLOWED
+from latchkey.settings import Settings
+from latchkey.wire import WireModel
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.client import SFNClient
+
+CHANGED_SINCE = "was changed by another request after this one was sent: send the request again"
+
+
+class CheckOffboardingInput(ExecutionInput):
+    """The input of an execution, and the ARN of the first execution of its request."""
+
+    execution_arn: str
+
+
+class OffboardingPlan(WireModel):
+    """What the state machine branches on. `hasGrants`: the service creates a KMS grant for the resource."""
+
+    access_id: str
+    key_arn: str
+    has_grants: bool
+
+
+def check_offboarding(
+    event: CheckOffboardingInput, settings: Settings, registry: Registry, clients: Clients, stepfunctions: SFNClient
+) -> OffboardingPlan:
+    """Claims the request id, locks the access, applies all rules, and begins the phase `offboarding`.
+
+    Raises InvalidRequest with every problem. If this request had begun the phase before, it has changed something, so it is no
+    longer rejected: a broken rule raises Conflict. Raises NotYetEffective while another request has the access.
+    """
+    try:
+        registry.requests.claim(event.ref, event.execution_arn)
+    except Conflict as error:
+        raise InvalidRequest({*event.problems, Problem("requestId", str(error))}) from None
+    asked = event.asked
+    if event.request is None or not isinstance(asked, OffboardingRequested):
+        raise InvalidRequest(event.problems)
+    desired = desire(event.request, settings, event.tenant)
+    access_id = desired.access_id
+    _require_tenant(access_id, event.tenant, registry)
+    registry.locks.lock(access_id, event.execution_arn, is_over_by(stepfunctions, registry), event.ref)
+    _require_tenant(access_id, event.tenant, registry)
+    journal = registry.journal_of(event.execution_arn, access_id, event.tenant)
+    journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
+    phase = registry.phases.get(access_id)
+    if rule := broken_rule(OFFBOARDING_REQUESTED, registry.phases.state(access_id)):
+        raise InvalidRequest([Problem("accessId", rule)])
+    recorded = registry.accesses.recorded_request(access_id)
+    if recorded is None or recorded.content != desired.request.content:
+        raise InvalidRequest([Problem("accessId", CHANGED_SINCE)])
+    problems = [*partner_problems(desired)]
+    if not problems:
+        parts = recorded_parts(access_id, settings, registry)
+        problems = [*offboarding_problems(desired, asked, read_evidence(parts, asked, registry, clients))]
+    if problems and phase is not None and phase.request_id == event.request_id:
+        raise Conflict("; ".join(f"{problem.path} {problem.rule}" for problem in problems))
+    if problems:
+        raise InvalidRequest(problems)
+    registry.phases.begin(access_id, "offboarding", event.request_id, {"began": event.request_id})
+    record = parts[0].record
+    return OffboardingPlan(accessId=access_id, keyArn=record.key_arn, hasGrants=desired.system.granted is not None)
+
+
+def _require_tenant(access_id: str, tenant: str, registry: Registry) -> None:
+    """Raises InvalidRequest if the access belongs to another tenant. Nothing changes its tenant while it is locked."""
+    if registry.accesses.tenant(access_id) not in (None, tenant):
+        raise InvalidRequest([Problem("accessId", NOT_ALLOWED)])

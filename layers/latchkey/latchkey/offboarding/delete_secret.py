@@ -1,0 +1,76 @@
+"""Deletes a secret that Latchkey created and that nothing uses any longer, with a recovery window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from latchkey.aws.clients import Clients
+from latchkey.aws.secrets import find_secret
+from latchkey.events.outcomes import Evidence
+from latchkey.offboarding.read_evidence import was_created_here
+from latchkey.offboarding.removal import removal_of, require_detached
+from latchkey.offboarding.step_input import Offboarding, OffboardingStep, RecordedPart
+from latchkey.registry import Registry
+from latchkey.registry.journal import RequestJournal, secret_deletion_step
+from latchkey.removal.secret import delete_unused_secret
+from latchkey.settings import Settings
+from latchkey.wire import WireModel
+
+__all__ = ["OffboardingStep", "SecretsDeleted", "delete_secret"]
+
+
+class SecretsDeleted(WireModel):
+    """The ARNs of the secrets that are scheduled for deletion, and what stays with the reason."""
+
+    deleted: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+def delete_secret(event: OffboardingStep, settings: Settings, registry: Registry, clients: Clients) -> SecretsDeleted:
+    """Schedules the deletion of the secrets of the access and of its unconfirmed hand-off.
+
+    An adopted secret stays, and so does one that another access or any resource uses. The evidence is read directly before the
+    deletion. https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html
+    """
+    offboarding = Offboarding(event, settings, registry, clients)
+    secrets = {part.record.secret_arn: part for part in offboarding.parts if part.record.secret_arn}
+    results = {arn: _delete(offboarding, part, arn) for arn, part in secrets.items()}
+    return SecretsDeleted(
+        deleted=tuple(arn for arn, reason in results.items() if reason == ""),
+        left=tuple(reason for reason in results.values() if reason),
+    )
+
+
+def _delete(offboarding: Offboarding, part: RecordedPart, secret_arn: str) -> str | None:
+    """Returns why the secret stays, an empty text if it is being deleted, or None if it is not for Latchkey to delete."""
+    registry, clients, journal = offboarding.registry, offboarding.clients, offboarding.journal
+    resource, stack, days = part.desired.secret_resource, part.desired.stack, offboarding.event.asked.recovery_days
+    step, secret = secret_deletion_step(secret_arn), find_secret(clients.secretsmanager, secret_arn)
+    if secret is None or secret.is_being_deleted:
+        # An attempt that crashed, an earlier offboarding, or a person has deleted it.
+        registry.resources.forget_removed(resource)
+        return "" if secret is not None and journal.entry(step) is not None else None
+    if not was_created_here(secret, stack, registry):
+        return None
+    ends = datetime.now(UTC) + timedelta(days=days)
+    journal.note_removal(step, wanted={"arn": secret_arn, "at": ends.isoformat(timespec="seconds")})
+    readers = require_detached(part, registry, clients)
+    # The evidence of the deletion: the accesses that refer to the secret, and the resources that are configured with it.
+    removal = replace(removal_of(offboarding, part, step), note_evidence=lambda _: _note(journal, step, readers))
+    if readers.resources:
+        _note(journal, step, readers)
+        users: str | None = f"resources: {', '.join(readers.resources)}"
+    else:
+        users = delete_unused_secret(removal, secret_arn, lambda found: was_created_here(found, stack, registry), days)
+    if users == "":
+        journal.leave_nothing(step)
+        registry.resources.forget(resource)
+        return ""
+    reason = f"it is in use ({users})" if users else "it no longer has the tags of Latchkey"
+    journal.leave(step, f"{secret_arn} stays, because {reason}")
+    return f"{secret_arn} stays, because {reason}"
+
+
+def _note(journal: RequestJournal, step: str, evidence: Evidence) -> None:
+    journal.note_evidence(step, evidence.model_dump(mode="json", by_alias=True))

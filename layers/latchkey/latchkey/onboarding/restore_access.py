@@ -1,0 +1,95 @@
+"""Cancels the deletions that the offboarding of an access has scheduled."""
+
+from __future__ import annotations
+
+from latchkey.access.desired import Desired, desire
+from latchkey.access.offboarded import Offboarded
+from latchkey.aws.clients import Clients
+from latchkey.aws.keys import find_key
+from latchkey.aws.secrets import find_secret
+from latchkey.errors import Conflict
+from latchkey.onboarding.step_input import StepInput
+from latchkey.registry import Registry
+from latchkey.registry.journal import KEY_RESTORATION, SECRET_RESTORATION, RequestJournal
+from latchkey.settings import Settings
+from latchkey.tags import is_ours
+from latchkey.wire import WireModel
+
+__all__ = ["Restored", "StepInput", "restore_access"]
+
+
+class Restored(WireModel):
+    """The ARNs of the key and the secret whose deletion was cancelled."""
+
+    key_arn: str | None = None
+    secret_arn: str | None = None
+
+
+def restore_access(event: StepInput, settings: Settings, registry: Registry, clients: Clients) -> Restored:
+    """Restores the key and the secret of an offboarded access, so that the steps of an onboarding find them.
+
+    Each is recorded before its call, so that a rollback schedules its deletion again. Raises Conflict if the recovery window
+    has ended since the request was checked.
+    """
+    desired = desire(event.request, settings, event.tenant)
+    journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
+    record, offboarded = registry.accesses.get(desired.access_id), registry.offboardings.get(desired.access_id)
+    if record is None or offboarded is None:
+        raise Conflict(f"{desired.access_id} is not offboarded any longer")
+    key_arn = _restore_key(record.key_arn, desired, offboarded, journal, registry, clients)
+    secret_arn = _restore_secret(record.secret_arn, desired, offboarded, journal, registry, clients)
+    return Restored(keyArn=key_arn, secretArn=secret_arn)
+
+
+def _restore_key(
+    key_arn: str,
+    desired: Desired,
+    offboarded: Offboarded,
+    journal: RequestJournal,
+    registry: Registry,
+    clients: Clients,
+) -> str | None:
+    """Cancels the deletion of a key that Latchkey created. KMS leaves it disabled.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
+    """
+    key = find_key(clients.kms, key_arn)
+    if key is None:
+        raise Conflict(f"{key_arn} was deleted after the request was checked: onboard the access again")
+    entry = journal.entry(KEY_RESTORATION)
+    if not is_ours(key.tags, desired.stack) or (key.state != "PendingDeletion" and entry is None):
+        return None
+    if key.state == "PendingDeletion":
+        journal.intend(KEY_RESTORATION, {"arn": key_arn, "days": offboarded.waiting_days})
+        clients.kms.cancel_key_deletion(KeyId=key_arn)
+        key = find_key(clients.kms, key_arn)
+    if key is not None and key.state == "Disabled":
+        clients.kms.enable_key(KeyId=key_arn)
+    registry.resources.cancel_removal(key_arn)
+    return key_arn
+
+
+def _restore_secret(
+    secret_arn: str | None,
+    desired: Desired,
+    offboarded: Offboarded,
+    journal: RequestJournal,
+    registry: Registry,
+    clients: Clients,
+) -> str | None:
+    """Cancels the deletion of a secret that Latchkey created, and refers to it again.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RestoreSecret.html
+    """
+    if secret_arn is None:
+        return None
+    secret = find_secret(clients.secretsmanager, secret_arn)
+    if secret is None:
+        raise Conflict(f"{secret_arn} was deleted after the request was checked: onboard the access again")
+    registry.refer(desired.secret_resource, journal)
+    if not secret.is_being_deleted or secret_arn != offboarded.secret_arn:
+        return None
+    ends = offboarded.secret_ends.isoformat() if offboarded.secret_ends else None
+    journal.intend(SECRET_RESTORATION, {"arn": secret_arn, "ends": ends})
+    clients.secretsmanager.restore_secret(SecretId=secret_arn)
+    return secret_arn

@@ -1,0 +1,52 @@
+"""Offboarding and restoration through the deployed stack, for every system and every choice for the resource."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.workflow.onboarding import Onboarding
+
+
+def is_open(location: dict[str, Any]) -> bool:
+    """Whether a source location sends no token. MediaTailor can return an empty configuration."""
+    return not location.get("AccessConfiguration")
+
+
+def statements(policy: dict[str, Any]) -> set[str]:
+    return {statement["Sid"] for statement in policy["Statement"]}
+
+
+def test_offboarded_location_sends_no_token_and_only_the_secret_is_scheduled(onboarding: Onboarding) -> None:
+    made = onboarding.onboard(onboarding.detail())
+    arns, name = made["resources"], made["accessId"].rsplit("/", 1)[1]
+    onboarding.await_old_grants(arns["keyArn"])
+
+    outcome = onboarding.offboard(made["accessId"])
+
+    assert is_open(onboarding.location(name))
+    assert onboarding.grants(arns["keyArn"]) == []
+    assert [grant["removedBy"] for grant in outcome["removedGrants"]] == ["latchkey"]
+    assert outcome["removedGrants"][0]["evidence"]
+    assert onboarding.secretsmanager.describe_secret(SecretId=arns["secretArn"])["DeletedDate"]
+    assert onboarding.kms.describe_key(KeyId=arns["keyArn"])["KeyMetadata"]["KeyState"] == "Enabled"
+    assert statements(onboarding.key_policy(arns["keyArn"])) == {"EnableIAMUserPermissions", "LatchkeyCreation"}
+    assert [one["resource"] for one in outcome["scheduled"]] == [arns["secretArn"]]
+    assert {one["resource"] for one in outcome["evidence"]} == {arns["secretArn"]}
+    assert outcome["left"] == outcome["steps"] == []
+
+
+def test_restored_access_is_as_before_and_can_be_offboarded_again(fast_onboarding: Onboarding) -> None:
+    onboarding = fast_onboarding
+    made = onboarding.onboard(onboarding.detail())
+    arns, name = made["resources"], made["accessId"].rsplit("/", 1)[1]
+    token, policy = onboarding.token(arns["secretArn"]), onboarding.secret_policy(arns["secretArn"])
+    onboarding.offboard(made["accessId"])
+
+    restored = onboarding.restore(made["accessId"])
+
+    same = {"keyArn", "secretArn", "resourceArn"}
+    assert {part: restored["resources"][part] for part in same} == {part: arns[part] for part in same}
+    assert (onboarding.token(arns["secretArn"]), onboarding.secret_policy(arns["secretArn"])) == (token, policy)
+    assert not is_open(onboarding.location(name))
+    onboarding.offboard(made["accessId"])
+    assert is_open(onboarding.location(name))
