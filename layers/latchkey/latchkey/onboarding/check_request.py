@@ -27,7 +27,7 @@ from latchkey.onboarding.rules.tenants import is_foreign_access, is_foreign_reso
 from latchkey.registry import Registry
 from latchkey.registry.access_locks import IsOver
 from latchkey.registry.execution_input import ExecutionInput
-from latchkey.registry.journal import REQUEST, RequestJournal
+from latchkey.registry.journal import REQUEST, RequestJournal, reference_step
 from latchkey.registry.lock_holder import is_over_by
 from latchkey.requests.lifecycle import RESTORATION_REQUESTED
 from latchkey.requests.models import NOTHING_HANDED_OFF, ONBOARDING_REQUESTED, OnboardingRequest
@@ -141,7 +141,8 @@ def check_request(
     reader = EvidenceReader(bounds, registry, clients, secretsmanager_in)
     if event.kind != RESTORATION_REQUESTED or desired.request.plans:
         return _apply_rules(event, desired, reader, is_over, registry, roles)
-    if not registry.journal_of(event.execution_arn, desired.access_id, desired.tenant).has_restored:
+    journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
+    if journal.entry(reference_step(desired.secret_resource)) is None:  # restore_access refers to the secret
         return _restoration_plan(desired, registry, clients)
     try:
         return _apply_rules(event, desired, reader, is_over, registry, roles)

@@ -182,11 +182,6 @@ class RequestJournal:
             raise TransientAwsError("another execution has ended this request in the meantime") from None
 
     @property
-    def has_restored(self) -> bool:
-        """Whether a restoration has begun to cancel deletions, or refers to what it restores."""
-        return any(entry.kind in ("key-restoration", "secret-restoration", "reference") for entry in self.entries())
-
-    @property
     def _identity(self) -> dict[str, Any]:
         return {":access": self.access_id, ":tenant": self.tenant, ":execution": self.execution_arn}
 

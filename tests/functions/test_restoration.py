@@ -1,0 +1,171 @@
+"""The restoration of an offboarded access, its rollback, and the key that the sweep deletes later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from latchkey.errors import InvalidRequest
+from latchkey.registry import registry
+from tests.functions.account import ACCOUNT, Account
+from tests.functions.clean_up_steps import ACCESS
+from tests.functions.offboarding_steps import Offboarding
+from tests.functions.onboarding_requests import EXECUTION, NAME, Run, check_event
+from tests.functions.onboarding_steps import Onboarding, references
+
+RESTORATION = "restore-1"
+MACHINE = f"{EXECUTION}-{RESTORATION}"
+ADMIN = f"arn:aws:iam::{ACCOUNT}:role/media/Admin"
+
+
+@pytest.fixture(autouse=True)
+def bus(account: Account) -> None:
+    account.open_bus()
+
+
+def offboarded(run: Run, account: Account, **members: Any) -> Onboarding:
+    access = Onboarding(run, account, **members).run_through("record_access")
+    Offboarding(run, access, recoveryDays=7).run_through()
+    return access
+
+
+def with_deletion(account: Account) -> dict[str, Any]:
+    """The members of a request whose key can be deleted."""
+    account.role("Admin", "/media/")
+    return {"key": {"administrators": [ADMIN], "allowDeletion": True}}
+
+
+def check(run: Run, access: Onboarding) -> dict[str, Any]:
+    request = access.request | {"requestId": RESTORATION}
+    known = {"contentHash": "r" * 64, "executionArn": MACHINE, "kind": "Restoration Requested", "accessId": ACCESS}
+    return run("check_request", check_event(request, asked={"requestId": RESTORATION, "accessId": ACCESS}, **known))
+
+
+def restore(run: Run, access: Onboarding) -> dict[str, Any]:
+    return run("restore_access", step(access))
+
+
+def step(access: Onboarding, **members: Any) -> dict[str, Any]:
+    request = access.request | {"requestId": RESTORATION}
+    return {"request": request, "tenant": "default", "executionArn": MACHINE} | members
+
+
+def finish(run: Run, access: Onboarding) -> None:
+    """The steps of an onboarding after the deletions were cancelled."""
+    assert check(run, access)["restores"] is False
+    key = run("create_key", step(access))["arn"]
+    secret = run("create_secret", step(access, key={"arn": key, "changed": False}, ownSecretArn=access.secret))["arn"]
+    common = step(access, key={"arn": key, "changed": False}, secretArn=secret)
+    run("attach_policies", common)
+    resource = run("configure_access", common)["arn"]
+    resources = {"keyArn": key, "secretArn": secret, "resourceArn": resource}
+    run("record_access", step(access, resources=resources, status="active"))
+
+
+def test_a_restored_access_has_its_secret_key_and_settings_again(run: Run, account: Account) -> None:
+    access = Onboarding(run, account).run_through("record_access")
+    before, token = account.mediatailor.locations[NAME]["AccessConfiguration"], account.value(access.secret)
+    Offboarding(run, access).run_through()
+
+    assert check(run, access)["restores"] is True
+    assert restore(run, access)["secretArn"] == access.secret
+    finish(run, access)
+
+    assert account.mediatailor.locations[NAME]["AccessConfiguration"] == before
+    assert account.value(access.secret) == token
+    assert registry().phases.state(ACCESS) == "active"
+    assert registry().offboardings.get(ACCESS) is None
+    assert references(account)[access.key] == [ACCESS]
+
+
+def test_restoring_twice_changes_nothing_more(run: Run, account: Account) -> None:
+    access = offboarded(run, account)
+    check(run, access)
+    restore(run, access)
+    before = account.snapshot()
+
+    restore(run, access)
+
+    assert account.snapshot() == before
+
+
+def test_a_failed_restoration_schedules_the_deletion_again(run: Run, account: Account) -> None:
+    access = offboarded(run, account)
+    check(run, access)
+    restore(run, access)
+
+    undone = run("undo_onboarding", step(access))
+
+    assert "DeletedDate" in account.secretsmanager.describe_secret(SecretId=access.secret)
+    assert (len(undone["undone"]), undone["left"]) == (1, [])
+    assert registry().phases.state(ACCESS) == "offboarded"
+    assert access.key not in references(account)
+
+
+def test_a_restoration_after_the_recovery_window_is_rejected(run: Run, account: Account) -> None:
+    access = offboarded(run, account)
+    account.secretsmanager.delete_secret(SecretId=access.secret, ForceDeleteWithoutRecovery=True)
+    ends = registry().offboardings.get(ACCESS)
+    assert ends
+    assert ends.secret_ends
+
+    with pytest.raises(InvalidRequest) as caught:
+        check(run, access)
+
+    [problem] = caught.value.problems
+    assert (problem.path, ends.secret_ends.isoformat(timespec="seconds") in problem.rule) == ("accessId", True)
+
+
+def test_an_access_that_is_not_offboarded_is_not_restored(run: Run, account: Account) -> None:
+    access = Onboarding(run, account).run_through("record_access")
+
+    with pytest.raises(InvalidRequest) as caught:
+        check(run, access)
+    assert [problem.path for problem in caught.value.problems] == ["accessId"]
+
+
+def test_onboarding_an_access_whose_secret_is_being_deleted_is_rejected(run: Run, account: Account) -> None:
+    access = offboarded(run, account)
+    event = check_event(access.request | {"requestId": "request-2"}, accessId=ACCESS, contentHash="s" * 64)
+
+    with pytest.raises(InvalidRequest) as caught:
+        run("check_request", event)
+    assert "secret.name" in {problem.path for problem in caught.value.problems}
+
+
+def delete_key(run: Run) -> dict[str, Any]:
+    return run("delete_key", {"accessId": ACCESS, "executionArn": f"{EXECUTION}-clean-up"})
+
+
+def test_a_key_is_deleted_only_after_its_secret_is_gone(run: Run, account: Account) -> None:
+    access = offboarded(run, account, **with_deletion(account))
+    assert delete_key(run)["state"] == "due"
+
+    account.secretsmanager.delete_secret(SecretId=access.secret, ForceDeleteWithoutRecovery=True)
+    deleted = delete_key(run)
+
+    assert (deleted["state"], deleted["waitingDays"], len(deleted["evidence"])) == ("scheduled", 7, 1)
+    assert account.kms.describe_key(KeyId=access.key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
+    run("report_clean_up", {"accessId": ACCESS, "executionArn": f"{EXECUTION}-clean-up", "deletedKey": deleted})
+    assert [event["detail-type"] for event in account.published()][-1] == "Key Deletion Scheduled"
+    assert delete_key(run)["keyArn"] is None
+
+
+def test_a_key_without_permission_to_delete_is_never_due(run: Run, account: Account) -> None:
+    access = offboarded(run, account)
+    account.secretsmanager.delete_secret(SecretId=access.secret, ForceDeleteWithoutRecovery=True)
+
+    assert delete_key(run)["keyArn"] is None
+    assert account.kms.describe_key(KeyId=access.key)["KeyMetadata"]["KeyState"] == "Enabled"
+
+
+def test_a_key_that_encrypts_another_secret_stays(run: Run, account: Account) -> None:
+    access = offboarded(run, account, **with_deletion(account))
+    account.secretsmanager.delete_secret(SecretId=access.secret, ForceDeleteWithoutRecovery=True)
+    account.secret("theirs", "{}", key=access.key)
+
+    deleted = delete_key(run)
+
+    assert (deleted["state"], "theirs" in deleted["users"]) == ("due", True)
+    assert account.kms.describe_key(KeyId=access.key)["KeyMetadata"]["KeyState"] == "Enabled"
