@@ -177,8 +177,9 @@ def test_the_sweep_leaves_a_former_key_that_a_failure_kept(fault_injection: Faul
     first = fault_injection.detail()
     before = fault_injection.onboard(first)["resources"]
     moved = _moved(first)
-    fault = {"service": "kms", "operation": "PutKeyPolicy", "error": "AccessDeniedException", "lasting": True}
-    fault_injection.aws.control("POST", "faults", fault | {"request": moved["requestId"], "caller": UNDO})
+    # leave_key has the role of undo_onboarding, and its input does not contain the request.
+    fault = {"service": "kms", "operation": "PutKeyPolicy", "error": "AccessDeniedException", "lasting": True, "caller": UNDO}
+    fault_injection.aws.control("POST", "faults", fault)
     outcome = fault_injection.onboard(moved)
     fault_injection.aws.control("DELETE", "faults")
     assert len(outcome["left"]) == 1
@@ -195,3 +196,17 @@ def _asking_location(onboarding: Onboarding, detail: Detail) -> Iterator[list[bo
     reader.detail = detail
     with _asking(reader, "") as answers:
         yield answers
+
+
+def test_the_former_grant_goes_with_evidence(onboarding: Onboarding) -> None:
+    first = onboarding.detail()
+    first["key"] |= {"allowDeletion": True}
+    before = onboarding.onboard(first)["resources"]
+    after = onboarding.onboard(_moved(first))["resources"]
+    onboarding.await_old_grants(before["keyArn"])
+
+    onboarding.sweep()
+
+    name = first["resource"]["sourceLocation"]
+    assert [grant["Name"] for grant in onboarding.grants(before["keyArn"])] == []
+    assert [grant["Name"].endswith(name) for grant in onboarding.grants(after["keyArn"])] == [True]
