@@ -1,6 +1,7 @@
 """Secrets Manager: idempotent requests, resource policies, and the KMS key of a secret."""
 
 import json
+import time
 import uuid
 from typing import Any
 
@@ -320,3 +321,16 @@ def test_tagging_api_includes_secrets(account: Account, secrets: Any) -> None:
     filters = [{"Key": "team", "Values": [tag["Value"]]}]
     found = account.client("resourcegroupstaggingapi").get_resources(TagFilters=filters)["ResourceTagMappingList"]
     assert [item["ResourceARN"] for item in found] == [arn]
+
+
+def test_secret_is_gone_after_its_recovery_window(account: Account, secrets: Any) -> None:
+    name = account.unique("secret")
+    arn = secrets.create_secret(Name=name, SecretString="a")["ARN"]
+    secrets.delete_secret(SecretId=arn, RecoveryWindowInDays=7)
+    account.assume(clockSeconds=time.time() + 6 * 86400)
+    assert secrets.describe_secret(SecretId=arn)["DeletedDate"]
+    account.assume(clockSeconds=time.time() + 8 * 86400)
+    assert error_code(secrets.describe_secret, SecretId=arn) == "ResourceNotFoundException"
+    assert error_code(secrets.restore_secret, SecretId=arn) == "ResourceNotFoundException"
+    account.assume(clockSeconds=None)
+    assert secrets.create_secret(Name=name, SecretString="b")["Name"] == name

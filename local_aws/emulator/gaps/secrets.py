@@ -10,6 +10,7 @@ from ministack.core.responses import AccountRegionScopedDict, json_response
 from ministack.services import secretsmanager
 from ministack.services import tagging as tag_store
 
+from local_aws.emulator import clock
 from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.gaps.patching import Around, body_of, error_response, remember_caller, wrap
 
@@ -22,6 +23,7 @@ def apply() -> None:
     remember_caller(secretsmanager)
     # Gap: the Resource Groups Tagging API does not include secrets.
     tag_store._COLLECTORS["secretsmanager"] = tag_store._collect_secretsmanager
+    wrap(secretsmanager, "_resolve", _resolve)
     wrap(secretsmanager, "_create_secret", _create_secret)
     wrap(secretsmanager, "_delete_secret", _delete_secret)
     wrap(secretsmanager, "_put_secret_value", _put_secret_value)
@@ -30,6 +32,22 @@ def apply() -> None:
     wrap(secretsmanager, "_list_secrets", _list_secrets)
     wrap(secretsmanager, "_list_secret_version_ids", _list_secret_version_ids)
     wrap(secretsmanager, "handle_request", _handle_request)
+
+
+def _resolve(original: Around, *identity: Any, **options: Any) -> Any:
+    """Gap: a secret is never deleted after its recovery window.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html
+    """
+    _purge_ended()
+    return original(*identity, **options)
+
+
+def _purge_ended() -> None:
+    """Deletes the secrets whose recovery window has ended."""
+    for name, secret in [*secretsmanager._secrets.items()]:
+        if secret.get("DeletedDate") and secret["DeletedDate"] <= clock.seconds():
+            secretsmanager._purge_secret(name, secret)
 
 
 def _create_secret(original: Around, data: dict[str, Any]) -> Any:
@@ -86,6 +104,7 @@ def _list_secret_version_ids(original: Around, data: dict[str, Any]) -> Any:
 
 def _list_secrets(original: Around, data: dict[str, Any]) -> Any:
     """Gap: ListSecrets omits the key of each secret."""
+    _purge_ended()
     response = original(data)
     listed = body_of(response)
     if listed is None:
