@@ -246,3 +246,15 @@ def test_a_secret_that_was_moved_back_keeps_its_key(moved: Moved) -> None:
 
     assert len(moved.leave(second)["left"]) == 1
     assert sids(moved.account, moved.first.key) == before
+
+
+def test_a_move_is_rejected_while_another_access_of_the_secret_is_not_recorded(sharing: Sharing) -> None:
+    other = "mediatailor/sourceLocation/late-origin"
+    registry().resources.refer("secret origin/token", other)
+    request = sharing.request()
+    event = check_event(request.request, accessId=sharing.access_id, contentHash="m" * 64, executionArn=request.execution)
+
+    rules = rejection(sharing.run, "check_request", event)
+
+    assert ([*rules], other in rules["key.move"]) == (["key.move"], True)
+    assert not registry().locks.is_locked(other)

@@ -44,11 +44,11 @@ def lock_companions(
     others = sorted(registry.resources.others(desired.secret_resource, desired.access_id))
     reading = [access_id for access_id in others if registry.phases.state(access_id) not in NOT_READING]
     for access_id in reading:
-        # Before the lock, so that whoever ends the request unlocks the access.
         recorded = registry.accesses.recorded_request(access_id)
-        moved = {"request": moved_request(recorded, desired).recorded} if recorded else None
-        if moved:
-            journal.of_companion(access_id).intend(REQUEST, moved)
+        if recorded is None:
+            continue  # the request is rejected
+        # Before the lock, so that whoever ends the request unlocks the access.
+        journal.of_companion(access_id).intend(REQUEST, {"request": moved_request(recorded, desired).recorded})
         try:
             registry.locks.lock(access_id, execution_arn, is_over, ref, desired.access_id)
         except NotYetEffective:
