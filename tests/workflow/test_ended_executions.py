@@ -37,6 +37,26 @@ def test_aborted_execution_is_rolled_back_and_reported(onboarding: Onboarding) -
     assert len(onboarding.outcomes.of(detail["requestId"])) == 1
 
 
+def test_aborted_plan_is_reported_and_has_nothing_to_roll_back(onboarding: Onboarding) -> None:
+    before, detail = onboarding.account_snapshot(), onboarding.detail(mode="plan")
+    hold = {"caller": "PlanAccess", "service": "dynamodb", "operation": "GetItem", "error": "hold"}
+    onboarding.aws.control("POST", "faults", hold)
+    onboarding.put(detail)
+    until(lambda: onboarding.aws.control("GET", "faults"), "the plan to be held", 60)
+    [running] = onboarding.executions("Onboard", statusFilter="RUNNING")
+
+    onboarding.aws.client("stepfunctions").stop_execution(executionArn=running["executionArn"])
+    onboarding.aws.control("DELETE", "held")
+    event = onboarding.outcomes.wait_for(detail["requestId"], 180)
+
+    assert (event["detail-type"], event["detail"]["changed"]) == ("Request Failed", False)
+    assert event["detail"]["failure"]["name"] == "ExecutionEnded"
+    assert (event["detail"]["undone"], event["detail"]["left"]) == ([], [])
+    assert onboarding.account_snapshot() == before
+    applied = {name: value for name, value in detail.items() if name != "mode"}
+    assert onboarding.onboard(applied | {"requestId": f"again-{detail['requestId']}"})["status"] == "active"
+
+
 def test_unpublished_outcome_is_published_later(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
     execution = _begin(onboarding, detail)
