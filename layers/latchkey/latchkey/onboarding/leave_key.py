@@ -21,10 +21,14 @@ from latchkey.wire import WireModel
 
 
 class LeaveKeyInput(WireModel):
-    """The accesses that were moved, and the execution that holds their locks; None if none does."""
+    """The accesses that were moved, and the execution that holds their locks; None if none does.
+
+    `request_id` is the request that moved them, for the log.
+    """
 
     access_ids: tuple[str, ...]
     execution_arn: str | None = None
+    request_id: str | None = None
 
 
 @dataclass
