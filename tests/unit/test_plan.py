@@ -13,6 +13,7 @@ from latchkey.access.plan import (
     Change,
     MissingPermission,
     Plan,
+    SettingChange,
     change_of_policy,
     changes_of_settings,
     count_calls,
@@ -60,6 +61,7 @@ def test_equal_values_have_equal_digests_in_any_order() -> None:
     assert digest(document(one, other)) == digest(document(lone, turned))
     assert digest({"policy": json.dumps(document(one, other))}) == digest({"policy": json.dumps(document(lone, turned))})
     assert digest(["b", {"a": 1, "b": [2, 3]}]) == digest([{"b": [3, 2], "a": 1}, "b"])
+    assert digest(SettingChange(name="a", before=["b", "c"])) == digest(SettingChange(name="a", before=["c", "b"]))
     assert digest(Seen(document(one), frozenset("ab"))) == digest(Seen(document(turned), frozenset("ba")))
 
 

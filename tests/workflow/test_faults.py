@@ -139,6 +139,33 @@ def test_interrupted_undo_is_finished_and_reported_completely(fault_injection: F
         assert fault_injection.again(run)["status"] == "active"
 
 
+def _planned(fault_injection: FaultInjection) -> Detail:
+    return fault_injection.detail(mode="plan")
+
+
+# The others do the same for every request. What cannot be reported is reported by end-request.
+_PLAN, _PLAN_AND_REPORT = "latchkey-Plan", "latchkey-(Plan|Report)"
+
+
+@pytest.mark.parametrize("kinds", profile(FINAL, DENIED, FINAL_BEFORE, THROTTLED))
+def test_permanent_failure_of_a_plan_changes_nothing(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
+    calls = fault_injection.calls(_PLAN, _planned(fault_injection))
+    for run in fault_injection.each_call(kinds, calls, one_in(2), lambda: _planned(fault_injection)):
+        _has_one_outcome(fault_injection, run)
+        assert run.event["detail"]["changed"] is False, str(run)
+        assert fault_injection.left(run.detail) == NOTHING, str(run)
+        assert fault_injection.journal() == [], str(run)
+        assert fault_injection.item("access", run.event["detail"]["accessId"]) == {}, str(run)
+
+
+@pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
+def test_transient_failure_of_a_plan_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
+    calls = fault_injection.calls(_PLAN_AND_REPORT, _planned(fault_injection))
+    for run in fault_injection.each_call(kinds, calls, one_in(2), lambda: _planned(fault_injection)):
+        _has_one_outcome(fault_injection, run)
+        assert run.outcome == "Access Planned", str(run)
+
+
 def _foreign(action: str) -> Detail:
     return {"Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": ORIGIN}, "Action": action, "Resource": "*"}
 

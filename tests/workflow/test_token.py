@@ -93,7 +93,10 @@ def test_token_is_written_only_to_its_secret(onboarding: Onboarding) -> None:
 
     generating = onboarding.detail()
     made = onboarding.onboard(generating)["resources"]
-    onboarding.onboard(onboarding.detail(secret={"value": {"copyFrom": {"secretArn": source, "key": "theirs"}}}))
+    importing = onboarding.detail(secret={"value": {"copyFrom": {"secretArn": source, "key": "theirs"}}})
+    for request_id in ("plan-before", "plan-after"):
+        assert onboarding.send(importing | {"requestId": request_id, "mode": "plan"})["detail-type"] == "Access Planned"
+        onboarding.onboard(importing | {"requestId": f"{importing['requestId']}-{request_id}"})
     onboarding.onboard(onboarding.detail(secret={"value": {"existing": {"secretArn": existing}}}))
     onboarding.reject(onboarding.detail(secret={"value": {"existing": {"secretArn": too_long}}}))
     name = generating["resource"]["sourceLocation"]
