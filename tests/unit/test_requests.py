@@ -410,3 +410,9 @@ def test_no_name_of_a_request_stays_in_memory() -> None:
     problems(detail({"tags": {"ü": 1}, "secret.value": {"ü": 1}}))
 
     assert [function.cache_info().currsize for function in caches] == before
+
+
+def test_the_recorded_request_does_not_move_the_secret_again() -> None:
+    moving = parse_onboarding(detail({"key": {"alias": "alias/latchkey/other", "move": True}}))
+
+    assert moving.recorded == detail({"key": {"alias": "alias/latchkey/other"}})

@@ -274,8 +274,14 @@ class OnboardingRequest[R: Resource](WireModel):
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """The JSON document without the members that say how it is carried out: what the access fulfills afterwards."""
-        return {name: value for name, value in self.wire.items() if name not in _OF_A_PLAN}
+        """The JSON document without the members that say how it is carried out: what the access fulfills afterwards.
+
+        A restoration repeats it, and must not move the secret again.
+        """
+        wire = {name: value for name, value in self.wire.items() if name not in _OF_A_PLAN}
+        if self.key.move:
+            wire["key"] = {name: value for name, value in wire["key"].items() if name != "move"}
+        return wire
 
     @property
     def content(self) -> dict[str, Any]:
