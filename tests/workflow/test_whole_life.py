@@ -77,9 +77,9 @@ def sids(onboarding: Onboarding, key_arn: str) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", sorted(frozenset(OWNED) - STAY_CONFIGURED))
-def test_after_a_whole_life_the_resource_is_as_its_owner_left_it(fast_onboarding: Onboarding, kind: str) -> None:
+def test_after_a_whole_life_the_resource_is_as_its_owner_left_it(onboarding: Onboarding, kind: str) -> None:
     """What stays is the secret until its recovery window ends, and both keys with the statement of those who write it."""
-    onboarding, owned = fast_onboarding, OWNED[kind](fast_onboarding)
+    owned = OWNED[kind](onboarding)
     before, roles = owned.settings(), reader_roles(onboarding)
 
     first = onboarding.onboard(dict(owned.detail))
