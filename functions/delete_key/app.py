@@ -1,4 +1,4 @@
-"""Schedules the deletion of the key of an offboarded access after its secret is really gone."""
+"""Schedules the deletion of the key of an offboarded access after its secret no longer exists."""
 
 from latchkey.aws import clients
 from latchkey.handler import step

@@ -24,7 +24,7 @@ PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 STATES: Final[tuple[State, ...]] = (*STATUSES, *PHASES, None)
 
-# What the cleanup observes, and what an onboarding or a confirmation can reach again.
+# The statuses that a sweep or a cleanup records, and that an onboarding or a confirmation can record again.
 _OBSERVED: Final[frozenset[State]] = frozenset(["active", "handed-off", "unmanaged", "revoked", "detached", "gone"])
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     None: frozenset(["active", "handed-off"]),
@@ -40,28 +40,28 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
 _ACCEPTED: Final[Mapping[str, frozenset[State]]] = {
     ONBOARDING_REQUESTED: _OBSERVED | {None, "offboarded"},
     HANDOFF_CONFIRMED: _OBSERVED,
-    # An offboarded access accepts another offboarding, which removes what the first one had to leave.
+    # Another offboarding removes what the first one had to leave.
     OFFBOARDING_REQUESTED: _OBSERVED | {"offboarding", "offboarded"},
     RESTORATION_REQUESTED: frozenset(["offboarded"]),
     ROTATION_REQUESTED: frozenset(["active"]),
     ROTATION_CONFIRMED: frozenset(["rotating"]),
 }
 _REASONS: Final[Mapping[State, str]] = {
-    None: "is not a recorded access: onboard it first",
+    None: "is not a recorded access: correct the access ID, or onboard the access first",
     "active": "is active",
-    "handed-off": "is handed off: confirm the hand-off first",
+    "handed-off": "is handed off: send Handoff Confirmed first",
     "unmanaged": "is no longer managed, because its owner withdrew consent: onboard it again after the owner has consented",
-    "revoked": "is revoked: repair it first, as its Access Revoked event describes",
+    "revoked": "is revoked: repair it first with the remedy in its Access Revoked event",
     "detached": "is detached, because its resource uses another secret or none: onboard it again first",
     "gone": "is gone, because its resource does not exist: onboard it again first",
-    "offboarded": "is offboarded: restore or onboard it first",
+    "offboarded": "is offboarded: send Restoration Requested or Onboarding Requested first",
     "rotating": "has a pending rotation: confirm it with Rotation Confirmed, or withdraw it with Rotation Requested",
     "moving": "is being moved to another key: wait for the outcome of that request",
     "offboarding": "is being offboarded: send Offboarding Requested again to finish it",
 }
 _INSTEAD: Final[Mapping[tuple[str, State], str]] = {
     (RESTORATION_REQUESTED, "active"): "is active, so there is nothing to restore",
-    (RESTORATION_REQUESTED, "handed-off"): "is handed off, so there is nothing to restore: confirm the hand-off",
+    (RESTORATION_REQUESTED, "handed-off"): "is handed off, so there is nothing to restore: send Handoff Confirmed instead",
     (ROTATION_CONFIRMED, "active"): "has no pending rotation: send Rotation Requested first",
 }
 
@@ -77,5 +77,5 @@ def broken_rule(kind: str, state: State, *, withdraws: bool = False) -> str | No
     `withdraws`: the request ends a pending rotation.
     """
     if withdraws:
-        return None if state == "rotating" else "has no pending rotation to withdraw"
+        return None if state == "rotating" else "has no pending rotation: remove withdraw"
     return None if state in _ACCEPTED[kind] else _INSTEAD.get((kind, state), _REASONS[state])

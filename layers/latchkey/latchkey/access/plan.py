@@ -1,6 +1,6 @@
-"""The plan of a request: what it would change, by which calls, and the hash that binds a later request to it. Pure.
+"""The plan of a request: its changes, its API calls, and the hash that binds a later request to it. Pure.
 
-Each flow describes its own changes with these values. Nothing in a plan is a secret value: a new value is only named.
+Each flow describes its own changes with these values. A plan never contains a secret value: it says only that a value is new.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def plan_of(
 ) -> Plan:
     """The plan of a request. `request` is its content without its ID and without the members `mode` and `planHash`.
 
-    `reads` are the values that were read, by name. `operations` are the planned calls, one for each time.
+    `reads` are the values that were read, by name. An operation that is called twice is twice in `operations`.
     """
     content, digests = digest(request), {name: digest(value) for name, value in sorted(reads.items())}
     ordered = tuple(sorted(changes, key=lambda change: (change.kind, change.name)))
@@ -80,7 +80,7 @@ def count_calls(operations: Iterable[str]) -> tuple[Call, ...]:
 
 
 def change_of_policy(name: str, before: Document | None, after: Document | None) -> PolicyChange | None:
-    """How a document changes, or None if its meaning stays. Statements are paired by their Sids."""
+    """The differences between two policy documents, or None if both mean the same. Statements are matched by Sid."""
     present, wanted = policies.statements_of(before or {}), policies.statements_of(after or {})
     gone, new = _beyond(present, wanted), _beyond(wanted, present)
     gone_sids, new_sids = _unique_sids(gone), _unique_sids(new)
@@ -103,12 +103,12 @@ def changes_of_settings(before: Mapping[str, Any] | None, after: Mapping[str, An
 
 
 def digest(value: object) -> str:
-    """A short hash of a value. Equal for policies with the same meaning, for lists in any order, and at any time."""
+    """A short hash of a value. It ignores times, the order of lists, and how policies with the same meaning are written."""
     return hashlib.sha256(_text(value).encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
 def differences(planned: Plan, present: Plan) -> list[str]:
-    """What has changed since a request was planned, in words, each thing once."""
+    """What has changed since a request was planned, as text. Each change is listed once."""
     return [*_different_reads(planned, present), *_different_changes(planned, present), *_different_calls(planned, present)]
 
 
@@ -126,7 +126,7 @@ def _different_changes(planned: Plan, present: Plan) -> Iterator[str]:
         if one.action != other.action:
             yield f"the action for {kind} {name} is now {other.action}, not {one.action}"
         elif one != other:
-            yield f"{kind} {name} would change in another way"
+            yield f"the planned changes to {kind} {name} are different"
 
 
 def _different_calls(planned: Plan, present: Plan) -> Iterator[str]:
@@ -194,7 +194,7 @@ def _canonical_object(value: Mapping[str, Any]) -> Any:
 
 
 def _document(text: str) -> Document | None:
-    """The policy document in a text, as some services return it, or None if the text is none."""
+    """The policy document in a text, as some services return it, or None if the text is not a policy document."""
     if not text.startswith("{"):
         return None
     try:

@@ -1,1 +1,1 @@
-"""The offboarding of an access: its resource stops reading the secret, and what served only this access is removed."""
+"""The offboarding of an access: its resource stops reading the secret, and everything that only this access used is removed."""

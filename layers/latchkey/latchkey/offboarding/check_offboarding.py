@@ -1,4 +1,4 @@
-"""Checks an offboarding against the account, and begins it if every rule passes."""
+"""Checks an offboarding against the account, and starts it if every rule passes."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def check_offboarding(
 ) -> OffboardingPlan:
     """Claims the request id, locks the access, applies all rules, and begins the phase `offboarding`.
 
-    Raises InvalidRequest with every problem. If this request had begun the phase before, it has changed something, so it is no
-    longer rejected: a broken rule raises Conflict. Raises NotYetEffective while another request has the access.
+    Raises InvalidRequest with every problem. If this request has already begun the phase, it can have changed something, and a
+    broken rule raises Conflict instead. Raises NotYetEffective while another request holds the lock.
     """
     try:
         registry.requests.claim(event.ref, event.execution_arn)

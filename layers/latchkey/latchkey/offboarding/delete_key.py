@@ -1,4 +1,4 @@
-"""Schedules the deletion of the key of an offboarded access after its secret is really gone."""
+"""Schedules the deletion of the key of an offboarded access after its secret no longer exists."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class DeleteKeyInput(WireModel):
 
 
 def delete_key(event: DeleteKeyInput, settings: Settings, registry: Registry, clients: Clients) -> DeletedKey:
-    """Deletes the key if complete, fresh reads show that nothing uses it. An incomplete read raises, and the key stays.
+    """Schedules the deletion of the key if complete, fresh reads show that nothing uses it. If a read fails, the key stays.
 
     A crash between the deletion and its report leaves the key recorded as due, so that the next attempt reports it. Raises
-    NotYetEffective while a request has the access.
+    NotYetEffective while a request holds the lock of the access.
     """
     registry.locks.lock(event.access_id, event.execution_arn)
     try:
@@ -42,7 +42,7 @@ def delete_key(event: DeleteKeyInput, settings: Settings, registry: Registry, cl
             return DeletedKey()
         return _deleted(recorded_parts(event.access_id, settings, registry)[0], offboarded, settings, registry, clients)
     finally:
-        # The lock of an execution that has ended is taken over.
+        # If the unlock fails, the next request takes the lock over when this execution has ended.
         with suppress(LatchkeyError):
             registry.locks.unlock(event.access_id, event.execution_arn)
 

@@ -1,4 +1,4 @@
-"""Deletes a secret that Latchkey created and that nothing uses any longer, with a recovery window."""
+"""Deletes a secret that Latchkey created and that nothing uses, with a recovery window."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def delete_secret(event: OffboardingStep, settings: Settings, registry: Registry
 
 
 def _delete(offboarding: Offboarding, part: RecordedPart, secret_arn: str) -> str | None:
-    """Returns why the secret stays, an empty text if it is being deleted, or None if it is not for Latchkey to delete."""
+    """Returns why the secret stays, an empty text if it is being deleted, or None if Latchkey must not delete it."""
     registry, clients, journal = offboarding.registry, offboarding.clients, offboarding.journal
     resource, stack, days = part.desired.secret_resource, part.desired.stack, offboarding.event.asked.recovery_days
     step, secret = secret_deletion_step(secret_arn), find_secret(clients.secretsmanager, secret_arn)

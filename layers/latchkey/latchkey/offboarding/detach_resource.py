@@ -1,4 +1,4 @@
-"""Ends the use of the secret by the consumer resource, and proves that it has ended."""
+"""Removes the secret from the consumer resource, and reads the resource again to prove it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Detached(WireModel):
 
 
 def detach_resource(event: OffboardingStep, settings: Settings, registry: Registry, clients: Clients) -> Detached:
-    """Restores, detaches or deletes the resource, unless it does not use the secret or no API call changes that.
+    """Restores, detaches or deletes the resource, or leaves it as it is, as `change_of` decides.
 
     An update replaces all settings, so the last read comes immediately before it. If the resource has changed since the step
-    decided, nothing is written: TransientAwsError is raised, and the retry decides again. Running the step twice changes
-    nothing more, and the journal keeps what an attempt that crashed has done. The clients must not retry.
+    decided, nothing is written: TransientAwsError is raised, and the retry decides again. The step is
+    idempotent, and the journal keeps what a crashed attempt has done. The clients must not retry.
     """
     offboarding = Offboarding(event, settings, registry, clients)
     part, journal = offboarding.parts[0], offboarding.journal
@@ -61,7 +61,9 @@ def _text(change: ResourceChange, arn: str) -> str:
         return f"deleted {arn}"
     if change.action == "restore":
         return f"restored the former settings of {arn}"
-    return f"removed the secret from the settings of {arn}" + (f", because {change.reason}" if change.reason else "")
+    return f"removed the secret from the settings of {arn}" + (
+        f" without restoring its former settings, because {change.reason}" if change.reason else ""
+    )
 
 
 def _carry_out(
@@ -112,7 +114,10 @@ def _result(offboarding: Offboarding, configuration: Configuration, problem: str
     journal.leave_nothing(DETACHMENT)
     if present is not None and reads:
         reason = problem or "its owner has configured it again"
-        journal.leave(DETACHMENT, f"{present.arn} still uses {secret_arn}, and so what it needs stays: {reason}")
+        journal.leave(
+            DETACHMENT,
+            f"{present.arn} still uses {secret_arn}, so the secret, its key, the policies and the role stay: {reason}",
+        )
     elif problem:
         journal.leave(DETACHMENT, problem)
     steps = _steps(part.desired, present) if present is not None and reads else ()
@@ -123,8 +128,8 @@ def _result(offboarding: Offboarding, configuration: Configuration, problem: str
 
 
 def _steps(desired: Desired, present: Configured) -> tuple[str, ...]:
-    """How a person finishes what no API call or no request lets Latchkey do."""
+    """The steps by which a person removes the secret from the resource."""
     configuration = desired.system.configuration
     by_hand = configuration.steps_without_api(desired.resource) if configuration else ()
-    again = "Send Offboarding Requested again with this accessId. Latchkey then removes what it has left."
+    again = "Send Offboarding Requested again with this accessId. Latchkey then removes the rest."
     return (*(by_hand or (f"Remove the secret from the settings of {present.arn}.",)), again)

@@ -1,4 +1,4 @@
-"""Reads what the rules of an offboarding and its steps are based on. Nothing is changed."""
+"""Reads the evidence for the rules and the steps of an offboarding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records the result of an offboarding, or what a failed one has left."""
+"""Records the result of an offboarding, or what a failed offboarding has left."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _offboarded(offboarding: Offboarding, entries: Sequence[Entry], known: Offbo
 
 
 def _is_key_due(part: RecordedPart, secret_arn: str | None, clients: Clients) -> bool:
-    """Whether the key can be deleted later: Latchkey created it, the request allowed that, and the secret goes or is gone."""
+    """Whether the key can be deleted later: Latchkey created it, the request allowed that, and the secret is going or gone."""
     if not part.desired.request.key.allow_deletion:
         return False
     is_going = part.record.secret_arn == secret_arn or (
@@ -138,7 +138,7 @@ def _result(
     event: RecordOffboardingInput, part: RecordedPart, entries: Sequence[Entry], removed: Sequence[RemovedGrant]
 ) -> dict[str, Any]:
     """What the outcome says about what was removed and what is left."""
-    grants = [f"grants named {part.desired.grant_name} stay ({event.grants_left}): the sweep decides about them"]
+    grants = [f"grants named {part.desired.grant_name} stay ({event.grants_left}): the sweep checks them again"]
     record = part.record
     arns = {"keyArn": record.key_arn, "secretArn": record.secret_arn, "resourceArn": record.resource_arn}
     return {

@@ -15,7 +15,7 @@ from latchkey.removal.removal import Removal
 
 
 def removal_of(offboarding: Offboarding, part: RecordedPart, step: str) -> Removal:
-    """The removal of a recorded access as a whole: nothing of it is kept.
+    """The removal of an entire recorded access.
 
     A request of the access whose rollback is unfinished can still use a key or secret.
     """
@@ -37,7 +37,7 @@ def _note_evidence(journal: RequestJournal, step: str, evidence: Evidence) -> No
 
 
 def require_detached(part: RecordedPart, registry: Registry, clients: Clients) -> Evidence:
-    """A fresh read that no resource of the access uses the secret. Raises Conflict if its owner has configured it again."""
+    """Reads again what uses the secret. Raises Conflict if its owner has configured the resource with the secret again."""
     evidence = read_readers(part.desired, part.record.secret_arn or "", registry, clients)
     own = part.record.resource_arn or part.desired.resource.arn(part.desired.place)
     if own in evidence.resources:

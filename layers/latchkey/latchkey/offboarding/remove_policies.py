@@ -23,7 +23,7 @@ __all__ = ["OffboardingStep", "PoliciesRemoved", "remove_policies"]
 
 
 class PoliciesRemoved(WireModel):
-    """The steps, as text, and what stays with the reason."""
+    """The steps that were carried out, and what stays with the reason, as text."""
 
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ def remove_policies(event: OffboardingStep, settings: Settings, registry: Regist
     """Removes the statements of the access and of its unconfirmed hand-off, and their reader roles.
 
     From now on, other requests do not write the statements of this access again. A secret that is about to be deleted keeps its
-    policy, so that its restoration restores the policy, too. What an owner no longer lets Latchkey change is left.
+    policy, so that its restoration restores the policy, too. Policies whose owner has withdrawn consent stay.
     """
     offboarding = Offboarding(event, settings, registry, clients)
     offboarding.journal.note_removal(REMOVAL)

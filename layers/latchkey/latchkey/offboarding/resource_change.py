@@ -16,9 +16,9 @@ Choice = Literal["restore", "detach", "delete", "leave"]
 
 @dataclass(frozen=True)
 class ResourceChange:
-    """`action` is `none` if the resource does not use the secret, and `leave` if it stays as it is and can go on using it.
+    """`action` is `none` if the resource does not use the secret, and `leave` if it stays as it is and can still use it.
 
-    `settings` are the full settings to set. `reason` is why the resource is not restored or not changed.
+    `settings` are the complete settings to write. `reason` says why the resource is not restored or not changed.
     """
 
     action: Literal["none", "restore", "detach", "delete", "leave"]
@@ -42,7 +42,7 @@ CHANGED = "its owner has changed where the token is sent"
 STILL_USED = "it used the secret before the first onboarding"
 NO_API = "no API call removes the secret from it"
 OWNERS = "its owner configures it"
-ASKED = "the request leaves it as it is"
+ASKED = "resource is leave in the request"
 
 
 def uses_secret(desired: Desired, present: Configured) -> bool:

@@ -18,7 +18,7 @@ from latchkey.tags import CONSENT, is_ours_or_consented
 
 @dataclass(frozen=True)
 class OffboardingEvidence:
-    """What the rules know about an access.
+    """The evidence to which the rules are applied.
 
     `keys` and `secrets` are those that exist, of the record and of an unconfirmed hand-off. `present` is None if the resource
     does not exist. `created` means that Latchkey created it for this access. `owner_arn` and `owner_tags` belong to the
@@ -38,12 +38,12 @@ class OffboardingEvidence:
 
 
 def partner_problems(desired: Desired) -> Iterator[Problem]:
-    """A key that a partner uses is never changed or removed."""
+    """An access whose key a partner uses cannot be offboarded: the partner's data depends on the key."""
     if desired.system.key_is_exclusive:
         yield Problem(
             "accessId",
-            f"cannot be offboarded: the data of a partner that {desired.access_id} serves is unreadable without its key. "
-            "Follow the partner's procedure to stop using the key, and then remove the statements of the partner by hand",
+            "cannot be offboarded, because the partner's data is unreadable without the key: follow the partner's procedure "
+            "to stop using the key, and then remove the statements of the partner from the key policy by hand",
         )
 
 
@@ -53,12 +53,12 @@ def offboarding_problems(desired: Desired, asked: OffboardingRequested, evidence
     yield from _consent_problems(desired, asked, evidence)
     for secret in evidence.secrets:
         if secret.arn in evidence.deletes and secret.primary_region is not None:
-            rule = f"{secret.arn} has replicas, and AWS deletes no replicated secret: remove its replicas first"
+            rule = f"cannot be offboarded, because {secret.arn} has replicas: remove the replicas first"
             yield Problem("accessId", rule)
 
 
 def _choice_problems(desired: Desired, asked: OffboardingRequested, evidence: OffboardingEvidence) -> Iterator[Problem]:
-    """What the request chooses for the resource."""
+    """Rules for the choice that the request makes for the resource."""
     if desired.hands_off and asked.resource in ("detach", "delete"):
         rule = "must be leave, because the owner of the resource configures it: remove the secret from its settings yourself"
         yield Problem("resource", rule)
@@ -77,7 +77,7 @@ def _choice_problems(desired: Desired, asked: OffboardingRequested, evidence: Of
 
 
 def _consent_problems(desired: Desired, asked: OffboardingRequested, evidence: OffboardingEvidence) -> Iterator[Problem]:
-    """Latchkey changes what it created, and what its owner lets it change."""
+    """Latchkey changes only what it created and what an owner has approved by tag."""
     change = change_of(desired, asked.resource, evidence.present, evidence.former, created=evidence.created)
     if change.updates and not evidence.created and evidence.owner_tags.get(CONSENT) != "adopt":
         yield Problem("resource", f"{_not_approved(evidence.owner_arn)}, or set resource to leave")

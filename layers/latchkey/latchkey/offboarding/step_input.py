@@ -1,4 +1,4 @@
-"""What every step of an offboarding receives, and the recorded access that it removes."""
+"""The input of every step of an offboarding, and the recorded access that the step removes."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ class Attachment:
         keys = current_keys(moved, self.clients.kms, self.clients.secretsmanager) if moved else ()
         if self.key.arn not in keys:
             rule = f"the current version of {secret.arn} is still encrypted only with {', '.join(keys)}"
-            raise Conflict(f"{rule}: that key must let the role of this stack's attach_policies decrypt")
+            raise Conflict(f"{rule}: allow the role of attach_policies kms:Decrypt on that key, and send the request again")
 
     def ensure_role(self, secret: ObservedSecret) -> bool:
         """Ensures the role of a service that assumes one, and returns whether it changed."""

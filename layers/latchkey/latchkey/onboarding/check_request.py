@@ -73,7 +73,7 @@ class CheckRequestInput(ExecutionInput):
 class OnboardingPlan(WireModel):
     """What the state machine branches on. For a confirmed hand-off `keyArn` is known, and `changed` is true.
 
-    `restores`: the deletions of an offboarded access have to be cancelled, and then the request is checked again.
+    `restores`: the deletions of an offboarded access must be canceled, and then the request is checked again.
     `hasResource`: this execution configures the resource. `staged`: the resource serves without the token until a confirmation.
     `checksFirst`: no API call can roll back the configuration, so all other checks run before it.
     `valueToCheck`: every rule passed, but the request is not announced yet. It is checked again after its value.
@@ -147,12 +147,12 @@ def check_request(
     try:
         return _apply_rules(event, desired, reader, is_over, registry, roles)
     except InvalidRequest as error:
-        # The deletions were cancelled, so the request is rolled back and not rejected.
+        # The deletions were canceled, so the request is rolled back and not rejected.
         raise Conflict("; ".join(f"{problem.path} {problem.rule}" for problem in error.problems)) from None
 
 
 def _restoration_plan(desired: Desired, registry: Registry, clients: Clients) -> OnboardingPlan:
-    """The plan for a restoration whose deletions are not cancelled yet. Raises InvalidRequest if the window has ended."""
+    """The plan for a restoration whose deletions are not canceled yet. Raises InvalidRequest if the window has ended."""
     record, offboarded = registry.accesses.get(desired.access_id), registry.offboardings.get(desired.access_id)
     if record is None or offboarded is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
@@ -244,7 +244,7 @@ def _plan(
 
 
 def _state_problems(desired: Desired, registry: Registry) -> Iterator[Problem]:
-    """The rule that is broken if another request about the access has begun something that is not over."""
+    """The broken rule, if another request has begun a phase of the access that has not ended."""
     phase = registry.phases.get(desired.access_id)
     if phase is not None and phase.request_id != desired.request.request_id:
         yield Problem("resource", broken_rule(ONBOARDING_REQUESTED, phase.name) or "")
@@ -253,7 +253,7 @@ def _state_problems(desired: Desired, registry: Registry) -> Iterator[Problem]:
 def _begin(event: CheckRequestInput, desired: Desired, access_path: str, is_over: IsOver, registry: Registry) -> None:
     """Locks the access and begins the journal of the request.
 
-    A plan changes nothing and needs neither. It waits for a running request, because it would describe a state that passes.
+    A plan changes nothing and needs neither. It waits for a running request, whose changes it would miss.
     """
     if desired.request.plans:
         registry.locks.await_free(desired.access_id, is_over, event.ref)

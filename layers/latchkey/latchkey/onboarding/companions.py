@@ -25,7 +25,7 @@ from latchkey.requests.models import KeyRequest, OnboardingRequest
 def moved_request(recorded: OnboardingRequest[Any], desired: Desired) -> OnboardingRequest[Any]:
     """The recorded request of another access with the key, and under the ID, of the request that moves the secret.
 
-    Its administrators and users of the former key stay behind: who has powers over a key is up to the request that names it.
+    Administrators and users of the former key are not carried over: only the request that names a key decides about them.
     """
     key = {"arn": desired.request.key.arn} if desired.request.key.arn else {"alias": desired.alias}
     moved = {"request_id": desired.request.request_id, "key": KeyRequest.model_validate({**key, "move": True})}
@@ -37,8 +37,8 @@ def lock_companions(
 ) -> tuple[CompanionEvidence, ...]:
     """Locks every other access that reads the secret, and returns what is recorded about it.
 
-    Raises NotYetEffective while another request has one of them. Until the next attempt, no access stays locked, so that two
-    requests that move each other's accesses do not wait for each other.
+    Raises NotYetEffective while another request holds one of the locks. All locks are then released until the next attempt, so
+    that two requests that move each other's accesses do not deadlock.
     """
     journal = registry.journal_of(execution_arn, desired.access_id, desired.tenant)
     others = sorted(registry.resources.others(desired.secret_resource, desired.access_id))

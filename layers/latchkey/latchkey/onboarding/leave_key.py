@@ -1,4 +1,4 @@
-"""Leaves the former key of a secret that was moved: removes our statements from its policy, and deletes a key of Latchkey."""
+"""Cleans up the former key of a moved secret: removes our statements, and schedules the deletion of a key of Latchkey."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Report:
 
 
 def leave_key(event: LeaveKeyInput, settings: Settings, registry: Registry, clients: Clients) -> KeyLeft:
-    """Removes what the accesses do not need on the former keys of their secrets. A second call has no effect.
+    """Removes what the accesses no longer need on the former keys of their secrets. A second call has no effect.
 
     Grants are left to the cleanup, which has evidence for each. An access that another request is changing is left alone: the
     sweep tries again.

@@ -49,7 +49,7 @@ _NOTHING: dict[str, Any] = {"access_id": None, "request": None, "asked": None, "
 type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 
 
-NOT_PLANNABLE = "cannot be used, because a request of the kind {kind} cannot be planned yet: leave it out"
+NOT_PLANNABLE = "cannot be set, because {kind} cannot be planned: remove it"
 
 
 class RequestEvent(BaseModel):

@@ -1,4 +1,4 @@
-"""Cancels the deletions that the offboarding of an access has scheduled."""
+"""Cancels the deletions that an offboarding scheduled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Restored", "StepInput", "restore_access"]
 
 
 class Restored(WireModel):
-    """The ARNs of the key and the secret whose deletion was cancelled."""
+    """The ARNs of the key and the secret whose deletion was canceled."""
 
     key_arn: str | None = None
     secret_arn: str | None = None
@@ -35,7 +35,7 @@ def restore_access(event: StepInput, settings: Settings, registry: Registry, cli
     journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
     record, offboarded = registry.accesses.get(desired.access_id), registry.offboardings.get(desired.access_id)
     if record is None or offboarded is None:
-        raise Conflict(f"{desired.access_id} is not offboarded any longer")
+        raise Conflict(f"{desired.access_id} is no longer offboarded")
     key_arn = _restore_key(record.key_arn, desired, offboarded, journal, registry, clients)
     secret_arn = _restore_secret(record.secret_arn, desired, offboarded, journal, registry, clients)
     return Restored(keyArn=key_arn, secretArn=secret_arn)
@@ -77,7 +77,7 @@ def _restore_secret(
     registry: Registry,
     clients: Clients,
 ) -> str | None:
-    """Cancels the deletion of a secret that Latchkey created, and refers to it again.
+    """Cancels the deletion of a secret that Latchkey created, and records the reference to it again.
 
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RestoreSecret.html
     """

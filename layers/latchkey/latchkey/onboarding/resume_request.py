@@ -1,4 +1,4 @@
-"""Continues a request whose execution ended without an outcome, in another execution of the same state machine."""
+"""Continues a request whose execution ended without an outcome in another execution of the same state machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ResumeRequestInput(WireModel):
-    """The first execution of the request, whose lock and journal are used, and its last one, which ended."""
+    """The first execution of the request, which owns the lock and the journal, and its last one, which has ended."""
 
     execution_arn: str
     last_arn: str
@@ -30,7 +30,7 @@ def resume_request(event: ResumeRequestInput, stepfunctions: SFNClient) -> Resum
     """Starts the successor of the last execution with the input of the first one. A second call starts nothing."""
     first = find_execution(stepfunctions, event.execution_arn)
     if first is None:
-        raise Conflict("Step Functions has deleted the execution of the request, so it cannot be continued")
+        raise Conflict("Step Functions has deleted the execution of the request, so it cannot be continued: send a new request")
     content: dict[str, Any] = json.loads(first.input) | {"resumes": event.execution_arn}
     machine, name = next_execution(event.last_arn).rsplit(":", 1)
     start_once(stepfunctions, machine.replace(":execution:", ":stateMachine:"), name, json.dumps(content, sort_keys=True))

@@ -1,4 +1,4 @@
-"""What a planner of a flow returns, and what it works with."""
+"""The input and the result of a planner."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class World:
 class Draft:
     """A plan without its hash: the content of the request, what was read, and what would be done.
 
-    `operations` has each planned call once for each time, as `service:Operation`.
+    `operations` are the planned calls as `service:Operation`. An operation that is called twice is listed twice.
     """
 
     content: object

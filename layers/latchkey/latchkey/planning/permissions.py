@@ -75,7 +75,7 @@ def needs_of_calls(changes: PlannedChanges, configured: ConfiguredResource | Non
 def denied_to_managers(
     desired: Desired, key_arn: str, secret_arn: str, own_role: str | None, iam: IAMClient
 ) -> Iterator[MissingPermission]:
-    """What the roles that configure the resource are denied, although the policies of key and secret allow it.
+    """The actions that are denied to the roles that configure the resource, although the policies of key and secret allow them.
 
     A statement that names a role allows it what its own policies do not deny. `own_role` is that of configure_access, if it
     configures the resource.

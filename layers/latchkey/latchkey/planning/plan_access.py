@@ -1,4 +1,4 @@
-"""Plans a request, or finds out whether a request still does what was planned. Changes nothing."""
+"""Plans a request, or checks that a request still does what was planned."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def plan_access(event: PlanAccessInput, world: World) -> AccessPlan:
     """Returns the plan of a request that has passed its rules.
 
     A request with a `planHash` must have that plan. Raises InvalidRequest if it has another one, and NotYetEffective if another
-    request has begun or ended meanwhile.
+    request began or ended during the plan.
     """
     request, locks = event.request, world.registry.locks
     if request is None:
@@ -54,12 +54,10 @@ def _plan_of(draft: Draft) -> AccessPlan:
 
 
 def _out_of_date(plan_hash: str, present: Plan, tenant: str, world: World) -> str:
-    """The rule that a hash breaks which is not that of the present plan."""
+    """The rule that is broken by a hash other than that of the present plan."""
     found = world.registry.plans.find(tenant, plan_hash)
     if found is None:
-        return (
-            "is not the planHash of a plan of this tenant: send the request with the mode plan, and use the hash of its outcome"
-        )
+        return "is not the hash of a plan of this tenant: set mode to plan, and use the planHash in the outcome"
     planned = Plan.model_validate_json(found.members)
     if planned.content != present.content:
         return f"is the planHash of another request, {found.request_id}: send that request, or plan this one"

@@ -57,7 +57,7 @@ class Offboardings:
         try:
             self._table.update("access", record.access_id, update, "version = :read", values, names)
         except ConditionFailed:
-            raise TransientAwsError("the access was written by another request in the meantime") from None
+            raise TransientAwsError("another request changed the record of the access at the same time") from None
 
     def reschedule(self, access_id: str, secret_arn: str, ends: datetime) -> None:
         """Records another end of the recovery window of the secret of an offboarded access."""

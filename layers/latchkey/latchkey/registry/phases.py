@@ -1,4 +1,4 @@
-"""The phase of an access: what a request about it has begun and not ended. Part of the item of kind `access`."""
+"""The phase of an access: an unfinished rotation, move or offboarding. Stored in the item of kind `access`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latchkey.registry.table import ConditionFailed, Table
 
 @dataclass(frozen=True)
 class AccessPhase:
-    """A phase, the request that began it, since when, and what is needed to continue it.
+    """A phase, the request that began it, its start time, and the facts that are needed to continue it.
 
     `facts` contains ARNs, version IDs, times and the settings that were found, and never a secret value.
     """
@@ -46,7 +46,7 @@ class Phases:
         return phase_of(self._table.get("access", access_id))
 
     def state(self, access_id: str) -> State:
-        """The phase of an access or, if it is in none, its status. None if no onboarding succeeded."""
+        """The phase of an access or, if it has none, its status. None if no onboarding has succeeded."""
         item = self._table.get("access", access_id)
         phase = phase_of(item)
         return phase.name if phase else cast("State", item.get("status"))
@@ -64,7 +64,7 @@ class Phases:
         try:
             item = self._table.update("access", access_id, update, condition, values)
         except ConditionFailed:
-            raise TransientAwsError("another request has begun another change of this access") from None
+            raise TransientAwsError("another request is rotating, moving or offboarding this access") from None
         return cast("AccessPhase", phase_of(item))
 
     def note(self, access_id: str, name: Phase, facts: Mapping[str, Any]) -> None:
@@ -73,7 +73,7 @@ class Phases:
         try:
             self._table.update("access", access_id, "SET phaseFacts = :facts", "phase = :phase", values)
         except ConditionFailed:
-            raise TransientAwsError("the phase of this access has ended in the meantime") from None
+            raise TransientAwsError("another request has ended the phase of this access") from None
 
     def end(self, access_id: str, name: Phase) -> None:
         """Ends a phase, so that the status of the access is its state again. Does nothing if the access is not in it."""

@@ -1,1 +1,1 @@
-"""Removes keys, secrets, roles and statements that an access no longer needs. Every flow that removes something uses it."""
+"""Removes keys, secrets, roles and statements that an access no longer needs. All flows that remove resources use it."""

@@ -1,4 +1,4 @@
-"""What every removal needs: the access, what it still uses, and where steps and evidence are recorded."""
+"""The parameters of a removal: the access, what it still uses, and where steps and evidence are recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN_ACCESS = "another request of this access"
 
 @dataclass(frozen=True)
 class Removal:
-    """The removal of what one access does not need any longer, in whole or in part.
+    """The removal of what one access no longer needs, in whole or in part.
 
     `desired` is the request that used it. `note` records a step before it is carried out, so that it is reported even if the
     function crashes right after it, and `note_evidence` the read that justifies a deletion. For a key or secret, by its name in
@@ -49,7 +49,7 @@ class Removal:
     ) -> Callable[[], list[Iterable[Statement]]]:
         """The statements that the accesses of a key or secret still need, read on demand.
 
-        An access can refer to a key that it no longer uses, until it has left it.
+        After a move, an access refers to its former key until leave_key has removed its statements.
         """
 
         def read() -> list[Iterable[Statement]]:

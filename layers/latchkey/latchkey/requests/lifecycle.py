@@ -1,4 +1,4 @@
-"""Models of the requests about a recorded access: they name it by its ID, and its recorded request holds everything else."""
+"""Models of the requests about a recorded access. They contain its ID; everything else is in its recorded request."""
 
 from __future__ import annotations
 
@@ -69,9 +69,10 @@ class AccessRequest(WireModel):
 
 
 class OffboardingRequested(AccessRequest):
-    """The detail of an `Offboarding Requested` event: the resource stops reading the secret, and what served it is removed.
+    """The detail of an `Offboarding Requested` event: the resource stops reading the secret, and everything
+    that only this access used is removed.
 
-    `resource` decides what happens to the resource: `restore` sets back the settings from before the first onboarding, `detach`
+    `resource` decides what happens to the resource: `restore` restores the settings from before the first onboarding, `detach`
     removes the secret and keeps the other settings, `delete` deletes a resource that Latchkey created, and `leave` changes
     nothing. `recoveryDays` is the recovery window of the secret, and later of the key, in days.
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html
@@ -84,9 +85,9 @@ class OffboardingRequested(AccessRequest):
 
 
 class RestorationRequested(AccessRequest):
-    """The detail of a `Restoration Requested` event: an offboarded access works again as before.
+    """The detail of a `Restoration Requested` event: an offboarded access is set up again.
 
-    The recovery window of its secret must not have ended.
+    This is possible until the recovery window of its secret ends.
     """
 
     kind = RESTORATION_REQUESTED

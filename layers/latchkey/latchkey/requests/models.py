@@ -110,7 +110,7 @@ def content_of(wire: Mapping[str, Any]) -> dict[str, Any]:
 def plan_or_hash[Request: _HasPlan](request: Request) -> Request:
     """The request, unless it asks for a plan and follows one at the same time."""
     if request.mode == "plan" and request.plan_hash is not None:
-        raise PydanticCustomError("one_of", "must not contain planHash if mode is plan, which makes a new plan")
+        raise PydanticCustomError("one_of", "must not contain planHash if mode is plan: remove one of them")
     return request
 
 
@@ -205,7 +205,7 @@ class KeyRequest(WireModel):
         of_others = {"arn", "move"}
         has_others = self.model_dump(exclude=of_others) != KeyRequest.model_construct().model_dump(exclude=of_others)
         if self.arn is not None and has_others:
-            rule = "must contain only arn, and move if needed, for an adopted key, which keeps its settings: remove the others"
+            rule = "can contain only arn and move for an adopted key, which keeps its settings: remove the other members"
             raise PydanticCustomError("one_of", rule)
         return self
 
@@ -217,8 +217,8 @@ class OnboardingRequest[R: Resource](WireModel):
     generates the token therefore leaves the resource as it is until `Handoff Confirmed`. Set `takesEffectNow` to true to
     configure it at once, and so to accept the interruption.
 
-    With the mode `plan`, nothing is changed, and the outcome `Access Planned` says what the request would do. With its
-    `planHash`, the request does exactly that, or it is rejected.
+    With the mode `plan`, nothing is changed, and the outcome `Access Planned` lists what the request would do. A request
+    with the `planHash` of that outcome does exactly that, or is rejected.
     """
 
     version: Literal["1"] = "1"
@@ -258,9 +258,7 @@ class OnboardingRequest[R: Resource](WireModel):
             rule = "must not contain takesEffectNow, because the configuration of {system} interrupts nobody"
             raise PydanticCustomError("system", rule, {"system": system.name})
         if self.takes_effect_now and self.secret.keeps_value:
-            rule = (
-                "must not set both secret.keepsValue and takesEffectNow to true: a new value either waits or takes effect now"
-            )
+            rule = "cannot set both secret.keepsValue and takesEffectNow: remove the one that you do not want"
             raise PydanticCustomError("one_of", rule)
         if len(self.access_id) > _LONGEST_ACCESS_ID:
             rule = "must have an access ID <system>/<kind>/<name> of at most {longest} characters: use a shorter resource name"

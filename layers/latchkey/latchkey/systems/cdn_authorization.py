@@ -100,8 +100,8 @@ class CdnAuthorization(Configuration):
     def steps_without_api(self, resource: Resource) -> tuple[str, ...]:
         named = f"{resource.kind} {resource.name}"
         return (
-            f"Remove the header {HEADER} from the CDN when you turn the authorization off: {named} then answers 404 to it.",
-            f"Turn the authorization of {named} off in the MediaPackage console, or replace it by one without authorization.",
+            f"When you turn the authorization off, remove the header {HEADER} from the CDN: {named} then answers 404 to it.",
+            f"Turn off the authorization of {named} in the MediaPackage console, or replace it with a resource that has none.",
         )
 
     def restore(self, client: Any, full_settings: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Schedules the deletions again that the restoration of an access has cancelled."""
+"""Reschedules the deletions that the restoration of an access canceled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def roll_back_secret_restoration(rollback: Rollback, entry: Entry) -> str | None
     if users or rollback.is_used_by_another_request(desired.secret_resource):
         return f"{arn} stays restored, because it is in use (accesses: {', '.join(users) or rollback.access_id})"
     days = _days_left(entry.wanted["ends"])
-    rollback.note(entry, f"scheduled {arn} for deletion in {days} days again")
+    rollback.note(entry, f"scheduled {arn} for deletion again, in {days} days")
     rollback.clients.secretsmanager.delete_secret(SecretId=arn, RecoveryWindowInDays=days)
     rollback.registry.offboardings.reschedule(rollback.access_id, arn, datetime.now(UTC) + timedelta(days=days))
     return None
@@ -45,7 +45,7 @@ def roll_back_key_restoration(rollback: Rollback, entry: Entry) -> str | None:
     rollback.journal.note_evidence(entry.step, evidence.model_dump(mode="json", by_alias=True))
     if evidence.in_use:
         return f"{arn} stays enabled, because it is in use ({evidence.in_use})"
-    rollback.note(entry, f"scheduled {arn} for deletion in {days} days again")
+    rollback.note(entry, f"scheduled {arn} for deletion again, in {days} days")
     rollback.clients.kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=max(days, _SHORTEST))
     return None
 

@@ -9,7 +9,7 @@ from latchkey.errors import Problem
 from latchkey.onboarding.rules.evidence import CompanionEvidence, RequestEvidence
 
 MOVE_PATH = "key.move"
-# Each of them is changed by every step, and a step ends within its time.
+# Every step changes all of them, and must finish within the timeout of its function.
 MOST_COMPANIONS = 20
 # The statuses of an access whose resource does not read the secret.
 NOT_READING = frozenset(["gone", "detached", "offboarded"])
@@ -22,40 +22,44 @@ def is_move(desired: Desired, evidence: RequestEvidence) -> bool:
 
 
 def move_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Problem]:
-    """Only the secret that an active access reads can be moved, and Latchkey must configure the resource.
+    """Only the secret that an active access reads can be moved, and only if Latchkey configures the resource.
 
-    The service of some resources creates its grant on the new key only when the resource is updated.
+    Some services create their grant on the new key only when the resource is updated.
     """
     if not desired.request.key.move:
         return
     record, secret = evidence.record, evidence.secret
     if is_move(desired, evidence) and desired.request.is_planned:
-        rule = "cannot be planned, because it changes every access of the secret: remove planHash, or the mode plan"
+        rule = "cannot be planned, because it changes every access that reads the secret: remove mode and planHash"
         yield Problem(MOVE_PATH, rule)
     if record is None:
-        yield Problem(MOVE_PATH, "is only for an active access, and this one is not recorded: remove key.move")
+        yield Problem(MOVE_PATH, "requires an active access, but this one is not recorded: remove key.move")
         return
     status = record.reached if record.reached != "active" else record.status
     if status != "active":
-        rule = f"is only for an active access, and this one is {status}: onboard it again without key.move first"
+        rule = f"requires an active access, but this one is {status}: onboard it again without key.move first"
         yield Problem(MOVE_PATH, rule)
     if desired.hands_off:
-        rule = "requires resource.configure, because the service must use the new key at once: set it to true"
+        rule = "requires resource.configure, so that the service uses the new key at once: set it to true"
         yield Problem(MOVE_PATH, rule)
     if secret is None or secret.secret.arn != record.secret_arn:
-        yield Problem(MOVE_PATH, f"moves {record.secret_arn}, which the access reads: name that secret, or remove key.move")
+        yield Problem(
+            MOVE_PATH, f"moves only {record.secret_arn}, which the access reads: name that secret, or remove key.move"
+        )
 
 
 def companion_problems(companions: Iterable[CompanionEvidence]) -> Iterator[Problem]:
     """Every other access that reads the secret has to move as well: each must be active, and configured by Latchkey."""
     found = [*companions]
     if len(found) > MOST_COMPANIONS:
-        rule = f"moves at most {MOST_COMPANIONS} other accesses, and {len(found)} read the secret: offboard some first"
+        rule = (
+            f"can move at most {MOST_COMPANIONS} other accesses, but {len(found)} read the secret: offboard some of them first"
+        )
         yield Problem(MOVE_PATH, rule)
         return
     for one in found:
         if unable := _unable_rule(one):
-            yield Problem(MOVE_PATH, f"must move {one.access_id} as well, which reads the same secret and {unable}")
+            yield Problem(MOVE_PATH, f"also moves {one.access_id}, which reads the same secret but {unable}")
 
 
 def _unable_rule(one: CompanionEvidence) -> str | None:
@@ -65,12 +69,12 @@ def _unable_rule(one: CompanionEvidence) -> str | None:
     if one.state != "active" or not one.is_confirmed:
         return f"is {one.state if one.state != 'active' else 'handed off'}, not active: onboard or offboard it first"
     if not one.request.resource.configure:
-        return "is configured by its owner: set resource.configure to true in a request for it first"
+        return "is configured by its owner: first send a request for it with resource.configure set to true"
     return None
 
 
 def problems_of_companion(access_id: str, problems: Iterable[Problem]) -> Iterator[Problem]:
     """The rules that the move of another access breaks, as problems of the request that moves it."""
     for problem in sorted(problems, key=lambda one: (one.path, one.rule)):
-        named = f"must move {access_id} as well, which reads the same secret"
-        yield Problem(MOVE_PATH, f"{named}, and its {problem.path} breaks a rule: {problem.rule}")
+        named = f"also moves {access_id}, which reads the same secret"
+        yield Problem(MOVE_PATH, f"{named}, but its {problem.path} breaks a rule: {problem.rule}")

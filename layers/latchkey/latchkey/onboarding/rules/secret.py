@@ -47,16 +47,19 @@ def keeps_value(desired: Desired, evidence: RequestEvidence) -> bool:
 
 
 def _kept_value_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Problem]:
-    """The secret whose value is kept is the one that the access has, and its value is a copy of the source that is named.
+    """`keepsValue` requires the secret that the access has, and the source from which its value was copied.
 
     Otherwise, the record would name a source whose value was never copied, and a later request could send that value to the
     hosts of this access.
     """
     record, source = evidence.record, desired.request.secret.value.copy_from
     if record is not None and record.reached == "active" and not desired.is_secret(record.secret_arn):
-        yield Problem("secret.keepsValue", f"must be left out to change to another secret: the access has {record.secret_arn}")
+        yield Problem(
+            "secret.keepsValue",
+            f"cannot be set in a request for another secret than {record.secret_arn}, which the access uses: remove it",
+        )
     elif source is not None and evidence.secret is not None and not _contains_copy(source, evidence, evidence.secret):
-        rule = "must be left out, because no request copied the value of the secret from copyFrom: name the recorded source"
+        rule = "requires that copyFrom names the source from which the value of the secret was copied: name the recorded source"
         yield Problem("secret.keepsValue", rule)
 
 
