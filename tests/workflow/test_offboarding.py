@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from tests.workflow.consumer_resources import CONSUMERS
 from tests.workflow.onboarding import Onboarding
 
 
@@ -50,3 +53,27 @@ def test_restored_access_is_as_before_and_can_be_offboarded_again(fast_onboardin
     assert not is_open(onboarding.location(name))
     onboarding.offboard(made["accessId"])
     assert is_open(onboarding.location(name))
+
+
+@pytest.mark.parametrize("choice", ["restore", "detach", "leave"])
+@pytest.mark.parametrize("kind", [*CONSUMERS])
+def test_every_system_is_detached_or_named_with_the_steps_that_a_person_takes(
+    fast_onboarding: Onboarding, kind: str, choice: str
+) -> None:
+    onboarding = fast_onboarding
+    consumer = CONSUMERS[kind](onboarding.aws)
+    before = consumer.settings()
+    made = onboarding.onboard(consumer.detail)
+    arns, after = made["resources"], consumer.settings()
+
+    outcome = onboarding.offboard(made["accessId"], resource=choice)
+
+    secret = onboarding.secretsmanager.describe_secret(SecretId=arns["secretArn"])
+    if kind == "mediapackagev2" and choice != "leave":
+        assert (consumer.settings(), outcome["left"], outcome["steps"]) == (before, [], [])
+        assert [one["resource"] for one in outcome["scheduled"]] == [arns["secretArn"]]
+        assert secret["DeletedDate"]
+    else:
+        assert (consumer.settings(), outcome["scheduled"]) == (after, [])
+        assert outcome["left"]
+        assert "DeletedDate" not in secret

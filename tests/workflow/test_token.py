@@ -92,7 +92,10 @@ def test_token_is_written_only_to_its_secret(onboarding: Onboarding) -> None:
     too_long = onboarding.new_secret(json.dumps({MEMBER: refused * 5}))
 
     generating = onboarding.detail()
-    made = onboarding.onboard(generating)["resources"]
+    access = onboarding.onboard(generating)
+    made = access["resources"]
+    onboarding.offboard(access["accessId"])
+    onboarding.restore(access["accessId"])
     importing = onboarding.detail(secret={"value": {"copyFrom": {"secretArn": source, "key": "theirs"}}})
     for request_id in ("plan-before", "plan-after"):
         assert onboarding.send(importing | {"requestId": request_id, "mode": "plan"})["detail-type"] == "Access Planned"
@@ -138,8 +141,10 @@ def test_token_of_every_system_is_written_only_to_its_secret(onboarding: Onboard
     tokens = []
     for make in CONSUMERS.values():
         consumer = make(onboarding.aws)
-        made = onboarding.onboard(consumer.detail)["resources"]
+        access = onboarding.onboard(consumer.detail)
+        made = access["resources"]
         tokens.append(consumer.token(onboarding.secretsmanager.get_secret_value(SecretId=made["secretArn"])["SecretString"]))
+        onboarding.offboard(access["accessId"])
         tokens.append(f"{secrets.token_hex(16)}-wrong")
         wrong = onboarding.new_secret(tokens[-1] * 8)
         onboarding.reject(consumer.detail | {"secret": {"value": {"existing": {"secretArn": wrong}}}})
