@@ -17,7 +17,7 @@ def missing_consent(arn: str, consent: Literal["adopt", "import"] = "adopt") -> 
 def secret_rules(
     secret: ObservedSecret | None, arn: str, consent: Literal["adopt", "import"], *, is_own: bool = False
 ) -> Iterator[str]:
-    """The rules that the secret of an ARN breaks which a request adopts or imports; `is_own` secrets need no consent.
+    """The rules that a secret breaks that a request adopts or imports by its ARN; `is_own` secrets need no consent.
 
     Secrets Manager also finds a secret by its ARN without the random suffix, which a name can end like. Services, policies and
     grants need the complete ARN: https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html#ARN_secretnamehyphen

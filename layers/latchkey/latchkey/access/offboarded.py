@@ -1,4 +1,4 @@
-"""What is known about an offboarded access: since when, what is scheduled for deletion, and whether its resource reads on."""
+"""The result of an offboarding: what is scheduled for deletion, and whether the resource still reads the secret."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Offboarded:
-    """The result of an offboarding, as the registry keeps it.
+    """The result of an offboarding in the registry.
 
     `reads`: the resource still uses the secret, so everything that it needs stays. `secret_arn` is a secret that is scheduled
     for deletion, and `secret_ends` when it can no longer be restored. `key_arn` is a key to be deleted after the secret is

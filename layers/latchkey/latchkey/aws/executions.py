@@ -34,7 +34,7 @@ def execution_arn(state_machine_arn: str, name: str) -> str:
 
 
 def next_execution(execution_arn: str) -> str:
-    """The ARN of the execution that continues one which ended: each one has only one successor."""
+    """The ARN of the execution that continues an ended one. Each execution has exactly one successor."""
     beginning = execution_arn.rsplit(":", 1)[0]
     return f"{beginning}:{hashlib.sha256(execution_arn.encode()).hexdigest()[:64]}"
 

@@ -22,7 +22,7 @@ from latchkey.place import Place
 from latchkey.policies import Document
 
 _READS: Final = ("BatchGet", "Describe", "Get", "List", "Simulate")
-# What AWS chooses when it creates a resource. As in policies, a question mark stands for one character.
+# Placeholders for IDs that AWS assigns to new resources. As in policies, a question mark stands for one character.
 NEW_KEY_ID: Final = "????????-????-????-????-????????????"
 NEW_SUFFIX: Final = "-??????"
 _CURRENT, _PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
@@ -74,12 +74,12 @@ class PlannedResource:
 type _Answer = dict[str, Any]
 # What a call changes, and its answer.
 type _Effect = Callable[[PlannedChanges, Mapping[str, Any]], _Answer]
-# The answer of a read after the planned changes. The function asks AWS.
+# The answer of a read after the planned changes. The function calls AWS.
 type _Overlay = Callable[[PlannedChanges, Mapping[str, Any], Callable[[], Any]], Any]
 
 
 class PlannedChanges:
-    """What the calls of all planned clients would change. `clients` are those that really read."""
+    """The changes that the calls of all planned clients would make. `clients` make the reads."""
 
     def __init__(self, place: Place, clients: Clients) -> None:
         self.calls: list[PlannedCall] = []

@@ -115,9 +115,9 @@ class DriftResolved(Notice):
 
 
 class DeletedKey(WireModel):
-    """What became of the key of an offboarded access.
+    """What happened to the key of an offboarded access.
 
-    It is `due` as long as something uses it, which `users` names, or its secret exists: the sweep tries again. `evidence` is
+    It is `due` while its secret exists or something uses it, which `users` names. The sweep then tries again. `evidence` is
     what was read before the deletion.
     """
 
@@ -129,7 +129,7 @@ class DeletedKey(WireModel):
 
 
 class KeyDeletionScheduled(Notice):
-    """The key of an offboarded access is deleted after `waitingDays` days, because its secret is gone and nothing uses it.
+    """The key of an offboarded access is deleted after `waitingDays` days, because its secret is deleted and nothing uses it.
 
     Until then, `aws kms cancel-key-deletion` keeps it. `evidence` is what was read before the deletion was scheduled.
     """

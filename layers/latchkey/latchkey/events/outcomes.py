@@ -101,7 +101,7 @@ class Evidence(WireModel):
 
 
 class KeyLeft(WireModel):
-    """What became of the former key of a secret that was moved to another one.
+    """What happened to the former key of a secret that was moved to another one.
 
     `removed` are the steps that were carried out, `left` is what stays, and why. `evidence` is what was read before the key was
     scheduled for deletion or kept.
@@ -186,7 +186,7 @@ class AccessPlanned(Outcome, Plan):
 
 
 class Scheduled(WireModel):
-    """A secret or key that is deleted later: a secret at a time, a key after the secret `after` is gone.
+    """A secret or key that is deleted later: a secret at the time `at`, a key after the secret `after` no longer exists.
 
     Until then, `Restoration Requested` restores the access. The waiting period of the key is `waitingDays` days.
     """
@@ -212,7 +212,7 @@ class AccessOffboarded(Outcome):
     """The access was removed, except for what `left` lists. `status` is `unchanged` if an earlier request had removed it.
 
     `undone` lists what was removed, and `removedGrants` the grants that are gone. `left` lists what stays and why, and `steps`
-    what a person has to do to finish. `evidence` is what was read before a deletion, and the proof that the resource no longer
+    what a person must do to finish. `evidence` is what was read before a deletion, and the proof that the resource no longer
     uses the secret. `scheduled` lists what is deleted later.
     """
 

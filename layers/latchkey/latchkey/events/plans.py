@@ -11,7 +11,7 @@ Action = Literal["create", "update", "adopt", "remove", "none"]
 
 
 class ChangedStatement(WireModel):
-    """A statement that keeps its Sid and changes otherwise."""
+    """A statement that keeps its Sid, before and after the change."""
 
     before: Statement
     after: Statement
@@ -64,7 +64,7 @@ class MissingPermission(WireModel):
 
 
 class Plan(WireModel):
-    """What a request would do. `content` is a digest of the request, and `reads` one of each thing that was read, by its name.
+    """What a request would do. `content` is a hash of the request. `reads` has a hash of each thing that was read, by name.
 
     `calls` are those that change something; reads, and calls that AWS services make on behalf of Latchkey, are not counted.
     `permissions` are those that are missing. `monthlyCost` is what the added resources cost, in USD. `planHash` covers the

@@ -24,7 +24,7 @@ REPORTED = "RequestNotCarriedOut"
 # Step Functions deletes executions 90 days after they ended; a change that cannot be rolled back can stay open for longer.
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 FORGOTTEN = "FORGOTTEN"
-# So often a request is continued. After that, it fails, and its outcome says what is done and what is left.
+# The number of times that a request is continued. After that, it fails, and its outcome lists what is done and what is left.
 MOST_RESUMPTIONS = 5
 # The kinds of requests that are never rolled back: another execution continues them.
 _RESUMED = frozenset([OFFBOARDING_REQUESTED])

@@ -94,7 +94,7 @@ def _configure(desired: Desired, checked: OnboardingPlan, used: _Used, changes: 
 
 
 def _expect_grant(desired: Desired, key_arn: str, secret_arn: str, changes: PlannedChanges) -> None:
-    """The service creates its grant when the resource is configured, also with the settings that it has.
+    """The service creates its grant when the resource is configured, even with the settings that the resource already has.
 
     The latter is not documented. If the service does not, configure_access makes two more updates: see docs/assumptions.md.
     """
@@ -138,7 +138,7 @@ def _read(desired: Desired, checked: OnboardingPlan, world: World) -> tuple[Requ
 
 
 def _facts(evidence: RequestEvidence) -> dict[str, object]:
-    """What the rules were applied to, in parts that a rejection can name."""
+    """The evidence for the rules, in parts that a rejection can name."""
     key, secret, resource = evidence.key, evidence.secret, evidence.resource
     recorded, pending = evidence.recorded_request, evidence.pending_request
     facts = {

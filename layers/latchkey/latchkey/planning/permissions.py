@@ -14,7 +14,7 @@ from latchkey.aws.roles import denied_actions, refused_actions
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
 
-# The simulator wants complete ARNs.
+# The simulator requires complete ARNs.
 _ANY_KEY_ID: Final = NEW_KEY_ID.replace("?", "0")
 _ANY_SUFFIX: Final = NEW_SUFFIX.replace("?", "0")
 

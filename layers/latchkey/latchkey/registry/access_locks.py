@@ -83,7 +83,7 @@ class AccessLocks:
             self._take_over(access_id, update, values, is_over, request)
 
     def await_free(self, access_id: str, is_over: IsOver, request: RequestRef) -> None:
-        """Raises NotYetEffective while the execution of another request has the access."""
+        """Raises NotYetEffective while the execution of another request holds the lock of the access."""
         found = holder_of(self._table.get("access", access_id))
         if found is not None and not is_over(found):
             raise _held_by(found, request)

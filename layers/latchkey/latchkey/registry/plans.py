@@ -1,4 +1,4 @@
-"""Items of kind `plan`: what requests were planned to do, by the hash of the plan."""
+"""Items of kind `plan`: the plans of requests, by hash."""
 
 from __future__ import annotations
 

@@ -216,11 +216,11 @@ class Configuration(ABC):
         return any(_has_text(full_settings.get(member), is_secret) for member in self.our_settings)
 
     def steps_without_api(self, resource: Any) -> tuple[str, ...]:  # noqa: ARG002  most services have an API call for it
-        """How a person ends the use of the secret where `without_secret` returns None."""
+        """The steps by which a person ends the use of the secret if `without_secret` returns None."""
         return ()
 
     def without_secret(self, full_settings: Mapping[str, Any], secret_arn: str) -> dict[str, Any] | None:  # noqa: ARG002
-        """Full settings that do not use the secret and are the same otherwise, or None if no API call sets such ones."""
+        """The full settings without the secret and otherwise unchanged, or None if no API call can set them."""
         return None
 
     def alerts(self, client: Any, resource_arn: str) -> tuple[str, ...]:  # noqa: ARG002  few services have alerts
