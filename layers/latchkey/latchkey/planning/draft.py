@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class World:
-    """What plans are made from: the settings of the stack, the registry without writes, and clients that read.
+    """The inputs of a plan: the settings of the stack, the registry without writes, and clients that read.
 
     `storing_role` is the role of create_secret, which only this function knows besides check_request.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ANY_KEY_ID: Final = NEW_KEY_ID.replace("?", "0")
 _ANY_SUFFIX: Final = NEW_SUFFIX.replace("?", "0")
 
-# What Secrets Manager calls with the permissions of its caller:
+# The calls that Secrets Manager makes with the permissions of its caller:
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html#security-encryption-authz
 _ENCRYPTING: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 
@@ -59,7 +59,7 @@ def missing_permissions(needs: Iterator[Need], iam: IAMClient) -> Iterator[Missi
 
 
 def needs_of_calls(changes: PlannedChanges, configured: ConfiguredResource | None) -> Iterator[Need]:
-    """What the functions that make the planned calls need."""
+    """The permissions that the functions need for the planned calls."""
     for call in changes.calls:
         match call.service:
             case "kms":
@@ -131,7 +131,7 @@ def _of_secret(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
 
 
 def _encryption(call: PlannedCall, key: str | None, secret_arn: str, changes: PlannedChanges) -> Iterator[Need]:
-    """What Secrets Manager needs of its caller to encrypt a value. The default key allows every caller."""
+    """The permissions that Secrets Manager requires of its caller to encrypt a value. The default key allows every caller."""
     if key is None or ":key/" not in key:
         return
     via: Context = {"kms:ViaService": f"secretsmanager.{changes.place.region}.amazonaws.com", "aws:ViaAWSService": True}

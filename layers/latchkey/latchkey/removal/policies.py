@@ -60,7 +60,7 @@ def policy_of_key(key_arn: str, kms: KMSClient, iam: IAMClient, writers: Sequenc
 
 
 def _with_writers(document: Document, writers: Sequence[str]) -> Document:
-    """The document in which our statement for the writers of the policy, if it is there, names all of them.
+    """The document with all writers of the policy in our statement for them, if there is one.
 
     Keys of earlier versions do not name the roles that were added since.
     """
