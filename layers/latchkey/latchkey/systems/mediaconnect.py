@@ -313,7 +313,7 @@ def _switch(resource: FlowPart) -> str:
     kind, name = resource.part
     verb = "encrypt" if kind == "source" else "decrypt"
     return (
-        f"Give the new key to {_who(resource)}, to store it in their own account and Region and to {verb} with it. "
+        f"Give the new key to {_who(resource)}. Each one stores it in its own account and Region, and must {verb} with it. "
         f"Until then, the stream of the {kind} {name} is interrupted."
     )
 
