@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 # Longer than an onboarding execution can run, to avoid reads of running executions. The time only selects candidates:
 # read_execution asks Step Functions whether an execution started and whether it has ended.
 UNANSWERED = timedelta(hours=2)
+# The longest timeout of a Lambda function: https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
+LONGEST_RUN = timedelta(minutes=15)
 _BROKEN = ("revoked", "detached")
 
 
@@ -165,7 +167,7 @@ class Sweep:
         began = datetime.now(UTC)
         # Journals before accesses: the lock of a running request is older than its journal.
         journals = [*self.registry.journal.open()]
-        known = [*self.registry.accesses.all()]
+        known = [self._released(access) for access in self.registry.accesses.all()]
         revoked = self.registry.revocations.revoked_by_us()
         referred = self.registry.resources.keys()
         exclusive = {key for key, accesses in referred.items() if is_exclusive(accesses)}
@@ -206,6 +208,19 @@ class Sweep:
             deleting=tuple(access.access_id for access in deleting),
             ending=tuple(request["executionArn"] for request in ending),
         )
+
+    def _released(self, access: KnownAccess) -> KnownAccess:
+        """Releases the lock of a cleanup whose function has ended without doing so.
+
+        No request has such a lock, so nothing else releases it. The function holds it only while it runs.
+        """
+        lock = access.lock
+        if lock is None or lock.execution_arn.split(":")[6] != self.clean_up_machine_arn.split(":")[6]:
+            return access
+        if lock.since > datetime.now(UTC) - LONGEST_RUN:
+            return access
+        self.registry.locks.unlock(access.access_id, lock.execution_arn)
+        return replace(access, lock=None)
 
     def _complete(self, began: datetime, known: Iterable[KnownAccess], cleaning: Iterable[str], grant_map: GrantMap) -> None:
         """Records when each access was last seen in use, before a cleanup can report how long a grant was orphaned."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from latchkey.aws.clients import Clients
-from latchkey.aws.secrets import find_secret
+from latchkey.aws.secrets import ObservedSecret, find_secret
 from latchkey.events.outcomes import Evidence
 from latchkey.offboarding.read_evidence import was_created_here
 from latchkey.offboarding.removal import removal_of, require_detached
@@ -48,11 +48,15 @@ def _delete(offboarding: Offboarding, part: RecordedPart, secret_arn: str) -> st
     resource, stack, days = part.desired.secret_resource, part.desired.stack, offboarding.event.asked.recovery_days
     step, secret = secret_deletion_step(secret_arn), find_secret(clients.secretsmanager, secret_arn)
     if secret is None or secret.is_being_deleted:
-        # An attempt that crashed, an earlier offboarding, or a person has deleted it.
         registry.resources.forget_removed(resource)
-        return "" if secret is not None and journal.entry(step) is not None else None
+        return _is_going(secret, step, stack, journal, registry)
     if not was_created_here(secret, stack, registry):
         return None
+    if (entry := journal.entry(step)) is not None and entry.result is not None:
+        # This request had deleted it, and only a person restores a secret while the access is locked.
+        reason = f"{secret_arn} stays, because it was restored during this request"
+        journal.leave(step, reason)
+        return reason
     ends = datetime.now(UTC) + timedelta(days=days)
     journal.note_removal(step, wanted={"arn": secret_arn, "at": ends.isoformat(timespec="seconds")})
     readers = require_detached(part, registry, clients)
@@ -65,11 +69,24 @@ def _delete(offboarding: Offboarding, part: RecordedPart, secret_arn: str) -> st
         users = delete_unused_secret(removal, secret_arn, lambda found: was_created_here(found, stack, registry), days)
     if users == "":
         journal.leave_nothing(step)
+        journal.complete(step, {"deleted": True})
         registry.resources.forget(resource)
         return ""
     reason = f"it is in use ({users})" if users else "it no longer has the tags of Latchkey"
     journal.leave(step, f"{secret_arn} stays, because {reason}")
     return f"{secret_arn} stays, because {reason}"
+
+
+def _is_going(secret: ObservedSecret | None, step: str, stack: str, journal: RequestJournal, registry: Registry) -> str | None:
+    """Returns an empty text for a secret in its recovery window, so that a restoration of the access restores it.
+
+    An attempt that crashed, an earlier offboarding that failed later, or a person has deleted it.
+    """
+    if secret is None:
+        return None
+    if journal.entry(step) is None and was_created_here(secret, stack, registry):
+        journal.note_removal(step, wanted={"arn": secret.arn, "at": None})
+    return "" if journal.entry(step) is not None else None
 
 
 def _note(journal: RequestJournal, step: str, evidence: Evidence) -> None:

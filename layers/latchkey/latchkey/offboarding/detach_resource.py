@@ -71,7 +71,7 @@ def _carry_out(
 ) -> str | None:
     """Changes the resource. Returns the reason if it does not have the wanted settings afterwards."""
     client, resource = removal.clients.client_for(configuration.service), removal.desired.resource
-    _require_approval(configuration, client, present, created=created)
+    _require_approval(configuration, client, present, created=created, deletes=change.action == "delete")
     if isinstance(configuration, CreatingConfiguration) and (contents := _contents(configuration, client, resource, change)):
         raise Conflict(f"{present.arn} contains {', '.join(contents[:10])}: delete these first, or set resource to detach")
     removal.note(_text(change, present.arn))
@@ -94,10 +94,15 @@ def _still_used(desired: Desired, present: Configured) -> str | None:
     return f"{present.arn} still uses the secret" if uses_secret(desired, present) else None
 
 
-def _require_approval(configuration: Configuration, client: Any, present: Configured, *, created: bool) -> None:
-    """Raises Conflict if the owner no longer consents. An owner can withdraw consent at any time."""
+def _require_approval(configuration: Configuration, client: Any, present: Configured, *, created: bool, deletes: bool) -> None:
+    """Raises Conflict if the owner no longer consents. An owner can withdraw consent at any time.
+
+    Nobody consents to a deletion: the owner can have created the resource anew since the request was checked.
+    """
     if created:
         return
+    if deletes:
+        raise Conflict(f"{present.arn} is no longer the resource that Latchkey created: send the request again with detach")
     arn, tags = configuration.consent_target(client, present)
     if tags.get(CONSENT) != "adopt":
         raise Conflict(f"{arn} is not approved for use by Latchkey: add the tag {CONSENT}=adopt, or set resource to leave")

@@ -56,6 +56,8 @@ def record_offboarding(
     if known is None or known.request_id != event.request.request_id:
         offboarded = _offboarded(offboarding, entries, known)
         registry.offboardings.save(offboarding.parts[0].record, offboarded)
+    else:  # an earlier attempt saved it, and the execution that continues the request has begun the phase again
+        registry.phases.end(offboarding.access_id, "offboarding")
     if offboarded is not None and not offboarded.reads:
         _release(offboarding.parts, registry)
     result = _result(event, offboarding.parts[0], entries, removed) | _schedule(offboarded)
@@ -94,8 +96,10 @@ def _offboarded(offboarding: Offboarding, entries: Sequence[Entry], known: Offbo
     event, parts, clients = offboarding.event, offboarding.parts, offboarding.clients
     deletion = next((entry for entry in entries if entry.kind == "secret-deletion" and not entry.left), None)
     reads = any(entry.kind == "detachment" and entry.result and entry.result["reads"] for entry in entries)
-    deleted = (str(deletion.wanted["arn"]), datetime.fromisoformat(deletion.wanted["at"])) if deletion else None
-    secret_arn, secret_ends = deleted or ((known.secret_arn, known.secret_ends) if known else (None, None))
+    secret_arn, secret_ends = (known.secret_arn, known.secret_ends) if known else (None, None)
+    if deletion and (deletion.wanted["at"] or deletion.wanted["arn"] != secret_arn):
+        at = deletion.wanted["at"]
+        secret_arn, secret_ends = str(deletion.wanted["arn"]), datetime.fromisoformat(at) if at else None
     due = (part.record.key_arn for part in parts if not reads and _is_key_due(part, secret_arn, clients))
     return Offboarded(
         request_id=event.request.request_id,

@@ -9,6 +9,7 @@ from latchkey.access.desired import Desired, desire
 from latchkey.aws.clients import Clients
 from latchkey.aws.keys import ObservedKey, find_key
 from latchkey.aws.secrets import find_secret
+from latchkey.errors import NotYetEffective
 from latchkey.events.outcomes import Evidence, KeyLeft
 from latchkey.onboarding.rules.consent import is_own_key
 from latchkey.registry import Registry
@@ -24,11 +25,13 @@ class LeaveKeyInput(WireModel):
     """The accesses that were moved, and the execution that holds their locks; None if none does.
 
     `request_id` is the request that moved them, for the log.
+    `locks`: the execution is one of a cleanup, so this function takes the locks and releases them.
     """
 
     access_ids: tuple[str, ...]
     execution_arn: str | None = None
     request_id: str | None = None
+    locks: bool = False
 
 
 @dataclass
@@ -44,6 +47,26 @@ def leave_key(event: LeaveKeyInput, settings: Settings, registry: Registry, clie
     Grants are left to the cleanup, which has evidence for each. An access that another request is changing is left alone: the
     sweep tries again.
     """
+    if not event.locks:
+        return _leave_keys(event, settings, registry, clients)
+    locked = [access_id for access_id in event.access_ids if _lock(access_id, event.execution_arn or "", registry)]
+    try:
+        return _leave_keys(event.model_copy(update={"access_ids": tuple(locked)}), settings, registry, clients)
+    finally:
+        for access_id in locked:
+            registry.locks.unlock(access_id, event.execution_arn or "")
+
+
+def _lock(access_id: str, execution_arn: str, registry: Registry) -> bool:
+    """Locks an access, so that no request begins to use a key again while it is left. Returns whether that was possible."""
+    try:
+        registry.locks.lock(access_id, execution_arn)
+    except NotYetEffective:
+        return False
+    return True
+
+
+def _leave_keys(event: LeaveKeyInput, settings: Settings, registry: Registry, clients: Clients) -> KeyLeft:
     users: dict[str, list[tuple[str, LeftKey]]] = {}
     for access_id in event.access_ids:
         if registry.locks.holder(access_id) in (None, event.execution_arn):
