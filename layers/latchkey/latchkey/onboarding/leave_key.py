@@ -24,8 +24,8 @@ from latchkey.wire import WireModel
 class LeaveKeyInput(WireModel):
     """The accesses that were moved, and the execution that holds their locks; None if none does.
 
-    `request_id` is the request that moved them, for the log.
-    `locks`: the execution is one of a cleanup, so this function takes the locks and releases them.
+    `request_id` is the request that moved them, for the log. `locks`: the execution is one of a cleanup, so this function takes
+    the locks and releases them.
     """
 
     access_ids: tuple[str, ...]
