@@ -135,6 +135,16 @@ def test_roles_that_write_policies_and_delete_nothing_are_denied_deletion() -> N
         assert ("DenyDeletion" in shared_policies(FUNCTIONS[name])) != bool(actions(FUNCTIONS[name]) & deleting)
 
 
+def test_roles_that_write_policies_are_denied_restoring() -> None:
+    restoring = {"kms:CancelKeyDeletion", "kms:EnableKey", "secretsmanager:RestoreSecret"}
+    shared = POLICIES["DenyDeletion"]["PolicyDocument"]["Statement"]
+
+    for name in ("AttachPoliciesFunction", "CreateKeyFunction", "RemovePoliciesFunction", "UndoOnboardingFunction"):
+        denials = [*own_statements(FUNCTIONS[name]), *(shared if "DenyDeletion" in shared_policies(FUNCTIONS[name]) else ())]
+        denied = {action for s in denials if s["Effect"] == "Deny" and "Condition" not in s for action in listed(s["Action"])}
+        assert restoring <= denied
+
+
 @machines
 def test_every_state_machine_is_denied_secret_values_too(machine: dict[str, Any]) -> None:
     assert "DenyReadingTokens" in shared_policies(machine)
