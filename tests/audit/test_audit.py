@@ -12,13 +12,13 @@ FOUND = Finding("conditions", "key", "template.yaml", "Shared statement 1", "aws
 
 
 def test_a_planted_mistake_fails_the_command_and_is_named(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
-    copy = plant("template.yaml", "kms:ScheduleKeyDeletionPendingWindowInDays", "kms:PendingWindow")
+    copy = plant("template.yaml", "secretsmanager:RecoveryWindowInDays", "secretsmanager:Window")
 
     assert main(["conditions", "--root", str(copy)]) == 1
     [finding] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FINDING")]
     assert all(
         part in finding
-        for part in ("template.yaml", "UndoOnboardingFunctionRole statement", "kms:PendingWindow", "conditions/key")
+        for part in ("template.yaml", "DeleteSecretFunctionRole statement", "secretsmanager:Window", "conditions/key")
     )
 
 

@@ -61,8 +61,9 @@ def test_a_mistake_is_found(found: dict[str, set[tuple[str, str]]], name: str) -
 
 
 def test_a_wrong_argument_of_a_task_is_found() -> None:
-    [walk] = [walk for walk in walks() if walk["machine"] == FILE]
+    walked = [walk for walk in walks() if walk["machine"] == FILE]
     sent: dict[str, Any] = {"Clean up grants": {"accessId": "another"}}
+    changed = [walk | {"sent": sent} if "Clean up grants" in walk["sent"] else walk for walk in walked]
 
-    findings = check_machines({FILE: definitions(ROOT)[FILE]}, [walk | {"sent": sent}]).findings
+    findings = check_machines({FILE: definitions(ROOT)[FILE]}, changed).findings
     assert {(finding.rule, finding.where.partition(": ")[2]) for finding in findings} == {("walk", "Clean up grants.Arguments")}
