@@ -156,6 +156,8 @@ def test_a_secret_leaves_a_customer_managed_key_only_on_request(
 
     assert found(desired(EXISTING), secret=evidence, key=key) == problems
     assert found(desired(EXISTING | {"secret.moveKey": True}), secret=evidence, key=key) == []
+    moving = desired(EXISTING | {"key.alias": "alias/latchkey/other", "key.move": True})
+    assert found(moving, secret=evidence, key=key) == []
 
 
 def test_a_secret_that_other_accesses_use_keeps_its_token_and_key() -> None:
