@@ -103,7 +103,7 @@ def test_the_remedy_of_a_drift_needs_no_source(run: Run, account: Account, impor
     found = run("create_secret", {"request": repeated.request})
     repeated.run_through("record_access")
 
-    assert found == {"findings": [], "unreadable": False}
+    assert found == {"findings": [], "unreadable": False, "replacesValue": None}
     assert value_of(account, imported) == before
 
 
