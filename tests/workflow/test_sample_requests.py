@@ -15,6 +15,7 @@ from tests.contract.artifacts import ROOT
 from tests.contract.sample_requests import ENTRIES, ONBOARDINGS, PLANS
 
 HANDED_OFF, CONFIRMATION = "onboard-mediatailor-handed-off", "confirm-handoff"
+OFFBOARDING, RESTORATION = "offboard-mediatailor", "restore-mediatailor"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def outcomes(aws: Embedded, before: set[str]) -> dict[str, dict[str, Any]]:
     """The outcome of every sample, sent one after another, as `aws events put-events` sends its file."""
     heard, events = Outcomes(aws), aws.client("events")
     found: dict[str, dict[str, Any]] = {}
-    for name in [*PLANS, *ONBOARDINGS, CONFIRMATION]:
+    for name in [*PLANS, *ONBOARDINGS, CONFIRMATION, OFFBOARDING, RESTORATION]:
         if name == CONFIRMATION:
             _carry_out(aws, found[HANDED_OFF]["detail"]["handoff"]["values"])
         [entry] = json.loads((ROOT / f"events/requests/{name}.json").read_text())
@@ -66,7 +67,8 @@ def _carry_out(aws: Embedded, values: dict[str, str]) -> None:
 def test_a_sample_request_succeeds(outcomes: dict[str, dict[str, Any]], name: str) -> None:
     outcome = outcomes[name]
 
-    expected = {"Access Planned"} if name in PLANS else {"Access Onboarded", "Access Handed Off"}
+    others = {OFFBOARDING: {"Access Offboarded"}} | {plan: {"Access Planned"} for plan in PLANS}
+    expected = others.get(name, {"Access Onboarded", "Access Handed Off"})
     assert outcome["detail-type"] in expected, outcome["detail"]
     assert outcome["detail"]["changed"] is (name not in PLANS)
 
