@@ -128,7 +128,7 @@ def test_container_has_the_layer_in_opt_and_the_python_of_the_template(container
 
 
 def test_container_has_the_credentials_of_the_developer(aws: Embedded, containers: dict[str, Any]) -> None:
-    callers = {call["principal"] for call in aws.control("GET", "calls") if call["operation"] == "DeleteSecret"}
+    callers = {call["principal"] for call in aws.control("GET", "calls") if call["operation"] == "RestoreSecret"}
 
     assert callers == {"arn:aws:iam::000000000000:root"}
     assert all("AWS_ACCESS_KEY_ID=defaultkey" in one["Config"]["Env"] for one in containers.values())

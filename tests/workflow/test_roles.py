@@ -142,7 +142,7 @@ def test_no_role_writes_an_unguarded_secret_policy_or_deletes_foreign_resources(
         unguarded = _allowed(matrix, owner, "secretsmanager:PutResourcePolicy` unguarded")
         deleting = _allowed(matrix, owner, "kms:ScheduleKeyDeletion", "secretsmanager:DeleteSecret", "mediatailor:Delete")
         assert unguarded == {}
-        removing = {"delete_key", "delete_secret", "detach_resource", "undo_onboarding"}
+        removing = {"delete_key", "detach_resource", "undo_onboarding"}
         assert {name for names in deleting.values() for name in names} == (removing if owner == "own" else set())
 
 
