@@ -246,7 +246,7 @@ def test_the_reference_to_a_key_stays_while_a_secret_is_under_it(fault_injection
     assert requests.accesses(key) == {outcome["accessId"]}
     assert (outcome["changed"], requests.key_state(key)) == (True, "Enabled")
     assert {read["resource"] for read in outcome["evidence"] if theirs in read["secrets"]} == {key}
-    # The owner moves the secret away. A copy of its version is under another key that is enabled, so this key is no longer used.
+    # The owner moves the secret away. A copy of its version is under another enabled key, so nothing uses this one.
     fault_injection.settle()
     requests.clear()
     fault_injection.secretsmanager.update_secret(SecretId=theirs, KmsKeyId=fault_injection.new_key())
