@@ -135,7 +135,7 @@ def test_the_next_change_lets_every_writer_change_the_policy_of_a_former_key(for
 
     [creation] = [one for one in client.key_policy(key)["Statement"] if one.get("Sid") == "LatchkeyCreation"]
     writers = [re.findall(r"latchkey-(\w+)Function", arn)[0] for arn in creation["Principal"]["AWS"]]
-    assert sorted(writers) == ["AttachPolicies", "CreateKey", "UndoOnboarding"]
+    assert sorted(writers) == ["AttachPolicies", "CreateKey", "RemovePolicies", "UndoOnboarding"]
     assert client.onboard(former.again("request-active"))["status"] == "unchanged"
 
 
