@@ -11,8 +11,8 @@ from pydantic_core import CoreSchema
 
 from latchkey.events.cleanup import NOTICES
 from latchkey.events.outcomes import OUTCOMES
-from latchkey.requests.lifecycle import ACCESS_REQUESTS, KINDS
-from latchkey.requests.models import HandoffConfirmed, OnboardingRequest
+from latchkey.requests.lifecycle import ACCESS_REQUESTS, KINDS, HandoffConfirmed
+from latchkey.requests.models import OnboardingRequest
 from latchkey.requests.parsing import ONBOARDING
 from latchkey.systems import SYSTEMS
 from latchkey.systems.adobe_experience_platform import ACTIONS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.errors import InvalidRequest
-from latchkey.requests.models import HandoffConfirmed
+from latchkey.requests.lifecycle import HandoffConfirmed
 from latchkey.requests.parsing import parse_confirmation, parse_onboarding
 from latchkey.systems import SYSTEMS
 from tests.unit.samples import EXISTING_ARN, FLOW_ARN, KINDS, MISSING, READ_BY_ROLE, TOKEN, detail, role

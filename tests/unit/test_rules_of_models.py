@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
 from latchkey.errors import InvalidRequest
-from latchkey.requests.models import HandoffConfirmed
+from latchkey.requests.lifecycle import HandoffConfirmed
 from latchkey.requests.parsing import ONBOARDING, parse_confirmation, parse_onboarding, rule_of
 from tests.unit.samples import (
     ACCOUNT,

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from latchkey.errors import Conflict
-from latchkey.requests.models import HandoffConfirmed
+from latchkey.requests.lifecycle import HandoffConfirmed
 from latchkey.systems.mediaconnect import MEDIACONNECT, FlowPart, FlowParts
 from latchkey.systems.system import Configured, Reading
 from tests.unit.samples import FLOW_ARN, KEY_ARN, KINDS, PLACE, READ_BY_ROLE, SECRET_ARN, desired, role

@@ -89,6 +89,11 @@ class Desired:
         return existing.secret_arn if existing else None
 
     @property
+    def secret_id(self) -> str:
+        """The ARN or, for a secret that Latchkey creates, the name: what the API accepts as `SecretId`."""
+        return self.existing_secret_arn or self.secret_name
+
+    @property
     def secret_resource(self) -> str:
         """The secret's key in the registry: its name, because its ARN is unknown before it is created."""
         return f"secret {self.secret_name}"

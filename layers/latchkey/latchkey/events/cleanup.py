@@ -122,7 +122,7 @@ class DeletedKey(WireModel):
     """
 
     key_arn: str | None = None
-    state: Literal["due", "scheduled", "not ours", "gone"] = "due"
+    state: Literal["due", "scheduled", "not managed", "gone"] = "due"
     waiting_days: int = 0
     users: str = ""
     evidence: tuple[Evidence, ...] = ()

@@ -59,7 +59,7 @@ def _deleted(
     if key is None:
         return result.model_copy(update={"state": "gone"})
     if not is_ours(key.tags, settings.stack):
-        return result.model_copy(update={"state": "not ours"})
+        return result.model_copy(update={"state": "not managed"})
     evidence = list[Evidence]()
     removal = Removal(
         desired=part.desired,

@@ -28,7 +28,6 @@ from latchkey.requests.models import (
     HANDOFF_CONFIRMED,
     NOTHING_HANDED_OFF,
     ONBOARDING_REQUESTED,
-    HandoffConfirmed,
     OnboardingRequest,
     is_request_id,
 )
@@ -124,7 +123,7 @@ def _parsed(kind: str, sent: object, recorded_request: RecordedRequest) -> tuple
     return parse_onboarding(sent), None
 
 
-def _recorded(sent: HandoffConfirmed | AccessRequest, recorded_request: RecordedRequest) -> OnboardingRequest[Any]:
+def _recorded(sent: AccessRequest, recorded_request: RecordedRequest) -> OnboardingRequest[Any]:
     """The request that the access last fulfilled, under the ID of the request that names the access."""
     recorded = recorded_request(sent.access_id)
     if recorded is None:

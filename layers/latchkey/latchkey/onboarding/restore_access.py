@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from latchkey.access.desired import Desired, desire
 from latchkey.access.offboarded import Offboarded
 from latchkey.aws.clients import Clients
@@ -36,60 +38,53 @@ def restore_access(event: StepInput, settings: Settings, registry: Registry, cli
     record, offboarded = registry.accesses.get(desired.access_id), registry.offboardings.get(desired.access_id)
     if record is None or offboarded is None:
         raise Conflict(f"{desired.access_id} is no longer offboarded")
-    key_arn = _restore_key(record.key_arn, desired, offboarded, journal, registry, clients)
-    secret_arn = _restore_secret(record.secret_arn, desired, offboarded, journal, registry, clients)
-    return Restored(keyArn=key_arn, secretArn=secret_arn)
+    restoration = _Restoration(desired, offboarded, journal, registry, clients)
+    key_arn = restoration.restore_key(record.key_arn)
+    return Restored(keyArn=key_arn, secretArn=restoration.restore_secret(record.secret_arn) if record.secret_arn else None)
 
 
-def _restore_key(
-    key_arn: str,
-    desired: Desired,
-    offboarded: Offboarded,
-    journal: RequestJournal,
-    registry: Registry,
-    clients: Clients,
-) -> str | None:
-    """Cancels the deletion of a key that Latchkey created. KMS leaves it disabled.
+@dataclass(frozen=True)
+class _Restoration:
+    """The restoration of one access. Each method returns the ARN if it canceled the deletion, and otherwise None."""
 
-    https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
-    """
-    key = find_key(clients.kms, key_arn)
-    if key is None:
-        raise Conflict(f"{key_arn} was deleted after the request was checked: onboard the access again")
-    entry = journal.entry(KEY_RESTORATION)
-    if not is_ours(key.tags, desired.stack) or (key.state != "PendingDeletion" and entry is None):
-        return None
-    if key.state == "PendingDeletion":
-        journal.intend(KEY_RESTORATION, {"arn": key_arn, "days": offboarded.waiting_days})
-        clients.kms.cancel_key_deletion(KeyId=key_arn)
-        key = find_key(clients.kms, key_arn)
-    if key is not None and key.state == "Disabled":
-        clients.kms.enable_key(KeyId=key_arn)
-    registry.resources.cancel_removal(key_arn)
-    return key_arn
+    desired: Desired
+    offboarded: Offboarded
+    journal: RequestJournal
+    registry: Registry
+    clients: Clients
 
+    def restore_key(self, key_arn: str) -> str | None:
+        """Cancels the deletion of a key that Latchkey created. KMS leaves it disabled.
 
-def _restore_secret(
-    secret_arn: str | None,
-    desired: Desired,
-    offboarded: Offboarded,
-    journal: RequestJournal,
-    registry: Registry,
-    clients: Clients,
-) -> str | None:
-    """Cancels the deletion of a secret that Latchkey created, and records the reference to it again.
+        https://docs.aws.amazon.com/kms/latest/developerguide/deleting-keys.html
+        """
+        kms = self.clients.kms
+        key = find_key(kms, key_arn)
+        if key is None:
+            raise Conflict(f"{key_arn} was deleted after the request was checked: onboard the access again")
+        is_begun = self.journal.entry(KEY_RESTORATION) is not None
+        if not is_ours(key.tags, self.desired.stack) or (key.state != "PendingDeletion" and not is_begun):
+            return None
+        if key.state == "PendingDeletion":
+            self.journal.intend(KEY_RESTORATION, {"arn": key_arn, "days": self.offboarded.waiting_days})
+            kms.cancel_key_deletion(KeyId=key_arn)
+            key = find_key(kms, key_arn)
+        if key is not None and key.state == "Disabled":
+            kms.enable_key(KeyId=key_arn)
+        self.registry.resources.cancel_removal(key_arn)
+        return key_arn
 
-    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RestoreSecret.html
-    """
-    if secret_arn is None:
-        return None
-    secret = find_secret(clients.secretsmanager, secret_arn)
-    if secret is None:
-        raise Conflict(f"{secret_arn} was deleted after the request was checked: onboard the access again")
-    registry.refer(desired.secret_resource, journal)
-    if not secret.is_being_deleted or secret_arn != offboarded.secret_arn:
-        return None
-    ends = offboarded.secret_ends.isoformat() if offboarded.secret_ends else None
-    journal.intend(SECRET_RESTORATION, {"arn": secret_arn, "ends": ends})
-    clients.secretsmanager.restore_secret(SecretId=secret_arn)
-    return secret_arn
+    def restore_secret(self, secret_arn: str) -> str | None:
+        """Cancels the deletion of a secret that Latchkey created, and records the reference to it again.
+
+        https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RestoreSecret.html
+        """
+        secret, ends = find_secret(self.clients.secretsmanager, secret_arn), self.offboarded.secret_ends
+        if secret is None:
+            raise Conflict(f"{secret_arn} was deleted after the request was checked: onboard the access again")
+        self.registry.refer(self.desired.secret_resource, self.journal)
+        if not secret.is_being_deleted or secret_arn != self.offboarded.secret_arn:
+            return None
+        self.journal.intend(SECRET_RESTORATION, {"arn": secret_arn, "ends": ends.isoformat() if ends else None})
+        self.clients.secretsmanager.restore_secret(SecretId=secret_arn)
+        return secret_arn

@@ -30,7 +30,7 @@ def read_key_evidence(removal: Removal, key: ObservedKey, grants_of: frozenset[s
     kms, secretsmanager = removal.clients.kms, removal.clients.secretsmanager
     aliases = list_aliases(kms, key.arn)
     names = {key.arn, key.arn.rsplit("/", 1)[1], *aliases, *(removal.desired.place.arn("kms", alias) for alias in aliases)}
-    own = find_secret(secretsmanager, removal.secret_id) if removal.desired.reads_secret else None
+    own = find_secret(secretsmanager, removal.desired.secret_id) if removal.desired.reads_secret else None
     secrets = {secret.arn: secret for secret in (*list_secrets(secretsmanager), *([own] if own else []))}.values()
     return Evidence(
         resource=key.arn,

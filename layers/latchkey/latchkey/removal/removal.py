@@ -39,11 +39,6 @@ class Removal:
     def access_id(self) -> str:
         return self.desired.access_id
 
-    @property
-    def secret_id(self) -> str:
-        """The ARN or the name of the secret of the access."""
-        return self.desired.existing_secret_arn or self.desired.secret_name
-
     def needed(
         self, resource: str, statements: Callable[[Desired], Iterable[Statement]]
     ) -> Callable[[], list[Iterable[Statement]]]:

@@ -68,6 +68,16 @@ class AccessRequest(WireModel):
         return content_of(self.wire)
 
 
+class HandoffConfirmed(AccessRequest):
+    """The detail of a `Handoff Confirmed` event: the owner confirms that the steps of the hand-off are done.
+
+    `mode` and `planHash` are those of an onboarding request.
+    """
+
+    kind = HANDOFF_CONFIRMED
+    can_be_planned = True
+
+
 class OffboardingRequested(AccessRequest):
     """The detail of an `Offboarding Requested` event: the resource stops reading the secret, and everything
     that only this access used is removed.

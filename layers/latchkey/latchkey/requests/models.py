@@ -310,20 +310,3 @@ class OnboardingRequest[R: Resource](WireModel):
             "key.administrators": self.key.administrators,
             "key.users": self.key.users,
         }
-
-
-class HandoffConfirmed(WireModel):
-    """The detail of a `Handoff Confirmed` event: the owner confirms that the steps of the hand-off are done.
-
-    `mode` and `planHash` are those of an onboarding request.
-    """
-
-    version: Literal["1"] = "1"
-    request_id: RequestId
-    mode: Mode = "apply"
-    plan_hash: PlanHash | None = None
-    access_id: Annotated[str, formats.ACCESS_ID]
-
-    @model_validator(mode="after")
-    def _plans_or_follows_a_plan(self) -> Self:
-        return plan_or_hash(self)

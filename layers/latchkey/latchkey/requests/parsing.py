@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
 from latchkey.errors import InvalidRequest, Problem
-from latchkey.requests.lifecycle import ACCESS_REQUESTS, AccessRequest
-from latchkey.requests.models import NO_TOKEN_HERE, SOUNDS_SECRET, HandoffConfirmed, OnboardingRequest
+from latchkey.requests.lifecycle import ACCESS_REQUESTS, AccessRequest, HandoffConfirmed
+from latchkey.requests.models import NO_TOKEN_HERE, SOUNDS_SECRET, OnboardingRequest
 from latchkey.systems import SYSTEMS
 from latchkey.systems.system import SecretShape, System
 from latchkey.wire import WireModel

@@ -64,7 +64,7 @@ def _derive_changes(rollback: Rollback, notes: dict[str, Any]) -> None:
             journal.intend(key_policy_step(key.arn), {"arn": key.arn, "added": added})
     if desired.reads_secret:
         _refer(rollback, desired.secret_resource)
-        secret = find_secret(rollback.clients.secretsmanager, rollback.secret_id)
+        secret = find_secret(rollback.clients.secretsmanager, rollback.desired.secret_id)
         if secret is not None:
             _derive_secret(rollback, secret)
         _derive_role(rollback, key, secret, notes)

@@ -51,11 +51,6 @@ class Rollback:
     def access_id(self) -> str:
         return self.desired.access_id
 
-    @property
-    def secret_id(self) -> str:
-        """The ARN or the name of the secret of the request."""
-        return self.desired.existing_secret_arn or self.desired.secret_name
-
     def note(self, entry: Entry, text: str) -> None:
         """Records a step before it is carried out, so that the outcome lists it even if the function crashes right after it."""
         self.journal.note_undone(entry.step, text)

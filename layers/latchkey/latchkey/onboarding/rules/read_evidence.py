@@ -205,7 +205,7 @@ class EvidenceReader:
         """The secret of the request, and whether AWS denies reading it."""
         if not desired.reads_secret or not secret_rules.is_here(desired):
             return None, False
-        identifier = desired.existing_secret_arn or desired.secret_name
+        identifier = desired.secret_id
         try:
             return find_secret(self.clients.secretsmanager, identifier), False
         except ClientError as error:
