@@ -20,7 +20,12 @@ def lambda_handler(event: SweepGrantsInput) -> Swept:
     Emits the current numbers that keep the alarms on.
     """
     known, surveyor = settings(), Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
-    machines = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn, known.onboard_state_machine_arn)
+    machines = (
+        known.clean_up_state_machine_arn,
+        known.end_request_state_machine_arn,
+        known.onboard_state_machine_arn,
+        known.rotate_state_machine_arn,
+    )
     drift = DriftReader(known, clients.standard_clients())
     swept = Sweep(known, registry(), surveyor, drift, clients.stepfunctions(), *machines, tenants(known))(event)
     if not (swept.another_sweeps or swept.rejected):

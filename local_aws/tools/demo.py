@@ -1,4 +1,4 @@
-"""The demo: the plan of an onboarding, its request from EventBridge to its outcome, and the clean-up of a leaked grant."""
+"""The demo: the plan of an onboarding, the request and its outcome, a rotation, and the clean-up of a leaked grant."""
 
 import hashlib
 import json
@@ -42,6 +42,7 @@ class Demo:
         _require(event["detail-type"] == "Access Onboarded", json.dumps(outcome, indent=2))
         self._report(outcome)
         self._fetch(detail)
+        self._rotate(detail, outcome["accessId"])
         self._delete(detail["resource"]["sourceLocation"], outcome["resources"])
 
     def _request(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -123,6 +124,43 @@ class Demo:
 
     def _fetches(self, header: str) -> list[dict[str, Any]]:
         return [request for request in self._aws.control("GET", "origin") if request["header"] == header]
+
+    def _rotate(self, detail: dict[str, Any], access_id: str) -> None:
+        """Rotates the token, and shows that the origin serves MediaTailor with the old token until it sends the new one."""
+        location, header = detail["resource"]["sourceLocation"], detail["resource"]["header"]
+        self._aws.control("PUT", "origin")
+        pending = self._ask("Rotation Requested", access_id, "Token Pending")
+        self._print(f"the new token waits as version {pending['token']['versionId'][:12]}…, {pending['token']['versionStage']}")
+        old = self._fetch_again(location, header)
+        self._aws.control("PUT", "origin")
+        self._print("configured the origin to accept both tokens")
+        self._ask("Rotation Confirmed", access_id, "Token Rotated")
+        new = self._fetch_again(location, header)
+        for name, fetched in (("old", old), ("new", new)):
+            token, status = fetched["valueSha256"][:12], fetched["status"]
+            self._print(f"request of MediaTailor with the {name} token {token}…: status [bold]{status}[/]")
+        _require(old["valueSha256"] != new["valueSha256"], "MediaTailor still sends the old token")
+        _require(old["status"] == new["status"] == 200, "the origin rejected a request of MediaTailor")
+
+    def _ask(self, kind: str, access_id: str, expected: str) -> dict[str, Any]:
+        """Sends a request about the access, and returns the detail of its outcome."""
+        request_id = f"demo-{uuid.uuid4().hex[:8]}"
+        entry = json.loads(_SAMPLE.read_text())[0] | {"DetailType": kind}
+        sent = json.dumps({"requestId": request_id, "accessId": access_id})
+        self._aws.client("events").put_events(Entries=[entry | {"Detail": sent}])
+        event = self._outcomes.wait_for(request_id)
+        self._print(f"sent {kind}, received outcome [bold]{event['detail-type']}[/]")
+        _require(event["detail-type"] == expected, json.dumps(event["detail"], indent=2))
+        detail: dict[str, Any] = event["detail"]
+        return detail
+
+    def _fetch_again(self, location: str, header: str) -> dict[str, Any]:
+        """Lets MediaTailor request the manifest again, and returns its request as the origin saw it."""
+        package = {"Path": "/film/index.m3u8", "SourceGroup": "hls", "Type": "HLS"}
+        self._mediatailor.update_vod_source(
+            SourceLocationName=location, VodSourceName="film", HttpPackageConfigurations=[package]
+        )
+        return self._fetches(header)[-1]
 
     def _delete(self, location: str, resources: dict[str, str]) -> None:
         self._aws.control("PUT", "assumptions", {"mediatailorRetires": "never"})

@@ -33,6 +33,15 @@ KEYS = {
     "shut-origin": "a234efab-a2ef-34ab-56cd-a234567890ef",
     "back-origin": "b345fabc-b3fa-45bc-67de-b345678901fa",
 }
+# The accesses whose token is rotated, up to the step that an event is for.
+ROTATED = {
+    "turn-origin": "c456abcd-c4ab-56cd-78ef-c456789012ab",
+    "spin-origin": "d567bcde-d5bc-67de-89fa-d567890123bc",
+    "gyre-origin": "e678cdef-e6cd-78ef-90ab-e678901234cd",
+    "roll-origin": "f789defa-f7de-89fa-01bc-f789012345de",
+    "loop-origin": "0890efab-08ef-90ab-12cd-0890123456ef",
+}
+KEYS |= ROTATED
 _CREATED = 1767225600  # 2026-01-01
 # Accesses whose request has only passed its rules.
 _CHECKED = ("film-origin", "song-origin")
@@ -57,7 +66,8 @@ _OFFBOARDED = {
     "shut-origin": _OFFBOARDING[:4],
     "back-origin": _OFFBOARDING,
 }
-_RECORDED = ("live-origin", "gone-origin", "swept-origin", "open-origin", *_OFFBOARDED)
+_NUMBERS |= {name: number for number, name in enumerate(ROTATED, start=61)}
+_RECORDED = ("live-origin", "gone-origin", "swept-origin", "open-origin", *_OFFBOARDED, *ROTATED)
 
 
 def create_sample_accesses(endpoint: str, stack: str) -> None:
@@ -76,6 +86,8 @@ def create_sample_accesses(endpoint: str, stack: str) -> None:
     for name, steps in _OFFBOARDED.items():
         samples.offboard(name, steps)
     samples.request_restoration("back-origin")
+    for name in [*ROTATED][1:]:
+        samples.stage_token(name)
     for name in ("gone-origin", "swept-origin"):
         samples.client("mediatailor").delete_source_location(SourceLocationName=name)
     samples.create_failed_execution("lost-origin")
@@ -132,6 +144,27 @@ def offboarding_input(name: str) -> dict[str, Any]:
     return execution_input(name) | known | {"contentHash": hashlib.sha256(content.encode()).hexdigest()} | step
 
 
+def rotation_step(name: str) -> dict[str, Any]:
+    """Returns what every step of the rotation of a source location in the events receives, except for its plan."""
+    onboarded = execution_input(name)
+    request_id = f"0d1f4c6e-58d2-4b39-9e70-1c2d3e4f5a{_NUMBERS[name]:02}"
+    return {
+        "request": onboarded["request"] | {"requestId": request_id},
+        "tenant": "default",
+        "executionArn": f"arn:aws:states:{REGION}:{ACCOUNT}:execution:latchkey-rotate-token:{name}",
+    }
+
+
+def rotation_input(name: str) -> dict[str, Any]:
+    """Returns the execution input for the rotation of a source location in the events, with its execution."""
+    step, onboarded = rotation_step(name), execution_input(name)
+    request_id = step["request"]["requestId"]
+    asked = {"requestId": request_id, "accessId": onboarded["accessId"]}
+    content = json.dumps({**asked, "requestId": None, "detail-type": "Rotation Requested"}, sort_keys=True)
+    known = {"requestId": request_id, "eventId": request_id, "kind": "Rotation Requested", "asked": asked}
+    return onboarded | known | {"contentHash": hashlib.sha256(content.encode()).hexdigest()} | step
+
+
 class _Samples:
     def __init__(self, endpoint: str, stack: str) -> None:
         self._endpoint, self._functions = endpoint, function_names(endpoint, stack)
@@ -184,6 +217,13 @@ class _Samples:
         known = {"requestId": request_id, "contentHash": "c" * 64, "kind": "Restoration Requested", "asked": asked}
         known["request"] = content["request"] | {"requestId": request_id}
         self._invoke("CheckRequest", content | known | {"executionArn": execution_arn(f"{name}-again")})
+
+    def stage_token(self, name: str) -> None:
+        """Rotates the token of a source location up to the pending version."""
+        plan = self._invoke("CheckRotation", rotation_input(name))
+        members = ("secretArn", "version", "former", "value", "shortest", "longest")
+        pending = {member: plan[member] for member in members}
+        self._invoke("CreateSecret", rotation_step(name) | {"pending": pending})
 
     def create_failed_execution(self, name: str) -> None:
         """Creates the execution in the events, which failed before it reported an outcome."""

@@ -11,6 +11,7 @@ from tests.contract.artifacts import FOLDERS, ROOT, sentence_to_folder, states, 
 DIAGRAMS = [
     ("docs/architecture.md", "onboard-access", {"receive request"}),
     ("docs/offboarding.md", "offboard-access", {"receive request"}),
+    ("docs/rotation.md", "rotate-token", {"receive request"}),
     ("docs/clean-up.md", "clean-up-grants", {"identify accesses", "sweep grants"}),
 ]
 

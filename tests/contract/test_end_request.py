@@ -14,7 +14,8 @@ def test_every_status_but_success_starts_it() -> None:
 
     # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
     assert set(pattern["detail"]["status"]) == {"FAILED", "TIMED_OUT", "ABORTED"}
-    assert pattern["detail"]["stateMachineArn"] == [{"Ref": "OffboardStateMachine"}, {"Ref": "OnboardStateMachine"}]
+    machines = ["OffboardStateMachine", "OnboardStateMachine", "RotateStateMachine"]
+    assert pattern["detail"]["stateMachineArn"] == [{"Ref": name} for name in machines]
     assert (pattern["source"], event["Properties"]["InputPath"]) == (["aws.states"], "$.detail")
 
 

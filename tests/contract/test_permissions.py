@@ -42,6 +42,8 @@ IN_OUR_NAME = {
     "ReceiveRequestFunction": TENANTS,
     "CheckRequestFunction": TENANTS,
     "PlanAccessFunction": TENANTS,
+    "CheckRotationFunction": TENANTS,
+    "ApplyTokenFunction": {"iam:PassRole": "an update with the reader's role"},
     "SweepGrantsFunction": TENANTS,
     "CreateKeyFunction": {"kms:TagResource": "CreateKey with tags"},
     "CreateSecretFunction": {

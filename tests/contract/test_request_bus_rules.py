@@ -6,7 +6,13 @@ import pytest
 
 from latchkey.events.outcomes import OUTCOMES
 from latchkey.events.publishing import SOURCE
-from latchkey.requests.lifecycle import KINDS, OFFBOARDING_REQUESTED, RESTORATION_REQUESTED
+from latchkey.requests.lifecycle import (
+    KINDS,
+    OFFBOARDING_REQUESTED,
+    RESTORATION_REQUESTED,
+    ROTATION_CONFIRMED,
+    ROTATION_REQUESTED,
+)
 from latchkey.requests.models import HANDOFF_CONFIRMED, ONBOARDING_REQUESTED
 from tests.contract.artifacts import FUNCTIONS, RESOURCES, statements
 from tests.contract.event_rules import REQUEST_RULES, matches
@@ -16,7 +22,14 @@ entries = pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
 rules = pytest.mark.parametrize("rule", REQUEST_RULES)
 
 # The kinds of requests whose execution receive_request starts.
-STARTED = {ONBOARDING_REQUESTED, HANDOFF_CONFIRMED, OFFBOARDING_REQUESTED, RESTORATION_REQUESTED}
+STARTED = {
+    ONBOARDING_REQUESTED,
+    HANDOFF_CONFIRMED,
+    OFFBOARDING_REQUESTED,
+    RESTORATION_REQUESTED,
+    ROTATION_REQUESTED,
+    ROTATION_CONFIRMED,
+}
 
 
 def matching_rules(source: str, detail_type: str, detail: dict[str, Any]) -> list[dict[str, Any]]:

@@ -27,9 +27,9 @@ FIRST = {name: event for name, event in VALID.items() if "." not in name}
 REJECTED = {name.removesuffix(".refused"): event for name, event in FILES.items() if name.endswith(".refused")}
 # The rejected inputs of these functions fit the model. The function rejects them because of what it reads.
 REJECTED_BY_STATE = {
-    "attach_policies", "check_offboarding", "check_request", "identify_accesses", "list_grants", "observe_access",
-    "plan_access", "read_execution", "receive_request", "restore_access", "resume_request", "undo_onboarding",
-    "validate_access",
+    "attach_policies", "check_offboarding", "check_request", "check_rotation", "identify_accesses", "list_grants",
+    "observe_access", "plan_access", "read_execution", "receive_request", "restore_access", "resume_request",
+    "undo_onboarding", "validate_access",
 }  # fmt: skip
 valid_samples = pytest.mark.parametrize("name", VALID)
 
@@ -90,6 +90,11 @@ def test_a_sample_names_only_the_account_and_region_of_the_embedded_aws(name: st
     assert set(re.findall(r":(\d{12})[:\"](?!root)", text)) <= {"000000000000"}
 
 
+def is_rotation(sample: dict[str, Any]) -> bool:
+    """Whether a sample is for a step of a rotation."""
+    return "request" in sample and sample["request"]["resource"]["sourceLocation"] in samples.ROTATED
+
+
 def input_from_receive_request(location: str) -> dict[str, Any]:
     """The execution input that `receive_request` builds from the sample request for a source location."""
     sample = samples.execution_input(location)
@@ -105,8 +110,19 @@ def test_prepared_accesses_have_the_execution_input_that_receive_request_builds(
     assert built["request"]["resource"]["sourceLocation"] == location
 
 
+@pytest.mark.parametrize("function", [name for name, sample in FIRST.items() if is_rotation(sample)])
+def test_a_sample_of_a_rotation_contains_the_request_of_its_source_location(function: str) -> None:
+    location = FIRST[function]["request"]["resource"]["sourceLocation"]
+    recorded = input_from_receive_request(location)["request"]
+    sent = samples.rotation_input(location) if function == "check_rotation" else samples.rotation_step(location)
+
+    assert FIRST[function] == FIRST[function] | sent
+    assert sent["request"]["resource"] == recorded["resource"]
+
+
 @pytest.mark.parametrize(
-    "function", [name for name, sample in FIRST.items() if "request" in sample and not sample.get("asked")]
+    "function",
+    [name for name, one in FIRST.items() if "request" in one and not one.get("asked") and not is_rotation(one)],
 )
 def test_a_sample_contains_the_request_of_its_source_location(function: str) -> None:
     sample = FIRST[function]
@@ -115,7 +131,7 @@ def test_a_sample_contains_the_request_of_its_source_location(function: str) -> 
     assert sample == sample | {member: built[member] for member in set(built) & set(sample)}
 
 
-@pytest.mark.parametrize("function", [name for name, sample in FIRST.items() if sample.get("asked")])
+@pytest.mark.parametrize("function", [name for name, one in FIRST.items() if one.get("asked") and not is_rotation(one)])
 def test_a_sample_about_a_recorded_access_contains_its_request_under_the_id_of_the_sample(function: str) -> None:
     sample = FIRST[function]
     location = sample["request"]["resource"]["sourceLocation"]

@@ -122,7 +122,25 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
         "Report failure": (_LAST, "Fail unreported"),
     },
 }
+HANDLED["rotate-token"] = {
+    "Check rotation": (_STEP, "Undo rotation"),
+    "Stage token": (_STEP, "Undo rotation"),
+    "Record pending rotation": (_STEP, "Undo rotation"),
+    "Promote token": (_STEP, "Undo rotation"),
+    "Stage token again": (_STEP, "Undo rotation"),
+    "Promote token again": (_STEP, "Undo rotation"),
+    "Apply token": (_STEP, "Undo rotation"),
+    "Validate access": (_STEP, "Undo rotation"),
+    "Record rotation": (_STEP, "Undo rotation"),
+    "Withdraw token": (_STEP, "Undo rotation"),
+    "Record withdrawal": (_STEP, "Undo rotation"),
+    "Report success": (_LAST, "Fail unreported"),
+    "Report rejection": (_LAST, "Fail unreported"),
+    "Undo rotation": (_LAST, "Report failure"),
+    "Report failure": (_LAST, "Fail unreported"),
+}
 CAUGHT_BY_NAME = {
+    ("rotate-token", "Check rotation", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Check value", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Check request", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Plan access", "InvalidRequest"): "Report rejection",
@@ -134,6 +152,7 @@ INPUTS: dict[str, type[WireModel]] = {
     "clean-up-grants": CleanUpInput,
     "offboard-access": ExecutionInput,
     "onboard-access": ExecutionInput,
+    "rotate-token": ExecutionInput,
 }
 # Tasks that do not have the name of their function.
 OTHER_NAMES = {
@@ -144,6 +163,12 @@ OTHER_NAMES = {
     "Record failure": "record_offboarding",
     "Validate before configuring": "validate_access",
     "Rehearse record": "record_access",
+    "Stage token": "create_secret",
+    "Stage token again": "create_secret",
+    "Promote token again": "promote_token",
+    "Record pending rotation": "record_rotation",
+    "Record withdrawal": "record_rotation",
+    "Undo rotation": "undo_onboarding",
     "Report success": "report_outcome",
     "Report plan": "report_outcome",
     "Report rejection": "report_outcome",

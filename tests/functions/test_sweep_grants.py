@@ -91,6 +91,7 @@ def test_each_sweep_event_starts_a_cleanup_once(run: Run, account: Account, mach
         "drifted": 0,
         "irrevocable": 0,
         "cleaning": [ACCESS],
+        "rotating": [],
         "ending": [],
         "deleting": [],
         "anotherSweeps": False,

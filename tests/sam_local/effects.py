@@ -168,6 +168,40 @@ def guard_prefixes(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert answer == {"Status": "SUCCESS", "Reason": "", "PhysicalResourceId": sample("guard_prefixes")["LogicalResourceId"]}
 
 
+def _labels(aws: Embedded, name: str) -> dict[str, str]:
+    """Returns the version of a secret with each label."""
+    stages = aws.client("secretsmanager").describe_secret(SecretId=f"latchkey/mediatailor/{name}/token")["VersionIdsToStages"]
+    return {label: version for version, labels in stages.items() for label in labels}
+
+
+def check_rotation(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    item = record(aws, "access", sample("check_rotation")["accessId"])
+    assert (item["phase"]["S"], answer["waits"]) == ("rotating", True)
+    assert answer["former"] == _labels(aws, "turn-origin")["AWSCURRENT"]
+
+
+def promote_token(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    plan = sample("promote_token")["plan"]
+    assert answer == {"version": plan["version"], "changed": True}
+    labels = _labels(aws, "spin-origin")
+    assert (labels["AWSCURRENT"], labels["AWSPREVIOUS"]) == (plan["version"], plan["former"])
+
+
+def apply_token(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert answer == {"accesses": []}
+
+
+def withdraw_token(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert answer == {"changed": True}
+    assert _labels(aws, "roll-origin") == {"AWSCURRENT": sample("withdraw_token")["plan"]["former"]}
+
+
+def record_rotation(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    item = record(aws, "access", sample("record_rotation")["plan"]["accessId"])
+    assert answer["detailType"] == "Token Pending"
+    assert json.loads(item["phaseFacts"]["S"])["isPending"] is True
+
+
 def sweep_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     until(lambda: grants(aws, "swept-origin") == [], "the orphaned grant is gone", 60)
 
@@ -217,11 +251,17 @@ EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
         delete_key, delete_secret, detach_resource, guard_prefixes, identify_accesses, leave_key, list_grants, observe_access,
         plan_access, read_execution, receive_request, record_access, record_offboarding, remove_policies, report_clean_up,
         report_outcome, restore_access, resume_request, sweep_grants, undo_onboarding, validate_access,
+        apply_token, check_rotation, promote_token, record_rotation, withdraw_token,
     )
 }  # fmt: skip
 
 # The class of the error that a rejected sample raises, and a part of its message.
 RAISED = {
+    "apply_token": ("InvalidRequest", "plan.updates"),
+    "check_rotation": ("InvalidRequest", "is not a recorded access"),
+    "promote_token": ("InvalidRequest", "plan.version"),
+    "record_rotation": ("InvalidRequest", "reached"),
+    "withdraw_token": ("InvalidRequest", "plan.version"),
     "attach_policies": ("Conflict", "was deleted after the request was checked"),
     "check_offboarding": ("InvalidRequest", "is not a recorded access"),
     "check_request": ("InvalidRequest", "managementRoles"),

@@ -16,6 +16,7 @@ from latchkey.requests.lifecycle import (
     KINDS,
     OFFBOARDING_REQUESTED,
     RESTORATION_REQUESTED,
+    ROTATION_CONFIRMED,
     ROTATION_REQUESTED,
     OffboardingRequested,
     RotationRequested,
@@ -92,12 +93,14 @@ def test_a_request_gets_the_id_of_its_event_if_it_has_none(kind: str) -> None:
     assert {content.request_id, content.request.request_id, content.asked.request_id} == {"event-1"}
 
 
-def test_every_kind_of_request_that_is_accepted_has_its_state_machine() -> None:
-    assert machines(onboard="onboard", offboard="offboard") == {
+def test_every_kind_of_request_has_its_state_machine() -> None:
+    assert machines(onboard="onboard", offboard="offboard", rotate="rotate") == {
         ONBOARDING_REQUESTED: "onboard",
         HANDOFF_CONFIRMED: "onboard",
         RESTORATION_REQUESTED: "onboard",
         OFFBOARDING_REQUESTED: "offboard",
+        ROTATION_REQUESTED: "rotate",
+        ROTATION_CONFIRMED: "rotate",
     }
 
 

@@ -16,7 +16,7 @@ SAMPLE = Path(__file__).parents[2] / "events/requests/onboard-mediatailor.json"
 MANAGER = f"arn:aws:iam::{ACCOUNT}:role/MediaTailorManagement"
 ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/Origin"
 MEMBER = "MyAccessTokenIdentifier"
-_MACHINES = ("Onboard", "Offboard", "EndRequest", "CleanUp")
+_MACHINES = ("Onboard", "Offboard", "Rotate", "EndRequest", "CleanUp")
 
 
 class Onboarding:

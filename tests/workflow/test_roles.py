@@ -91,9 +91,9 @@ def test_roles_change_foreign_resources_only_if_a_request_can_name_them(matrix: 
         "`mediatailor:TagResource` as Latchkey's": ("configure_access",),
         "`mediapackagev2:PutOriginEndpointPolicy`": ("configure_access", "detach_resource", "undo_onboarding"),
         "`mediapackagev2:DeleteOriginEndpointPolicy`": ("detach_resource", "undo_onboarding"),
-        "`mediaconnect:UpdateFlowSource`": ("configure_access", "detach_resource", "undo_onboarding"),
-        "`mediaconnect:UpdateFlowOutput`": ("configure_access", "detach_resource", "undo_onboarding"),
-        "`mediaconnect:UpdateFlowEntitlement`": ("configure_access", "detach_resource", "undo_onboarding"),
+        "`mediaconnect:UpdateFlowSource`": ("apply_token", "configure_access", "detach_resource", "undo_onboarding"),
+        "`mediaconnect:UpdateFlowOutput`": ("apply_token", "configure_access", "detach_resource", "undo_onboarding"),
+        "`mediaconnect:UpdateFlowEntitlement`": ("apply_token", "configure_access", "detach_resource", "undo_onboarding"),
         # Tagging cannot be limited to new roles. Simulation changes nothing, and a service assumes only roles that trust it.
         "`iam:TagRole` of a reader's role as Latchkey's": ("attach_policies",),
         "`iam:SimulatePrincipalPolicy` of a function's role": ("check_request", "plan_access"),

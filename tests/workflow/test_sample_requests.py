@@ -15,6 +15,8 @@ from tests.contract.artifacts import ROOT
 from tests.contract.sample_requests import ENTRIES, ONBOARDINGS, PLANS
 
 HANDED_OFF, CONFIRMATION = "onboard-mediatailor-handed-off", "confirm-handoff"
+# About accesses that other samples onboard, in this order.
+ROTATIONS = ("rotate-mediatailor", "confirm-rotation", "rotate-mediapackagev2-emergency")
 OFFBOARDING, RESTORATION = "offboard-mediatailor", "restore-mediatailor"
 
 
@@ -36,7 +38,7 @@ def outcomes(aws: Embedded, before: set[str]) -> dict[str, dict[str, Any]]:
     """The outcome of every sample, sent one after another, as `aws events put-events` sends its file."""
     heard, events = Outcomes(aws), aws.client("events")
     found: dict[str, dict[str, Any]] = {}
-    for name in [*PLANS, *ONBOARDINGS, CONFIRMATION, OFFBOARDING, RESTORATION]:
+    for name in [*PLANS, *ONBOARDINGS, CONFIRMATION, *ROTATIONS, OFFBOARDING, RESTORATION]:
         if name == CONFIRMATION:
             _carry_out(aws, found[HANDED_OFF]["detail"]["handoff"]["values"])
         [entry] = json.loads((ROOT / f"events/requests/{name}.json").read_text())
@@ -67,7 +69,11 @@ def _carry_out(aws: Embedded, values: dict[str, str]) -> None:
 def test_a_sample_request_succeeds(outcomes: dict[str, dict[str, Any]], name: str) -> None:
     outcome = outcomes[name]
 
-    others = {OFFBOARDING: {"Access Offboarded"}} | {plan: {"Access Planned"} for plan in PLANS}
+    others = {
+        OFFBOARDING: {"Access Offboarded"},
+        **{rotation: {"Token Pending", "Token Rotated"} for rotation in ROTATIONS},
+        **{plan: {"Access Planned"} for plan in PLANS},
+    }
     expected = others.get(name, {"Access Onboarded", "Access Handed Off"})
     assert outcome["detail-type"] in expected, outcome["detail"]
     assert outcome["detail"]["changed"] is (name not in PLANS)

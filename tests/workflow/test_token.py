@@ -152,6 +152,23 @@ def test_token_of_every_system_is_written_only_to_its_secret(onboarding: Onboard
     assert _standing(onboarding, tokens) == []
 
 
+def test_tokens_of_a_rotation_are_written_only_to_their_secret(onboarding: Onboarding) -> None:
+    _buses(onboarding)
+    made = onboarding.onboard(onboarding.detail())
+    access_id, secret_arn = made["accessId"], made["resources"]["secretArn"]
+    tokens = [onboarding.token(secret_arn)]
+    for kind, members in (("Rotation Requested", {"emergency": True}), ("Rotation Confirmed", {})):
+        request_id = f"{kind.split()[1]}-{secrets.token_hex(4)}"
+        onboarding.put({"requestId": request_id, "accessId": access_id, **members}, kind)
+        onboarding.outcomes.wait_for(request_id, 60)
+        for label in ("AWSCURRENT", "AWSPENDING"):
+            value = onboarding.secretsmanager.get_secret_value(SecretId=secret_arn, VersionStage=label)["SecretString"]
+            tokens.append(json.loads(value)[MEMBER])
+
+    assert len(set(tokens)) == 2
+    assert _standing(onboarding, tokens) == []
+
+
 def test_token_in_a_conflict_or_dead_letter_is_written_nowhere_else(onboarding: Onboarding) -> None:
     _buses(onboarding)
     first, token = onboarding.detail(), secrets.token_hex(20)

@@ -36,6 +36,7 @@ class Settings(BaseModel):
     tenant_parameters: str
     onboard_state_machine_arn: str = ""
     offboard_state_machine_arn: str = ""
+    rotate_state_machine_arn: str = ""
     clean_up_state_machine_arn: str = ""
     end_request_state_machine_arn: str = ""
     own_role_arns: tuple[str, ...] = ()
@@ -77,6 +78,7 @@ def settings() -> Settings:
         tenant_parameters=f"/{env['STACK_NAME']}/tenants",
         onboard_state_machine_arn=env.get("ONBOARD_STATE_MACHINE_ARN", ""),
         offboard_state_machine_arn=env.get("OFFBOARD_STATE_MACHINE_ARN", ""),
+        rotate_state_machine_arn=env.get("ROTATE_STATE_MACHINE_ARN", ""),
         clean_up_state_machine_arn=env.get("CLEAN_UP_STATE_MACHINE_ARN", ""),
         end_request_state_machine_arn=env.get("END_REQUEST_STATE_MACHINE_ARN", ""),
         own_role_arns=_list(env.get("OWN_ROLE_ARNS", "")),

@@ -8,6 +8,7 @@ MANAGED_BY = "latchkey:managed-by"
 REQUEST = "latchkey:request"
 ACCESS = "latchkey:access"
 CONSENT = "latchkey:consent"
+ROTATION_CONSENT = "latchkey:rotation-consent"
 TENANT = "latchkey:tenant"
 STACK = "latchkey:stack"
 OURS = "latchkey"
@@ -29,6 +30,11 @@ def other_stack(tags: Mapping[str, str], stack: str) -> str | None:
     """The name of another stack of Latchkey that created the resource with these tags, or None."""
     creator = tags.get(STACK, stack) if tags.get(MANAGED_BY) == OURS else stack
     return None if creator == stack else creator
+
+
+def may_rotate(tags: Mapping[str, str], stack: str) -> bool:
+    """Whether this stack created the secret with these tags, or its owner consented that Latchkey changes its value."""
+    return is_ours(tags, stack) or (tags.get(CONSENT) == "adopt" and tags.get(ROTATION_CONSENT) == "rotate")
 
 
 def is_ours_or_consented(tags: Mapping[str, str], stack: str) -> bool:

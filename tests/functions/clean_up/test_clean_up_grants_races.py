@@ -52,7 +52,7 @@ def swept() -> list[str]:
     machines: Any = Machines()
     looking = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
     known = settings()
-    arns = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn, known.onboard_state_machine_arn)
+    arns = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn, known.onboard_state_machine_arn, "")
     drift = DriftReader(known, clients.standard_clients())
     Sweep(known, registry(), looking, drift, machines, *arns, tenants(known))(SweepGrantsInput(id="event-1"))
     accesses: list[str] = machines.accesses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -282,6 +283,11 @@ class Desired:
         statements = self.secret_statements(secret_arn)
         return Share(statements, statements)
 
+    @property
+    def version_id(self) -> str:
+        """The ID of the secret version that the request creates: the same in every attempt, so that one request creates one."""
+        return version_id(self.request.request_id)
+
     def made(self, tags: Mapping[str, str]) -> bool:
         """Whether this request created the resource with these tags."""
         return self.made_by(self.request.request_id, tags)
@@ -298,6 +304,11 @@ class Desired:
         """The tags of resources that this request creates. A `shared` resource can also serve other accesses."""
         own = {MANAGED_BY: OURS, STACK: self.stack, REQUEST: self.request.request_id, TENANT: self.tenant}
         return self.request.tags | own | ({} if shared else {ACCESS: self.access_id})
+
+
+def version_id(request_id: str) -> str:
+    """The ID of the secret version that a request creates."""
+    return hashlib.sha256(request_id.encode()).hexdigest()
 
 
 def desire(request: OnboardingRequest[Any], settings: Settings, tenant: str) -> Desired:

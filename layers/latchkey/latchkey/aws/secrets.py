@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
     from mypy_boto3_secretsmanager.type_defs import DescribeSecretResponseTypeDef, SecretListEntryTypeDef
 
+# The staging labels: https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html#term_version
+CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
 # The key ID of a version that is encrypted with aws/secretsmanager.
 DEFAULT_KEY = "DefaultEncryptionKey"
 # The first is the code of the protocol: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html#operation-error-serialization
@@ -36,7 +38,8 @@ class ObservedSecret:
 
     `kms_key_id` is None for the default key. Otherwise, it is the ARN, ID or alias that was associated with the secret.
     `changed` is the time of the last change, and `stages` are the labels of each version that has any. `primary_region` is the
-    Region of the primary secret if it is replicated.
+    Region of the primary secret if it is replicated. `is_rotated`: Secrets Manager rotates it. DescribeSecret returns the
+    rotation function even after automatic rotation was turned off, so the function proves nothing.
     """
 
     arn: str
@@ -48,11 +51,25 @@ class ObservedSecret:
     changed: datetime | None = None
     stages: Mapping[str, Sequence[str]] = field(default_factory=dict)
     primary_region: str | None = None
+    is_rotated: bool = False
+
+    def version(self, label: str) -> str | None:
+        """The ID of the version with a staging label, or None."""
+        return next((version for version, labels in self.stages.items() if label in labels), None)
+
+    @property
+    def pending(self) -> str | None:
+        """The version that waits to become the current one. After a rotation, the current version can keep the label.
+
+        https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html
+        """
+        version = self.version(PENDING)
+        return None if version == self.version(CURRENT) else version
 
     @property
     def has_value(self) -> bool:
         """Whether the secret has a current version. A secret can be created without a value."""
-        return any("AWSCURRENT" in labels for labels in self.stages.values())
+        return self.version(CURRENT) is not None
 
     @property
     def replica_of(self) -> str | None:
@@ -100,6 +117,7 @@ def _observed(found: DescribeSecretResponseTypeDef | SecretListEntryTypeDef) -> 
         tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
         changed=found.get("LastChangedDate") or found.get("CreatedDate"),
         primary_region=found.get("PrimaryRegion"),
+        is_rotated=bool(found.get("RotationEnabled")),
         # In order, so that two reads of an unchanged secret are equal.
         stages={version: sorted(labels) for version, labels in stages.items()},
     )

@@ -21,6 +21,7 @@ from latchkey.aws.executions import start_once
 from latchkey.aws.keys import find_key
 from latchkey.aws.secrets import find_secret
 from latchkey.cleanup.drift import DriftReader
+from latchkey.cleanup.due_rotations import due_rotations
 from latchkey.cleanup.execution_input import CleanUpInput
 from latchkey.cleanup.grant_map import GrantMap, GrantRow, read_grant_map
 from latchkey.cleanup.survey import Surveyor
@@ -77,6 +78,8 @@ class Swept(WireModel):
     `revoked`, `drifted` and `irrevocable` are the current numbers of accesses that are revoked or detached, of accesses with
     findings, and of grants that could not be revoked. `deleting` are the offboarded accesses whose keys are deleted now.
 
+    `rotating` are the accesses whose rotation is due, or was not confirmed in time.
+
     If another sweep is running, only `anotherSweeps` is set; if the sender is not allowed to request a sweep, only `rejected`.
     """
 
@@ -90,6 +93,7 @@ class Swept(WireModel):
     cleaning: tuple[str, ...] = ()
     ending: tuple[str, ...] = ()
     deleting: tuple[str, ...] = ()
+    rotating: tuple[str, ...] = ()
     another_sweeps: bool = False
     rejected: bool = False
 
@@ -110,6 +114,7 @@ class Sweep:
     clean_up_machine_arn: str
     end_request_machine_arn: str
     onboard_machine_arn: str
+    rotate_machine_arn: str
     tenants: Tenants
 
     def __call__(self, event: SweepGrantsInput) -> Swept:
@@ -193,6 +198,9 @@ class Sweep:
         deleting = [one for one in known if self._has_due_key(one, referred)]
         for access in deleting:
             self._start_clean_up(occasion, access.access_id, deletes_key=True)
+        rotating = [*due_rotations(known, self.registry.tokens.rotated_at, self.settings, datetime.now(UTC))]
+        for rotation in rotating:
+            self._start(self.rotate_machine_arn, today, rotation.model_dump(mode="json", by_alias=True))
         drifted = [one.access_id for one in known if one.access_id not in cleaning and self._has_drifted(one)]
         for access_id in drifted:
             self._start_clean_up(occasion, access_id)
@@ -207,6 +215,7 @@ class Sweep:
             cleaning=tuple(sorted([*cleaning, *drifted])),
             deleting=tuple(access.access_id for access in deleting),
             ending=tuple(request["executionArn"] for request in ending),
+            rotating=tuple(rotation.access_id for rotation in rotating if rotation.access_id),
         )
 
     def _released(self, access: KnownAccess) -> KnownAccess:

@@ -20,7 +20,15 @@ from latchkey.wire import WireModel
 _Internal = Annotated[SkipJsonSchema[bool], Field(exclude=True)]
 
 DetailType = Literal[
-    "Access Onboarded", "Access Handed Off", "Access Planned", "Access Offboarded", "Request Rejected", "Request Failed"
+    "Access Onboarded",
+    "Access Handed Off",
+    "Access Planned",
+    "Access Offboarded",
+    "Token Pending",
+    "Token Rotated",
+    "Rotation Withdrawn",
+    "Request Rejected",
+    "Request Failed",
 ]
 
 
@@ -127,7 +135,7 @@ class Outcome(WireModel):
     tenant: str = DEFAULT_TENANT
     access_id: str | None = None
     system: str | None = None
-    status: Literal["active", "handed-off", "offboarded", "planned", "unchanged", "rejected", "failed"]
+    status: Literal["active", "handed-off", "offboarded", "planned", "rotating", "unchanged", "rejected", "failed"]
     changed: bool
     checks: tuple[Check, ...] = ()
     resources: Resources = Resources()
@@ -224,6 +232,67 @@ class AccessOffboarded(Outcome):
     removed_grants: tuple[RemovedGrant, ...] = ()
 
 
+class PendingToken(WireModel):
+    """A version of a secret that is not the current one yet. `readers` are roles that can read it, by `versionStage`."""
+
+    secret_arn: str
+    version_id: str
+    version_stage: str
+    readers: tuple[str, ...]
+
+
+class CurrentToken(WireModel):
+    """A version of a secret."""
+
+    secret_arn: str
+    version_id: str
+
+
+class FormerToken(WireModel):
+    """The version that was current before. `until`: how long it still works, if it does."""
+
+    version_id: str
+    is_accepted: bool
+    until: str | None = None
+
+
+class TokenPending(Outcome):
+    """A new token exists, and somebody must act before it is used: `steps` lists what. The current token stays in use.
+
+    Send `Rotation Confirmed` after these steps. A rotation that nobody confirms before `until` is withdrawn.
+    """
+
+    access_id: str
+    system: str
+    status: Literal["rotating"]
+    token: PendingToken
+    until: AwareDatetime
+    steps: tuple[str, ...]
+
+
+class TokenRotated(Outcome):
+    """The new token is in use, and every check of the access passed. `steps` lists what those at the other end do now."""
+
+    access_id: str
+    system: str
+    status: Literal["active"]
+    checks: tuple[Check, ...]
+    token: CurrentToken
+    former_token: FormerToken
+    steps: tuple[str, ...]
+
+
+class RotationWithdrawn(Outcome):
+    """A pending rotation has ended without a change of the current token. `reason` says why, and `steps` what to do now."""
+
+    access_id: str
+    system: str
+    status: Literal["active"]
+    token: CurrentToken
+    reason: str
+    steps: tuple[str, ...]
+
+
 class RequestRejected(Outcome):
     """The request is invalid for all the reasons in `errors`. Nothing was changed."""
 
@@ -248,6 +317,9 @@ OUTCOMES: dict[DetailType, type[Outcome]] = {
     "Access Handed Off": AccessHandedOff,
     "Access Planned": AccessPlanned,
     "Access Offboarded": AccessOffboarded,
+    "Token Pending": TokenPending,
+    "Token Rotated": TokenRotated,
+    "Rotation Withdrawn": RotationWithdrawn,
     "Request Rejected": RequestRejected,
     "Request Failed": RequestFailed,
 }

@@ -11,7 +11,7 @@ from latchkey.access.lifecycle import broken_rule
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
 from latchkey.aws.keys import find_key
-from latchkey.aws.secrets import find_secret
+from latchkey.aws.secrets import CURRENT, find_secret
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.companions import begin_move, check_companions, lock_companions
 from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
@@ -282,6 +282,9 @@ def _refer_to_secret(desired: Desired, evidence: RequestEvidence, journal: Reque
     if source is not None:
         registry.resources.note_copy(desired.secret_resource, source.secret_arn)
     registry.refer(desired.secret_resource, journal)
+    present = evidence.secret.secret.version(CURRENT) if evidence.secret else None
+    # Whoever sends the request accepts the present value, whoever has stored it. A rotation leaves any other value alone.
+    registry.tokens.note_acceptance(desired.secret_resource, *filter(None, (present, desired.version_id)))
 
 
 def _confirmed_plan(event: CheckRequestInput, desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from latchkey.access.desired import Desired, desire
 from latchkey.aws.errors import code_of, settling
-from latchkey.aws.secrets import ObservedSecret, find_secret
+from latchkey.aws.secrets import CURRENT, PENDING, ObservedSecret, find_secret
 from latchkey.errors import Conflict, NotYetEffective, TransientAwsError
 from latchkey.onboarding import secret_values
 from latchkey.onboarding.secret_values import ClientOfRegion, RequestedValues, ValueCheck, Values
@@ -19,9 +18,11 @@ from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
 from latchkey.registry.journal import SECRET, SECRET_VERSION, RequestJournal
+from latchkey.requests.lifecycle import NewValue
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
-from latchkey.tags import ACCESS, is_ours
+from latchkey.tags import ACCESS, is_ours, may_rotate
+from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
@@ -30,21 +31,45 @@ if TYPE_CHECKING:
 __all__ = ["CreateSecretInput", "StepResult", "ValueCheck", "create_secret"]
 
 
+class PendingVersion(WireModel):
+    """A version to add to an existing secret with the label AWSPENDING, while `former` is the current version.
+
+    Its token is generated or copied, and must have `shortest` to `longest` characters. With `repeats`, it has the value of that
+    version instead.
+    """
+
+    secret_arn: str
+    version: str
+    former: str
+    value: NewValue | None = None
+    shortest: int
+    longest: int
+    repeats: str | None = None
+
+
 class CreateSecretInput(StepInput):
     """The request and its key. Without a key, only the format of the existing values is checked.
 
-    `ownSecretArn` is the secret of this access that check_request found, or None if it has to be created.
+    `ownSecretArn` is the secret of this access that check_request found, or None if it has to be created. `pending` is the
+    version that a rotation adds; nothing else is done then.
     """
 
     key: StepResult | None = None
     own_secret_arn: str | None = None
+    pending: PendingVersion | None = None
 
 
 def create_secret(
     event: CreateSecretInput, settings: Settings, registry: Registry, client_of_region: ClientOfRegion
 ) -> StepResult | ValueCheck:
-    """Checks the values that the request brings or, once there is a key, ensures the secret under that key."""
+    """Checks the values that the request brings or, once there is a key, ensures the secret under that key.
+
+    For a rotation, it adds a version to the secret.
+    """
     desired = desire(event.request, settings, event.tenant)
+    if event.pending is not None:
+        registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
+        return _add_version(desired, event.pending, client_of_region)
     if event.key is None:
         return secret_values.check_value(desired, client_of_region)
     values = RequestedValues(desired, client_of_region)
@@ -79,10 +104,34 @@ def ensure_secret(
     value = values.changed(found)
     if value is None:
         return StepResult(arn=found.arn, changed=desired.made(found.tags))
-    version = _version_id(desired.request.request_id)
+    version = desired.version_id
     journal.intend(SECRET_VERSION, {"arn": found.arn, "version": version})
     with settling(key.settles_from):
         secretsmanager.put_secret_value(SecretId=found.arn, SecretString=value, ClientRequestToken=version)
+    return StepResult(arn=found.arn, changed=True)
+
+
+def _add_version(desired: Desired, pending: PendingVersion, client_of_region: ClientOfRegion) -> StepResult:
+    """Adds a version under AWSPENDING only, unless an earlier attempt has. The other members of a JSON object are kept."""
+    secretsmanager = client_of_region(desired.place.region)
+    found = find_secret(secretsmanager, pending.secret_arn)
+    if found is None or found.is_being_deleted:
+        raise Conflict(f"{pending.secret_arn} was deleted after the request was checked: restore the secret first")
+    if not (desired.owns(found.tags) and may_rotate(found.tags, desired.stack)):
+        raise Conflict(f"{found.arn} is {NOT_ALLOWED}")
+    if pending.version in found.stages:
+        return StepResult(arn=found.arn, changed=True)
+    if found.version(CURRENT) != pending.former:
+        raise Conflict(f"{found.arn} got another current version after the request was checked: send the request again")
+    value = secret_values.next_value(desired, pending, client_of_region)
+    try:
+        secretsmanager.put_secret_value(
+            SecretId=found.arn, SecretString=value, ClientRequestToken=pending.version, VersionStages=[PENDING]
+        )
+    except ClientError as error:
+        # The version exists with a generated value that nobody else has: the response to an earlier attempt was lost.
+        if code_of(error) != "ResourceExistsException":
+            raise
     return StepResult(arn=found.arn, changed=True)
 
 
@@ -108,7 +157,7 @@ def _create_secret(
                 # Not an alias: MediaTailor passes the key from DescribeSecret to CreateGrant, which accepts no alias.
                 KmsKeyId=key.arn,
                 SecretString=value,
-                ClientRequestToken=_version_id(desired.request.request_id),
+                ClientRequestToken=desired.version_id,
                 Tags=[{"Key": name, "Value": text} for name, text in desired.tags().items()],
             )
     except Conflict:
@@ -137,8 +186,3 @@ def _name_taken(desired: Desired) -> NotYetEffective:
     """
     rule = f"the name {desired.secret_name} is taken by a secret that is being deleted"
     return NotYetEffective(f"{rule}: send the request again later, restore the secret, or choose another secret.name")
-
-
-def _version_id(request_id: str) -> str:
-    """The id of the version that a request creates: the same for every attempt, so that one request creates one version."""
-    return hashlib.sha256(request_id.encode()).hexdigest()

@@ -22,6 +22,8 @@ from latchkey.requests.lifecycle import (
     KINDS,
     OFFBOARDING_REQUESTED,
     RESTORATION_REQUESTED,
+    ROTATION_CONFIRMED,
+    ROTATION_REQUESTED,
     AccessRequest,
 )
 from latchkey.requests.models import (
@@ -64,13 +66,15 @@ class RequestEvent(BaseModel):
     detail: Any
 
 
-def machines(*, onboard: str, offboard: str) -> Mapping[str, str]:
+def machines(*, onboard: str, offboard: str, rotate: str) -> Mapping[str, str]:
     """The ARN of the state machine that carries out each kind of request."""
     return {
         ONBOARDING_REQUESTED: onboard,
         HANDOFF_CONFIRMED: onboard,
         RESTORATION_REQUESTED: onboard,
         OFFBOARDING_REQUESTED: offboard,
+        ROTATION_REQUESTED: rotate,
+        ROTATION_CONFIRMED: rotate,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -13,6 +13,8 @@ from latchkey.access.desired import Desired
 from latchkey.aws.errors import code_of
 from latchkey.aws.secrets import ObservedSecret, find_secret
 from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.requests.lifecycle import NewValue
+from latchkey.requests.models import CopyFrom
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.systems.system import SecretShape
 from latchkey.tags import ACCESS, CONSENT, is_ours
@@ -108,6 +110,11 @@ def copied_token(desired: Desired, found: ObservedSecret | None, client_of_regio
     source = desired.request.secret.value.copy_from
     if source is None or (desired.request.secret.keeps_value and found is not None):
         return None
+    return _copied(desired, _shape(desired), source, "secret.value.copyFrom", client_of_region)
+
+
+def _copied(desired: Desired, shape: SecretShape, source: CopyFrom, path: str, client_of_region: ClientOfRegion) -> str:
+    """The token in another secret. Raises InvalidRequest with the `path` of the member that names it."""
     client = client_of_region(_region(source.secret_arn))
     found = find_secret(client, source.secret_arn)
     if found is not None and not desired.owns(found.tags):
@@ -115,9 +122,55 @@ def copied_token(desired: Desired, found: ObservedSecret | None, client_of_regio
     if found is None or found.tags.get(CONSENT) != "import":
         raise Conflict(f"{source.secret_arn} is no longer approved for import: add the tag {CONSENT}=import to it")
     text = read_value(client, source.secret_arn)
-    if rule := _broken_rule(_shape(desired), text, source.key, COPIED_MEMBER):
-        raise InvalidRequest([Problem("secret.value.copyFrom", rule)])
-    return _member(text, source.key) if source.key else text
+    token = _member(text, source.key) if source.key else text
+    if (rule := _broken_rule(shape, text, source.key, COPIED_MEMBER)) or token is None:
+        raise InvalidRequest([Problem(path, rule or _BINARY)])
+    return token
+
+
+class NextVersion(Protocol):
+    """What the value of a further version depends on."""
+
+    @property
+    def secret_arn(self) -> str: ...
+    @property
+    def former(self) -> str: ...
+    @property
+    def repeats(self) -> str | None: ...
+    @property
+    def value(self) -> NewValue | None: ...
+    @property
+    def shortest(self) -> int: ...
+    @property
+    def longest(self) -> int: ...
+
+
+def next_value(desired: Desired, version: NextVersion, client_of_region: ClientOfRegion) -> str:
+    """The value of a further version of a secret: that of another version, or a generated or copied token.
+
+    Raises InvalidRequest if the copied token has another format, or is the present one.
+    """
+    secretsmanager = client_of_region(desired.place.region)
+    if version.repeats is not None:
+        return _version(secretsmanager, version.secret_arn, version.repeats)
+    shape = replace(_shape(desired), minimum=version.shortest, maximum=version.longest)
+    present = _version(secretsmanager, version.secret_arn, version.former)
+    if version.value is not None and version.value.copy_from is not None:
+        token = _copied(desired, shape, version.value.copy_from, "value.copyFrom", client_of_region)
+        if token == (_member(present, shape.member) if shape.member else present):
+            raise InvalidRequest([Problem("value.copyFrom", "is the present token: store a new one in the secret first")])
+    else:
+        generate = version.value.generate if version.value else None
+        token = shape.format.make((generate.length if generate else None) or shape.usual_length)
+    return compose(desired, token, present)
+
+
+def _version(secretsmanager: SecretsManagerClient, secret: str, version: str) -> str:
+    """The value of a version as text. Raises Conflict if it is binary."""
+    value = secretsmanager.get_secret_value(SecretId=secret, VersionId=version).get("SecretString")
+    if value is None:
+        raise Conflict(f"the value of {secret} is binary, so no token can be replaced in it: store a new value as text")
+    return value
 
 
 def compose(desired: Desired, token: str, present: str = "{}") -> str:

@@ -24,6 +24,7 @@ from latchkey.registry.revocations import Revocations
 from latchkey.registry.sweep_lock import SweepLock
 from latchkey.registry.sweeps import Sweeps
 from latchkey.registry.table import Table
+from latchkey.registry.tokens import Tokens
 from latchkey.settings import settings
 from latchkey.tags import DEFAULT_TENANT
 
@@ -48,6 +49,7 @@ class Registry:
         self.revocations = Revocations(table)
         self.sweep_lock = SweepLock(table)
         self.sweeps = Sweeps(table)
+        self.tokens = Tokens(table)
 
     def journal_of(self, execution_arn: str | None, access_id: str, tenant: str) -> RequestJournal:
         """The journal of a request that holds the lock of its access. Read before each step of an onboarding.

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from latchkey import formats
 from latchkey.formats import named
 from latchkey.systems import SYSTEMS
-from latchkey.systems.system import Resource, SecretShape
+from latchkey.systems.system import Resource, SecretShape, System
 from latchkey.wire import JsonKey, KeyArn, PrincipalArn, RoleArn, SecretArn, WireModel
 
 ONBOARDING_REQUESTED = "Onboarding Requested"
@@ -210,6 +210,13 @@ class KeyRequest(WireModel):
         return self
 
 
+class RotationSchedule(WireModel):
+    """Rotates the token every `everyDays` days. A rotation that must be confirmed waits for `pendingDays` days."""
+
+    every_days: Annotated[int, Field(ge=1, le=1000)]
+    pending_days: Annotated[int, Field(ge=1, le=30)] = 7
+
+
 class OnboardingRequest[R: Resource](WireModel):
     """The detail of an `Onboarding Requested` event. `requestId` identifies the request and its outcome.
 
@@ -231,6 +238,7 @@ class OnboardingRequest[R: Resource](WireModel):
     key: KeyRequest = KeyRequest()
     management_roles: Annotated[tuple[RoleArn, ...], Several] = ()
     takes_effect_now: bool = False
+    rotation: RotationSchedule | None = None
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_own_tags)] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -254,6 +262,8 @@ class OnboardingRequest[R: Resource](WireModel):
         if not system.reader.knows_managers and self.management_roles:
             rule = "must not contain managementRoles, because roles that configure {system} need no access to key and secret"
             raise PydanticCustomError("system", rule, {"system": system.name})
+        if self.rotation is not None and (reason := self._unfit_schedule(system)):
+            raise PydanticCustomError("system", "must not contain rotation, because {reason}", {"reason": reason})
         if not system.interrupts and "takes_effect_now" in self.model_fields_set:
             rule = "must not contain takesEffectNow, because the configuration of {system} interrupts nobody"
             raise PydanticCustomError("system", rule, {"system": system.name})
@@ -264,6 +274,16 @@ class OnboardingRequest[R: Resource](WireModel):
             rule = "must have an access ID <system>/<kind>/<name> of at most {longest} characters: use a shorter resource name"
             raise PydanticCustomError("names", rule, {"longest": _LONGEST_ACCESS_ID})
         return self
+
+    def _unfit_schedule(self, system: System) -> str | None:
+        """Why a token cannot be rotated on a schedule, or None if it can."""
+        if system.rotation is None:
+            return f"{system.name} reads no secret"
+        if system.rotation.interrupts:
+            return f"a new token interrupts {system.name}: send Rotation Requested outside of transmissions"
+        if self.secret.value.copy_from is not None:
+            return "the token is copied from another secret: send Rotation Requested with copyFrom when that secret changes"
+        return None
 
     @property
     def wire(self) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""What is known about the values of a secret: the versions that Latchkey accepts, and when it last rotated the token.
+
+These are attributes of the item of kind `resource` of the secret.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from latchkey.registry.table import Table
+
+
+class Tokens:
+    """Version IDs are public: they are in events, and no value can be derived from them."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def note_acceptance(self, secret: str, *versions: str) -> None:
+        """Records the versions that an onboarding accepts or creates, and when the first onboarding did."""
+        values = {":versions": {*versions}, ":now": datetime.now(UTC).isoformat()}
+        update = "SET tokenSince = if_not_exists(tokenSince, :now) ADD tokenVersions :versions"
+        self._table.update("resource", secret, update, None, values)
+
+    def note_versions(self, secret: str, *versions: str) -> None:
+        """Records versions that a rotation is about to create."""
+        self._table.update("resource", secret, "ADD tokenVersions :versions", None, {":versions": {*versions}})
+
+    def versions(self, secret: str) -> frozenset[str]:
+        """The accepted versions. Empty if no request of this version of Latchkey or a later one has used the secret."""
+        return frozenset(self._table.get("resource", secret).get("tokenVersions", ()))
+
+    def note_rotation(self, secret: str) -> None:
+        """Records that the token of a secret was rotated."""
+        values = {":now": datetime.now(UTC).isoformat()}
+        self._table.update("resource", secret, "SET rotatedAt = :now", None, values)
+
+    def rotated_at(self, secret: str) -> datetime | None:
+        """When the token of a secret was last rotated or, if it never was, first used. None if neither is recorded."""
+        item = self._table.get("resource", secret)
+        noted = item.get("rotatedAt", item.get("tokenSince"))
+        return datetime.fromisoformat(noted) if noted else None

@@ -1,0 +1,1 @@
+"""Rotation: a new token for the secret of a recorded access."""

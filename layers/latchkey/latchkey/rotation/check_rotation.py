@@ -1,0 +1,253 @@
+"""Checks a rotation, a confirmation or a withdrawal against the account, and starts it if every rule passes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from latchkey.access.bounds import Bounds
+from latchkey.access.desired import Desired, desire, version_id
+from latchkey.access.lifecycle import broken_rule
+from latchkey.access.record import AccessRecord
+from latchkey.access.rotating import Rotating
+from latchkey.access.tenants import Tenants
+from latchkey.aws.clients import Clients
+from latchkey.aws.secrets import CURRENT, PENDING, PREVIOUS, ObservedSecret
+from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.registry import Registry
+from latchkey.registry.execution_input import ExecutionInput
+from latchkey.registry.journal import REQUEST, ROTATION, Entry, RequestJournal
+from latchkey.registry.lock_holder import is_over_by
+from latchkey.requests.lifecycle import RotationConfirmed, RotationRequested
+from latchkey.requests.models import NOTHING_HANDED_OFF
+from latchkey.requests.sender import NOT_ALLOWED
+from latchkey.rotation.choreography import choreography, token_lengths
+from latchkey.rotation.plan import RotationPlan
+from latchkey.rotation.read_evidence import EvidenceReader
+from latchkey.rotation.rules import RotationEvidence, confirmation_problems, rotation_problems, token_problems
+from latchkey.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+    from mypy_boto3_stepfunctions.client import SFNClient
+
+__all__ = ["CheckRotationInput", "RotationPlan", "check_rotation"]
+
+CHANGED_SINCE = "was changed by another request after this one was sent: send the request again"
+
+
+class CheckRotationInput(ExecutionInput):
+    """The input of an execution, and the ARN of the first execution of its request."""
+
+    execution_arn: str
+
+
+def check_rotation(
+    event: CheckRotationInput,
+    settings: Settings,
+    registry: Registry,
+    clients: Clients,
+    stepfunctions: SFNClient,
+    secretsmanager_in: Callable[[str], SecretsManagerClient],
+    tenants: Tenants,
+) -> RotationPlan:
+    """Claims the request id, locks the access, applies all rules, and begins the phase `rotating`.
+
+    Raises InvalidRequest with every problem. The plan is recorded, and a retry or an execution that resumes returns it again: a
+    broken rule does not reject a rotation that has begun. Raises NotYetEffective while another request holds the lock.
+    """
+    try:
+        registry.requests.claim(event.ref, event.execution_arn)
+    except Conflict as error:
+        raise InvalidRequest({*event.problems, Problem("requestId", str(error))}) from None
+    asked = event.asked
+    if event.request is None or not isinstance(asked, RotationRequested | RotationConfirmed):
+        raise InvalidRequest(event.problems)
+    desired = desire(event.request, settings, event.tenant)
+    _require_tenant(desired, registry)
+    if problems := [*token_problems(desired)]:
+        raise InvalidRequest(problems)
+    if event.resumes is None:
+        # At once, instead of after a wait for the lock of the rotation that has the access.
+        _require_state(event, asked, registry, desired)
+    registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry), event.ref)
+    _require_tenant(desired, registry)
+    journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
+    journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
+    if begun := journal.entry(ROTATION):
+        return _begun(begun, event, registry)
+    _require_state(event, asked, registry, desired)
+    record = _record(desired, registry)
+    reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
+    if isinstance(asked, RotationRequested) and not asked.withdraw:
+        bounds = Bounds(settings, tenants.document(event.tenant))
+        return _rotation(desired, asked, record, bounds, reader, journal)
+    rotating = _rotating(desired, registry)
+    if isinstance(asked, RotationRequested):
+        return _withdrawal(rotating, desired, record)
+    evidence = reader.read(desired, rotating.secret_arn)
+    if problems := [*confirmation_problems(rotating, evidence)]:
+        raise InvalidRequest(problems)
+    plan = _confirmation(rotating, desired, record, evidence)
+    _intend(journal, plan, evidence)
+    return plan
+
+
+def _rotation(
+    desired: Desired,
+    asked: RotationRequested,
+    record: AccessRecord,
+    bounds: Bounds,
+    reader: EvidenceReader,
+    journal: RequestJournal,
+) -> RotationPlan:
+    """The plan for a new token. The phase of the access begins before other accesses of the secret are looked at again."""
+    registry = reader.registry
+    evidence = reader.read(desired, record.secret_arn, asked.value.copy_from)
+    if problems := [*rotation_problems(desired, asked, evidence, bounds)]:
+        raise InvalidRequest(problems)
+    plan = _new_plan(desired, asked, record, evidence)
+    _begin(plan, desired.request.request_id, registry)
+    if others := [*_rotating_now(desired, reader)]:
+        registry.phases.end(desired.access_id, "rotating")
+        raise InvalidRequest(others)
+    if asked.value.copy_from is not None:
+        registry.resources.note_copy(desired.secret_resource, asked.value.copy_from.secret_arn)
+    registry.tokens.note_versions(desired.secret_resource, *_versions(plan))
+    _intend(journal, plan, evidence)
+    return plan
+
+
+def _rotating_now(desired: Desired, reader: EvidenceReader) -> Iterator[Problem]:
+    """The other accesses of the secret whose rotation began at the same time. At most one of two rotations goes on."""
+    for other in reader.readers(desired)[1:]:
+        if other.changes is not None:
+            rule = f"shares its secret with {other.desired.access_id}, which is {other.changes}"
+            yield Problem("accessId", f"{rule}: finish that request first")
+
+
+def _new_plan(desired: Desired, asked: RotationRequested, record: AccessRecord, evidence: RotationEvidence) -> RotationPlan:
+    steps, request_id = choreography(evidence.accesses), desired.request.request_id
+    shortest, longest = token_lengths(evidence.accesses)
+    secret = evidence.secret
+    return RotationPlan(
+        accessId=desired.access_id,
+        keyArn=record.key_arn,
+        secretArn=secret.arn if secret else "",
+        version=desired.version_id,
+        former=(secret.version(CURRENT) if secret else None) or "",
+        second=version_id(f"{request_id}/again") if asked.emergency else None,
+        value=asked.value,
+        shortest=shortest,
+        longest=longest,
+        until=datetime.now(UTC) + timedelta(days=asked.pending_days),
+        waits=bool(steps.before) and not asked.accepts_interruption,
+        revokes=asked.emergency,
+        isApplied=bool(steps.updates),
+        updates=steps.updates,
+        isCached=steps.wait_seconds > 0,
+        waitSeconds=steps.wait_seconds,
+    )
+
+
+def _withdrawal(rotating: Rotating, desired: Desired, record: AccessRecord) -> RotationPlan:
+    """The plan that ends a pending rotation."""
+    return RotationPlan(
+        accessId=desired.access_id,
+        keyArn=record.key_arn,
+        secretArn=rotating.secret_arn,
+        version=rotating.version,
+        former=rotating.former,
+        until=rotating.until,
+        withdraws=True,
+    )
+
+
+def _confirmation(rotating: Rotating, desired: Desired, record: AccessRecord, evidence: RotationEvidence) -> RotationPlan:
+    """The plan that carries out a pending rotation."""
+    steps, (shortest, longest) = choreography(evidence.accesses), token_lengths(evidence.accesses)
+    return RotationPlan(
+        accessId=desired.access_id,
+        keyArn=record.key_arn,
+        secretArn=rotating.secret_arn,
+        version=rotating.version,
+        former=rotating.former,
+        second=rotating.second,
+        shortest=shortest,
+        longest=longest,
+        until=rotating.until,
+        promotes=True,
+        revokes=rotating.second is not None,
+        isApplied=bool(steps.updates),
+        updates=steps.updates,
+        isCached=steps.wait_seconds > 0,
+        waitSeconds=steps.wait_seconds,
+    )
+
+
+def _versions(plan: RotationPlan) -> list[str]:
+    return [version for version in (plan.version, plan.second) if version]
+
+
+def _begin(plan: RotationPlan, request_id: str, registry: Registry) -> None:
+    rotating = Rotating(
+        secretArn=plan.secret_arn, version=plan.version, former=plan.former, second=plan.second, until=plan.until
+    )
+    registry.phases.begin(plan.access_id, "rotating", request_id, rotating.model_dump(mode="json", by_alias=True))
+
+
+def _intend(journal: RequestJournal, plan: RotationPlan, evidence: RotationEvidence) -> None:
+    """Records the plan and the labels that were found, before the first change."""
+    labels = _labels(evidence.secret)
+    wanted = {"plan": plan.model_dump(mode="json", by_alias=True), "readers": [one.access_id for one in evidence.accesses]}
+    journal.intend(ROTATION, wanted, found=labels)
+
+
+def _labels(secret: ObservedSecret | None) -> dict[str, str | None]:
+    return {label: secret.version(label) if secret else None for label in (CURRENT, PREVIOUS, PENDING)}
+
+
+def _begun(entry: Entry, event: CheckRotationInput, registry: Registry) -> RotationPlan:
+    """The plan that an earlier attempt recorded. Raises Conflict if the rotation was rolled back since."""
+    plan = RotationPlan.model_validate_json(json.dumps(entry.wanted["plan"]))
+    if entry.state != "open":
+        raise Conflict("the rotation was rolled back, because its execution ended: send the request again with a new requestId")
+    if not plan.promotes:
+        _begin(plan, event.request_id, registry)
+    return plan
+
+
+def _require_tenant(desired: Desired, registry: Registry) -> None:
+    if registry.accesses.tenant(desired.access_id) not in (None, desired.tenant):
+        raise InvalidRequest([Problem("accessId", NOT_ALLOWED)])
+
+
+def _require_state(
+    event: CheckRotationInput, asked: RotationRequested | RotationConfirmed, registry: Registry, desired: Desired
+) -> None:
+    """Raises InvalidRequest if the state of the access does not accept the request, unless this request has begun the phase."""
+    phase = registry.phases.get(desired.access_id)
+    if phase is not None and phase.request_id == event.request_id:
+        return
+    withdraws = isinstance(asked, RotationRequested) and asked.withdraw
+    if rule := broken_rule(event.kind, registry.phases.state(desired.access_id), withdraws=withdraws):
+        raise InvalidRequest([Problem("accessId", rule)])
+
+
+def _record(desired: Desired, registry: Registry) -> AccessRecord:
+    """The record of the access, if it still fulfills the request with which this execution was started."""
+    record, recorded = registry.accesses.get(desired.access_id), registry.accesses.recorded_request(desired.access_id)
+    if record is None or recorded is None:
+        raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
+    if recorded.content != desired.request.content:
+        raise InvalidRequest([Problem("accessId", CHANGED_SINCE)])
+    return record
+
+
+def _rotating(desired: Desired, registry: Registry) -> Rotating:
+    phase = registry.phases.get(desired.access_id)
+    if phase is None or phase.name != "rotating":
+        raise InvalidRequest([Problem("accessId", "has no pending rotation: send Rotation Requested first")])
+    return Rotating.model_validate_json(json.dumps(phase.facts))

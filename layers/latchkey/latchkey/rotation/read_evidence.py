@@ -1,0 +1,97 @@
+"""Reads the evidence for the rules of a rotation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from latchkey.access.desired import Desired, desire
+from latchkey.aws.clients import Clients, regions
+from latchkey.aws.errors import is_refused
+from latchkey.aws.secrets import find_secret
+from latchkey.registry import Registry
+from latchkey.requests.models import CopyFrom
+from latchkey.rotation.rules import Reader, RotationEvidence, Source
+from latchkey.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+# The phases of another access in which its secret must not get another value.
+_CHANGING = ("rotating", "moving")
+
+
+@dataclass(frozen=True)
+class EvidenceReader:
+    """Reads from the registry and from AWS; each thing once per request."""
+
+    settings: Settings
+    registry: Registry
+    clients: Clients
+    secretsmanager_in: Callable[[str], SecretsManagerClient]
+
+    def read(self, desired: Desired, secret_arn: str | None, copy_from: CopyFrom | None = None) -> RotationEvidence:
+        """The evidence about the secret that an access is recorded with, and about every access that reads it."""
+        found, hidden = None, False
+        try:
+            found = find_secret(self.clients.secretsmanager, secret_arn) if secret_arn else None
+        except ClientError as error:
+            if not is_refused(error):
+                raise
+            hidden = True
+        return RotationEvidence(
+            secret=found,
+            readers=self.readers(desired),
+            known=self.registry.tokens.versions(desired.secret_resource),
+            hidden=hidden,
+            source=self._source(desired, copy_from) if copy_from else None,
+            hosts=self._hosts(desired, secret_arn or ""),
+        )
+
+    def readers(self, desired: Desired) -> list[Reader]:
+        """The accesses that read the secret of an access, itself first. One that is handed off counts as well.
+
+        The phase of the access itself was compared with the request before.
+        """
+        others = sorted(self.registry.resources.others(desired.secret_resource, desired.access_id))
+        own = self._reader(desired.access_id)
+        found = [replace(own, changes=None) if own else None, *(self._reader(access_id) for access_id in others)]
+        return [reader for reader in found if reader is not None and reader.desired.secret_resource == desired.secret_resource]
+
+    def _reader(self, access_id: str) -> Reader | None:
+        record, request = self.registry.accesses.get(access_id), self.registry.accesses.recorded_request(access_id)
+        if record is None or request is None:
+            return None
+        desired, phase = desire(request, self.settings, record.tenant), self.registry.phases.get(access_id)
+        configuration, rotation = desired.system.configuration, desired.system.rotation
+        updated = configuration is not None and rotation is not None and rotation.needs_update and not desired.hands_off
+        present = (
+            configuration.read(self.clients.client_for(configuration.service), desired.resource)
+            if updated and configuration
+            else None
+        )
+        return Reader(desired, record.key_arn, phase.name if phase and phase.name in _CHANGING else None, present)
+
+    def _source(self, desired: Desired, copy_from: CopyFrom) -> Source:
+        _, partition, _, region, account, _ = copy_from.secret_arn.split(":", 5)
+        place = desired.place
+        if (partition, account) != (place.partition, place.account) or region not in regions(partition):
+            return Source(is_here=False)
+        hosts = self.registry.origin_hosts(copy_from.secret_arn, desired.access_id)
+        try:
+            secret = find_secret(self.secretsmanager_in(region), copy_from.secret_arn)
+        except ClientError as error:
+            if not is_refused(error):
+                raise
+            return Source(is_here=True, hidden=True, hosts=hosts)
+        return Source(is_here=True, secret=secret, hosts=hosts)
+
+    def _hosts(self, desired: Desired, secret_arn: str) -> frozenset[str]:
+        """The hosts that receive the secret now, or after a hand-off is carried out."""
+        accesses = self.registry.resources.accesses_of(desired.secret_resource)
+        handed_off = (self.registry.accesses.to_confirm(access_id) for access_id in accesses)
+        pending = {host for one in handed_off if one and (host := one.request.resource.origin_host)}
+        return self.registry.origin_hosts(secret_arn, desired.access_id) | pending
