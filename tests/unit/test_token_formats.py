@@ -43,6 +43,8 @@ def test_a_token_for_cdn_authorization_is_a_random_uuid() -> None:
 def test_a_generated_password_has_every_character_class(length: int) -> None:
     token = PASSWORD.make(length)
     assert all(set(token) & set(members) for members in CLASSES)
+    assert len(token) == length
+    assert token[0] in string.ascii_letters
 
 
 @unhurried

@@ -66,6 +66,7 @@ def test_sweep_that_finds_a_deletion_late_reports_a_range_of_time(clean_ups: Cle
         return [event["detail"] for event in events if event["detail"]["accessId"] == access.access_id]
 
     [cleaned] = until(found, "the event about the removed grant", 60)
+    assert {"exposureSecondsAtLeast", "exposureSecondsAtMost"} <= cleaned.keys(), cleaned
     assert cleaned["exposureSecondsAtLeast"] < cleaned["exposureSecondsAtMost"] == cleaned["exposureSeconds"]
 
 

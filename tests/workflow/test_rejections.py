@@ -139,7 +139,7 @@ def test_rejection_lists_every_error_of_a_request(onboarding: Onboarding) -> Non
 
 def test_unknown_kind_of_request_is_rejected(onboarding: Onboarding) -> None:
     detail = onboarding.detail()
-    onboarding.put(detail, "Offboarding Requested")
+    onboarding.put(detail, "Access Requested")
 
     event = onboarding.outcomes.wait_for(detail["requestId"])
     assert event["detail-type"] == "Request Rejected"

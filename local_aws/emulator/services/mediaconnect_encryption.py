@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/mediaconnect/latest/ug/encryption-srt-password-set-u
 """
 
 import asyncio
+import json
 import re
 from typing import Any
 
@@ -60,7 +61,14 @@ def _key_error(value: str, algorithm: str) -> str | None:
     return None if fits else f"must be plaintext of {digits} hexadecimal digits for {algorithm}."
 
 
+def _is_json_object(value: str) -> bool:
+    try:
+        return isinstance(json.loads(value), dict)
+    except ValueError:
+        return False
+
+
 def _password_error(value: str) -> str | None:
     """The mix of characters in the guide is a recommendation for new passwords, so it is not required here."""
-    fits = 10 <= len(value.encode()) <= 79 and not value.startswith("{")
+    fits = 10 <= len(value.encode()) <= 79 and not _is_json_object(value)
     return None if fits else "must be plaintext of 10 to 79 bytes."

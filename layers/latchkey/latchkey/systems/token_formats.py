@@ -35,10 +35,16 @@ def _random(alphabet: str, length: int) -> str:
 
 
 def _password(length: int) -> str:
-    """A password with at least one character of each class, in random order."""
-    characters = [secrets.choice(members) for members in _CLASSES] + [*_random("".join(_CLASSES), length - len(_CLASSES))]
+    """A password with at least one character of each class, in random order after a letter.
+
+    A password that begins with a brace or a bracket could be taken for JSON.
+    """
+    first = secrets.choice(string.ascii_letters)
+    missing = [members for members in _CLASSES if first not in members]
+    characters = [secrets.choice(members) for members in missing]
+    characters += _random("".join(_CLASSES), length - len(characters) - 1)
     secrets.SystemRandom().shuffle(characters)
-    return "".join(characters)
+    return first + "".join(characters)
 
 
 def _not_alone(token: str) -> str | None:
