@@ -148,6 +148,7 @@ def test_static_key_must_have_the_length_of_its_algorithm(account: Account, algo
         ("abcdefgh12", True),
         ("quiet river, 2024", True),
         ('{"password": "Pass-word-1234"}', False),
+        ("{Pass-word-1234", True),
     ],
 )
 def test_srt_password_rules(account: Account, value: str, is_fit: bool) -> None:
