@@ -1,6 +1,6 @@
 """Checks of the principals that can use the key and the secret of an access besides its service, and of the reader role. Pure.
 
-The service reads on when such a principal loses its statement, so a failed check is a finding and does not revoke the access.
+The service can still read when such a principal loses its statement, so a failed check is a finding and does not revoke the access.
 """
 
 from __future__ import annotations

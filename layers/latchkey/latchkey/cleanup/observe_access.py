@@ -33,7 +33,7 @@ class Observation(WireModel):
     cannot be determined. `unsettled`: only a
     list of grants, which can lag, shows that the access is revoked. `version` is the version of the record when it was
     observed. `proposal` is the call that restores the access, if one call of its owner does. `findings` are failed checks of
-    other principals than the service, which reads on. `remedy` are the commands that repair both.
+    principals other than the service, which can still read. `remedy` are the commands that repair both.
     """
 
     access_id: str
@@ -75,7 +75,7 @@ def observe_access(
         elif present is not None and record.status in _ENDED and not uses_secret(present, record.secret_arn or ""):
             status, lost = "gone", (Check(CONFIGURED, False, f"{present.arn} uses another secret or none; {error}"),)
         elif (known := _USABLE.get(record.status)) and _is_under_another_key(record, clients):
-            # Its owner moved the secret before the key was deleted, and the service reads on.
+            # Its owner moved the secret before the key was deleted, and the service can still read.
             status, lost, findings = known, (), (Check("key exists", False, str(error), finding=True),)
     else:
         status, lost = state_of(desired, observed, handed_off=handed_off)

@@ -53,7 +53,7 @@ class Check:
     result: Result = Field(default_factory=_usual_result)
     # The flags stay inside the function. settles: waiting can resolve a failure. overwritten: attaching the policies again
     # resolves it. revokes: without what is checked, the service cannot read. unclear: a failure does not prove that. finding: a
-    # failure is reported by an event of its own while the service reads on.
+    # failure is reported by an event of its own while the service keeps reading.
     settles: _Internal = False
     overwritten: _Internal = False
     revokes: _Internal = False
