@@ -1,6 +1,7 @@
 """Checks of the principals that can use the key and the secret of an access besides its service, and of the reader role. Pure.
 
-The service can still read when such a principal loses its statement, so a failed check is a finding and does not revoke the access.
+The service can still read when such a principal loses its statement, so a failed check is a finding and does not revoke the
+access.
 """
 
 from __future__ import annotations

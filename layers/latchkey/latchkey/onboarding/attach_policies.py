@@ -127,8 +127,8 @@ class Attachment:
     def move_secret(self, secret: ObservedSecret) -> bool:
         """Moves the secret to the key, and returns whether it was under another one.
 
-        The versions with a label then have a copy under each key, so that the services keep reading through their former grants and
-        roles until they have new ones.
+        The versions with a label then have a copy under each key, so that the services keep reading through their former
+        grants and roles until they have new ones.
         https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
         """
         desired, key, kms, secretsmanager = self.desired, self.key, self.clients.kms, self.clients.secretsmanager
