@@ -42,11 +42,17 @@ def test_an_event_that_is_not_the_cause_gives_a_range(event_name: str, reason: R
     assert exposure.members == {"exposureSeconds": 4200.0, "exposureSecondsAtLeast": 600.0, "exposureSecondsAtMost": 4200.0}
 
 
-@pytest.mark.parametrize("in_use", [[], [None], [SURVEYED], [SURVEYED + timedelta(hours=1)]])
+@pytest.mark.parametrize("in_use", [[], [None], [SURVEYED + timedelta(seconds=1)], [SURVEYED + timedelta(hours=1)]])
 def test_without_an_earlier_time_of_use_only_the_least_is_known(in_use: list[datetime | None]) -> None:
     exposure = exposure_of([removed()], SURVEYED, None, in_use)
 
     assert exposure.members == {"exposureSeconds": 600.0, "exposureSecondsAtLeast": 600.0, "exposureSecondsAtMost": None}
+
+
+def test_a_time_of_use_in_the_second_of_the_survey_was_before_it() -> None:
+    exposure = exposure_of([removed()], SURVEYED, None, [SURVEYED + timedelta(milliseconds=700)])
+
+    assert exposure == Exposure(600.0, 600.0)
 
 
 def test_the_latest_time_of_use_and_the_longest_exposure_count() -> None:

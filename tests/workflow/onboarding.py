@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,16 @@ class Onboarding:
         """Returns every grant of a key, from all pages."""
         pages = self.kms.get_paginator("list_grants").paginate(KeyId=key_arn)
         return [grant for page in pages for grant in page["Grants"]]
+
+    def await_later_second(self) -> None:
+        """Waits until the current time of KMS, which has whole seconds, is later than now."""
+        now = datetime.now(UTC)
+
+        def is_later() -> bool:
+            answer = self.kms.list_keys(Limit=1)
+            return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]) > now
+
+        until(is_later, "the next second", 10)
 
     def await_old_grants(self, *keys: str) -> None:
         """Waits until all grants on keys are older than the current time of KMS, which has whole seconds."""

@@ -56,8 +56,8 @@ def test_sweep_that_finds_a_deletion_late_reports_a_range_of_time(clean_ups: Cle
     """The first sweep saw the location in use, and no event said when it was deleted."""
     [access] = clean_ups.new_accesses(1)
     clean_ups.onboarding.sweep()
+    clean_ups.onboarding.await_later_second()
     clean_ups.delete_location(access)
-    clean_ups.onboarding.await_old_grants(access.key)
 
     def found() -> list[dict[str, Any]]:
         """Sweeps within one grace period start an execution only once."""

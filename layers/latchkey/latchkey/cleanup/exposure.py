@@ -39,9 +39,11 @@ def exposure_of(
     """The longest exposure of the grants that Latchkey revoked.
 
     `surveyed` is the first survey, which found the grants orphaned. The trail event gives the moment only if its call can be
-    the cause. `in_use` are times at which the access was seen in use, of which only those before the survey count.
+    the cause. `in_use` are times at which the access was seen in use, of which only those before the survey count. The time of
+    the survey is that of KMS in whole seconds, so the others are rounded down as well.
     """
-    earlier = [at for at in in_use if at is not None and at < surveyed]
+    seconds = [at.replace(microsecond=0) for at in in_use if at is not None]
+    earlier = [at for at in seconds if at <= surveyed]
     ranges = [*_ranges(removed, surveyed, trail_event, max(earlier, default=None))]
     if not ranges:
         return Exposure()
