@@ -165,6 +165,13 @@ def test_access_that_is_changing_stops_the_rotation_of_its_secret() -> None:
     assert problems(found) == ["accessId"]
 
 
+def test_access_that_is_handed_off_stops_a_rotation_only_if_its_resource_reads_once() -> None:
+    one = access("mediapackage")
+    for kind, stops in (("mediapackage-vod", []), ("mediaconnect-source", ["accessId"])):
+        found = replace(evidence(one), readers=[Reader(one, KEY_ARN), Reader(access(kind), KEY_ARN, waits=True)])
+        assert problems(found, acceptsInterruption=True) == stops, kind
+
+
 @pytest.mark.parametrize(("length", "fits"), [(7, False), (8, True), (128, True), (129, False)])
 def test_length_has_the_bounds_of_the_system(length: int, fits: bool) -> None:
     assert problems(evidence(), value={"generate": {"length": length}}) == ([] if fits else ["value.generate.length"])

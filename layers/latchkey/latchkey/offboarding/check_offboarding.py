@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from latchkey.access.desired import desire
+from latchkey.access.desired import Desired, desire
 from latchkey.access.lifecycle import broken_rule
 from latchkey.aws.clients import Clients
 from latchkey.errors import Conflict, InvalidRequest, Problem
@@ -12,9 +12,11 @@ from latchkey.offboarding.read_evidence import read_evidence
 from latchkey.offboarding.rules import offboarding_problems, partner_problems
 from latchkey.offboarding.step_input import recorded_parts
 from latchkey.registry import Registry
+from latchkey.registry.access_locks import IsOver
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.journal import REQUEST
 from latchkey.registry.lock_holder import is_over_by
+from latchkey.registry.requests import RequestRef
 from latchkey.requests.lifecycle import OFFBOARDING_REQUESTED, OffboardingRequested
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
@@ -58,7 +60,8 @@ def check_offboarding(
     desired = desire(event.request, settings, event.tenant)
     access_id = desired.access_id
     _require_tenant(access_id, event.tenant, registry)
-    registry.locks.lock(access_id, event.execution_arn, is_over_by(stepfunctions, registry), event.ref)
+    is_over = is_over_by(stepfunctions, registry)
+    registry.locks.lock(access_id, event.execution_arn, is_over, event.ref)
     _require_tenant(access_id, event.tenant, registry)
     journal = registry.journal_of(event.execution_arn, access_id, event.tenant)
     journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
@@ -68,6 +71,7 @@ def check_offboarding(
     recorded = registry.accesses.recorded_request(access_id)
     if recorded is None or recorded.content != desired.request.content:
         raise InvalidRequest([Problem("accessId", CHANGED_SINCE)])
+    _await_rotations(desired, event.ref, registry, is_over)
     problems = [*partner_problems(desired)]
     if not problems:
         parts = recorded_parts(access_id, settings, registry)
@@ -79,6 +83,18 @@ def check_offboarding(
     registry.phases.begin(access_id, "offboarding", event.request_id, {"began": event.request_id})
     record = parts[0].record
     return OffboardingPlan(accessId=access_id, keyArn=record.key_arn, hasGrants=desired.system.granted is not None)
+
+
+def _await_rotations(desired: Desired, ref: RequestRef, registry: Registry, is_over: IsOver) -> None:
+    """Raises NotYetEffective while a new token is about to become current for another access that reads the secret.
+
+    The rotation can send the settings of this resource again. One that waits for its confirmation does not matter.
+    """
+    if not desired.reads_secret:
+        return
+    for other in sorted(registry.resources.others(desired.secret_resource, desired.access_id)):
+        if registry.phases.state(other) == "rotating":
+            registry.locks.await_free(other, is_over, ref)
 
 
 def _require_tenant(access_id: str, tenant: str, registry: Registry) -> None:

@@ -161,6 +161,8 @@ def _restoration_plan(desired: Desired, registry: Registry, clients: Clients) ->
         since = f" on {ends.isoformat(timespec='seconds')}" if ends else ""
         rule = f"cannot be restored: {arn} is deleted, because its recovery window ended{since}. Onboard the access again"
         raise InvalidRequest([Problem("accessId", rule)])
+    if problems := [*_companion_problems(desired, "accessId", registry)]:
+        raise InvalidRequest(problems)
     if find_key(clients.kms, record.key_arn) is None:
         rule = f"cannot be restored: {record.key_arn} is deleted. Onboard the access again"
         raise InvalidRequest([Problem("accessId", rule)])
@@ -248,6 +250,19 @@ def _state_problems(desired: Desired, registry: Registry) -> Iterator[Problem]:
     phase = registry.phases.get(desired.access_id)
     if phase is not None and phase.request_id != desired.request.request_id:
         yield Problem("resource", broken_rule(ONBOARDING_REQUESTED, phase.name) or "")
+    yield from _companion_problems(desired, "resource", registry)
+
+
+def _companion_problems(desired: Desired, path: str, registry: Registry) -> Iterator[Problem]:
+    """The other accesses of the secret whose token or key another request is replacing."""
+    if not desired.reads_secret:
+        return
+    for access_id in sorted(registry.resources.others(desired.secret_resource, desired.access_id)):
+        phase = registry.phases.get(access_id)
+        if phase is None or phase.name == "offboarding" or phase.request_id == desired.request.request_id:
+            continue
+        rule = broken_rule(ONBOARDING_REQUESTED, phase.name)
+        yield Problem(path, f"shares its secret with {access_id}, which {rule}")
 
 
 def _begin(event: CheckRequestInput, desired: Desired, access_path: str, is_over: IsOver, registry: Registry) -> None:
@@ -311,6 +326,7 @@ def _confirmed_plan(event: CheckRequestInput, desired: Desired, registry: Regist
     elif not problems and recorded and recorded.status == "unmanaged":
         problems.add(Problem("accessId", UNMANAGED))
     problems.update(confirmed_host_problems(desired, handoff, reader.bounds))
+    problems.update(_companion_problems(desired, "accessId", registry))
     configures = desired.configures and found.record.reached == "handed-off"
     if configures:
         problems.update(resource_problems(desired, handoff, reader.settings))

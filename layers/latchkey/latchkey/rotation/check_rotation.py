@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ from latchkey.access.rotating import Rotating
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
 from latchkey.aws.secrets import CURRENT, PENDING, PREVIOUS, ObservedSecret
-from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.errors import Conflict, InvalidRequest, NotYetEffective, Problem
 from latchkey.registry import Registry
+from latchkey.registry.access_locks import IsOver
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.journal import REQUEST, ROTATION, Entry, RequestJournal
 from latchkey.registry.lock_holder import is_over_by
@@ -56,7 +58,8 @@ def check_rotation(
     """Claims the request id, locks the access, applies all rules, and begins the phase `rotating`.
 
     Raises InvalidRequest with every problem. The plan is recorded, and a retry or an execution that resumes returns it again: a
-    broken rule does not reject a rotation that has begun. Raises NotYetEffective while another request holds the lock.
+    broken rule does not reject a rotation that has begun. Raises NotYetEffective while another request holds the lock, or runs
+    for another access that reads the secret.
     """
     try:
         registry.requests.claim(event.ref, event.execution_arn)
@@ -72,60 +75,91 @@ def check_rotation(
     if event.resumes is None:
         # At once, instead of after a wait for the lock of the rotation that has the access.
         _require_state(event, asked, registry, desired)
-    registry.locks.lock(desired.access_id, event.execution_arn, is_over_by(stepfunctions, registry), event.ref)
+    is_over = is_over_by(stepfunctions, registry)
+    registry.locks.lock(desired.access_id, event.execution_arn, is_over, event.ref)
     _require_tenant(desired, registry)
     journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
     journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
+    reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
+    companions = _Companions(event, desired, reader, is_over)
     if begun := journal.entry(ROTATION):
-        return _begun(begun, event, registry)
+        return _begun(begun, desired, companions, journal)
     _require_state(event, asked, registry, desired)
     record = _record(desired, registry)
-    reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
     if isinstance(asked, RotationRequested) and not asked.withdraw:
         bounds = Bounds(settings, tenants.document(event.tenant))
-        return _rotation(desired, asked, record, bounds, reader, journal)
+        plan, evidence = _rotation(desired, asked, record, bounds, reader)
+        _intend(journal, plan, evidence)
+        return _started(plan, desired, companions, journal)
     rotating = _rotating(desired, registry)
     if isinstance(asked, RotationRequested):
         return _withdrawal(rotating, desired, record)
     evidence = reader.read(desired, rotating.secret_arn)
     if problems := [*confirmation_problems(rotating, evidence)]:
         raise InvalidRequest(problems)
+    companions.await_idle()
     plan = _confirmation(rotating, desired, record, evidence)
     _intend(journal, plan, evidence)
     return plan
 
 
+@dataclass(frozen=True)
+class _Companions:
+    """The other accesses that read the secret. Nothing else may run for them from the check of a rotation until its end.
+
+    Every request locks its own access first and looks at the others then, so that one of two requests sees the other.
+    """
+
+    event: CheckRotationInput
+    desired: Desired
+    reader: EvidenceReader
+    is_over: IsOver
+
+    def problems(self) -> Iterator[Problem]:
+        """The accesses that another request has begun to change. At most one of two rotations goes on."""
+        for other in self.reader.readers(self.desired)[1:]:
+            if other.changes is not None:
+                rule = f"shares its secret with {other.desired.access_id}, which is {other.changes}"
+                yield Problem("accessId", f"{rule}: finish that request first")
+
+    def await_idle(self) -> None:
+        """Raises NotYetEffective while a request runs for one of them, and releases the lock, for which that one can wait."""
+        registry, access_id = self.reader.registry, self.desired.access_id
+        try:
+            for other in sorted(registry.resources.others(self.desired.secret_resource, access_id)):
+                registry.locks.await_free(other, self.is_over, self.event.ref)
+        except NotYetEffective:
+            registry.locks.unlock(access_id, self.event.execution_arn)
+            raise
+
+
 def _rotation(
-    desired: Desired,
-    asked: RotationRequested,
-    record: AccessRecord,
-    bounds: Bounds,
-    reader: EvidenceReader,
-    journal: RequestJournal,
-) -> RotationPlan:
-    """The plan for a new token. The phase of the access begins before other accesses of the secret are looked at again."""
-    registry = reader.registry
+    desired: Desired, asked: RotationRequested, record: AccessRecord, bounds: Bounds, reader: EvidenceReader
+) -> tuple[RotationPlan, RotationEvidence]:
+    """The plan for a new token, and the evidence for it. Raises InvalidRequest if a rule is broken."""
     evidence = reader.read(desired, record.secret_arn, asked.value.copy_from)
     if problems := [*rotation_problems(desired, asked, evidence, bounds)]:
         raise InvalidRequest(problems)
-    plan = _new_plan(desired, asked, record, evidence)
+    return _new_plan(desired, asked, record, evidence), evidence
+
+
+def _started(plan: RotationPlan, desired: Desired, companions: _Companions, journal: RequestJournal) -> RotationPlan:
+    """Begins the phase of the access, and looks at the other accesses of the secret again.
+
+    The plan is in the journal before, so that a rollback ends the phase whatever happens here. A retry does the same again.
+    """
+    registry = companions.reader.registry
     _begin(plan, desired.request.request_id, registry)
-    if others := [*_rotating_now(desired, reader)]:
+    if others := [*companions.problems()]:
         registry.phases.end(desired.access_id, "rotating")
+        journal.finish(ROTATION)
         raise InvalidRequest(others)
-    if asked.value.copy_from is not None:
-        registry.resources.note_copy(desired.secret_resource, asked.value.copy_from.secret_arn)
+    companions.await_idle()
+    if plan.value is not None and plan.value.copy_from is not None:
+        registry.resources.note_copy(desired.secret_resource, plan.value.copy_from.secret_arn)
     registry.tokens.note_versions(desired.secret_resource, *_versions(plan))
-    _intend(journal, plan, evidence)
+    journal.complete(ROTATION, {"started": True})
     return plan
-
-
-def _rotating_now(desired: Desired, reader: EvidenceReader) -> Iterator[Problem]:
-    """The other accesses of the secret whose rotation began at the same time. At most one of two rotations goes on."""
-    for other in reader.readers(desired)[1:]:
-        if other.changes is not None:
-            rule = f"shares its secret with {other.desired.access_id}, which is {other.changes}"
-            yield Problem("accessId", f"{rule}: finish that request first")
 
 
 def _new_plan(desired: Desired, asked: RotationRequested, record: AccessRecord, evidence: RotationEvidence) -> RotationPlan:
@@ -209,13 +243,16 @@ def _labels(secret: ObservedSecret | None) -> dict[str, str | None]:
     return {label: secret.version(label) if secret else None for label in (CURRENT, PREVIOUS, PENDING)}
 
 
-def _begun(entry: Entry, event: CheckRotationInput, registry: Registry) -> RotationPlan:
+def _begun(entry: Entry, desired: Desired, companions: _Companions, journal: RequestJournal) -> RotationPlan:
     """The plan that an earlier attempt recorded. Raises Conflict if the rotation was rolled back since."""
     plan = RotationPlan.model_validate_json(json.dumps(entry.wanted["plan"]))
     if entry.state != "open":
         raise Conflict("the rotation was rolled back, because its execution ended: send the request again with a new requestId")
-    if not plan.promotes:
-        _begin(plan, event.request_id, registry)
+    if plan.promotes:
+        return plan
+    if entry.result is None:
+        return _started(plan, desired, companions, journal)
+    _begin(plan, desired.request.request_id, companions.reader.registry)
     return plan
 
 

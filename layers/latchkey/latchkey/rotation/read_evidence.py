@@ -20,9 +20,6 @@ from latchkey.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
-# The phases of another access in which its secret must not get another value.
-_CHANGING = ("rotating", "moving")
-
 
 @dataclass(frozen=True)
 class EvidenceReader:
@@ -73,7 +70,8 @@ class EvidenceReader:
             if updated and configuration
             else None
         )
-        return Reader(desired, record.key_arn, phase.name if phase and phase.name in _CHANGING else None, present)
+        waits = record.reached == "handed-off" and not desired.hands_off
+        return Reader(desired, record.key_arn, waits, phase.name if phase else None, present)
 
     def _source(self, desired: Desired, copy_from: CopyFrom) -> Source:
         _, partition, _, region, account, _ = copy_from.secret_arn.split(":", 5)

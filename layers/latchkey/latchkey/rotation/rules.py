@@ -23,10 +23,14 @@ _REQUEST_AGAIN = "withdraw it with Rotation Requested and withdraw set to true, 
 
 @dataclass(frozen=True)
 class Reader:
-    """An access that reads the secret. `changes` is the phase that it is in, and `present` its resource if it matters."""
+    """An access that reads the secret. `changes` is the phase that it is in, and `present` its resource if it matters.
+
+    `waits`: its resource is configured when its hand-off is confirmed.
+    """
 
     desired: Desired
     key_arn: str
+    waits: bool = False
     changes: str | None = None
     present: Configured | None = None
 
@@ -149,6 +153,10 @@ def _reader_problems(evidence: RotationEvidence) -> Iterator[Problem]:
             rule = f"shares its secret with {desired.access_id}, which is {reader.changes}"
             yield Problem("accessId", f"{rule}: finish that request first")
         if desired.access_id not in steps.updates or configuration is None:
+            continue
+        if reader.waits:
+            rule = f"shares its secret with {desired.access_id}, which is handed off: confirm or offboard it first"
+            yield Problem("accessId", rule)
             continue
         present = reader.present
         if present is None or evidence.secret is None or not desired.is_secret(present.secret_arn):

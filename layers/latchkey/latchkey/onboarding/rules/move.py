@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from latchkey.access.desired import Desired
+from latchkey.access.lifecycle import PHASES, broken_rule
 from latchkey.errors import Problem
 from latchkey.onboarding.rules.evidence import CompanionEvidence, RequestEvidence
+from latchkey.requests.models import ONBOARDING_REQUESTED
 
 MOVE_PATH = "key.move"
 # Every step changes all of them, and must finish within the timeout of its function.
@@ -66,6 +68,8 @@ def _unable_rule(one: CompanionEvidence) -> str | None:
     """Why an access cannot be moved, and what its owner does about that."""
     if one.state is None or one.request is None:
         return "is not recorded: send its request again, or wait for its rollback"
+    if one.state in PHASES:
+        return broken_rule(ONBOARDING_REQUESTED, one.state)
     if one.state != "active" or not one.is_confirmed:
         return f"is {one.state if one.state != 'active' else 'handed off'}, not active: onboard or offboard it first"
     if not one.request.resource.configure:
