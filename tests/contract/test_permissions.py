@@ -144,15 +144,6 @@ def test_no_function_is_allowed_an_action_that_is_not_called(function: str) -> N
     assert actions(FUNCTIONS[function]) - called() - set(IN_OUR_NAME.get(function, {})) == set()
 
 
-def test_a_function_that_locks_an_access_can_ask_about_every_holder_of_the_lock() -> None:
-    """The holder can be an execution of any state machine. Without the answer, a request fails instead of waiting."""
-    holders = ("CleanUp", "EndRequest", "Offboard", "Onboard", "Rotate")
-    for function in ("CheckOffboardingFunction", "CheckRequestFunction", "CheckRotationFunction"):
-        [asking] = [one for one in statements(FUNCTIONS[function]) if "states:DescribeExecution" in listed(one["Action"])]
-        named = re.findall(r"execution:\*(\w+)StateMachine-", str(asking["Resource"]))
-        assert sorted(named) == [*holders], function
-
-
 def test_only_the_key_policy_lets_configure_access_use_a_key() -> None:
     """The function has no kms:CreateGrant of its own, so it cannot use a key whose policy does not name it."""
     assert {action for action in actions(FUNCTIONS["ConfigureAccessFunction"]) if action.startswith("kms:")} == {

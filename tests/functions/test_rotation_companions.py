@@ -12,7 +12,7 @@ from tests.functions.fault_injection import answer_with_error, at_call
 from tests.functions.offboarding_steps import Offboarding
 from tests.functions.onboarding_requests import EXECUTION, Run, check_event, existing, onboarding, rejection
 from tests.functions.onboarding_steps import Onboarding
-from tests.functions.test_rotation_steps import Rotation
+from tests.functions.rotation_steps import Rotation
 
 ANOTHER = f"{EXECUTION}-another"
 CONSENT = {"latchkey:consent": "adopt", "latchkey:rotation-consent": "rotate"}

@@ -61,12 +61,19 @@ class _Then(Enum):
     ABANDON_ALL = "a person must decide about this change and all earlier ones"
 
 
+def _end_phase(rollback: Rollback, _entry: Entry) -> None:
+    """Ends the rotation that the request has begun, even if it crashed before it recorded its plan. It comes last."""
+    phase = rollback.registry.phases.get(rollback.access_id)
+    if phase is not None and phase.request_id == rollback.desired.request.request_id:
+        rollback.registry.phases.end(rollback.access_id, "rotating")
+
+
 # The steps after this one change how resources read. Those before it create or refer to what is read.
 _READING = "40"
 type _Part = tuple[Callable[[Rollback, Entry], str | None], _Then]
 _PARTS: Mapping[str, _Part] = MappingProxyType(
     {
-        "request": (lambda *_: None, _Then.GO_ON),
+        "request": (_end_phase, _Then.GO_ON),
         "reference": (roll_back_reference, _Then.GO_ON),
         "key": (roll_back_key, _Then.GO_ON),
         "key-restoration": (roll_back_key_restoration, _Then.ABANDON),

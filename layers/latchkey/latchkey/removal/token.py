@@ -17,25 +17,26 @@ if TYPE_CHECKING:
 
 def restore_labels(
     secretsmanager: SecretsManagerClient,
-    secret_arn: str,
+    secret: ObservedSecret,
     own: frozenset[str],
     found: Mapping[str, str | None],
     note: Callable[[str], None],
 ) -> bool:
     """Restores the labels that a rotation `found`, by label. Returns whether the current version changed.
 
-    Only labels on the versions `own` of the rotation move: a label that somebody else has moved since stays where it is. The
-    current version comes first, because services read it. UpdateSecretVersionStage fails if the label has moved in between.
+    Only labels on the versions `own` of the rotation move: a label that somebody else has moved since stays where it is. If
+    somebody else has stored a value, the version that the rotation found current becomes the previous one, as it would be
+    without the rotation. The current version comes first, because services read it. UpdateSecretVersionStage fails if the label
+    has moved in between. Raises Conflict if the former current version no longer exists.
     """
-    secret = find_secret(secretsmanager, secret_arn)
-    if secret is None or secret.is_being_deleted:
-        return False
     is_current = secret.version(CURRENT) in own
+    is_stored_since = secret.version(CURRENT) not in {*own, found.get(CURRENT)}
+    former = {**found, PREVIOUS: found.get(CURRENT)} if is_stored_since else found
     for label in (CURRENT, PREVIOUS, PENDING):
         if label == PREVIOUS and is_current:
             # Secrets Manager moved it to the version that the current label was removed from.
-            secret = find_secret(secretsmanager, secret_arn) or secret
-        _restore(secretsmanager, secret, label, own, found.get(label), note)
+            secret = find_secret(secretsmanager, secret.arn) or secret
+        _restore(secretsmanager, secret, label, own, former.get(label), note)
     return is_current
 
 
@@ -50,7 +51,11 @@ def _restore(
     present = secret.version(label)
     if present is None or present not in own or present == former:
         return
-    to = former if former and (label == CURRENT or _exists(secretsmanager, secret.arn, former)) else None
+    to = former if former and (former in secret.stages or _exists(secretsmanager, secret.arn, former)) else None
+    if to is None and label == CURRENT:
+        raise Conflict(
+            f"{secret.arn} keeps {present} as its current version: Secrets Manager deleted its former version {former}"
+        )
     note(f"moved {label} of {secret.arn} back to {to}" if to else f"removed {label} from a new version of {secret.arn}")
     moved = {"MoveToVersionId": to} if to else {}
     secretsmanager.update_secret_version_stage(SecretId=secret.arn, VersionStage=label, RemoveFromVersionId=present, **moved)

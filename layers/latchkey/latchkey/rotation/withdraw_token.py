@@ -9,6 +9,7 @@ from latchkey.aws.secrets import CURRENT, PENDING, find_secret
 from latchkey.registry import Registry
 from latchkey.rotation.plan import RotationStep
 from latchkey.settings import Settings
+from latchkey.tags import may_rotate
 from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ __all__ = ["RotationStep", "Withdrawn", "withdraw_token"]
 
 
 class Withdrawn(WireModel):
-    """`changed` is false if the version no longer had the label AWSPENDING, or was made current by somebody else."""
+    """`changed` is false if the version no longer had the label AWSPENDING, or was made current by somebody else.
+
+    The label also stays if the owner of the secret has withdrawn consent. The rotation is withdrawn all the same.
+    """
 
     changed: bool
 
@@ -30,7 +34,9 @@ def withdraw_token(
     plan, desired = event.plan, desire(event.request, settings, event.tenant)
     registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
     secret = find_secret(secretsmanager, plan.secret_arn)
-    if secret is None or secret.is_being_deleted or not desired.owns(secret.tags):
+    if secret is None or secret.is_being_deleted:
+        return Withdrawn(changed=False)
+    if not (desired.owns(secret.tags) and may_rotate(secret.tags, desired.stack)):
         return Withdrawn(changed=False)
     if secret.version(PENDING) != plan.version or secret.version(CURRENT) == plan.version:
         return Withdrawn(changed=False)

@@ -1,0 +1,194 @@
+"""What people, other requests and crashes do between the steps of a rotation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from moto.secretsmanager.models import secretsmanager_backends
+
+from latchkey.errors import Conflict, TransientAwsError
+from latchkey.registry import registry
+from tests.functions.account import ACCOUNT, ADOPT, REGION, Account
+from tests.functions.fault_injection import at_call, lose_connection
+from tests.functions.media_services import FLOW
+from tests.functions.onboarding_requests import SECRET_KEY, Run, existing
+from tests.functions.rotation_steps import Rotation
+
+ROTATE = ADOPT | {"latchkey:rotation-consent": "rotate"}
+
+
+def store(rotation: Rotation, value: dict[str, str]) -> str:
+    """A person stores a value. Returns its version.
+
+    moto moves AWSPREVIOUS as Secrets Manager does only if the label AWSCURRENT is moved, but not if a value is stored with it.
+    """
+    client, current = rotation.account.secretsmanager, rotation.labels["AWSCURRENT"]
+    stored = client.put_secret_value(SecretId=rotation.secret, SecretString=json.dumps(value), VersionStages=["theirs"])
+    client.update_secret_version_stage(
+        SecretId=rotation.secret,
+        VersionStage="AWSCURRENT",
+        MoveToVersionId=stored["VersionId"],
+        RemoveFromVersionId=current,
+    )
+    return str(stored["VersionId"])
+
+
+@pytest.fixture
+def rotation(run: Run, account: Account) -> Rotation:
+    return Rotation(run, account)
+
+
+@pytest.fixture
+def adopted(run: Run, account: Account, stack: Callable[..., None]) -> Rotation:
+    """An access whose secret belongs to somebody else, who has approved its rotation."""
+    stack(ALLOWED_ORIGIN_HOSTS="*.example.com")
+    key = account.key(tags=ADOPT)
+    secret = account.secret("origin/shared", json.dumps({SECRET_KEY: "present-token"}), key=key, tags=ROTATE)
+    rotation = Rotation(run, account, secret=existing(secret), key={"arn": key})
+    rotation.secret = secret
+    return rotation
+
+
+def withdraw_consent(rotation: Rotation) -> None:
+    tags = ["latchkey:rotation-consent"]
+    rotation.account.secretsmanager.untag_resource(SecretId=rotation.secret, TagKeys=tags)
+
+
+def pend(rotation: Rotation) -> Rotation:
+    """Brings a rotation to the wait for its confirmation."""
+    rotation.check()
+    rotation.stage()
+    rotation.record("pending")
+    rotation.end()
+    return rotation
+
+
+def phase(rotation: Rotation) -> str | None:
+    found = registry().phases.get(rotation.access_id)
+    return found.name if found else None
+
+
+def crash_after_the_phase_began(rotation: Rotation) -> None:
+    """The request is claimed, locked and noted, its plan is recorded, its phase begins, and the sixth write is lost."""
+    at_call("dynamodb", "UpdateItem", lose_connection, number=6)
+    with pytest.raises(TransientAwsError):
+        rotation.check()
+    assert phase(rotation) == "rotating"
+
+
+def test_a_rollback_after_a_crash_leaves_no_phase(rotation: Rotation) -> None:
+    crash_after_the_phase_began(rotation)
+
+    rotation.undo()
+
+    assert phase(rotation) is None
+
+
+@pytest.mark.parametrize("write", [1, 2, 3, 4, 5])
+def test_a_rollback_that_crashes_at_any_write_leaves_no_phase(rotation: Rotation, write: int) -> None:
+    rotation.check()
+    rotation.stage()
+    at_call("dynamodb", "UpdateItem", lose_connection, number=write)
+
+    with pytest.raises(TransientAwsError):
+        rotation.undo()
+    rotation.undo()
+
+    assert phase(rotation) is None
+
+
+def test_a_withdrawal_does_not_need_the_consent_of_the_owner(adopted: Rotation) -> None:
+    """Otherwise, the access rotates for ever, and can be neither onboarded nor offboarded."""
+    pend(adopted)
+    withdraw_consent(adopted)
+    before = adopted.labels
+
+    adopted.begin(number=2, withdraw=True).check()
+    assert adopted.withdraw()["changed"] is False
+    adopted.record("withdrawn")
+
+    assert adopted.labels == before
+    assert phase(adopted) is None
+
+
+@pytest.mark.parametrize("promoted", [False, True])
+def test_a_rollback_changes_nothing_without_the_consent_of_the_owner(adopted: Rotation, promoted: bool) -> None:
+    adopted.check()
+    adopted.stage()
+    if promoted:
+        adopted.promote()
+    withdraw_consent(adopted)
+    before = adopted.labels
+
+    undone = adopted.undo()
+
+    assert adopted.labels == before
+    assert undone["undone"] == []
+    assert any(adopted.secret in text for text in undone["left"])
+    assert phase(adopted) is None
+
+
+def test_settings_that_somebody_changed_do_not_keep_an_access_rotating(run: Run, account: Account) -> None:
+    rotation = Rotation(run, account, "mediaconnect")
+    former = rotation.labels["AWSCURRENT"]
+    rotation.begin(acceptsInterruption=True).check()
+    rotation.stage()
+    rotation.promote()
+    [output] = account.mediaconnect.flows[FLOW]["Outputs"]
+    output["Encryption"]["Algorithm"] = "aes128"
+
+    with pytest.raises(Conflict):
+        rotation.apply()
+    undone = rotation.undo()
+
+    assert rotation.labels["AWSCURRENT"] == former
+    assert any(rotation.access_id in text for text in undone["left"])
+    assert phase(rotation) is None
+
+
+def test_a_rollback_waits_for_a_secret_that_is_scheduled_for_deletion(rotation: Rotation) -> None:
+    """A person can restore the secret. Its former token must be the current one then."""
+    former = rotation.labels["AWSCURRENT"]
+    rotation.check()
+    rotation.stage()
+    rotation.promote()
+    rotation.account.secretsmanager.delete_secret(SecretId=rotation.secret)
+
+    left = rotation.undo()["left"]
+    rotation.account.secretsmanager.restore_secret(SecretId=rotation.secret)
+    rotation.undo()
+
+    assert any(rotation.secret in text for text in left)
+    assert rotation.labels["AWSCURRENT"] == former
+    assert phase(rotation) is None
+
+
+def test_a_value_that_a_person_stores_keeps_the_token_of_the_clients_as_the_previous_one(run: Run, account: Account) -> None:
+    rotation = Rotation(run, account, "mediapackage")
+    former = rotation.labels["AWSCURRENT"]
+    rotation.check()
+    rotation.stage()
+    rotation.promote()
+    theirs = store(rotation, {"MediaPackageCDNIdentifier": "a-token-of-a-person"})
+
+    rotation.undo()
+
+    assert (rotation.labels["AWSCURRENT"], rotation.labels["AWSPREVIOUS"]) == (theirs, former)
+
+
+def test_a_former_version_that_secrets_manager_deleted_is_left_to_a_person(run: Run, account: Account) -> None:
+    rotation = Rotation(run, account, "mediapackage")
+    rotation.begin(emergency=True).check()
+    rotation.stage()
+    rotation.promote()
+    rotation.stage(again=True)
+    rotation.promote(again=True)
+    del secretsmanager_backends[ACCOUNT][REGION].secrets[rotation.secret].versions[rotation.plan["former"]]
+
+    undone = rotation.undo()
+
+    assert rotation.labels["AWSCURRENT"] == rotation.plan["second"]
+    assert any(rotation.secret in text for text in undone["left"])
+    assert phase(rotation) is None
