@@ -67,7 +67,7 @@ live-check-proof: .venv/ready ## Let live-check find every value of every switch
 		status=$$?; column -t -s "$$(printf '\t')" .aws-sam/live-check.tsv; exit $$status
 
 deploy: .venv/ready ## Check, build and deploy to an AWS account (ENV=dev, an environment of samconfig.toml; ARCHITECTURE=arm64)
-	@python tools/deploy.py '$(ENV)' $(if $(ARCHITECTURE),--architecture '$(ARCHITECTURE)')
+	@python -m tools.deploy '$(ENV)' $(if $(ARCHITECTURE),--architecture '$(ARCHITECTURE)')
 
 audit: .aws-sam/build/template.yaml .venv-audit/ready ## Compare policies, state machines and templates with AWS's own data and limits
 	@PYTHONPATH=layers/latchkey:. python -m tools.audit

@@ -21,6 +21,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 
+from tools.trails import trails_of
+
 ROOT = Path(__file__).parents[1]
 # An update of a stack in one of these states fails: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
 _DEAD = {
@@ -124,10 +126,19 @@ def _check_account(deployment: Mapping[str, Any], parameters: Mapping[str, str])
     if state in _DEAD or (state and state != _EMPTY and state.endswith("_IN_PROGRESS")):
         raise Refusal(f"the stack {name} in {region} is {state}: {_DEAD.get(state, 'wait until it is complete')}")
     print(f"{name} in account {identity['Account']} and Region {region}, as {identity['Arn']}")
+    print(_trail_report(session.client("cloudtrail", region_name=region), region))
     print(
         f"Parameters: {' '.join(f'{name}={value}' for name, value in parameters.items()) or 'those of the template'}",
         flush=True,
     )
+
+
+def _trail_report(cloudtrail: Any, region: str) -> str:
+    """Whether a trail logs what Latchkey needs. Without one, the deployment goes on, because a trail can be added later."""
+    try:
+        return trails_of(cloudtrail).report(region)
+    except (BotoCoreError, ClientError) as error:
+        return f"Warning: it is unknown whether a trail logs the calls that start cleanups: {error}"
 
 
 def _state(cloudformation: Any, name: str) -> str | None:

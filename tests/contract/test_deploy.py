@@ -1,5 +1,6 @@
 """`make deploy` checks what it needs, builds in a folder of its own, and deploys with the parameters of the build."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,10 +8,13 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from tests.contract.artifacts import copy
+from tools.trails import Trails, trails_of
 
 ACCOUNT = "<Account>111122223333</Account><Arn>arn:aws:iam::111122223333:role/Deployer</Arn><UserId>AROA</UserId>"
 RESULT = f"<GetCallerIdentityResult>{ACCOUNT}</GetCallerIdentityResult>"
@@ -21,13 +25,30 @@ STACKS = f"<DescribeStacksResult><Stacks><member>{MEMBERS}</member></Stacks></De
 STACK = f"<DescribeStacksResponse>{STACKS}</DescribeStacksResponse>"
 
 
+WRITES = {"Field": "readOnly", "Equals": ["false"]}
+MANAGEMENT = {"Field": "eventCategory", "Equals": ["Management"]}
+
+
 class Account(HTTPServer):
-    """Answers GetCallerIdentity and DescribeStacks with an identity and the status of the stack, or with an error."""
+    """Answers GetCallerIdentity and DescribeStacks with an identity and the status of the stack, or with an error.
+
+    `trails` are the event selectors of each trail, or None for a trail whose selectors cannot be read.
+    """
 
     identity, status = IDENTITY, ""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
+        self.trails: dict[str, dict[str, Any] | None] = {}
+        self.stopped: set[str] = set()
+
+    def cloudtrail(self, operation: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """The response of an operation of CloudTrail, or None if it is denied."""
+        if operation == "DescribeTrails":
+            assert asked["includeShadowTrails"] is True
+            return {"trailList": [{"Name": name, "TrailARN": f"arn:{name}"} for name in self.trails]}
+        name = (asked.get("TrailName") or asked["Name"]).removeprefix("arn:")
+        return {"IsLogging": name not in self.stopped} if operation == "GetTrailStatus" else self.trails[name]
 
     @property
     def url(self) -> str:
@@ -39,6 +60,13 @@ class _Answers(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
+        if target := self.headers["x-amz-target"]:
+            found = self.server.cloudtrail(target.rsplit(".", 1)[1], json.loads(body))
+            answer = json.dumps(found or {"__type": "AccessDeniedException", "message": "no"})
+            self.send_response(200 if found is not None else 400)
+            self.end_headers()
+            self.wfile.write(answer.encode())
+            return
         if b"GetCallerIdentity" in body:
             answer = self.server.identity
         else:
@@ -225,3 +253,59 @@ def test_make_deploy_rejects_an_unknown_architecture(tmp_path: Path, account: Ac
 
     assert result.returncode != 0
     assert "Architecture=riscv" in result.stderr
+
+
+def trails(account: Account) -> Trails:
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-west-1")
+    return trails_of(session.client("cloudtrail", endpoint_url=account.url))
+
+
+def basic(**members: Any) -> dict[str, Any]:
+    return {"EventSelectors": [{"ReadWriteType": "All", "IncludeManagementEvents": True} | members]}
+
+
+def advanced(*fields: dict[str, Any]) -> dict[str, Any]:
+    return {"AdvancedEventSelectors": [{"Name": "any", "FieldSelectors": [*fields]}]}
+
+
+@pytest.mark.parametrize(
+    ("selectors", "is_complete"),
+    [
+        (basic(), True),
+        (basic(ReadWriteType="WriteOnly"), True),
+        (basic(ReadWriteType="ReadOnly"), False),
+        (basic(IncludeManagementEvents=False), False),
+        (basic(ExcludeManagementEventSources=["kms.amazonaws.com"]), False),
+        (basic(ExcludeManagementEventSources=["rdsdata.amazonaws.com"]), True),
+        (advanced(MANAGEMENT), True),
+        (advanced(MANAGEMENT, WRITES), True),
+        (advanced(MANAGEMENT, WRITES | {"Equals": ["true"]}), False),
+        (advanced(MANAGEMENT, {"Field": "eventSource", "NotEquals": ["kms.amazonaws.com"]}), False),
+        (advanced(MANAGEMENT | {"Equals": ["Data"]}), False),
+        ({"EventSelectors": []}, False),
+    ],
+)
+def test_a_trail_is_complete_if_it_logs_every_call_that_starts_a_cleanup(
+    account: Account, selectors: dict[str, Any], is_complete: bool
+) -> None:
+    account.trails = {"reads": basic(ReadWriteType="ReadOnly"), "audit": selectors}
+
+    found = trails(account)
+
+    assert found == Trails(complete=("audit",) if is_complete else (), unreadable=())
+    assert found.report("eu-west-1").startswith("Warning: ") is not is_complete
+
+
+def test_a_trail_that_is_stopped_does_not_count(account: Account) -> None:
+    account.trails, account.stopped = {"audit": basic()}, {"audit"}
+
+    assert trails(account) == Trails((), ())
+
+
+def test_make_deploy_warns_of_trails_and_deploys(tmp_path: Path, account: Account) -> None:
+    account.trails = {"organization": None}
+
+    result = deploy(tmp_path, account, "ENV=dev")
+
+    assert (result.returncode, len(calls(result))) == (0, 2), result.stderr
+    assert "because organization cannot be read" in result.stdout
