@@ -57,13 +57,17 @@ def was_created_for(part: RecordedPart, present: Configured, registry: Registry)
 
 
 def was_created_here(secret: ObservedSecret, stack: str, registry: Registry) -> bool:
-    """Whether this stack created a secret: its tag names an access that is recorded with the secret as a new one."""
+    """Whether this stack created a secret: its tag names an access whose record or hand-off has the secret as a new one."""
     creator = secret.tags.get(ACCESS)
     if creator is None or not is_ours(secret.tags, stack):
         return False
     record, request = registry.accesses.get(creator), registry.accesses.recorded_request(creator)
-    is_recorded = record is not None and record.secret_arn == secret.arn
-    return is_recorded and request is not None and request.secret.value.existing is None
+    handoff = registry.accesses.to_confirm(creator)
+    recorded = ((record, request), (handoff.record, handoff.request) if handoff else (None, None))
+    return any(
+        known is not None and known.secret_arn == secret.arn and wanted is not None and wanted.secret.value.existing is None
+        for known, wanted in recorded
+    )
 
 
 def _is_deletable(desired: Desired, secret: ObservedSecret, registry: Registry) -> bool:

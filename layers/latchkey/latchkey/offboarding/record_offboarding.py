@@ -55,12 +55,12 @@ def record_offboarding(
     offboarded = known
     if known is None or known.request_id != event.request.request_id:
         offboarded = _offboarded(offboarding, entries, known)
+        if not offboarded.reads:  # before the hand-off is discarded, whose key and secret no later attempt would know
+            _release(offboarding.parts, registry)
         registry.offboardings.save(offboarding.parts[0].record, offboarded)
     else:  # an earlier attempt saved it, and the execution that continues the request has begun the phase again
         registry.phases.end(offboarding.access_id, "offboarding")
-    if offboarded is not None and not offboarded.reads:
-        _release(offboarding.parts, registry)
-    result = _result(event, offboarding.parts[0], entries, removed) | _schedule(offboarded)
+    result = _result(event, offboarding.parts[0], entries, removed) | _schedule(offboarded, entries)
     changed = any(entry.undone for entry in entries)
     is_new = known is None or changed or bool(removed)
     return OffboardingRecorded(changed=changed, result={"status": "offboarded" if is_new else "unchanged", **result})
@@ -94,12 +94,12 @@ def _is_as_found(desired: Desired, entry: Entry, clients: Clients) -> bool:
 def _offboarded(offboarding: Offboarding, entries: Sequence[Entry], known: Offboarded | None) -> Offboarded:
     """The result of this request, with what an earlier offboarding has scheduled."""
     event, parts, clients = offboarding.event, offboarding.parts, offboarding.clients
-    deletion = next((entry for entry in entries if entry.kind == "secret-deletion" and not entry.left), None)
+    own_arn = parts[0].record.secret_arn
+    deletion = next((entry for entry in _deletions(entries) if entry.wanted["arn"] == own_arn), None)
     reads = any(entry.kind == "detachment" and entry.result and entry.result["reads"] for entry in entries)
     secret_arn, secret_ends = (known.secret_arn, known.secret_ends) if known else (None, None)
     if deletion and (deletion.wanted["at"] or deletion.wanted["arn"] != secret_arn):
-        at = deletion.wanted["at"]
-        secret_arn, secret_ends = str(deletion.wanted["arn"]), datetime.fromisoformat(at) if at else None
+        secret_arn, secret_ends = str(deletion.wanted["arn"]), _end(deletion)
     due = (part.record.key_arn for part in parts if not reads and _is_key_due(part, secret_arn, clients))
     return Offboarded(
         request_id=event.request.request_id,
@@ -110,6 +110,16 @@ def _offboarded(offboarding: Offboarding, entries: Sequence[Entry], known: Offbo
         key_arn=next(due, known.key_arn if known else None),
         waiting_days=event.asked.recovery_days,
     )
+
+
+def _deletions(entries: Iterable[Entry]) -> list[Entry]:
+    """The secrets that the request has scheduled for deletion: that of the access, and that of its unconfirmed hand-off."""
+    return [entry for entry in entries if entry.kind == "secret-deletion" and not entry.left]
+
+
+def _end(deletion: Entry) -> datetime | None:
+    at = deletion.wanted["at"]
+    return datetime.fromisoformat(at) if at else None
 
 
 def _is_key_due(part: RecordedPart, secret_arn: str | None, clients: Clients) -> bool:
@@ -155,11 +165,14 @@ def _result(
     }
 
 
-def _schedule(offboarded: Offboarded | None) -> dict[str, Any]:
-    """What is deleted later: the secret at the end of its recovery window, and then the key."""
+def _schedule(offboarded: Offboarded | None, entries: Iterable[Entry]) -> dict[str, Any]:
+    """What is deleted later: the secrets at the end of their recovery window, and then the key."""
     scheduled = list[Scheduled]()
     if offboarded and offboarded.secret_arn:
         scheduled.append(Scheduled(resource=offboarded.secret_arn, at=offboarded.secret_ends))
+    known = {one.resource for one in scheduled}
+    others = (entry for entry in _deletions(entries) if entry.wanted["arn"] not in known)
+    scheduled += [Scheduled(resource=entry.wanted["arn"], at=_end(entry)) for entry in others]
     if offboarded and offboarded.key_arn:
         after, days = offboarded.secret_arn, offboarded.waiting_days
         scheduled.append(Scheduled(resource=offboarded.key_arn, after=after, waitingDays=days))

@@ -43,7 +43,11 @@ def remove_policies(event: OffboardingStep, settings: Settings, registry: Regist
     registry.offboardings.note_detached(offboarding.access_id)
     for part in offboarding.parts:
         removal = removal_of(offboarding, part, REMOVAL)
-        left += [*_of_key(removal, part), *_of_secret(removal, part), *_of_role(removal, part, registry)]
+        left += [
+            *_of_key(removal, part, is_kept=part.record.key_arn != offboarding.parts[0].record.key_arn),
+            *_of_secret(removal, part),
+            *_of_role(removal, part, registry),
+        ]
     return _left(offboarding.journal, left)
 
 
@@ -56,7 +60,8 @@ def _left(journal: RequestJournal, left: list[str]) -> PoliciesRemoved:
     return PoliciesRemoved(removed=entry.undone if entry else (), left=tuple(left))
 
 
-def _of_key(removal: Removal, part: RecordedPart) -> list[str]:
+def _of_key(removal: Removal, part: RecordedPart, *, is_kept: bool) -> list[str]:
+    """`is_kept`: only a hand-off used the key. The registry keeps no date for its deletion, so the outcome names it."""
     key = find_key(removal.clients.kms, part.record.key_arn)
     if key is None or key.state == "PendingDeletion":
         return []
@@ -64,6 +69,8 @@ def _of_key(removal: Removal, part: RecordedPart) -> list[str]:
         return [_withdrawn(key.arn)]
     noted = f"removed the statements of this access from the policy of {key.arn}"
     remove_key_statements(removal, key.arn, part.desired.known_key_statements, noted)
+    if is_kept and part.desired.request.key.allow_deletion and is_ours(key.tags, part.desired.stack):
+        return [f"{key.arn} stays, because only an unconfirmed hand-off used it: delete it by hand after its secret is gone"]
     return []
 
 
