@@ -3,7 +3,7 @@
 from latchkey.access.tenants import tenants
 from latchkey.aws import clients
 from latchkey.handler import step
-from latchkey.planning.draft import World
+from latchkey.planning.draft import Roles, World
 from latchkey.planning.plan_access import AccessPlan, PlanAccessInput, plan_access
 from latchkey.registry import registry
 from latchkey.registry.planned import planned_registry
@@ -13,6 +13,12 @@ from latchkey.settings import settings
 @step(PlanAccessInput, waits=lambda: registry().requests)
 def lambda_handler(event: PlanAccessInput) -> AccessPlan:
     """Returns the plan; raises InvalidRequest if the request contains the hash of another one."""
-    known, reading = settings(), clients.standard_clients()
-    world = World(known, known.create_secret_role_arn, planned_registry(), reading, clients.secretsmanager, tenants(known))
+    known = settings()
+    roles = Roles(
+        create_secret=known.create_secret_role_arn,
+        detach_resource=known.detach_role_arn,
+        clean_up_grants=known.clean_up_role_arn,
+        delete_secret=known.delete_secret_role_arn,
+    )
+    world = World(known, roles, planned_registry(), clients.standard_clients(), clients.secretsmanager, tenants(known))
     return plan_access(event, world)

@@ -47,7 +47,7 @@ def _called() -> tuple[set[str], list[str]]:
             if not isinstance(node, ast.Attribute) or node in arguments:
                 continue
             # Table.query is the registry's reader of items, also for its own leases. No class of the package is a boto3 client.
-            is_paged = node.attr in paged() and ast.unparse(node.value) not in {"self._table", "self"}
+            is_paged = node.attr in paged() and ast.unparse(node.value) not in {"self._table", "self", "super()"}
             if is_paged or node.attr in {"get_paginator", "can_paginate"}:
                 direct.append(f"{path.name}:{node.lineno} {node.attr}")
     return read, direct

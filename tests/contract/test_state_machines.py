@@ -89,6 +89,7 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
     },
     "offboard-access": {
         "Check offboarding": (_STEP, "Record failure"),
+        "Plan access": (_STEP, "Record failure"),
         "Detach resource": (_STEP, "Record failure"),
         "Survey grants": (_STEP, "Record failure"),
         "Clean up grants": (_REVOCATION, "Record failure"),
@@ -96,6 +97,7 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
         "Remove policies": (_STEP, "Record failure"),
         "Delete secret": (_STEP, "Record failure"),
         "Record offboarding": (_STEP, "Record failure"),
+        "Report plan": (_LAST, "Fail unreported"),
         "Report success": (_LAST, "Fail unreported"),
         "Report rejection": (_LAST, "Fail unreported"),
         "Record failure": (_LAST, "Report failure"),
@@ -144,6 +146,7 @@ CAUGHT_BY_NAME = {
     ("onboard-access", "Check value", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Check request", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Plan access", "InvalidRequest"): "Report rejection",
+    ("offboard-access", "Plan access", "InvalidRequest"): "Report rejection",
     ("offboard-access", "Check offboarding", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Validate access", "PolicyOverwritten"): "Can policies be attached again?",
     ("onboard-access", "Validate before configuring", "PolicyOverwritten"): "Can policies be attached again?",

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -20,7 +21,6 @@ from moto.secretsmanager.responses import SecretsManagerResponse
 from latchkey.aws import clients, parameters
 from latchkey.observability import logger
 from latchkey.registry import registry, table
-from latchkey.registry.planned import planned_registry
 from latchkey.settings import settings
 from tests.contract.artifacts import FUNCTIONS, actions, logical_id
 from tests.functions.account import Account
@@ -29,12 +29,18 @@ from tests.functions.lambda_runtime import ENVIRONMENT, Context, handler
 from tests.functions.onboarding_requests import EXECUTION, Run
 
 _called: set[str] = set()
+# The calls of the current test that change something, except those to the registry.
+_changed: Counter[str] = Counter()
+_READS = ("BatchGet", "Describe", "Get", "List", "Simulate")
 _STEPS = {"create_key", "create_secret", "attach_policies", "configure_access", "record_access"}
 
 
 def _note(model: OperationModel) -> None:
     # The signing name of these services is the prefix of their IAM actions.
-    _called.add(f"{model.service_model.signing_name}:{model.name}")
+    name = f"{model.service_model.signing_name}:{model.name}"
+    _called.add(name)
+    if not model.name.startswith(_READS) and not name.startswith(("dynamodb:", "events:")):
+        _changed[name] += 1
 
 
 _scheduled_by_id: Any = KmsBackend.schedule_key_deletion
@@ -81,7 +87,7 @@ def _function_clients() -> FunctionClients:
 
 def _forget() -> None:
     _accounts.clear()
-    for cached in (parameters.parameters, settings, registry, planned_registry):
+    for cached in (parameters.parameters, settings, registry):
         cached.cache_clear()
 
 
@@ -156,6 +162,13 @@ def run(account: Account) -> Run:
         return answer
 
     return invoke
+
+
+@pytest.fixture
+def changing_calls() -> Counter[str]:
+    """How often the functions have made each call that changes something, in this test."""
+    _changed.clear()
+    return _changed
 
 
 @pytest.fixture

@@ -26,12 +26,14 @@ class Offboarding:
     def step(self) -> dict[str, Any]:
         return {"request": self.request, "asked": self.asked, "tenant": "default", "executionArn": self.execution}
 
-    def check(self, **changes: Any) -> dict[str, Any]:
+    def input(self) -> dict[str, Any]:
+        """The input of the execution, with its ARN."""
+        how = {name: value for name, value in self.asked.items() if name in ("mode", "planHash")}
         content = {
             "requestId": self.asked["requestId"],
             "system": self.request["system"],
             "accessId": self.access_id,
-            "request": self.request,
+            "request": self.request | how,
             "senderAccount": ACCOUNT,
             "confirms": False,
             "problems": [],
@@ -39,7 +41,10 @@ class Offboarding:
             "asked": self.asked,
             "resumes": None,
         }
-        return self.run("check_offboarding", content | self.common | {"executionArn": self.execution} | changes)
+        return content | self.common | {"executionArn": self.execution}
+
+    def check(self, **changes: Any) -> dict[str, Any]:
+        return self.run("check_offboarding", self.input() | changes)
 
     def detach(self) -> dict[str, Any]:
         return self.run("detach_resource", self.step)

@@ -98,7 +98,7 @@ def test_a_plan_starts_again_if_another_request_begins_meanwhile(
     run: Run, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event, holders = to_plan(run, onboarding()), iter([None, EXECUTION])
-    monkeypatch.setattr("latchkey.registry.access_locks.AccessLocks.holder", lambda *_: next(holders))
+    monkeypatch.setattr("latchkey.registry.planned.PlannedRegistry.present_holder", lambda *_: next(holders))
 
     with pytest.raises(NotYetEffective):
         run("plan_access", event)

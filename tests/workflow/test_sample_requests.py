@@ -18,6 +18,8 @@ HANDED_OFF, CONFIRMATION = "onboard-mediatailor-handed-off", "confirm-handoff"
 # About accesses that other samples onboard, in this order.
 ROTATIONS = ("rotate-mediatailor", "confirm-rotation", "rotate-mediapackagev2-emergency")
 OFFBOARDING, RESTORATION = "offboard-mediatailor", "restore-mediatailor"
+# A plan of a request about a recorded access comes right before that request.
+PLANS_OF_ACCESSES = {"plan-offboarding-mediatailor": OFFBOARDING}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,9 @@ def outcomes(aws: Embedded, before: set[str]) -> dict[str, dict[str, Any]]:
     """The outcome of every sample, sent one after another, as `aws events put-events` sends its file."""
     heard, events = Outcomes(aws), aws.client("events")
     found: dict[str, dict[str, Any]] = {}
-    for name in [*PLANS, *ONBOARDINGS, CONFIRMATION, *ROTATIONS, OFFBOARDING, RESTORATION]:
+    first = [name for name in PLANS if name not in PLANS_OF_ACCESSES]
+    last = [*(name for pair in PLANS_OF_ACCESSES.items() for name in pair), RESTORATION]
+    for name in [*first, *ONBOARDINGS, CONFIRMATION, *ROTATIONS, *last]:
         if name == CONFIRMATION:
             _carry_out(aws, found[HANDED_OFF]["detail"]["handoff"]["values"])
         [entry] = json.loads((ROOT / f"events/requests/{name}.json").read_text())

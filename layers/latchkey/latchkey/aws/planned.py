@@ -12,11 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from latchkey.aws.clients import Clients
+from latchkey.aws.errors import is_missing
 from latchkey.aws.keys import rotation_days
 from latchkey.aws.pages import read_pages
+from latchkey.aws.planned_media import ShownResource
 from latchkey.errors import LatchkeyError
 from latchkey.place import Place
 from latchkey.policies import Document
@@ -79,15 +82,20 @@ type _Overlay = Callable[[PlannedChanges, Mapping[str, Any], Callable[[], Any]],
 
 
 class PlannedChanges:
-    """The changes that the calls of all planned clients would make. `clients` make the reads."""
+    """The changes that the calls of all planned clients would make. `clients` make the reads.
 
-    def __init__(self, place: Place, clients: Clients) -> None:
+    `shown` are the resources of media services, by service.
+    """
+
+    def __init__(self, place: Place, clients: Clients, shown: Mapping[str, ShownResource] | None = None) -> None:
         self.calls: list[PlannedCall] = []
         self.place = place
         self.real = clients
         self._resources: dict[tuple[str, str], PlannedResource] = {}
         self._aliases: dict[str, str] = {}
         self._grants: list[tuple[str, str, _Answer]] = []
+        self.shown = shown or {}
+        self._media: dict[tuple[str, str], _Answer | None] = {}
 
     @property
     def resources(self) -> list[PlannedResource]:
@@ -147,6 +155,52 @@ class PlannedChanges:
         found = self.find(kind, name)
         return found is not None and found.after is None
 
+    def change_media(self, service: str, operation: str, parameters: Mapping[str, Any]) -> _Answer:
+        """Records the effect of a call to a media service."""
+        shown = self.shown.get(service)
+        effect = shown.effects.get(operation) if shown else None
+        if shown is None or effect is None:
+            raise LatchkeyError(f"{service}:{operation} cannot be planned")
+        name = shown.name(parameters)
+        found = self._media[service, name] if (service, name) in self._media else self._read_media(service, shown, parameters)
+        self._media[service, name] = effect(copy.deepcopy(found or {}), parameters, self.place)
+        return {}
+
+    def _read_media(self, service: str, shown: ShownResource, parameters: Mapping[str, Any]) -> _Answer:
+        """The resource as its service returns it; empty if it does not exist."""
+        client = self.real.client_for(service)
+        try:
+            found: _Answer = getattr(client, xform_name(shown.read_by))(**{name: parameters[name] for name in shown.named_by})
+        except ClientError as error:
+            if not is_missing(error):
+                raise
+            return {}
+        return {member: value for member, value in found.items() if member != "ResponseMetadata"}
+
+    def read_media(self, service: str, operation: str, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+        """The answer of a read of a media service after the planned calls."""
+        shown = self.shown.get(service)
+        if shown is not None and operation == shown.listed_by:
+            return self._list_media(service, shown, parameters, ask())
+        if shown is None or operation != shown.read_by or (service, shown.name(parameters)) not in self._media:
+            return ask()
+        found = self._media[service, shown.name(parameters)]
+        if found is None:
+            raise _missing(operation, "NotFoundException")
+        return copy.deepcopy(found)
+
+    def _list_media(self, service: str, shown: ShownResource, parameters: Mapping[str, Any], found: _Answer) -> _Answer:
+        """The present resources that no call changes. The first page also has those that calls create or update."""
+        changed = {name: one for (of, name), one in self._media.items() if of == service}
+        kept = [item for item in found.get(shown.listed, []) if shown.name(item) not in changed]
+        new = [] if "NextToken" in parameters else [copy.deepcopy(one) for one in changed.values() if one is not None]
+        return {**found, shown.listed: [*kept, *new]}
+
+    def key_tags(self, key_arn: str) -> dict[str, str]:
+        """The tags of a key, by which the permissions for a call are limited."""
+        found = self.find("key", key_arn)
+        return found.tags if found else _read_key_tags(self, key_arn)
+
     def key_arn(self, key: str) -> str:
         """The ARN of a key that is named by its ARN or by an alias that a call creates."""
         return self._aliases.get(key, key)
@@ -172,16 +226,19 @@ class PlannedClient:
 
         def call(**parameters: Any) -> Any:
             if operation.startswith(_READS):
-                overlay = _OVERLAYS.get((self._service, operation))
 
                 def ask() -> Any:
                     return getattr(self._real, method)(**parameters)
 
-                return overlay(self._changes, parameters, ask) if overlay else ask()
+                overlay = _OVERLAYS.get((self._service, operation))
+                if overlay is not None:
+                    return overlay(self._changes, parameters, ask)
+                return self._changes.read_media(self._service, operation, parameters, ask)
             effect = _EFFECTS.get((self._service, operation))
-            if effect is None and self._service in _KNOWN:
-                raise LatchkeyError(f"{self._service}:{operation} cannot be planned")
-            answer = effect(self._changes, parameters) if effect else {}
+            if effect is not None:
+                answer = effect(self._changes, parameters)
+            else:
+                answer = self._changes.change_media(self._service, operation, parameters)
             self._changes.calls.append(PlannedCall(self._role, self._service, operation, parameters))
             return answer
 
@@ -221,9 +278,12 @@ def _key(changes: PlannedChanges, key_arn: str) -> State:
 def _read_key(changes: PlannedChanges, key_arn: str) -> State:
     kms = changes.real.kms
     policy = json.loads(kms.get_key_policy(KeyId=key_arn, PolicyName="default")["Policy"])
-    pages = read_pages(kms.list_resource_tags, KeyId=key_arn)
-    tags = {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page["Tags"]}
-    return State(policies={KEY_POLICY: policy}, tags=tags)
+    return State(policies={KEY_POLICY: policy}, tags=_read_key_tags(changes, key_arn))
+
+
+def _read_key_tags(changes: PlannedChanges, key_arn: str) -> dict[str, str]:
+    pages = read_pages(changes.real.kms.list_resource_tags, KeyId=key_arn)
+    return {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page["Tags"]}
 
 
 def _schedule_key_deletion(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
@@ -299,7 +359,8 @@ def _list_grants(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Ca
     if changes.created("key", arn):
         return {"Grants": new, "Truncated": False}
     found = ask()
-    return {**found, "Grants": [*found["Grants"], *new]} if new else found
+    left = [grant for grant in found["Grants"] if not changes.removed("grant", grant["GrantId"])]
+    return {**found, "Grants": [*left, *new]}
 
 
 # ---------------------------------------------------------------- secrets
@@ -482,7 +543,6 @@ def _missing(operation: str, code: str) -> ClientError:
     return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 404}}, operation)  # type: ignore[typeddict-item]
 
 
-_KNOWN: Final = frozenset(["iam", "kms", "secretsmanager"])
 _EFFECTS: Final[Mapping[tuple[str, str], _Effect]] = {
     ("iam", "CreateRole"): _create_role,
     ("iam", "DeleteRole"): _delete_role,

@@ -16,6 +16,7 @@ from latchkey.policies.reader_roles import POLICY_NAME
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
+    from mypy_boto3_iam.literals import ContextKeyTypeEnumType
     from mypy_boto3_iam.type_defs import ContextEntryTypeDef, EvaluationResultTypeDef
 
 
@@ -57,7 +58,7 @@ def find_role(iam: IAMClient, name: str) -> ObservedRole | None:
 
 
 def refused_actions(
-    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str | bool] | None = None
+    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str | bool | int] | None = None
 ) -> list[str]:
     """The actions that the identity policies of a principal do not allow on a resource with these context keys."""
     return [
@@ -68,7 +69,7 @@ def refused_actions(
 
 
 def denied_actions(
-    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str | bool] | None = None
+    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str | bool | int] | None = None
 ) -> list[str]:
     """The actions that an explicit Deny or the permissions boundary blocks, so that no key policy can allow them."""
     results = _simulate(iam, principal, actions, resource, context or {})
@@ -85,7 +86,7 @@ def _is_denied(result: EvaluationResultTypeDef) -> bool:
 
 
 def _simulate(
-    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str | bool]
+    iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str | bool | int]
 ) -> Iterator[EvaluationResultTypeDef]:
     """The results of the policy simulator: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html"""
     pages = read_pages(
@@ -99,7 +100,8 @@ def _simulate(
         yield from page["EvaluationResults"]
 
 
-def _entry(name: str, value: str | bool) -> ContextEntryTypeDef:
+def _entry(name: str, value: str | bool | int) -> ContextEntryTypeDef:
     if isinstance(value, bool):
         return {"ContextKeyName": name, "ContextKeyType": "boolean", "ContextKeyValues": [str(value).lower()]}
-    return {"ContextKeyName": name, "ContextKeyType": "string", "ContextKeyValues": [value]}
+    kind: ContextKeyTypeEnumType = "numeric" if isinstance(value, int) else "string"
+    return {"ContextKeyName": name, "ContextKeyType": kind, "ContextKeyValues": [str(value)]}

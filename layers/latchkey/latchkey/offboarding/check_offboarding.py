@@ -29,26 +29,37 @@ CHANGED_SINCE = "was changed by another request after this one was sent: send th
 
 
 class CheckOffboardingInput(ExecutionInput):
-    """The input of an execution, and the ARN of the first execution of its request."""
+    """The input of an execution, and the ARN of the first execution of its request.
+
+    `followsPlan`: plan_access found that the request does what was planned.
+    """
 
     execution_arn: str
+    follows_plan: bool = False
 
 
 class OffboardingPlan(WireModel):
-    """What the state machine branches on. `hasGrants`: the service creates a KMS grant for the resource."""
+    """What the state machine branches on. `hasGrants`: the service creates a KMS grant for the resource.
+
+    `toPlan`: the offboarding has not begun, and plan_access runs next. After it, a request that is `planOnly` ends, and any
+    other is checked again.
+    """
 
     access_id: str
     key_arn: str
     has_grants: bool
+    to_plan: bool = False
+    plan_only: bool = False
 
 
 def check_offboarding(
     event: CheckOffboardingInput, settings: Settings, registry: Registry, clients: Clients, stepfunctions: SFNClient
 ) -> OffboardingPlan:
-    """Claims the request id, locks the access, applies all rules, and begins the phase `offboarding`.
+    """Claims the request id, locks the access, applies all rules, and begins the phase `offboarding`. A plan only checks.
 
     Raises InvalidRequest with every problem. If this request has already begun the phase, it can have changed something, and a
-    broken rule raises Conflict instead. Raises NotYetEffective while another request holds the lock.
+    broken rule raises Conflict instead. Raises NotYetEffective while another request holds the lock. A request that has begun
+    is not planned again: what it has changed differs from its plan.
     """
     try:
         registry.requests.claim(event.ref, event.execution_arn)
@@ -61,10 +72,10 @@ def check_offboarding(
     access_id = desired.access_id
     _require_tenant(access_id, event.tenant, registry)
     is_over = is_over_by(stepfunctions, registry)
-    registry.locks.lock(access_id, event.execution_arn, is_over, event.ref)
-    _require_tenant(access_id, event.tenant, registry)
-    journal = registry.journal_of(event.execution_arn, access_id, event.tenant)
-    journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
+    if desired.request.plans:
+        registry.locks.await_free(access_id, is_over, event.ref)
+    else:
+        _lock(event, access_id, is_over, registry)
     phase = registry.phases.get(access_id)
     if rule := broken_rule(OFFBOARDING_REQUESTED, registry.phases.state(access_id)):
         raise InvalidRequest([Problem("accessId", rule)])
@@ -76,13 +87,29 @@ def check_offboarding(
     if not problems:
         parts = recorded_parts(access_id, settings, registry)
         problems = [*offboarding_problems(desired, asked, read_evidence(parts, asked, registry, clients))]
-    if problems and phase is not None and phase.request_id == event.request_id:
+    has_begun = phase is not None and phase.request_id == event.request_id
+    if problems and has_begun:
         raise Conflict("; ".join(f"{problem.path} {problem.rule}" for problem in problems))
     if problems:
         raise InvalidRequest(problems)
-    registry.phases.begin(access_id, "offboarding", event.request_id, {"began": event.request_id})
-    record = parts[0].record
-    return OffboardingPlan(accessId=access_id, keyArn=record.key_arn, hasGrants=desired.system.granted is not None)
+    to_plan = desired.request.is_planned and not event.follows_plan and not has_begun
+    if not to_plan:
+        registry.phases.begin(access_id, "offboarding", event.request_id, {"began": event.request_id})
+    return OffboardingPlan(
+        accessId=access_id,
+        keyArn=parts[0].record.key_arn,
+        hasGrants=desired.system.granted is not None,
+        toPlan=to_plan,
+        planOnly=desired.request.plans,
+    )
+
+
+def _lock(event: CheckOffboardingInput, access_id: str, is_over: IsOver, registry: Registry) -> None:
+    """Locks the access and begins the journal of the request."""
+    registry.locks.lock(access_id, event.execution_arn, is_over, event.ref)
+    _require_tenant(access_id, event.tenant, registry)
+    journal = registry.journal_of(event.execution_arn, access_id, event.tenant)
+    journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
 
 
 def _await_rotations(desired: Desired, ref: RequestRef, registry: Registry, is_over: IsOver) -> None:

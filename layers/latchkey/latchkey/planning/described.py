@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from latchkey.access.plan import Action, Change, change_of_policy, changes_of_settings
 from latchkey.aws.planned import PlannedResource, State
+from latchkey.systems.system import Configured
 from latchkey.tags import REQUEST
 
 _NOTHING = State()
@@ -28,6 +30,23 @@ def described(resource: PlannedResource, *, name: str | None = None, adopted: bo
         name=name or resource.name,
         settings=changes_of_settings(before.settings, {**after.settings, **created, **resource.removal}),
         policies=tuple(one for one in changed if one is not None),
+    )
+
+
+def stays(kind: str, name: str) -> Change:
+    """A resource that the request uses as it is."""
+    return Change(action="none", kind=kind, name=name)
+
+
+def resource_change(kind: str, before: Configured, after: Configured | None) -> Change:
+    """The change of a consumer resource that exists, between two reads of it. `after` is None if it is removed."""
+    documents = (one.full_settings.get("Policy") if one else None for one in (before, after))
+    changed = change_of_policy("resource policy", *(json.loads(text) if text else None for text in documents))
+    settings = changes_of_settings(before.settings, after.settings if after else None)
+    is_changed = after is None or bool(settings) or changed is not None
+    action: Action = "none" if not is_changed else "update" if after else "remove"
+    return Change(
+        action=action, kind=kind, name=before.arn, settings=settings, policies=(changed,) if changed is not None else ()
     )
 
 

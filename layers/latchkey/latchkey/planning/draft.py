@@ -9,26 +9,42 @@ from typing import TYPE_CHECKING
 from latchkey.access.plan import Change, MissingPermission
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
+from latchkey.aws.planned import PlannedChanges
 from latchkey.registry.planned import PlannedRegistry
 from latchkey.settings import Settings
+from latchkey.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
+_SHOWN = {system.configuration.service: system.configuration.shown for system in SYSTEMS.values() if system.configuration}
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The roles of functions that the other functions do not know."""
+
+    create_secret: str
+    detach_resource: str = ""
+    clean_up_grants: str = ""
+    delete_secret: str = ""
+
+
 @dataclass(frozen=True)
 class World:
-    """The inputs of a plan: the settings of the stack, the registry without writes, and clients that read.
-
-    `storing_role` is the role of create_secret, which only this function knows besides check_request.
-    """
+    """The inputs of a plan: the settings of the stack, a registry that keeps its changes to itself, and clients that read."""
 
     settings: Settings
-    storing_role: str
+    roles: Roles
     registry: PlannedRegistry
     clients: Clients
     secretsmanager_in: Callable[[str], SecretsManagerClient]
     tenants: Tenants
+
+    def no_changes(self) -> PlannedChanges:
+        """The changes of a plan that makes none yet."""
+        return PlannedChanges(self.settings.place, self.clients, _SHOWN)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from latchkey.onboarding.step_result import StepResult
 from latchkey.planning.described import described
 from latchkey.planning.draft import Draft, World
 from latchkey.planning.permissions import ConfiguredResource, denied_to_managers, missing_permissions, needs_of_calls
+from latchkey.registry.planned import PLAN
 from latchkey.requests.models import HANDOFF_CONFIRMED, ONBOARDING_REQUESTED
 from latchkey.systems.readers import ServicePrincipal
 from latchkey.systems.system import Configured
@@ -40,7 +41,7 @@ class _Used:
 
 def plan_onboarding(desired: Desired, checked: OnboardingPlan, world: World) -> Draft:
     """The plan of a request that has passed its rules. `checked` is the result of check_request."""
-    changes = PlannedChanges(world.settings.place, world.clients)
+    changes = world.no_changes()
     evidence, reads = _read(desired, checked, world)
     used = _confirmed(desired, checked, changes, world) if checked.confirms else _run(desired, checked, changes, world)
     configured = _configured(desired, evidence, used)
@@ -68,7 +69,7 @@ def _run(desired: Desired, checked: OnboardingPlan, changes: PlannedChanges, wor
     secret_arn = checked.secret_arn
     if checked.needs_secret:
         create = CreateSecretInput(**step, key=key, ownSecretArn=checked.own_secret_arn)
-        storing, values = changes.clients(world.storing_role), PlannedValues(bool(checked.replaces_value))
+        storing, values = changes.clients(world.roles.create_secret), PlannedValues(bool(checked.replaces_value))
         secret_arn = ensure_secret(create, key, settings, registry, storing.secretsmanager, values).arn
     attach = AttachPoliciesInput(**step, key=key, secretArn=secret_arn)
     attach_policies(attach, settings, registry, changes.clients(settings.attach_role_arn), world.tenants)
@@ -117,7 +118,7 @@ def _expect_grant(desired: Desired, key_arn: str, secret_arn: str, changes: Plan
 
 
 def _step(desired: Desired) -> dict[str, Any]:
-    return {"request": desired.request, "tenant": desired.tenant, "executionArn": None}
+    return {"request": desired.request, "tenant": desired.tenant, "executionArn": PLAN}
 
 
 def _read(desired: Desired, checked: OnboardingPlan, world: World) -> tuple[RequestEvidence, Mapping[str, object]]:

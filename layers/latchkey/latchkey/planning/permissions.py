@@ -22,7 +22,7 @@ _ANY_SUFFIX: Final = NEW_SUFFIX.replace("?", "0")
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html#security-encryption-authz
 _ENCRYPTING: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 
-type Context = dict[str, str | bool]
+type Context = dict[str, str | bool | int]
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,7 @@ def _of_key(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
         yield Need(call.role, (action, "kms:TagResource"), "*", _tags("Request", requested))
         return
     key_arn = given.get("TargetKeyId") or given["KeyId"]
-    found = changes.find("key", key_arn)
-    tags = _tags("Resource", found.tags if found else {})
-    yield Need(call.role, (action,), _complete(key_arn), tags)
+    yield Need(call.role, (action,), _complete(key_arn), _tags("Resource", changes.key_tags(key_arn)))
     if "AliasName" in given:
         yield Need(call.role, (action,), changes.place.arn("kms", given["AliasName"]))
 
@@ -124,6 +122,8 @@ def _of_secret(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
     context = _tags("Resource", found.tags if found else {})
     if "BlockPublicPolicy" in given:
         context["secretsmanager:BlockPublicPolicy"] = bool(given["BlockPublicPolicy"])
+    if "RecoveryWindowInDays" in given:
+        context["secretsmanager:RecoveryWindowInDays"] = int(given["RecoveryWindowInDays"])
     yield Need(call.role, (action,), _complete(given["SecretId"]), context)
     if call.operation in ("PutSecretValue", "UpdateSecret"):
         key = found.after.settings.get("key") if found and found.after else None
@@ -148,7 +148,8 @@ def _of_role(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
         return
     found = changes.find("role", arn)
     context = _tags("Resource", found.tags if found else {})
-    boundary = found.after.settings.get("boundary") if found and found.after else None
+    state = found and (found.after or found.before)
+    boundary = state.settings.get("boundary") if state else None
     yield Need(call.role, (action,), arn, context | ({"iam:PermissionsBoundary": boundary} if boundary else {}))
 
 

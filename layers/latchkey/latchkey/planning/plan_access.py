@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import Literal
 
-from latchkey.access.desired import desire
+from latchkey.access.desired import Desired, desire
 from latchkey.access.plan import Plan, differences, plan_of
 from latchkey.errors import InvalidRequest, NotYetEffective, Problem
 from latchkey.onboarding.check_request import OnboardingPlan
 from latchkey.planning.draft import Draft, World
+from latchkey.planning.offboarding import plan_offboarding
 from latchkey.planning.onboarding import plan_onboarding
 from latchkey.registry.execution_input import ExecutionInput
+from latchkey.requests.lifecycle import OffboardingRequested
 
 _MOST_DIFFERENCES = 20
 
 
 class PlanAccessInput(ExecutionInput):
-    """The input of the execution, its ARN, and the result of the function that checked the request."""
+    """The input of the execution, its ARN, and the result of check_request for a request that this function checks."""
 
     execution_arn: str
-    checked: OnboardingPlan
+    checked: OnboardingPlan | None = None
 
 
 class AccessPlan(Plan):
@@ -34,18 +36,27 @@ def plan_access(event: PlanAccessInput, world: World) -> AccessPlan:
     A request with a `planHash` must have that plan. Raises InvalidRequest if it has another one, and NotYetEffective if another
     request began or ended during the plan.
     """
-    request, locks = event.request, world.registry.locks
+    request, registry = event.request, world.registry
     if request is None:
         raise InvalidRequest(event.problems)
     desired = desire(request, world.settings, event.tenant)
-    holder = locks.holder(desired.access_id)
-    draft = plan_onboarding(desired, event.checked, world)
-    if locks.holder(desired.access_id) != holder:
+    holder = registry.present_holder(desired.access_id)
+    draft = _draft(event, desired, world)
+    if registry.present_holder(desired.access_id) != holder:
         raise NotYetEffective("another request for this access began or ended during the plan")
     plan = _plan_of(draft)
     if request.plan_hash is not None and request.plan_hash != plan.plan_hash:
         raise InvalidRequest([Problem("planHash", _out_of_date(request.plan_hash, plan, event.tenant, world))])
     return plan
+
+
+def _draft(event: PlanAccessInput, desired: Desired, world: World) -> Draft:
+    world.registry.hold(desired.access_id)
+    if isinstance(event.asked, OffboardingRequested):
+        return plan_offboarding(desired, event.asked, world)
+    if event.checked is None:
+        raise InvalidRequest(event.problems)
+    return plan_onboarding(desired, event.checked, world)
 
 
 def _plan_of(draft: Draft) -> AccessPlan:

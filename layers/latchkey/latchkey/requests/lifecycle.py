@@ -97,6 +97,7 @@ class OffboardingRequested(AccessRequest):
     """
 
     kind = OFFBOARDING_REQUESTED
+    can_be_planned = True
 
     resource: Literal["restore", "detach", "delete", "leave"] = "restore"
     recovery_days: Annotated[int, Field(ge=7, le=30)] = 30

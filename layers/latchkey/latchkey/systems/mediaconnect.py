@@ -13,6 +13,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from latchkey.aws.errors import is_missing, status_of
+from latchkey.aws.planned_media import Answer, Effect, ShownResource
 from latchkey.errors import Conflict
 from latchkey.formats import PARTITION, Format, around, other_arns
 from latchkey.place import Place
@@ -145,12 +146,30 @@ class FlowPart(Resource):
         return {} if here else {"flowArn": f"must be the ARN of a flow in account {place.account} and Region {place.region}"}
 
 
+def _encrypting(part: _Part) -> Effect:
+    """An update after which a part of a flow has the given encryption. Nothing else of a flow is read again in a plan."""
+
+    def update(found: Answer, given: Mapping[str, Any], _place: Place) -> Answer:
+        for one in _listed(found["Flow"], part):
+            if one[part.arn] == given[part.arn]:
+                one[part.encryption] = given[part.encryption]
+        return found
+
+    return update
+
+
+_EFFECTS: Final[Mapping[str, Effect]] = MappingProxyType(
+    {"".join(word.capitalize() for word in part.update.split("_")): _encrypting(part) for part in _PARTS.values()}
+)
+
+
 class FlowParts(Configuration):
     """Parts of flows. An update may clear the settings that it omits, so it contains everything that it accepts."""
 
     service = "mediaconnect"
     our_settings = frozenset(["encryption"])
     role_not_ready_errors = frozenset(["BadRequestException"])
+    shown = ShownResource("DescribeFlow", ("FlowArn",), _EFFECTS)
     # An update that omits the encryption keeps it, and no other call removes it.
     can_be_removed = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
+from latchkey.aws.planned_media import ShownResource, merged
 from latchkey.formats import identifier
 from latchkey.place import Place
 from latchkey.systems import cdn_authorization
@@ -28,6 +29,7 @@ class OriginEndpoints(cdn_authorization.CdnAuthorization):
     service = "mediapackage"
     describe = "describe_origin_endpoint"
     set = "update_origin_endpoint"
+    shown = ShownResource("DescribeOriginEndpoint", ("Id",), {"UpdateOriginEndpoint": merged})
 
 
 def _handoff(resource: OriginEndpoint, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:

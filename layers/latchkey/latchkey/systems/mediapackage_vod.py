@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
+from latchkey.aws.planned_media import ShownResource, merged
 from latchkey.formats import identifier
 from latchkey.place import Place
 from latchkey.systems import cdn_authorization
@@ -28,6 +29,7 @@ class PackagingGroups(cdn_authorization.CdnAuthorization):
     service = "mediapackage-vod"
     describe = "describe_packaging_group"
     set = "update_packaging_group"
+    shown = ShownResource("DescribePackagingGroup", ("Id",), {"UpdatePackagingGroup": merged})
 
 
 def _handoff(resource: PackagingGroup, reading: Reading | None, _key_arn: str, _place: Place) -> Handoff:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from latchkey import policies
 from latchkey.aws.errors import is_missing
+from latchkey.aws.planned_media import ShownResource, removed, replaced
 from latchkey.errors import Conflict
 from latchkey.formats import identifier
 from latchkey.place import Place
@@ -87,6 +88,11 @@ class EndpointPolicies(Configuration):
     service = "mediapackagev2"
     our_settings = frozenset(["CdnAuthConfiguration", "Policy"])
     role_not_ready_errors = frozenset(["ValidationException"])
+    shown = ShownResource(
+        "GetOriginEndpointPolicy",
+        ("ChannelGroupName", "ChannelName", "OriginEndpointName"),
+        {"DeleteOriginEndpointPolicy": removed, "PutOriginEndpointPolicy": replaced},
+    )
 
     def comparable(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return policies.comparable(settings, ["Policy"])

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from latchkey import formats
 from latchkey.aws.errors import status_of, translate
 from latchkey.aws.pages import read_pages
+from latchkey.aws.planned_media import ShownResource, merged, removed
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.place import Place
 from latchkey.systems.readers import ServicePrincipal
@@ -122,6 +123,19 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
     renewal = "UpdateSourceLocation"
     trail_operations = frozenset(["CreateSourceLocation", "DeleteSourceLocation", "UpdateSourceLocation"])
     named_by = "SourceLocationName"
+    shown = ShownResource(
+        "DescribeSourceLocation",
+        ("SourceLocationName",),
+        {
+            "CreateSourceLocation": lambda _, given, place: {
+                **given,
+                "Arn": SourceLocation.arn_of(given["SourceLocationName"], place),
+            },
+            "DeleteSourceLocation": removed,
+            "UpdateSourceLocation": merged,
+        },
+        listed_by="ListSourceLocations",
+    )
     # The API models no error for a permission that the caller lacks in a call that MediaTailor makes on its behalf.
     denial_statuses = frozenset([400])
     has_alerts = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from latchkey.aws.planned_media import ShownResource
 from latchkey.place import Place
 from latchkey.systems.readers import PartnerAccess, Reader, ServicePrincipal
 from latchkey.systems.token_formats import ANY, TokenFormat
@@ -142,10 +143,12 @@ class Configuration(ABC):
     `our_settings` are the members of `Configured.full_settings` that Latchkey sets. `role_not_ready_errors` are the error codes
     with which the service rejects a role that may be too new to be known everywhere. `denial_statuses` are the HTTP statuses,
     in addition to 403, with which the service can answer a permission that its caller lacks. `can_be_removed`: an API call
-    restores a resource that had no such settings before. `has_alerts`: the service reports alerts about its resources.
+    restores a resource that had no such settings before. `has_alerts`: the service reports alerts about its resources. `shown`
+    is how the service returns its resources, for plans.
     """
 
     service: ClassVar[str]
+    shown: ClassVar[ShownResource]
     our_settings: ClassVar[frozenset[str]]
     role_not_ready_errors: ClassVar[frozenset[str]] = frozenset()
     denial_statuses: ClassVar[frozenset[int]] = frozenset()
