@@ -1,4 +1,4 @@
-"""Cancels the deletions that the offboarding of an access has scheduled."""
+"""Cancels the deletion of the secret of an offboarded access."""
 
 from latchkey.aws import clients
 from latchkey.handler import step
@@ -9,5 +9,5 @@ from latchkey.settings import settings
 
 @step(StepInput, waits=lambda: registry().requests)
 def lambda_handler(event: StepInput) -> Restored:
-    """Restores the secret and the key, so that the steps of an onboarding find them."""
-    return restore_access(event, settings(), registry(), clients.standard_clients())
+    """Restores the secret, so that the steps of an onboarding find it."""
+    return restore_access(event, settings(), registry(), clients.secretsmanager())

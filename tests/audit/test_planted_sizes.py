@@ -24,7 +24,7 @@ def limits(folder: Path) -> set[str]:
         (
             "inline policies of a role",
             "template.yaml",
-            "dynamodb:LeadingKeys: [access, request]",
+            "dynamodb:LeadingKeys: [access, request, resource]",
             f"dynamodb:LeadingKeys: [{'a' * 10_000}]",
         ),
         ("trust policy", "tests/policies/systems/mediapackage/role.json", '"TheServiceForThisAccount"', f'"{"A" * 2_000}"'),

@@ -135,14 +135,21 @@ def test_roles_that_write_policies_and_delete_nothing_are_denied_deletion() -> N
         assert ("DenyDeletion" in shared_policies(FUNCTIONS[name])) != bool(actions(FUNCTIONS[name]) & deleting)
 
 
-def test_roles_that_write_policies_are_denied_restoring() -> None:
-    restoring = {"kms:CancelKeyDeletion", "kms:EnableKey", "secretsmanager:RestoreSecret"}
+def test_roles_that_write_policies_are_denied_restoring_secrets() -> None:
     shared = POLICIES["DenyDeletion"]["PolicyDocument"]["Statement"]
 
     for name in ("AttachPoliciesFunction", "CreateKeyFunction", "RemovePoliciesFunction", "UndoOnboardingFunction"):
         denials = [*own_statements(FUNCTIONS[name]), *(shared if "DenyDeletion" in shared_policies(FUNCTIONS[name]) else ())]
         denied = {action for s in denials if s["Effect"] == "Deny" and "Condition" not in s for action in listed(s["Action"])}
-        assert restoring <= denied
+        assert "secretsmanager:RestoreSecret" in denied
+
+
+def test_every_role_is_denied_to_cancel_the_deletion_of_a_key() -> None:
+    needed = [s["NotAction"] for s in POLICIES["DenyReadingTokens"]["PolicyDocument"]["Statement"] if "NotAction" in s]
+
+    assert needed
+    for actions_of_functions in needed:
+        assert not {"kms:CancelKeyDeletion", "kms:EnableKey"} & {*actions_of_functions}
 
 
 @machines

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import pytest
-from moto.kms.models import KmsBackend
 
 from latchkey.errors import Conflict, NotYetEffective
 from latchkey.registry import registry
@@ -88,15 +86,28 @@ def test_a_location_that_its_owner_created_anew_is_not_deleted(run: Run, account
     assert NAME in account.mediatailor.locations
 
 
-@pytest.mark.parametrize("deletion", ["secret", "key"])
+def test_a_location_that_gets_a_source_after_the_last_read_of_its_settings_is_not_deleted(run: Run, account: Account) -> None:
+    access = Onboarding(run, account).run_through("record_access")
+    offboarding = Offboarding(run, access, resource="delete")
+    offboarding.check()
+    at_call(
+        "mediatailor",
+        "DescribeSourceLocation",
+        lambda: account.mediatailor.sources.update({NAME: ["film"]}),
+        number=2,
+        when="after-call",
+    )
+
+    with pytest.raises(Conflict):
+        offboarding.detach()
+
+    assert NAME in account.mediatailor.locations
+
+
 def test_a_restoration_that_is_rolled_back_deletes_nothing_to_which_another_access_begins_to_refer(
-    run: Run, account: Account, monkeypatch: pytest.MonkeyPatch, deletion: str
+    run: Run, account: Account
 ) -> None:
-    for name in ("cancel_key_deletion", "enable_key", "schedule_key_deletion"):
-        by_id: Any = getattr(KmsBackend, name)  # moto finds the key only by its ID
-        monkeypatch.setattr(KmsBackend, name, lambda kms, key, *more, _by=by_id: _by(kms, key.rsplit("/", 1)[1], *more))
-    access = offboarded(run, account, **with_deletion(account))
-    account.kms.schedule_key_deletion(KeyId=access.key, PendingWindowInDays=7)
+    access = offboarded(run, account)
     check(run, access)
     restore(run, access)
     referred, resources = [], registry().resources
@@ -104,11 +115,10 @@ def test_a_restoration_that_is_rolled_back_deletes_nothing_to_which_another_acce
 
     def refer() -> None:
         with suppress(NotYetEffective):
-            resources.refer(secret if deletion == "secret" else access.key, OTHER)
+            resources.refer(secret, OTHER)
             referred.append(OTHER)
 
-    service, operation = ("secretsmanager", "DeleteSecret") if deletion == "secret" else ("kms", "ScheduleKeyDeletion")
-    at_call(service, operation, refer)
+    at_call("secretsmanager", "DeleteSecret", refer)
 
     run("undo_onboarding", step(access))
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from latchkey.errors import InvalidRequest
 from latchkey.registry import registry
-from tests.functions.account import ACCOUNT, Account
+from tests.functions.account import ACCOUNT, ADOPT, Account
 from tests.functions.clean_up_steps import ACCESS
 from tests.functions.offboarding_steps import Offboarding
-from tests.functions.onboarding_requests import EXECUTION, NAME, Run, check_event
+from tests.functions.onboarding_requests import EXECUTION, NAME, Run, check_event, existing
 from tests.functions.onboarding_steps import Onboarding, references
+from tests.functions.state_machine import StateMachine
+from tests.functions.test_receive_request import event
 
 RESTORATION = "restore-1"
 MACHINE = f"{EXECUTION}-{RESTORATION}"
@@ -36,10 +39,11 @@ def with_deletion(account: Account) -> dict[str, Any]:
     return {"key": {"administrators": [ADMIN], "allowDeletion": True}}
 
 
-def check(run: Run, access: Onboarding) -> dict[str, Any]:
+def check(run: Run, access: Onboarding, **members: Any) -> dict[str, Any]:
     request = access.request | {"requestId": RESTORATION}
     known = {"contentHash": "r" * 64, "executionArn": MACHINE, "kind": "Restoration Requested", "accessId": ACCESS}
-    return run("check_request", check_event(request, asked={"requestId": RESTORATION, "accessId": ACCESS}, **known))
+    event = check_event(request, asked={"requestId": RESTORATION, "accessId": ACCESS}, **known)
+    return run("check_request", event | members)
 
 
 def restore(run: Run, access: Onboarding) -> dict[str, Any]:
@@ -169,3 +173,90 @@ def test_a_key_that_encrypts_another_secret_stays(run: Run, account: Account) ->
 
     assert (deleted["state"], "theirs" in deleted["users"]) == ("due", True)
     assert account.kms.describe_key(KeyId=access.key)["KeyMetadata"]["KeyState"] == "Enabled"
+
+
+def test_a_key_that_a_person_scheduled_for_deletion_stays_so_and_the_restoration_is_rejected(
+    run: Run, account: Account
+) -> None:
+    access = offboarded(run, account)
+    account.kms.schedule_key_deletion(KeyId=access.key, PendingWindowInDays=7)
+    before = account.snapshot() | {"table": None}
+
+    with pytest.raises(InvalidRequest) as caught:
+        check(run, access)
+
+    assert [problem.path for problem in caught.value.problems] == ["accessId"]
+    assert account.snapshot() | {"table": None} == before
+
+
+def test_an_access_whose_adopted_secret_its_owner_deleted_is_rejected_before_anything_is_restored(
+    run: Run, account: Account, stack: Callable[..., None]
+) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    secret = account.secret("theirs/token", '{"MyAccessTokenIdentifier": "not-a-real-token"}')
+    access = offboarded(run, account, secret=existing(secret))
+    account.secretsmanager.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+
+    with pytest.raises(InvalidRequest) as caught:
+        check(run, access)
+    assert [problem.path for problem in caught.value.problems] == ["accessId"]
+
+
+def received(run: Run) -> dict[str, Any]:
+    """The input of the execution that `receive_request` starts for a restoration."""
+    machine = StateMachine("onboard-access")
+    detail = {"requestId": RESTORATION, "accessId": ACCESS}
+    run("receive_request", event(detail, detail_type="Restoration Requested"))
+    content: dict[str, Any]
+    [(name, content)] = machine().items()
+    return content | {"executionArn": EXECUTION.rsplit(":", 1)[0] + f":{name}"}
+
+
+@pytest.mark.parametrize("created_here", [True, False])
+def test_an_access_whose_secret_others_have_moved_is_restored_under_their_key(
+    run: Run, account: Account, stack: Callable[..., None], created_here: bool
+) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+    if created_here:
+        access = Onboarding(run, account).run_through("record_access")
+        secret = access.secret
+        account.secretsmanager.tag_resource(SecretId=secret, Tags=[{"Key": "latchkey:consent", "Value": "adopt"}])
+    else:
+        secret = account.secret("theirs/token", '{"MyAccessTokenIdentifier": "not-a-real-token"}', key=account.key(tags=ADOPT))
+        key = account.secretsmanager.describe_secret(SecretId=secret)["KmsKeyId"]
+        access = Onboarding(run, account, secret=existing(secret), key={"arn": key}).run_through("record_access")
+    news = {"resource": {"sourceLocation": "news"}, "secret": existing(secret)}
+    key = {} if created_here else {"key": access.request["key"]}
+    Onboarding(run, account, requestId="news", **news, **key).run_through("record_access")
+    Offboarding(run, access).run_through()
+    move = {"requestId": "move", "key": {"alias": "alias/latchkey/next", "move": True}}
+    moved = Onboarding(run, account, **news, **move).run_through("record_access")
+    run("leave_key", {"accessIds": moved.checked["movedIds"]})
+
+    restored, content = Onboarding(run, account), received(run)
+    restored.request = content["request"]
+    execution = {"executionArn": content["executionArn"]}
+    known = execution | {"contentHash": content["contentHash"]}
+    check(run, restored, **known)
+    run("restore_access", step(restored, **execution))
+    check(run, restored, **known)
+    common = step(
+        restored,
+        **execution,
+        key={"arn": run("create_key", step(restored, **execution))["arn"], "changed": False},
+        secretArn=secret,
+    )
+    run("attach_policies", common)
+    resource = run("configure_access", common)["arn"]
+    resources = {"keyArn": common["key"]["arn"], "secretArn": secret, "resourceArn": resource}
+    run("record_access", step(restored, **execution, resources=resources, status="active"))
+
+    assert common["key"]["arn"] == moved.key
+    record = registry().accesses.get(ACCESS)
+    assert (record.key_arn, record.secret_arn) == (moved.key, secret)  # type: ignore[union-attr]
+    assert account.secretsmanager.describe_secret(SecretId=secret)["KmsKeyId"] == moved.key
+
+
+def test_an_access_that_nobody_moved_is_restored_under_its_own_key(run: Run, account: Account) -> None:
+    access = offboarded(run, account)
+    assert received(run)["request"].get("key") == access.request.get("key")

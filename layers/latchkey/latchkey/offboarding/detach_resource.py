@@ -17,7 +17,7 @@ from latchkey.registry.journal import DETACHMENT
 from latchkey.removal.removal import Removal
 from latchkey.removal.resource import restore_settings
 from latchkey.settings import Settings
-from latchkey.systems.system import Configuration, Configured, CreatingConfiguration, Resource
+from latchkey.systems.system import Configuration, Configured, CreatingConfiguration
 from latchkey.tags import CONSENT
 from latchkey.wire import WireModel
 
@@ -72,22 +72,19 @@ def _carry_out(
     """Changes the resource. Returns the reason if it does not have the wanted settings afterwards."""
     client, resource = removal.clients.client_for(configuration.service), removal.desired.resource
     _require_approval(configuration, client, present, created=created, deletes=change.action == "delete")
-    if isinstance(configuration, CreatingConfiguration) and (contents := _contents(configuration, client, resource, change)):
-        raise Conflict(f"{present.arn} contains {', '.join(contents[:10])}: delete these first, or set resource to detach")
     removal.note(_text(change, present.arn))
-    # No call between the last read and the change: a change by the owner in between would be lost.
+    # No call between the last read and the change: a change by the owner in between would be lost. For a deletion, the contents
+    # are read last, because the service may delete them with the resource.
     latest = configuration.read(client, resource)
     if latest is None or not configuration.is_unchanged(latest, present):
         raise TransientAwsError(f"{present.arn} changed after this request read it")
     if change.action == "delete" and isinstance(configuration, CreatingConfiguration):
+        if contents := configuration.contents(client, resource):
+            rule = f"{latest.arn} contains {', '.join(contents[:10])}: delete these first, or set resource to detach"
+            raise Conflict(rule)
         configuration.delete(client, resource)
         return None
     return restore_settings(removal, configuration, latest, change.settings or {}, partial(_still_used, removal.desired))
-
-
-def _contents(configuration: CreatingConfiguration, client: Any, resource: Resource, change: ResourceChange) -> tuple[str, ...]:
-    """What would be deleted with the resource, if it is to be deleted."""
-    return configuration.contents(client, resource) if change.action == "delete" else ()
 
 
 def _still_used(desired: Desired, present: Configured) -> str | None:

@@ -156,15 +156,26 @@ def _restoration_plan(desired: Desired, registry: Registry, clients: Clients) ->
     record, offboarded = registry.accesses.get(desired.access_id), registry.offboardings.get(desired.access_id)
     if record is None or offboarded is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
-    arn, ends = offboarded.secret_arn, offboarded.secret_ends
-    if arn is not None and find_secret(clients.secretsmanager, arn) is None:
-        since = f" on {ends.isoformat(timespec='seconds')}" if ends else ""
-        rule = f"cannot be restored: {arn} is deleted, because its recovery window ended{since}. Onboard the access again"
+    arn, ends = record.secret_arn, offboarded.secret_ends
+    secret = find_secret(clients.secretsmanager, arn) if arn else None
+    if secret is None:
+        since = f", because its recovery window ended on {ends.isoformat(timespec='seconds')}" if ends else ""
+        rule = f"cannot be restored: {arn} is deleted{since}. Onboard the access again"
         raise InvalidRequest([Problem("accessId", rule)])
     if problems := [*_companion_problems(desired, "accessId", registry)]:
         raise InvalidRequest(problems)
-    if find_key(clients.kms, record.key_arn) is None:
-        rule = f"cannot be restored: {record.key_arn} is deleted. Onboard the access again"
+    if secret.is_being_deleted and secret.arn != offboarded.secret_arn:
+        rule = f"cannot be restored: {secret.arn} is scheduled for deletion by its owner. Restore it, and send a new request"
+        raise InvalidRequest([Problem("accessId", rule)])
+    key_arn = desired.request.key.arn or record.key_arn
+    key = find_key(clients.kms, key_arn)
+    if key is None:
+        rule = f"cannot be restored: {key_arn} is deleted. Onboard the access again"
+        raise InvalidRequest([Problem("accessId", rule)])
+    if key.state == "PendingDeletion":
+        # Latchkey deletes a key only after its secret, so a person has scheduled this deletion.
+        advice = "Cancel its deletion and enable it, and send a new request"
+        rule = f"cannot be restored: {key_arn} is scheduled for deletion. {advice}"
         raise InvalidRequest([Problem("accessId", rule)])
     return OnboardingPlan(
         accessId=desired.access_id, restores=True, needsSecret=False, hasResource=False, secretArn=record.secret_arn

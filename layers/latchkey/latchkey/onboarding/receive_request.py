@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from latchkey.access.tenants import Tenants
 from latchkey.aws.executions import execution_arn, start_once
 from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.onboarding.restored_request import restored_request
 from latchkey.registry import Registry
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.requests.lifecycle import (
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 
 # What the input of an execution that only rejects its request does not contain.
 _NOTHING: dict[str, Any] = {"access_id": None, "request": None, "asked": None, "confirms": False}
-# Returns the recorded request of an access, or None: for a confirmation, the one that was last handed off if there is one, and
-# otherwise the one that the access fulfills.
+# Returns the recorded request of an access, or None: for a confirmation, the one that was last handed off if there is one, for
+# a restoration the one with the present key, and otherwise the one that the access fulfills.
 type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 
 
@@ -168,6 +169,8 @@ def _recorded_request(registry: Registry, tenant: str, kind: str) -> RecordedReq
     def request(access_id: str) -> OnboardingRequest[Any] | None:
         if registry.accesses.tenant(access_id) not in (None, tenant):
             raise InvalidRequest([Problem("accessId", NOT_ALLOWED)])
+        if kind == RESTORATION_REQUESTED:
+            return restored_request(access_id, registry)
         if kind != HANDOFF_CONFIRMED:
             return registry.accesses.recorded_request(access_id)
         found = registry.accesses.to_confirm(access_id)

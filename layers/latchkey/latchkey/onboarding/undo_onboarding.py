@@ -17,7 +17,7 @@ from latchkey.onboarding.rollback.policies import roll_back_key_policy, roll_bac
 from latchkey.onboarding.rollback.record import roll_back_record
 from latchkey.onboarding.rollback.references import roll_back_reference
 from latchkey.onboarding.rollback.resource import roll_back_resource
-from latchkey.onboarding.rollback.restoration import roll_back_key_restoration, roll_back_secret_restoration
+from latchkey.onboarding.rollback.restoration import roll_back_secret_restoration
 from latchkey.onboarding.rollback.role import roll_back_role
 from latchkey.onboarding.rollback.rollback import Decision, Rollback
 from latchkey.onboarding.rollback.rotation import roll_back_rotation
@@ -76,7 +76,6 @@ _PARTS: Mapping[str, _Part] = MappingProxyType(
         "request": (_end_phase, _Then.GO_ON),
         "reference": (roll_back_reference, _Then.GO_ON),
         "key": (roll_back_key, _Then.GO_ON),
-        "key-restoration": (roll_back_key_restoration, _Then.ABANDON),
         "secret-restoration": (roll_back_secret_restoration, _Then.ABANDON),
         "key-rotation": (roll_back_key_rotation, _Then.GO_ON),
         "secret": (roll_back_secret, _Then.GO_ON),

@@ -18,7 +18,6 @@ from latchkey.registry.table import ConditionFailed, Table, now_text
 REQUEST = "00-request"
 KEY = "21-key"
 KEY_ROTATION = "22-key-rotation"
-KEY_RESTORATION = "23-key-restoration"
 SECRET = "30-secret"
 SECRET_VERSION = "31-secret-version"
 SECRET_RESTORATION = "32-secret-restoration"
