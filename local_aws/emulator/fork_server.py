@@ -10,11 +10,13 @@ import socket
 import sys
 from pathlib import Path
 
-from local_aws.emulator import user_agents
+from local_aws.emulator import model_files, user_agents
 
 MESSAGE_BYTES = 200_000
 # Packages whose import reads no variable that differs between functions.
 _PACKAGES = ("boto3", "s3transfer", "pydantic", "aws_lambda_powertools")
+# Services of which most functions create a client. Workers read the models of others themselves.
+_SERVICES = ("dynamodb", "events", "iam", "kms", "mediatailor", "secretsmanager", "ssm", "stepfunctions")
 
 
 def _serve(connection: socket.socket, folders: list[str], modules: list[str]) -> None:
@@ -26,6 +28,7 @@ def _serve(connection: socket.socket, folders: list[str], modules: list[str]) ->
     del sys.path[: len(folders)]
     with contextlib.suppress(ImportError):
         user_agents.remember()
+        model_files.remember(_SERVICES)
     gc.freeze()  # collections in the workers leave these modules alone
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended workers leave no zombies
     while True:

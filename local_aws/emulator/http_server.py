@@ -50,6 +50,7 @@ async def serve(app: App, listener: socket.socket, shutdown_trigger: Callable[[]
         interface="asgi3",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,  # MiniStack sends one
         timeout_keep_alive=75,
