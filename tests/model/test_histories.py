@@ -155,6 +155,17 @@ def test_update_is_judged_by_the_read_before_it(aws: InProcessAws) -> None:
     assert world.keys_of_grants("a") == ["k0"]
 
 
+def test_sweep_whose_list_of_resource_policies_fails_is_repeated(aws: InProcessAws) -> None:
+    world = World(aws, mediatailorRetires="never")
+    world.onboard("a", "s0")
+    world.delete("a")
+    failure = Act("fail", ("ThrottlingException", 400, 9, "before"))
+    assert world.sweep((Between("ListResourcePolicies", failure),)) == []
+    world.rest()
+    world.oracle.check()
+    assert world.keys_of_grants("a") == []
+
+
 def _came_back(aws: InProcessAws, **assumptions: Any) -> tuple[World, Looked]:
     """Runs the first survey for a deleted location that gets its former grant id when it is recreated."""
     world = World(aws, mediatailorRetires="never", recreatedGrant="same-id", updateRetires=True, **assumptions)
