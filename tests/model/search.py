@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.histories import GrantHistories
 from tests.model.in_process_aws import InProcessAws
 
 
-def search(aws: InProcessAws, steps: int, *, shrink: bool = True) -> type[GrantHistories]:
-    """Runs at least `steps` steps. Raises WrongDecision for the first wrong history, or for its shrunk version."""
+def search(aws: InProcessAws, steps: int, *, shrink: bool = True, sequence: int | None = None) -> type[GrantHistories]:
+    """Runs at least `steps` steps. Raises WrongDecision for the first wrong history, or for its shrunk version.
+
+    `sequence` selects another sequence of histories.
+    """
 
     class Searched(GrantHistories):
         pass
 
+    if sequence is not None:
+        seed(sequence)(Searched)
     Searched.aws, Searched.steps, Searched.windows, Searched.revoked = aws, 0, 0, 0
     chosen = settings(
         max_examples=steps // 40 + 1,
