@@ -1,7 +1,10 @@
-"""How much of a loop over calls and failures runs: a fixed sample or, with WHOLE=1, everything (`make test-all`)."""
+"""How much of a loop or of a table of cases runs: a fixed sample or, with WHOLE=1, everything (`make test-all`)."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 WHOLE = bool(os.environ.get("WHOLE"))
 
@@ -36,3 +39,16 @@ class Sample:
 
 def one_in(of: int, begin: int = 0) -> Sample:
     return Sample(of, begin)
+
+
+def some[T](values: Iterable[T], of: int, begin: int = 0) -> list[T]:
+    """Every `of`-th value, from the one with the number `begin`, counted from 0, on."""
+    return [value for number, value in enumerate(values) if WHOLE or (number - begin) % of == 0]
+
+
+def each_value(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Combinations in which every value of every axis occurs: as many as the longest axis has values."""
+    values = [[*axis] for axis in axes]
+    if WHOLE:
+        return [*product(*values)]
+    return [tuple(axis[number % len(axis)] for axis in values) for number in range(max(map(len, values)))]

@@ -1,6 +1,6 @@
 """Every API call of an onboarding fails in every way: one outcome, nothing left, others unaffected, the next request succeeds.
 
-`make faults` injects every kind of failure at every call. Without it, the kinds alternate over a sample in which every second
+`make faults` injects every kind of failure at every call. Without it, the kinds alternate over a sample in which every fourth
 call of a request for MediaTailor fails at least once, and a call of every function in every loop.
 """
 
@@ -62,7 +62,7 @@ def test_permanent_failure_is_rolled_back_and_the_next_request_succeeds(
     fault_injection: FaultInjection, kinds: tuple[Kind, ...]
 ) -> None:
     calls = fault_injection.calls(WORK, fault_injection.detail())
-    for run in fault_injection.each_call(kinds, calls, one_in(4), fault_injection.detail):
+    for run in fault_injection.each_call(kinds, calls, one_in(8), fault_injection.detail):
         _has_one_outcome(fault_injection, run)
         if run.outcome != "Access Onboarded":
             _reports_the_fault(run)
@@ -87,7 +87,7 @@ class _Consumers:
 def test_permanent_failure_with_a_reader_role_is_rolled_back(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
     consumers = _Consumers(fault_injection)
     calls = fault_injection.calls(WORK, consumers.next())
-    for run in fault_injection.each_call(kinds, calls, one_in(16), consumers.next):
+    for run in fault_injection.each_call(kinds, calls, one_in(24), consumers.next):
         _has_one_outcome(fault_injection, run)
         if run.outcome != "Access Onboarded":
             _reports_the_fault(run)
@@ -100,7 +100,7 @@ def test_permanent_failure_with_a_reader_role_is_rolled_back(fault_injection: Fa
 def test_transient_failure_with_a_reader_role_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
     consumers = _Consumers(fault_injection)
     calls = fault_injection.calls(ANY, consumers.next())
-    for run in fault_injection.each_call(kinds, calls, one_in(12), consumers.next):
+    for run in fault_injection.each_call(kinds, calls, one_in(24, begin=12), consumers.next):
         _has_one_outcome(fault_injection, run)
         assert run.outcome == "Access Onboarded", str(run)
 
@@ -108,7 +108,7 @@ def test_transient_failure_with_a_reader_role_is_retried(fault_injection: FaultI
 @pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
 def test_transient_failure_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
     calls = fault_injection.calls(ANY, fault_injection.detail())
-    for run in fault_injection.each_call(kinds, calls, one_in(4, begin=2), fault_injection.detail):
+    for run in fault_injection.each_call(kinds, calls, one_in(8, begin=4), fault_injection.detail):
         _has_one_outcome(fault_injection, run)
         assert run.outcome == "Access Onboarded", str(run)
 
@@ -119,7 +119,7 @@ def test_outcome_is_published_despite_one_failure_of_its_report(
     fault_injection: FaultInjection, kinds: tuple[Kind, ...], others: tuple[Detail, ...]
 ) -> None:
     calls = fault_injection.calls(REPORT, fault_injection.detail(), *others)
-    for run in fault_injection.each_call(kinds, calls, one_in(2), fault_injection.detail, *others):
+    for run in fault_injection.each_call(kinds, calls, one_in(4), fault_injection.detail, *others):
         _has_one_outcome(fault_injection, run)
         assert run.outcome == ("Request Failed" if others else "Access Onboarded"), str(run)
         assert fault_injection.again(run)["status"] == ("active" if others else "unchanged")
@@ -150,7 +150,7 @@ _PLAN, _PLAN_AND_REPORT = "latchkey-Plan", "latchkey-(Plan|Report)"
 @pytest.mark.parametrize("kinds", profile(FINAL, DENIED, FINAL_BEFORE, THROTTLED))
 def test_permanent_failure_of_a_plan_changes_nothing(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
     calls = fault_injection.calls(_PLAN, _planned(fault_injection))
-    for run in fault_injection.each_call(kinds, calls, one_in(2), lambda: _planned(fault_injection)):
+    for run in fault_injection.each_call(kinds, calls, one_in(4), lambda: _planned(fault_injection)):
         _has_one_outcome(fault_injection, run)
         assert run.event["detail"]["changed"] is False, str(run)
         assert fault_injection.left(run.detail) == NOTHING, str(run)
@@ -161,7 +161,7 @@ def test_permanent_failure_of_a_plan_changes_nothing(fault_injection: FaultInjec
 @pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
 def test_transient_failure_of_a_plan_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
     calls = fault_injection.calls(_PLAN_AND_REPORT, _planned(fault_injection))
-    for run in fault_injection.each_call(kinds, calls, one_in(2), lambda: _planned(fault_injection)):
+    for run in fault_injection.each_call(kinds, calls, one_in(4, begin=2), lambda: _planned(fault_injection)):
         _has_one_outcome(fault_injection, run)
         assert run.outcome == "Access Planned", str(run)
 
@@ -209,7 +209,7 @@ def test_failed_request_changes_nothing_that_it_shares_or_adopts(
     first = _First(fault_injection, is_adopted)
     calls = fault_injection.calls(WORK, first.second())
     first.begin()  # each additional access on the key would add calls to the next request
-    for run in fault_injection.each_call(kinds, calls, one_in(12), first.second):
+    for run in fault_injection.each_call(kinds, calls, one_in(24), first.second):
         _has_one_outcome(fault_injection, run)
         if run.outcome == "Access Onboarded":
             first.begin()
@@ -246,7 +246,7 @@ def test_permanent_failure_of_a_move_leaves_the_access_under_its_key(
 ) -> None:
     moves = _Moves(fault_injection)
     calls = fault_injection.calls(WORK, moves.next())
-    for run in fault_injection.each_call(kinds, calls, one_in(12), moves.next):
+    for run in fault_injection.each_call(kinds, calls, one_in(24), moves.next):
         _has_one_outcome(fault_injection, run)
         if run.outcome != "Access Onboarded":
             assert run.event["detail"]["changed"] is False, str(run)
@@ -259,7 +259,7 @@ def test_permanent_failure_of_a_move_leaves_the_access_under_its_key(
 def test_transient_failure_of_a_move_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
     moves = _Moves(fault_injection)
     calls = fault_injection.calls(ANY, moves.next())
-    for run in fault_injection.each_call(kinds, calls, one_in(12), moves.next):
+    for run in fault_injection.each_call(kinds, calls, one_in(24, begin=12), moves.next):
         _has_one_outcome(fault_injection, run)
         assert run.outcome == "Access Onboarded", str(run)
         assert moves.key_of_secret != moves.before["keyArn"], str(run)

@@ -7,14 +7,14 @@ import pytest
 
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded
+from tests.sampling import each_value
 from tests.workflow.consumer_resources import CONSENT, CONSUMERS, ConsumerResource, mediaconnect
 from tests.workflow.onboarding import Onboarding
 
 PARTS = [name for name in CONSUMERS if name.startswith("mediaconnect")]
 
 
-@pytest.mark.parametrize("omitted", ["keep", "clear"])
-@pytest.mark.parametrize("kind", PARTS)
+@pytest.mark.parametrize(("kind", "omitted"), each_value(PARTS, ["keep", "clear"]))
 def test_onboarding_keeps_the_other_settings_of_a_part(
     onboarding: Onboarding, aws: Embedded, assume: Callable[..., Any], kind: str, omitted: str
 ) -> None:
@@ -70,13 +70,12 @@ def test_entitled_source_is_onboarded_only_while_its_flow_is_stopped(onboarding:
     assert onboarding.onboard(consumer.detail)["status"] == "unchanged"
 
 
-NAMES = [" Tor 1/Süd: #2 100% (?)", "/source/" + "x" * 300]
+NAMES = {"special characters": " Tor 1/Süd: #2 100% (?)", "long": "/source/" + "x" * 300}
 
 
-@pytest.mark.parametrize("name_ends", NAMES, ids=["special characters", "long"])
-@pytest.mark.parametrize("part", ["source", "output", "entitlement"])
-def test_part_and_flow_with_any_name_are_onboarded(onboarding: Onboarding, aws: Embedded, part: str, name_ends: str) -> None:
-    consumer = mediaconnect(part, name_ends=name_ends)(aws)
+@pytest.mark.parametrize(("part", "form"), each_value(["source", "output", "entitlement"], NAMES))
+def test_part_and_flow_with_any_name_are_onboarded(onboarding: Onboarding, aws: Embedded, part: str, form: str) -> None:
+    consumer = mediaconnect(part, name_ends=NAMES[form])(aws)
 
     outcome = onboarding.onboard(consumer.detail)
 

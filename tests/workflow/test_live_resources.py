@@ -12,6 +12,7 @@ import pytest
 
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded
+from tests.sampling import WHOLE, each_value, some
 from tests.workflow.consumer_resources import CONSUMERS, NOTHING_LEFT, ConsumerResource, fetch, left
 from tests.workflow.fault_injection import Detail
 from tests.workflow.onboarding import Onboarding
@@ -51,12 +52,13 @@ def _close(aws: Embedded, consumer: ConsumerResource) -> None:
 LIVE: dict[str, Callable[[Embedded], ConsumerResource]] = {**CONSUMERS, "mediapackagev2-public": _public}
 
 
-def _documented() -> Iterator[Any]:
-    """The rows of the table, one for each system that a row names."""
+def _documented(*, whole: bool) -> Iterator[Any]:
+    """The rows of the table: one for each system that a row names, or one for each row, with the systems in turn."""
     _, _, table = _DOCUMENT.read_text().partition(_HEADING)
     rows = [line.strip("| ").split(" | ") for line in table.split("\n\n")[0].splitlines()[2:]]
-    for systems, value, *seen in rows:
-        for system in systems.split(", "):
+    for number, (systems, value, *seen) in enumerate(rows):
+        named = systems.split(", ")
+        for system in named if whole else [named[number % len(named)]]:
             yield pytest.param(system.strip("`"), value, seen, id=f"{system.strip('`')}-{value}")
 
 
@@ -119,7 +121,7 @@ class _Live:
         return str(json.loads(text)[member]) if member else text
 
 
-@pytest.mark.parametrize(("kind", "value", "expected"), [*_documented()])
+@pytest.mark.parametrize(("kind", "value", "expected"), [*_documented(whole=WHOLE)])
 def test_what_is_seen_of_a_live_resource_is_documented(
     onboarding: Onboarding, kind: str, value: str, expected: list[str]
 ) -> None:
@@ -146,7 +148,7 @@ def test_what_is_seen_of_a_live_resource_is_documented(
 
 
 def test_every_system_that_reads_a_secret_is_documented() -> None:
-    documented = {(row.values[0], row.values[1]) for row in _documented()}
+    documented = {(row.values[0], row.values[1]) for row in _documented(whole=True)}
 
     assert documented == {(kind, value) for kind in ("mediatailor", *LIVE) for value in ("generated", "imported", "adopted")}
 
@@ -197,7 +199,7 @@ def test_an_endpoint_that_adopts_the_token_of_a_staged_access_waits_as_well(onbo
     assert fetch(first.url()) == 200
 
 
-@pytest.mark.parametrize("kind", STAGED)
+@pytest.mark.parametrize("kind", some(STAGED, 2))
 def test_a_staged_access_says_where_the_token_is_and_changes_nothing_on_the_resource(
     onboarding: Onboarding, aws: Embedded, kind: str
 ) -> None:
@@ -217,7 +219,7 @@ def test_a_staged_access_says_where_the_token_is_and_changes_nothing_on_the_reso
     assert consumer.token(text["SecretString"])
 
 
-@pytest.mark.parametrize("kind", STAGED)
+@pytest.mark.parametrize("kind", some(STAGED, 2, begin=1))
 def test_a_confirmation_configures_a_staged_resource_once(onboarding: Onboarding, aws: Embedded, kind: str) -> None:
     consumer = CONSUMERS[kind](aws)
     made = onboarding.hand_off(consumer.staged)
@@ -234,7 +236,7 @@ def test_a_confirmation_configures_a_staged_resource_once(onboarding: Onboarding
     assert onboarding.onboard(consumer.staged)["status"] == "unchanged"
 
 
-@pytest.mark.parametrize("kind", STAGED)
+@pytest.mark.parametrize("kind", some(STAGED, 2))
 def test_a_request_that_accepts_the_interruption_takes_effect_at_once(onboarding: Onboarding, aws: Embedded, kind: str) -> None:
     consumer = CONSUMERS[kind](aws)
     onboarding.hand_off(consumer.staged)
@@ -267,9 +269,7 @@ BEFORE = {
 }
 
 
-@pytest.mark.parametrize("omitted", ["keep", "clear"])
-@pytest.mark.parametrize("failing", BEFORE)
-@pytest.mark.parametrize("kind", STAGED)
+@pytest.mark.parametrize(("kind", "failing", "omitted"), each_value(STAGED, BEFORE, ["keep", "clear"]))
 def test_a_failure_before_the_last_step_leaves_the_resource_as_it_was(
     fast_onboarding: Onboarding, fast_aws: Embedded, kind: str, failing: str, omitted: str
 ) -> None:

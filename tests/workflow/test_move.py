@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.sampling import some
 from tests.workflow.consumer_resources import CONSUMERS, ConsumerResource, fetch
 from tests.workflow.fault_injection import UNDO, WORK, Detail, FaultInjection
 from tests.workflow.onboarding import Onboarding
@@ -80,7 +81,7 @@ def _state(onboarding: Onboarding, key: str) -> str:
     return found
 
 
-@pytest.mark.parametrize("kind", ["mediatailor", *CONSUMERS])
+@pytest.mark.parametrize("kind", ["mediatailor", *some(CONSUMERS, 2)])
 def test_a_service_reads_all_the_time_while_its_access_moves(onboarding: Onboarding, kind: str) -> None:
     reader = _Reader(onboarding, kind)
     before = onboarding.onboard(reader.detail | {"key": reader.detail["key"] | {"allowDeletion": True}})["resources"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from local_aws.tools.embedded_aws import Embedded
+from tests.sampling import each_value
 from tests.workflow.consumer_resources import CONSUMERS, adobe_detail
 from tests.workflow.onboarding import MEMBER, ORIGIN, Onboarding
 from tests.workflow.planning import Detail, Planning, counted, of_kind
@@ -155,12 +156,12 @@ def at_once(detail: Detail) -> Detail:
     return detail
 
 
-@pytest.mark.parametrize("kind", CONSUMERS)
-@pytest.mark.parametrize("form", [at_once, staged, handing_off], ids=["at once", "staged", "handed off"])
-def test_every_system_makes_the_planned_calls_and_no_other(
-    planning: Planning, aws: Embedded, kind: str, form: Callable[[Detail], Detail]
-) -> None:
-    detail = form(CONSUMERS[kind](aws).detail)
+FORMS: dict[str, Callable[[Detail], Detail]] = {"at once": at_once, "staged": staged, "handed off": handing_off}
+
+
+@pytest.mark.parametrize(("kind", "form"), each_value(CONSUMERS, FORMS))
+def test_every_system_makes_the_planned_calls_and_no_other(planning: Planning, aws: Embedded, kind: str, form: str) -> None:
+    detail = FORMS[form](CONSUMERS[kind](aws).detail)
     plan = planning.plan(detail)
 
     outcome = planning.follow(detail, plan["planHash"])
@@ -171,7 +172,7 @@ def test_every_system_makes_the_planned_calls_and_no_other(
     again = planning.plan(detail)
     assert again["calls"] == []
     assert {change["action"] for change in again["changes"]} == {"none"}
-    if form is not staged or outcome["detail-type"] == "Access Onboarded":
+    if form != "staged" or outcome["detail-type"] == "Access Onboarded":
         return
     confirmation = {"accessId": outcome["detail"]["accessId"]}
     confirmed = planning.plan(confirmation, "Handoff Confirmed")

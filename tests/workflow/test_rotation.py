@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local_aws.tools.embedded_aws import until
+from tests.sampling import each_value
 from tests.workflow.consumer_resources import CONSUMERS, ConsumerResource, adobe_detail
 from tests.workflow.onboarding import MEMBER, ORIGIN, Onboarding
 from tests.workflow.rotations import Cdn, Load, Rotations, SourceLocationClient
@@ -107,8 +108,7 @@ def test_emergency_ends_the_former_token(rotations: Rotations, fast_assume: Assu
     assert Cdn(consumer, consumer.token(rotations.value(secret_arn))).ask() == 200
 
 
-@pytest.mark.parametrize("rereads", [False, True], ids=["reads when updated", "reads by itself"])
-@pytest.mark.parametrize("system", FLOWS)
+@pytest.mark.parametrize(("system", "rereads"), each_value(FLOWS, [False, True]))
 def test_flow_uses_the_new_key_if_the_interruption_is_accepted(
     rotations: Rotations, fast_assume: Assume, system: str, rereads: bool
 ) -> None:

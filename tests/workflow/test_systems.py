@@ -9,6 +9,7 @@ import pytest
 
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded
+from tests.sampling import each_value, some
 from tests.workflow.consumer_resources import CONSUMERS, NOTHING_LEFT, ConsumerResource, fetch, left
 from tests.workflow.fault_injection import Detail
 from tests.workflow.onboarding import Onboarding
@@ -23,6 +24,7 @@ DELAYS = {"mediapackage": 600, "mediapackage-vod": 600, "mediapackagev2": 300}
 
 @pytest.fixture(params=CONSUMERS)
 def consumer(aws: Embedded, request: pytest.FixtureRequest) -> ConsumerResource:
+    """A resource of each system or, in tests with a parameter `consumer`, of the systems that it names."""
     return CONSUMERS[request.param](aws)
 
 
@@ -66,7 +68,7 @@ def test_token_has_the_format_of_its_system_and_is_accepted(onboarding: Onboardi
         assert fetch(consumer.url(), consumer.header, "wrong") == fetch(consumer.url()) == 403
 
 
-@pytest.mark.parametrize("sent", [True, False])
+@pytest.mark.parametrize(("consumer", "sent"), each_value(CONSUMERS, [True, False]), indirect=["consumer"])
 def test_a_service_reads_whether_or_not_it_sends_its_account(
     onboarding: Onboarding, assume: Callable[..., Any], consumer: ConsumerResource, sent: bool
 ) -> None:
@@ -80,6 +82,7 @@ def test_a_service_reads_whether_or_not_it_sends_its_account(
     assert not consumer.url() or fetch(consumer.url(), consumer.header, token) == 200
 
 
+@pytest.mark.parametrize("consumer", some(CONSUMERS, 2, begin=1), indirect=True)
 def test_repeated_request_changes_nothing(onboarding: Onboarding, consumer: ConsumerResource) -> None:
     onboarding.onboard(consumer.detail)
     before, all_before = consumer.settings(), onboarding.account_snapshot()
@@ -90,6 +93,7 @@ def test_repeated_request_changes_nothing(onboarding: Onboarding, consumer: Cons
     assert (consumer.settings(), onboarding.account_snapshot()) == (before, all_before)
 
 
+@pytest.mark.parametrize("consumer", some(CONSUMERS, 2), indirect=True)
 def test_reader_role_can_only_read_its_secret(onboarding: Onboarding, consumer: ConsumerResource) -> None:
     made = onboarding.onboard(consumer.detail)["resources"]
     iam, name = onboarding.aws.client("iam"), made["roleArn"].rpartition("/")[2]
@@ -121,6 +125,7 @@ def test_request_with_a_widened_reader_role_is_rejected(onboarding: Onboarding, 
     assert consumer.reads(consumer.settings()) == (made["secretArn"], made["roleArn"])
 
 
+@pytest.mark.parametrize("consumer", some(CONSUMERS, 4, begin=2), indirect=True)
 def test_three_concurrent_requests_create_one_role_and_one_secret(onboarding: Onboarding, consumer: ConsumerResource) -> None:
     details = [consumer.detail for _ in range(3)]
     for detail in details:
@@ -235,7 +240,7 @@ FAILING = {
 }
 
 
-@pytest.mark.parametrize("step", FAILING)
+@pytest.mark.parametrize(("kind", "step"), each_value(CONSUMERS, FAILING))
 def test_failed_step_is_rolled_back_completely(fast_onboarding: Onboarding, fast_aws: Embedded, kind: str, step: str) -> None:
     consumer = CONSUMERS[kind](fast_aws)
     before, fault = consumer.settings(), FAILING[step]
@@ -277,8 +282,3 @@ def _fail(onboarding: Onboarding, consumer: ConsumerResource, fault: Detail, cal
     assert event["detail-type"] == "Request Failed", event
     result: Detail = event["detail"]
     return result
-
-
-@pytest.fixture(params=CONSUMERS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.sampling import some
 from tests.workflow.consumer_resources import CONSENT, CONSUMERS
 from tests.workflow.onboarding import Onboarding
 
@@ -110,7 +111,7 @@ def test_after_a_whole_life_the_resource_is_as_its_owner_left_it(onboarding: Onb
         assert sids(onboarding, arn) == {"EnableIAMUserPermissions", "LatchkeyCreation"}
 
 
-@pytest.mark.parametrize("kind", sorted(STAY_CONFIGURED))
+@pytest.mark.parametrize("kind", some(sorted(STAY_CONFIGURED), 2))
 def test_a_resource_that_no_call_detaches_keeps_what_it_needs(fast_onboarding: Onboarding, kind: str) -> None:
     onboarding, owned = fast_onboarding, OWNED[kind](fast_onboarding)
     onboarding.onboard(dict(owned.detail))
