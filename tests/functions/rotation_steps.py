@@ -32,6 +32,7 @@ class Rotation:
             "requestId": self.request_id,
             "contentHash": self.request_id.ljust(64, "-"),
             "executionArn": self.execution,
+            "eventId": f"event-{self.request_id}",
             "system": self.recorded["system"],
             "accessId": self.access_id,
             "request": self.recorded | {"requestId": self.request_id},

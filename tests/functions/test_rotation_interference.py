@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from moto.secretsmanager.models import secretsmanager_backends
 
+from latchkey.access.desired import desire
+from latchkey.cleanup.due_rotations import due_rotations
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.registry import registry
-from tests.functions.account import ACCOUNT, ADOPT, REGION, Account
+from latchkey.requests.parsing import parse_onboarding
+from latchkey.settings import settings
+from tests.functions.account import ACCOUNT, ADOPT, REGION, TABLE, Account
 from tests.functions.fault_injection import at_call, lose_connection
 from tests.functions.media_services import FLOW
-from tests.functions.onboarding_requests import SECRET_KEY, Run, existing
-from tests.functions.rotation_steps import Rotation
+from tests.functions.onboarding_requests import SECRET_KEY, Run, existing, rejection
+from tests.functions.onboarding_steps import Onboarding
+from tests.functions.rotation_steps import ROTATION, Rotation
 
 ROTATE = ADOPT | {"latchkey:rotation-consent": "rotate"}
 
@@ -192,3 +198,129 @@ def test_a_former_version_that_secrets_manager_deleted_is_left_to_a_person(run: 
     assert rotation.labels["AWSCURRENT"] == rotation.plan["second"]
     assert any(rotation.secret in text for text in undone["left"])
     assert phase(rotation) is None
+
+
+# ---------------------------------------------------------------- rotations that a sweep starts
+
+
+def sweep(rotation: Rotation, after: timedelta) -> None:
+    """Makes the following steps those of the execution that a sweep starts after some time."""
+    now = datetime.now(UTC) + after
+    [due] = due_rotations(registry().accesses.all(), registry().tokens.rotated_at, settings(), now)
+    rotation.execution = f"{ROTATION}-swept"
+    rotation.event = json.loads(due.model_dump_json(by_alias=True)) | {"executionArn": rotation.execution}
+
+
+@pytest.fixture
+def scheduled(run: Run, account: Account) -> Rotation:
+    return Rotation(run, account, "mediapackage", rotation={"everyDays": 30})
+
+
+def age(rotation: Rotation, days: int) -> None:
+    """Lets the token be this old."""
+    secret = desire(parse_onboarding(rotation.recorded), settings(), "default").secret_resource
+    since = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    rotation.account.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"kind": {"S": "resource"}, "id": {"S": secret}},
+        UpdateExpression="SET tokenSince = :since",
+        ExpressionAttributeValues={":since": {"S": since}},
+    )
+
+
+def test_a_token_that_was_rotated_since_the_sweep_is_not_rotated_again(scheduled: Rotation) -> None:
+    """Otherwise, MediaPackage would refuse the token that the clients have: it accepts only the last two."""
+    age(scheduled, 30)
+    sweep(scheduled, timedelta())
+    swept, execution = scheduled.event, scheduled.execution
+    scheduled.begin().check()
+    scheduled.stage()
+    scheduled.promote()
+    scheduled.record("rotated")
+    scheduled.end()
+
+    assert rejection(scheduled.run, "check_rotation", swept).keys() == {"accessId"}
+    scheduled.execution = execution
+    scheduled.undo()
+
+    assert scheduled.labels["AWSCURRENT"] == scheduled.plan["version"]
+    assert phase(scheduled) is None
+
+
+def test_a_token_that_is_due_is_rotated(scheduled: Rotation) -> None:
+    age(scheduled, 30)
+    sweep(scheduled, timedelta())
+
+    assert scheduled.check()["former"] == scheduled.labels["AWSCURRENT"]
+
+
+def test_a_sweep_does_not_withdraw_the_next_rotation(rotation: Rotation) -> None:
+    pend(rotation)
+    sweep(rotation, timedelta(days=8))
+    swept = rotation.event
+    rotation.begin("Rotation Confirmed").check()
+    rotation.promote()
+    rotation.record("rotated")
+    rotation.end()
+    pend(rotation.begin(number=2))
+
+    assert rejection(rotation.run, "check_rotation", swept).keys() == {"accessId"}
+    assert phase(rotation) == "rotating"
+
+
+# ---------------------------------------------------------------- versions, labels and formats
+
+
+def test_a_rotation_that_was_withdrawn_does_not_make_the_present_value_unknown(rotation: Rotation, account: Account) -> None:
+    """The registry knows no version of a secret that an earlier version of Latchkey has onboarded."""
+    secret = desire(parse_onboarding(rotation.recorded), settings(), "default").secret_resource
+    account.dynamodb.update_item(
+        TableName=TABLE, Key={"kind": {"S": "resource"}, "id": {"S": secret}}, UpdateExpression="REMOVE tokenVersions"
+    )
+    pend(rotation)
+    rotation.begin(number=2, withdraw=True).check()
+    rotation.withdraw()
+    rotation.record("withdrawn")
+    rotation.end()
+
+    assert rotation.begin(number=3).check()["former"] == rotation.labels["AWSCURRENT"]
+
+
+@pytest.mark.parametrize("how", ["a pending version", "automatic rotation"])
+def test_a_rotation_that_another_tool_begins_after_the_check_is_left_alone(rotation: Rotation, how: str) -> None:
+    rotation.check()
+    if how == "a pending version":
+        client = rotation.account.secretsmanager
+        client.put_secret_value(SecretId=rotation.secret, SecretString="{}", VersionStages=["AWSPENDING"])
+    else:
+        held = secretsmanager_backends[ACCOUNT][REGION].secrets[rotation.secret]
+        held.rotation_requested = held.rotation_enabled = True
+    before = rotation.labels
+
+    with pytest.raises(Conflict):
+        rotation.stage()
+    rotation.undo()
+
+    assert rotation.labels == before
+
+
+def test_an_access_that_reads_the_secret_since_the_token_is_pending_stops_the_confirmation(
+    run: Run, account: Account, adopted: Rotation
+) -> None:
+    """Nobody has asked its origin to accept the token. The access is recorded although a rotation is pending."""
+    adopted.check()
+    waiting = registry().phases.get(adopted.access_id)
+    assert waiting
+    registry().phases.end(adopted.access_id, "rotating")
+    members = {"secret": existing(adopted.secret), "key": adopted.recorded["key"]}
+    Onboarding(run, account, requestId="request-2", resource={"sourceLocation": "news-origin"}, **members).run_through(
+        "record_access"
+    )
+    registry().phases.begin(adopted.access_id, waiting.name, waiting.request_id, waiting.facts)
+    adopted.stage()
+    adopted.record("pending")
+    adopted.end()
+
+    rules = rejection(run, "check_rotation", adopted.begin("Rotation Confirmed").event)
+
+    assert "news-origin" in rules["accessId"]

@@ -25,6 +25,7 @@ from latchkey.rotation.rules import (
     token_problems,
 )
 from latchkey.systems.system import Configured
+from latchkey.systems.token_formats import HEXADECIMAL, PASSWORD
 from tests.unit.samples import BOUNDS, EXISTING_ARN, KEY_ARN, SETTINGS, desired
 
 ARN = EXISTING_ARN
@@ -188,6 +189,16 @@ def test_no_length_fits_two_accesses() -> None:
     assert problems(found, acceptsInterruption=True) == ["value.generate"]
 
 
+def test_token_must_have_the_format_of_every_access_that_reads_it() -> None:
+    """A generated password is no hexadecimal key, and a hexadecimal key is a password."""
+    password, key = access("mediaconnect-srt-password"), access("mediaconnect-source")
+    readers = [Reader(one, KEY_ARN, present=configured(one)) for one in (password, key)]
+    assert {one.secret_shape.format for one in (password, key) if one.secret_shape} == {PASSWORD, HEXADECIMAL}
+
+    assert problems(replace(evidence(), readers=readers), acceptsInterruption=True) == ["accessId"]
+    assert problems(replace(evidence(), readers=readers[::-1]), acceptsInterruption=True) == []
+
+
 SOURCE_ARN = EXISTING_ARN.replace("shared", "source")
 IMPORTED = replace(SECRET, arn=SOURCE_ARN, tags={"latchkey:consent": "import"})
 
@@ -248,6 +259,17 @@ def test_pending_rotation_can_be_confirmed() -> None:
 )  # fmt: skip
 def test_rotation_that_somebody_disturbed_cannot_be_confirmed(found: RotationEvidence) -> None:
     assert len(rules(confirmation_problems(ROTATING, found))) == 1
+
+
+def test_origin_that_was_not_asked_to_accept_the_token_stops_the_confirmation() -> None:
+    first, second = access(), access(**{"resource.sourceLocation": "news-origin"})
+    both = replace(pending(), readers=[Reader(one, KEY_ARN) for one in (first, second)])
+    announced = ROTATING.model_copy(update={"readers": (first.access_id, second.access_id)})
+
+    assert rules(confirmation_problems(announced, both)) == []
+    only = announced.model_copy(update={"readers": (first.access_id,)})
+    assert len(rules(confirmation_problems(only, both))) == 1
+    assert rules(confirmation_problems(ROTATING, both)) == []
 
 
 def test_rotation_that_runs_cannot_be_confirmed() -> None:

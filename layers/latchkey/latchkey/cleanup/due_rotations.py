@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from latchkey.access.desired import desire
@@ -38,7 +38,7 @@ def _expired(access: KnownAccess, now: datetime) -> Iterator[ExecutionInput]:
     if phase is None or phase.name != "rotating" or request is None:
         return
     rotating = Rotating.model_validate_json(json.dumps(phase.facts))
-    if rotating.is_pending and rotating.until <= now:
+    if rotating.is_overdue(now):
         yield _execution(access, request, f"withdrawal-{_hash(phase.request_id)}", {"withdraw": True}, now)
 
 
@@ -49,7 +49,7 @@ def _scheduled(
     if request is None or record is None or request.rotation is None:
         return
     last = rotated_at(desire(request, settings, record.tenant).secret_resource) or access.recorded_at
-    if last is not None and last + timedelta(days=request.rotation.every_days) <= now:
+    if last is not None and request.rotation.is_due(last, now):
         asked = {"pendingDays": request.rotation.pending_days}
         yield _execution(access, request, f"rotation-{_hash(f'{access.access_id} {last.isoformat()}')}", asked, now)
 

@@ -17,7 +17,7 @@ from latchkey.onboarding.secret_values import ClientOfRegion, RequestedValues, V
 from latchkey.onboarding.step_input import StepInput
 from latchkey.onboarding.step_result import StepResult
 from latchkey.registry import Registry
-from latchkey.registry.journal import SECRET, SECRET_VERSION, RequestJournal
+from latchkey.registry.journal import ROTATION, SECRET, SECRET_VERSION, RequestJournal
 from latchkey.requests.lifecycle import NewValue
 from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.settings import Settings
@@ -68,8 +68,8 @@ def create_secret(
     """
     desired = desire(event.request, settings, event.tenant)
     if event.pending is not None:
-        registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
-        return _add_version(desired, event.pending, client_of_region)
+        journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
+        return _add_version(desired, event.pending, journal, client_of_region)
     if event.key is None:
         return secret_values.check_value(desired, client_of_region)
     values = RequestedValues(desired, client_of_region)
@@ -111,8 +111,13 @@ def ensure_secret(
     return StepResult(arn=found.arn, changed=True)
 
 
-def _add_version(desired: Desired, pending: PendingVersion, client_of_region: ClientOfRegion) -> StepResult:
-    """Adds a version under AWSPENDING only, unless an earlier attempt has. The other members of a JSON object are kept."""
+def _add_version(
+    desired: Desired, pending: PendingVersion, journal: RequestJournal, client_of_region: ClientOfRegion
+) -> StepResult:
+    """Adds a version under AWSPENDING only, unless an earlier attempt has. The other members of a JSON object are kept.
+
+    A version that another tool made pending since the check keeps the label, which the call would move.
+    """
     secretsmanager = client_of_region(desired.place.region)
     found = find_secret(secretsmanager, pending.secret_arn)
     if found is None or found.is_being_deleted:
@@ -123,6 +128,9 @@ def _add_version(desired: Desired, pending: PendingVersion, client_of_region: Cl
         return StepResult(arn=found.arn, changed=True)
     if found.version(CURRENT) != pending.former:
         raise Conflict(f"{found.arn} got another current version after the request was checked: send the request again")
+    noted = journal.entry(ROTATION)
+    if found.is_rotated or found.pending not in (None, noted.found[PENDING] if noted else None):
+        raise Conflict(f"another tool began to rotate {found.arn} after the request was checked: finish that rotation")
     value = secret_values.next_value(desired, pending, client_of_region)
     try:
         secretsmanager.put_secret_value(

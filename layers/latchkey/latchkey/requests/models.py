@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol, Self, TypeIs
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
@@ -215,6 +216,10 @@ class RotationSchedule(WireModel):
 
     every_days: Annotated[int, Field(ge=1, le=1000)]
     pending_days: Annotated[int, Field(ge=1, le=30)] = 7
+
+    def is_due(self, last: datetime, now: datetime) -> bool:
+        """Whether a token that was last rotated at `last` has to be rotated."""
+        return last + timedelta(days=self.every_days) <= now
 
 
 class OnboardingRequest[R: Resource](WireModel):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckRotationInput", "RotationPlan", "check_rotation"]
 
+NOT_DUE = "was rotated since the sweep found that this was due"
 CHANGED_SINCE = "was changed by another request after this one was sent: send the request again"
 
 
@@ -44,6 +45,11 @@ class CheckRotationInput(ExecutionInput):
     """The input of an execution, and the ARN of the first execution of its request."""
 
     execution_arn: str
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether a sweep started the execution. No event brought its request, which is carried out only if it is still due."""
+        return self.event_id is None
 
 
 def check_rotation(
@@ -93,7 +99,7 @@ def check_rotation(
         return _started(plan, desired, companions, journal)
     rotating = _rotating(desired, registry)
     if isinstance(asked, RotationRequested):
-        return _withdrawal(rotating, desired, record)
+        return _withdrawal(rotating, desired, record, scheduled=event.is_scheduled)
     evidence = reader.read(desired, rotating.secret_arn)
     if problems := [*confirmation_problems(rotating, evidence)]:
         raise InvalidRequest(problems)
@@ -155,11 +161,21 @@ def _started(plan: RotationPlan, desired: Desired, companions: _Companions, jour
         journal.finish(ROTATION)
         raise InvalidRequest(others)
     companions.await_idle()
+    if companions.event.is_scheduled and not _is_due(desired, registry):
+        registry.phases.end(desired.access_id, "rotating")
+        journal.finish(ROTATION)
+        raise InvalidRequest([Problem("accessId", NOT_DUE)])
     if plan.value is not None and plan.value.copy_from is not None:
         registry.resources.note_copy(desired.secret_resource, plan.value.copy_from.secret_arn)
     registry.tokens.note_versions(desired.secret_resource, *_versions(plan))
     journal.complete(ROTATION, {"started": True})
     return plan
+
+
+def _is_due(desired: Desired, registry: Registry) -> bool:
+    """Whether nobody has rotated the token since a sweep found it due. No other rotation of the secret runs now."""
+    schedule, last = desired.request.rotation, registry.tokens.rotated_at(desired.secret_resource)
+    return schedule is not None and (last is None or schedule.is_due(last, datetime.now(UTC)))
 
 
 def _new_plan(desired: Desired, asked: RotationRequested, record: AccessRecord, evidence: RotationEvidence) -> RotationPlan:
@@ -183,11 +199,14 @@ def _new_plan(desired: Desired, asked: RotationRequested, record: AccessRecord, 
         updates=steps.updates,
         isCached=steps.wait_seconds > 0,
         waitSeconds=steps.wait_seconds,
+        readers=tuple(one.access_id for one in evidence.accesses),
     )
 
 
-def _withdrawal(rotating: Rotating, desired: Desired, record: AccessRecord) -> RotationPlan:
-    """The plan that ends a pending rotation."""
+def _withdrawal(rotating: Rotating, desired: Desired, record: AccessRecord, *, scheduled: bool) -> RotationPlan:
+    """The plan that ends a pending rotation. A sweep can have sent the request because of an earlier rotation."""
+    if scheduled and not rotating.is_overdue(datetime.now(UTC)):
+        raise InvalidRequest([Problem("accessId", NOT_DUE)])
     return RotationPlan(
         accessId=desired.access_id,
         keyArn=record.key_arn,
@@ -222,12 +241,18 @@ def _confirmation(rotating: Rotating, desired: Desired, record: AccessRecord, ev
 
 
 def _versions(plan: RotationPlan) -> list[str]:
-    return [version for version in (plan.version, plan.second) if version]
+    """The versions that Latchkey accepts from now on. The list can have been empty, which accepts any present version."""
+    return [version for version in (plan.former, plan.version, plan.second) if version]
 
 
 def _begin(plan: RotationPlan, request_id: str, registry: Registry) -> None:
     rotating = Rotating(
-        secretArn=plan.secret_arn, version=plan.version, former=plan.former, second=plan.second, until=plan.until
+        secretArn=plan.secret_arn,
+        version=plan.version,
+        former=plan.former,
+        second=plan.second,
+        until=plan.until,
+        readers=plan.readers,
     )
     registry.phases.begin(plan.access_id, "rotating", request_id, rotating.model_dump(mode="json", by_alias=True))
 

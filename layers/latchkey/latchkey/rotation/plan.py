@@ -20,6 +20,8 @@ class RotationPlan(WireModel):
     latest at `until`. `revokes`: its value is stored again as the version `second`, so that the former value is not even the
     previous one. The token has `shortest` to `longest` characters.
 
+    `readers` are the accesses that read the secret.
+
     `isApplied`: the resources of the accesses `updates` must be configured again. `isCached`: a service can accept only the
     former token for `waitSeconds`.
     """
@@ -42,6 +44,7 @@ class RotationPlan(WireModel):
     updates: tuple[str, ...] = ()
     is_cached: bool = False
     wait_seconds: int = 0
+    readers: tuple[str, ...] = ()
 
 
 class RotationStep(WireModel):

@@ -65,6 +65,7 @@ def _pending(plan: RotationPlan) -> Rotating:
         former=plan.former,
         second=plan.second,
         until=plan.until,
+        readers=plan.readers,
         isPending=True,
     )
 

@@ -89,6 +89,7 @@ def rotation_problems(
         yield Problem("acceptsInterruption", rule)
     yield from _reader_problems(evidence)
     yield from _value_problems(desired, asked.value, evidence, bounds)
+    yield from _format_problems(desired, evidence.accesses)
 
 
 def _secret_problems(desired: Desired, evidence: RotationEvidence) -> Iterator[Problem]:
@@ -205,6 +206,18 @@ def _value_problems(desired: Desired, value: NewValue, evidence: RotationEvidenc
             yield Problem(_SOURCE, rule)
 
 
+def _format_problems(desired: Desired, accesses: Sequence[Desired]) -> Iterator[Problem]:
+    """A token in the format of the access must have the format of every other access that reads it."""
+    shape, (low, high) = desired.secret_shape, _generated_lengths(desired, accesses)
+    if shape is None or low > high:
+        return
+    token = shape.format.make(low)
+    for other in accesses:
+        if other.secret_shape and other.secret_shape.member == shape.member and other.secret_shape.format.flaw(token):
+            rule = f"shares its secret with {other.access_id}, which needs a token in another format"
+            yield Problem("accessId", f"{rule}: send the request for {other.access_id} instead")
+
+
 def _generated_lengths(desired: Desired, accesses: Sequence[Desired]) -> tuple[int, int]:
     """The shortest and the longest token that can be generated."""
     shape = desired.secret_shape
@@ -236,7 +249,18 @@ def confirmation_problems(rotating: Rotating, evidence: RotationEvidence) -> Ite
     elif found.pending not in {None, *own} or rotating.version not in found.stages:
         rule = f"cannot be confirmed, because somebody else moved the label AWSPENDING of {found.arn}: {_REQUEST_AGAIN}"
         yield Problem("accessId", rule)
+    if unasked := [*_unasked(rotating, evidence.accesses)]:
+        rule = f"cannot be confirmed, because {', '.join(unasked)} did not read the secret when the token became pending"
+        yield Problem("accessId", f"{rule}: {_REQUEST_AGAIN}")
     if interrupted := choreography(evidence.accesses).interrupted:
         rule = f"cannot be confirmed, because the new token would now interrupt {', '.join(interrupted)}: {_REQUEST_AGAIN}"
         yield Problem("accessId", f"{rule} with acceptsInterruption")
     yield from _reader_problems(evidence)
+
+
+def _unasked(rotating: Rotating, accesses: Sequence[Desired]) -> Iterator[str]:
+    """The accesses whose other end must act first, and was not asked to when the token became pending."""
+    for one in accesses:
+        is_first = one.system.rotation is not None and one.system.rotation.before is not None
+        if is_first and rotating.readers and one.access_id not in rotating.readers:
+            yield one.access_id
