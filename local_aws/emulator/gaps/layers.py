@@ -42,17 +42,20 @@ def is_unpacked(folder: str) -> bool:
 class _SharedZip(zipfile.ZipFile):
     """Unpacks a layer into a folder that all workers share, and any other archive to `path`."""
 
+    def namelist(self) -> list[str]:
+        """Nothing for a layer. MiniStack checks that the path of each member stays in the folder, and so does `extractall`."""
+        return [] if self._is_layer else super().namelist()
+
     def extractall(self, path: Any = None, *args: Any, **kwargs: Any) -> None:
-        target = Path(path or ".")
-        if not target.name.startswith("layer_"):
+        if not self._is_layer:
             super().extractall(path, *args, **kwargs)
             return
-        shared = _UNPACKED / hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()[:32]
+        target, shared = Path(path), _UNPACKED / self._digest
         with _lock:
             if not shared.exists():
                 _delete_old_layers()
                 unfinished = shared.with_suffix(f".{time.monotonic_ns()}")
-                super().extractall(unfinished)
+                super().extractall(unfinished, super().namelist())
                 try:
                     unfinished.rename(shared)
                 except OSError:
@@ -60,6 +63,17 @@ class _SharedZip(zipfile.ZipFile):
                     shutil.rmtree(unfinished)
         target.rmdir()
         target.symlink_to(_replaced or shared, target_is_directory=True)
+
+    @property
+    def _is_layer(self) -> bool:
+        return Path(str(self.filename)).name.startswith("layer_")
+
+    @property
+    def _digest(self) -> str:
+        """The hash of the directory of the archive, which has the name, the size and the checksum of each member."""
+        with Path(str(self.filename)).open("rb") as archive:
+            archive.seek(self.start_dir)
+            return hashlib.sha256(archive.read()).hexdigest()[:32]
 
 
 def _delete_old_layers() -> None:
