@@ -11,7 +11,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 
 from latchkey.access.desired import desire
 from latchkey.cleanup.due_rotations import due_rotations
-from latchkey.errors import Conflict, TransientAwsError
+from latchkey.errors import Conflict, InvalidRequest, NotYetEffective, TransientAwsError
 from latchkey.registry import registry
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import settings
@@ -266,6 +266,34 @@ def test_a_sweep_does_not_withdraw_the_next_rotation(rotation: Rotation) -> None
 
     assert rejection(rotation.run, "check_rotation", swept).keys() == {"accessId"}
     assert phase(rotation) == "rotating"
+
+
+# ---------------------------------------------------------------- requests at the same time
+
+
+def test_an_access_that_is_about_to_read_the_secret_sees_a_rotation_that_began_since(
+    run: Run, account: Account, adopted: Rotation
+) -> None:
+    """The rotation does not see the access, which does not refer to the secret yet."""
+    members = {"secret": existing(adopted.secret), "key": adopted.recorded["key"]}
+    second = Onboarding(run, account, requestId="request-2", resource={"sourceLocation": "news-origin"}, **members)
+    # The claim, the lock and the note of the request come before its announcement.
+    at_call("dynamodb", "UpdateItem", lambda: adopted.check() and None, number=4)
+
+    with pytest.raises(InvalidRequest, match=adopted.access_id):
+        second.check_request()
+
+
+def test_a_rotation_that_waits_for_another_request_cannot_be_withdrawn(adopted: Rotation, run: Run, account: Account) -> None:
+    """It holds no lock meanwhile. It would go on after its withdrawal."""
+    members = {"secret": existing(adopted.secret), "key": adopted.recorded["key"]}
+    second = Onboarding(run, account, requestId="request-2", resource={"sourceLocation": "news-origin"}, **members)
+    second.check_request()
+    with pytest.raises(NotYetEffective):
+        adopted.check()
+
+    assert rejection(run, "check_rotation", adopted.begin(number=2, withdraw=True).event).keys() == {"accessId"}
+    assert phase(adopted) == "rotating"
 
 
 # ---------------------------------------------------------------- versions, labels and formats

@@ -218,6 +218,9 @@ def _apply_rules(
         registry.locks.announce_request(desired.access_id, desired.request.recorded, event.execution_arn, event.tenant)
         journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
         _refer_to_secret(desired, evidence, journal, registry)
+        # A rotation or move that has begun since the rules were applied did not see this access.
+        if late := [*_companion_problems(desired, "resource", registry)]:
+            raise InvalidRequest(late)
         if moves:
             begin_move(desired, companions, journal, registry)
     return plan

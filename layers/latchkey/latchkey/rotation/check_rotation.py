@@ -28,7 +28,7 @@ from latchkey.requests.sender import NOT_ALLOWED
 from latchkey.rotation.choreography import choreography, token_lengths
 from latchkey.rotation.plan import RotationPlan
 from latchkey.rotation.read_evidence import EvidenceReader
-from latchkey.rotation.rules import RotationEvidence, confirmation_problems, rotation_problems, token_problems
+from latchkey.rotation.rules import RUNNING, RotationEvidence, confirmation_problems, rotation_problems, token_problems
 from latchkey.settings import Settings
 
 if TYPE_CHECKING:
@@ -205,6 +205,8 @@ def _new_plan(desired: Desired, asked: RotationRequested, record: AccessRecord, 
 
 def _withdrawal(rotating: Rotating, desired: Desired, record: AccessRecord, *, scheduled: bool) -> RotationPlan:
     """The plan that ends a pending rotation. A sweep can have sent the request because of an earlier rotation."""
+    if not rotating.is_pending:
+        raise InvalidRequest([Problem("accessId", RUNNING)])
     if scheduled and not rotating.is_overdue(datetime.now(UTC)):
         raise InvalidRequest([Problem("accessId", NOT_DUE)])
     return RotationPlan(

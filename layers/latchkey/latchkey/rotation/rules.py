@@ -18,6 +18,7 @@ from latchkey.systems.system import Configured
 from latchkey.tags import CONSENT, ROTATION_CONSENT, is_ours, may_rotate, other_stack
 
 _SOURCE = "value.copyFrom"
+RUNNING = "is rotating now, and nothing waits for a confirmation: wait for the outcome of that request"
 _REQUEST_AGAIN = "withdraw it with Rotation Requested and withdraw set to true, and request it again"
 
 
@@ -232,7 +233,7 @@ def confirmation_problems(rotating: Rotating, evidence: RotationEvidence) -> Ite
     """A pending rotation is confirmed only if nobody has changed the secret since."""
     found = evidence.secret
     if not rotating.is_pending:
-        yield Problem("accessId", "is rotating now, and nothing waits for a confirmation: wait for the outcome of that request")
+        yield Problem("accessId", RUNNING)
         return
     if evidence.hidden:
         yield Problem("accessId", "cannot be confirmed, because AWS denies reading the secret: exempt the roles of the stack")
