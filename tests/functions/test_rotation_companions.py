@@ -65,6 +65,30 @@ def test_a_rotation_waits_for_a_request_of_a_companion_and_holds_no_lock_meanwhi
     assert registry().locks.is_locked(pair.rotation.access_id)
 
 
+def test_a_rotation_includes_an_access_that_joined_while_it_waited(pair: Pair) -> None:
+    resources, secret = registry().resources, "secret MediaPackage/shared"
+    resources.release(secret, pair.companion_id)
+    resources.refer(secret, "mediatailor/sourceLocation/about-to-join")
+    registry().locks.lock("mediatailor/sourceLocation/about-to-join", ANOTHER)
+    with pytest.raises(NotYetEffective):
+        pair.rotation.check()
+    registry().locks.unlock("mediatailor/sourceLocation/about-to-join", ANOTHER)
+    resources.refer(secret, pair.companion_id)
+
+    assert pair.rotation.check()["readers"] == [pair.rotation.access_id, pair.companion_id]
+
+
+def test_a_rotation_that_waited_is_rejected_for_what_others_did_meanwhile(pair: Pair) -> None:
+    registry().locks.lock(pair.companion_id, ANOTHER)
+    with pytest.raises(NotYetEffective):
+        pair.rotation.check()
+    registry().locks.unlock(pair.companion_id, ANOTHER)
+    pair.rotation.account.secretsmanager.put_secret_value(SecretId=pair.rotation.secret, SecretString="{}")
+
+    assert rejection(pair.run, "check_rotation", pair.rotation.event).keys() == {"accessId"}
+    assert registry().phases.get(pair.rotation.access_id) is None
+
+
 def test_a_confirmation_waits_for_a_request_of_a_companion(pair: Pair) -> None:
     pair.pend()
     registry().locks.lock(pair.companion_id, ANOTHER)

@@ -11,6 +11,7 @@ from latchkey.aws import clients
 from latchkey.errors import LatchkeyError
 from tests.functions.account import ADOPT, IMPORT, OWN, Account
 from tests.functions.onboarding_requests import SECRET_KEY, SECRET_NAME, Run, copied, existing, onboarding
+from tests.functions.rotation_steps import Rotation
 
 CANARY = "canary-in-the-mine"
 # A token of 7 or 129 characters is rejected while it is in memory.
@@ -49,6 +50,34 @@ def test_a_copied_token_exists_only_in_its_secrets(run: Run, account: Account, e
 
     assert CANARY in account.value(SECRET_NAME)
     assert CANARY not in json.dumps(result) + everything()
+
+
+def test_the_tokens_of_a_rotation_exist_only_in_their_secret(run: Run, account: Account, everything: Everything) -> None:
+    rotation = Rotation(run, account).begin(emergency=True)
+    results = [rotation.check(), rotation.stage(), rotation.record("pending")]
+    rotation.end()
+    tokens = {rotation.value(label)[SECRET_KEY] for label in ("AWSCURRENT", "AWSPENDING")}
+    rotation.begin("Rotation Confirmed")
+    results += [rotation.check(), rotation.promote(), rotation.stage(again=True), rotation.promote(again=True), rotation.undo()]
+
+    written = json.dumps(results) + everything()
+    assert len(tokens) == 2
+    assert [token for token in tokens if token in written] == []
+
+
+def test_an_aws_error_about_a_copied_pending_version_is_not_passed_on(
+    run: Run, account: Account, everything: Everything, stack: Callable[..., None]
+) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*.example.com")
+    rotation = Rotation(run, account)
+    source = account.secret("origin/token", CANARY, IMPORT)
+    rotation.begin(value={"copyFrom": {"secretArn": source}}).check()
+    _answer_with("PutSecretValue", f"the value {CANARY} is not welcome")
+
+    with pytest.raises(LatchkeyError, match="PutSecretValue failed with ValidationException") as caught:
+        rotation.stage()
+
+    assert CANARY not in traceback_text(caught.value) + everything()
 
 
 @pytest.mark.parametrize("value", [json.dumps({SECRET_KEY: CANARY}), *BAD.values()], ids=["good", *BAD])

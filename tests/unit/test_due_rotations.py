@@ -59,6 +59,12 @@ def test_the_period_begins_with_the_last_rotation() -> None:
     assert len(due(known(), NOW - timedelta(days=30))) == 1
 
 
+def test_of_the_accesses_of_one_secret_only_one_is_rotated() -> None:
+    others = [known(), known(request=SCHEDULE | {"secret.name": "latchkey/another"})]
+
+    assert len([*due_rotations([known(), *others], lambda _: None, SETTINGS, NOW)]) == 2
+
+
 def test_a_rotation_is_tried_once_a_day_under_one_id() -> None:
     [first], [second] = due(known()), due(known())
     assert first == second

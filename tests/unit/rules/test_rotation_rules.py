@@ -250,11 +250,14 @@ def test_pending_rotation_can_be_confirmed() -> None:
         pending(stages={OTHER: ["AWSCURRENT"], NEXT: ["AWSPENDING"]}),
         pending(stages={CURRENT: ["AWSCURRENT"], OTHER: ["AWSPENDING"]}),
         pending(stages={CURRENT: ["AWSCURRENT"]}),
+        pending(tags=ADOPTED),
+        pending(tags=OURS | {"latchkey:tenant": "news"}),
         replace(pending(), readers=[Reader(access(), KEY_ARN), Reader(access("mediapackage"), KEY_ARN)]),
         replace(pending(), readers=[Reader(access(), KEY_ARN), Reader(access(), KEY_ARN, changes="moving")]),
     ],
     ids=[
-        "missing", "hidden", "deleted", "rotated", "changed", "pending for another tool", "withdrawn", "interrupting", "moving",
+        "missing", "hidden", "deleted", "rotated", "changed", "pending for another tool", "withdrawn", "without consent",
+        "of another tenant", "interrupting", "moving",
     ],
 )  # fmt: skip
 def test_rotation_that_somebody_disturbed_cannot_be_confirmed(found: RotationEvidence) -> None:

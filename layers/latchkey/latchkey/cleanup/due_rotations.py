@@ -22,15 +22,17 @@ def due_rotations(
 ) -> Iterator[ExecutionInput]:
     """The executions to start. `rotated_at` returns when a secret of the registry was last rotated.
 
-    An access is tried once a day until its rotation is done. Its outcomes say why it is not.
+    An access is tried once a day until its rotation is done. Its outcomes say why it is not. Of the accesses that read one
+    secret, only one is tried, because rotations of one secret at the same time reject each other.
     """
+    tried = set[str]()
     for access in known:
         if access.record is None or access.is_running:
             continue
         if access.phase is not None:
             yield from _expired(access, now)
         elif access.state == "active":
-            yield from _scheduled(access, rotated_at, settings, now)
+            yield from _scheduled(access, rotated_at, settings, now, tried)
 
 
 def _expired(access: KnownAccess, now: datetime) -> Iterator[ExecutionInput]:
@@ -43,13 +45,19 @@ def _expired(access: KnownAccess, now: datetime) -> Iterator[ExecutionInput]:
 
 
 def _scheduled(
-    access: KnownAccess, rotated_at: Callable[[str], datetime | None], settings: Settings, now: datetime
+    access: KnownAccess,
+    rotated_at: Callable[[str], datetime | None],
+    settings: Settings,
+    now: datetime,
+    tried: set[str],
 ) -> Iterator[ExecutionInput]:
     request, record = access.request, access.record
     if request is None or record is None or request.rotation is None:
         return
-    last = rotated_at(desire(request, settings, record.tenant).secret_resource) or access.recorded_at
-    if last is not None and request.rotation.is_due(last, now):
+    secret = desire(request, settings, record.tenant).secret_resource
+    last = rotated_at(secret) or access.recorded_at
+    if last is not None and request.rotation.is_due(last, now) and secret not in tried:
+        tried.add(secret)
         asked = {"pendingDays": request.rotation.pending_days}
         yield _execution(access, request, f"rotation-{_hash(f'{access.access_id} {last.isoformat()}')}", asked, now)
 

@@ -88,22 +88,27 @@ def check_rotation(
     journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
     reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
     companions = _Companions(event, desired, reader, is_over)
-    if begun := journal.entry(ROTATION):
-        return _begun(begun, desired, companions, journal)
+    begun = journal.entry(ROTATION)
+    if begun and (begun.state != "open" or begun.result is not None or begun.wanted["plan"]["promotes"]):
+        return _begun(begun, desired, registry)
     _require_state(event, asked, registry, desired)
     record = _record(desired, registry)
     if isinstance(asked, RotationRequested) and not asked.withdraw:
         bounds = Bounds(settings, tenants.document(event.tenant))
-        plan, evidence = _rotation(desired, asked, record, bounds, reader)
-        _intend(journal, plan, evidence)
-        return _started(plan, desired, companions, journal)
+        try:
+            plan, evidence = _rotation(desired, asked, record, bounds, reader)
+            _intend(journal, plan, evidence, anew=True)
+            return _started(plan, desired, companions, journal)
+        except InvalidRequest:
+            _end(desired, journal, registry)
+            raise
     rotating = _rotating(desired, registry)
     if isinstance(asked, RotationRequested):
         return _withdrawal(rotating, desired, record, scheduled=event.is_scheduled)
+    companions.await_idle()
     evidence = reader.read(desired, rotating.secret_arn)
     if problems := [*confirmation_problems(rotating, evidence)]:
         raise InvalidRequest(problems)
-    companions.await_idle()
     plan = _confirmation(rotating, desired, record, evidence)
     _intend(journal, plan, evidence)
     return plan
@@ -150,26 +155,34 @@ def _rotation(
 
 
 def _started(plan: RotationPlan, desired: Desired, companions: _Companions, journal: RequestJournal) -> RotationPlan:
-    """Begins the phase of the access, and looks at the other accesses of the secret again.
+    """Begins the phase, and looks at the other accesses of the secret again. Raises InvalidRequest if one has a phase.
 
-    The plan is in the journal before, so that a rollback ends the phase whatever happens here. A retry does the same again.
+    The plan is in the journal before, so that a rollback ends the phase whatever happens here. Until the plan is complete, a
+    retry makes it again, because requests that ran meanwhile can have changed which accesses read the secret.
     """
-    registry = companions.reader.registry
+    reader, registry = companions.reader, companions.reader.registry
     _begin(plan, desired.request.request_id, registry)
     if others := [*companions.problems()]:
-        registry.phases.end(desired.access_id, "rotating")
-        journal.finish(ROTATION)
         raise InvalidRequest(others)
     companions.await_idle()
+    if plan.readers != tuple(one.desired.access_id for one in reader.readers(desired)):
+        raise NotYetEffective("another request has just changed which accesses read the secret")
     if companions.event.is_scheduled and not _is_due(desired, registry):
-        registry.phases.end(desired.access_id, "rotating")
-        journal.finish(ROTATION)
         raise InvalidRequest([Problem("accessId", NOT_DUE)])
     if plan.value is not None and plan.value.copy_from is not None:
         registry.resources.note_copy(desired.secret_resource, plan.value.copy_from.secret_arn)
     registry.tokens.note_versions(desired.secret_resource, *_versions(plan))
     journal.complete(ROTATION, {"started": True})
     return plan
+
+
+def _end(desired: Desired, journal: RequestJournal, registry: Registry) -> None:
+    """Ends the phase that this request has begun, because the request is rejected."""
+    phase = registry.phases.get(desired.access_id)
+    if phase is not None and phase.request_id == desired.request.request_id:
+        registry.phases.end(desired.access_id, "rotating")
+    if journal.entry(ROTATION) is not None:
+        journal.finish(ROTATION)
 
 
 def _is_due(desired: Desired, registry: Registry) -> bool:
@@ -259,27 +272,24 @@ def _begin(plan: RotationPlan, request_id: str, registry: Registry) -> None:
     registry.phases.begin(plan.access_id, "rotating", request_id, rotating.model_dump(mode="json", by_alias=True))
 
 
-def _intend(journal: RequestJournal, plan: RotationPlan, evidence: RotationEvidence) -> None:
+def _intend(journal: RequestJournal, plan: RotationPlan, evidence: RotationEvidence, *, anew: bool = False) -> None:
     """Records the plan and the labels that were found, before the first change."""
     labels = _labels(evidence.secret)
     wanted = {"plan": plan.model_dump(mode="json", by_alias=True), "readers": [one.access_id for one in evidence.accesses]}
-    journal.intend(ROTATION, wanted, found=labels)
+    journal.intend(ROTATION, wanted, found=labels, anew=anew)
 
 
 def _labels(secret: ObservedSecret | None) -> dict[str, str | None]:
     return {label: secret.version(label) if secret else None for label in (CURRENT, PREVIOUS, PENDING)}
 
 
-def _begun(entry: Entry, desired: Desired, companions: _Companions, journal: RequestJournal) -> RotationPlan:
-    """The plan that an earlier attempt recorded. Raises Conflict if the rotation was rolled back since."""
+def _begun(entry: Entry, desired: Desired, registry: Registry) -> RotationPlan:
+    """The complete plan that an earlier attempt recorded. Raises Conflict if the rotation was rolled back since."""
     plan = RotationPlan.model_validate_json(json.dumps(entry.wanted["plan"]))
     if entry.state != "open":
         raise Conflict("the rotation was rolled back, because its execution ended: send the request again with a new requestId")
-    if plan.promotes:
-        return plan
-    if entry.result is None:
-        return _started(plan, desired, companions, journal)
-    _begin(plan, desired.request.request_id, companions.reader.registry)
+    if not plan.promotes:
+        _begin(plan, desired.request.request_id, registry)
     return plan
 
 

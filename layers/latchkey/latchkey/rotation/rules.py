@@ -230,7 +230,7 @@ def _generated_lengths(desired: Desired, accesses: Sequence[Desired]) -> tuple[i
 
 
 def confirmation_problems(rotating: Rotating, evidence: RotationEvidence) -> Iterator[Problem]:
-    """A pending rotation is confirmed only if nobody has changed the secret since."""
+    """A pending rotation is confirmed only if nobody has changed the secret since, and its owner still consents."""
     found = evidence.secret
     if not rotating.is_pending:
         yield Problem("accessId", RUNNING)
@@ -253,6 +253,9 @@ def confirmation_problems(rotating: Rotating, evidence: RotationEvidence) -> Ite
     if unasked := [*_unasked(rotating, evidence.accesses)]:
         rule = f"cannot be confirmed, because {', '.join(unasked)} did not read the secret when the token became pending"
         yield Problem("accessId", f"{rule}: {_REQUEST_AGAIN}")
+    desired = evidence.accesses[0]
+    rules = _usable_rules(desired, found) if desired.owns(found.tags) else (NOT_ALLOWED,)
+    yield from (Problem("accessId", rule) for rule in rules)
     if interrupted := choreography(evidence.accesses).interrupted:
         rule = f"cannot be confirmed, because the new token would now interrupt {', '.join(interrupted)}: {_REQUEST_AGAIN}"
         yield Problem("accessId", f"{rule} with acceptsInterruption")
