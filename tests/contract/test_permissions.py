@@ -1,6 +1,7 @@
 """The roles allow what the package calls and nothing else; tests/functions compares each function's calls with its role."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -14,9 +15,11 @@ from tests.contract.artifacts import (
     FUNCTIONS,
     LAYER,
     OF_SYSTEMS,
+    STATE_MACHINES,
     TEMPLATE_TEXT,
     actions,
     listed,
+    logical_id,
     service_model,
     sources,
     statements,
@@ -177,6 +180,18 @@ def test_an_offboarding_deletes_no_secret_without_a_recovery_window_and_no_two_k
     whole = {"secretsmanager:DeleteSecret", "kms:ScheduleKeyDeletion", "mediatailor:DeleteSourceLocation", "kms:RevokeGrant"}
     for function in ("DeleteKey", "DeleteSecret", "DetachResource", "RemovePolicies", "RecordOffboarding", "CheckOffboarding"):
         assert len(actions(FUNCTIONS[f"{function}Function"]) & whole) <= 1
+
+
+def test_whoever_reads_the_holder_of_a_lock_can_read_the_executions_of_every_state_machine() -> None:
+    """Otherwise, a request fails instead of waiting for another one. The names are patterns, to avoid circular references."""
+    waiting = {name for name, function in FUNCTIONS.items() if "execution:*" in json.dumps(statements(function))}
+    users = {logical_id(path.stem) for path in sources() if "is_over_by(stepfunctions" in path.read_text()}
+    assert waiting == users & set(FUNCTIONS)
+    for name in waiting:
+        allowed = json.dumps(
+            [one["Resource"] for one in statements(FUNCTIONS[name]) if "states:DescribeExecution" in one["Action"]]
+        )
+        assert [machine for machine in STATE_MACHINES if f"execution:*{machine}-*:*" not in allowed] == [], name
 
 
 def test_no_action_is_a_pattern() -> None:
