@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+from latchkey.access.desired import desire
 from latchkey.registry import registry
 from latchkey.requests.parsing import parse_onboarding
+from latchkey.settings import settings
+from latchkey.tags import DEFAULT_TENANT
 from tests.functions.account import Account
 from tests.functions.onboarding_requests import EXECUTION, Run
 from tests.functions.onboarding_steps import Onboarding
@@ -73,6 +76,11 @@ class Rotation:
         """Settles the journal and unlocks the access as report_outcome does."""
         registry().journal.of(self.execution, self.access_id, "default").settle()
         registry().locks.unlock(self.access_id, self.execution)
+
+    @property
+    def secret_resource(self) -> str:
+        """The name of the secret in the registry."""
+        return desire(parse_onboarding(self.recorded), settings(), DEFAULT_TENANT).secret_resource
 
     @property
     def labels(self) -> dict[str, str]:

@@ -9,11 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from moto.secretsmanager.models import secretsmanager_backends
 
-from latchkey.access.desired import desire
 from latchkey.cleanup.due_rotations import due_rotations
 from latchkey.errors import Conflict, InvalidRequest, NotYetEffective, TransientAwsError
 from latchkey.registry import registry
-from latchkey.requests.parsing import parse_onboarding
 from latchkey.settings import settings
 from tests.functions.account import ACCOUNT, ADOPT, REGION, TABLE, Account
 from tests.functions.fault_injection import at_call, lose_connection
@@ -218,11 +216,10 @@ def scheduled(run: Run, account: Account) -> Rotation:
 
 def age(rotation: Rotation, days: int) -> None:
     """Lets the token be this old."""
-    secret = desire(parse_onboarding(rotation.recorded), settings(), "default").secret_resource
     since = (datetime.now(UTC) - timedelta(days=days)).isoformat()
     rotation.account.dynamodb.update_item(
         TableName=TABLE,
-        Key={"kind": {"S": "resource"}, "id": {"S": secret}},
+        Key={"kind": {"S": "resource"}, "id": {"S": rotation.secret_resource}},
         UpdateExpression="SET tokenSince = :since",
         ExpressionAttributeValues={":since": {"S": since}},
     )
@@ -301,9 +298,10 @@ def test_a_rotation_that_waits_for_another_request_cannot_be_withdrawn(adopted: 
 
 def test_a_rotation_that_was_withdrawn_does_not_make_the_present_value_unknown(rotation: Rotation, account: Account) -> None:
     """The registry knows no version of a secret that an earlier version of Latchkey has onboarded."""
-    secret = desire(parse_onboarding(rotation.recorded), settings(), "default").secret_resource
     account.dynamodb.update_item(
-        TableName=TABLE, Key={"kind": {"S": "resource"}, "id": {"S": secret}}, UpdateExpression="REMOVE tokenVersions"
+        TableName=TABLE,
+        Key={"kind": {"S": "resource"}, "id": {"S": rotation.secret_resource}},
+        UpdateExpression="REMOVE tokenVersions",
     )
     pend(rotation)
     rotation.begin(number=2, withdraw=True).check()
@@ -352,3 +350,33 @@ def test_an_access_that_reads_the_secret_since_the_token_is_pending_stops_the_co
     rules = rejection(run, "check_rotation", adopted.begin("Rotation Confirmed").event)
 
     assert "news-origin" in rules["accessId"]
+
+
+def test_a_generated_token_has_the_length_of_the_onboarding_request(run: Run, account: Account) -> None:
+    """The origin may accept no other length, and a sweep names none."""
+    rotation = Rotation(run, account, secret={"value": {"generate": {"length": 12}}})
+    rotation.check()
+    rotation.stage()
+
+    assert len(rotation.value("AWSPENDING")[SECRET_KEY]) == 12
+
+
+def test_a_member_that_a_person_has_added_is_not_dropped(run: Run, account: Account) -> None:
+    """MediaPackage v2 allows no other member. An onboarding of an earlier version accepts any present value."""
+    rotation = Rotation(run, account, "mediapackagev2")
+    store(rotation, rotation.value() | {"theirs": "value"})
+    registry().tokens.note_versions(rotation.secret_resource, rotation.labels["AWSCURRENT"])
+    rotation.check()
+
+    with pytest.raises(Conflict, match="MediaPackageV2CDNIdentifier"):
+        rotation.stage()
+
+
+def test_a_secret_that_lost_its_current_version_is_not_taken_for_rotated(rotation: Rotation) -> None:
+    rotation.check()
+    rotation.stage()
+    held = secretsmanager_backends[ACCOUNT][REGION].secrets[rotation.secret]
+    held.versions[rotation.plan["former"]]["version_stages"].remove("AWSCURRENT")
+
+    with pytest.raises(Conflict):
+        rotation.promote()

@@ -161,8 +161,17 @@ def next_value(desired: Desired, version: NextVersion, client_of_region: ClientO
             raise InvalidRequest([Problem("value.copyFrom", "is the present token: store a new one in the secret first")])
     else:
         generate = version.value.generate if version.value else None
-        token = shape.format.make((generate.length if generate else None) or shape.usual_length)
+        token = shape.format.make((generate.length if generate else None) or _recorded_length(desired, shape))
+    if shape.exclusive and (_object(present) or {}).keys() - {shape.member}:
+        raise Conflict(f"{version.secret_arn} must contain the member {shape.member} and no other: remove the other members")
     return compose(desired, token, present)
+
+
+def _recorded_length(desired: Desired, shape: SecretShape) -> int:
+    """The length that the recorded request asks for, if a token of this length can be generated; otherwise, the usual one."""
+    generate, (shortest, longest) = desired.request.secret.value.generate, shape.generated
+    recorded = generate.length if generate else None
+    return recorded if recorded is not None and shortest <= recorded <= longest else shape.usual_length
 
 
 def _version(secretsmanager: SecretsManagerClient, secret: str, version: str) -> str:

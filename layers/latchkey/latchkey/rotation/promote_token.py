@@ -51,7 +51,7 @@ def promote_token(
     if not (desired.owns(secret.tags) and may_rotate(secret.tags, desired.stack)):
         raise Conflict(f"{secret.arn} is {NOT_ALLOWED}")
     current = secret.version(CURRENT)
-    if current in {version, plan.second}:
+    if current is not None and current in {version, plan.second}:
         return Promoted(version=version, changed=False)
     if current != former or secret.version(PENDING) != version:
         raise Conflict(f"somebody else moved a staging label of {secret.arn} after the request was checked")
