@@ -1,30 +1,40 @@
 """Lambda layers: unpacked and compiled once per content instead of once per execution environment."""
 
+import functools
 import hashlib
+import io
 import shutil
 import threading
 import time
 import types
 import zipfile
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
+
+from local_aws.emulator.gaps.patching import Around, wrap
 
 _UNPACKED = Path(".aws-sam", "unpacked-layers").absolute()
 _KEPT_SECONDS = 24 * 3600
 _lock = threading.Lock()
 _replaced: Path | None = None
+_is_worker_starting: ContextVar[bool] = ContextVar("is_worker_starting", default=False)
 
 
 def apply() -> None:
-    """Gap: each worker unpacks its layers into its own folder and compiles all imports.
+    """Gap: each worker writes its layers to the disk, unpacks them into its own folder and compiles all imports.
 
-    This takes two seconds of every cold start. Here, the folder of a worker is a link to a shared one.
+    This takes two seconds of every cold start, and the disk space of all layers for every worker. Here, the folder of a worker
+    is a link to a shared one.
     """
+    wrap(lambda_runtime.Worker, "_spawn", _spawn)
+    wrap(lambda_svc, "_resolve_layer_zip", _resolve_layer_zip)
     if lambda_runtime.zipfile is zipfile:
         # MiniStack catches an exception that the module does not have.
-        own = {"ZipFile": _SharedZip, "LargeFileError": zipfile.LargeZipFile}
+        own = {"ZipFile": _LinkingZip, "LargeFileError": zipfile.LargeZipFile}
         lambda_runtime.zipfile = types.SimpleNamespace(**vars(zipfile) | own)
 
 
@@ -39,41 +49,56 @@ def is_unpacked(folder: str) -> bool:
     return _UNPACKED in Path(folder).parents
 
 
-class _SharedZip(zipfile.ZipFile):
-    """Unpacks a layer into a folder that all workers share, and any other archive to `path`."""
+def _spawn(original: Around, worker: Any) -> Any:
+    token = _is_worker_starting.set(True)
+    try:
+        return original(worker)
+    finally:
+        _is_worker_starting.reset(token)
 
-    def namelist(self) -> list[str]:
-        """Nothing for a layer. MiniStack checks that the path of each member stays in the folder, and so does `extractall`."""
-        return [] if self._is_layer else super().namelist()
+
+def _resolve_layer_zip(original: Around, attachment: Any) -> bytes | None:
+    """For a worker, returns an archive without members. Its comment is the folder of the unpacked layer."""
+    archive: bytes | None = original(attachment)
+    if not archive or not _is_worker_starting.get():
+        return archive
+    empty = io.BytesIO()
+    with zipfile.ZipFile(empty, "w") as writing:
+        writing.comment = str(_replaced or _unpacked(archive)).encode()
+    return empty.getvalue()
+
+
+class _LinkingZip(zipfile.ZipFile):
+    """Makes `path` a link to the folder in the comment of a layer, and unpacks any other archive there."""
 
     def extractall(self, path: Any = None, *args: Any, **kwargs: Any) -> None:
-        if not self._is_layer:
+        target = Path(path or ".")
+        if not target.name.startswith("layer_"):
             super().extractall(path, *args, **kwargs)
             return
-        target, shared = Path(path), _UNPACKED / self._digest
-        with _lock:
-            if not shared.exists():
-                _delete_old_layers()
-                unfinished = shared.with_suffix(f".{time.monotonic_ns()}")
-                super().extractall(unfinished, super().namelist())
-                try:
-                    unfinished.rename(shared)
-                except OSError:
-                    # Another embedded AWS of this clone has unpacked the same layer meanwhile.
-                    shutil.rmtree(unfinished)
         target.rmdir()
-        target.symlink_to(_replaced or shared, target_is_directory=True)
+        target.symlink_to(self.comment.decode(), target_is_directory=True)
 
-    @property
-    def _is_layer(self) -> bool:
-        return Path(str(self.filename)).name.startswith("layer_")
 
-    @property
-    def _digest(self) -> str:
-        """The hash of the directory of the archive, which has the name, the size and the checksum of each member."""
-        with Path(str(self.filename)).open("rb") as archive:
-            archive.seek(self.start_dir)
-            return hashlib.sha256(archive.read()).hexdigest()[:32]
+def _unpacked(archive: bytes) -> Path:
+    """Returns the folder of a layer, and unpacks the layer there if it is new."""
+    shared = _UNPACKED / _digest(archive)
+    with _lock:
+        if not shared.exists():
+            _delete_old_layers()
+            unfinished = shared.with_suffix(f".{time.monotonic_ns()}")
+            zipfile.ZipFile(io.BytesIO(archive)).extractall(unfinished)
+            try:
+                unfinished.rename(shared)
+            except OSError:
+                # Another embedded AWS of this clone has unpacked the same layer meanwhile.
+                shutil.rmtree(unfinished)
+    return shared
+
+
+@functools.cache  # the archives of an account are always the same objects, so that Python does not hash them again
+def _digest(archive: bytes) -> str:
+    return hashlib.sha256(archive).hexdigest()[:32]
 
 
 def _delete_old_layers() -> None:
