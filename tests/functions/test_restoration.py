@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from latchkey.errors import InvalidRequest
+from latchkey.onboarding.receive_request import RequestEvent, execution_input
 from latchkey.registry import registry
-from tests.functions.account import ACCOUNT, ADOPT, Account
+from tests.functions.account import ACCOUNT, ADOPT, IMPORT, Account
 from tests.functions.clean_up_steps import ACCESS
 from tests.functions.offboarding_steps import Offboarding
-from tests.functions.onboarding_requests import EXECUTION, NAME, Run, check_event, existing
+from tests.functions.onboarding_requests import EXECUTION, NAME, SECRET_KEY, Run, check_event, copied, existing
 from tests.functions.onboarding_steps import Onboarding, references
 from tests.functions.state_machine import StateMachine
 from tests.functions.test_receive_request import event
@@ -260,3 +262,29 @@ def test_an_access_whose_secret_others_have_moved_is_restored_under_their_key(
 def test_an_access_that_nobody_moved_is_restored_under_its_own_key(run: Run, account: Account) -> None:
     access = offboarded(run, account)
     assert received(run)["request"].get("key") == access.request.get("key")
+
+
+def test_a_restored_access_keeps_the_token_that_a_rotation_has_replaced(
+    run: Run, account: Account, stack: Callable[..., None]
+) -> None:
+    """The recorded request copies a token. The origin has the later one, and the source can be gone."""
+    stack(ALLOWED_ORIGIN_HOSTS="*.example.com")
+    source = account.secret("theirs/token", "v" * 40, tags=IMPORT)
+    access = Onboarding(run, account, secret=copied(source)).run_through("record_access")
+    rotated = json.dumps({SECRET_KEY: "rotated-token"})
+    account.secretsmanager.put_secret_value(SecretId=access.secret, SecretString=rotated)
+    Offboarding(run, access).run_through()
+    account.secretsmanager.delete_secret(SecretId=source, ForceDeleteWithoutRecovery=True)
+    detail = {"requestId": RESTORATION, "accessId": ACCESS}
+    received = execution_input(
+        RequestEvent.model_validate({"id": "event-1", "detail-type": "Restoration Requested", "detail": detail}),
+        registry().accesses.recorded_request,
+    )
+    assert received.request
+    access.request = received.request.wire
+
+    assert check(run, access)["restores"] is True
+    restore(run, access)
+    finish(run, access)
+
+    assert account.value(access.secret) == rotated

@@ -134,7 +134,18 @@ def _recorded(sent: AccessRequest, recorded_request: RecordedRequest) -> Onboard
     if recorded is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
     how = sent.model_dump(include={"mode", "plan_hash"}, exclude_unset=True)
-    return recorded.model_copy(update={"request_id": sent.request_id, **how})
+    request = recorded.model_copy(update={"request_id": sent.request_id, **how})
+    return _keeping_value(request) if sent.kind == RESTORATION_REQUESTED else request
+
+
+def _keeping_value(request: OnboardingRequest[Any]) -> OnboardingRequest[Any]:
+    """The request with `keepsValue` if it copies a token: a rotation can have replaced it, and the source can be gone."""
+    if request.secret.value.copy_from is None:
+        return request
+    changes: dict[str, Any] = {"secret": request.secret.model_copy(update={"keeps_value": True})}
+    # A request cannot set both. The clients of the resource have the value that is kept.
+    changes |= {"takes_effect_now": False} if request.takes_effect_now else {}
+    return request.model_copy(update=changes)
 
 
 def receive_request(
