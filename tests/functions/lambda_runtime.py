@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CreateKey"),
     "CLEAN_UP_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CleanUpGrants"),
     "DELETE_SECRET_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "DeleteSecret"),
+    "RESTORE_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "RestoreAccess"),
     "DETACH_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "DetachResource"),
     "CREATE_SECRET_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CreateSecret"),
     "VALIDATE_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "ValidateAccess"),

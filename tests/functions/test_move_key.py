@@ -2,39 +2,18 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from latchkey.errors import NotYetEffective
 from latchkey.registry import registry
 from tests.functions.account import ADOPT, Account
-from tests.functions.onboarding_requests import RESOURCES, SECRET_KEY, Run, check_event, existing, onboarding, rejection
+from tests.functions.moving import ALIAS, Moved, Sharing
+from tests.functions.onboarding_requests import EXECUTION, RESOURCES, Run, check_event, onboarding, rejection
 from tests.functions.onboarding_steps import Onboarding, account_snapshot, key_statements, references
 
-ALIAS = "alias/latchkey/new"
 NEWS = "mediatailor/sourceLocation/news-origin"
 READING = ("mediatailor", "mediapackage", "mediapackage-vod", "mediapackagev2")
-
-
-class Moved:
-    """An active access, and the request that moves it."""
-
-    def __init__(self, run: Run, account: Account, system: str = "mediatailor", **key: Any) -> None:
-        self.run, self.account = run, account
-        account.add_resources()
-        self.first = Onboarding(run, account, system=system, key=key).run_through("record_access")
-        self.access_id = self.first.checked["accessId"]
-
-    def request(self, **key: Any) -> Onboarding:
-        system = self.first.request["system"]
-        return Onboarding(self.run, self.account, system=system, requestId="move", key={"alias": ALIAS, "move": True} | key)
-
-    def move(self, **key: Any) -> Onboarding:
-        return self.request(**key).run_through("record_access")
-
-    def leave(self, moved: Onboarding) -> dict[str, Any]:
-        return self.run("leave_key", {"accessIds": moved.checked["movedIds"]})
 
 
 @pytest.fixture
@@ -115,29 +94,22 @@ def test_the_same_move_again_changes_nothing(moved: Moved) -> None:
     assert [part for part in before if part != "table" and after[part] != before[part]] == []
 
 
-class Sharing(Moved):
-    """Two active accesses that read one secret."""
-
-    def __init__(self, run: Run, account: Account, stack: Callable[..., None]) -> None:
-        stack(ALLOWED_ORIGIN_HOSTS="*")
-        self.run, self.account = run, account
-        self.key = account.key(tags=ADOPT)
-        self.secret = account.secret("origin/token", json.dumps({SECRET_KEY: "a" * 20}), ADOPT, key=self.key)
-        members = {"key": {"arn": self.key}, "secret": existing(self.secret)}
-        self.first = Onboarding(run, account, **members).run_through("record_access")
-        self.access_id = self.first.checked["accessId"]
-        news, readers = {"sourceLocation": "news-origin"}, [account.role("Reader", "/media/")]
-        members["secret"] = existing(self.secret, originReaders=readers)
-        self.news = Onboarding(run, account, requestId="news", resource=news, **members).run_through("record_access")
-
-    def request(self, **key: Any) -> Onboarding:
-        asked = {"alias": ALIAS, "move": True} | key
-        return Onboarding(self.run, self.account, requestId="move", key=asked, secret=existing(self.secret))
-
-
 @pytest.fixture
 def sharing(run: Run, account: Account, stack: Callable[..., None]) -> Sharing:
     return Sharing(run, account, stack)
+
+
+def test_the_former_key_loses_the_statements_of_all_accesses_while_the_move_is_running(sharing: Sharing) -> None:
+    second = sharing.move()
+    for access_id in second.checked["movedIds"]:
+        registry().locks.lock(access_id, EXECUTION)
+        recorded = registry().accesses.recorded_request(access_id)
+        assert recorded
+        registry().locks.announce_request(access_id, recorded.recorded, EXECUTION)
+
+    sharing.run("leave_key", {"accessIds": second.checked["movedIds"], "executionArn": EXECUTION})
+
+    assert not {sid for sid in sids(sharing.account, sharing.key) if sid.startswith("LatchkeyMediatailor")}
 
 
 def test_all_accesses_of_a_secret_move(sharing: Sharing) -> None:

@@ -12,11 +12,12 @@ from latchkey.registry import registry
 from tests.functions.account import ADOPT, TABLE, Account
 from tests.functions.clean_up_steps import ACCESS
 from tests.functions.fault_injection import at_call
+from tests.functions.moving import Moved
 from tests.functions.offboarding_steps import Offboarding
 from tests.functions.onboarding_requests import EXECUTION, NAME, Run
 from tests.functions.onboarding_steps import Onboarding
 from tests.functions.state_machine import StateMachine
-from tests.functions.test_move_key import Moved, state
+from tests.functions.test_move_key import state
 from tests.functions.test_restoration import check, finish, offboarded, restore, step, with_deletion
 
 OTHER = "mediatailor/sourceLocation/other"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.workflow.planning import Detail, Planning, counted, of_kind
 
 pytestmark = pytest.mark.timeout(600)
 
-OFFBOARDING = "Offboarding Requested"
+OFFBOARDING, RESTORATION = "Offboarding Requested", "Restoration Requested"
 ADMIN = {"administrators": [ORIGIN], "allowDeletion": True}
 
 
@@ -226,3 +227,92 @@ def test_an_offboarding_that_cannot_be_carried_out_cannot_be_planned(planning: P
         assert event["detail-type"] == "Request Rejected"
         assert {error["place"] for error in event["detail"]["errors"]} == {"resource"}
     assert planning.onboarding.account_snapshot() == before
+
+
+@pytest.mark.parametrize("case", [created, of_another_location, adopted], ids=["created", "of_another_location", "adopted"])
+def test_a_restoration_makes_the_planned_calls_and_no_other(planning: Planning, case: Callable[[Onboarding], Detail]) -> None:
+    asked = {"accessId": planning.onboarding.onboard(case(planning.onboarding))["accessId"]}
+    planning.onboarding.offboard(asked["accessId"])
+
+    plan = carried_out(planning, asked, RESTORATION, "Access Onboarded")
+
+    assert counted(plan)["mediatailor:UpdateSourceLocation"] == 1
+    assert counted(plan).get("secretsmanager:RestoreSecret", 0) == (0 if case is adopted else 1)
+    assert plan["monthlyCost"] == 0
+
+
+@pytest.mark.parametrize("system", CONSUMERS)
+def test_the_restoration_of_every_system_makes_the_planned_calls(planning: Planning, system: str) -> None:
+    asked = {"accessId": planning.onboarding.onboard(CONSUMERS[system](planning.aws).detail)["accessId"]}
+    planning.onboarding.offboard(asked["accessId"])
+
+    carried_out(planning, asked, RESTORATION, "Access Onboarded")
+
+
+def test_a_restoration_whose_plan_is_out_of_date_is_rejected(planning: Planning) -> None:
+    made = planning.onboarding.onboard(planning.onboarding.detail())
+    asked = {"accessId": made["accessId"]}
+    planning.onboarding.offboard(made["accessId"])
+    plan = planning.plan(asked, RESTORATION)
+
+    add_statement(planning.onboarding, made)
+    rule = planning.rejected(asked, plan["planHash"], RESTORATION)
+
+    assert rule.startswith("plan is out of date")
+    assert "the policy of the key" in rule
+
+
+def test_an_active_access_has_no_plan_of_a_restoration(planning: Planning) -> None:
+    made = planning.onboarding.onboard(planning.onboarding.detail())
+    before = planning.onboarding.account_snapshot()
+
+    event = planning.onboarding.ask(RESTORATION, made["accessId"], mode="plan")
+
+    assert event["detail-type"] == "Request Rejected"
+    assert {error["place"] for error in event["detail"]["errors"]} == {"accessId"}
+    assert planning.onboarding.account_snapshot() == before
+
+
+def moved(detail: Detail, **key: Any) -> Detail:
+    return detail | {"key": {"alias": f"alias/latchkey/moved-{secrets.token_hex(4)}", "move": True, **key}}
+
+
+@pytest.mark.parametrize("case", ACCESSES, ids=[case.__name__ for case in ACCESSES])
+def test_a_move_makes_the_planned_calls_and_no_other(planning: Planning, case: Callable[[Onboarding], Detail]) -> None:
+    detail = case(planning.onboarding)
+    former = planning.onboarding.onboard(detail)["resources"]["keyArn"]
+
+    plan = carried_out(planning, moved(detail), "Onboarding Requested", "Access Onboarded")
+
+    assert counted(plan)["secretsmanager:UpdateSecret"] == 1
+    assert counted(plan)["mediatailor:UpdateSourceLocation"] == (2 if case is shared else 1)
+    [left] = [change for change in plan["changes"] if change["name"] == former]
+    assert left["action"] == ("remove" if case is with_key_to_delete else "update")
+    assert not {one["Sid"] for one in planning.onboarding.key_policy(former)["Statement"]} & {
+        "LatchkeyMediatailorManagement",
+        "LatchkeySecretDecryption",
+    }
+    assert plan["monthlyCost"] == 1
+
+
+@pytest.mark.parametrize("system", CONSUMERS)
+def test_the_move_of_every_system_makes_the_planned_calls(planning: Planning, system: str) -> None:
+    detail = CONSUMERS[system](planning.aws).detail
+    planning.onboarding.onboard(detail)
+
+    carried_out(planning, moved(detail), "Onboarding Requested", "Access Onboarded")
+
+
+def test_a_move_is_out_of_date_if_another_access_of_the_secret_has_changed(planning: Planning) -> None:
+    detail = shared(planning.onboarding)
+    made = planning.onboarding.onboard(detail)
+    asked = moved(detail)
+    plan = planning.plan(asked)
+    others = [one for one in planning.onboarding.location_names() if one not in made["accessId"]]
+
+    for name in others:
+        configure_again(planning.onboarding, {"accessId": f"mediatailor/sourceLocation/{name}"})
+    rule = planning.rejected(asked, plan["planHash"])
+
+    assert rule.startswith("plan is out of date")
+    assert any(name in rule for name in others)

@@ -19,7 +19,7 @@ HANDED_OFF, CONFIRMATION = "onboard-mediatailor-handed-off", "confirm-handoff"
 ROTATIONS = ("rotate-mediatailor", "confirm-rotation", "rotate-mediapackagev2-emergency")
 OFFBOARDING, RESTORATION = "offboard-mediatailor", "restore-mediatailor"
 # A plan of a request about a recorded access comes right before that request.
-PLANS_OF_ACCESSES = {"plan-offboarding-mediatailor": OFFBOARDING}
+PLANS_OF_ACCESSES = {"plan-offboarding-mediatailor": OFFBOARDING, "plan-restoration-mediatailor": RESTORATION}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def outcomes(aws: Embedded, before: set[str]) -> dict[str, dict[str, Any]]:
     heard, events = Outcomes(aws), aws.client("events")
     found: dict[str, dict[str, Any]] = {}
     first = [name for name in PLANS if name not in PLANS_OF_ACCESSES]
-    last = [*(name for pair in PLANS_OF_ACCESSES.items() for name in pair), RESTORATION]
+    last = [name for pair in PLANS_OF_ACCESSES.items() for name in pair]
     for name in [*first, *ONBOARDINGS, CONFIRMATION, *ROTATIONS, *last]:
         if name == CONFIRMATION:
             _carry_out(aws, found[HANDED_OFF]["detail"]["handoff"]["values"])

@@ -44,6 +44,7 @@ class Settings(BaseModel):
     create_secret_role_arn: str = ""
     delete_secret_role_arn: str = ""
     detach_role_arn: str = ""
+    restore_role_arn: str = ""
     validate_role_arn: str = ""
 
     @property
@@ -89,6 +90,7 @@ def settings() -> Settings:
         create_secret_role_arn=env.get("CREATE_SECRET_ROLE_ARN", ""),
         delete_secret_role_arn=env.get("DELETE_SECRET_ROLE_ARN", ""),
         detach_role_arn=env.get("DETACH_ROLE_ARN", ""),
+        restore_role_arn=env.get("RESTORE_ROLE_ARN", ""),
         validate_role_arn=env.get("VALIDATE_ROLE_ARN", ""),
     )
 

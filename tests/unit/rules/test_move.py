@@ -62,11 +62,6 @@ def test_what_no_active_access_reads_cannot_move(members: dict[str, Any]) -> Non
     assert {*paths(move_problems(desired(MOVE), evidence(**members)))} == {MOVE_PATH}
 
 
-@pytest.mark.parametrize("planned", [{"mode": "plan"}, {"planHash": "a" * 64}])
-def test_a_move_cannot_be_planned(planned: dict[str, Any]) -> None:
-    assert paths(move_problems(desired(MOVE | planned), evidence())) == [MOVE_PATH]
-
-
 def test_a_resource_that_its_owner_configures_cannot_move() -> None:
     assert paths(move_problems(desired(MOVE | {"resource.configure": False}), evidence())) == [MOVE_PATH]
 

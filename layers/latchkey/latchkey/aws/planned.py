@@ -16,7 +16,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from latchkey.aws.clients import Clients
-from latchkey.aws.errors import is_missing
+from latchkey.aws.errors import code_of, is_missing
 from latchkey.aws.keys import rotation_days
 from latchkey.aws.pages import read_pages
 from latchkey.aws.planned_media import ShownResource
@@ -93,7 +93,7 @@ class PlannedChanges:
         self.real = clients
         self._resources: dict[tuple[str, str], PlannedResource] = {}
         self._aliases: dict[str, str] = {}
-        self._grants: list[tuple[str, str, _Answer]] = []
+        self._grants: list[tuple[str, str, str, _Answer]] = []
         self.shown = shown or {}
         self._media: dict[tuple[str, str], _Answer | None] = {}
 
@@ -117,9 +117,9 @@ class PlannedChanges:
             updating=client_for,
         )
 
-    def expect_grant(self, service: str, key_arn: str, grant: _Answer) -> None:
-        """After a change by a call to a service, ListGrants returns the grant that the service creates."""
-        self._grants.append((service, key_arn, grant))
+    def expect_grant(self, service: str, name: str, key_arn: str, grant: _Answer) -> None:
+        """After a call that changes this resource, ListGrants returns the grant that its service creates."""
+        self._grants.append((service, name, key_arn, grant))
 
     def find(self, kind: str, name: str) -> PlannedResource | None:
         """The resource if a call changes it."""
@@ -196,6 +196,23 @@ class PlannedChanges:
         new = [] if "NextToken" in parameters else [copy.deepcopy(one) for one in changed.values() if one is not None]
         return {**found, shown.listed: [*kept, *new]}
 
+    def media_name(self, call: PlannedCall) -> str:
+        """The name of the resource of a call to a media service."""
+        return self.shown[call.service].name(call.parameters)
+
+    def is_about(self, call: PlannedCall, name: str) -> bool:
+        """Whether a call to a media service is about the resource with this name.
+
+        Where a call names the resource in another way, such as a part of a flow, every call is.
+        """
+        shown = self.shown[call.service]
+        return not shown.is_named or shown.name(call.parameters) == name
+
+    def alias_target(self, alias: str) -> str | None:
+        """The key of an alias that a call deletes."""
+        found = self.find("alias", alias)
+        return str(found.before.settings["key"]) if found and found.before else None
+
     def key_tags(self, key_arn: str) -> dict[str, str]:
         """The tags of a key, by which the permissions for a call are limited."""
         found = self.find("key", key_arn)
@@ -210,8 +227,7 @@ class PlannedChanges:
 
     def grants_on(self, key_arn: str) -> Iterator[_Answer]:
         """The grants that services would have created on a key."""
-        changed = {call.service for call in self.calls}
-        yield from (grant for service, key, grant in self._grants if key == key_arn and service in changed)
+        yield from (grant for service, name, key, grant in self._grants if key == key_arn and (service, name) in self._media)
 
 
 class PlannedClient:
@@ -293,7 +309,11 @@ def _schedule_key_deletion(changes: PlannedChanges, parameters: Mapping[str, Any
 
 
 def _delete_alias(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
-    changes.remove("alias", parameters["AliasName"], State)
+    def read() -> State:
+        found = changes.real.kms.describe_key(KeyId=parameters["AliasName"])
+        return State({"key": found["KeyMetadata"]["Arn"]})
+
+    changes.remove("alias", parameters["AliasName"], read)
     return {}
 
 
@@ -363,6 +383,21 @@ def _list_grants(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Ca
     return {**found, "Grants": [*left, *new]}
 
 
+def _list_aliases(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    """The aliases that no call deletes. The first page also has the new ones, and has all aliases of a planned key."""
+    arn = parameters.get("KeyId")
+    new = [
+        {"AliasName": one.name, "TargetKeyId": str(one.after.settings["key"]).rsplit("/", 1)[1]}
+        for one in changes.resources
+        if one.kind == "alias" and one.before is None and one.after and arn in (None, one.after.settings["key"])
+    ]
+    if arn is not None and changes.created("key", arn):
+        return {"Aliases": new, "Truncated": False}
+    found = ask()
+    left = [alias for alias in found["Aliases"] if not changes.removed("alias", alias["AliasName"])]
+    return {**found, "Aliases": [*left, *(new if "Marker" not in parameters else [])]}
+
+
 # ---------------------------------------------------------------- secrets
 
 
@@ -381,10 +416,29 @@ def _secret(changes: PlannedChanges, secret: str) -> State:
 def _read_secret(changes: PlannedChanges, secret: str) -> State:
     secretsmanager = changes.real.secretsmanager
     found = secretsmanager.describe_secret(SecretId=secret)
-    text = secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
     tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
     stages = {version: [*labels] for version, labels in found.get("VersionIdsToStages", {}).items()}
-    return State({"key": found.get("KmsKeyId")}, {SECRET_POLICY: json.loads(text)} if text else {}, tags, stages)
+    return State({"key": found.get("KmsKeyId")}, _read_policies(changes, secret), tags, stages)
+
+
+def _read_policies(changes: PlannedChanges, secret: str) -> dict[str, Document]:
+    """The resource policy. That of a secret that is scheduled for deletion cannot be read, and is then taken for empty."""
+    try:
+        text = changes.real.secretsmanager.get_resource_policy(SecretId=secret).get("ResourcePolicy")
+    except ClientError as error:
+        if code_of(error) != "InvalidRequestException":
+            raise
+        return {}
+    return {SECRET_POLICY: json.loads(text)} if text else {}
+
+
+def _restore_secret(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
+    arn = parameters["SecretId"]
+    state, known = _secret(changes, arn), changes.find("secret", arn)
+    if known and known.before is not None:
+        known.before.settings["deletion"] = "scheduled"
+    state.settings["deletion"] = "canceled"
+    return {"ARN": arn}
 
 
 def _put_secret_value(changes: PlannedChanges, parameters: Mapping[str, Any]) -> _Answer:
@@ -440,18 +494,42 @@ def _delete_resource_policy(changes: PlannedChanges, parameters: Mapping[str, An
     return {}
 
 
+def _find_secret(changes: PlannedChanges, secret: str) -> PlannedResource | None:
+    """The secret with this ARN or name, if a call changes it."""
+    secrets = (one for one in changes.resources if one.kind == "secret")
+    return next((one for one in secrets if secret in (one.name, one.name.split(":", 6)[6][: -len(NEW_SUFFIX)])), None)
+
+
 def _describe_secret(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
-    arn = parameters["SecretId"]
-    found = changes.find("secret", arn)
+    found = _find_secret(changes, parameters["SecretId"])
     if found is None:
         return ask()
+    arn = found.name
     if found.after is None:
         return {**ask(), "DeletedDate": datetime.now(UTC)}
     own = {"KmsKeyId": found.after.settings["key"], "VersionIdsToStages": found.after.stages}
     if found.before is not None:
-        return {name: value for name, value in {**ask(), **own}.items() if value is not None}
+        restored = {"DeletedDate": None} if "deletion" in found.after.settings else {}
+        return {name: value for name, value in {**ask(), **own, **restored}.items() if value is not None}
     tags = [{"Key": name, "Value": value} for name, value in found.after.tags.items()]
     return {"ARN": arn, "Name": arn.split(":", 6)[6].removesuffix(NEW_SUFFIX), "Tags": tags, **own}
+
+
+def _list_secrets(changes: PlannedChanges, _parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+    """The secrets as they are after the calls. New ones are left out, as ListSecrets can do."""
+    found = ask()
+    return {**found, "SecretList": [_listed(changes, entry) for entry in found["SecretList"]]}
+
+
+def _listed(changes: PlannedChanges, entry: Mapping[str, Any]) -> _Answer:
+    changed = changes.find("secret", entry["ARN"])
+    if changed is None:
+        return dict(entry)
+    if changed.after is None:
+        return {**entry, "DeletedDate": datetime.now(UTC)}
+    restored = {"DeletedDate": None} if "deletion" in changed.after.settings else {}
+    listed = {**entry, "KmsKeyId": changed.after.settings["key"], **restored}
+    return {name: value for name, value in listed.items() if value is not None}
 
 
 def _list_versions(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
@@ -459,16 +537,21 @@ def _list_versions(changes: PlannedChanges, parameters: Mapping[str, Any], ask: 
 
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
     """
-    found = changes.find("secret", parameters["SecretId"])
+    found = _find_secret(changes, parameters["SecretId"])
     if found is None or found.after is None:
         return ask()
-    key = found.after.settings["key"]
+    key, stages = found.after.settings["key"], found.after.stages
     keys = {"KmsKeyIds": [key]} if key else {}
-    return {"Versions": [{"VersionId": one, "VersionStages": labels, **keys} for one, labels in found.after.stages.items()]}
+    labeled = [{"VersionId": one, "VersionStages": labels, **keys} for one, labels in stages.items() if labels]
+    if found.before is None:
+        return {"Versions": labeled}
+    answer = ask()
+    others = [one for one in answer.get("Versions", []) if not stages.get(one["VersionId"])]
+    return {**answer, "Versions": [*(labeled if "NextToken" not in parameters else []), *others]}
 
 
 def _get_resource_policy(changes: PlannedChanges, parameters: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
-    found = changes.find("secret", parameters["SecretId"])
+    found = _find_secret(changes, parameters["SecretId"])
     if found is None or found.after is None:
         return ask()
     document = found.after.policies.get(SECRET_POLICY)
@@ -562,6 +645,7 @@ _EFFECTS: Final[Mapping[tuple[str, str], _Effect]] = {
     ("secretsmanager", "DeleteSecret"): _delete_secret,
     ("secretsmanager", "PutResourcePolicy"): _put_resource_policy,
     ("secretsmanager", "PutSecretValue"): _put_secret_value,
+    ("secretsmanager", "RestoreSecret"): _restore_secret,
     ("secretsmanager", "UpdateSecret"): _update_secret,
     ("secretsmanager", "UpdateSecretVersionStage"): _move_stage,
 }
@@ -570,9 +654,11 @@ _OVERLAYS: Final[Mapping[tuple[str, str], _Overlay]] = {
     ("kms", "DescribeKey"): _describe_key,
     ("kms", "GetKeyPolicy"): _get_key_policy,
     ("kms", "GetKeyRotationStatus"): _rotation_status,
+    ("kms", "ListAliases"): _list_aliases,
     ("kms", "ListGrants"): _list_grants,
     ("kms", "ListResourceTags"): _key_tags,
     ("secretsmanager", "DescribeSecret"): _describe_secret,
     ("secretsmanager", "GetResourcePolicy"): _get_resource_policy,
+    ("secretsmanager", "ListSecrets"): _list_secrets,
     ("secretsmanager", "ListSecretVersionIds"): _list_versions,
 }

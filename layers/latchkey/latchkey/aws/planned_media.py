@@ -18,12 +18,14 @@ type Effect = Callable[[Answer, Mapping[str, Any], Place], Answer | None]
 class ShownResource:
     """The operation that reads one resource of a service, the parameters that name it, and the effects of other operations.
 
+    `is_named`: this is the name of the consumer resource, and not of a resource that contains it.
     `listed_by` is the operation that lists all resources with the same members, and `listed` the member that contains them.
     """
 
     read_by: str
     named_by: tuple[str, ...]
     effects: Mapping[str, Effect]
+    is_named: bool = True
     listed_by: str = ""
     listed: str = "Items"
 

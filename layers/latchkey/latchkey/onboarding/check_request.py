@@ -13,10 +13,10 @@ from latchkey.aws.clients import Clients
 from latchkey.aws.keys import find_key
 from latchkey.aws.secrets import CURRENT, find_secret
 from latchkey.errors import Conflict, InvalidRequest, Problem
-from latchkey.onboarding.companions import begin_move, check_companions, lock_companions
+from latchkey.onboarding.companions import begin_move, check_companions, lock_companions, read_companions
 from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
 from latchkey.onboarding.rules.denials import FunctionRoles
-from latchkey.onboarding.rules.evidence import RequestEvidence
+from latchkey.onboarding.rules.evidence import CompanionEvidence, RequestEvidence
 from latchkey.onboarding.rules.move import is_move
 from latchkey.onboarding.rules.read_evidence import EvidenceReader, brings_new_token
 from latchkey.onboarding.rules.request_rules import request_problems
@@ -48,7 +48,7 @@ VALUE_UNREADABLE = (
 UNMANAGED = "is no longer managed, because its owner withdrew consent: onboard it again after the owner has consented"
 
 
-__all__ = ["CheckRequestInput", "FunctionRoles", "OnboardingPlan", "check_request"]
+__all__ = ["CheckRequestInput", "FunctionRoles", "OnboardingPlan", "apply_rules", "begin_request", "check_request"]
 
 
 class CheckRequestInput(ExecutionInput):
@@ -139,20 +139,26 @@ def check_request(
     is_over = is_over_by(stepfunctions, registry)
     _begin(event, desired, access_path, is_over, registry)
     reader = EvidenceReader(bounds, registry, clients, secretsmanager_in)
-    if event.kind != RESTORATION_REQUESTED or desired.request.plans:
-        return _apply_rules(event, desired, reader, is_over, registry, roles)
+    if event.kind != RESTORATION_REQUESTED:
+        return apply_rules(event, desired, reader, is_over, registry, roles)
+    if desired.request.plans:
+        return _restoration_plan(event, desired, registry, clients)
     journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
     if journal.entry(reference_step(desired.secret_resource)) is None:  # restore_access refers to the secret
-        return _restoration_plan(desired, registry, clients)
+        return _restoration_plan(event, desired, registry, clients)
     try:
-        return _apply_rules(event, desired, reader, is_over, registry, roles)
+        restored = event.model_copy(update={"follows_plan": True})  # a restoration that has begun is not planned again
+        return apply_rules(restored, desired, reader, is_over, registry, roles)
     except InvalidRequest as error:
         # The deletions were canceled, so the request is rolled back and not rejected.
         raise Conflict("; ".join(f"{problem.path} {problem.rule}" for problem in error.problems)) from None
 
 
-def _restoration_plan(desired: Desired, registry: Registry, clients: Clients) -> OnboardingPlan:
-    """The plan for a restoration whose deletions are not canceled yet. Raises InvalidRequest if the window has ended."""
+def _restoration_plan(event: CheckRequestInput, desired: Desired, registry: Registry, clients: Clients) -> OnboardingPlan:
+    """The plan for a restoration whose deletions are not canceled yet. Raises InvalidRequest if the window has ended.
+
+    The rules for the restored access are applied by plan_access or, if the request is not planned, after the restoration.
+    """
     record, offboarded = registry.accesses.get(desired.access_id), registry.offboardings.get(desired.access_id)
     if record is None or offboarded is None:
         raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
@@ -178,11 +184,17 @@ def _restoration_plan(desired: Desired, registry: Registry, clients: Clients) ->
         rule = f"cannot be restored: {key_arn} is scheduled for deletion. {advice}"
         raise InvalidRequest([Problem("accessId", rule)])
     return OnboardingPlan(
-        accessId=desired.access_id, restores=True, needsSecret=False, hasResource=False, secretArn=record.secret_arn
+        accessId=desired.access_id,
+        restores=not event.is_to_plan,
+        needsSecret=False,
+        hasResource=False,
+        secretArn=record.secret_arn,
+        toPlan=event.is_to_plan,
+        planOnly=desired.request.plans,
     )
 
 
-def _apply_rules(
+def apply_rules(
     event: CheckRequestInput,
     desired: Desired,
     reader: EvidenceReader,
@@ -202,8 +214,11 @@ def _apply_rules(
         raise InvalidRequest(foreign)
     moves = is_move(desired, evidence)
     problems.update(_state_problems(desired, registry))
-    locks_others = moves and not desired.request.is_planned
-    found = lock_companions(desired, event.ref, event.execution_arn, registry, is_over) if locks_others else ()
+    found: tuple[CompanionEvidence, ...] = ()
+    if moves and desired.request.plans:
+        found = read_companions(desired, event.ref, registry, is_over)
+    elif moves:
+        found = lock_companions(desired, event.ref, event.execution_arn, registry, is_over)
     problems.update(request_problems(desired, evidence, bounds, roles))
     companions = () if problems else check_companions(desired, found, reader, bounds, roles)
     if not problems and event.findings:
@@ -215,15 +230,26 @@ def _apply_rules(
         raise InvalidRequest({*problems, *_stop_managing(desired, registry, reader)})
     plan = _plan(desired, evidence, event, registry, companions)
     if not plan.value_to_check and not plan.to_plan:
-        registry.locks.announce_request(desired.access_id, desired.request.recorded, event.execution_arn, event.tenant)
         journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
-        _refer_to_secret(desired, evidence, journal, registry)
-        # A rotation or move that has begun since the rules were applied did not see this access.
-        if late := [*_companion_problems(desired, "resource", registry)]:
-            raise InvalidRequest(late)
-        if moves:
-            begin_move(desired, companions, journal, registry)
+        begin_request(desired, evidence, companions if moves else None, journal, registry)
     return plan
+
+
+def begin_request(
+    desired: Desired,
+    evidence: RequestEvidence,
+    companions: tuple[OnboardingRequest[Any], ...] | None,
+    journal: RequestJournal,
+    registry: Registry,
+) -> None:
+    """Announces a request that has passed its rules. `companions` are the other accesses of a move, or None if it is none."""
+    registry.locks.announce_request(desired.access_id, desired.request.recorded, journal.execution_arn, desired.tenant)
+    _refer_to_secret(desired, evidence, journal, registry)
+    # A rotation or move that has begun since the rules were applied did not see this access.
+    if late := [*_companion_problems(desired, "resource", registry)]:
+        raise InvalidRequest(late)
+    if companions is not None:
+        begin_move(desired, companions, journal, registry)
 
 
 def _plan(
@@ -286,6 +312,7 @@ def _begin(event: CheckRequestInput, desired: Desired, access_path: str, is_over
     """
     if desired.request.plans:
         registry.locks.await_free(desired.access_id, is_over, event.ref)
+        _require_state(event, desired, access_path, registry)
         return
     registry.move_former_notes(desired.access_id, desired.tenant)
     registry.locks.lock(desired.access_id, event.execution_arn, is_over, event.ref)
@@ -296,6 +323,11 @@ def _begin(event: CheckRequestInput, desired: Desired, access_path: str, is_over
     journal = registry.journal_of(event.execution_arn, desired.access_id, desired.tenant)
     # For read_execution: an open change can outlive the execution, which Step Functions deletes after 90 days.
     journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
+    _require_state(event, desired, access_path, registry)
+
+
+def _require_state(event: CheckRequestInput, desired: Desired, access_path: str, registry: Registry) -> None:
+    """Raises InvalidRequest if the state of the access does not accept a request of this kind."""
     state = registry.phases.state(desired.access_id)
     if (event.confirms or event.asked) and (rule := broken_rule(event.kind, state)):
         raise InvalidRequest([Problem(access_path, rule)])

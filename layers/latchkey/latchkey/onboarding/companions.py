@@ -41,8 +41,7 @@ def lock_companions(
     that two requests that move each other's accesses do not deadlock.
     """
     journal = registry.journal_of(execution_arn, desired.access_id, desired.tenant)
-    others = sorted(registry.resources.others(desired.secret_resource, desired.access_id))
-    reading = [access_id for access_id in others if registry.phases.state(access_id) not in NOT_READING]
+    reading = _reading(desired, registry)
     for access_id in reading:
         recorded = registry.accesses.recorded_request(access_id)
         if recorded is None:
@@ -56,6 +55,23 @@ def lock_companions(
                 registry.locks.unlock(locked, execution_arn)
             raise
     return tuple(_companion(access_id, ref.request_id, registry) for access_id in reading)
+
+
+def read_companions(desired: Desired, ref: RequestRef, registry: Registry, is_over: IsOver) -> tuple[CompanionEvidence, ...]:
+    """What is recorded about every other access that reads the secret, for a plan, which locks nothing.
+
+    Raises NotYetEffective while another request holds the lock of one of them.
+    """
+    reading = _reading(desired, registry)
+    for access_id in reading:
+        registry.locks.await_free(access_id, is_over, ref)
+    return tuple(_companion(access_id, ref.request_id, registry) for access_id in reading)
+
+
+def _reading(desired: Desired, registry: Registry) -> list[str]:
+    """The other accesses that read the secret."""
+    others = sorted(registry.resources.others(desired.secret_resource, desired.access_id))
+    return [access_id for access_id in others if registry.phases.state(access_id) not in NOT_READING]
 
 
 def _companion(access_id: str, request_id: str, registry: Registry) -> CompanionEvidence:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from latchkey.access.desired import Desired, desire
 from latchkey.aws.clients import Clients
@@ -89,6 +89,7 @@ def _leave(
 ) -> None:
     """Leaves one key. The statements of all accesses go before its deletion is considered."""
     key, removals = find_key(clients.kms, key_arn), []
+    moved = frozenset(one for one, _ in leaving if execution_arn and registry.locks.holder(one) == execution_arn)
     for access_id, one in leaving:
         record = registry.accesses.get(access_id)
         secret = find_secret(clients.secretsmanager, record.secret_arn) if record and record.secret_arn else None
@@ -96,7 +97,8 @@ def _leave(
             report.left.append(f"{key_arn} keeps the statements of {access_id}, because {secret.arn} was moved back to it")
             continue
         former = desire(one.request, settings, record.tenant if record else "")
-        removals.append(_removal(former, report, execution_arn, settings, registry, clients))
+        removal = _removal(former, report, execution_arn, settings, registry, clients)
+        removals.append(replace(removal, leaving=moved))
     if key is not None and key.state != "PendingDeletion":
         for removal in removals:
             noted = f"removed the statements of {removal.access_id} from the policy of {key_arn}"

@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from latchkey.access.desired import Desired
 from latchkey.access.plan import Action, Change, change_of_policy, changes_of_settings
+from latchkey.aws.clients import Clients
 from latchkey.aws.planned import PlannedResource, State
 from latchkey.systems.system import Configured
 from latchkey.tags import REQUEST
@@ -31,6 +33,12 @@ def described(resource: PlannedResource, *, name: str | None = None, adopted: bo
         settings=changes_of_settings(before.settings, {**after.settings, **created, **resource.removal}),
         policies=tuple(one for one in changed if one is not None),
     )
+
+
+def read_resource(desired: Desired, clients: Clients) -> Configured | None:
+    """The present configuration of the consumer resource, or None if it does not exist."""
+    configuration = desired.system.configuration
+    return configuration.read(clients.client_for(configuration.service), desired.resource) if configuration else None
 
 
 def stays(kind: str, name: str) -> Change:

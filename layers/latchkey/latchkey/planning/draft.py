@@ -25,10 +25,12 @@ _SHOWN = {system.configuration.service: system.configuration.shown for system in
 class Roles:
     """The roles of functions that the other functions do not know."""
 
+    clean_up_grants: str
     create_secret: str
-    detach_resource: str = ""
-    clean_up_grants: str = ""
-    delete_secret: str = ""
+    delete_secret: str
+    detach_resource: str
+    restore_access: str
+    validate_access: str
 
 
 @dataclass(frozen=True)

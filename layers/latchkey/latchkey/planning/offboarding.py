@@ -20,7 +20,7 @@ from latchkey.offboarding.record_offboarding import RecordOffboardingInput, reco
 from latchkey.offboarding.remove_policies import remove_policies
 from latchkey.offboarding.rules import OffboardingEvidence
 from latchkey.offboarding.step_input import OffboardingStep, RecordedPart, recorded_parts
-from latchkey.planning.described import described, resource_change, stays
+from latchkey.planning.described import described, read_resource, resource_change, stays
 from latchkey.planning.draft import Draft, World
 from latchkey.planning.permissions import ConfiguredResource, missing_permissions, needs_of_calls
 from latchkey.registry.planned import PLAN, PlannedRegistry
@@ -46,7 +46,7 @@ def plan_offboarding(desired: Desired, asked: OffboardingRequested, world: World
         remove_policies(step, settings, registry, changes.clients(settings.remove_role_arn))
         delete_secret(step, settings, registry, changes.clients(roles.delete_secret))
     record_offboarding(RecordOffboardingInput.model_validate(members), settings, registry, changes.clients(""))
-    present = _read(desired, changes.clients(""))
+    present = read_resource(desired, changes.clients(""))
     return Draft(
         content={"kind": asked.kind, "tenant": desired.tenant, "request": asked.content},
         reads=reads,
@@ -65,11 +65,6 @@ def _revoke_grants(part: RecordedPart, clients: Clients, settings: Settings, reg
     for grant in survey.grants:
         if grant.verdict == "orphaned":
             clients.kms.revoke_grant(KeyId=grant.key_arn, GrantId=grant.grant_id)
-
-
-def _read(desired: Desired, clients: Clients) -> Configured | None:
-    configuration = desired.system.configuration
-    return configuration.read(clients.client_for(configuration.service), desired.resource) if configuration else None
 
 
 def _facts(parts: tuple[RecordedPart, ...], evidence: OffboardingEvidence, world: World) -> Mapping[str, object]:

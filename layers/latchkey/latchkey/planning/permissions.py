@@ -58,8 +58,10 @@ def missing_permissions(needs: Iterator[Need], iam: IAMClient) -> Iterator[Missi
             yield MissingPermission(principal=need.principal, action=action, resource=need.resource)
 
 
-def needs_of_calls(changes: PlannedChanges, configured: ConfiguredResource | None) -> Iterator[Need]:
-    """The permissions that the functions need for the planned calls."""
+def needs_of_calls(
+    changes: PlannedChanges, configured: ConfiguredResource | None, others: Mapping[str, ConfiguredResource] | None = None
+) -> Iterator[Need]:
+    """The permissions that the functions need for the planned calls. `others` are further resources by name."""
     for call in changes.calls:
         match call.service:
             case "kms":
@@ -69,7 +71,7 @@ def needs_of_calls(changes: PlannedChanges, configured: ConfiguredResource | Non
             case "iam":
                 yield from _of_role(call, changes)
             case _ if configured is not None:
-                yield from _of_resource(call, configured)
+                yield from _of_resource(call, (others or {}).get(changes.media_name(call), configured))
 
 
 def denied_to_managers(
@@ -104,8 +106,9 @@ def _of_key(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
         requested = {tag["TagKey"]: tag["TagValue"] for tag in given.get("Tags", [])}
         yield Need(call.role, (action, "kms:TagResource"), "*", _tags("Request", requested))
         return
-    key_arn = given.get("TargetKeyId") or given["KeyId"]
-    yield Need(call.role, (action,), _complete(key_arn), _tags("Resource", changes.key_tags(key_arn)))
+    key_arn = given.get("TargetKeyId") or given.get("KeyId") or changes.alias_target(given["AliasName"])
+    if key_arn is not None:
+        yield Need(call.role, (action,), _complete(key_arn), _tags("Resource", changes.key_tags(key_arn)))
     if "AliasName" in given:
         yield Need(call.role, (action,), changes.place.arn("kms", given["AliasName"]))
 

@@ -11,8 +11,9 @@ from latchkey.onboarding.check_request import OnboardingPlan
 from latchkey.planning.draft import Draft, World
 from latchkey.planning.offboarding import plan_offboarding
 from latchkey.planning.onboarding import plan_onboarding
+from latchkey.planning.restoration import plan_restoration
 from latchkey.registry.execution_input import ExecutionInput
-from latchkey.requests.lifecycle import OffboardingRequested
+from latchkey.requests.lifecycle import OffboardingRequested, RestorationRequested
 
 _MOST_DIFFERENCES = 20
 
@@ -40,9 +41,10 @@ def plan_access(event: PlanAccessInput, world: World) -> AccessPlan:
     if request is None:
         raise InvalidRequest(event.problems)
     desired = desire(request, world.settings, event.tenant)
-    holder = registry.present_holder(desired.access_id)
+    access_ids = [desired.access_id, *(one.access_id for one in (event.checked.companions if event.checked else ()))]
+    holders = [registry.present_holder(one) for one in access_ids]
     draft = _draft(event, desired, world)
-    if registry.present_holder(desired.access_id) != holder:
+    if [registry.present_holder(one) for one in access_ids] != holders:
         raise NotYetEffective("another request for this access began or ended during the plan")
     plan = _plan_of(draft)
     if request.plan_hash is not None and request.plan_hash != plan.plan_hash:
@@ -54,6 +56,8 @@ def _draft(event: PlanAccessInput, desired: Desired, world: World) -> Draft:
     world.registry.hold(desired.access_id)
     if isinstance(event.asked, OffboardingRequested):
         return plan_offboarding(desired, event.asked, world)
+    if isinstance(event.asked, RestorationRequested):
+        return plan_restoration(desired, event.asked, event, world)
     if event.checked is None:
         raise InvalidRequest(event.problems)
     return plan_onboarding(desired, event.checked, world)

@@ -110,6 +110,7 @@ class RestorationRequested(AccessRequest):
     """
 
     kind = RESTORATION_REQUESTED
+    can_be_planned = True
 
 
 class NewValue(WireModel):

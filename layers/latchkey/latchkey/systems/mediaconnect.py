@@ -169,7 +169,7 @@ class FlowParts(Configuration):
     service = "mediaconnect"
     our_settings = frozenset(["encryption"])
     role_not_ready_errors = frozenset(["BadRequestException"])
-    shown = ShownResource("DescribeFlow", ("FlowArn",), _EFFECTS)
+    shown = ShownResource("DescribeFlow", ("FlowArn",), _EFFECTS, is_named=False)
     # An update that omits the encryption keeps it, and no other call removes it.
     can_be_removed = False
 

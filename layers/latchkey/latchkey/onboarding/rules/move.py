@@ -31,9 +31,6 @@ def move_problems(desired: Desired, evidence: RequestEvidence) -> Iterator[Probl
     if not desired.request.key.move:
         return
     record, secret = evidence.record, evidence.secret
-    if is_move(desired, evidence) and desired.request.is_planned:
-        rule = "cannot be planned, because it changes every access that reads the secret: remove mode and planHash"
-        yield Problem(MOVE_PATH, rule)
     if record is None:
         yield Problem(MOVE_PATH, "requires an active access, but this one is not recorded: remove key.move")
         return
