@@ -1,14 +1,24 @@
-"""One fault at the n-th AWS call of a series of functions: an error before or after its effect, or the end of the function."""
+"""One fault at the n-th AWS call of a series of functions: an error before or after its effect, or the end of the function.
+
+The functions are retried as the state machines do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
 from latchkey.aws import clients
+from latchkey.errors import InvalidRequest, LatchkeyError
+from tests.functions.account import TABLE, Account
+from tests.sampling import WHOLE
 
 _SERVICES = (
     "kms",
@@ -88,3 +98,54 @@ class CallFaults:
             raise fault.raised(operation)
 
         return count
+
+
+# The errors that the state machines do not retry.
+PERMANENT = frozenset(
+    {"AccessDenied", "AccessNotEffective", "Conflict", "ExecutionEnded", "LatchkeyError", "PolicyOverwritten"}
+)
+ATTEMPTS = 4
+
+
+class Machine:
+    """Carries out steps as a state machine does: transient errors are retried, and a function that died is started again."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def attempt(self, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return step()
+            except FunctionDied:
+                self._end_leases()
+            except LatchkeyError as error:
+                if type(error).__name__ in PERMANENT or isinstance(error, InvalidRequest) or not left:
+                    raise
+        raise AssertionError("the function died in every attempt")
+
+    def _end_leases(self) -> None:
+        """A lease of a function that died expires after some minutes."""
+        for item in self._account.items("lease"):
+            self._account.dynamodb.delete_item(TableName=TABLE, Key={"kind": item["kind"], "id": item["id"]})
+
+
+def combinations(calls: int, one_in: int) -> Iterator[tuple[Fault, int]]:
+    """The failures and the calls at which they happen."""
+    if WHOLE:
+        yield from ((fault, call) for fault in FAULTS for call in range(1, calls + 1))
+    else:
+        yield from zip(cycle(FAULTS), range(1, calls + 1, one_in))
+
+
+class Table:
+    """The outcomes by failure. FAULT_TABLE names a file to which each is appended."""
+
+    def __init__(self, flow: str) -> None:
+        self._flow, self.outcomes = flow, Counter[tuple[str, str]]()
+
+    def add(self, fault: Fault, met: str, outcome: str) -> None:
+        self.outcomes[fault.name, outcome] += 1
+        if path := os.environ.get("FAULT_TABLE"):
+            with Path(path).open("a") as table:
+                table.write("\t".join((self._flow, fault.name, met, outcome)) + "\n")

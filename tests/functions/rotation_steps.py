@@ -27,7 +27,7 @@ class Rotation:
         self.access_id = parse_onboarding(self.recorded).access_id
         self.begin()
 
-    def begin(self, kind: str = "Rotation Requested", number: int = 1, **asked: Any) -> "Rotation":
+    def begin(self, kind: str = "Rotation Requested", number: int | str = 1, **asked: Any) -> "Rotation":
         """Makes the following steps those of another request."""
         self.request_id, self.execution = f"{kind.split()[1]}-{number}", f"{ROTATION}-{kind.split()[1]}-{number}"
         sent = {"requestId": self.request_id, "accessId": self.access_id, **asked}
@@ -90,6 +90,13 @@ class Rotation:
     def value(self, label: str = "AWSCURRENT") -> Any:
         found = self.account.secretsmanager.get_secret_value(SecretId=self.secret, VersionStage=label)
         return json.loads(found["SecretString"])
+
+    def text(self) -> str:
+        """The current value, in whatever format its system has."""
+        value: str = self.account.secretsmanager.get_secret_value(SecretId=self.secret, VersionStage="AWSCURRENT")[
+            "SecretString"
+        ]
+        return value
 
     @property
     def _step(self) -> dict[str, Any]:

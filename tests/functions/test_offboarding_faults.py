@@ -5,31 +5,21 @@ With WHOLE=1, each call fails in each way. Without it, the ways alternate over a
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from latchkey.errors import InvalidRequest, LatchkeyError
+from latchkey.errors import LatchkeyError
 from latchkey.registry import registry
 from latchkey.requests.parsing import parse_onboarding
-from tests.functions.account import TABLE, Account
-from tests.functions.call_faults import FAULTS, CallFaults, Fault, FunctionDied
+from tests.functions.account import Account
+from tests.functions.call_faults import CallFaults, Machine, Table, combinations
 from tests.functions.offboarding_steps import Offboarding
 from tests.functions.onboarding_requests import EXECUTION, Run, check_event, existing
 from tests.functions.onboarding_steps import Onboarding
 from tests.sampling import WHOLE
-
-# The errors that the state machines do not retry.
-PERMANENT = frozenset(
-    {"AccessDenied", "AccessNotEffective", "Conflict", "ExecutionEnded", "LatchkeyError", "PolicyOverwritten"}
-)
-ATTEMPTS = 4
 
 
 @dataclass
@@ -107,29 +97,6 @@ class Case:
     def is_in_service(self, why: str) -> None:
         assert (self.state, self.reads(), self.is_deleted) == ("active", self.in_service, False), why
         assert self.account.items("journal") == [], why
-
-
-class Machine:
-    """Carries out steps as a state machine does: transient errors are retried, and a function that died is started again."""
-
-    def __init__(self, account: Account) -> None:
-        self._account = account
-
-    def attempt(self, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        for left in reversed(range(ATTEMPTS)):
-            try:
-                return step()
-            except FunctionDied:
-                self._end_leases()
-            except LatchkeyError as error:
-                if type(error).__name__ in PERMANENT or isinstance(error, InvalidRequest) or not left:
-                    raise
-        raise AssertionError("the function died in every attempt")
-
-    def _end_leases(self) -> None:
-        """A lease of a function that died expires after some minutes."""
-        for item in self._account.items("lease"):
-            self._account.dynamodb.delete_item(TableName=TABLE, Key={"kind": item["kind"], "id": item["id"]})
 
 
 def offboard(case: Case, machine: Machine, request_id: str) -> tuple[str, bool]:
@@ -233,27 +200,6 @@ def hosts(stack: Callable[..., None]) -> None:
 SHAPES = ("own", "shared", "adopted", "mediapackagev2")
 # Without WHOLE, every n-th call fails.
 ONE_IN = {"own": 5, "shared": 20, "adopted": 20, "mediapackagev2": 14}
-
-
-def combinations(calls: int, one_in: int) -> Iterator[tuple[Fault, int]]:
-    """The failures and the calls at which they happen."""
-    if WHOLE:
-        yield from ((fault, call) for fault in FAULTS for call in range(1, calls + 1))
-    else:
-        yield from zip(cycle(FAULTS), range(1, calls + 1, one_in))
-
-
-class Table:
-    """The outcomes by failure. FAULT_TABLE names a file to which each is appended."""
-
-    def __init__(self, flow: str) -> None:
-        self._flow, self.outcomes = flow, Counter[tuple[str, str]]()
-
-    def add(self, fault: Fault, met: str, outcome: str) -> None:
-        self.outcomes[fault.name, outcome] += 1
-        if path := os.environ.get("FAULT_TABLE"):
-            with Path(path).open("a") as table:
-                table.write("\t".join((self._flow, fault.name, met, outcome)) + "\n")
 
 
 @pytest.mark.timeout(0 if WHOLE else 300)

@@ -129,6 +129,24 @@ def test_a_failed_confirmation_leaves_the_version_pending(rotation: Rotation) ->
     assert phase.facts["isPending"] is True
 
 
+def test_an_emergency_can_be_confirmed_after_a_confirmation_that_failed_at_its_last_change(rotation: Rotation) -> None:
+    rotation.begin(emergency=True).check()
+    rotation.stage()
+    rotation.record("pending")
+    rotation.end()
+    rotation.begin("Rotation Confirmed").check()
+    rotation.promote()
+    rotation.stage(again=True)
+    rotation.undo()
+    rotation.end()
+
+    rotation.begin("Rotation Confirmed", 2).check()
+    rotation.promote()
+    rotation.stage(again=True)
+
+    assert rotation.promote(again=True)["changed"] is True
+
+
 def test_a_pending_rotation_is_confirmed_once(rotation: Rotation) -> None:
     rotation.check()
     rotation.stage()

@@ -110,6 +110,7 @@ def check_rotation(
     if problems := [*confirmation_problems(rotating, evidence)]:
         raise InvalidRequest(problems)
     plan = _confirmation(rotating, desired, record, evidence)
+    registry.tokens.note_versions(desired.secret_resource, *_versions(plan))
     _intend(journal, plan, evidence)
     return plan
 
@@ -242,7 +243,8 @@ def _confirmation(rotating: Rotating, desired: Desired, record: AccessRecord, ev
         secretArn=rotating.secret_arn,
         version=rotating.version,
         former=rotating.former,
-        second=rotating.second,
+        # A confirmation that failed can have left its second version without a label, and no version is stored twice.
+        second=version_id(f"{desired.request.request_id}/again") if rotating.second else None,
         shortest=shortest,
         longest=longest,
         until=rotating.until,
