@@ -34,17 +34,24 @@ class Outcomes:
 
         def found() -> dict[str, Any] | None:
             self._receive(1)
-            return next((event for event in self.all() if event["detail"].get("eventId") == event_id), None)
+            return next((event for event in self._all if event["detail"].get("eventId") == event_id), None)
 
         return until(found, f"outcome of event {event_id}", seconds) or {}
 
     def of(self, request_id: str, wait: int = 0) -> list[dict[str, Any]]:
-        """Returns the outcome events of a request in order of arrival. Without one, waits for events for `wait` seconds."""
-        found = [event for event in self.all() if event["detail"].get("requestId") == request_id]
-        if wait and not found:
-            self._receive(wait)
-            return self.of(request_id)
+        """Returns the outcome events of a request in order of arrival.
+
+        With `wait`, they are those that have been received, which is faster than to ask for more. Without one, this waits for
+        events for `wait` seconds.
+        """
+        found = self._received(request_id) if wait else []
+        if not found:
+            self._receive(wait) if wait else self.all()
+            found = self._received(request_id)
         return found
+
+    def _received(self, request_id: str) -> list[dict[str, Any]]:
+        return [event for event in self._all if event["detail"].get("requestId") == request_id]
 
     def forget(self) -> None:
         """Forgets all outcomes so far."""
