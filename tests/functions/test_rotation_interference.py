@@ -16,7 +16,7 @@ from latchkey.settings import settings
 from tests.functions.account import ACCOUNT, ADOPT, REGION, TABLE, Account
 from tests.functions.fault_injection import at_call, lose_connection
 from tests.functions.media_services import FLOW
-from tests.functions.onboarding_requests import SECRET_KEY, Run, existing, rejection
+from tests.functions.onboarding_requests import NAME, SECRET_KEY, Run, existing, rejection
 from tests.functions.onboarding_steps import Onboarding
 from tests.functions.rotation_steps import ROTATION, Rotation
 
@@ -380,3 +380,15 @@ def test_a_secret_that_lost_its_current_version_is_not_taken_for_rotated(rotatio
 
     with pytest.raises(Conflict):
         rotation.promote()
+
+
+def test_a_token_is_not_copied_for_a_resource_that_somebody_points_at_another_host(
+    rotation: Rotation, account: Account, stack: Callable[..., None]
+) -> None:
+    stack(ALLOWED_ORIGIN_HOSTS="*.example.com")
+    source = account.secret("theirs", "another-token", tags={"latchkey:consent": "import"})
+    location = account.mediatailor.locations[NAME]
+    location["HttpConfiguration"] = {"BaseUrl": "https://elsewhere.example.net/vod"}
+    rotation.begin(value={"copyFrom": {"secretArn": source}})
+
+    assert rejection(rotation.run, "check_rotation", rotation.event).keys() == {"value.copyFrom"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from latchkey.access.desired import Desired, desire
+from latchkey.access.hosts import configured_hosts
 from latchkey.aws.clients import Clients, regions
 from latchkey.aws.errors import is_refused
 from latchkey.aws.secrets import find_secret
@@ -39,13 +40,16 @@ class EvidenceReader:
             if not is_refused(error):
                 raise
             hidden = True
+        readers, hosts = self.readers(desired), self._hosts(desired, secret_arn or "")
+        if copy_from is not None and found is not None:
+            hosts = hosts.union(*(self._configured_hosts(reader.desired, found.name) for reader in readers))
         return RotationEvidence(
             secret=found,
-            readers=self.readers(desired),
+            readers=readers,
             known=self.registry.tokens.versions(desired.secret_resource),
             hidden=hidden,
             source=self._source(desired, copy_from) if copy_from else None,
-            hosts=self._hosts(desired, secret_arn or ""),
+            hosts=hosts,
         )
 
     def readers(self, desired: Desired) -> list[Reader]:
@@ -72,6 +76,15 @@ class EvidenceReader:
         )
         waits = record.reached == "handed-off" and not desired.hands_off
         return Reader(desired, record.key_arn, waits, phase.name if phase else None, present)
+
+    def _configured_hosts(self, desired: Desired, secret_name: str) -> frozenset[str]:
+        """The hosts to which the resource of an access sends the secret now, even if somebody else has changed it since."""
+        configuration = desired.system.configuration
+        if configuration is None or desired.resource.origin_host is None:
+            return frozenset()
+        return configured_hosts(
+            configuration.read(self.clients.client_for(configuration.service), desired.resource), secret_name
+        )
 
     def _source(self, desired: Desired, copy_from: CopyFrom) -> Source:
         _, partition, _, region, account, _ = copy_from.secret_arn.split(":", 5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from latchkey.access.bounds import Bounds, is_in_account, principal_rule
 from latchkey.access.desired import Desired
+from latchkey.access.hosts import configured_hosts
 from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients, regions
 from latchkey.aws.errors import is_denied_by_resource, is_missing, is_refused
@@ -44,8 +44,6 @@ from latchkey.tags import MANAGED_BY, OURS, is_ours_or_consented
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
-# A URL whose host every client parses in the same way.
-_URL = re.compile(r"https?://(?:([a-z0-9._-]+)|\[([0-9a-f:.]+)\])(?::[0-9]*)?(?:/[\x21-\x5b\x5d-\x7e]*)?", re.IGNORECASE)
 # What a user of a key calls.
 _USE = ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey")
 
@@ -252,7 +250,7 @@ class EvidenceReader:
         requests = [recorded] if record and recorded and record.secret_arn == found.arn else []
         requests += [handed_off.request] if handed_off and handed_off.record.secret_arn == found.arn else []
         known = {host for request in requests if (host := request.resource.origin_host)}
-        return self.registry.origin_hosts(found.arn, access_id) | known | _configured_hosts(configured, found)
+        return self.registry.origin_hosts(found.arn, access_id) | known | configured_hosts(configured, found.name)
 
     def _key_of(self, found: ObservedSecret, key: KeyEvidence) -> ObservedKey | None:
         """The key of a secret, which Secrets Manager returns as it was associated: by ARN, id or alias.
@@ -342,23 +340,6 @@ def readable[T](read: Callable[[], T]) -> T | None:
 
 def _other_secrets(desired: Desired) -> list[str]:
     return [arn for arn in desired.resource.other_secret_arns if is_local(desired, arn)]
-
-
-def _configured_hosts(configured: Configured | None, found: ObservedSecret) -> frozenset[str]:
-    """The hosts to which a resource sends a secret now."""
-    # A resource can name the secret by its ARN, by its ARN without the random suffix, or by its name.
-    if configured is None or found.name not in (configured.secret_arn or ""):
-        return frozenset()
-    return frozenset(_host_of(value) for value in configured.settings.values() if "://" in value)
-
-
-def _host_of(url: str) -> str:
-    """The host of a URL that somebody else set, or a text that only the pattern * matches.
-
-    Clients parse URLs with other characters differently, so the host could be another one for the service.
-    """
-    host = _URL.fullmatch(url)
-    return (host[1] or host[2]).lower() if host else "?"
 
 
 def resource_evidence(
