@@ -213,3 +213,10 @@ def test_missing_powers_are_listed_by_request_path(path: str) -> None:
 def test_a_request_without_powers_misses_none() -> None:
     assert not desired().asks_for_powers
     assert desired().powers_missing_from(policies.new_document(())) == []
+
+
+def test_one_request_creates_one_version_of_a_secret() -> None:
+    first, second = desired({"requestId": "request-1"}), desired({"requestId": "request-2"})
+    assert first.version_id == desired({"requestId": "request-1"}).version_id != second.version_id
+    # A ClientRequestToken has 32 to 64 characters.
+    assert len(first.version_id) == 64

@@ -410,3 +410,25 @@ def _into(asked: dict[str, Any]) -> Any:
         asked.update(params)
 
     return keep
+
+
+@pytest.mark.parametrize(
+    ("changes", "keeps"),
+    [
+        ({}, False),
+        ({"secret.value": {"existing": {"secretArn": EXISTING_ARN}}}, False),
+        ({"secret.value": {"copyFrom": {"secretArn": EXISTING_ARN}}}, True),
+        ({"secret.value": {"copyFrom": {"secretArn": EXISTING_ARN}}, "takesEffectNow": True}, True),
+    ],
+    ids=["generated", "adopted", "copied", "copied and configured at once"],
+)
+def test_a_restoration_copies_no_token_again(changes: dict[str, Any], keeps: bool) -> None:
+    recorded = parse_onboarding(detail(changes, "mediapackage"))
+    detail_ = {"requestId": "restore-1", "accessId": recorded.access_id}
+    event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": "Restoration Requested", "detail": detail_})
+
+    content = sent(execution_input(event, lambda _: recorded))
+
+    restored = parse_onboarding(content["request"], is_new=False)
+    assert restored.secret.keeps_value is keeps
+    assert not restored.takes_effect_now

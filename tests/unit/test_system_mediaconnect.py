@@ -422,3 +422,12 @@ def test_the_other_end_of_the_part_needs_the_key_before(kind: str) -> None:
 def test_a_flow_must_be_in_this_account_and_region(changed: str, wrong: bool) -> None:
     rules = desired({"resource.flowArn": changed}, "mediaconnect-output").resource.wrong_location(PLACE)
     assert [*rules] == (["flowArn"] if wrong else [])
+
+
+def test_a_planned_update_of_a_part_is_read_again_with_its_encryption() -> None:
+    update = FlowParts.shown.effects["UpdateFlowOutput"]
+    parts = [{"OutputArn": "one", "Encryption": {"SecretArn": "former"}}, {"OutputArn": "other"}]
+
+    found = update({"Flow": {"Outputs": parts}}, {"OutputArn": "one", "Encryption": {"SecretArn": SECRET_ARN}}, PLACE)
+
+    assert found["Flow"]["Outputs"] == [{"OutputArn": "one", "Encryption": {"SecretArn": SECRET_ARN}}, {"OutputArn": "other"}]
