@@ -430,4 +430,5 @@ def test_a_planned_update_of_a_part_is_read_again_with_its_encryption() -> None:
 
     found = update({"Flow": {"Outputs": parts}}, {"OutputArn": "one", "Encryption": {"SecretArn": SECRET_ARN}}, PLACE)
 
+    assert found
     assert found["Flow"]["Outputs"] == [{"OutputArn": "one", "Encryption": {"SecretArn": SECRET_ARN}}, {"OutputArn": "other"}]
