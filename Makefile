@@ -19,7 +19,7 @@ SOURCES := template.yaml observability.yaml samconfig.toml $(shell find function
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .aws-sam/build/template.yaml ## Run the main job on the embedded AWS, from a request to the retired grant
+demo: .aws-sam/build/template.yaml ## Show the life of an access on the embedded AWS, from a request to the revoked grant
 	@python -m local_aws.demo
 
 test: .aws-sam/build/template.yaml ## Run the whole test suite, except the tests in containers

@@ -1,4 +1,4 @@
-"""The demo: the plan of an onboarding, the request and its outcome, a rotation, and the clean-up of a leaked grant."""
+"""The demo: an onboarding with its plan, a rotation, an offboarding and its restoration, and the clean-up of a leaked grant."""
 
 import hashlib
 import json
@@ -27,6 +27,7 @@ class Demo:
         self._mediatailor = aws.client("mediatailor")
 
     def run(self) -> None:
+        self._print("[bold]1. Onboard[/]")
         entry, detail = self._request()
         detail["planHash"] = self._plan(entry, detail)
         entry["Detail"] = json.dumps(detail)
@@ -42,7 +43,11 @@ class Demo:
         _require(event["detail-type"] == "Access Onboarded", json.dumps(outcome, indent=2))
         self._report(outcome)
         self._fetch(detail)
+        self._print("[bold]2. Rotate, offboard and restore[/]")
         self._rotate(detail, outcome["accessId"])
+        self._offboard(detail, outcome)
+        self._restore(detail, outcome)
+        self._print("[bold]3. Clean up[/]")
         self._delete(detail["resource"]["sourceLocation"], outcome["resources"])
 
     def _request(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -60,6 +65,10 @@ class Demo:
         plan = event["detail"]
         self._print(f"received outcome [bold]{event['detail-type']}[/]: ${plan.get('monthlyCost')} per month")
         _require(event["detail-type"] == "Access Planned", json.dumps(plan, indent=2))
+        return self._show_plan(plan)
+
+    def _show_plan(self, plan: dict[str, Any]) -> str:
+        """Prints what a request would do, and returns the hash of its plan."""
         _require(not plan["permissions"], f"a permission is missing: {plan['permissions']}")
         changes = Table("action", "kind", "name", show_header=False, box=None, padding=(0, 2))
         for change in plan["changes"]:
@@ -142,11 +151,34 @@ class Demo:
         _require(old["valueSha256"] != new["valueSha256"], "MediaTailor still sends the old token")
         _require(old["status"] == new["status"] == 200, "the origin rejected a request of MediaTailor")
 
-    def _ask(self, kind: str, access_id: str, expected: str) -> dict[str, Any]:
+    def _offboard(self, detail: dict[str, Any], outcome: dict[str, Any]) -> None:
+        """Offboards the access: MediaTailor sends no token and has no grant, and the secret can be restored for some days."""
+        header = detail["resource"]["header"]
+        offboarded = self._ask("Offboarding Requested", outcome["accessId"], "Access Offboarded", recoveryDays=7)
+        for done in offboarded["undone"]:
+            self._print(f"  {done}")
+        for scheduled in offboarded["scheduled"]:
+            self._print(f"  scheduled for deletion at {scheduled['at'][:10]}: {scheduled['resource']}")
+        seen = len(self._fetches(header))
+        self._request_manifest(detail["resource"]["sourceLocation"])
+        _require(len(self._fetches(header)) == seen, "MediaTailor still sends the token")
+        self._print("request of MediaTailor: without a token")
+        _require(not self._grants(outcome["resources"]["keyArn"]), "the grant still exists")
+
+    def _restore(self, detail: dict[str, Any], outcome: dict[str, Any]) -> None:
+        """Restores the access, and shows that the origin serves MediaTailor again."""
+        restored = self._ask("Restoration Requested", outcome["accessId"], "Access Onboarded")
+        _require(restored["resources"]["secretArn"] == outcome["resources"]["secretArn"], "the access has another secret")
+        _require(all(check["passed"] for check in restored["checks"]), "a check failed")
+        fetched = self._fetch_again(detail["resource"]["sourceLocation"], detail["resource"]["header"])
+        self._print(f"request of MediaTailor with token {fetched['valueSha256'][:12]}…: status [bold]{fetched['status']}[/]")
+        _require(fetched["status"] == 200, "the origin rejected the request of MediaTailor")
+
+    def _ask(self, kind: str, access_id: str, expected: str, **members: Any) -> dict[str, Any]:
         """Sends a request about the access, and returns the detail of its outcome."""
         request_id = f"demo-{uuid.uuid4().hex[:8]}"
         entry = json.loads(_SAMPLE.read_text())[0] | {"DetailType": kind}
-        sent = json.dumps({"requestId": request_id, "accessId": access_id})
+        sent = json.dumps({"requestId": request_id, "accessId": access_id} | members)
         self._aws.client("events").put_events(Entries=[entry | {"Detail": sent}])
         event = self._outcomes.wait_for(request_id)
         self._print(f"sent {kind}, received outcome [bold]{event['detail-type']}[/]")
@@ -156,18 +188,22 @@ class Demo:
 
     def _fetch_again(self, location: str, header: str) -> dict[str, Any]:
         """Lets MediaTailor request the manifest again, and returns its request as the origin saw it."""
+        self._request_manifest(location)
+        return self._fetches(header)[-1]
+
+    def _request_manifest(self, location: str) -> None:
         package = {"Path": "/film/index.m3u8", "SourceGroup": "hls", "Type": "HLS"}
         self._mediatailor.update_vod_source(
             SourceLocationName=location, VodSourceName="film", HttpPackageConfigurations=[package]
         )
-        return self._fetches(header)[-1]
 
     def _delete(self, location: str, resources: dict[str, str]) -> None:
+        known = len(self._cleaned_up(location))
         self._aws.control("PUT", "assumptions", {"mediatailorRetires": "never"})
         self._mediatailor.delete_vod_source(SourceLocationName=location, VodSourceName="film")
         self._mediatailor.delete_source_location(SourceLocationName=location)
         self._print(f"deleted source location {location}; MediaTailor does not retire its grant")
-        event = until(lambda: next(iter(self._cleaned_up(location)), None), "Grants Cleaned Up", 60) or {}
+        event = until(lambda: next(iter(self._cleaned_up(location)[known:]), None), "Grants Cleaned Up", 60) or {}
         [removed] = event["detail"]["removed"]
         self._print(
             f"received outcome [bold]{event['detail-type']}[/]: {removed['removedBy']} revoked grant {removed['grantId'][:12]}…"

@@ -22,7 +22,7 @@ Detail = dict[str, Any]
 
 # The functions of the onboarding flow in the ARN of a role. Others can run at the same time.
 _FUNCTION = re.compile(
-    r"/latchkey-((?:Receive|Check|Plan|Create|Attach|Configure|Validate|Record|ReportOutcome|Undo)\w*?)Function"
+    r"/latchkey-((?:Receive|Check|Plan|Create|Attach|Configure|Validate|Record|Promote|Apply|ReportOutcome|Undo)\w*?)Function"
 )
 
 # Patterns for the roles of functions: those that carry out a request, all, those that undo it, and those that report on it.
@@ -32,7 +32,7 @@ UNDO = "latchkey-Undo"
 REPORT = "latchkey-Re(ceive|port)"
 # A permanent failure after everything is created.
 LATE: Detail = {"service": "mediatailor", "operation": "ListAlerts", "error": "SomethingInvalid"}
-SUCCESSES = ("Access Onboarded", "Access Planned")
+SUCCESSES = ("Access Onboarded", "Access Planned", "Token Pending", "Token Rotated")
 NOTHING: Detail = {"aliases": [], "keys": [], "secrets": [], "locations": []}
 
 
@@ -149,7 +149,7 @@ class FaultInjection(Onboarding):
 
     def _outcome(self, detail: Detail, leases_end: bool) -> Detail:
         """Returns the outcome of a request. With `leases_end`, leases of killed functions expire at once."""
-        self.put(detail)
+        self.put(detail, _kind_of(detail))
 
         def arrived() -> Detail | None:
             if leases_end:
@@ -214,6 +214,14 @@ class FaultInjection(Onboarding):
 
     def _keys(self) -> set[str]:
         return {key["KeyArn"] for page in self.kms.get_paginator("list_keys").paginate() for key in page["Keys"]}
+
+
+# The detail type of a request by the first word of its ID.
+_KINDS = {"rotation": "Rotation Requested", "confirmation": "Rotation Confirmed"}
+
+
+def _kind_of(detail: Detail) -> str:
+    return _KINDS.get(detail["requestId"].split("-")[0], "Onboarding Requested")
 
 
 def _exists(look: Callable[..., Any], **named: str) -> bool:

@@ -249,6 +249,19 @@ def test_request_that_waits_is_found_with_the_one_that_has_the_access(operator: 
     assert operator.follow("Find the requests that wait").strip() == ""
 
 
+def test_pending_rotation_is_found_and_ended(operator: Operator, onboarding: Onboarding) -> None:
+    access_id = onboarding.onboard(onboarding.detail())["accessId"]
+    for block, outcome in ((1, "Token Rotated"), (2, "Rotation Withdrawn")):
+        pending = onboarding.ask("Rotation Requested", access_id)["detail"]
+        listed, _, request_id, facts = operator.follow("Find the pending rotations").strip().split("\t")
+        assert (listed, request_id) == (access_id, pending["requestId"])
+        assert json.loads(facts)["version"] == pending["token"]["versionId"]
+        answer = operator.follow("Find the pending rotations", block, ACCESS_ID=access_id)
+        event = onboarding.outcomes.wait_for(json.loads(answer)["Entries"][0]["EventId"], 60)
+        assert event["detail-type"] == outcome
+    assert operator.follow("Find the pending rotations").strip() == ""
+
+
 def test_drift_is_found_and_mended(operator: Operator, clean_ups: CleanUps) -> None:
     [access] = clean_ups.new_accesses(1)
     policy = clean_ups.onboarding.secret_policy(access.secret)

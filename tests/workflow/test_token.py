@@ -154,7 +154,8 @@ def test_token_of_every_system_is_written_only_to_its_secret(onboarding: Onboard
 
 def test_tokens_of_a_rotation_are_written_only_to_their_secret(onboarding: Onboarding) -> None:
     _buses(onboarding)
-    made = onboarding.onboard(onboarding.detail())
+    detail = onboarding.detail()
+    made = onboarding.onboard(detail)
     access_id, secret_arn = made["accessId"], made["resources"]["secretArn"]
     tokens = [onboarding.token(secret_arn)]
     for kind, members in (("Rotation Requested", {"emergency": True}), ("Rotation Confirmed", {})):
@@ -164,6 +165,10 @@ def test_tokens_of_a_rotation_are_written_only_to_their_secret(onboarding: Onboa
         for label in ("AWSCURRENT", "AWSPENDING"):
             value = onboarding.secretsmanager.get_secret_value(SecretId=secret_arn, VersionStage=label)["SecretString"]
             tokens.append(json.loads(value)[MEMBER])
+    moved = {"alias": f"alias/latchkey/moved-{secrets.token_hex(4)}", "move": True}
+    onboarding.onboard(detail | {"requestId": f"move-{secrets.token_hex(4)}", "key": moved})
+    onboarding.offboard(access_id)
+    onboarding.restore(access_id)
 
     assert len(set(tokens)) == 2
     assert _standing(onboarding, tokens) == []
