@@ -35,9 +35,9 @@ test-fast: .aws-sam/build/template.yaml ## Run the tests that need no embedded A
 test-model: .venv/ready ## Run the grant clean-up through 50,000 steps of random histories
 	WHOLE=1 python -m pytest tests/model/test_grant_clean_up.py -k no_history --show-capture=no
 
-faults: .aws-sam/build/template.yaml ## Fail every AWS call of an onboarding in every way, and print the outcomes
+faults: .aws-sam/build/template.yaml ## Fail every AWS call of an onboarding or a rotation in every way, and print the outcomes
 	@rm -f .aws-sam/faults.tsv
-	WHOLE=1 FAULT_TABLE=.aws-sam/faults.tsv python -m pytest tests/workflow/test_faults.py
+	WHOLE=1 FAULT_TABLE=.aws-sam/faults.tsv python -m pytest tests/workflow/test_faults.py tests/workflow/test_rotation_faults.py
 	@column -t -s "$$(printf '\t')" .aws-sam/faults.tsv
 
 assumptions: .aws-sam/build/template.yaml ## Run the workflow tests under each value of each switch of the embedded AWS (ONLY=switch or ONLY=switch=value)
