@@ -14,13 +14,7 @@ from latchkey.settings import settings
 def lambda_handler(event: PlanAccessInput) -> AccessPlan:
     """Returns the plan; raises InvalidRequest if the request contains the hash of another one."""
     known = settings()
-    roles = Roles(
-        clean_up_grants=known.clean_up_role_arn,
-        create_secret=known.create_secret_role_arn,
-        delete_secret=known.delete_secret_role_arn,
-        detach_resource=known.detach_role_arn,
-        restore_access=known.restore_role_arn,
-        validate_access=known.validate_role_arn,
-    )
+    arns = (known.place.arn("iam", f"role/{name}", region="") for name in known.planned_roles)
+    roles = Roles(known.create_secret_role_arn, known.validate_role_arn, *arns)
     world = World(known, roles, planned_registry(), clients.standard_clients(), clients.secretsmanager, tenants(known))
     return plan_access(event, world)

@@ -126,6 +126,7 @@ HANDLED: dict[str, dict[str, tuple[dict[str, Retries], str]]] = {
 }
 HANDLED["rotate-token"] = {
     "Check rotation": (_STEP, "Undo rotation"),
+    "Plan access": (_STEP, "Undo rotation"),
     "Stage token": (_STEP, "Undo rotation"),
     "Record pending rotation": (_STEP, "Undo rotation"),
     "Promote token": (_STEP, "Undo rotation"),
@@ -136,6 +137,7 @@ HANDLED["rotate-token"] = {
     "Record rotation": (_STEP, "Undo rotation"),
     "Withdraw token": (_STEP, "Undo rotation"),
     "Record withdrawal": (_STEP, "Undo rotation"),
+    "Report plan": (_LAST, "Fail unreported"),
     "Report success": (_LAST, "Fail unreported"),
     "Report rejection": (_LAST, "Fail unreported"),
     "Undo rotation": (_LAST, "Report failure"),
@@ -143,6 +145,7 @@ HANDLED["rotate-token"] = {
 }
 CAUGHT_BY_NAME = {
     ("rotate-token", "Check rotation", "InvalidRequest"): "Report rejection",
+    ("rotate-token", "Plan access", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Check value", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Check request", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Plan access", "InvalidRequest"): "Report rejection",

@@ -9,6 +9,9 @@ from typing import Any
 from tests.contract.artifacts import ROOT
 from tests.functions.account import ACCOUNT, BUS, CONFIGURE_ROLE, OWN_ROLES, REGION, TABLE
 
+PLANNED = (
+    "ApplyToken", "CleanUpGrants", "DeleteSecret", "DetachResource", "PromoteToken", "RestoreAccess", "WithdrawToken",
+)  # fmt: skip
 ENVIRONMENT = {
     "ACCESS_TABLE": TABLE,
     "ACCOUNT_ID": ACCOUNT,
@@ -24,16 +27,13 @@ ENVIRONMENT = {
     "END_REQUEST_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:end-request",
     "CONFIGURE_ROLE_ARN": CONFIGURE_ROLE,
     "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CreateKey"),
-    "CLEAN_UP_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CleanUpGrants"),
-    "DELETE_SECRET_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "DeleteSecret"),
-    "RESTORE_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "RestoreAccess"),
-    "DETACH_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "DetachResource"),
     "CREATE_SECRET_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CreateSecret"),
     "VALIDATE_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "ValidateAccess"),
     "READER_BOUNDARY_ARN": f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",
     "GRACE_SECONDS": "600",
     "ONBOARD_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:onboard-access",
     "OWN_ROLE_ARNS": OWN_ROLES,
+    "PLANNED_ROLES": ",".join(f"latchkey-{name}FunctionRole" for name in PLANNED),
     "REQUEST_BUS": BUS,
     "SECRET_PREFIX": "latchkey/",
     "STACK_NAME": "latchkey",

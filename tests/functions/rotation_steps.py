@@ -38,7 +38,7 @@ class Rotation:
             "eventId": f"event-{self.request_id}",
             "system": self.recorded["system"],
             "accessId": self.access_id,
-            "request": self.recorded | {"requestId": self.request_id},
+            "request": self.recorded | {"requestId": self.request_id} | _how(asked),
             "kind": kind,
             "asked": sent,
         }
@@ -101,3 +101,8 @@ class Rotation:
     @property
     def _step(self) -> dict[str, Any]:
         return {"request": self.event["request"], "tenant": "default", "executionArn": self.execution}
+
+
+def _how(asked: dict[str, Any]) -> dict[str, Any]:
+    """The members of the recorded request that the request about the access sets."""
+    return {name: value for name, value in asked.items() if name in ("mode", "planHash")}

@@ -183,6 +183,12 @@ def test_the_calls_of_a_move_are_those_of_its_plan(
     }
     assert counted(made)["secretsmanager:UpdateSecret"] == 1
     assert counted(made).get("kms:ScheduleKeyDeletion", 0) == deletes
+    window = {
+        "ContextKeyName": "kms:ScheduleKeyDeletionPendingWindowInDays",
+        "ContextKeyType": "numeric",
+        "ContextKeyValues": ["7"],
+    }
+    assert any(window in asked["ContextEntries"] for asked in account.simulator.asked) == deletes
 
 
 def test_the_plan_of_a_move_contains_every_access_of_the_secret(

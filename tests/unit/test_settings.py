@@ -35,16 +35,13 @@ ENVIRONMENT = {
 
 # Variables that the template sets for some functions only.
 OWN = (
-    "CLEAN_UP_ROLE_ARN",
     "CLEAN_UP_STATE_MACHINE_ARN",
     "CREATE_SECRET_ROLE_ARN",
-    "DELETE_SECRET_ROLE_ARN",
-    "DETACH_ROLE_ARN",
     "OFFBOARD_STATE_MACHINE_ARN",
     "ONBOARD_STATE_MACHINE_ARN",
     "OWN_ROLE_ARNS",
-    "RESTORE_ROLE_ARN",
     "ROTATE_STATE_MACHINE_ARN",
+    "PLANNED_ROLES",
     "VALIDATE_ROLE_ARN",
 )
 

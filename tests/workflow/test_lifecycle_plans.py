@@ -17,6 +17,7 @@ from tests.workflow.planning import Detail, Planning, counted, of_kind
 pytestmark = pytest.mark.timeout(600)
 
 OFFBOARDING, RESTORATION = "Offboarding Requested", "Restoration Requested"
+ROTATION, CONFIRMATION = "Rotation Requested", "Rotation Confirmed"
 ADMIN = {"administrators": [ORIGIN], "allowDeletion": True}
 
 
@@ -316,3 +317,50 @@ def test_a_move_is_out_of_date_if_another_access_of_the_secret_has_changed(plann
 
     assert rule.startswith("plan is out of date")
     assert any(name in rule for name in others)
+
+
+def test_a_rotation_and_its_confirmation_make_the_planned_calls_and_no_other(planning: Planning) -> None:
+    made = planning.onboarding.onboard(planning.onboarding.detail())
+    asked = {"accessId": made["accessId"]}
+    former = planning.onboarding.token(made["resources"]["secretArn"])
+
+    rotation = carried_out(planning, asked, ROTATION, "Token Pending")
+    confirmation = carried_out(planning, asked, CONFIRMATION, "Token Rotated")
+
+    assert counted(rotation) == {"secretsmanager:PutSecretValue": 1}
+    assert counted(confirmation) == {"secretsmanager:UpdateSecretVersionStage": 1}
+    token = planning.onboarding.token(made["resources"]["secretArn"])
+    assert token != former
+    assert not any(one in json.dumps([rotation, confirmation]) for one in (token, former))
+
+
+def test_the_withdrawal_of_a_rotation_makes_the_planned_calls_and_no_other(planning: Planning) -> None:
+    asked = {"accessId": planning.onboarding.onboard(planning.onboarding.detail())["accessId"]}
+    assert planning.onboarding.ask(ROTATION, asked["accessId"])["detail-type"] == "Token Pending"
+
+    plan = carried_out(planning, asked | {"withdraw": True}, ROTATION, "Rotation Withdrawn")
+
+    assert counted(plan) == {"secretsmanager:UpdateSecretVersionStage": 1}
+
+
+@pytest.mark.parametrize("system", CONSUMERS)
+def test_the_emergency_rotation_of_every_system_makes_the_planned_calls(fast_onboarding: Onboarding, system: str) -> None:
+    planning = Planning(fast_onboarding)
+    asked = {"accessId": fast_onboarding.onboard(CONSUMERS[system](planning.aws).detail)["accessId"], "emergency": True}
+
+    plan = carried_out(planning, asked | {"acceptsInterruption": True}, ROTATION, "Token Rotated")
+
+    assert counted(plan)["secretsmanager:PutSecretValue"] == counted(plan)["secretsmanager:UpdateSecretVersionStage"] == 2
+
+
+def test_a_rotation_whose_plan_is_out_of_date_is_rejected(planning: Planning) -> None:
+    made = planning.onboarding.onboard(planning.onboarding.detail())
+    asked = {"accessId": made["accessId"]}
+    plan = planning.plan(asked, ROTATION)
+
+    tag(planning.onboarding, made)
+    rule = planning.rejected(asked, plan["planHash"], ROTATION)
+
+    assert rule.startswith("plan is out of date")
+    assert "the secret" in rule
+    assert plan["requestId"] in planning.rejected(asked | {"emergency": True}, plan["planHash"], ROTATION)

@@ -19,6 +19,7 @@ HANDED_OFF, CONFIRMATION = "onboard-mediatailor-handed-off", "confirm-handoff"
 ROTATIONS = ("rotate-mediatailor", "confirm-rotation", "rotate-mediapackagev2-emergency")
 OFFBOARDING, RESTORATION = "offboard-mediatailor", "restore-mediatailor"
 # A plan of a request about a recorded access comes right before that request.
+PLAN_OF_ROTATION = "plan-rotation-mediatailor"
 PLANS_OF_ACCESSES = {"plan-offboarding-mediatailor": OFFBOARDING, "plan-restoration-mediatailor": RESTORATION}
 
 
@@ -40,9 +41,9 @@ def outcomes(aws: Embedded, before: set[str]) -> dict[str, dict[str, Any]]:
     """The outcome of every sample, sent one after another, as `aws events put-events` sends its file."""
     heard, events = Outcomes(aws), aws.client("events")
     found: dict[str, dict[str, Any]] = {}
-    first = [name for name in PLANS if name not in PLANS_OF_ACCESSES]
+    first = [name for name in PLANS if name not in (*PLANS_OF_ACCESSES, PLAN_OF_ROTATION)]
     last = [name for pair in PLANS_OF_ACCESSES.items() for name in pair]
-    for name in [*first, *ONBOARDINGS, CONFIRMATION, *ROTATIONS, *last]:
+    for name in [*first, *ONBOARDINGS, CONFIRMATION, PLAN_OF_ROTATION, *ROTATIONS, *last]:
         if name == CONFIRMATION:
             _carry_out(aws, found[HANDED_OFF]["detail"]["handoff"]["values"])
         [entry] = json.loads((ROOT / f"events/requests/{name}.json").read_text())

@@ -40,11 +40,8 @@ class Settings(BaseModel):
     clean_up_state_machine_arn: str = ""
     end_request_state_machine_arn: str = ""
     own_role_arns: tuple[str, ...] = ()
-    clean_up_role_arn: str = ""
     create_secret_role_arn: str = ""
-    delete_secret_role_arn: str = ""
-    detach_role_arn: str = ""
-    restore_role_arn: str = ""
+    planned_roles: tuple[str, ...] = ()
     validate_role_arn: str = ""
 
     @property
@@ -86,11 +83,8 @@ def settings() -> Settings:
         clean_up_state_machine_arn=env.get("CLEAN_UP_STATE_MACHINE_ARN", ""),
         end_request_state_machine_arn=env.get("END_REQUEST_STATE_MACHINE_ARN", ""),
         own_role_arns=_list(env.get("OWN_ROLE_ARNS", "")),
-        clean_up_role_arn=env.get("CLEAN_UP_ROLE_ARN", ""),
         create_secret_role_arn=env.get("CREATE_SECRET_ROLE_ARN", ""),
-        delete_secret_role_arn=env.get("DELETE_SECRET_ROLE_ARN", ""),
-        detach_role_arn=env.get("DETACH_ROLE_ARN", ""),
-        restore_role_arn=env.get("RESTORE_ROLE_ARN", ""),
+        planned_roles=_list(env.get("PLANNED_ROLES", "")),
         validate_role_arn=env.get("VALIDATE_ROLE_ARN", ""),
     )
 

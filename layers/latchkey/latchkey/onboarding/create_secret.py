@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,14 @@ def create_secret(
     desired = desire(event.request, settings, event.tenant)
     if event.pending is not None:
         journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
-        return _add_version(desired, event.pending, journal, client_of_region)
+        pending = event.pending
+        return add_version(
+            desired,
+            pending,
+            journal,
+            client_of_region(desired.place.region),
+            lambda: secret_values.next_value(desired, pending, client_of_region),
+        )
     if event.key is None:
         return secret_values.check_value(desired, client_of_region)
     values = RequestedValues(desired, client_of_region)
@@ -111,14 +118,17 @@ def ensure_secret(
     return StepResult(arn=found.arn, changed=True)
 
 
-def _add_version(
-    desired: Desired, pending: PendingVersion, journal: RequestJournal, client_of_region: ClientOfRegion
+def add_version(
+    desired: Desired,
+    pending: PendingVersion,
+    journal: RequestJournal,
+    secretsmanager: SecretsManagerClient,
+    next_value: Callable[[], str],
 ) -> StepResult:
     """Adds a version under AWSPENDING only, unless an earlier attempt has. The other members of a JSON object are kept.
 
     A version that another tool made pending since the check keeps the label, which the call would move.
     """
-    secretsmanager = client_of_region(desired.place.region)
     found = find_secret(secretsmanager, pending.secret_arn)
     if found is None or found.is_being_deleted:
         raise Conflict(f"{pending.secret_arn} was deleted after the request was checked: restore the secret first")
@@ -131,7 +141,7 @@ def _add_version(
     noted = journal.entry(ROTATION)
     if found.is_rotated or found.pending not in (None, noted.found[PENDING] if noted else None):
         raise Conflict(f"another tool began to rotate {found.arn} after the request was checked: finish that rotation")
-    value = secret_values.next_value(desired, pending, client_of_region)
+    value = next_value()
     try:
         secretsmanager.put_secret_value(
             SecretId=found.arn, SecretString=value, ClientRequestToken=pending.version, VersionStages=[PENDING]

@@ -23,14 +23,17 @@ _SHOWN = {system.configuration.service: system.configuration.shown for system in
 
 @dataclass(frozen=True)
 class Roles:
-    """The roles of functions that the other functions do not know."""
+    """The roles of functions that the other functions do not know. All but the first two are in the order of PLANNED_ROLES."""
 
-    clean_up_grants: str
     create_secret: str
+    validate_access: str
+    apply_token: str
+    clean_up_grants: str
     delete_secret: str
     detach_resource: str
+    promote_token: str
     restore_access: str
-    validate_access: str
+    withdraw_token: str
 
 
 @dataclass(frozen=True)

@@ -107,8 +107,10 @@ def _of_key(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
         yield Need(call.role, (action, "kms:TagResource"), "*", _tags("Request", requested))
         return
     key_arn = given.get("TargetKeyId") or given.get("KeyId") or changes.alias_target(given["AliasName"])
+    days = given.get("PendingWindowInDays")
+    window: Context = {"kms:ScheduleKeyDeletionPendingWindowInDays": int(days)} if days else {}
     if key_arn is not None:
-        yield Need(call.role, (action,), _complete(key_arn), _tags("Resource", changes.key_tags(key_arn)))
+        yield Need(call.role, (action,), _complete(key_arn), _tags("Resource", changes.key_tags(key_arn)) | window)
     if "AliasName" in given:
         yield Need(call.role, (action,), changes.place.arn("kms", given["AliasName"]))
 

@@ -12,17 +12,23 @@ from latchkey.planning.draft import Draft, World
 from latchkey.planning.offboarding import plan_offboarding
 from latchkey.planning.onboarding import plan_onboarding
 from latchkey.planning.restoration import plan_restoration
+from latchkey.planning.rotation import plan_rotation
 from latchkey.registry.execution_input import ExecutionInput
-from latchkey.requests.lifecycle import OffboardingRequested, RestorationRequested
+from latchkey.requests.lifecycle import OffboardingRequested, RestorationRequested, RotationConfirmed, RotationRequested
+from latchkey.rotation.plan import RotationPlan
 
 _MOST_DIFFERENCES = 20
 
 
 class PlanAccessInput(ExecutionInput):
-    """The input of the execution, its ARN, and the result of check_request for a request that this function checks."""
+    """The input of the execution, its ARN, and the result of the function that checked the request.
+
+    `checked` is the one of check_request, and `rotation` the one of check_rotation.
+    """
 
     execution_arn: str
     checked: OnboardingPlan | None = None
+    rotation: RotationPlan | None = None
 
 
 class AccessPlan(Plan):
@@ -56,6 +62,8 @@ def _draft(event: PlanAccessInput, desired: Desired, world: World) -> Draft:
     world.registry.hold(desired.access_id)
     if isinstance(event.asked, OffboardingRequested):
         return plan_offboarding(desired, event.asked, world)
+    if isinstance(event.asked, RotationRequested | RotationConfirmed) and event.rotation is not None:
+        return plan_rotation(desired, event.asked, event.rotation, world)
     if isinstance(event.asked, RestorationRequested):
         return plan_restoration(desired, event.asked, event, world)
     if event.checked is None:

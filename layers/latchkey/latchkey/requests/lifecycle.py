@@ -135,6 +135,7 @@ class RotationRequested(AccessRequest):
     """
 
     kind = ROTATION_REQUESTED
+    can_be_planned = True
 
     value: NewValue = NewValue(generate=Generate())
     emergency: bool = False
@@ -155,6 +156,7 @@ class RotationConfirmed(AccessRequest):
     """The detail of a `Rotation Confirmed` event: those at the other end accept the pending token, so it can be sent."""
 
     kind = ROTATION_CONFIRMED
+    can_be_planned = True
 
 
 ACCESS_REQUESTS: Mapping[str, type[AccessRequest]] = {

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
     from mypy_boto3_stepfunctions.client import SFNClient
 
-__all__ = ["CheckRotationInput", "RotationPlan", "check_rotation"]
+__all__ = ["CheckRotationInput", "RotationPlan", "check_rotation", "intend_rotation"]
 
 NOT_DUE = "was rotated since the sweep found that this was due"
 CHANGED_SINCE = "was changed by another request after this one was sent: send the request again"
@@ -45,6 +45,7 @@ class CheckRotationInput(ExecutionInput):
     """The input of an execution, and the ARN of the first execution of its request."""
 
     execution_arn: str
+    follows_plan: bool = False
 
     @property
     def is_scheduled(self) -> bool:
@@ -61,7 +62,7 @@ def check_rotation(
     secretsmanager_in: Callable[[str], SecretsManagerClient],
     tenants: Tenants,
 ) -> RotationPlan:
-    """Claims the request id, locks the access, applies all rules, and begins the phase `rotating`.
+    """Claims the request id, locks the access, applies all rules, and begins the phase `rotating`. A plan only checks.
 
     Raises InvalidRequest with every problem. The plan is recorded, and a retry or an execution that resumes returns it again: a
     broken rule does not reject a rotation that has begun. Raises NotYetEffective while another request holds the lock, or runs
@@ -82,22 +83,27 @@ def check_rotation(
         # At once, instead of after a wait for the lock of the rotation that has the access.
         _require_state(event, asked, registry, desired)
     is_over = is_over_by(stepfunctions, registry)
+    reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
+    companions = _Companions(event, desired, reader, is_over)
+    bounds = Bounds(settings, tenants.document(event.tenant))
+    if desired.request.plans:
+        registry.locks.await_free(desired.access_id, is_over, event.ref)
+        return _planned(event, asked, desired, bounds, companions)
     registry.locks.lock(desired.access_id, event.execution_arn, is_over, event.ref)
     _require_tenant(desired, registry)
     journal = registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
     journal.intend(REQUEST, event.model_dump(mode="json", by_alias=True, include=set(ExecutionInput.model_fields)))
-    reader = EvidenceReader(settings, registry, clients, secretsmanager_in)
-    companions = _Companions(event, desired, reader, is_over)
     begun = journal.entry(ROTATION)
     if begun and (begun.state != "open" or begun.result is not None or begun.wanted["plan"]["promotes"]):
         return _begun(begun, desired, registry)
     _require_state(event, asked, registry, desired)
+    if desired.request.is_planned and not event.follows_plan and begun is None:
+        return _planned(event, asked, desired, bounds, companions)
     record = _record(desired, registry)
     if isinstance(asked, RotationRequested) and not asked.withdraw:
-        bounds = Bounds(settings, tenants.document(event.tenant))
         try:
             plan, evidence = _rotation(desired, asked, record, bounds, reader)
-            _intend(journal, plan, evidence, anew=True)
+            intend_rotation(journal, plan, evidence, anew=True)
             return _started(plan, desired, companions, journal)
         except InvalidRequest:
             _end(desired, journal, registry)
@@ -106,13 +112,43 @@ def check_rotation(
     if isinstance(asked, RotationRequested):
         return _withdrawal(rotating, desired, record, scheduled=event.is_scheduled)
     companions.await_idle()
+    plan, evidence = _confirmed(desired, rotating, record, reader)
+    registry.tokens.note_versions(desired.secret_resource, *_versions(plan))
+    intend_rotation(journal, plan, evidence)
+    return plan
+
+
+def _planned(
+    event: CheckRotationInput,
+    asked: RotationRequested | RotationConfirmed,
+    desired: Desired,
+    bounds: Bounds,
+    companions: _Companions,
+) -> RotationPlan:
+    """The plan of a request that is to be planned first. Nothing is recorded, and no phase begins."""
+    reader, registry = companions.reader, companions.reader.registry
+    record = _record(desired, registry)
+    if isinstance(asked, RotationRequested) and asked.withdraw:
+        plan = _withdrawal(_rotating(desired, registry), desired, record, scheduled=event.is_scheduled)
+    elif isinstance(asked, RotationRequested):
+        plan, _ = _rotation(desired, asked, record, bounds, reader)
+        if others := [*companions.problems()]:
+            raise InvalidRequest(others)
+        companions.await_idle()
+    else:
+        companions.await_idle()
+        plan, _ = _confirmed(desired, _rotating(desired, registry), record, reader)
+    return plan.model_copy(update={"to_plan": True, "plan_only": desired.request.plans})
+
+
+def _confirmed(
+    desired: Desired, rotating: Rotating, record: AccessRecord, reader: EvidenceReader
+) -> tuple[RotationPlan, RotationEvidence]:
+    """The plan of a confirmation, and the evidence for it. Raises InvalidRequest if a rule is broken."""
     evidence = reader.read(desired, rotating.secret_arn)
     if problems := [*confirmation_problems(rotating, evidence)]:
         raise InvalidRequest(problems)
-    plan = _confirmation(rotating, desired, record, evidence)
-    registry.tokens.note_versions(desired.secret_resource, *_versions(plan))
-    _intend(journal, plan, evidence)
-    return plan
+    return _confirmation(rotating, desired, record, evidence), evidence
 
 
 @dataclass(frozen=True)
@@ -274,7 +310,7 @@ def _begin(plan: RotationPlan, request_id: str, registry: Registry) -> None:
     registry.phases.begin(plan.access_id, "rotating", request_id, rotating.model_dump(mode="json", by_alias=True))
 
 
-def _intend(journal: RequestJournal, plan: RotationPlan, evidence: RotationEvidence, *, anew: bool = False) -> None:
+def intend_rotation(journal: RequestJournal, plan: RotationPlan, evidence: RotationEvidence, *, anew: bool = False) -> None:
     """Records the plan and the labels that were found, before the first change."""
     labels = _labels(evidence.secret)
     wanted = {"plan": plan.model_dump(mode="json", by_alias=True), "readers": [one.access_id for one in evidence.accesses]}

@@ -22,6 +22,9 @@ class RotationPlan(WireModel):
 
     `readers` are the accesses that read the secret.
 
+    `toPlan`: the rotation has not begun, and plan_access runs next. After it, a request that is `planOnly` ends, and any other
+    is checked again.
+
     `isApplied`: the resources of the accesses `updates` must be configured again. `isCached`: a service can accept only the
     former token for `waitSeconds`.
     """
@@ -45,6 +48,8 @@ class RotationPlan(WireModel):
     is_cached: bool = False
     wait_seconds: int = 0
     readers: tuple[str, ...] = ()
+    to_plan: bool = False
+    plan_only: bool = False
 
 
 class RotationStep(WireModel):
