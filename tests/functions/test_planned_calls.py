@@ -9,10 +9,10 @@ from botocore.exceptions import ClientError
 
 from latchkey.aws import clients
 from latchkey.aws.clients import Clients
-from latchkey.aws.keys import find_key, key_policy, rotation_days
+from latchkey.aws.keys import find_key, key_policy, list_aliases, rotation_days
 from latchkey.aws.planned import PlannedChanges
 from latchkey.aws.roles import find_role
-from latchkey.aws.secrets import find_secret, secret_policy
+from latchkey.aws.secrets import find_secret, list_secrets, secret_policy, version_keys
 from latchkey.errors import LatchkeyError
 from latchkey.settings import settings
 from tests.functions.account import Account
@@ -140,6 +140,33 @@ def test_what_is_removed_has_no_state_afterwards(changes: PlannedChanges, things
     [found] = [resource for resource in changes.resources if resource.kind == kind]
     assert found.before is not None
     assert found.after is None
+
+
+def test_a_restored_secret_is_no_longer_scheduled_for_deletion(
+    account: Account, changes: PlannedChanges, things: Things
+) -> None:
+    account.secretsmanager.delete_secret(SecretId=things.secret, RecoveryWindowInDays=7)
+    planned = changes.clients("role").secretsmanager
+
+    planned.restore_secret(SecretId=things.secret)
+
+    found = [find_secret(planned, one) for one in (things.secret, "one/token")]
+    listed = [one for one in list_secrets(planned) if one.arn == things.secret]
+    assert [one.is_being_deleted for one in [*found, *listed] if one] == [False, False, False]
+    assert "DeletedDate" in account.secretsmanager.describe_secret(SecretId=things.secret)
+
+
+def test_lists_show_moved_and_deleted_secrets_and_new_and_deleted_aliases(changes: PlannedChanges, things: Things) -> None:
+    planned = changes.clients("role")
+    planned.secretsmanager.update_secret(SecretId=things.secret, KmsKeyId=things.key)
+    planned.kms.create_alias(AliasName="alias/two", TargetKeyId=things.key)
+    planned.kms.delete_alias(AliasName="alias/one")
+
+    assert [one.kms_key_id for one in list_secrets(planned.secretsmanager)] == [things.key]
+    assert [{*keys} for keys in version_keys(planned.secretsmanager, things.secret)] == [{things.key}, {things.key}]
+    assert (list_aliases(planned.kms, things.key), list_aliases(planned.kms, things.other_key)) == (("alias/two",), ())
+    planned.secretsmanager.delete_secret(SecretId=things.secret, RecoveryWindowInDays=7)
+    assert [one.is_being_deleted for one in list_secrets(planned.secretsmanager)] == [True]
 
 
 def test_a_revoked_grant_is_removed(changes: PlannedChanges, things: Things) -> None:
