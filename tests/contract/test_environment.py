@@ -40,6 +40,8 @@ def longest(value: Any) -> int:
     match function:
         case "Ref" if argument in PARAMETERS:
             return longest_parameter(argument)
+        case "Ref" if argument.endswith("FunctionRole"):
+            return 64
         case "Ref":
             return NAMES[argument]
         case "Fn::GetAtt":
