@@ -9,6 +9,7 @@ from latchkey.errors import NotYetEffective
 from latchkey.registry import registry
 from tests.functions.account import ADOPT, Account
 from tests.functions.moving import ALIAS, Moved, Sharing
+from tests.functions.offboarding_steps import Offboarding
 from tests.functions.onboarding_requests import EXECUTION, RESOURCES, Run, check_event, onboarding, rejection
 from tests.functions.onboarding_steps import Onboarding, account_snapshot, key_statements, references
 
@@ -230,3 +231,20 @@ def test_a_move_is_rejected_while_another_access_of_the_secret_is_not_recorded(s
 
     assert ([*rules], other in rules["key.move"]) == (["key.move"], True)
     assert not registry().locks.is_locked(other)
+
+
+def test_a_move_waits_for_the_restoration_of_another_access_of_the_secret(sharing: Sharing) -> None:
+    account, run, registered = sharing.account, sharing.run, registry()
+    account.open_bus()
+    Offboarding(run, sharing.news, "offboard-news").run_through()
+    assert registered.phases.state(NEWS) == "offboarded"
+    restoring = f"{EXECUTION}-restore"
+    registered.locks.lock(NEWS, restoring)
+    request = sharing.news.request | {"requestId": "restore"}
+    run("restore_access", {"request": request, "tenant": "default", "executionArn": restoring})
+
+    with pytest.raises(NotYetEffective):
+        sharing.request().check_request()
+
+    assert not registered.locks.is_locked(sharing.access_id)
+    assert registered.phases.get(sharing.access_id) is None

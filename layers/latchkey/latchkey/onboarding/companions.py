@@ -38,22 +38,23 @@ def lock_companions(
     """Locks every other access that reads the secret, and returns what is recorded about it.
 
     Raises NotYetEffective while another request holds one of the locks. All locks are then released until the next attempt, so
-    that two requests that move each other's accesses do not deadlock.
+    that two requests that move each other's accesses do not deadlock. An access that does not read the secret, such as an
+    offboarded one, is not locked, but a running request can make it read again.
     """
     journal = registry.journal_of(execution_arn, desired.access_id, desired.tenant)
     reading = _reading(desired, registry)
-    for access_id in reading:
-        recorded = registry.accesses.recorded_request(access_id)
-        if recorded is None:
-            continue  # the request is rejected
-        # Before the lock, so that whoever ends the request unlocks the access.
-        journal.of_companion(access_id).intend(REQUEST, {"request": moved_request(recorded, desired).recorded})
-        try:
-            registry.locks.lock(access_id, execution_arn, is_over, ref, desired.access_id)
-        except NotYetEffective:
-            for locked in (*reading, desired.access_id):
-                registry.locks.unlock(locked, execution_arn)
-            raise
+    try:
+        for access_id in sorted(registry.resources.others(desired.secret_resource, desired.access_id)):
+            if access_id not in reading:
+                registry.locks.await_free(access_id, is_over, ref)
+            elif recorded := registry.accesses.recorded_request(access_id):  # otherwise, the request is rejected
+                # Before the lock, so that whoever ends the request unlocks the access.
+                journal.of_companion(access_id).intend(REQUEST, {"request": moved_request(recorded, desired).recorded})
+                registry.locks.lock(access_id, execution_arn, is_over, ref, desired.access_id)
+    except NotYetEffective:
+        for locked in (*reading, desired.access_id):
+            registry.locks.unlock(locked, execution_arn)
+        raise
     return tuple(_companion(access_id, ref.request_id, registry) for access_id in reading)
 
 
