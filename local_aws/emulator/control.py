@@ -1,4 +1,4 @@
-"""The JSON API under /_local/ by which tests control the emulator: health, faults, assumptions, calls, origin and flows."""
+"""The JSON API under /_local/ by which tests control the emulator: health, faults, assumptions, calls, trace, origin, flows."""
 
 import json
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from local_aws.emulator.asgi import Response
 from local_aws.emulator.assumptions import CURRENT
 from local_aws.emulator.call_counts import CallCounts
+from local_aws.emulator.call_trace import CallTrace
 from local_aws.emulator.checkpoint import Checkpoint
 from local_aws.emulator.faults import Fault, Faults
 from local_aws.emulator.gaps.resource_policies import attach
@@ -27,11 +28,20 @@ class _SecretPolicy(BaseModel):
     policy: dict[str, Any]
 
 
+class _Released(BaseModel):
+    """The request whose held calls continue, or None for all."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    request: str | None = None
+
+
 class Control:
     """Answers requests under /_local/. The caller that starts the emulator sets `ready`."""
 
     def __init__(self, origin: Origin, account: str, region: str, stack: str = "") -> None:
         self.calls, self.faults, self.origin = CallCounts(), Faults(), origin
+        self.trace = CallTrace()
         self.checkpoint = Checkpoint()
         self.keys_in_use: Callable[[], dict[str, str]] = dict
         self.ready = False
@@ -59,7 +69,10 @@ class Control:
                 "POST": lambda body: self.faults.add(Fault.model_validate_json(body)),
                 "DELETE": lambda _: self.faults.clear(),
             },
-            "held": {"DELETE": lambda _: self.faults.release()},
+            "held": {
+                "GET": lambda _: self.faults.held(),
+                "DELETE": lambda body: self.faults.release(_Released.model_validate_json(body or b"{}").request),
+            },
             "assumptions": {
                 "GET": lambda _: CURRENT.value.model_dump(by_alias=True),
                 "PUT": lambda body: CURRENT.update(_object(body)).model_dump(by_alias=True),
@@ -72,6 +85,11 @@ class Control:
             "calls": {
                 "GET": lambda _: self.calls.report(),
                 "DELETE": lambda _: self.calls.clear(),
+            },
+            "trace": {
+                "GET": lambda _: self.trace.take(),
+                "PUT": lambda _: self.trace.start(),
+                "DELETE": lambda _: self.trace.stop(),
             },
             "secret-policies": {"PUT": lambda body: self._attach(_SecretPolicy.model_validate_json(body))},
             "flow-keys": {"GET": lambda _: self.keys_in_use()},

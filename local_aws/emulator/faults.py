@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, Self
 from xml.sax.saxutils import escape
 
@@ -21,10 +22,11 @@ from local_aws.emulator.service_models import service_model
 class Fault(BaseModel):
     """A fault for the calls that it selects, from the `call`-th of them on, `times` times.
 
-    It selects calls by service and operation, by the request that the calling function works on, by a regular expression
-    for the caller's ARN, or by a combination. A `lasting` fault stays with the first call that it hits: until the faults
-    are deleted, it hits every call with that caller, service and operation. The error `timeout` drops the connection,
-    `killed` kills the function, and `hold` delays the call until the held calls or all faults are deleted.
+    It selects calls by service and operation, by the request that the calling function works on, by regular expressions for
+    the caller's ARN and the body of the call, or by a combination. A `lasting` fault stays with the first call that it hits:
+    until the faults are deleted, it hits every call with that caller, service and operation. The error `timeout` drops the
+    connection, `killed` kills the function, and `hold` delays the call until the held calls or all faults are deleted. A call
+    can be held and then fail.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,6 +35,7 @@ class Fault(BaseModel):
     operation: str | None = None
     request: str | None = None
     caller: str | None = None
+    body: str | None = None
     call: int = Field(default=1, ge=1)
     error: str = Field(min_length=1)
     status: int = Field(default=400, ge=400, le=599)
@@ -41,14 +44,14 @@ class Fault(BaseModel):
     message: str = ""
     lasting: bool = False
 
-    @field_validator("caller")
+    @field_validator("caller", "body")
     @classmethod
-    def _is_pattern(cls, caller: str | None) -> str | None:
+    def _is_pattern(cls, pattern: str | None) -> str | None:
         try:
-            re.compile(caller or "")
+            re.compile(pattern or "")
         except re.error:
             raise ValueError("must be a regular expression") from None
-        return caller
+        return pattern
 
     @model_validator(mode="after")
     def _selects_calls(self) -> Self:
@@ -65,6 +68,7 @@ class Fault(BaseModel):
             (self.service is None or (self.service, self.operation) == (call.service, call.operation))
             and (self.request is None or self.request == request_id)
             and (self.caller is None or re.search(self.caller, principal) is not None)
+            and (self.body is None or re.search(self.body, call.body.decode(errors="replace")) is not None)
         )
 
 
@@ -83,13 +87,29 @@ def _must_exist(service: str, operation: str) -> None:
 
 @dataclass
 class ActiveFault:
-    """A fault with the number of calls that it selected and hit. `pinned` is the call that a lasting fault stays with."""
+    """A fault with the number of calls that it selected, hit and holds now.
+
+    `pinned` is the call that a lasting fault stays with.
+    """
 
     spec: Fault
     selected: int = 0
     hit: int = 0
+    holding: int = 0
     pinned: tuple[str, str, str] | None = None
     released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_hold(self) -> bool:
+        return self.spec.error == "hold"
+
+    async def wait(self) -> None:
+        """Waits until the held calls are released."""
+        self.holding += 1
+        try:
+            await self.released.wait()
+        finally:
+            self.holding -= 1
 
     def hits(self, call: Call, principal: str, request_id: str | None) -> bool:
         if not self.spec.selects(call, principal, request_id):
@@ -115,10 +135,15 @@ class Faults:
     def add(self, fault: Fault) -> None:
         self._active.append(ActiveFault(fault))
 
-    def release(self) -> None:
-        """Lets calls that are held continue. The other faults stay."""
+    def release(self, request_id: str | None = None) -> None:
+        """Lets calls that are held continue, or only those of the faults for one request. The other faults stay."""
         for fault in self._active:
-            fault.released.set()
+            if request_id is None or fault.spec.request == request_id:
+                fault.released.set()
+
+    def held(self) -> list[str]:
+        """Returns the requests for which a fault holds a call now."""
+        return sorted({fault.spec.request for fault in self._active if fault.holding and fault.spec.request})
 
     def clear(self) -> None:
         """Removes all faults, and lets calls that are held continue."""
@@ -126,10 +151,13 @@ class Faults:
         self._active.clear()
         self.injected.clear()
 
-    def take(self, call: Call, principal: str, invocation: Invocation | None) -> ActiveFault | None:
-        """Returns the fault that hits a call."""
+    def take(self, call: Call, principal: str, invocation: Invocation | None) -> list[ActiveFault]:
+        """Returns the faults that hit a call: at most one that holds it, followed by at most one other."""
         request_id = invocation.request_id if invocation else None
-        found = next((fault for fault in self._active if fault.hits(call, principal, request_id)), None)
+        found = []
+        for holds in (True, False):
+            faults = (fault for fault in self._active if fault.is_hold is holds)
+            found += [*islice((fault for fault in faults if fault.hits(call, principal, request_id)), 1)]
         if found:
             self.injected.add(principal, call)
         return found

@@ -1,4 +1,4 @@
-"""The ASGI application: emulated services, MiniStack and controls, with faults, call counts and trail events."""
+"""The ASGI application: emulated services, MiniStack and controls, with faults, call counts, traces and trail events."""
 
 import asyncio
 import contextlib
@@ -52,16 +52,19 @@ class Router:
         caller = _caller(call)
         principal, invocation = caller.arn if caller else "unknown", invocation_of(call)
         self._control.calls.add(principal, call)
-        fault = self._control.faults.take(call, principal, invocation)
-        if fault is None and call.service not in self.models and not is_recorded(call):
+        faults = self._control.faults.take(call, principal, invocation)
+        if not faults and call.service not in self.models and not is_recorded(call):
+            send = self._control.trace.add(call, principal, invocation, send)
             await self._inner(scope, replay(call.body, receive), send)  # the response may be a stream
             return
-        if fault and fault.spec.when == "before" and await _inject(fault, call, invocation, scope, send):
+        if await _inject("before", faults, call, invocation, scope, send):
+            self._control.trace.add(call, principal, invocation, send, "before")
             return
+        fails = any(not fault.is_hold for fault in faults)
+        send = self._control.trace.add(call, principal, invocation, send, "after" if fails else None)
         response = await self._answer(call, caller, scope, receive)
-        if fault and fault.spec.when == "after" and await _inject(fault, call, invocation, scope, send):
-            return
-        await send_response(send, response)
+        if not await _inject("after", faults, call, invocation, scope, send):
+            await send_response(send, response)
 
     async def _answer(self, call: Call, caller: Caller | None, scope: Message, receive: Receive) -> Response:
         _enter_request(call, scope)
@@ -94,20 +97,26 @@ class Router:
             return error_response(ServiceError("InternalServiceError", "local_aws failed; see its output", 500))
 
 
-async def _inject(fault: ActiveFault, call: Call, invocation: Invocation | None, scope: Message, send: Send) -> bool:
-    """Applies a fault to a call. Returns whether that ends the call."""
-    match fault.spec.error:
-        case "hold":
-            await fault.released.wait()
-            return False
-        case "killed" if invocation:
-            invocation.kill()
-            drop_connection(scope)
-        case "timeout" | "killed":
-            drop_connection(scope)
-        case _:
-            await send_response(send, fault_response(fault.spec, call))
-    return True
+async def _inject(
+    when: str, faults: list[ActiveFault], call: Call, invocation: Invocation | None, scope: Message, send: Send
+) -> bool:
+    """Applies the faults to a call that apply before or after its effect. Returns whether that ends the call."""
+    for fault in faults:
+        if fault.spec.when != when:
+            continue
+        match fault.spec.error:
+            case "hold":
+                await fault.wait()
+                continue
+            case "killed" if invocation:
+                invocation.kill()
+                drop_connection(scope)
+            case "timeout" | "killed":
+                drop_connection(scope)
+            case _:
+                await send_response(send, fault_response(fault.spec, call))
+        return True
+    return False
 
 
 def _authorize(service: Service, request: Request) -> None:

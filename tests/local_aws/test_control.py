@@ -1,10 +1,11 @@
-"""The controls under /_local/: health, faults, assumptions and calls. Invalid input changes nothing."""
+"""The controls under /_local/: health, faults, assumptions, calls and their trace. Invalid input changes nothing."""
 
 import io
 import json
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -130,6 +131,28 @@ def test_held_call_continues_while_other_faults_stay(local: Embedded, access: Ac
         kms.list_keys()
 
 
+def test_call_is_held_and_then_fails(local: Embedded, access: Access) -> None:
+    for error in ("hold", "LimitExceededException"):
+        local.control("POST", "faults", {"service": "kms", "operation": "DisableKey", "error": error})
+    kms = local.client("kms", config=ONCE)
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(kms.disable_key, KeyId=access.key)
+        until(lambda: local.control("GET", "faults"), "the held call")
+        assert not held.done()
+        local.control("DELETE", "held")
+        with pytest.raises(ClientError, match="LimitExceededException"):
+            held.result(10)
+    assert _is_enabled(local, access)
+
+
+def test_fault_selects_calls_by_their_body(local: Embedded, access: Access) -> None:
+    local.control("POST", "faults", {"caller": ":root$", "body": "Limit.*7", "error": "X"})
+    kms = local.client("kms", config=ONCE)
+    kms.list_keys()
+    with pytest.raises(ClientError, match="X"):
+        kms.list_keys(Limit=7)
+
+
 def _is_enabled(local: Embedded, access: Access) -> bool:
     enabled: bool = local.client("kms").describe_key(KeyId=access.key)["KeyMetadata"]["Enabled"]
     return enabled
@@ -146,8 +169,9 @@ def lambda_handler(event, context):
 """
 
 
-@pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
-def test_function_is_killed_at_a_call_for_the_request(local: Embedded, access: Access, when: str, effect: bool) -> None:
+@pytest.fixture
+def invoke(local: Embedded, access: Access) -> Callable[[str], Any]:
+    """Invokes a function for a request, and returns its result."""
     account, packed = Account(local), io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("app.py", FUNCTION)
@@ -161,10 +185,17 @@ def test_function_is_killed_at_a_call_for_the_request(local: Embedded, access: A
         TracingConfig={"Mode": "Active"},
     )
 
-    def invoke(request: str) -> Any:
+    def invoke_for(request: str) -> Any:
         event = json.dumps({"request": {"requestId": request}, "key": access.key})
         return json.load(account.client("lambda").invoke(FunctionName=name, Payload=event)["Payload"])
 
+    return invoke_for
+
+
+@pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
+def test_function_is_killed_at_a_call_for_the_request(
+    local: Embedded, access: Access, invoke: Callable[[str], Any], when: str, effect: bool
+) -> None:
     local.control("POST", "faults", {"request": "request-1", "error": "killed", "when": when})
     assert invoke("request-1")["errorType"] == "Runtime.ExitError"
     assert _is_enabled(local, access) is not effect
@@ -172,6 +203,42 @@ def test_function_is_killed_at_a_call_for_the_request(local: Embedded, access: A
 
     local.control("POST", "faults", {"request": "request-1", "error": "killed"})
     assert invoke("request-2") is False
+
+
+def test_calls_of_one_request_are_held(local: Embedded, invoke: Callable[[str], Any]) -> None:
+    for request in ("request-1", "request-2"):
+        local.control("POST", "faults", {"request": request, "error": "hold"})
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.submit(invoke, "request-1"), pool.submit(invoke, "request-2")
+        until(lambda: local.control("GET", "held") == ["request-1", "request-2"], "the held calls")
+        local.control("DELETE", "held", {"request": "request-1"})
+        assert first.result(10) is False
+        assert local.control("GET", "held") == ["request-2"]
+        local.control("DELETE", "held")
+        assert second.result(10) is False
+    assert local.control("GET", "held") == []
+
+
+def test_trace_has_the_calls_for_requests_in_order(local: Embedded, access: Access, invoke: Callable[[str], Any]) -> None:
+    invoke("request-1")
+    local.control("PUT", "trace")
+    local.client("kms").list_keys()
+    local.control("POST", "faults", {"request": "request-1", "error": "SomethingInvalid", "when": "after"})
+    invoke("request-1")
+    invoke("request-2")
+
+    calls = local.control("GET", "trace")
+    shown = [(call["request"], call["operation"], call["failed"], call["status"]) for call in calls]
+    assert shown == [
+        ("request-1", "DisableKey", "after", 400),
+        ("request-2", "DisableKey", None, 200),
+        ("request-2", "DescribeKey", None, 200),
+    ]
+    assert [call["parameters"] for call in calls] == [{"KeyId": access.key}] * 3
+    assert local.control("GET", "trace") == []
+    local.control("DELETE", "trace")
+    invoke("request-1")
+    assert local.control("GET", "trace") == []
 
 
 def test_calls_are_counted_by_principal_and_operation(local: Embedded, access: Access) -> None:
@@ -200,6 +267,8 @@ def test_calls_are_counted_by_principal_and_operation(local: Embedded, access: A
         ("POST", "faults", {"service": "kms", "error": "X"}),
         ("POST", "faults", {"error": "X"}),
         ("POST", "faults", {"caller": "(", "error": "X"}),
+        ("POST", "faults", {"caller": "a", "body": "(", "error": "X"}),
+        ("DELETE", "held", {"requests": "request-1"}),
         ("PUT", "assumptions", {"emptyPages": True, "grantForm": "person"}),
         ("PUT", "assumptions", {"emptyPages": True, "trail": {"lose": 2}}),
         ("PUT", "assumptions", {"emptyPages": True, "unheardOf": 1}),
