@@ -15,6 +15,6 @@ def lambda_handler(event: PlanAccessInput) -> AccessPlan:
     """Returns the plan; raises InvalidRequest if the request contains the hash of another one."""
     known = settings()
     arns = (known.place.arn("iam", f"role/{name}", region="") for name in known.planned_roles)
-    roles = Roles(known.create_secret_role_arn, known.validate_role_arn, *arns)
+    roles = Roles(known.create_secret_role_arn, *arns)
     world = World(known, roles, planned_registry(), clients.standard_clients(), clients.secretsmanager, tenants(known))
     return plan_access(event, world)

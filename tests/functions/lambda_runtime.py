@@ -10,7 +10,8 @@ from tests.contract.artifacts import ROOT
 from tests.functions.account import ACCOUNT, BUS, CONFIGURE_ROLE, OWN_ROLES, REGION, TABLE
 
 PLANNED = (
-    "ApplyToken", "CleanUpGrants", "DeleteSecret", "DetachResource", "PromoteToken", "RestoreAccess", "WithdrawToken",
+    "ApplyToken", "CleanUpGrants", "DeleteSecret", "DetachResource", "PromoteToken", "RestoreAccess",
+    "ValidateAccess", "WithdrawToken",
 )  # fmt: skip
 ENVIRONMENT = {
     "ACCESS_TABLE": TABLE,

@@ -23,16 +23,16 @@ _SHOWN = {system.configuration.service: system.configuration.shown for system in
 
 @dataclass(frozen=True)
 class Roles:
-    """The roles of functions that the other functions do not know. All but the first two are in the order of PLANNED_ROLES."""
+    """The roles of functions that the other functions do not know. All but the first are in the order of PLANNED_ROLES."""
 
     create_secret: str
-    validate_access: str
     apply_token: str
     clean_up_grants: str
     delete_secret: str
     detach_resource: str
     promote_token: str
     restore_access: str
+    validate_access: str
     withdraw_token: str
 
 
