@@ -103,3 +103,17 @@ def test_a_crash_while_the_offboarding_is_recorded_leaves_no_reference(run: Run,
 
     assert registry().phases.state(ACCESS) == "offboarded"
     assert not {access.key, handoff.key} & {*references(account)}
+
+
+@pytest.mark.parametrize("call", range(1, 6))
+def test_a_failure_after_the_access_was_recorded_as_offboarded_says_that_something_changed(
+    run: Run, account: Account, call: int
+) -> None:
+    offboarding = Offboarding(run, Onboarding(run, account).run_through("record_access"))
+    for one in (offboarding.check, offboarding.detach, offboarding.remove, offboarding.delete):
+        one()
+    at_call("dynamodb", "UpdateItem", answer_with_error("UpdateItem"), number=call, when="after-call")
+    with suppress(LatchkeyError):
+        offboarding.record()
+
+    assert offboarding.record(failed=True)["changed"]

@@ -73,7 +73,9 @@ def _record_failure(
     access_id = event.request.access_id
     phase = registry.phases.get(access_id)
     if phase is None or phase.name != "offboarding" or phase.request_id != event.request.request_id:
-        return OffboardingRecorded(changed=False)  # another request holds the access
+        # The access is recorded as offboarded, and only the response was lost; or another request holds the access.
+        recorded = registry.offboardings.get(access_id)
+        return OffboardingRecorded(changed=recorded is not None and recorded.request_id == event.request.request_id)
     journal = registry.journal.of(event.execution_arn, access_id, event.tenant)
     entry, desired = journal.entry(DETACHMENT), recorded_parts(access_id, settings, registry)[0].desired
     if entry is not None and _is_as_found(desired, entry, clients):
