@@ -98,6 +98,8 @@ def _of_role(removal: Removal, part: RecordedPart, registry: Registry) -> list[s
     desired, iam, clients = part.desired, removal.clients.iam, removal.clients
     wanted = desired.role(part.record.key_arn, part.record.secret_arn) if part.record.secret_arn else None
     role = find_role(iam, wanted.name) if wanted else None
+    if wanted is not None and role is None:  # an attempt that crashed can have deleted it
+        registry.resources.release(wanted.arn(desired.place), desired.access_id)
     if wanted is None or role is None or not _is_own(role.tags, desired):
         return []
     if _is_used_by_resource(desired, role.arn, clients):
