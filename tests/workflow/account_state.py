@@ -86,3 +86,17 @@ TRUST = json.dumps(
         "Statement": [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}],
     }
 )
+
+# What every request changes, whether it is rejected or not: its own item, its execution, and what it logs.
+_OF_REQUESTS = ("messages", "executions", "logs", "controls")
+# A request that ended leaves these in the item of its access until the next one locks it.
+_UNTIL_NEXT = ("pending", "pendingTenant", "updatedAt")
+
+
+def read_without_requests(aws: Embedded) -> State:
+    """Returns the state without what every request changes. Items of the registry are sorted by kind and ID."""
+    state = {part: value for part, value in read_state(aws).items() if part not in _OF_REQUESTS}
+    items = [item for table in state["items"] for item in table if item["kind"]["S"] not in ("request", "lease")]
+    kept = [{name: value for name, value in item.items() if name not in _UNTIL_NEXT} for item in items]
+    state["items"] = sorted(kept, key=lambda item: (item["kind"]["S"], item["id"]["S"]))
+    return state
