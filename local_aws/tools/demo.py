@@ -154,7 +154,10 @@ class Demo:
     def _offboard(self, detail: dict[str, Any], outcome: dict[str, Any]) -> None:
         """Offboards the access: MediaTailor sends no token and has no grant, and the secret can be restored for some days."""
         header = detail["resource"]["header"]
-        offboarded = self._ask("Offboarding Requested", outcome["accessId"], "Access Offboarded", recoveryDays=7)
+        access_id, days = outcome["accessId"], {"recoveryDays": 7}
+        plan = self._ask("Offboarding Requested", access_id, "Access Planned", mode="plan", **days)
+        follows = {"planHash": self._show_plan(plan)}
+        offboarded = self._ask("Offboarding Requested", access_id, "Access Offboarded", **days, **follows)
         for done in offboarded["undone"]:
             self._print(f"  {done}")
         for scheduled in offboarded["scheduled"]:

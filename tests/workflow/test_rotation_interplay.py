@@ -134,6 +134,31 @@ def test_access_that_is_being_offboarded_is_not_rotated(rotations: Rotations) ->
     assert "AWSPENDING" not in rotations.labels(made["resources"]["secretArn"])
 
 
+def test_companions_wait_or_are_rejected_while_their_secret_rotates(rotations: Rotations) -> None:
+    onboarding = rotations.onboarding
+    members = _shared(rotations, {MEMBER: "present-token"})
+    first, second, third = (onboarding.detail(**members) for _ in range(3))
+    rotating, companion = onboarding.onboard(first)["accessId"], onboarding.onboard(second)["accessId"]
+    pending = rotations.stage(rotating)
+
+    with _unchanged(rotations, _secret(members)):
+        for request in (_again(second), third):
+            problems = onboarding.reject(request)
+            assert problems.keys() == {"resource"}
+            assert rotating in problems["resource"]
+        assert onboarding.reject(_moved(second)).keys() >= {"resource"}
+        assert rotations.reject(companion).keys() == {"accessId"}
+        assert rotations.reject(companion, "Rotation Confirmed").keys() == {"accessId"}
+    onboarding.offboard(companion)
+    confirmed = rotations.confirm(rotating)
+
+    assert confirmed["token"]["versionId"] == pending["token"]["versionId"]
+    assert rotations.labels(_secret(members))["AWSCURRENT"] == pending["token"]["versionId"]
+    onboarding.restore(companion)
+    assert [onboarding.onboard(_again(one))["status"] for one in (first, second)] == ["unchanged", "unchanged"]
+    onboarding.onboard(_again(third))
+
+
 def _packages(rotations: Rotations) -> tuple[list[ConsumerResource], Detail]:
     members = _shared(rotations, {"MediaPackageCDNIdentifier": "present-token"})
     return [CONSUMERS[name](rotations.onboarding.aws) for name in ("mediapackage", "mediapackage-vod")], members
@@ -167,6 +192,38 @@ def test_offboarded_companion_no_longer_matters(rotations: Rotations) -> None:
 
     rotations.rotate(second)
     assert rotations.onboarding.onboard(_again(details[1]))["status"] == "unchanged"
+
+
+def _with_unconfirmed(rotations: Rotations, first: str, second: str) -> tuple[str, str, str]:
+    """An access in service with its secret, and an access that adopts the secret and whose hand-off nobody has confirmed."""
+    onboarding = rotations.onboarding
+    one, other = CONSUMERS[first](onboarding.aws), CONSUMERS[second](onboarding.aws)
+    made = onboarding.hand_off(one.staged)
+    access_id, secret_arn = made["accessId"], made["resources"]["secretArn"]
+    onboarding.consent(secret_arn)
+    shared = {"key": one.staged["key"], "secret": {"value": {"existing": {"secretArn": secret_arn}}}}
+    companion = onboarding.hand_off(other.staged | shared)["accessId"]
+    assert onboarding.confirm(access_id)["detail-type"] == "Access Onboarded"
+    return access_id, companion, secret_arn
+
+
+def test_unconfirmed_companion_gets_the_new_token_when_it_is_confirmed(rotations: Rotations) -> None:
+    first, second, _ = _with_unconfirmed(rotations, "mediapackage", "mediapackage-vod")
+
+    rotations.rotate(first)
+
+    confirmed = rotations.onboarding.confirm(second)
+    assert confirmed["detail-type"] == "Access Onboarded", confirmed["detail"]
+    rotations.rotate(second)
+
+
+def test_unconfirmed_companion_that_reads_only_once_stops_the_rotation(rotations: Rotations) -> None:
+    first, second, secret_arn = _with_unconfirmed(rotations, "mediaconnect-output", "mediaconnect-source")
+
+    with _unchanged(rotations, secret_arn):
+        problems = rotations.reject(first, acceptsInterruption=True)
+        assert problems.keys() == {"accessId"}
+        assert second in problems["accessId"]
 
 
 def test_adopted_secret_is_rotated_only_while_its_owner_consents(rotations: Rotations) -> None:
