@@ -102,6 +102,9 @@ def test_the_calls_of_a_confirmation_or_withdrawal_are_those_of_its_plan(
     assert (changing_calls, unchanged(account)) == ({}, before)
     carry_out(rotation.begin(kind, 3, **members))
     assert counted(made) == changing_calls != {}
+    label = "AWSPENDING" if withdraws else "AWSCURRENT"
+    stage = {"ContextKeyName": "secretsmanager:VersionStage", "ContextKeyType": "string", "ContextKeyValues": [label]}
+    assert any(stage in one["ContextEntries"] for one in account.simulator.asked)
 
 
 def test_a_rotation_that_follows_its_plan_is_planned_again_before_it_begins(run: Run, account: Account) -> None:

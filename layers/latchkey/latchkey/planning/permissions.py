@@ -129,6 +129,8 @@ def _of_secret(call: PlannedCall, changes: PlannedChanges) -> Iterator[Need]:
         context["secretsmanager:BlockPublicPolicy"] = bool(given["BlockPublicPolicy"])
     if "RecoveryWindowInDays" in given:
         context["secretsmanager:RecoveryWindowInDays"] = int(given["RecoveryWindowInDays"])
+    if "VersionStage" in given:
+        context["secretsmanager:VersionStage"] = str(given["VersionStage"])
     yield Need(call.role, (action,), _complete(given["SecretId"]), context)
     if call.operation in ("PutSecretValue", "UpdateSecret"):
         key = found.after.settings.get("key") if found and found.after else None
