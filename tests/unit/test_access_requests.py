@@ -178,15 +178,6 @@ def test_a_request_that_was_parsed_before_is_kept_as_it_is() -> None:
     assert json.loads(content.model_dump_json(by_alias=True))["asked"] == REQUEST | {"recoveryDays": 7}
 
 
-@pytest.mark.parametrize("kind", [kind for kind, model in ACCESS_REQUESTS.items() if not model.can_be_planned])
-@pytest.mark.parametrize("member", [{"mode": "plan"}, {"planHash": 64 * "0"}], ids=["mode", "planHash"])
-def test_a_kind_that_cannot_be_planned_is_rejected_and_not_carried_out(kind: str, member: dict[str, str]) -> None:
-    content = received(kind, REQUEST | member)
-
-    assert content.request is None
-    assert [problem.path for problem in content.problems] == [*member]
-
-
 @pytest.mark.parametrize("kind", ACCESS_REQUESTS)
 def test_a_request_that_is_carried_out_at_once_can_say_so(kind: str) -> None:
     content = received(kind, REQUEST | {"mode": "apply"})

@@ -49,9 +49,6 @@ _NOTHING: dict[str, Any] = {"access_id": None, "request": None, "asked": None, "
 type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 
 
-NOT_PLANNABLE = "cannot be set, because {kind} cannot be planned: remove it"
-
-
 class RequestEvent(BaseModel):
     """An event as EventBridge delivers it, reduced to the members in use. The detail is untrusted input.
 
@@ -122,8 +119,6 @@ def _parsed(kind: str, sent: object, recorded_request: RecordedRequest) -> tuple
         return _recorded(parse_confirmation(sent), recorded_request), None
     if kind in ACCESS_REQUESTS:
         asked = parse_access_request(kind, sent)
-        if asked.is_planned and not asked.can_be_planned:
-            raise InvalidRequest([Problem("mode" if asked.plan_hash is None else "planHash", NOT_PLANNABLE.format(kind=kind))])
         return _recorded(asked, recorded_request), asked
     return parse_onboarding(sent), None
 

@@ -53,8 +53,6 @@ class AccessRequest(WireModel):
 
     # The detail type of the event.
     kind: ClassVar[str]
-    # Whether plan_access knows what a request of this kind does. Any other kind is rejected with `mode` plan or a `planHash`.
-    can_be_planned: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _plans_or_follows_a_plan(self) -> Self:
@@ -64,11 +62,6 @@ class AccessRequest(WireModel):
     def wire(self) -> dict[str, Any]:
         """The JSON document of the request, with only the members that were sent."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-    @property
-    def is_planned(self) -> bool:
-        """Whether the request makes a plan or follows one."""
-        return self.mode == "plan" or self.plan_hash is not None
 
     @property
     def content(self) -> dict[str, Any]:
@@ -83,7 +76,6 @@ class HandoffConfirmed(AccessRequest):
     """
 
     kind = HANDOFF_CONFIRMED
-    can_be_planned = True
 
 
 class OffboardingRequested(AccessRequest):
@@ -97,7 +89,6 @@ class OffboardingRequested(AccessRequest):
     """
 
     kind = OFFBOARDING_REQUESTED
-    can_be_planned = True
 
     resource: Literal["restore", "detach", "delete", "leave"] = "restore"
     recovery_days: Annotated[int, Field(ge=7, le=30)] = 30
@@ -110,7 +101,6 @@ class RestorationRequested(AccessRequest):
     """
 
     kind = RESTORATION_REQUESTED
-    can_be_planned = True
 
 
 class NewValue(WireModel):
@@ -135,7 +125,6 @@ class RotationRequested(AccessRequest):
     """
 
     kind = ROTATION_REQUESTED
-    can_be_planned = True
 
     value: NewValue = NewValue(generate=Generate())
     emergency: bool = False
@@ -156,7 +145,6 @@ class RotationConfirmed(AccessRequest):
     """The detail of a `Rotation Confirmed` event: those at the other end accept the pending token, so it can be sent."""
 
     kind = ROTATION_CONFIRMED
-    can_be_planned = True
 
 
 ACCESS_REQUESTS: Mapping[str, type[AccessRequest]] = {
