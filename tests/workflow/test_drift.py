@@ -130,6 +130,6 @@ def test_reader_role_of_a_service_is_watched_by_the_sweep(onboarding: Onboarding
         onboarding.sweep()
         return len(notices(onboarding, outcome["accessId"])) > 2
 
-    until(is_swept, "the restored access", 30)
+    until(is_swept, "the restored access", 120)
     after = notices(onboarding, outcome["accessId"])[1:]
     assert sorted(after) == [("Access Restored", []), ("Drift Detected", ["role is the one that was recorded"])]

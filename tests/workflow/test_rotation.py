@@ -426,7 +426,8 @@ BAD: dict[str, dict[str, Any]] = {
     "too long a wait": {"pendingDays": 31},
     "a withdrawal of nothing": {"withdraw": True},
     "a withdrawal with a value": {"withdraw": True, "emergency": True},
-    "a plan": {"mode": "plan"},
+    "a plan that follows a plan": {"mode": "plan", "planHash": 64 * "0"},
+    "a plan of another request": {"planHash": 64 * "0"},
 }
 
 
