@@ -20,19 +20,24 @@ from tests.workflow.onboarding import Onboarding
 
 Detail = dict[str, Any]
 
-# The functions of the onboarding flow in the ARN of a role. Others can run at the same time.
+# The functions that carry out requests in the ARN of a role. Others can run at the same time.
 _FUNCTION = re.compile(
-    r"/latchkey-((?:Receive|Check|Plan|Create|Attach|Configure|Validate|Record|Promote|Apply|ReportOutcome|Undo)\w*?)Function"
+    r"/latchkey-((?:Receive|Check|Plan|Create|Attach|Configure|Validate|Record|Promote|Apply|Restore|Detach|RemovePolicies"
+    r"|DeleteSecret|CleanUpGrants|ReportCleanUp|ReportOutcome|Undo)\w*?)Function"
 )
+# An offboarding invokes these without its request.
+_OF_CLEANUP = ("CleanUpGrants", "ReportCleanUp")
 
 # Patterns for the roles of functions: those that carry out a request, all, those that undo it, and those that report on it.
-WORK = "latchkey-(?!Receive|Report|Undo)"
+WORK = "latchkey-(?!Receive|Report|Undo|CleanUp)"
+# Those of an offboarding, including the cleanup of its grant.
+OFFBOARDING = "latchkey-(CheckOffboarding|Detach|RemovePolicies|DeleteSecret|RecordOffboarding|CleanUpGrants|ReportCleanUp)"
 ANY = "latchkey-"
 UNDO = "latchkey-Undo"
 REPORT = "latchkey-Re(ceive|port)"
 # A permanent failure after everything is created.
 LATE: Detail = {"service": "mediatailor", "operation": "ListAlerts", "error": "SomethingInvalid"}
-SUCCESSES = ("Access Onboarded", "Access Planned", "Token Pending", "Token Rotated")
+SUCCESSES = ("Access Onboarded", "Access Offboarded", "Access Planned", "Token Pending", "Token Rotated")
 NOTHING: Detail = {"aliases": [], "keys": [], "secrets": [], "locations": []}
 
 
@@ -124,7 +129,10 @@ class FaultInjection(Onboarding):
         kind = next(alternating)
         for place in places:
             detail = detail_of()
-            self._add_faults(detail, (*others, kind.fault | {"caller": place.caller, "call": place.call}))
+            selected = {"caller": place.caller, "call": place.call} | (
+                {"request": None} if place.function in _OF_CLEANUP else {}
+            )
+            self._add_faults(detail, (*others, kind.fault | selected))
             event = self._outcome(detail, leases_end=kind.fault["error"] == "killed")
             met = [one for one in self.aws.control("GET", "faults") if re.search(place.caller, one["principal"])]
             self.aws.control("DELETE", "faults")
@@ -145,7 +153,7 @@ class FaultInjection(Onboarding):
 
     def _add_faults(self, detail: Detail, faults: tuple[Detail, ...]) -> None:
         for fault in faults:
-            self.aws.control("POST", "faults", fault | {"request": detail["requestId"]})
+            self.aws.control("POST", "faults", {"request": detail["requestId"]} | fault)
 
     def _outcome(self, detail: Detail, leases_end: bool) -> Detail:
         """Returns the outcome of a request. With `leases_end`, leases of killed functions expire at once."""
@@ -170,6 +178,11 @@ class FaultInjection(Onboarding):
         """Returns the ids of all journal entries."""
         query = {"ExpressionAttributeValues": {":kind": {"S": "journal"}}, "KeyConditionExpression": "kind = :kind"}
         return [item["id"]["S"] for item in self.dynamodb.query(TableName=self.table, **query)["Items"]]
+
+    def lock(self, access_id: str) -> str | None:
+        """Returns the execution that holds the lock of an access, or None."""
+        found: str | None = self.item("access", access_id).get("running", {}).get("S")
+        return found
 
     def end_leases(self) -> None:
         """Deletes all leases, which would otherwise expire after three minutes."""
@@ -217,7 +230,12 @@ class FaultInjection(Onboarding):
 
 
 # The detail type of a request by the first word of its ID.
-_KINDS = {"rotation": "Rotation Requested", "confirmation": "Rotation Confirmed"}
+_KINDS = {
+    "rotation": "Rotation Requested",
+    "confirmation": "Rotation Confirmed",
+    "offboard": "Offboarding Requested",
+    "restore": "Restoration Requested",
+}
 
 
 def _kind_of(detail: Detail) -> str:

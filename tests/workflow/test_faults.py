@@ -6,6 +6,7 @@ call of a request for MediaTailor fails at least once, and a call of every funct
 
 import json
 import secrets
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.workflow.fault_injection import (
     KILLED_BEFORE,
     LATE,
     NOTHING,
+    OFFBOARDING,
     REPORT,
     THROTTLED,
     THROTTLED_ONCE,
@@ -263,3 +265,107 @@ def test_transient_failure_of_a_move_is_retried(fault_injection: FaultInjection,
         _has_one_outcome(fault_injection, run)
         assert run.outcome == "Access Onboarded", str(run)
         assert moves.key_of_secret != moves.before["keyArn"], str(run)
+
+
+class _Offboardings:
+    """Onboards an access for each request, which then offboards it or, after an offboarding, restores it."""
+
+    def __init__(self, fault_injection: FaultInjection, *, restores: bool = False) -> None:
+        self._fault_injection, self._restores = fault_injection, restores
+
+    def next(self) -> Detail:
+        self.first = self._fault_injection.detail()
+        made = self._fault_injection.onboard(self.first)
+        self.access_id, self.made = made["accessId"], made["resources"]
+        self.in_service = self.settings()
+        if self._restores:
+            self._fault_injection.offboard(self.access_id, recoveryDays=7)
+            return self._asked("restore")
+        return self._asked("offboard", recoveryDays=7)
+
+    def _asked(self, kind: str, **members: Any) -> Detail:
+        return {"requestId": f"{kind}-{secrets.token_hex(6)}", "accessId": self.access_id} | members
+
+    def settings(self) -> Any:
+        """The access configuration of the location, or None."""
+        return self._fault_injection.location(self.first["resource"]["sourceLocation"]).get("AccessConfiguration") or None
+
+    @property
+    def state(self) -> str:
+        """The phase of the access or, if it has none, its status."""
+        item = self._fault_injection.item("access", self.access_id)
+        return str((item.get("phase") or item["status"])["S"])
+
+    @property
+    def is_secret_deleted(self) -> bool:
+        found = self._fault_injection.secretsmanager.describe_secret(SecretId=self.made["secretArn"])
+        return "DeletedDate" in found
+
+    def has_kept_invariants(self, run: FaultRun) -> None:
+        """No secret is deleted while the location names it, and the end of a request leaves neither lock nor journal."""
+        assert not (self.settings() and self.is_secret_deleted), str(run)
+        assert self._fault_injection.lock(self.access_id) is None, str(run)
+
+    def is_offboarded(self, run: FaultRun) -> None:
+        assert (self.state, self.settings(), self.is_secret_deleted) == ("offboarded", None, True), str(run)
+        assert self._fault_injection.journal() == [], str(run)
+
+    def is_in_service(self, run: FaultRun) -> None:
+        assert (self.state, self.settings(), self.is_secret_deleted) == ("active", self.in_service, False), str(run)
+        assert self._fault_injection.journal() == [], str(run)
+
+
+@pytest.mark.parametrize("kinds", profile(FINAL, DENIED, FINAL_BEFORE, THROTTLED))
+def test_permanent_failure_of_an_offboarding_changes_nothing_or_is_finished_by_the_next(
+    fault_injection: FaultInjection, kinds: tuple[Kind, ...]
+) -> None:
+    offboardings = _Offboardings(fault_injection)
+    calls = fault_injection.calls(OFFBOARDING, offboardings.next())
+    for run in fault_injection.each_call(kinds, calls, one_in(24), offboardings.next):
+        _has_one_outcome(fault_injection, run)
+        offboardings.has_kept_invariants(run)
+        if run.outcome != "Access Offboarded" and not run.event["detail"]["changed"]:
+            offboardings.is_in_service(run)
+            first = offboardings.first | {"requestId": f"first-{secrets.token_hex(6)}"}
+            assert fault_injection.onboard(first)["status"] == "unchanged", str(run)
+        fault_injection.offboard(offboardings.access_id, recoveryDays=7)
+        offboardings.is_offboarded(run)
+
+
+@pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
+def test_transient_failure_of_an_offboarding_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
+    offboardings = _Offboardings(fault_injection)
+    calls = fault_injection.calls(ANY, offboardings.next())
+    for run in fault_injection.each_call(kinds, calls, one_in(24), offboardings.next):
+        _has_one_outcome(fault_injection, run)
+        assert run.outcome == "Access Offboarded", str(run)
+        fault_injection.settle()
+        offboardings.has_kept_invariants(run)
+        offboardings.is_offboarded(run)
+
+
+@pytest.mark.parametrize("kinds", profile(FINAL, DENIED, FINAL_BEFORE, THROTTLED))
+def test_permanent_failure_of_a_restoration_leaves_the_access_offboarded(
+    fault_injection: FaultInjection, kinds: tuple[Kind, ...]
+) -> None:
+    offboardings = _Offboardings(fault_injection, restores=True)
+    calls = fault_injection.calls(WORK, offboardings.next())
+    for run in fault_injection.each_call(kinds, calls, one_in(32), offboardings.next):
+        _has_one_outcome(fault_injection, run)
+        offboardings.has_kept_invariants(run)
+        if run.outcome != "Access Onboarded":
+            offboardings.is_offboarded(run)
+            fault_injection.restore(offboardings.access_id)
+        offboardings.is_in_service(run)
+
+
+@pytest.mark.parametrize("kinds", profile(THROTTLED_ONCE, KILLED, BROKEN_AFTER, KILLED_BEFORE, TIMED_OUT, BROKEN))
+def test_transient_failure_of_a_restoration_is_retried(fault_injection: FaultInjection, kinds: tuple[Kind, ...]) -> None:
+    offboardings = _Offboardings(fault_injection, restores=True)
+    calls = fault_injection.calls(ANY, offboardings.next())
+    for run in fault_injection.each_call(kinds, calls, one_in(32), offboardings.next):
+        _has_one_outcome(fault_injection, run)
+        assert run.outcome == "Access Onboarded", str(run)
+        fault_injection.settle()
+        offboardings.has_kept_invariants(run)
+        offboardings.is_in_service(run)

@@ -1,18 +1,14 @@
 """Every request gets its own outcome: one that never started, one whose end was lost, and one whose id somebody else uses."""
 
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from local_aws.tools.embedded_aws import until
+from tests.workflow.lost_events import LONG_AGO, date_lock_back, lost_status_events
 from tests.workflow.onboarding import Onboarding
-
-LONG_AGO = timedelta(hours=2, minutes=1)
 
 
 @pytest.fixture
@@ -47,19 +43,7 @@ def _two_hours_pass(onboarding: Onboarding, request_id: str, access_id: str = ""
     received = (datetime.now(UTC) - LONG_AGO).isoformat(timespec="milliseconds")
     _set(onboarding, "request", request_id, "receivedAt", {"S": received})
     if access_id:
-        _set(onboarding, "access", access_id, "runningSince", {"N": str(int(time.time() - LONG_AGO.total_seconds()))})
-
-
-@contextmanager
-def _lost_status_events(onboarding: Onboarding) -> Iterator[None]:
-    """Step Functions sends the events of its executions best effort."""
-    events = onboarding.aws.client("events")
-    rule = next(rule["Name"] for rule in events.list_rules()["Rules"] if "OnboardingEnded" in rule["Name"])
-    events.disable_rule(Name=rule)
-    try:
-        yield
-    finally:
-        events.enable_rule(Name=rule)
+        date_lock_back(onboarding, access_id)
 
 
 def test_request_that_never_started_ends_with_the_sweep(onboarding: Onboarding) -> None:
@@ -106,7 +90,7 @@ def test_lock_of_an_aborted_request_is_not_taken_over_before_its_rollback(onboar
     name = first["resource"]["sourceLocation"]
     first["secret"]["name"] = f"latchkey/one/{name}"
     access_id = f"mediatailor/sourceLocation/{name}"
-    with _lost_status_events(onboarding):
+    with lost_status_events(onboarding):
         execution = _held(onboarding, first)
         onboarding.aws.client("stepfunctions").stop_execution(executionArn=execution)
         onboarding.aws.control("DELETE", "faults")

@@ -232,3 +232,52 @@ def test_a_rollback_that_continues_during_the_update_finishes(former: FormerAcco
     assert former.client.states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
     assert former.client.location("failed-origin").get("AccessConfiguration", {}) == {}
     assert [entry for entry in former.client.journal() if former.execution("request-failed") in entry] == []
+
+
+@pytest.mark.parametrize("request_id", ACTIVE)
+def test_a_former_access_is_offboarded_and_restored(former: FormerAccount, request_id: str) -> None:
+    """Version 0.1.0 recorded neither the former settings of a resource nor what later versions add to the registry."""
+    client, access_id = former.client, parse_onboarding(former.requests[request_id]).access_id
+    record = client.item("access", access_id)
+    assert not {"formerSettings", "phase", "offboarded", "recordedAt"} & {*record}
+    if request_id == "request-owned":
+        assert client.ask("Offboarding Requested", access_id)["detail-type"] == "Request Rejected"
+        arn = client.location("owned-origin")["Arn"]
+        client.mediatailor.tag_resource(ResourceArn=arn, Tags={"latchkey:consent": "adopt"})
+
+    outcome = client.offboard(access_id, recoveryDays=7)
+
+    assert outcome["steps"] == []
+    secret = record["secretArn"]["S"]
+    is_own = request_id in ("request-owned", "request-v2")  # the others share it with another access, or adopted it
+    assert [one["resource"] for one in outcome["scheduled"]] == ([secret] if is_own else [])
+    assert ("DeletedDate" in client.secretsmanager.describe_secret(SecretId=secret)) is is_own
+    if request_id != "request-v2":
+        assert not client.location(access_id.rsplit("/", 1)[1]).get("AccessConfiguration")
+    restored = client.restore(access_id)
+    assert restored["resources"]["secretArn"] == secret
+    assert client.onboard(former.again(request_id))["status"] == "unchanged"
+    assert client.journal() == []
+
+
+def test_offboarding_a_former_access_takes_nothing_from_the_one_that_shares_its_secret(former: FormerAccount) -> None:
+    client = former.client
+    client.consent(former.names["Secret:latchkey/mediatailor/active-origin/token"])
+
+    client.offboard("mediatailor/sourceLocation/active-origin", recoveryDays=7)
+
+    assert client.onboard(former.again("request-sharing"))["status"] == "unchanged"
+    last = client.offboard("mediatailor/sourceLocation/sharing-origin", recoveryDays=7)
+    secret = former.names["Secret:latchkey/mediatailor/active-origin/token"]
+    assert [one["resource"] for one in last["scheduled"]] == [secret]
+
+
+def test_a_former_handoff_is_offboarded_and_restored(former: FormerAccount) -> None:
+    client, access_id = former.client, parse_onboarding(former.requests["request-handed"]).access_id
+
+    outcome = client.offboard(access_id, recoveryDays=7)
+
+    assert [one["resource"] for one in outcome["scheduled"]] == [
+        former.names["Secret:latchkey/mediatailor/handed-origin/token"]
+    ]
+    assert client.ask("Restoration Requested", access_id)["detail-type"] == "Access Handed Off"
