@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from rich.console import Console
@@ -147,7 +148,7 @@ class Demo:
         new = self._fetch_again(location, header)
         for name, fetched in (("old", old), ("new", new)):
             token, status = fetched["valueSha256"][:12], fetched["status"]
-            self._print(f"request of MediaTailor with the {name} token {token}…: status [bold]{status}[/]")
+            self._print(f"request of MediaTailor with the {name} token (SHA-256 {token}…): status [bold]{status}[/]")
         _require(old["valueSha256"] != new["valueSha256"], "MediaTailor still sends the old token")
         _require(old["status"] == new["status"] == 200, "the origin rejected a request of MediaTailor")
 
@@ -174,7 +175,9 @@ class Demo:
         _require(restored["resources"]["secretArn"] == outcome["resources"]["secretArn"], "the access has another secret")
         _require(all(check["passed"] for check in restored["checks"]), "a check failed")
         fetched = self._fetch_again(detail["resource"]["sourceLocation"], detail["resource"]["header"])
-        self._print(f"request of MediaTailor with token {fetched['valueSha256'][:12]}…: status [bold]{fetched['status']}[/]")
+        self._print(
+            f"request of MediaTailor with the token (SHA-256 {fetched['valueSha256'][:12]}…): status [bold]{fetched['status']}[/]"
+        )
         _require(fetched["status"] == 200, "the origin rejected the request of MediaTailor")
 
     def _ask(self, kind: str, access_id: str, expected: str, **members: Any) -> dict[str, Any]:
@@ -202,6 +205,7 @@ class Demo:
 
     def _delete(self, location: str, resources: dict[str, str]) -> None:
         known = len(self._cleaned_up(location))
+        until(lambda: self._has_old_grants(resources["keyArn"]), "a grant that is older than a second", 10)
         self._aws.control("PUT", "assumptions", {"mediatailorRetires": "never"})
         self._mediatailor.delete_vod_source(SourceLocationName=location, VodSourceName="film")
         self._mediatailor.delete_source_location(SourceLocationName=location)
@@ -218,6 +222,12 @@ class Demo:
     def _cleaned_up(self, location: str) -> list[dict[str, Any]]:
         outcomes = [event for event in self._outcomes.all() if event["detail-type"] == "Grants Cleaned Up"]
         return [event for event in outcomes if event["detail"]["accessId"].endswith(f"/{location}")]
+
+    def _has_old_grants(self, key_arn: str) -> bool:
+        """Whether all grants are older than the time of KMS, which has whole seconds. A cleanup leaves younger ones to the sweep."""
+        answer = self._aws.client("kms").list_grants(KeyId=key_arn)
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return all(grant["CreationDate"] < now for grant in answer["Grants"])
 
     def _grants(self, key_arn: str) -> set[str]:
         return {grant["GrantId"] for grant in self._aws.client("kms").list_grants(KeyId=key_arn)["Grants"]}
