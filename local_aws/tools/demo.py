@@ -175,9 +175,8 @@ class Demo:
         _require(restored["resources"]["secretArn"] == outcome["resources"]["secretArn"], "the access has another secret")
         _require(all(check["passed"] for check in restored["checks"]), "a check failed")
         fetched = self._fetch_again(detail["resource"]["sourceLocation"], detail["resource"]["header"])
-        self._print(
-            f"request of MediaTailor with the token (SHA-256 {fetched['valueSha256'][:12]}…): status [bold]{fetched['status']}[/]"
-        )
+        token, status = fetched["valueSha256"][:12], fetched["status"]
+        self._print(f"request of MediaTailor with the token (SHA-256 {token}…): status [bold]{status}[/]")
         _require(fetched["status"] == 200, "the origin rejected the request of MediaTailor")
 
     def _ask(self, kind: str, access_id: str, expected: str, **members: Any) -> dict[str, Any]:
@@ -224,7 +223,7 @@ class Demo:
         return [event for event in outcomes if event["detail"]["accessId"].endswith(f"/{location}")]
 
     def _has_old_grants(self, key_arn: str) -> bool:
-        """Whether all grants are older than the time of KMS, which has whole seconds. A cleanup leaves younger ones to the sweep."""
+        """Whether all grants are older than the time of KMS in whole seconds. A cleanup leaves younger ones to the sweep."""
         answer = self._aws.client("kms").list_grants(KeyId=key_arn)
         now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
         return all(grant["CreationDate"] < now for grant in answer["Grants"])
