@@ -17,6 +17,7 @@ from tests.functions.moving import ALIAS, Moved, Sharing
 from tests.functions.offboarding_steps import Offboarding
 from tests.functions.onboarding_requests import EXECUTION, NAME, Run, check_event, copied
 from tests.functions.onboarding_steps import Onboarding
+from tests.functions.plans import change, counted, unchanged
 
 RESTORATION = "Restoration Requested"
 MACHINE = f"{EXECUTION}-restore"
@@ -29,20 +30,6 @@ def resources(account: Account, stack: Callable[..., None]) -> None:
     account.add_resources()
     account.open_bus()
     account.role("Admin", "/media/")
-
-
-def counted(made: dict[str, Any]) -> dict[str, int]:
-    return {call["operation"]: call["count"] for call in made["calls"]}
-
-
-def change(made: dict[str, Any], kind: str) -> dict[str, Any]:
-    [found] = [one for one in made["changes"] if one["kind"] == kind]
-    return dict(found)
-
-
-def unchanged(account: Account) -> dict[str, Any]:
-    snapshot = account.snapshot()
-    return snapshot | {"table": [item for item in snapshot["table"] if item["kind"]["S"] not in ("request", "plan")]}
 
 
 def planned(run: Run, event: dict[str, Any]) -> dict[str, Any]:

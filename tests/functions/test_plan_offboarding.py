@@ -16,6 +16,7 @@ from tests.functions.clean_up_steps import ACCESS, GRANT
 from tests.functions.offboarding_steps import Offboarding
 from tests.functions.onboarding_requests import EXECUTION, NAME, RESOURCES, Run, existing
 from tests.functions.onboarding_steps import Onboarding
+from tests.functions.plans import change, counted, unchanged
 
 SYSTEMS = [system for system in RESOURCES if system != "adobe-experience-platform"]
 ADMIN = f"arn:aws:iam::{ACCOUNT}:role/media/Admin"
@@ -51,21 +52,6 @@ def report(run: Run, offboarding: Offboarding, made: dict[str, Any]) -> None:
     about = {"accessId": offboarding.access_id, "system": offboarding.request["system"], "executionArn": offboarding.execution}
     known = {"requestId": offboarding.asked["requestId"], "detailType": "Access Planned", "result": made}
     run("report_outcome", known | about | offboarding.common)
-
-
-def counted(made: dict[str, Any]) -> dict[str, int]:
-    return {call["operation"]: call["count"] for call in made["calls"]}
-
-
-def change(made: dict[str, Any], kind: str) -> dict[str, Any]:
-    [found] = [one for one in made["changes"] if one["kind"] == kind]
-    return dict(found)
-
-
-def unchanged(account: Account) -> dict[str, Any]:
-    """The account without the items of requests, which every request leaves."""
-    snapshot = account.snapshot()
-    return snapshot | {"table": [item for item in snapshot["table"] if item["kind"]["S"] not in ("request", "plan")]}
 
 
 @pytest.mark.parametrize("choice", ["restore", "detach", "leave"])

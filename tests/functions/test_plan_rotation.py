@@ -12,14 +12,11 @@ from latchkey.errors import InvalidRequest, NotYetEffective
 from latchkey.registry import registry
 from tests.functions.account import Account
 from tests.functions.onboarding_requests import EXECUTION, Run
+from tests.functions.plans import counted, unchanged
 from tests.functions.rotation_steps import Rotation
 
 CONFIRMED = "Rotation Confirmed"
 INTERRUPTED = ("mediaconnect",)
-
-
-def counted(made: dict[str, Any]) -> dict[str, int]:
-    return {call["operation"]: call["count"] for call in made["calls"]}
 
 
 def plan(rotation: Rotation) -> dict[str, Any]:
@@ -28,11 +25,6 @@ def plan(rotation: Rotation) -> dict[str, Any]:
     assert checked["toPlan"] is True
     made: dict[str, Any] = rotation.run("plan_access", rotation.event | {"rotation": checked})
     return made
-
-
-def unchanged(account: Account) -> dict[str, Any]:
-    snapshot = account.snapshot()
-    return snapshot | {"table": [item for item in snapshot["table"] if item["kind"]["S"] not in ("request", "plan")]}
 
 
 def report(run: Run, account: Account, rotation: Rotation, made: dict[str, Any]) -> None:

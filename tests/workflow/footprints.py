@@ -99,7 +99,7 @@ class Footprints:
 
     def _key(self, call: TracedCall) -> Footprint:
         named, operation = call.parameters, call.operation
-        if operation == "CreateKey":  # nobody knows the key before
+        if operation == "CreateKey":  # The new key has no ID in the call.
             return _writes(f"keys/{call.request}")
         if operation == "ListKeys":
             return _reads("keys/*")

@@ -299,15 +299,7 @@ def _versions(plan: RotationPlan) -> list[str]:
 
 
 def _begin(plan: RotationPlan, request_id: str, registry: Registry) -> None:
-    rotating = Rotating(
-        secretArn=plan.secret_arn,
-        version=plan.version,
-        former=plan.former,
-        second=plan.second,
-        until=plan.until,
-        readers=plan.readers,
-    )
-    registry.phases.begin(plan.access_id, "rotating", request_id, rotating.model_dump(mode="json", by_alias=True))
+    registry.phases.begin(plan.access_id, "rotating", request_id, plan.phase())
 
 
 def intend_rotation(journal: RequestJournal, plan: RotationPlan, evidence: RotationEvidence, *, anew: bool = False) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
+from latchkey.access.rotating import Rotating
 from latchkey.requests.lifecycle import NewValue
 from latchkey.requests.parsing import AnyOnboarding
 from latchkey.tags import DEFAULT_TENANT
@@ -50,6 +51,19 @@ class RotationPlan(WireModel):
     readers: tuple[str, ...] = ()
     to_plan: bool = False
     plan_only: bool = False
+
+    def phase(self, *, is_pending: bool = False) -> dict[str, Any]:
+        """The JSON document of the facts that the phase `rotating` of the access needs."""
+        rotating = Rotating(
+            secretArn=self.secret_arn,
+            version=self.version,
+            former=self.former,
+            second=self.second,
+            until=self.until,
+            readers=self.readers,
+            isPending=is_pending,
+        )
+        return rotating.model_dump(mode="json", by_alias=True)
 
 
 class RotationStep(WireModel):

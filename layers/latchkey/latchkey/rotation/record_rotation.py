@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from latchkey.access.desired import Desired, desire
-from latchkey.access.rotating import Rotating
 from latchkey.aws.secrets import PENDING
 from latchkey.events.outcomes import DetailType
 from latchkey.registry import Registry
@@ -37,7 +36,7 @@ def record_rotation(event: RecordRotationInput, settings: Settings, registry: Re
     readers = [*_readers(desired, settings, registry)]
     steps = choreography(readers)
     if event.reached == "pending":
-        registry.phases.note(plan.access_id, "rotating", _pending(plan).model_dump(mode="json", by_alias=True))
+        registry.phases.note(plan.access_id, "rotating", plan.phase(is_pending=True))
         return RotationRecorded(detailType="Token Pending", result=_token_pending(plan, readers, steps))
     if event.reached == "withdrawn":
         registry.phases.end(plan.access_id, "rotating")
@@ -56,18 +55,6 @@ def _readers(desired: Desired, settings: Settings, registry: Registry) -> Iterat
             other = desire(request, settings, record.tenant)
             if other.secret_resource == desired.secret_resource:
                 yield other
-
-
-def _pending(plan: RotationPlan) -> Rotating:
-    return Rotating(
-        secretArn=plan.secret_arn,
-        version=plan.version,
-        former=plan.former,
-        second=plan.second,
-        until=plan.until,
-        readers=plan.readers,
-        isPending=True,
-    )
 
 
 def _token_pending(plan: RotationPlan, readers: list[Desired], steps: Choreography) -> dict[str, Any]:
