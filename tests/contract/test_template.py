@@ -362,6 +362,33 @@ def test_the_registry_survives_the_stack() -> None:
     assert TEMPLATE["Parameters"]["ProtectData"]["Default"] == "true"
 
 
+def test_the_data_bucket_is_private_encrypted_and_versioned_and_survives_the_stack() -> None:
+    bucket, policy = RESOURCES["DataBucket"], RESOURCES["DataBucketPolicy"]["Properties"]["PolicyDocument"]
+    [encryption] = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    blocked = bucket["Properties"]["PublicAccessBlockConfiguration"]
+    [statement] = policy["Statement"]
+
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    assert bucket["Properties"]["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(blocked) == {"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"}
+    assert all(blocked.values())
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_results_expire_and_manifests_and_exports_stay() -> None:
+    """A rule without a prefix covers the whole bucket, so it must expire no current version."""
+    rules = RESOURCES["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+    [whole] = [rule for rule in rules if "Prefix" not in rule]
+
+    assert expiring == {"bulk/": 90, "discoveries/": 90, "reconciliations/": 90}
+    assert whole["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert whole["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+
+
 def test_a_first_deployment_that_fails_deletes_nothing_that_is_protected_against_deletion() -> None:
     deleted = [one for one in RESOURCES.values() if one.get("DeletionPolicy", "Delete") in ("Delete", "RetainExceptOnCreate")]
     protections = {name for one in deleted for name in one.get("Properties", {}) if "Protection" in name}

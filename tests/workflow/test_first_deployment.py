@@ -62,6 +62,7 @@ def _left(aws: Embedded) -> dict[str, Any]:
     """What the stack can leave: everything with a name or content of its own."""
     return {
         "tables": aws.client("dynamodb").list_tables()["TableNames"],
+        "buckets": [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"] if bucket["Name"] != _BUCKET],
         "functions": aws.client("lambda").list_functions()["Functions"],
         "buses": [bus["Name"] for bus in aws.client("events").list_event_buses()["EventBuses"] if bus["Name"] != "default"],
         "policies": aws.client("iam").list_policies(Scope="Local")["Policies"],

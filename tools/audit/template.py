@@ -37,6 +37,7 @@ _ARNS = {
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
     "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}-1A2B3C",
     "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
+    "AWS::S3::Bucket": "s3:::{name}",
     "AWS::StepFunctions::StateMachine": "states:{region}:{account}:stateMachine:{name}",
 }
 # Types whose Ref is an ARN: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html
