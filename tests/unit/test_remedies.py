@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latchkey.cleanup.remedy import repairs, request_again, revocation
+from latchkey.access.remedy import repairs, request_again, revocation
 from latchkey.requests.parsing import parse_onboarding
 from tests.unit.samples import KEY_ARN, SECRET_ARN, detail
 from tests.unit.test_checks import SOUND, key

@@ -9,9 +9,9 @@ from latchkey.access.desired import Desired, desire
 from latchkey.access.observed import ObservedAccess, read_access
 from latchkey.access.principals import Standing, findings_of
 from latchkey.access.record import AccessRecord, Status
+from latchkey.access.remedy import repairs, request_again
 from latchkey.aws.clients import Clients
 from latchkey.aws.secrets import current_keys, find_secret
-from latchkey.cleanup.remedy import repairs, request_again
 from latchkey.errors import AccessNotEffective
 from latchkey.events.outcomes import Check
 from latchkey.policies import new_document

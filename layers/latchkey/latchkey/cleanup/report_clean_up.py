@@ -10,10 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from latchkey.access.record import AccessRecord
+from latchkey.access.remedy import revocation as revocation_command
 from latchkey.cleanup.clean_up_grants import CleanedUp, GrantSurvey, ended_by, ended_in
 from latchkey.cleanup.exposure import Exposure, exposure_of
 from latchkey.cleanup.observe_access import Observation
-from latchkey.cleanup.remedy import revocation as revocation_command
 from latchkey.cleanup.verdict import Reason
 from latchkey.events.cleanup import (
     CLEANED_UP,
