@@ -1,8 +1,8 @@
 """Observes an access: reads what is true of it now, and evaluates its checks."""
 
 from latchkey.aws import clients
-from latchkey.cleanup.observe_access import Observation, ObserveAccessInput, observe_access
 from latchkey.handler import step
+from latchkey.observation.observe_access import Observation, ObserveAccessInput, observe_access
 from latchkey.registry import registry
 from latchkey.settings import settings
 

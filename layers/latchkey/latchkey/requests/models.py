@@ -34,6 +34,8 @@ RequestId = Annotated[
 
 
 Mode = Literal["apply", "plan"]
+# What a reconciliation does about a finding: it only reports it, or it repairs the access.
+RemediationMode = Literal["audit", "repair"]
 PlanHash = Annotated[str, formats.PLAN_HASH]
 # The members that say how a request is carried out, and not what it asks for.
 _OF_A_PLAN = ("mode", "planHash")
@@ -231,6 +233,9 @@ class OnboardingRequest[R: Resource](WireModel):
 
     With the mode `plan`, nothing is changed, and the outcome `Access Planned` lists what the request would do. A request
     with the `planHash` of that outcome does exactly that, or is rejected.
+
+    `remediation` decides what a reconciliation does about an access that differs from its request: `audit` reports it, and
+    `repair` repairs what Latchkey can repair. By default, the stack parameter RemediationMode decides.
     """
 
     version: Literal["1"] = "1"
@@ -244,6 +249,7 @@ class OnboardingRequest[R: Resource](WireModel):
     management_roles: Annotated[tuple[RoleArn, ...], Several] = ()
     takes_effect_now: bool = False
     rotation: RotationSchedule | None = None
+    remediation: RemediationMode | None = None
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_own_tags)] = Field(default_factory=dict)
 
     @model_validator(mode="after")

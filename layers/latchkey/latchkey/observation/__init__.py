@@ -1,0 +1,1 @@
+"""Observes accesses, and records and publishes what changed. The cleanup and the reconciliation use it."""
