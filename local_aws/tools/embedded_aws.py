@@ -18,7 +18,7 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from local_aws.emulator.account import REGION
+from local_aws.emulator.account import ACCOUNT, REGION
 
 REPOSITORY = Path(__file__).parents[2]
 STACK = "latchkey"
@@ -126,13 +126,18 @@ class Embedded:
             raise
 
 
+def root_credentials(account: str = ACCOUNT) -> dict[str, str]:
+    """Returns the credentials of the root user of an account. Its number is the access key."""
+    return {"AccessKeyId": "test" if account == ACCOUNT else account, "SecretAccessKey": "test"}
+
+
 def session(credentials: Any = None, region: str = REGION) -> boto3.Session:
     """Returns a session with the given STS credentials. By default, it has those of the root user."""
-    given = credentials or {"AccessKeyId": "test", "SecretAccessKey": "test", "SessionToken": None}
+    given = credentials or root_credentials()
     return boto3.Session(
         aws_access_key_id=given["AccessKeyId"],
         aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given["SessionToken"],
+        aws_session_token=given.get("SessionToken"),
         region_name=region,
     )
 

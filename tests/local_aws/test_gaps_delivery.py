@@ -1,14 +1,16 @@
 """Event delivery: failed events become dead letters, and targets require permissions."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local_aws.emulator.account import ACCOUNT
-from local_aws.tools.embedded_aws import Embedded, until
-from tests.local_aws.gap_account import Account, allow
+from local_aws.tools.embedded_aws import Embedded, root_credentials, session, until
+from tests.local_aws.gap_account import Account, allow, policy
 
 FAILING = "def lambda_handler(event, context):\n    raise ValueError('no')\n"
 EVENT = {"Source": "latchkey.requests", "DetailType": "Onboarding Requested", "Detail": '{"a": 1}'}
@@ -82,7 +84,9 @@ def state_machine(account: Account) -> str:
 
 
 def starter(account: Account, machine: str, service: str = "events.amazonaws.com") -> str:
-    return account.role(allow("states:StartExecution", machine), allow("sqs:SendMessage"), service=service).arn
+    # A schedule sends its dead letters with its role, and a rule by the policy of the queue.
+    sending = [allow("sqs:SendMessage")] if service == "scheduler.amazonaws.com" else []
+    return account.role(allow("states:StartExecution", machine), *sending, service=service).arn
 
 
 def test_input_that_a_state_machine_rejects_becomes_a_dead_letter(account: Account) -> None:
@@ -163,3 +167,118 @@ def test_on_failure_destination_receives_an_invocation_record(account: Account) 
     body, _ = destination.first()
     assert body["requestPayload"]["detail"] == {"a": 1}
     assert body["responsePayload"]["errorType"] == "ValueError"
+
+
+ELSEWHERE, THERE = "555566667777", "eu-west-1"
+
+
+@dataclass(frozen=True)
+class OtherBus:
+    """A bus in another account and Region, with a queue of what it receives."""
+
+    account: Account
+    name: str
+
+    @classmethod
+    def create(cls, account: Account, *allowed: dict[str, Any]) -> "OtherBus":
+        """Creates the bus with statements in its policy, whose resource is the bus."""
+        bus = cls(account, account.unique("bus"))
+        events, sqs = bus.client("events"), bus.client("sqs")
+        events.create_event_bus(Name=bus.name)
+        statements = [one | {"Effect": "Allow", "Action": "events:PutEvents", "Resource": bus.arn} for one in allowed]
+        if statements:
+            events.put_permission(EventBusName=bus.name, Policy=policy(*statements))
+        sqs.create_queue(QueueName=bus.name)
+        queue = f"arn:aws:sqs:{THERE}:{ELSEWHERE}:{bus.name}"
+        delivery = {"Principal": {"Service": "events.amazonaws.com"}} | allow("sqs:SendMessage", queue)
+        sqs.set_queue_attributes(QueueUrl=bus.url, Attributes={"Policy": policy(delivery)})
+        events.put_rule(Name="all", EventBusName=bus.name, EventPattern='{"source": [{"prefix": ""}]}')
+        events.put_targets(Rule="all", EventBusName=bus.name, Targets=[{"Id": "queue", "Arn": queue}])
+        return bus
+
+    def client(self, service: str) -> Any:
+        elsewhere: Any = session(root_credentials(ELSEWHERE), THERE)
+        return elsewhere.client(service, endpoint_url=self.account.local.url)
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:events:{THERE}:{ELSEWHERE}:event-bus/{self.name}"
+
+    @property
+    def url(self) -> str:
+        return str(self.client("sqs").get_queue_url(QueueName=self.name)["QueueUrl"])
+
+    def received(self) -> list[dict[str, Any]]:
+        found = self.client("sqs").receive_message(QueueUrl=self.url).get("Messages", [])
+        return [json.loads(message["Body"]) for message in found]
+
+
+def forwarder(account: Account, *statements: dict[str, Any]) -> str:
+    return account.role(*statements, service="events.amazonaws.com").arn
+
+
+def test_a_bus_in_another_account_and_region_gets_the_event_of_its_origin(account: Account) -> None:
+    role = forwarder(account, allow("events:PutEvents"))
+    bus, dead_letters = OtherBus.create(account, {"Principal": {"AWS": role}}), Queue(account)
+
+    publish(account, rule(account, bus.arn, dead_letters, role))
+
+    [event] = until(bus.received, "an event")
+    assert (event["detail"], event["account"], event["region"]) == ({"a": 1}, ACCOUNT, "us-east-1")
+    assert dead_letters.messages() == []
+
+
+@pytest.mark.parametrize("denied_by", ["policy of the role", "policy of the bus"])
+def test_an_event_that_may_not_go_to_a_bus_elsewhere_becomes_a_dead_letter(account: Account, denied_by: str) -> None:
+    role = forwarder(account, allow("events:PutRule" if denied_by == "policy of the role" else "events:*"))
+    allowed = [{"Principal": {"AWS": role}}] if denied_by == "policy of the role" else []
+    bus, dead_letters = OtherBus.create(account, *allowed), Queue(account)
+
+    publish(account, rule(account, bus.arn, dead_letters, role))
+
+    _, attributes = dead_letters.first()
+    assert attributes["ERROR_CODE"] == "NO_PERMISSIONS"
+    assert bus.received() == []
+
+
+def test_an_event_for_a_missing_bus_elsewhere_becomes_a_dead_letter(account: Account) -> None:
+    role, dead_letters = forwarder(account, allow("events:PutEvents")), Queue(account)
+    gone = f"arn:aws:events:{THERE}:{ACCOUNT}:event-bus/gone"  # in this account, the policy of the role is enough
+
+    publish(account, rule(account, gone, dead_letters, role))
+
+    assert dead_letters.first()[1]["ERROR_CODE"] == "RESOURCE_NOT_FOUND"
+
+
+@pytest.mark.parametrize("is_member", [True, False])
+def test_the_organization_of_a_role_decides_about_a_bus_policy(account: Account, is_member: bool) -> None:
+    role = forwarder(account, allow("events:PutEvents"))
+    organizations = account.client("organizations")
+    organization = organizations.describe_organization()["Organization"]["Id"] if is_member else "o-other00000"
+    condition = {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalOrgID": organization}}}
+    bus, dead_letters = OtherBus.create(account, condition), Queue(account)
+
+    publish(account, rule(account, bus.arn, dead_letters, role))
+
+    if is_member:
+        assert [event["detail"] for event in until(bus.received, "an event")] == [{"a": 1}]
+    else:
+        assert dead_letters.first()[1]["ERROR_CODE"] == "NO_PERMISSIONS"
+
+
+def test_an_account_belongs_to_the_organization_that_created_it(account: Account) -> None:
+    organizations = account.client("organizations")
+    organization = organizations.describe_organization()["Organization"]["Id"]
+    created = organizations.create_account(Email="a@example.com", AccountName=account.unique("member"))
+    member = created["CreateAccountStatus"]["AccountId"]
+    bus = OtherBus.create(account, {"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalOrgID": organization}}})
+
+    for sender, is_allowed in ((member, True), ("888899990000", False)):
+        events: Any = session(root_credentials(sender), THERE)
+        client = events.client("events", endpoint_url=account.local.url)
+        if is_allowed:
+            assert client.put_events(Entries=[EVENT | {"EventBusName": bus.arn}])["FailedEntryCount"] == 0
+        else:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                client.put_events(Entries=[EVENT | {"EventBusName": bus.arn}])
+    assert [event["account"] for event in until(bus.received, "an event")] == [member]

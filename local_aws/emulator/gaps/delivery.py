@@ -3,15 +3,19 @@
 import contextvars
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ministack.core.arn import parse_arn
-from ministack.core.responses import new_uuid
+from ministack.core.responses import get_account_id, get_region, new_uuid, request_scope
 from ministack.services import eventbridge, lambda_svc, sqs, stepfunctions
 
 from local_aws.emulator.authorization import allows, assume_as_service, service_allows
 from local_aws.emulator.gaps.patching import Around, body_of, wrap
+
+_SEND = "sqs:SendMessage"
 
 
 @dataclass
@@ -27,20 +31,41 @@ class _Delivery:
 
         For a target without role, the resource policy of the queue or function must allow EventBridge.
         """
-        is_schedule = ":schedule/" in self.source_arn
-        service = "scheduler.amazonaws.com" if is_schedule else "events.amazonaws.com"
-        context = {"aws:SourceArn": self.source_arn, "aws:SourceAccount": self.source_arn.split(":")[4]}
         if not self.role_arn:
-            return not is_schedule and service_allows(service, action, resource, context)
+            return not self._is_schedule and self._service_can(action, resource)
         try:
-            role = assume_as_service(service, self.role_arn, "delivery", context)
+            role = assume_as_service(self._service, self.role_arn, "delivery", self._context)
         except PermissionError:
             return False
         return allows(role.caller, action, resource, {})
 
+    def can_send_to_dead_letters(self, queue: str) -> bool:
+        """Whether a schedule can with its role, or a rule by the policy of the queue, whatever the role of its target allows.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+        """
+        return self.can(_SEND, queue) if self._is_schedule else self._service_can(_SEND, queue)
+
+    def _service_can(self, action: str, resource: str) -> bool:
+        return service_allows(self._service, action, resource, self._context)
+
+    @property
+    def _is_schedule(self) -> bool:
+        return ":schedule/" in self.source_arn
+
+    @property
+    def _service(self) -> str:
+        return "scheduler.amazonaws.com" if self._is_schedule else "events.amazonaws.com"
+
+    @property
+    def _context(self) -> dict[str, str]:
+        return {"aws:SourceArn": self.source_arn, "aws:SourceAccount": self.source_arn.split(":")[4]}
+
 
 _delivery: contextvars.ContextVar[_Delivery | None] = contextvars.ContextVar("delivery", default=None)
 _is_asynchronous: contextvars.ContextVar[bool] = contextvars.ContextVar("is_asynchronous", default=False)
+# The account and the Region of the event that is delivered to a bus elsewhere.
+_origin: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar("origin", default=MappingProxyType({}))
 _QUEUE_SECONDS = 0.1
 
 
@@ -48,6 +73,8 @@ def apply() -> None:
     # Lambda waits minutes between asynchronous attempts. Tests cannot.
     lambda_svc._LAMBDA_ASYNC_RETRY_BASE_SECONDS = 0.2
     wrap(eventbridge, "_invoke_target", _invoke_target)
+    wrap(eventbridge, "_dispatch_to_event_bus", _dispatch_to_event_bus)
+    wrap(eventbridge, "_pattern_event_view", _event_view)
     wrap(eventbridge, "_dispatch_to_lambda", _dispatch_to_lambda)
     wrap(eventbridge, "_dispatch_to_sqs", _dispatch_to_sqs)
     wrap(eventbridge, "_dispatch_to_stepfunctions", _dispatch_to_stepfunctions)
@@ -65,7 +92,7 @@ def _invoke_target(original: Around, target: dict[str, Any], event: Any, rule: A
     finally:
         _delivery.reset(token)
     queue = (target.get("DeadLetterConfig") or {}).get("Arn")
-    if not delivery.failures or not queue or not delivery.can("sqs:SendMessage", queue):
+    if not delivery.failures or not queue or not delivery.can_send_to_dead_letters(queue):
         return
     code, text = delivery.failures[0]
     attributes = {
@@ -80,6 +107,34 @@ def _invoke_target(original: Around, target: dict[str, Any], event: Any, rule: A
     send_to_queue(queue, payload, attributes)
 
 
+def _dispatch_to_event_bus(
+    original: Around, spec: Any, event: dict[str, Any], rule: Any, path: Any, payload: str | None = None
+) -> None:
+    """Gap: rules do not reach buses of other accounts and Regions. The event keeps the account and Region of its origin.
+
+    The target needs a role: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html
+    """
+    origin = (get_account_id(), get_region())
+    if spec.service != "events" or (spec.account_id, spec.region) == origin:
+        original(spec, event, rule, path, payload)
+    elif _is_allowed("events:PutEvents", str(spec)):
+        with request_scope(spec.account_id, spec.region):
+            if spec.resource.removeprefix("event-bus/") in eventbridge._event_buses:
+                account, region = origin
+                token = _origin.set({"Account": account, "Region": region})
+                try:
+                    original(spec, event, rule, path, payload)
+                finally:
+                    _origin.reset(token)
+            else:
+                _fail("RESOURCE_NOT_FOUND", f"Event bus {spec} does not exist.")
+
+
+def _event_view(original: Around, event: dict[str, Any]) -> Any:
+    event |= _origin.get()
+    return original(event)
+
+
 def _dispatch_to_lambda(original: Around, arn: str, payload: str) -> None:
     """Gap: EventBridge invokes a function once and ignores a failure. AWS invokes it asynchronously, with retries."""
     func, config, _ = lambda_svc._get_func_record_for_ref(arn)
@@ -92,7 +147,7 @@ def _dispatch_to_lambda(original: Around, arn: str, payload: str) -> None:
 def _dispatch_to_sqs(original: Around, spec: Any, payload: str, sqs_parameters: Any = None) -> None:
     if not sqs._queue_by_arn(str(spec)):
         _fail("NO_RESOURCE", f"The specified queue does not exist: {spec}")
-    elif _is_allowed("sqs:SendMessage", str(spec)):
+    elif _is_allowed(_SEND, str(spec)):
         original(spec, payload, sqs_parameters)
 
 

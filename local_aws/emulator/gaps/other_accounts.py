@@ -10,7 +10,7 @@ from typing import Any
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region, json_response, request_scope
-from ministack.services import eventbridge
+from ministack.services import eventbridge, organizations
 
 from local_aws.emulator.gaps.patching import Around, wrap
 
@@ -29,6 +29,7 @@ def apply() -> None:
     iam_evaluator._RESOURCE_POLICY_LOOKUPS["events"] = ("eventbridge", "bus_policy_for_arn")
     eventbridge.bus_policy_for_arn = _bus_policy
     wrap(iam_evaluator, "enforce", _enforce)
+    wrap(iam_evaluator, "_principal_org_id", _organization)
     wrap(eventbridge, "_put_permission", _put_permission)
     wrap(eventbridge, "_put_events", _put_events)
     wrap(eventbridge, "_pattern_event_view", _event_view)
@@ -42,6 +43,16 @@ def _bus_policy(arn: str) -> tuple[str, str] | None:
         return None
     policy = eventbridge._event_bus_policies.get_scoped(account, region, name) or {"Statement": []}
     return json.dumps(policy), account
+
+
+def _organization(original: Around, account: str) -> str | None:
+    """Gap: only the management account has `aws:PrincipalOrgID`. On AWS, every member account has it, too.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalorgid
+    """
+    own: str | None = original(account)
+    owners = (owner for owner, member in organizations._accounts._data if member == account)
+    return own or next(map(original, owners), None)
 
 
 def _put_permission(original: Around, data: dict[str, Any]) -> Any:
