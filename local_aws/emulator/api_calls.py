@@ -57,5 +57,5 @@ def _operation(
         model = service_model(service)
     except UnknownServiceError:
         return "rest-json", f"{method} {raw_path}"
-    found = match_route(model, method, raw_path, query)
+    found = match_route(model, method, raw_path, query, headers)
     return model.metadata["protocol"], found[0].name if found else f"{method} {raw_path}"

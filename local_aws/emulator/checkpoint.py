@@ -5,12 +5,23 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from ministack.core.responses import AccountRegionScopedDict, AccountScopedDict
-from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, iam, kms, secretsmanager, sqs, stepfunctions
+from ministack.services import (
+    cloudwatch,
+    cloudwatch_logs,
+    dynamodb,
+    eventbridge,
+    iam,
+    kms,
+    s3,
+    secretsmanager,
+    sqs,
+    stepfunctions,
+)
 
 from local_aws.emulator.invocations import running_invocations
 
 # Functions and their warm workers stay as they are, and so do STS sessions, whose credentials the workers have.
-_SERVICES = (cloudwatch, cloudwatch_logs, dynamodb, eventbridge, iam, kms, secretsmanager, sqs, stepfunctions)
+_SERVICES = (cloudwatch, cloudwatch_logs, dynamodb, eventbridge, iam, kms, s3, secretsmanager, sqs, stepfunctions)
 
 
 class Clearable(Protocol):

@@ -95,7 +95,7 @@ class Service:
 
     def parse(self, call: Call, caller: Caller) -> Request:
         """Returns the typed request. Raises ServiceError if the service would reject it."""
-        found = match_route(self.api, call.method, call.raw_path, call.query)
+        found = match_route(self.api, call.method, call.raw_path, call.query, call.headers)
         if found is None:
             raise ServiceError("UnknownOperationException", f"{self.name} has no {call.method} {call.raw_path}", 404)
         operation, labels = found

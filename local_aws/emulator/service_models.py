@@ -26,16 +26,17 @@ def service_model(service: str) -> ServiceModel:
 
 @dataclass(frozen=True)
 class _Route:
-    """The HTTP binding of an operation: the pattern of its path, the labels in it, and the query parameters it requires."""
+    """The HTTP binding of an operation: the pattern of its path, the labels in it, and the query and headers it requires."""
 
     operation: OperationModel
     pattern: re.Pattern[str]
     labels: list[str]
     query: set[str]
+    headers: set[str]
 
 
 def match_route(
-    model: ServiceModel, method: str, raw_path: str, query: Mapping[str, list[str]]
+    model: ServiceModel, method: str, raw_path: str, query: Mapping[str, list[str]], headers: Mapping[str, str]
 ) -> tuple[OperationModel, dict[str, str]] | None:
     """Returns the operation of a REST service that a request is for, and its decoded path labels by wire name.
 
@@ -44,7 +45,7 @@ def match_route(
     """
     for route in _routes(model).get(method, []):
         found = route.pattern.fullmatch(raw_path)
-        if found and route.query <= set(query):
+        if found and route.query <= set(query) and route.headers <= set(headers):
             return route.operation, dict(zip(route.labels, map(unquote, found.groups()), strict=True))
     return None
 
@@ -59,10 +60,21 @@ def _routes(model: ServiceModel) -> dict[str, list[_Route]]:
         parts = _LABEL.split(http.path)
         labels = [label.strip("{+}") for label in parts[1::2]]
         pattern = re.compile("".join(_pattern_of(part) for part in parts))
-        routes.setdefault(http.method, []).append(_Route(operation, pattern, labels, set(http.query_args)))
+        route = _Route(operation, pattern, labels, set(http.query_args), _required_headers(operation))
+        routes.setdefault(http.method, []).append(route)
     for candidates in routes.values():
-        candidates.sort(key=lambda route: (len(route.labels), -len(route.query)))
+        candidates.sort(key=lambda route: (len(route.labels), -len(route.query), -len(route.headers)))
     return routes
+
+
+def _required_headers(operation: OperationModel) -> set[str]:
+    """The headers without which S3 takes a request for another operation: CopyObject has the route of PutObject."""
+    shape = operation.input_shape
+    if shape is None or operation.service_model.service_name != "s3":
+        return set()
+    bound = {name: member.serialization for name, member in shape.members.items()}
+    required = [bound[name] for name in shape.required_members]
+    return {each["name"].lower() for each in required if each.get("location") == "header"}
 
 
 def _pattern_of(part: str) -> str:

@@ -88,7 +88,7 @@ def _request(call: Call) -> dict[str, Any]:
         form = parse_qs(call.body.decode())
         return {name: values[0] for name, values in form.items() if name not in ("Action", "Version")}
     members = _json(call.body)
-    found = match_route(service_model(call.service), call.method, call.raw_path, call.query)
+    found = match_route(service_model(call.service), call.method, call.raw_path, call.query, call.headers)
     if call.protocol == "rest-json" and found:
         shape = found[0].input_shape
         wires = {m.serialization.get("name", name): name for name, m in shape.members.items()} if shape else {}

@@ -1,4 +1,4 @@
-"""Step Functions: error names, timeouts, quotas, idempotent StartExecution, JSONata in maps, and state machine roles."""
+"""Step Functions: error names, timeouts, quotas, idempotent StartExecution, and state machine roles."""
 
 import io
 import json
@@ -10,6 +10,7 @@ import pytest
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded, until
 from tests.local_aws.gap_account import Account, allow, error_code
+from tests.local_aws.state_machines import outcome, start
 
 CODE = """
 import os, time
@@ -47,25 +48,6 @@ def function(account: Account) -> str:
         Timeout=1,
     )
     return str(made["FunctionArn"])
-
-
-def start(account: Account, definition: dict[str, Any], event: Any, *allowed: dict[str, Any], **members: Any) -> str:
-    """Starts the state machine with a role with the statements `allowed`. Returns the ARN of the execution."""
-    states = account.client("stepfunctions")
-    role = account.role(*allowed or (allow(["lambda:*", "states:*"]),), service="states.amazonaws.com").arn
-    text = json.dumps({"QueryLanguage": "JSONata", **definition})
-    arn = states.create_state_machine(name=account.unique("machine"), definition=text, roleArn=role)["stateMachineArn"]
-    return str(states.start_execution(stateMachineArn=arn, input=json.dumps(event), **members)["executionArn"])
-
-
-def outcome(account: Account, execution: str) -> dict[str, Any]:
-    def ended() -> dict[str, Any] | None:
-        found: dict[str, Any] = account.client("stepfunctions").describe_execution(executionArn=execution)
-        return found if found["status"] != "RUNNING" else None
-
-    found = until(ended, "the end of the execution", 60)
-    assert found is not None
-    return found
 
 
 def task(function: str, **members: Any) -> dict[str, Any]:
@@ -174,24 +156,6 @@ def test_start_execution_is_idempotent_while_it_runs(account: Account) -> None:
     assert error_code(states.start_execution, **request) == "ExecutionAlreadyExists"
 
 
-def test_distributed_map_evaluates_jsonata(account: Account) -> None:
-    each = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}}
-    many = {
-        "Type": "Map",
-        "Items": "{% $states.input.names %}",
-        "ItemSelector": {"name": "{% $states.context.Map.Item.Value %}", "of": "{% $states.input.of %}"},
-        "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **each},
-        "Assign": {"count": "{% $count($states.result) %}"},
-        "Output": "{% $states.result.name %}",
-        "Next": "Done",
-    }
-    done = {"Type": "Succeed", "Output": {"count": "{% $count %}", "names": "{% $states.input %}"}}
-    event = {"names": ["a", "b"], "of": "c"}
-    ended = outcome(account, start(account, {"StartAt": "Map", "States": {"Map": many, "Done": done}}, event))
-    assert ended["status"] == "SUCCEEDED", ended.get("cause")
-    assert json.loads(ended["output"]) == {"count": 2, "names": ["a", "b"]}
-
-
 def test_state_machine_can_only_call_what_its_role_allows(account: Account, function: str) -> None:
     other = allow("lambda:InvokeFunction", f"{function}-other")
     ended = outcome(account, start(account, task(function), {}, other))
@@ -201,13 +165,6 @@ def test_state_machine_can_only_call_what_its_role_allows(account: Account, func
     own = allow("lambda:InvokeFunction", function)
     assert outcome(account, start(account, direct, {}, own))["status"] == "SUCCEEDED"
     assert outcome(account, start(account, task(function), {}, own))["status"] == "SUCCEEDED"
-
-
-def test_distributed_map_requires_start_execution(account: Account) -> None:
-    each = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}}
-    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **each}
-    machine = {"StartAt": "Map", "States": {"Map": {"Type": "Map", "ItemProcessor": processor, "End": True}}}
-    assert outcome(account, start(account, machine, [1], allow("lambda:*")))["error"] == "States.AccessDeniedException"
 
 
 def test_role_that_does_not_trust_step_functions_fails_the_execution(account: Account) -> None:

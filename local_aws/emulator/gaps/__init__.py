@@ -4,10 +4,12 @@ A docstring that starts with `Gap:` describes what MiniStack does without the pa
 """
 
 from local_aws.emulator.gaps import (
+    buckets,
     cloudformation,
     cold_starts,
     conditions,
     delivery,
+    distributed_map,
     event_sources,
     grants,
     iam,
@@ -16,6 +18,7 @@ from local_aws.emulator.gaps import (
     layers,
     machine_roles,
     metric_math,
+    nested_executions,
     other_accounts,
     policy_reads,
     resource_policies,
@@ -43,11 +46,14 @@ def apply() -> None:
         policy_reads,
         step_functions,
         machine_roles,
+        distributed_map,
+        nested_executions,
         layers,
         cold_starts,
         delivery,
         event_sources,
         cloudformation,
+        buckets,
         metric_math,
         response_headers,
     ):

@@ -1,6 +1,7 @@
 """State machine roles: a task fails if the role of the state machine does not allow its API call."""
 
 import contextvars
+from collections.abc import Mapping
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
@@ -16,7 +17,6 @@ _caller: contextvars.ContextVar[authorization.Caller | None] = contextvars.Conte
 def apply() -> None:
     wrap(stepfunctions, "_run_execution", _run_as_role)
     wrap(stepfunctions, "_invoke_resource", _invoke_resource)
-    wrap(stepfunctions, "_run_distributed_map", _run_distributed_map)
 
 
 def _run_as_role(original: Around, exec_arn: str) -> Any:
@@ -37,14 +37,8 @@ def _run_as_role(original: Around, exec_arn: str) -> Any:
 def _invoke_resource(original: Around, resource: str, data: Any) -> Any:
     needed = _permission(resource, data)
     if needed:
-        _require(*needed)
+        require(*needed)
     return original(resource, data)
-
-
-def _run_distributed_map(original: Around, state: Any, raw: Any, effective: Any, iterator: Any, run: Any, ctx: Any) -> Any:
-    """A Map Run starts child executions of its state machine, which the role must allow."""
-    _require("states:StartExecution", run["stateMachineArn"])
-    return original(state, raw, effective, iterator, run, ctx)
 
 
 def _permission(resource: str, data: Any) -> tuple[str, str] | None:
@@ -64,14 +58,15 @@ def _permission(resource: str, data: Any) -> tuple[str, str] | None:
         buses = [str(entry.get("EventBusName", "default")) for entry in given.get("Entries") or []]
         bus = (buses or ["default"])[0]
         return "events:PutEvents", bus if bus.startswith("arn:") else f"arn:aws:events:{base}:event-bus/{bus}"
-    if ":::states:startExecution" in resource:
+    if resource == "arn:aws:states:::states:startExecution":
         return "states:StartExecution", str(given.get("StateMachineArn"))
     return None
 
 
-def _require(action: str, resource: str) -> None:
+def require(action: str, resource: str, context: Mapping[str, str] | None = None) -> None:
+    """Raises an error of Step Functions if the role of the state machine that runs does not allow the call."""
     caller = _caller.get()
-    if caller is None or authorization.allows(caller, action, resource, {}):
+    if caller is None or authorization.allows(caller, action, resource, context or {}):
         return
     service = action.partition(":")[0]
     error = {"lambda": "Lambda.AWSLambdaException", "dynamodb": "DynamoDB.AccessDeniedException"}.get(

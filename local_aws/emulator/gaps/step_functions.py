@@ -16,6 +16,26 @@ from local_aws.emulator.gaps.patching import Around, error_response, wrap
 _PAYLOAD_BYTES = 262_144
 _last_error: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("last_error", default=None)
 
+_current: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("execution", default=None)
+
+
+class EndedError(SystemExit):
+    """The execution of this thread was stopped. No Retry or Catch matches, and the thread ends without a message."""
+
+
+def is_running(execution: dict[str, Any]) -> bool:
+    """Returns whether an execution, and the one whose Map Run started it, are still running."""
+    parent = execution.get("_parent")
+    return execution["status"] == "RUNNING" and (parent is None or is_running(parent))
+
+
+def current_execution() -> dict[str, Any]:
+    """Returns the execution whose task runs in this thread."""
+    execution = _current.get()
+    if execution is None:
+        raise LookupError("no task runs in this thread")
+    return execution
+
 
 def apply() -> None:
     _send_error_types()
@@ -26,7 +46,7 @@ def apply() -> None:
     wrap(stepfunctions, "_run_execution", _run_within_timeout)
     wrap(stepfunctions, "_fail_execution", _fail_running)
     wrap(stepfunctions, "_start_execution", _start_execution)
-    wrap(stepfunctions, "_run_distributed_map", _run_distributed_map)
+    wrap(stepfunctions, "_execute_task", _execute_task)
     wrap(stepfunctions, "_apply_output_path", _apply_output_path)
 
 
@@ -139,27 +159,12 @@ def _start_execution(original: Around, data: dict[str, Any]) -> Any:
     return original(data)
 
 
-def _run_distributed_map(
-    original: Around, state: Any, raw_input: Any, effective: Any, iterator: Any, execution: Any, ctx: Any
-) -> Any:
-    """Gap: a distributed Map ignores the JSONata fields Items, ItemSelector, Output and Assign."""
-    if stepfunctions._state_query_language(state, ctx) != "JSONata":
-        return original(state, raw_input, effective, iterator, execution, ctx)
-    if "ItemReader" in state:
-        reader = stepfunctions._apply_jsonata_template(state["ItemReader"], raw_input, ctx)
-        items = stepfunctions._read_map_items(reader, effective, ctx)
-    elif "Items" in state:
-        items = stepfunctions._jsonata_state_field(state, "Items", "array", raw_input, ctx)
-    else:
-        items = effective
-    if "ItemSelector" in state:
-        contexts = [ctx | {"Map": {"Item": {"Index": index, "Value": item}}} for index, item in enumerate(items)]
-        items = [stepfunctions._apply_jsonata_template(state["ItemSelector"], raw_input, each) for each in contexts]
-    plain = {name: value for name, value in state.items() if name not in ("Items", "ItemReader", "ItemSelector")}
-    results, following = original(plain, raw_input, items, iterator, execution, ctx)
-    output = stepfunctions._apply_jsonata_output(state, raw_input, ctx, result=results, default=results)
-    stepfunctions._apply_state_assign(state, raw_input, ctx, result=results)
-    return output, following
+def _execute_task(original: Around, state: Any, raw_input: Any, execution: Any, ctx: Any) -> Any:
+    """Gap: the branches and children of an execution that was stopped or timed out go on."""
+    if not is_running(execution):
+        raise EndedError
+    _current.set(execution)
+    return original(state, raw_input, execution, ctx)
 
 
 def _apply_output_path(original: Around, state: Any, data: Any, ctx: Any = None) -> Any:
