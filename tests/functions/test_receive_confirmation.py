@@ -60,6 +60,7 @@ def test_a_confirmation_starts_one_execution_of_the_recorded_request(
         "kind",
         "asked",
         "resumes",
+        "repair",
     }
     assert (content["system"], content["accessId"], content["confirms"]) == (system, access.checked["accessId"], True)
     assert parse_onboarding(content["request"]) == parse_onboarding(access.request | {"requestId": EVENT_ID})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.errors import LatchkeyError
-from latchkey.requests.lifecycle import KINDS
+from latchkey.requests.lifecycle import KINDS, REPAIR_DUE
 from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import ACCOUNT, REGION, Account
 from tests.functions.fault_injection import answer_with_error, at_call
@@ -57,6 +57,7 @@ def test_the_execution_is_named_after_its_request_and_contains_it(run: Run, mach
         "kind",
         "asked",
         "resumes",
+        "repair",
     }
     assert (content["confirms"], content["problems"]) == (False, [])
     assert parse_onboarding(content["request"]) == parse_onboarding(onboarding())
@@ -174,7 +175,9 @@ def test_a_missing_state_machine_is_an_error(run: Run) -> None:
         run("receive_request", event(onboarding()))
 
 
-@pytest.mark.parametrize("detail_type", ["Onboarding Request", "onboarding requested", "Bulk Onboarding Requested", ""])
+@pytest.mark.parametrize(
+    "detail_type", ["Onboarding Request", "onboarding requested", "Bulk Onboarding Requested", REPAIR_DUE, ""]
+)
 def test_an_unknown_detail_type_is_rejected(run: Run, machine: StateMachine, detail_type: str) -> None:
     run("receive_request", event(onboarding(), detail_type=detail_type))
 

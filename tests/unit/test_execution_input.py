@@ -52,6 +52,7 @@ MEMBERS = {
     "kind",
     "asked",
     "resumes",
+    "repair",
 }
 
 
@@ -92,6 +93,7 @@ def test_an_input_of_an_earlier_version_is_still_read() -> None:
         "kind": ONBOARDING_REQUESTED,
         "asked": None,
         "resumes": None,
+        "repair": None,
     }
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from latchkey.access.remedy import repairs, request_again, revocation
+from latchkey.access.remedy import repair_request, repairs, request_again, revocation
 from latchkey.requests.parsing import parse_onboarding
-from tests.unit.samples import KEY_ARN, SECRET_ARN, detail
+from tests.unit.samples import KEY_ARN, KINDS, SECRET_ARN, detail
 from tests.unit.test_checks import SOUND, key
 
 AGAIN = "send it again"
@@ -109,3 +109,31 @@ def test_a_request_again_does_not_move_the_key() -> None:
     request = parse_onboarding(detail({"key": {"alias": "alias/latchkey/new", "move": True}}))
     again = json.loads(_entry(request_again(request, "bus", "default", replaces=False))["Detail"])
     assert again["key"] == {"alias": "alias/latchkey/new"}
+
+
+def test_a_repair_keeps_the_value_and_consents_to_nothing() -> None:
+    recorded = detail(
+        {
+            "secret": {"replacesToken": True, "moveKey": True, "originReaders": []},
+            "key": {"rotationDays": 400, "move": True},
+            "remediation": "repair",
+        }
+    )
+
+    repair = repair_request(parse_onboarding(recorded), "repair-1")
+
+    assert repair.request_id == "repair-1"
+    assert repair.wire["secret"] == {"originReaders": [], "keepsValue": True}
+    assert repair.wire["key"] == {"rotationDays": 400}
+    assert repair.remediation == "repair"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_recorded_request_can_be_repaired(kind: str) -> None:
+    request = parse_onboarding(detail(kind=kind))
+
+    repair = repair_request(request, "repair-1")
+
+    assert (repair.access_id, repair.resource, repair.key) == (request.access_id, request.resource, request.key)
+    assert {repair.takes_effect_now, repair.secret.replaces_token, repair.secret.move_key} == {False}
+    assert repair.secret.keeps_value is ("secret" in repair.wire and repair.secret.value.existing is None)

@@ -10,6 +10,7 @@ from typing import Any
 from latchkey.access.observed import ObservedAccess
 from latchkey.access.principals import NO_DELETED_IN_KEY_POLICY, NO_DELETED_IN_SECRET_POLICY
 from latchkey.requests.models import ONBOARDING_REQUESTED, OnboardingRequest
+from latchkey.requests.parsing import parse_onboarding
 from latchkey.requests.sender import SOURCE
 from latchkey.systems import SYSTEMS
 from latchkey.tags import DEFAULT_TENANT
@@ -31,15 +32,28 @@ def request_again(request: OnboardingRequest[Any], bus: str, tenant: str, *, rep
     now. Whoever runs the command decides.
     """
     source = SOURCE if tenant == DEFAULT_TENANT else f"{SOURCE}.{tenant}"
-    detail = {name: value for name, value in request.wire.items() if name not in _CONSENTS | {"requestId"}}
+    detail = _repeated(request)
+    if replaces and SYSTEMS[request.system].secret is not None:
+        detail["secret"] |= {"replacesToken": True}
+    entry = {"EventBusName": bus, "Source": source, "DetailType": ONBOARDING_REQUESTED, "Detail": json.dumps(detail)}
+    return _command("events", "put-events", "--entries", json.dumps([entry]))
+
+
+def repair_request(request: OnboardingRequest[Any], request_id: str) -> OnboardingRequest[Any]:
+    """The request that repairs an access: the recorded one, which keeps the value of its secret and consents to nothing."""
+    return parse_onboarding(_repeated(request) | {"requestId": request_id}, is_new=False)
+
+
+def _repeated(request: OnboardingRequest[Any]) -> dict[str, Any]:
+    """The detail of a request to be repeated: without its ID and what its sender consented to, and with `keepsValue`."""
+    detail = {name: value for name, value in request.recorded.items() if name not in _CONSENTS | {"requestId"}}
     if SYSTEMS[request.system].secret is not None:
         secret = {name: value for name, value in detail.get("secret", {}).items() if name not in _CONSENTS}
         keeps = {"keepsValue": True} if request.secret.value.existing is None else {}
-        detail["secret"] = secret | keeps | ({"replacesToken": True} if replaces else {})
+        detail["secret"] = secret | keeps
     if "key" in detail:
         detail["key"] = {name: value for name, value in detail["key"].items() if name not in _CONSENTS}
-    entry = {"EventBusName": bus, "Source": source, "DetailType": ONBOARDING_REQUESTED, "Detail": json.dumps(detail)}
-    return _command("events", "put-events", "--entries", json.dumps([entry]))
+    return detail
 
 
 def repairs(failed: Collection[str], observed: ObservedAccess | None, again: str) -> tuple[str, ...]:

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, StringConstraints
 
+from latchkey.errors import Problem
 from latchkey.events.denial import Denial
+from latchkey.events.findings import Finding
 from latchkey.events.outcomes import Check, Evidence, Failure, RemovedGrant
 from latchkey.wire import WireModel
 
@@ -114,6 +116,34 @@ class DriftResolved(Notice):
     """All findings of the last `Drift Detected` are gone."""
 
 
+class DriftRepaired(Notice):
+    """An access was repaired. `findings` are what was found before, and `checks` are all checks afterwards, which passed.
+
+    `changed` is false if the access needed no repair any more. `reconciliation` is the execution that found the drift.
+    """
+
+    status: Literal["active", "handed-off"]
+    findings: tuple[Finding, ...]
+    checks: tuple[Check, ...]
+    changed: bool
+    reconciliation: str
+
+
+class DriftNotRepaired(Notice):
+    """The repair of an access failed, or the access cannot be repaired. Everything that the repair changed was rolled back.
+
+    `errors` are the rules that the access breaks, and `failure` is the error that ended the repair. `undone` and `left` are
+    what was rolled back, and what was not, and why. `reconciliation` is the execution that found the drift.
+    """
+
+    findings: tuple[Finding, ...]
+    errors: tuple[Problem, ...] = ()
+    failure: Failure | None = None
+    undone: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    reconciliation: str
+
+
 class DeletedKey(WireModel):
     """What happened to the key of an offboarded access.
 
@@ -143,6 +173,8 @@ class KeyDeletionScheduled(Notice):
 CLEANED_UP = "Grants Cleaned Up"
 NOT_REVOKED = "Grant Not Revoked"
 KEY_DELETION_SCHEDULED = "Key Deletion Scheduled"
+REPAIRED = "Drift Repaired"
+NOT_REPAIRED = "Drift Not Repaired"
 NOTICES: dict[str, type[Notice]] = {
     CLEANED_UP: GrantsCleanedUp,
     NOT_REVOKED: GrantNotRevoked,
@@ -151,4 +183,6 @@ NOTICES: dict[str, type[Notice]] = {
     "Access Restored": AccessRestored,
     "Drift Detected": DriftDetected,
     "Drift Resolved": DriftResolved,
+    REPAIRED: DriftRepaired,
+    NOT_REPAIRED: DriftNotRepaired,
 }

@@ -98,3 +98,10 @@ class Finding(WireModel):
     def identity(self) -> tuple[str, str]:
         """What distinguishes this finding from another one of the same access."""
         return self.kind.value, self.evidence
+
+
+class Repair(WireModel):
+    """What an execution repairs: the findings, and the execution of the reconciliation that found them."""
+
+    findings: tuple[Finding, ...]
+    reconciliation: str

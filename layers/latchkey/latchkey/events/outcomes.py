@@ -312,6 +312,8 @@ class RequestFailed(Outcome):
     failure: Failure
 
 
+# How a request or a repair can end if it did not reach what it was to do. Its journal then stays until it is rolled back.
+FAILURES = ("Request Failed", "Request Rejected", "Drift Not Repaired")
 OUTCOMES: dict[DetailType, type[Outcome]] = {
     "Access Onboarded": AccessOnboarded,
     "Access Handed Off": AccessHandedOff,

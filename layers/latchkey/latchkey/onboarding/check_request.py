@@ -19,6 +19,7 @@ from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import CompanionEvidence, RequestEvidence
 from latchkey.onboarding.rules.move import is_move
 from latchkey.onboarding.rules.read_evidence import EvidenceReader, brings_new_token
+from latchkey.onboarding.rules.repair import repair_problems
 from latchkey.onboarding.rules.request_rules import request_problems
 from latchkey.onboarding.rules.resource import confirmed_host_problems, public_problems, resource_problems, waits_for_token
 from latchkey.onboarding.rules.secret import keeps_value
@@ -220,6 +221,8 @@ def apply_rules(
     elif moves:
         found = lock_companions(desired, event.ref, event.execution_arn, registry, is_over)
     problems.update(request_problems(desired, evidence, bounds, roles))
+    if event.repair is not None:
+        problems.update(repair_problems(desired, evidence, registry.phases.state(desired.access_id)))
     companions = () if problems else check_companions(desired, found, reader, bounds, roles)
     if not problems and event.findings:
         problems.update(event.findings)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from latchkey.aws.executions import Execution, find_execution, next_execution
 from latchkey.errors import Conflict, ExecutionEnded, NotYetEffective
-from latchkey.events.outcomes import CaughtError
+from latchkey.events.findings import Repair
+from latchkey.events.outcomes import FAILURES, CaughtError
 from latchkey.registry import Registry
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.requests import JUST_STARTED
@@ -51,8 +52,8 @@ class EndedExecution(WireModel):
     type of the request. `resumable`: another execution can continue it. `offboards`: it removes an access. `answered`: nothing
     is left to do. `reported`: the execution published the outcome itself. `unfinished`: an outcome is recorded, and the journal
     has open entries. `atRest`: no function of the execution can still be running. `outcomeRecorded`: the outcome is recorded,
-    but might not be published. `keyArn` and `secretArn` are those of the access if this execution recorded it. `staged`: the
-    execution recorded the access before its resource was configured.
+    but might not be published. `repair` is what a repair is about. `keyArn` and `secretArn` are those of the
+    access if this execution recorded it. `staged`: the execution recorded the access before its resource was configured.
     """
 
     execution_arn: str
@@ -77,6 +78,7 @@ class EndedExecution(WireModel):
     tenant: str
     confirms: bool
     staged: bool
+    repair: Repair | None = None
     key_arn: str | None
     secret_arn: str | None
     caught: CaughtError
@@ -101,7 +103,7 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
     reported = outcome is not None if last is None else status == "FAILED" and last.error == REPORTED
     # A success settles its journal. Any remaining entries have only not been deleted yet.
     is_open = received.access_id is not None and status in _ENDED and registry.is_open(execution_arn, received.access_id)
-    unfinished = is_open and outcome in ("Request Failed", "Request Rejected")
+    unfinished = is_open and outcome in FAILURES
     is_resumable = received.kind in _RESUMED and execution is not None and received.request is not None
     return EndedExecution(
         executionArn=execution_arn,
@@ -126,6 +128,7 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
         tenant=received.tenant,
         confirms=received.confirms,
         staged=bool(recorded and received.request and recorded.reached == "handed-off" and received.request.resource.configure),
+        repair=received.repair,
         keyArn=recorded.key_arn if recorded else None,
         secretArn=recorded.secret_arn if recorded else None,
         caught=_ended(_ENDED.get(status, status)),

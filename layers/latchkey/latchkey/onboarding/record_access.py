@@ -9,6 +9,7 @@ from latchkey.access.desired import Desired, desire
 from latchkey.access.former_settings import former_settings
 from latchkey.access.record import AccessRecord
 from latchkey.errors import Conflict
+from latchkey.events.findings import Repair
 from latchkey.events.outcomes import Resources
 from latchkey.onboarding.step_input import StepInput
 from latchkey.registry import Registry
@@ -22,13 +23,15 @@ class RecordAccessInput(StepInput):
     """The request, the ARNs of its key, secret, role and resource, and the status that the access has reached.
 
     `confirms` is true for a confirmed hand-off. `rehearses`: nothing is recorded, but the record is written as it is, so that a
-    registry that cannot be written fails the request before it makes a change that cannot be rolled back.
+    registry that cannot be written fails the request before it makes a change that cannot be rolled back. A `repair` leaves the
+    recorded request as it is, because nobody has sent another one.
     """
 
     resources: Resources
     status: Literal["active", "handed-off"]
     confirms: bool = False
     rehearses: bool = False
+    repair: Repair | None = None
 
 
 class Recorded(WireModel):
@@ -71,7 +74,8 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         registry.accesses.save_handoff(wanted, desired.request.recorded)
         return Recorded(accessId=found.access_id, version=found.version)
     _note_former_settings(desired, journal, registry)
-    saved = registry.accesses.save(wanted, desired.request.recorded)
+    fulfilled = registry.accesses.recorded_request(desired.access_id) if event.repair else None
+    saved = registry.accesses.save(wanted, (fulfilled or desired.request).recorded)
     return Recorded(accessId=saved.access_id, version=saved.version)
 
 

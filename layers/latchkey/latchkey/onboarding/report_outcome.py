@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import to_json
 
 from latchkey.errors import Problem
+from latchkey.events.cleanup import NOT_REPAIRED, NOTICES, REPAIRED, Notice
+from latchkey.events.findings import Repair
 from latchkey.events.outcomes import (
+    FAILURES,
     OUTCOMES,
     AccessPlanned,
     CaughtError,
@@ -38,8 +42,8 @@ if TYPE_CHECKING:
 class Report(WireModel):
     """The result of an execution. What was rolled back and what is left is completed from the journal of the request.
 
-    `result` contains the members that only outcomes of this type have. `whole` has no effect: executions that an earlier
-    version started send it.
+    The result of a `repair` is reported by an event of its own, because nobody sent a request. `result` contains the members
+    that only outcomes of this type have. `whole` has no effect: executions that an earlier version started send it.
     """
 
     detail_type: DetailType
@@ -63,6 +67,7 @@ class Report(WireModel):
     evidence: tuple[Evidence, ...] = ()
     left_key: KeyLeft | None = None
     whole: bool = False
+    repair: Repair | None = None
 
 
 def outcome_of(report: Report) -> Outcome:
@@ -133,7 +138,7 @@ def report_outcome(report: Report, registry: Registry, events: EventBridgeClient
     for companion in sorted(journal.access_ids() - {report.access_id}):
         registry.locks.unlock(companion, report.execution_arn)
     # The recorded outcome decides: a late report of a failure must not keep the journal of a working access.
-    journal.settle(keep_open=recorded.detail_type in ("Request Failed", "Request Rejected"))
+    journal.settle(keep_open=recorded.detail_type in FAILURES)
     if report.access_id:
         registry.locks.unlock(report.access_id, report.execution_arn)
     return _publish(recorded, events, bus)
@@ -152,9 +157,42 @@ class _RecordedOutcome(NamedTuple):
 
 
 def _record(outcome: Outcome, report: Report, registry: Registry) -> _RecordedOutcome:
-    detail = outcome.model_dump_json(by_alias=True, exclude_none=True)
+    kind: str = report.detail_type
+    published: Outcome | Notice = outcome
+    if report.repair is not None:
+        kind, published = _notice_of(outcome, report, report.repair, registry)
+    detail = published.model_dump_json(by_alias=True, exclude_none=True)
     ref = RequestRef(report.request_id, report.content_hash, report.tenant)
-    return _RecordedOutcome(*registry.requests.record_outcome(ref, outcome.outcome_id, report.detail_type, detail))
+    return _RecordedOutcome(*registry.requests.record_outcome(ref, outcome.outcome_id, kind, detail))
+
+
+def _notice_of(outcome: Outcome, report: Report, repair: Repair, registry: Registry) -> tuple[str, Notice]:
+    """The detail type and the event that report a repair in the place of the outcome."""
+    access_id = report.access_id or ""
+    record = registry.accesses.get(access_id)
+    common = {
+        "outcomeId": outcome.outcome_id,
+        "tenant": outcome.tenant,
+        "accessId": access_id,
+        "system": outcome.system or access_id.split("/")[0],
+        "executionArn": outcome.execution_arn,
+        "recordedAt": datetime.now(UTC),
+        "findings": repair.findings,
+        "reconciliation": repair.reconciliation,
+    }
+    if report.detail_type in FAILURES:
+        kind, status = NOT_REPAIRED, record.status if record else "gone"
+        own: dict[str, Any] = {
+            "errors": outcome.errors,
+            "failure": outcome.failure,
+            "undone": outcome.undone,
+            "left": outcome.left,
+        }
+    else:
+        kind, status = REPAIRED, record.status if record else "active"
+        own = {"checks": outcome.checks, "changed": outcome.changed}
+    notice = NOTICES[kind].model_validate_json(to_json(common | {"status": status} | own, by_alias=True))
+    return kind, notice
 
 
 def _completed(report: Report, entries: Sequence[Entry]) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from latchkey.errors import Problem
+from latchkey.events.findings import Repair
 from latchkey.registry.requests import RequestRef
 from latchkey.requests.models import ONBOARDING_REQUESTED
 from latchkey.requests.parsing import AnyAccessRequest, AnyOnboarding
@@ -17,8 +18,8 @@ class ExecutionInput(WireModel):
     the one that the access last fulfilled, under the new request ID. `asked` is a request about a recorded access. A request
     that cannot be parsed has neither, only its `problems`. `tenant` and `sender_account` come from the envelope of the event
     `event_id`, which IAM can limit. `confirms` is true for a `Handoff Confirmed`. `resumes` is the execution that this one
-    continues: the lock and the journal belong to it. The defaults are for executions that an earlier version started, which
-    omitted unknown members.
+    continues: the lock and the journal belong to it. `repair` is what a repair is about, null for any other
+    request. The defaults are for executions that an earlier version started, which omitted unknown members.
     """
 
     request_id: str
@@ -34,6 +35,7 @@ class ExecutionInput(WireModel):
     kind: str = ONBOARDING_REQUESTED
     asked: AnyAccessRequest = None
     resumes: str | None = None
+    repair: Repair | None = None
 
     @property
     def ref(self) -> RequestRef:

@@ -27,6 +27,8 @@ OFFBOARDING_REQUESTED = "Offboarding Requested"
 RESTORATION_REQUESTED = "Restoration Requested"
 ROTATION_REQUESTED = "Rotation Requested"
 ROTATION_CONFIRMED = "Rotation Confirmed"
+# The kind of an execution that repairs an access. Nobody can send it: a reconciliation starts it.
+REPAIR_DUE = "Repair Due"
 # The detail types that requests can have.
 KINDS = (
     HANDOFF_CONFIRMED,
