@@ -52,6 +52,13 @@ def serve(events: Any, name: str, service: Callable[[], object]) -> None:
     events.register_last(f"before-call.{name}", answer)
 
 
+def page_of(items: list[Settings], member: str, NextToken: str = "", **_: Any) -> Settings:
+    """Every other page of a list is empty, and the others have one item."""
+    number = int(NextToken or 0)
+    given = items[number // 2 : number // 2 + 1] if number % 2 else []
+    return {member: given} | ({"NextToken": str(number + 1)} if number < 2 * len(items) else {})
+
+
 class _CdnAuthorized:
     """Resources of MediaPackage v1 by their ids. An update replaces everything that is not set at creation.
 
@@ -73,6 +80,9 @@ class _CdnAuthorized:
             raise RefusedError("NotFoundException", 404)
         return self.resources[name]
 
+    def _page(self, member: str, **page: Any) -> Settings:
+        return page_of([*self.resources.values()], member, **page)
+
     def _update(self, name: str, members: Settings) -> Settings:
         present = self._describe(name)
         if self.unready:
@@ -91,6 +101,9 @@ class MediaPackage(_CdnAuthorized):
     def describe_origin_endpoint(self, Id: str) -> Settings:
         return self._describe(Id)
 
+    def list_origin_endpoints(self, **page: Any) -> Settings:
+        return self._page("OriginEndpoints", **page)
+
     def update_origin_endpoint(self, Id: str, **members: Any) -> Settings:
         return self._update(Id, members)
 
@@ -102,6 +115,9 @@ class MediaPackageVod(_CdnAuthorized):
 
     def describe_packaging_group(self, Id: str) -> Settings:
         return self._describe(Id)
+
+    def list_packaging_groups(self, **page: Any) -> Settings:
+        return self._page("PackagingGroups", **page)
 
     def update_packaging_group(self, Id: str, **members: Any) -> Settings:
         return self._update(Id, members)
@@ -125,6 +141,14 @@ class MediaPackageV2:
 
     def get_origin_endpoint(self, **names: str) -> Settings:
         return self._of(self.endpoints, names)
+
+    def list_origin_endpoints(self, ChannelGroupName: str, ChannelName: str, **page: Any) -> Settings:
+        """The endpoints of a channel, which exists if it has endpoints."""
+        found = [one for name, one in self.endpoints.items() if name.startswith(f"{ChannelGroupName}/{ChannelName}/")]
+        if not found:
+            raise RefusedError("ResourceNotFoundException", 404)
+        listed = ({name: value for name, value in one.items() if name not in ("Segment", "Tags")} for one in found)
+        return page_of([*listed], "Items", **page)
 
     def get_origin_endpoint_policy(self, **names: str) -> Settings:
         return self._of(self.policies, names)

@@ -184,6 +184,23 @@ def test_an_unchanged_or_gone_access_is_not_reported_as_revoked(
     assert status() == state
 
 
+def test_a_deleted_resource_without_grants_is_reported_as_gone_and_no_grant_as_removed(run: Run, account: Account) -> None:
+    account.add_resources()
+    access_id = Onboarding(run, account, system="mediapackage").run_through("record_access").checked["accessId"]
+    account.delete_resources()
+    account.published()
+    event = {"accessId": access_id, "executionArn": EXECUTION, "look": run("clean_up_grants", {"accessId": access_id})}
+
+    run("report_clean_up", event | {"observed": run("observe_access", {"accessId": access_id})})
+
+    reported = published(account)
+    assert [*reported] == ["Access Gone"]
+    [lost] = reported["Access Gone"]["lost"]
+    assert (reported["Access Gone"]["status"], lost["name"], lost["passed"]) == ("gone", "resource is configured", False)
+    run("report_clean_up", event | {"observed": run("observe_access", {"accessId": access_id})})
+    assert published(account) == {}
+
+
 def test_a_status_is_reported_once_and_again_for_other_reasons(run: Run, account: Account, access: Onboarding) -> None:
     reported = []
     for name in ("key is enabled", "key is enabled", "grant is there"):

@@ -72,6 +72,13 @@ def test_a_404_means_that_there_is_no_endpoint(mediapackage: Any, answers: Stubb
     assert OriginEndpoints().read(mediapackage, WANTED.resource) is None
 
 
+def test_the_list_of_endpoints_has_all_of_its_pages(mediapackage: Any, answers: Stubber) -> None:
+    answers.add_response("list_origin_endpoints", {"OriginEndpoints": [], "NextToken": "2"}, {"MaxResults": 1000})
+    answers.add_response("list_origin_endpoints", {"OriginEndpoints": [NAMED]}, {"MaxResults": 1000, "NextToken": "2"})
+    assert OriginEndpoints().list_of(WANTED.resource) == ""
+    assert OriginEndpoints().listed_names(mediapackage, WANTED.resource) == {WANTED.resource.name}
+
+
 @pytest.mark.parametrize("status", [403, 422, 429, 500])
 def test_other_errors_do_not_mean_absence(mediapackage: Any, answers: Stubber, status: int) -> None:
     answers.add_client_error("describe_origin_endpoint", "Something", http_status_code=status)

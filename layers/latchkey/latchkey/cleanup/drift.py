@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from latchkey.access.desired import Desired, desire
 from latchkey.access.principals import Standing, failed_standing_checks
@@ -15,9 +15,12 @@ from latchkey.aws.clients import Clients
 from latchkey.aws.errors import is_missing, is_refused
 from latchkey.aws.keys import key_policy
 from latchkey.aws.secrets import ObservedSecret, all_secret_policies, current_keys, find_secret
+from latchkey.errors import TransientAwsError
+from latchkey.observability import logger
 from latchkey.policies import Document, new_document
 from latchkey.registry.accesses import KnownAccess
 from latchkey.settings import Settings
+from latchkey.systems.system import Configuration, Resource
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.type_defs import RoleTypeDef
@@ -25,23 +28,52 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DriftReader:
-    """Reads the policies and the reader role of accesses, each key and secret once."""
+    """Reads the policies, the reader role and the resource of accesses, each key, secret and list of resources once.
+
+    Source locations are not read here: the sweep has read their list with the grants.
+    """
 
     settings: Settings
     clients: Clients
     _policies: dict[str, Document] = field(default_factory=dict)
+    _listed: dict[tuple[str, str], frozenset[str] | None] = field(default_factory=dict)
 
     def has_drifted(self, access: KnownAccess) -> bool:
         """Whether the access differs from what is recorded. False if a read is denied, and if the key does not exist."""
         record, request = access.record, access.request
-        if record is None or request is None or record.status not in ("active", "handed-off"):
+        if record is None or request is None or record.status not in ("active", "handed-off", "unmanaged"):
+            return False
+        desired = desire(request, self.settings, record.tenant)
+        if record.reached != "handed-off" and self._lacks_resource(desired):
+            return True
+        # The owner of an unmanaged access can remove our statements.
+        if record.status == "unmanaged":
             return False
         try:
-            return self._has_drifted(access, record, desire(request, self.settings, record.tenant))
+            return self._has_drifted(access, record, desired)
         except ClientError as error:
             if is_refused(error) or is_missing(error):
                 return False
             raise
+
+    def _lacks_resource(self, desired: Desired) -> bool:
+        """Whether a complete list lacks the resource. False if the list cannot be read."""
+        configuration, resource = desired.system.configuration, desired.resource
+        if configuration is None or desired.system.granted:
+            return False
+        of = (desired.system.name, configuration.list_of(resource))
+        if of not in self._listed:
+            self._listed[of] = self._names(configuration, resource)
+        listed = self._listed[of]
+        return listed is not None and resource.name not in listed
+
+    def _names(self, configuration: Configuration, resource: Resource) -> frozenset[str] | None:
+        try:
+            return configuration.listed_names(self.clients.client_for(configuration.service), resource)
+        except (ClientError, BotoCoreError, TransientAwsError) as error:
+            # Another sweep reads the list again, and nothing else waits for it.
+            logger.warning("resources cannot be listed", service=configuration.service, error=type(error).__name__)
+            return None
 
     def _has_drifted(self, access: KnownAccess, record: AccessRecord, desired: Desired) -> bool:
         secret = find_secret(self.clients.secretsmanager, record.secret_arn) if record.secret_arn else None

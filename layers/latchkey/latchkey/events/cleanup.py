@@ -96,8 +96,18 @@ class AccessRevoked(Notice):
     proposal: str | None = None
 
 
+class AccessGone(Notice):
+    """The resource of an access was deleted. Its service creates no grants. `lost` are the checks that failed.
+
+    The secret, the reader role and the key of the access stay until an `Offboarding Requested`.
+    """
+
+    status: Literal["gone"]
+    lost: tuple[Check, ...]
+
+
 class AccessRestored(Notice):
-    """An access that was revoked or detached passes all of its checks again."""
+    """An access that was revoked, detached or gone passes all of its checks again."""
 
     status: Literal["active"]
 
@@ -180,6 +190,7 @@ NOTICES: dict[str, type[Notice]] = {
     NOT_REVOKED: GrantNotRevoked,
     KEY_DELETION_SCHEDULED: KeyDeletionScheduled,
     "Access Revoked": AccessRevoked,
+    "Access Gone": AccessGone,
     "Access Restored": AccessRestored,
     "Drift Detected": DriftDetected,
     "Drift Resolved": DriftResolved,

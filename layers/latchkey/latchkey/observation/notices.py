@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from latchkey.access.record import AccessRecord
+from latchkey.access.record import AccessRecord, has_grants
 from latchkey.events.cleanup import (
+    AccessGone,
     AccessRestored,
     AccessRevoked,
     DriftDetected,
@@ -76,7 +77,7 @@ def record_observation(
     """Records a changed status or other findings with the events that report them, in one write.
 
     Nothing is written if the record was written since it was observed. `ended` returns the event about an access whose
-    resource is gone.
+    resource is gone, and whose service creates grants.
     """
     lost, findings = (tuple(check.name for check in checks) for checks in (observed.lost, observed.findings))
     former = registry.accesses.findings(record.access_id)
@@ -141,6 +142,9 @@ def _changed(
     if observed.status == "active":
         kind = "Access Restored"
         return kind, AccessRestored.model_validate(common_members(occasion, observed.status, record, kind))
+    if observed.status == "gone" and not has_grants(record.access_id):
+        kind, own = "Access Gone", {"lost": observed.lost}
+        return kind, AccessGone.model_validate(common_members(occasion, observed.status, record, kind) | own)
     return ended() if observed.status == "gone" else None
 
 

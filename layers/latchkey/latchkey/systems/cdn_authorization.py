@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from botocore.exceptions import ClientError
 
 from latchkey.aws.errors import status_of
+from latchkey.aws.pages import read_pages
 from latchkey.systems.readers import AssumedRole
 from latchkey.systems.shapes import accepted
 from latchkey.systems.system import Configuration, Configured, Counterpart, Handoff, Reading, Resource, Rotation, SecretShape
@@ -60,9 +61,10 @@ DOCUMENTS = (
 class CdnAuthorization(Configuration):
     """Resources whose member `Authorization` contains the secret and the role.
 
-    `describe` and `set` are the client methods that read and update one resource by its ID. An update is assumed to replace the
-    whole resource, so it contains every member that the botocore model of the operation accepts. No documented call turns the
-    authorization of a resource off again.
+    `describe` and `set` are the client methods that read and update one resource by its ID. `list_all` is the one that returns
+    all resources in the member `listed`, 1,000 in a page. An update is assumed to replace the whole resource, so it contains
+    every member that the botocore model of the operation accepts. No documented call turns the authorization of a resource off
+    again.
     """
 
     our_settings = frozenset(["Authorization"])
@@ -70,6 +72,8 @@ class CdnAuthorization(Configuration):
     can_be_removed = False
     describe: ClassVar[str]
     set: ClassVar[str]
+    list_all: ClassVar[str]
+    listed: ClassVar[str]
 
     def wanted(self, _resource: Resource, reading: Reading) -> dict[str, str]:
         return {"secretArn": reading.secret_arn, "roleArn": reading.role_arn or ""}
@@ -93,6 +97,10 @@ class CdnAuthorization(Configuration):
             full_settings=names | others | ({"Authorization": present} if present else {}),
             tags=found.get("Tags") or {},
         )
+
+    def listed_names(self, client: Any, _resource: Resource) -> frozenset[str]:
+        pages = read_pages(getattr(client, self.list_all), MaxResults=1000)
+        return frozenset(one["Id"] for page in pages for one in page.get(self.listed, []))
 
     def update(self, client: Any, resource: Resource, reading: Reading, present: Configured) -> None:
         getattr(client, self.set)(Id=resource.name, Authorization=_authorization(reading), **present.other_settings)

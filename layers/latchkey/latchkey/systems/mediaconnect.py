@@ -132,18 +132,22 @@ class FlowPart(Resource):
 
     @property
     def name(self) -> str:
-        *_, flow_id, flow_name = self.flow_arn.split(":", 7)
-        kind, part = self.part
-        name = "/".join((flow_id, _plain(flow_name), kind, _plain(part)))
-        if len(name) <= _LONGEST_NAME:
-            return name
-        # A plain name never contains two equals signs in a row.
-        unique = f"=={hashlib.sha256(name.encode()).hexdigest()[:32]}"
-        return f"{name[: _LONGEST_NAME - len(unique)]}{unique}"
+        return _name_of(self.flow_arn, *self.part)
 
     def wrong_location(self, place: Place) -> dict[str, str]:
         here = self.flow_arn.startswith(place.arn("mediaconnect", "flow:"))
         return {} if here else {"flowArn": f"must be the ARN of a flow in account {place.account} and Region {place.region}"}
+
+
+def _name_of(flow_arn: str, kind: str, part: str) -> str:
+    """The name of a part in access IDs."""
+    *_, flow_id, flow_name = flow_arn.split(":", 7)
+    name = "/".join((flow_id, _plain(flow_name), kind, _plain(part)))
+    if len(name) <= _LONGEST_NAME:
+        return name
+    # A plain name never contains two equals signs in a row.
+    unique = f"=={hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return f"{name[: _LONGEST_NAME - len(unique)]}{unique}"
 
 
 def _encrypting(part: _Part) -> Effect:
@@ -208,6 +212,15 @@ class FlowParts(Configuration):
             tags={},
             authentication="" if key_type in _PROTOCOLS else key_type,
         )
+
+    def list_of(self, resource: FlowPart) -> str:
+        return resource.flow_arn
+
+    def listed_names(self, client: MediaConnectClient, resource: FlowPart) -> frozenset[str]:
+        """The parts of one flow, which only DescribeFlow returns. A flow that does not exist has none."""
+        flow: Mapping[str, Any] = _flow(client, resource.flow_arn) or {}
+        parts = ((kind, one) for kind, part in _PARTS.items() for one in _listed(flow, part) if "Name" in one)
+        return frozenset(_name_of(resource.flow_arn, kind, one["Name"]) for kind, one in parts)
 
     def update(self, client: MediaConnectClient, resource: FlowPart, reading: Reading, present: Configured) -> None:
         kind, _ = resource.part

@@ -29,6 +29,8 @@ class OriginEndpoints(cdn_authorization.CdnAuthorization):
     service = "mediapackage"
     describe = "describe_origin_endpoint"
     set = "update_origin_endpoint"
+    list_all = "list_origin_endpoints"
+    listed = "OriginEndpoints"
     shown = ShownResource("DescribeOriginEndpoint", ("Id",), {"UpdateOriginEndpoint": merged})
 
 

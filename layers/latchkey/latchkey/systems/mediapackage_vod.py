@@ -29,6 +29,8 @@ class PackagingGroups(cdn_authorization.CdnAuthorization):
     service = "mediapackage-vod"
     describe = "describe_packaging_group"
     set = "update_packaging_group"
+    list_all = "list_packaging_groups"
+    listed = "PackagingGroups"
     shown = ShownResource("DescribePackagingGroup", ("Id",), {"UpdatePackagingGroup": merged})
 
 

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from latchkey import policies
 from latchkey.aws.errors import is_missing
+from latchkey.aws.pages import read_pages
 from latchkey.aws.planned_media import ShownResource, removed, replaced
 from latchkey.errors import Conflict
 from latchkey.formats import identifier
@@ -130,6 +131,20 @@ class EndpointPolicies(Configuration):
             full_settings=names | policy_settings,
             tags=endpoint.get("Tags", {}),
         )
+
+    def list_of(self, resource: Endpoint) -> str:
+        return f"{resource.channel_group}/{resource.channel}"
+
+    def listed_names(self, client: Mediapackagev2Client, resource: Endpoint) -> frozenset[str]:
+        """The endpoints of one channel, 100 in a page. A channel that does not exist has none."""
+        channel = {"ChannelGroupName": resource.channel_group, "ChannelName": resource.channel}
+        try:
+            pages = [*read_pages(client.list_origin_endpoints, **channel, MaxResults=100)]
+        except ClientError as error:
+            if is_missing(error):
+                return frozenset()
+            raise
+        return frozenset(f"{self.list_of(resource)}/{one['OriginEndpointName']}" for page in pages for one in page["Items"])
 
     def update(self, client: Mediapackagev2Client, resource: Endpoint, reading: Reading, present: Configured) -> None:
         client.put_origin_endpoint_policy(

@@ -163,6 +163,14 @@ class Configuration(ABC):
     def read(self, client: Any, resource: Any) -> Configured | None:
         """The present configuration, or None if the resource does not exist."""
 
+    def list_of(self, resource: Any) -> str:  # noqa: ARG002  most services list all resources of a Region
+        """The name of the list that contains the resource if it exists, among the lists of its service in one Region."""
+        return ""
+
+    @abstractmethod
+    def listed_names(self, client: Any, resource: Any) -> frozenset[str]:
+        """The names of all resources in the list that contains this one if it exists. Complete, or it raises."""
+
     @abstractmethod
     def update(self, client: Any, resource: Any, reading: Reading, present: Configured) -> None:
         """Configures the resource and keeps its other settings."""
@@ -287,6 +295,9 @@ class GrantedConfiguration(Configuration):
 
     def read(self, client: Any, resource: Any) -> Configured | None:
         return self.read_named(client, resource.name)
+
+    def listed_names(self, client: Any, resource: Any) -> frozenset[str]:  # noqa: ARG002  one list has all resources
+        return frozenset(self.secrets_by_name(client))
 
     @abstractmethod
     def altered(self, full_settings: Mapping[str, Any]) -> dict[str, Any] | None:
