@@ -32,6 +32,8 @@ DetailType = Literal[
 ]
 
 
+# The observed status of a recorded access: see access/record.py.
+Observed = Literal["active", "handed-off", "unmanaged", "revoked", "detached", "gone"]
 Result = Literal["passed", "failed", "not applicable", "confirmed"]
 
 
@@ -135,7 +137,7 @@ class Outcome(WireModel):
     tenant: str = DEFAULT_TENANT
     access_id: str | None = None
     system: str | None = None
-    status: Literal["active", "handed-off", "offboarded", "planned", "rotating", "unchanged", "rejected", "failed"]
+    status: Observed | Literal["offboarded", "planned", "rotating", "unchanged", "rejected", "failed"]
     changed: bool
     checks: tuple[Check, ...] = ()
     resources: Resources = Resources()
@@ -283,11 +285,14 @@ class TokenRotated(Outcome):
 
 
 class RotationWithdrawn(Outcome):
-    """A pending rotation has ended without a change of the current token. `reason` says why, and `steps` what to do now."""
+    """A pending rotation has ended without a change of the current token. `reason` says why, and `steps` what to do now.
+
+    `status` is what was last observed of the access.
+    """
 
     access_id: str
     system: str
-    status: Literal["active"]
+    status: Observed
     token: CurrentToken
     reason: str
     steps: tuple[str, ...]

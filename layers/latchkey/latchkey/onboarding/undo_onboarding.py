@@ -20,7 +20,7 @@ from latchkey.onboarding.rollback.resource import roll_back_resource
 from latchkey.onboarding.rollback.restoration import roll_back_secret_restoration
 from latchkey.onboarding.rollback.role import roll_back_role
 from latchkey.onboarding.rollback.rollback import Decision, Rollback
-from latchkey.onboarding.rollback.rotation import roll_back_rotation
+from latchkey.onboarding.rollback.rotation import roll_back_end, roll_back_rotation
 from latchkey.onboarding.rollback.secret import roll_back_secret, roll_back_secret_key, roll_back_secret_version
 from latchkey.registry import Registry
 from latchkey.registry.journal import REQUEST, Entry
@@ -81,6 +81,7 @@ _PARTS: Mapping[str, _Part] = MappingProxyType(
         "secret": (roll_back_secret, _Then.GO_ON),
         "secret-version": (roll_back_secret_version, _Then.ABANDON),
         "rotation": (roll_back_rotation, _Then.GO_ON),
+        "phase": (roll_back_end, _Then.GO_ON),
         "key-policy": (roll_back_key_policy, _Then.ABANDON),
         "secret-policy": (roll_back_secret_policy, _Then.GO_ON),
         "secret-key": (roll_back_secret_key, _Then.GO_ON),

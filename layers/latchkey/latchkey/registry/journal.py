@@ -22,6 +22,7 @@ SECRET = "30-secret"
 SECRET_VERSION = "31-secret-version"
 SECRET_RESTORATION = "32-secret-restoration"
 ROTATION = "33-rotation"
+PHASE = "34-phase"
 SECRET_KEY = "42-secret-key"
 ROLE = "44-role"
 RESOURCE = "50-resource"
@@ -30,6 +31,8 @@ RECORD = "60-record"
 DETACHMENT = "70-detachment"
 REMOVAL = "72-removal"
 _SECRET_DELETION = "74-secret-deletion"
+# What a rotation found, in addition to the labels of the secret.
+LAST_ROTATION = "lastRotation"
 # The result of a creation whose resource could not be read afterwards: the service may not show it yet.
 UNSEEN = "created and not seen yet"
 

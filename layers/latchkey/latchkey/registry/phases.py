@@ -13,6 +13,8 @@ from latchkey.access.lifecycle import Phase, State
 from latchkey.errors import TransientAwsError
 from latchkey.registry.table import ConditionFailed, Table
 
+_ATTRIBUTES = ("phase", "phaseRequest", "phaseSince", "phaseFacts")
+
 
 @dataclass(frozen=True)
 class AccessPhase:
@@ -78,5 +80,18 @@ class Phases:
     def end(self, access_id: str, name: Phase) -> None:
         """Ends a phase, so that the status of the access is its state again. Does nothing if the access is not in it."""
         with suppress(ConditionFailed):
-            update = "REMOVE phase, phaseRequest, phaseSince, phaseFacts"
+            update = f"REMOVE {', '.join(_ATTRIBUTES)}"
             self._table.update("access", access_id, update, "phase = :phase", {":phase": name})
+
+    def snapshot(self, access_id: str) -> dict[str, str]:
+        """The attributes of the phase, for `restore`. Empty if the access is in none."""
+        item = self._table.get("access", access_id)
+        return {name: str(item[name]) for name in _ATTRIBUTES if name in item}
+
+    def restore(self, access_id: str, previous: Mapping[str, str]) -> None:
+        """Begins a phase that was ended again, as it was. Does nothing if the access is in a phase or not recorded."""
+        update = f"SET {', '.join(f'{name} = :{name}' for name in previous)}"
+        values = {f":{name}": value for name, value in previous.items()}
+        with suppress(ConditionFailed):
+            condition = "attribute_exists(version) AND attribute_not_exists(phase)"
+            self._table.update("access", access_id, update, condition, values)

@@ -5,9 +5,10 @@ These are attributes of the item of kind `resource` of the secret.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from latchkey.registry.table import Table
+from latchkey.registry.table import ConditionFailed, Table
 
 
 class Tokens:
@@ -22,6 +23,10 @@ class Tokens:
         update = "SET tokenSince = if_not_exists(tokenSince, :now) ADD tokenVersions :versions"
         self._table.update("resource", secret, update, None, values)
 
+    def forget(self, secret: str) -> None:
+        """Forgets the token of a secret that was deleted for good, because another secret has its name now."""
+        self._table.update("resource", secret, "REMOVE tokenVersions, tokenSince, rotatedAt", None, {})
+
     def note_versions(self, secret: str, *versions: str) -> None:
         """Records versions that a rotation is about to create."""
         self._table.update("resource", secret, "ADD tokenVersions :versions", None, {":versions": {*versions}})
@@ -30,10 +35,24 @@ class Tokens:
         """The accepted versions. Empty if no request of this version of Latchkey or a later one has used the secret."""
         return frozenset(self._table.get("resource", secret).get("tokenVersions", ()))
 
-    def note_rotation(self, secret: str) -> None:
-        """Records that the token of a secret was rotated."""
-        values = {":now": datetime.now(UTC).isoformat()}
-        self._table.update("resource", secret, "SET rotatedAt = :now", None, values)
+    def note_rotation(self, secret: str, began: datetime) -> None:
+        """Records that the token of a secret was rotated by the rotation that began at this time."""
+        self._table.update("resource", secret, "SET rotatedAt = :began", None, {":began": began.isoformat()})
+
+    def last_rotation(self, secret: str) -> str | None:
+        """What `note_rotation` last recorded, for `restore_rotation`."""
+        noted = self._table.get("resource", secret).get("rotatedAt")
+        return str(noted) if noted else None
+
+    def restore_rotation(self, secret: str, began: datetime, previous: str | None) -> None:
+        """Records an earlier `last_rotation` again, because the rotation that began at this time was rolled back.
+
+        Does nothing if that rotation was not recorded, or another one was since.
+        """
+        values = {":began": began.isoformat()} | ({":previous": previous} if previous else {})
+        update = "SET rotatedAt = :previous" if previous else "REMOVE rotatedAt"
+        with suppress(ConditionFailed):
+            self._table.update("resource", secret, update, "rotatedAt = :began", values)
 
     def rotated_at(self, secret: str) -> datetime | None:
         """When the token of a secret was last rotated or, if it never was, first used. None if neither is recorded."""

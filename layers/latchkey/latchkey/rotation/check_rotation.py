@@ -20,7 +20,7 @@ from latchkey.errors import Conflict, InvalidRequest, NotYetEffective, Problem
 from latchkey.registry import Registry
 from latchkey.registry.access_locks import IsOver
 from latchkey.registry.execution_input import ExecutionInput
-from latchkey.registry.journal import REQUEST, ROTATION, Entry, RequestJournal
+from latchkey.registry.journal import LAST_ROTATION, PHASE, REQUEST, ROTATION, Entry, RequestJournal
 from latchkey.registry.lock_holder import is_over_by
 from latchkey.requests.lifecycle import RotationConfirmed, RotationRequested
 from latchkey.requests.models import NOTHING_HANDED_OFF
@@ -110,9 +110,12 @@ def check_rotation(
             raise
     rotating = _rotating(desired, registry)
     if isinstance(asked, RotationRequested):
-        return _withdrawal(rotating, desired, record, scheduled=event.is_scheduled)
+        plan = _withdrawal(rotating, desired, record, scheduled=event.is_scheduled)
+        _intend_end(journal, plan, registry)
+        return plan
     companions.await_idle()
     plan, evidence = _confirmed(desired, rotating, record, reader)
+    _intend_end(journal, plan, registry)
     registry.tokens.note_versions(desired.secret_resource, *_versions(plan))
     intend_rotation(journal, plan, evidence)
     return plan
@@ -231,7 +234,7 @@ def _is_due(desired: Desired, registry: Registry) -> bool:
 def _new_plan(desired: Desired, asked: RotationRequested, record: AccessRecord, evidence: RotationEvidence) -> RotationPlan:
     steps, request_id = choreography(evidence.accesses), desired.request.request_id
     shortest, longest = token_lengths(evidence.accesses)
-    secret = evidence.secret
+    secret, now = evidence.secret, datetime.now(UTC)
     return RotationPlan(
         accessId=desired.access_id,
         keyArn=record.key_arn,
@@ -242,7 +245,8 @@ def _new_plan(desired: Desired, asked: RotationRequested, record: AccessRecord, 
         value=asked.value,
         shortest=shortest,
         longest=longest,
-        until=datetime.now(UTC) + timedelta(days=asked.pending_days),
+        began=now,
+        until=now + timedelta(days=asked.pending_days),
         waits=bool(steps.before) and not asked.accepts_interruption,
         revokes=asked.emergency,
         isApplied=bool(steps.updates),
@@ -265,6 +269,7 @@ def _withdrawal(rotating: Rotating, desired: Desired, record: AccessRecord, *, s
         secretArn=rotating.secret_arn,
         version=rotating.version,
         former=rotating.former,
+        began=datetime.now(UTC),
         until=rotating.until,
         withdraws=True,
     )
@@ -283,6 +288,7 @@ def _confirmation(rotating: Rotating, desired: Desired, record: AccessRecord, ev
         second=version_id(f"{desired.request.request_id}/again") if rotating.second else None,
         shortest=shortest,
         longest=longest,
+        began=datetime.now(UTC),
         until=rotating.until,
         promotes=True,
         revokes=rotating.second is not None,
@@ -303,10 +309,17 @@ def _begin(plan: RotationPlan, request_id: str, registry: Registry) -> None:
 
 
 def intend_rotation(journal: RequestJournal, plan: RotationPlan, evidence: RotationEvidence, *, anew: bool = False) -> None:
-    """Records the plan and the labels that were found, before the first change."""
-    labels = _labels(evidence.secret)
+    """Records the plan, the labels that were found, and the last rotation, before the first change."""
+    found = _labels(evidence.secret) | {LAST_ROTATION: evidence.last_rotation}
     wanted = {"plan": plan.model_dump(mode="json", by_alias=True), "readers": [one.access_id for one in evidence.accesses]}
-    journal.intend(ROTATION, wanted, found=labels, anew=anew)
+    journal.intend(ROTATION, wanted, found=found, anew=anew)
+
+
+def _intend_end(journal: RequestJournal, plan: RotationPlan, registry: Registry) -> None:
+    """Records the pending rotation that the request ends."""
+    versions = [version for version in (plan.version, plan.second) if version]
+    wanted = {"secretArn": plan.secret_arn, "versions": versions}
+    journal.intend(PHASE, wanted, found=registry.phases.snapshot(plan.access_id))
 
 
 def _labels(secret: ObservedSecret | None) -> dict[str, str | None]:

@@ -21,7 +21,7 @@ class RotationPlan(WireModel):
     latest at `until`. `revokes`: its value is stored again as the version `second`, so that the former value is not even the
     previous one. The token has `shortest` to `longest` characters.
 
-    `readers` are the accesses that read the secret.
+    `readers` are the accesses that read the secret. `began` is when the request was checked.
 
     `toPlan`: the rotation has not begun, and plan_access runs next. After it, a request that is `planOnly` ends, and any other
     is checked again.
@@ -39,6 +39,7 @@ class RotationPlan(WireModel):
     value: NewValue | None = None
     shortest: int = 0
     longest: int = 0
+    began: Annotated[AwareDatetime, Field(strict=False)]
     until: Annotated[AwareDatetime, Field(strict=False)]
     promotes: bool = False
     withdraws: bool = False

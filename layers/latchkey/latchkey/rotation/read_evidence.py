@@ -47,6 +47,7 @@ class EvidenceReader:
             secret=found,
             readers=readers,
             known=self.registry.tokens.versions(desired.secret_resource),
+            last_rotation=self.registry.tokens.last_rotation(desired.secret_resource),
             hidden=hidden,
             source=self._source(desired, copy_from) if copy_from else None,
             hosts=hosts,

@@ -40,8 +40,8 @@ def record_rotation(event: RecordRotationInput, settings: Settings, registry: Re
         return RotationRecorded(detailType="Token Pending", result=_token_pending(plan, readers, steps))
     if event.reached == "withdrawn":
         registry.phases.end(plan.access_id, "rotating")
-        return RotationRecorded(detailType="Rotation Withdrawn", result=_rotation_withdrawn(plan))
-    registry.tokens.note_rotation(desired.secret_resource)
+        return RotationRecorded(detailType="Rotation Withdrawn", result=_rotation_withdrawn(plan, registry))
+    registry.tokens.note_rotation(desired.secret_resource, plan.began)
     registry.phases.end(plan.access_id, "rotating")
     return RotationRecorded(detailType="Token Rotated", result=_token_rotated(plan, steps))
 
@@ -83,13 +83,14 @@ def _token_rotated(plan: RotationPlan, steps: Choreography) -> dict[str, Any]:
     }
 
 
-def _rotation_withdrawn(plan: RotationPlan) -> dict[str, Any]:
+def _rotation_withdrawn(plan: RotationPlan, registry: Registry) -> dict[str, Any]:
+    """A sweep can have observed another status than the access had when the rotation began."""
     expired = plan.until <= datetime.now(UTC)
     reason = (
         f"nobody confirmed it before {plan.until.isoformat(timespec='seconds')}" if expired else "its withdrawal was requested"
     )
     return {
-        "status": "active",
+        "status": registry.phases.state(plan.access_id),
         "resources": _resources(plan),
         "token": {"secretArn": plan.secret_arn, "versionId": plan.version},
         "reason": f"The rotation was withdrawn, because {reason}. The current token stays in use.",

@@ -50,13 +50,14 @@ class Source:
 class RotationEvidence:
     """The evidence for the rules. `readers` are the accesses that read the secret, the one of the request first.
 
-    `known` are the versions of the secret that Latchkey accepts. `hosts` are those that receive the secret. `hidden`: AWS
-    denies reading the secret.
+    `known` are the versions of the secret that Latchkey accepts, and `last_rotation` is the time of the last rotation that the
+    registry has recorded. `hosts` are those that receive the secret. `hidden`: AWS denies reading the secret.
     """
 
     secret: ObservedSecret | None
     readers: Sequence[Reader]
     known: frozenset[str] = frozenset()
+    last_rotation: str | None = None
     hidden: bool = False
     source: Source | None = None
     hosts: frozenset[str] = frozenset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from latchkey.access.desired import desire
@@ -10,7 +11,7 @@ from latchkey.aws.errors import aws_errors
 from latchkey.aws.secrets import CURRENT, PENDING, find_secret
 from latchkey.errors import Conflict, LatchkeyError, NotYetEffective, TransientAwsError
 from latchkey.onboarding.rollback.rollback import Decision, Rollback
-from latchkey.registry.journal import Entry
+from latchkey.registry.journal import LAST_ROTATION, Entry
 from latchkey.removal.token import read_again, restore_labels
 from latchkey.tags import may_rotate
 
@@ -37,8 +38,22 @@ def roll_back_rotation(rollback: Rollback, entry: Entry) -> str | None:
         reverted = restore_labels(secretsmanager, secret, own, entry.found, lambda text: rollback.note(entry, text))
     except Conflict as error:
         return Decision(str(error))
+    rollback.registry.tokens.restore_rotation(
+        rollback.desired.secret_resource, datetime.fromisoformat(plan["began"]), entry.found.get(LAST_ROTATION)
+    )
     unread = [*_read_again(rollback, plan)] if reverted or entry.undone else []
     return Decision("; ".join(unread)) if unread else None
+
+
+def roll_back_end(rollback: Rollback, entry: Entry) -> str | None:
+    """Lets a pending rotation that the request has ended be pending again, so that it can be confirmed or withdrawn.
+
+    If another rotation has followed, or the secret is gone, it stays ended.
+    """
+    secret = find_secret(rollback.clients.secretsmanager, entry.wanted["secretArn"])
+    if secret is not None and secret.version(PENDING) in (None, *entry.wanted["versions"]):
+        rollback.registry.phases.restore(rollback.access_id, entry.found)
+    return None
 
 
 def _read_again(rollback: Rollback, plan: dict[str, Any]) -> Iterator[str]:
