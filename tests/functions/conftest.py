@@ -24,6 +24,7 @@ from latchkey.registry import registry, table
 from latchkey.settings import settings
 from tests.contract.artifacts import FUNCTIONS, actions, logical_id
 from tests.functions.account import Account
+from tests.functions.call_faults import CallFaults
 from tests.functions.function_clients import FunctionClients
 from tests.functions.lambda_runtime import ENVIRONMENT, Context, handler
 from tests.functions.onboarding_requests import EXECUTION, Run
@@ -135,6 +136,19 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         settings.cache_clear()
 
     return set_parameters
+
+
+@pytest.fixture
+def any_origin_host(stack: Callable[..., None]) -> None:
+    """A stack that sends tokens to every host."""
+    stack(ALLOWED_ORIGIN_HOSTS="*")
+
+
+@pytest.fixture
+def faults(account: Account) -> CallFaults:
+    """Counts and fails the AWS calls of all functions, which publish outcomes."""
+    account.open_bus()
+    return CallFaults()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ With WHOLE=1, each call fails in each way. Without it, the ways alternate over a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,8 @@ from tests.functions.offboarding_steps import Offboarding
 from tests.functions.onboarding_requests import EXECUTION, Run, check_event, existing
 from tests.functions.onboarding_steps import Onboarding
 from tests.sampling import WHOLE
+
+pytestmark = [pytest.mark.usefixtures("any_origin_host"), pytest.mark.timeout(0 if WHOLE else 300)]
 
 
 @dataclass
@@ -194,23 +195,11 @@ class Restoration:
         self.machine.report(lambda: self.case.run("report_outcome", report | members | self.common))
 
 
-@pytest.fixture
-def faults(account: Account) -> CallFaults:
-    account.open_bus()
-    return CallFaults()
-
-
-@pytest.fixture(autouse=True)
-def hosts(stack: Callable[..., None]) -> None:
-    stack(ALLOWED_ORIGIN_HOSTS="*")
-
-
 SHAPES = ("own", "shared", "adopted", "mediapackagev2")
 # Without WHOLE, every n-th call fails.
 ONE_IN = {"own": 16, "shared": 24, "adopted": 30, "mediapackagev2": 24}
 
 
-@pytest.mark.timeout(0 if WHOLE else 300)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_offboarding_with_one_failed_call_keeps_every_invariant_and_is_finished_by_the_next(
     run: Run, account: Account, faults: CallFaults, shape: str
@@ -242,7 +231,6 @@ def test_an_offboarding_with_one_failed_call_keeps_every_invariant_and_is_finish
         account.mediatailor.locations.clear()  # the service lists all of them, one on a page
 
 
-@pytest.mark.timeout(0 if WHOLE else 300)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_restoration_with_one_failed_call_restores_everything_or_nothing(
     run: Run, account: Account, faults: CallFaults, shape: str

@@ -6,19 +6,20 @@ With WHOLE=1, each call fails in each way. Without it, the ways alternate over a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from latchkey.errors import InvalidRequest, LatchkeyError
 from latchkey.registry import registry
+from latchkey.registry.requests import RequestRef
 from tests.functions.account import Account
 from tests.functions.call_faults import CallFaults, Machine, Table, combinations
 from tests.functions.onboarding_requests import Run
 from tests.functions.rotation_steps import Rotation
 from tests.sampling import WHOLE
 
+pytestmark = [pytest.mark.usefixtures("any_origin_host"), pytest.mark.timeout(0 if WHOLE else 300)]
 # By flow: the system, the members of its request, and how many calls one failure stands for without WHOLE.
 FLOWS: dict[str, tuple[str, dict[str, Any], int]] = {
     "pending": ("mediatailor", {}, 4),
@@ -92,8 +93,14 @@ class Flow:
         event |= {"executionArn": self.rotation.execution, "tenant": "default", "detailType": detail_type}
         try:
             return str(self._machine.attempt(lambda: self._run("report_outcome", event | members))["detailType"])
-        except LatchkeyError:  # end-request reports what the execution could not
-            return str(self._machine.attempt(lambda: self._run("report_outcome", event | members))["detailType"])
+        except LatchkeyError as error:
+            return self._roll_back(error) if self._is_lost(event) else self._report(detail_type, **members)
+
+    def _is_lost(self, event: dict[str, Any]) -> bool:
+        """Whether a success is not recorded, so that end-request rolls the request back. It only repeats any other report."""
+        ref = RequestRef(event["requestId"], event["contentHash"], event["tenant"])
+        failed = event["detailType"] in ("Request Rejected", "Request Failed")
+        return not failed and registry().requests.recorded_outcome(ref) is None
 
     def keeps_invariants(self, outcome: str, why: str) -> None:
         """The current version is one that clients know, nothing else changed, and neither lock nor journal is left."""
@@ -140,18 +147,6 @@ def _caught(error: LatchkeyError) -> dict[str, str]:
     return {"Error": type(error).__name__, "Cause": json.dumps(cause)}
 
 
-@pytest.fixture
-def faults(account: Account) -> CallFaults:
-    account.open_bus()
-    return CallFaults()
-
-
-@pytest.fixture(autouse=True)
-def hosts(stack: Callable[..., None]) -> None:
-    stack(ALLOWED_ORIGIN_HOSTS="*")
-
-
-@pytest.mark.timeout(0 if WHOLE else 300)
 @pytest.mark.parametrize("kind", FLOWS)
 def test_a_rotation_with_one_failed_call_keeps_the_token_that_clients_have(
     run: Run, account: Account, faults: CallFaults, kind: str
