@@ -11,7 +11,7 @@ from latchkey.access.lifecycle import broken_rule
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
 from latchkey.aws.keys import find_key
-from latchkey.aws.secrets import CURRENT, find_secret
+from latchkey.aws.secrets import CURRENT, find_secret, name_of_secret
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.onboarding.companions import begin_move, check_companions, lock_companions, read_companions
 from latchkey.onboarding.rules.consent import Withdrawal, withdrawals
@@ -347,8 +347,19 @@ def _refer_to_secret(desired: Desired, evidence: RequestEvidence, journal: Reque
         registry.resources.note_copy(desired.secret_resource, source.secret_arn)
     registry.refer(desired.secret_resource, journal)
     present = evidence.secret.secret.version(CURRENT) if evidence.secret else None
+    accepted = {version for version in (present, desired.version_id) if version}
+    if _is_other_secret(evidence) and registry.tokens.versions(desired.secret_resource) - accepted:
+        registry.tokens.forget(desired.secret_resource, desired.access_id)
     # Whoever sends the request accepts the present value, whoever has stored it. A rotation leaves any other value alone.
-    registry.tokens.note_acceptance(desired.secret_resource, *filter(None, (present, desired.version_id)))
+    registry.tokens.note_acceptance(desired.secret_resource, *accepted)
+
+
+def _is_other_secret(evidence: RequestEvidence) -> bool:
+    """Whether a secret of this name can have been deleted for good: none exists, or not the recorded one of the access."""
+    recorded, found = evidence.record.secret_arn if evidence.record else None, evidence.secret
+    if recorded is None or found is None:
+        return found is None
+    return recorded != found.secret.arn and name_of_secret(recorded) == found.secret.name
 
 
 def _confirmed_plan(event: CheckRequestInput, desired: Desired, registry: Registry, reader: EvidenceReader) -> OnboardingPlan:

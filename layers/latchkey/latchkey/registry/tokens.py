@@ -23,9 +23,18 @@ class Tokens:
         update = "SET tokenSince = if_not_exists(tokenSince, :now) ADD tokenVersions :versions"
         self._table.update("resource", secret, update, None, values)
 
-    def forget(self, secret: str) -> None:
-        """Forgets the token of a secret that was deleted for good, because another secret has its name now."""
-        self._table.update("resource", secret, "REMOVE tokenVersions, tokenSince, rotatedAt", None, {})
+    def forget(self, secret: str, access_id: str) -> None:
+        """Forgets the token of a secret that was deleted for good, because another secret gets its name.
+
+        If another access refers to the secret, only the times are forgotten, since that access can create and use the secret at
+        any time. The IDs of versions that no longer exist have no effect.
+        """
+        only = "attribute_not_exists(accesses) OR accesses = :only"
+        update = "REMOVE tokenSince, rotatedAt"
+        try:
+            self._table.update("resource", secret, f"{update}, tokenVersions", only, {":only": {access_id}})
+        except ConditionFailed:
+            self._table.update("resource", secret, update, None, {})
 
     def note_versions(self, secret: str, *versions: str) -> None:
         """Records versions that a rotation is about to create."""
