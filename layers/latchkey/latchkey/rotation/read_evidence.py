@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from latchkey.access.desired import Desired, desire
+from latchkey.access.desired import Desired
 from latchkey.access.hosts import configured_hosts
+from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients, regions
 from latchkey.aws.errors import is_refused
 from latchkey.aws.secrets import find_secret
 from latchkey.registry import Registry
 from latchkey.requests.models import CopyFrom
+from latchkey.rotation.readers import readers_of
 from latchkey.rotation.rules import Reader, RotationEvidence, Source
 from latchkey.settings import Settings
 
@@ -58,16 +60,11 @@ class EvidenceReader:
 
         The phase of the access itself was compared with the request before.
         """
-        others = sorted(self.registry.resources.others(desired.secret_resource, desired.access_id))
-        own = self._reader(desired.access_id)
-        found = [replace(own, changes=None) if own else None, *(self._reader(access_id) for access_id in others)]
-        return [reader for reader in found if reader is not None and reader.desired.secret_resource == desired.secret_resource]
+        found = readers_of(desired, self.settings, self.registry)
+        return [self._reader(record, reader, is_own=reader.access_id == desired.access_id) for record, reader in found]
 
-    def _reader(self, access_id: str) -> Reader | None:
-        record, request = self.registry.accesses.get(access_id), self.registry.accesses.recorded_request(access_id)
-        if record is None or request is None:
-            return None
-        desired, phase = desire(request, self.settings, record.tenant), self.registry.phases.get(access_id)
+    def _reader(self, record: AccessRecord, desired: Desired, *, is_own: bool) -> Reader:
+        phase = None if is_own else self.registry.phases.get(desired.access_id)
         configuration, rotation = desired.system.configuration, desired.system.rotation
         updated = configuration is not None and rotation is not None and rotation.needs_update and not desired.hands_off
         present = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from latchkey.events.outcomes import DetailType
 from latchkey.registry import Registry
 from latchkey.rotation.choreography import Choreography, choreography
 from latchkey.rotation.plan import RotationPlan, RotationStep
+from latchkey.rotation.readers import readers_of
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
@@ -33,7 +33,7 @@ def record_rotation(event: RecordRotationInput, settings: Settings, registry: Re
     """Records that the rotation waits for its confirmation, or ends the phase `rotating`. A second call changes nothing."""
     plan, desired = event.plan, desire(event.request, settings, event.tenant)
     registry.journal_of(event.execution_arn, desired.access_id, event.tenant)
-    readers = [*_readers(desired, settings, registry)]
+    readers = [reader for _, reader in readers_of(desired, settings, registry)]
     steps = choreography(readers)
     if event.reached == "pending":
         registry.phases.note(plan.access_id, "rotating", plan.phase(is_pending=True))
@@ -44,17 +44,6 @@ def record_rotation(event: RecordRotationInput, settings: Settings, registry: Re
     registry.tokens.note_rotation(desired.secret_resource, plan.began)
     registry.phases.end(plan.access_id, "rotating")
     return RotationRecorded(detailType="Token Rotated", result=_token_rotated(plan, steps))
-
-
-def _readers(desired: Desired, settings: Settings, registry: Registry) -> Iterator[Desired]:
-    """The accesses that read the secret, the one of the request first."""
-    yield desired
-    for access_id in sorted(registry.resources.others(desired.secret_resource, desired.access_id)):
-        record, request = registry.accesses.get(access_id), registry.accesses.recorded_request(access_id)
-        if record is not None and request is not None:
-            other = desire(request, settings, record.tenant)
-            if other.secret_resource == desired.secret_resource:
-                yield other
 
 
 def _token_pending(plan: RotationPlan, readers: list[Desired], steps: Choreography) -> dict[str, Any]:
