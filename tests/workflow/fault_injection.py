@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from local_aws.tools.embedded_aws import Embedded, until
 from local_aws.tools.outcomes import Outcomes
 from tests.sampling import WHOLE, Place, Sample
+from tests.workflow.fault_log import FaultLog
 from tests.workflow.onboarding import Onboarding
 
 Detail = dict[str, Any]
@@ -38,6 +39,7 @@ REPORT = "latchkey-Re(ceive|port)"
 # A permanent failure after everything is created.
 LATE: Detail = {"service": "mediatailor", "operation": "ListAlerts", "error": "SomethingInvalid"}
 SUCCESSES = ("Access Onboarded", "Access Offboarded", "Access Planned", "Token Pending", "Token Rotated")
+_NO_CALL = "no call"
 NOTHING: Detail = {"aliases": [], "keys": [], "secrets": [], "locations": []}
 
 
@@ -122,34 +124,41 @@ class FaultInjection(Onboarding):
 
         The kinds alternate. Each request also has the faults `others`. Leases that a killed function holds are deleted before
         the next request. A function can make fewer calls than `calls` says, because it polls or remembers what it read. The
-        fault hits nothing then, and the next request has the same kind.
+        fault hits nothing then, and the next request has the same kind. A loop can run in parts: see FaultLog.
         """
-        places = sample.places(calls)
-        alternating, runs = cycle(kinds), list[FaultRun]()
+        places, log = sample.places(calls), FaultLog()
+        alternating, hit = cycle(kinds), list[tuple[Kind, Place]]()
         kind = next(alternating)
         for place in places:
-            detail = detail_of()
-            selected = {"caller": place.caller, "call": place.call} | (
-                {"request": None} if place.function in _OF_CLEANUP else {}
-            )
-            self._add_faults(detail, (*others, kind.fault | selected))
-            event = self._outcome(detail, leases_end=kind.fault["error"] == "killed")
-            met = [one for one in self.aws.control("GET", "faults") if re.search(place.caller, one["principal"])]
-            self.aws.control("DELETE", "faults")
-            if met and met[0]["operation"] == "DeleteItem":
-                self.end_leases()
-            operation = f"{met[0]['service']} {met[0]['operation']}" if met else "no call"
-            run = FaultRun(place, operation, kind, detail, event)
+            assert not log.is_over, f"{len(hit)} of {len(places)} combinations are done: continue with the same FAULT_LOG"
+            met = log.met(kind.name, place)
+            if met is None:
+                run = self._run(place, kind, detail_of(), others)
+                met = run.operation != _NO_CALL
+                assert met or (run.event["detail-type"] in SUCCESSES) is not bool(others), run.event
+                yield run
+                log.note(kind.name, place, met=met)
             if met:
-                _append_to_table(run)
-                runs.append(run)
+                hit.append((kind, place))
                 kind = next(alternating)
-            else:
-                assert (event["detail-type"] in SUCCESSES) is not bool(others), event
-            yield run
-        assert {run.place.function for run in runs} == {*calls}, "no call of a function failed"
-        assert {run.kind for run in runs} == {*kinds} or len(places) < len(kinds), "a kind of failure is missing"
-        self._report(f"{len(runs)} of {sum(calls.values()) * len(kinds)} combinations of calls and failures")
+        assert {place.function for _, place in hit} == {*calls}, "no call of a function failed"
+        assert {kind for kind, _ in hit} == {*kinds} or len(places) < len(kinds), "a kind of failure is missing"
+        self._report(f"{len(hit)} of {sum(calls.values()) * len(kinds)} combinations of calls and failures")
+
+    def _run(self, place: Place, kind: Kind, detail: Detail, others: tuple[Detail, ...]) -> FaultRun:
+        """Sends a request of which one call fails."""
+        selected = {"caller": place.caller, "call": place.call} | ({"request": None} if place.function in _OF_CLEANUP else {})
+        self._add_faults(detail, (*others, kind.fault | selected))
+        event = self._outcome(detail, leases_end=kind.fault["error"] == "killed")
+        met = [one for one in self.aws.control("GET", "faults") if re.search(place.caller, one["principal"])]
+        self.aws.control("DELETE", "faults")
+        if met and met[0]["operation"] == "DeleteItem":
+            self.end_leases()
+        operation = f"{met[0]['service']} {met[0]['operation']}" if met else _NO_CALL
+        run = FaultRun(place, operation, kind, detail, event)
+        if met:
+            _append_to_table(run)
+        return run
 
     def _add_faults(self, detail: Detail, faults: tuple[Detail, ...]) -> None:
         for fault in faults:
