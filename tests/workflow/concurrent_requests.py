@@ -10,8 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from local_aws.tools.embedded_aws import until
 from tests.workflow.fault_injection import ANY, WORK, Detail, FaultInjection, Kind
 from tests.workflow.footprints import TracedCall
 from tests.workflow.onboarding import MEMBER
@@ -144,6 +146,10 @@ _TIMEOUT_SECONDS = 9
 _SECONDS = 120
 
 
+# The steps of a case, the case, and until when it must have ended.
+type _Course = tuple[Iterator[None], Run, float]
+
+
 class ConcurrentRequests:
     """Runs pairs of requests and checks what they leave.
 
@@ -165,14 +171,13 @@ class ConcurrentRequests:
         """Runs the cases, and one sweep after them. `wrong` of each run says which invariants do not hold then."""
         self._aws.control("PUT", "trace")
         runs = [Run(case, PAIRS[case.pair](self._world)) for case in cases]
-        waiting, courses = runs[::-1], list[tuple[Iterator[None], Run, float]]()
+        waiting, courses = runs[::-1], list[_Course]()
         while waiting or courses:
             while waiting and len(courses) < _AT_ONCE:
                 run = waiting.pop()
                 courses.append((self._course(run), run, time.monotonic() + _SECONDS))
-            self._observe()
-            courses = [one for one in courses if self._goes_on(*one)]
-            time.sleep(0.03)
+            over = until(partial(self._over, courses), "the end of a case", 2 * _SECONDS)
+            courses = [one for one in courses if one not in over]
         self._aws.control("DELETE", "faults")
         self._aws.control("DELETE", "trace")
         self._world.settle()
@@ -186,6 +191,11 @@ class ConcurrentRequests:
             run.wrong += self._wrong(run.pair)
         self._repeat(ended)
         return runs
+
+    def _over(self, courses: list[_Course]) -> list[_Course]:
+        """Lets every case go on as far as it can, and returns those that have ended or take too long."""
+        self._observe()
+        return [one for one in courses if not self._goes_on(*one)]
 
     def _goes_on(self, course: Iterator[None], run: Run, deadline: float) -> bool:
         if time.monotonic() > deadline:
