@@ -30,11 +30,11 @@ class Tokens:
         any time. The IDs of versions that no longer exist have no effect.
         """
         only = "attribute_not_exists(accesses) OR accesses = :only"
-        update = "REMOVE tokenSince, rotatedAt"
         try:
-            self._table.update("resource", secret, f"{update}, tokenVersions", only, {":only": {access_id}})
+            update = "REMOVE tokenSince, rotatedAt, tokenVersions"
+            self._table.update("resource", secret, update, only, {":only": {access_id}})
         except ConditionFailed:
-            self._table.update("resource", secret, update, None, {})
+            self._table.update("resource", secret, "REMOVE tokenSince, rotatedAt", None, {})
 
     def note_versions(self, secret: str, *versions: str) -> None:
         """Records versions that a rotation is about to create."""
