@@ -23,6 +23,9 @@ from local_aws.emulator.invocations import running_invocations
 # Functions and their warm workers stay as they are, and so do STS sessions, whose credentials the workers have.
 _SERVICES = (cloudwatch, cloudwatch_logs, dynamodb, eventbridge, iam, kms, s3, secretsmanager, sqs, stepfunctions)
 
+# The streams of tables go on, because event source mappings remember how far they have read.
+_LOGS = ("_stream_records", "_stream_trimmed", "_closed_streams")
+
 
 class Clearable(Protocol):
     def clear(self) -> None: ...
@@ -58,5 +61,5 @@ class Checkpoint:
 def _stores() -> Iterator[tuple[tuple[str, str], Any]]:
     for service in _SERVICES:
         for name, value in vars(service).items():
-            if isinstance(value, AccountScopedDict | AccountRegionScopedDict):
+            if name not in _LOGS and isinstance(value, AccountScopedDict | AccountRegionScopedDict):
                 yield (service.__name__, name), value

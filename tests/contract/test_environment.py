@@ -16,6 +16,7 @@ LIMIT = 4096
 ROLE = "arn:aws-us-gov:iam::123456789012:role/" + "r" * 64
 NAMES = {
     "AccessTable": 128 + len("-AccessTable-") + 13,
+    "AuditTable": 128 + len("-AuditTable-") + 13,
     "CleanUpStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
     "DataBucket": 63,
     "EndRequestStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,

@@ -78,6 +78,7 @@ def test_the_reader_reads_every_list_of_the_package() -> None:
         "list_source_locations",
         "list_vod_sources",
         "query",
+        "scan",
         "simulate_principal_policy",
     }
 

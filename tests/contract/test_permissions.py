@@ -33,6 +33,7 @@ CLIENTS = {
     "events": ("events", "events"),
     "iam": ("iam", "iam"),
     "kms": ("kms", "kms"),
+    "s3": ("s3", "s3"),
     "secretsmanager": ("secretsmanager", "secretsmanager"),
     "stepfunctions": ("stepfunctions", "states"),
 }
@@ -41,7 +42,13 @@ CONFIGURED = {file: SYSTEMS[name].configuration for name, file in OF_SYSTEMS.ite
 # Permissions that no line of the package calls: AWS services use them on behalf of the function.
 PASSED = {"iam:GetRole": "the check that the role can be passed", "iam:PassRole": "an update with the reader's role"}
 TENANTS = {"ssm:GetParameter": "the parameters utility of Powertools"}
+# Operations that IAM authorizes as others.
+AUTHORIZED_AS = {"dynamodb:TransactWriteItems": "dynamodb:PutItem"}
 IN_OUR_NAME = {
+    "AppendAuditRecordsFunction": dict.fromkeys(
+        ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"),
+        "the event source mapping of the stream",
+    ),
     "ReceiveRequestFunction": TENANTS,
     "CheckRequestFunction": TENANTS,
     "PlanAccessFunction": TENANTS,
@@ -118,7 +125,8 @@ def called() -> frozenset[str]:
             continue
         for service, prefix in _services(path, receiver.rpartition(".")[2].strip("_")):
             if name in operations(service):
-                found.add(f"{prefix}:{operations(service)[name]}")
+                action = f"{prefix}:{operations(service)[name]}"
+                found.add(AUTHORIZED_AS.get(action, action))
     return frozenset(found)
 
 

@@ -10,6 +10,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
+from latchkey.audit.facts import KINDS, Action
 from tests.contract.artifacts import (
     ALARMS,
     FOLDERS,
@@ -27,6 +28,7 @@ from tests.contract.artifacts import (
     of_type,
     own_statements,
     shared_policies,
+    statements,
 )
 
 QUEUES = of_type("AWS::SQS::Queue")
@@ -245,7 +247,7 @@ def test_every_event_that_cannot_be_delivered_is_kept() -> None:
             assert event["Properties"]["RetryPolicy"]["MaximumRetryAttempts"] > 0
 
 
-def test_only_requests_the_schedule_and_the_queue_start_a_function() -> None:
+def test_only_requests_the_schedule_the_queue_and_the_registry_start_a_function() -> None:
     events = [(name, event["Type"]) for name, function in FUNCTIONS.items() for event in function.get("Events", {}).values()]
     sources = [mapping["EventSourceArn"]["Fn::GetAtt"] for mapping in of_type("AWS::Lambda::EventSourceMapping").values()]
 
@@ -254,7 +256,7 @@ def test_only_requests_the_schedule_and_the_queue_start_a_function() -> None:
         ("SweepGrantsFunction", "EventBridgeRule"),
         ("SweepGrantsFunction", "Schedule"),
     ]
-    assert sources == ["HintQueue.Arn"]
+    assert sources == ["HintQueue.Arn", "AccessTable.StreamArn"]
 
 
 def test_the_alarms_are_a_nested_application_that_can_run_nothing() -> None:
@@ -360,6 +362,43 @@ def test_the_registry_survives_the_stack() -> None:
     assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["Properties"]["DeletionProtectionEnabled"]["Fn::If"] == ["DataIsProtected", True, False]
     assert TEMPLATE["Parameters"]["ProtectData"]["Default"] == "true"
+
+
+def test_audit_records_survive_the_stack_and_are_written_by_one_function_only() -> None:
+    table, registry = RESOURCES["AuditTable"], RESOURCES["AccessTable"]
+    settings = ("DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification")
+    writing = {
+        (name, action)
+        for name, role in ROLES.items()
+        for statement in statements(role)
+        if statement["Effect"] == "Allow" and "AuditTable.Arn" in json.dumps(statement["Resource"])
+        for action in listed(statement["Action"])
+    }
+
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert {name: table["Properties"][name] for name in settings} == {name: registry["Properties"][name] for name in settings}
+    assert writing == {
+        ("AppendAuditRecordsFunction", "dynamodb:BatchGetItem"),
+        ("AppendAuditRecordsFunction", "dynamodb:PutItem"),
+        ("ExportAuditFunction", "dynamodb:Query"),
+        ("ExportAuditFunction", "dynamodb:Scan"),
+    }
+
+
+def test_every_action_of_an_audit_record_is_documented() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs/audit.md").read_text().partition("| Action |")[2], re.MULTILINE)
+
+    assert rows == [action.value for action in Action]
+
+
+def test_every_change_that_can_be_a_fact_is_delivered() -> None:
+    mapping = RESOURCES["RegistryChanges"]["Properties"]
+    [one] = mapping["FilterCriteria"]["Filters"]
+
+    assert RESOURCES["AccessTable"]["Properties"]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert json.loads(one["Pattern"]) == {"dynamodb": {"Keys": {"kind": {"S": sorted(KINDS)}}}}
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert not {"MaximumRetryAttempts", "MaximumRecordAgeInSeconds", "DestinationConfig"} & {*mapping}, "no change is given up"
 
 
 def test_the_data_bucket_is_private_encrypted_and_versioned_and_survives_the_stack() -> None:

@@ -81,9 +81,7 @@ def test_a_message_is_received_at_least_five_times_before_it_moves_to_the_dead_l
 
 
 def test_the_function_receives_batches_and_reports_the_messages_that_failed() -> None:
-    [mapping] = of_type("AWS::Lambda::EventSourceMapping").values()
-
-    assert mapping == {
+    assert of_type("AWS::Lambda::EventSourceMapping")["HintMapping"] == {
         "EventSourceArn": {"Fn::GetAtt": "HintQueue.Arn"},
         "FunctionName": {"Ref": "IdentifyAccessesFunction"},
         "FunctionResponseTypes": ["ReportBatchItemFailures"],

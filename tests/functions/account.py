@@ -21,6 +21,7 @@ from tests.functions.media_tailor import MediaTailor
 ACCOUNT: str = DEFAULT_ACCOUNT_ID
 REGION = "us-east-1"
 TABLE, BUS = "latchkey-accesses", "latchkey-requests"
+AUDIT_TABLE, DATA_BUCKET = "latchkey-audit", "latchkey-data"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 CONFIGURE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/latchkey-ConfigureAccessFunctionRole"
 OWN_ROLES = ",".join(f"arn:aws:iam::{ACCOUNT}:role/latchkey-{name}" for name in ("AttachPolicies", "UndoOnboarding"))

@@ -23,6 +23,7 @@ from latchkey.observability import logger
 from latchkey.registry import registry, table
 from latchkey.settings import settings
 from tests.contract.artifacts import FUNCTIONS, actions, logical_id
+from tests.contract.test_permissions import AUTHORIZED_AS
 from tests.functions.account import Account
 from tests.functions.call_faults import CallFaults
 from tests.functions.function_clients import FunctionClients
@@ -39,6 +40,7 @@ _STEPS = {"create_key", "create_secret", "attach_policies", "configure_access", 
 def _note(model: OperationModel) -> None:
     # The signing name of these services is the prefix of their IAM actions.
     name = f"{model.service_model.signing_name}:{model.name}"
+    name = AUTHORIZED_AS.get(name, name)
     _called.add(name)
     if not model.name.startswith(_READS) and not name.startswith(("dynamodb:", "events:")):
         _changed[name] += 1
@@ -72,7 +74,7 @@ _key_pair = cache(models.generate_private_key)
 
 
 # moto compares every URL with the patterns of all services in turn, and looks up the operations of a service for every call.
-_USED = ("kms", "secretsmanager", "iam", "sts", "ssm", "events", "stepfunctions")
+_USED = ("kms", "s3", "secretsmanager", "iam", "sts", "ssm", "events", "stepfunctions")
 backend_index.backend_url_patterns.sort(key=lambda pattern: pattern[0] not in _USED)
 _operations = cache(responses.method_names_from_class)
 

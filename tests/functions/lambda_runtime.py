@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from tests.contract.artifacts import ROOT
-from tests.functions.account import ACCOUNT, BUS, CONFIGURE_ROLE, OWN_ROLES, REGION, TABLE
+from tests.functions.account import ACCOUNT, AUDIT_TABLE, BUS, CONFIGURE_ROLE, DATA_BUCKET, OWN_ROLES, REGION, TABLE
 
 PLANNED = (
     "ApplyToken", "CleanUpGrants", "DeleteSecret", "DetachResource", "PromoteToken", "RestoreAccess",
@@ -18,6 +18,8 @@ ENVIRONMENT = {
     "ACCOUNT_ID": ACCOUNT,
     "ADOPTED_SECRET_PREFIX": "MediaPackage",
     "ACCEPTED_GRANTEES": "",
+    "AUDIT_TABLE": AUDIT_TABLE,
+    "DATA_BUCKET": DATA_BUCKET,
     "ALLOWED_ORIGIN_HOSTS": "",
     "ALLOWED_PARTNER_ACCOUNTS": "",
     "ALLOW_HTTP_ORIGINS": "false",

@@ -92,3 +92,26 @@ def test_stack_with_a_valid_mapping_is_created(account: Account) -> None:
 
     found = account.client("lambda").list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
     assert [one["FunctionResponseTypes"] for one in found] == [["ReportBatchItemFailures"]]
+
+
+STREAMING = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+
+
+@pytest.mark.parametrize("missing", [None, *STREAMING])
+def test_mapping_without_permission_on_the_stream_is_rejected(account: Account, missing: str | None) -> None:
+    table = account.client("dynamodb").create_table(
+        TableName=account.unique("streamed"),
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )["TableDescription"]
+    arn = table["LatestStreamArn"]
+    function = reader(account, arn, [action for action in STREAMING if action != missing])
+    create = account.client("lambda").create_event_source_mapping
+    wanted = {"FunctionName": function, "EventSourceArn": arn, "StartingPosition": "TRIM_HORIZON"}
+
+    if missing:
+        assert error_code(create, **wanted) == INVALID
+    else:
+        assert create(**wanted)["EventSourceArn"] == arn

@@ -61,6 +61,25 @@ def plan_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert answer["permissions"] == []
 
 
+def append_audit_records(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    """The changes of the sample are not in the registry, so their chain has only them."""
+    client = aws.client("dynamodb")
+    [table] = [name for name in client.list_tables()["TableNames"] if "AuditTable" in name]
+    access = sample("append_audit_records")["Records"][0]["dynamodb"]["NewImage"]["accessId"]
+    chain = client.query(TableName=table, KeyConditionExpression="accessId = :one", ExpressionAttributeValues={":one": access})[
+        "Items"
+    ]
+    assert answer == {"appended": 2}
+    assert sorted(int(item["number"]["N"]) for item in chain) == [1, 2, 3, 3]  # the head has the number of the last record
+
+
+def export_audit(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    [bucket] = [one["Name"] for one in aws.client("s3").list_buckets()["Buckets"] if "databucket" in one["Name"].lower()]
+    lines = aws.client("s3").get_object(Bucket=bucket, Key=answer["key"])["Body"].read().splitlines()
+    assert answer["problems"] == []
+    assert len(lines) == answer["records"] > 0
+
+
 def create_key(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     kms, key_id = aws.client("kms"), answer["arn"]
     assert answer["changed"]

@@ -65,7 +65,9 @@ def _roles(aws: Embedded) -> list[Any]:
 
 
 def _tables(aws: Embedded) -> list[str]:
-    return _pages(aws, "dynamodb", "list_tables", "TableNames")
+    """The registry, without the audit records, which follow each of its changes a moment later."""
+    names: list[str] = _pages(aws, "dynamodb", "list_tables", "TableNames")
+    return [name for name in names if "AuditTable" not in name]
 
 
 def _messages(aws: Embedded) -> dict[str, str]:

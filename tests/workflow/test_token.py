@@ -8,6 +8,7 @@ from typing import Any
 from local_aws.emulator.account import ACCOUNT
 from local_aws.tools.embedded_aws import Embedded, until
 from tests.unit.samples import TOKEN, TOKEN_PLACES
+from tests.workflow.audit_records import exported
 from tests.workflow.consumer_resources import CONSUMERS
 from tests.workflow.onboarding import MEMBER, Onboarding
 
@@ -61,10 +62,20 @@ def _stack_output(aws: Embedded, name: str) -> str:
     return value
 
 
+def _exported_audit(aws: Embedded) -> str:
+    """The lines of an export of all audit records."""
+    answer = exported(aws)
+    assert answer["records"], "the canary must reach the audit records"
+    bucket = _stack_output(aws, "DataBucketName")
+    text: str = aws.client("s3").get_object(Bucket=bucket, Key=answer["key"])["Body"].read().decode()
+    return text
+
+
 def _written(onboarding: Onboarding) -> dict[str, str]:
     """Returns everything that is stored outside the values of secrets, as text by its location."""
     aws = onboarding.aws
     table = aws.client("dynamodb").get_paginator("scan").paginate(TableName=_stack_output(aws, "AccessTableName"))
+    audit = aws.client("dynamodb").get_paginator("scan").paginate(TableName=_stack_output(aws, "AuditTableName"))
     queues = aws.client("sqs").list_queues().get("QueueUrls", [])
     kms, secretsmanager = onboarding.kms, onboarding.secretsmanager
     keys = [key["KeyId"] for page in kms.get_paginator("list_keys").paginate() for key in page["Keys"]]
@@ -73,6 +84,8 @@ def _written(onboarding: Onboarding) -> dict[str, str]:
         "logs": "\n".join(_logs(aws)),
         "histories": json.dumps([*_histories(aws)], default=str),
         "registry": json.dumps([page["Items"] for page in table], default=str),
+        "audit records": json.dumps([page["Items"] for page in audit], default=str),
+        "export of audit records": _exported_audit(aws),
         "queues": "\n".join(body for url in queues for body in _messages(aws, url)),
         "outcomes": json.dumps(onboarding.outcomes.all()),
         "tags of keys": json.dumps([kms.list_resource_tags(KeyId=key) for key in keys], default=str),

@@ -137,6 +137,8 @@ class Template:
         match function:
             case "GetAtt":
                 logical_id, _, attribute = (argument if isinstance(argument, str) else ".".join(argument)).partition(".")
+                if attribute == "StreamArn":
+                    return f"{self.arn(logical_id)}/stream/2026-11-28T00:00:00.000"
                 # The attribute Id of a secret is its ARN.
                 return self.arn(logical_id) if attribute in ("Arn", "Id") else self.name(logical_id)
             case "Sub":

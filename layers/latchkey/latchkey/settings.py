@@ -43,6 +43,8 @@ class Settings(BaseModel):
     create_secret_role_arn: str = ""
     planned_roles: tuple[str, ...] = ()
     validate_role_arn: str = ""
+    audit_table: str = ""
+    data_bucket: str = ""
 
     @property
     def key_writers(self) -> tuple[str, ...]:
@@ -86,6 +88,8 @@ def settings() -> Settings:
         create_secret_role_arn=env.get("CREATE_SECRET_ROLE_ARN", ""),
         planned_roles=_list(env.get("PLANNED_ROLES", "")),
         validate_role_arn=env.get("VALIDATE_ROLE_ARN", ""),
+        audit_table=env.get("AUDIT_TABLE", ""),
+        data_bucket=env.get("DATA_BUCKET", ""),
     )
 
 

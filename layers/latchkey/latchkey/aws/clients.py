@@ -104,6 +104,10 @@ def events() -> EventBridgeClient:
     return cast("EventBridgeClient", _client("events"))
 
 
+def s3() -> Any:
+    return _client("s3")
+
+
 def ssm() -> Any:
     return _client("ssm")
 

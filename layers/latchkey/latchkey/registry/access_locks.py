@@ -132,10 +132,10 @@ class AccessLocks:
         running = self._table.get("access", access_id).get("running")
         return str(running) if running else None
 
-    def holder_with(self, access_id: str) -> tuple[str | None, str | None]:
-        """The execution that holds the lock of the access, and the access that this one accompanies in its request."""
+    def holder_with(self, access_id: str) -> tuple[str | None, str | None, str | None]:
+        """The execution that holds the lock of the access, the access that this one accompanies, and the id of the request."""
         item = self._table.get("access", access_id)
-        return item.get("running"), item.get("runningWith")
+        return item.get("running"), item.get("runningWith"), item.get("runningRequest")
 
     def is_locked(self, access_id: str) -> bool:
         """Whether a request is running for the access."""

@@ -137,6 +137,10 @@ class Accesses:
                 item["id"], record, *facts, item.get("wanted"), *observed, phase_of(item), "leaves" in item, offboarded_of(item)
             )
 
+    def item(self, access_id: str) -> dict[str, Any]:
+        """The attributes of an access as they are stored, for the record with which its audit records begin."""
+        return self._table.get("access", access_id)
+
     def is_known(self, access_id: str) -> bool:
         """Whether the item of an access has any attribute except its key."""
         return bool(self._table.get("access", access_id).keys() - {"kind", "id"})

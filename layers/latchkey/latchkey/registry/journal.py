@@ -81,6 +81,7 @@ class RequestJournal:
 
     A request that moves a secret to another key also changes the other accesses that read the secret. `accompanies`: these are
     the entries about such an access. Their ids end with its ID, so they come right after those about the access of the request.
+    `request_id` is in each entry if the lock of the access names it.
     """
 
     execution_arn: str
@@ -88,6 +89,7 @@ class RequestJournal:
     tenant: str
     _table: Table = field(repr=False)
     accompanies: bool = False
+    request_id: str | None = None
 
     def of_companion(self, access_id: str) -> RequestJournal:
         """The entries of the same request about another access that it changes."""
@@ -101,7 +103,9 @@ class RequestJournal:
         values = self._identity | {":now": now_text(), ":open": "open"}
         values |= {":wanted": json.dumps(wanted), ":found": json.dumps(found)}
         first = ":found" if anew else "if_not_exists(#found, :found)"
-        update = f"SET {_IDENTITY}, notedAt = if_not_exists(notedAt, :now), #found = {first}, wanted = :wanted, #state = :open"
+        update = (
+            f"SET {self._named}, notedAt = if_not_exists(notedAt, :now), #found = {first}, wanted = :wanted, #state = :open"
+        )
         return _entry(self._table.update("journal", self._id(step), update, None, values, _NAMES))
 
     def note_removal(self, step: str, *, found: object = None, wanted: object = None) -> Entry:
@@ -111,7 +115,7 @@ class RequestJournal:
         """
         values = self._identity | {":now": now_text(), ":done": "done"}
         values |= {":wanted": json.dumps(wanted), ":found": json.dumps(found)}
-        update = f"SET {_IDENTITY}, notedAt = if_not_exists(notedAt, :now), #state = :done"
+        update = f"SET {self._named}, notedAt = if_not_exists(notedAt, :now), #state = :done"
         update += ", #found = if_not_exists(#found, :found), wanted = if_not_exists(wanted, :wanted)"
         return _entry(self._table.update("journal", self._id(step), update, None, values, _NAMES))
 
@@ -186,7 +190,12 @@ class RequestJournal:
 
     @property
     def _identity(self) -> dict[str, Any]:
-        return {":access": self.access_id, ":tenant": self.tenant, ":execution": self.execution_arn}
+        known = {":request": self.request_id} if self.request_id else {}
+        return {":access": self.access_id, ":tenant": self.tenant, ":execution": self.execution_arn} | known
+
+    @property
+    def _named(self) -> str:
+        return _IDENTITY + (", requestId = :request" if self.request_id else "")
 
     def _id(self, step: str) -> str:
         return f"{self.execution_arn.rsplit(':', 1)[1]}/{step}{_suffix(self.access_id) if self.accompanies else ''}"
@@ -198,9 +207,11 @@ class Journal:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def of(self, execution_arn: str, access_id: str, tenant: str, *, accompanies: bool = False) -> RequestJournal:
+    def of(
+        self, execution_arn: str, access_id: str, tenant: str, *, accompanies: bool = False, request_id: str | None = None
+    ) -> RequestJournal:
         """The journal of one request for its access, or for another access that it changes."""
-        return RequestJournal(execution_arn, access_id, tenant, self._table, accompanies)
+        return RequestJournal(execution_arn, access_id, tenant, self._table, accompanies, request_id)
 
     def request_of(self, execution_arn: str) -> Entry | None:
         """The entry with the input of an execution, or None."""

@@ -57,11 +57,11 @@ class Registry:
         An execution that an earlier version started passes no ARN, but it holds the lock. Raises Conflict if the request has
         ended: end-request rolled it back, and somebody redrove its execution.
         """
-        holder, accompanied = self.locks.holder_with(access_id)
+        holder, accompanied, request_id = self.locks.holder_with(access_id)
         if holder is None or execution_arn not in (None, holder):
             rule = f"this request has ended, because another execution has unlocked {access_id}"
             raise Conflict(f"{rule}: send the request with a new requestId instead of redriving its execution")
-        return self.journal.of(holder, access_id, tenant, accompanies=accompanied is not None)
+        return self.journal.of(holder, access_id, tenant, accompanies=accompanied is not None, request_id=request_id)
 
     def refer(self, resource: str, journal: RequestJournal) -> None:
         """Records that a request is about to use a resource. Raises NotYetEffective while the resource is being removed."""
