@@ -14,13 +14,16 @@ LOCK := requirements-dev.txt
 SOURCES := template.yaml observability.yaml samconfig.toml $(shell find functions layers statemachine -type f -not -path '*/__pycache__/*')
 
 # The text after ## is what `make help` prints.
-.PHONY: help demo test test-all test-fast test-model faults assumptions interleavings at-once local live-check live-check-clean live-check-proof sam-local deploy audit models lint lint-python lint-template format update lock clean
+.PHONY: help demo demo-org test test-all test-fast test-model faults assumptions interleavings at-once local live-check live-check-clean live-check-proof sam-local deploy audit models lint lint-python lint-template format update lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .aws-sam/build/template.yaml ## Show the life of an access on the embedded AWS, from a request to the revoked grant
 	@python -m local_aws.demo
+
+demo-org: .aws-sam/build/template.yaml ## Show two accounts in two Regions with one central bus on the embedded AWS
+	@python -m local_aws.demo_org
 
 test: .aws-sam/build/template.yaml ## Run the whole test suite, except the tests in containers
 	python -m pytest tests/unit tests/policies --cov --cov-report=term -n 2
@@ -87,7 +90,7 @@ lint-python: ## Run mypy and check the imports between packages
 	PYTHONPATH=layers/latchkey:. lint-imports
 
 lint-template: ## Run cfn-lint and sam validate
-	cfn-lint template.yaml observability.yaml subscriber.yaml live_check/template.yaml
+	cfn-lint template.yaml observability.yaml subscriber.yaml central.yaml stackset.yaml live_check/template.yaml
 	sam validate --lint
 
 format: .venv/ready ## Format the Python code and the state machine definitions

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 KMS = "kms.amazonaws.com"
 
@@ -32,6 +33,19 @@ class Trails:
             unknown = f"because {', '.join(self.unreadable)} cannot be read"
             return f"Warning: it is unknown whether a trail logs {needed}, {unknown}. {lack}"
         return f"Warning: no trail logs {needed}. {lack}"
+
+
+def main() -> None:
+    """Prints whether a trail covers the Region of the credentials, and exits with 1 if none is known to."""
+    session = boto3.Session()
+    if session.region_name is None:
+        raise SystemExit("No Region is set: set AWS_REGION, or the Region of your profile")
+    try:
+        found = trails_of(session.client("cloudtrail"))
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(f"The trails cannot be read: {error}") from None
+    print(found.report(session.region_name))
+    raise SystemExit(0 if found.complete else 1)
 
 
 def trails_of(cloudtrail: Any) -> Trails:
@@ -77,3 +91,7 @@ def _selects_all(fields: Iterable[Mapping[str, Any]]) -> bool:
         if operator != "Field" and values
     }
     return ("eventCategory", "Equals", ("Management",)) in conditions and conditions <= wanted
+
+
+if __name__ == "__main__":
+    main()

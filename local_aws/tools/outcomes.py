@@ -10,9 +10,9 @@ BUS = "latchkey-requests"
 
 
 class Outcomes:
-    """Collects all outcomes that are published from now on."""
+    """Collects all outcomes that are published on a bus from now on."""
 
-    def __init__(self, aws: Embedded) -> None:
+    def __init__(self, aws: Embedded, bus: str = BUS) -> None:
         self._sqs = aws.client("sqs")
         self._all: list[dict[str, Any]] = []
         name = f"outcomes-{uuid.uuid4().hex[:8]}"
@@ -22,8 +22,8 @@ class Outcomes:
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement | {"Resource": arn}]})
         self._sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": policy})
         events = aws.client("events")
-        events.put_rule(Name=name, EventBusName=BUS, EventPattern=json.dumps({"source": ["latchkey"]}))
-        events.put_targets(Rule=name, EventBusName=BUS, Targets=[{"Id": "queue", "Arn": arn}])
+        events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps({"source": ["latchkey"]}))
+        events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
 
     def wait_for(self, request_id: str, seconds: float = 120) -> dict[str, Any]:
         """Returns the event of the first outcome of a request, waiting for it if necessary."""

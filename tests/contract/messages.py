@@ -9,7 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 CODE = (ROOT / "layers/latchkey/latchkey", ROOT / "functions")
-TEMPLATES = ("template.yaml", "observability.yaml", "subscriber.yaml")
+TEMPLATES = ("template.yaml", "observability.yaml", "subscriber.yaml", "central.yaml", "stackset.yaml")
 
 # Matches strings with spaces that are not texts for people: regular expressions, and DynamoDB and JSONata expressions.
 _NOT_A_TEXT = re.compile(

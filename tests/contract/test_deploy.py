@@ -15,6 +15,7 @@ import pytest
 
 from tests.contract.artifacts import copy
 from tools.trails import Trails, trails_of
+from tools.trails import main as report_trails
 
 ACCOUNT = "<Account>111122223333</Account><Arn>arn:aws:iam::111122223333:role/Deployer</Arn><UserId>AROA</UserId>"
 RESULT = f"<GetCallerIdentityResult>{ACCOUNT}</GetCallerIdentityResult>"
@@ -309,3 +310,32 @@ def test_make_deploy_warns_of_trails_and_deploys(tmp_path: Path, account: Accoun
 
     assert (result.returncode, len(calls(result))) == (0, 2), result.stderr
     assert "because organization cannot be read" in result.stdout
+
+
+@pytest.mark.parametrize(("selectors", "status"), [(basic(), 0), (basic(ReadWriteType="ReadOnly"), 1)])
+def test_the_trails_of_an_account_can_be_checked_before_its_first_deployment(
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    selectors: dict[str, Any],
+    status: int,
+) -> None:
+    account.trails = {"audit": selectors}
+    for name, value in {"AWS_ENDPOINT_URL": account.url, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+    with pytest.raises(SystemExit) as ended:
+        report_trails()
+
+    assert ended.value.code == status
+    assert capsys.readouterr().out.startswith("Warning: ") is bool(status)
+
+
+def test_trails_are_checked_in_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+
+    with pytest.raises(SystemExit, match="Region"):
+        report_trails()

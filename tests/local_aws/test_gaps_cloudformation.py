@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from local_aws.tools.embedded_aws import Embedded, until
+from local_aws.emulator.account import ACCOUNT
+from local_aws.tools.embedded_aws import Embedded, session, until
 from tests.local_aws.gap_account import Account, allow, trust
 
 
@@ -82,6 +83,52 @@ def test_event_bus_policy_is_created_updated_and_deleted(account: Account) -> No
     assert described["DeletionProtectionEnabled"]
     (statement,) = json.loads(account.client("events").describe_event_bus(Name=bus)["Policy"])["Statement"]
     assert (statement["Sid"], statement["Principal"]) == ("Account", "000000000000")
+
+
+def test_an_archive_is_created_updated_and_deleted(account: Account) -> None:
+    events, name, stack = account.client("events"), account.unique("bus"), account.unique("stack")
+    events.create_event_bus(Name=name)
+    source = f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/{name}"
+    cloudformation = account.client("cloudformation")
+
+    def archives() -> list[tuple[str, int]]:
+        found = events.list_archives(EventSourceArn=source)["Archives"]
+        return [(archive["State"], archive["RetentionDays"]) for archive in found]
+
+    for days, change in ((7, cloudformation.create_stack), (14, cloudformation.update_stack)):
+        archive = resource("Events::Archive", SourceArn=source, EventPattern={"source": ["a"]}, RetentionDays=days)
+        change(StackName=stack, TemplateBody=json.dumps({"Resources": {"Archive": archive}}))
+        until(lambda: archives() == [("ENABLED", days)], "the archive")  # noqa: B023  called before days changes
+        until(
+            lambda: cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"].endswith("E_COMPLETE"),
+            "the stack",
+        )
+    cloudformation.delete_stack(StackName=stack)
+
+    until(lambda: archives() == [], "the deletion of the archive")
+
+
+def _status(account: Account, stack: str) -> str:
+    return str(account.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"])
+
+
+def test_stacks_of_one_name_in_two_regions_have_roles_of_different_names(account: Account) -> None:
+    stack = account.unique("stack")
+    role = resource("IAM::Role", AssumeRolePolicyDocument=json.loads(trust({"Service": "lambda.amazonaws.com"})))
+    template = json.dumps({"Resources": {"Role": role}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}}})
+
+    def role_in(region: str) -> str:
+        root: Any = session(region=region)
+        cloudformation = root.client("cloudformation", endpoint_url=account.local.url)
+        cloudformation.create_stack(StackName=stack, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
+        found = until(lambda: cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs"), "the role")
+        return str(found[0]["OutputValue"])
+
+    arns = {role_in("us-east-1"), role_in("eu-west-1")}
+
+    assert len(arns) == 2
+    for arn in arns:
+        account.client("iam").get_role(RoleName=arn.rpartition("/")[2])
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,20 @@ def test_only_the_accounts_of_a_tenant_can_send_its_requests() -> None:
     assert [(problem.path, problem.rule) for problem in caught.value.problems] == [("account", NOT_ALLOWED)]
 
 
+@pytest.mark.parametrize(
+    "account", ["444455556666", ACCOUNT, ""], ids=["another", "that of the stack", "none, without an event"]
+)
+def test_a_tenant_that_lists_no_accounts_gets_requests_of_the_account_of_the_stack_only(account: str) -> None:
+    for tenant in ("sports", "default"):
+        sender = Sender(tenant, account)
+        if account in (ACCOUNT, ""):
+            tenants({}).check_sender(sender)
+        else:
+            with pytest.raises(InvalidRequest) as caught:
+                tenants({}).check_sender(sender)
+            assert [(problem.path, problem.rule) for problem in caught.value.problems] == [("account", NOT_ALLOWED)]
+
+
 def test_a_source_that_names_no_tenant_sends_nothing() -> None:
     with pytest.raises(InvalidRequest) as caught:
         tenants({}).check_sender(Sender(NO_TENANT, ACCOUNT))

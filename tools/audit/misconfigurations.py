@@ -11,7 +11,7 @@ from tools.audit.findings import Finding, Report
 from tools.audit.node import ENVIRONMENT
 
 NAME = "checkov"
-TEMPLATES = ("template.yaml", "observability.yaml")
+TEMPLATES = ("template.yaml", "observability.yaml", "subscriber.yaml", "central.yaml", "stackset.yaml")
 
 
 def check(root: Path) -> Report:

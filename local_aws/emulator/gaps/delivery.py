@@ -84,7 +84,14 @@ def apply() -> None:
 
 
 def _invoke_target(original: Around, target: dict[str, Any], event: Any, rule: Any, view: Any = None) -> None:
-    """Gap: events that a target rejects are lost. There are no retries here, because these failures are permanent."""
+    """Gap: events that a target rejects are lost. There are no retries here, because these failures are permanent.
+
+    Replays go to all rules. On AWS, FilterArns lists the rules that get the events.
+    https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_ReplayDestination.html
+    """
+    replay = eventbridge._replays.get(event.get("ReplayName")) or {}
+    if rule["Arn"] not in replay.get("Destination", {}).get("FilterArns", [rule["Arn"]]):
+        return
     delivery = _Delivery(rule["Arn"], target.get("RoleArn", ""))
     token = _delivery.set(delivery)
     try:

@@ -33,9 +33,10 @@ _Several = Field(strict=False, max_length=100)
 class TenantDocument(WireModel):
     """The bounds of one tenant. An absent member allows what the stack parameters allow; an empty list allows nothing.
 
-    `accounts` are the accounts that can send requests. `trustedPrincipals`, `originHosts` and `partnerAccounts` narrow the
-    parameters TrustedPrincipalPatterns, AllowedOriginHosts and AllowedPartnerAccounts. `resources` are patterns of access IDs,
-    and `keyAliases` are patterns of aliases. `secretPrefix` is the prefix of the names of new secrets.
+    `accounts` are the accounts that can send requests; if it is absent, only the account of the stack can.
+    `trustedPrincipals`, `originHosts` and `partnerAccounts` narrow the parameters TrustedPrincipalPatterns, AllowedOriginHosts
+    and AllowedPartnerAccounts. `resources` are patterns of access IDs, and `keyAliases` are patterns of aliases.
+    `secretPrefix` is the prefix of the names of new secrets.
     """
 
     accounts: Annotated[tuple[_Account, ...] | None, _Several] = None
@@ -84,12 +85,16 @@ class Tenants:
         return document
 
     def check_sender(self, sender: Sender) -> None:
-        """Raises InvalidRequest if the source of an event names no tenant, or if the tenant does not list the account."""
+        """Raises InvalidRequest if the source of an event names no tenant, or if the tenant does not list the account.
+
+        Without `accounts`, only the account of the stack can send requests, whatever the policy of the bus allows. A function
+        that is invoked without an event has no account.
+        """
         if sender.tenant == NO_TENANT:
             rule = "must be latchkey.requests, or latchkey.requests.<tenant> with the name of a tenant"
             raise InvalidRequest([Problem("source", rule)])
         accounts = self.document(sender.tenant).accounts
-        if accounts is not None and sender.account not in accounts:
+        if sender.account not in (("", self.settings.place.account) if accounts is None else accounts):
             raise InvalidRequest([Problem("account", NOT_ALLOWED)])
 
     def _text(self, tenant: str) -> str | None:
