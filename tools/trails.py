@@ -39,7 +39,7 @@ def main() -> None:
     """Prints whether a trail covers the Region of the credentials, and exits with 1 if none is known to."""
     session = boto3.Session()
     if session.region_name is None:
-        raise SystemExit("No Region is set: set AWS_REGION, or the Region of your profile")
+        raise SystemExit("No Region is set: set AWS_DEFAULT_REGION, or the Region of your profile")
     try:
         found = trails_of(session.client("cloudtrail"))
     except (BotoCoreError, ClientError) as error:

@@ -12,7 +12,7 @@ REQUEST_RULES = [
     if event["Type"] == "EventBridgeRule"
 ]
 # The rules on the default bus, by logical id. Each of them sends CloudTrail events to a queue.
-TRAIL_EVENT_RULES = of_type("AWS::Events::Rule")
+TRAIL_EVENT_RULES = {name: rule for name, rule in of_type("AWS::Events::Rule").items() if "EventBusName" not in rule}
 
 
 def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:

@@ -321,7 +321,7 @@ def test_the_trails_of_an_account_can_be_checked_before_its_first_deployment(
     status: int,
 ) -> None:
     account.trails = {"audit": selectors}
-    for name, value in {"AWS_ENDPOINT_URL": account.url, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a"}.items():
+    for name, value in {"AWS_ENDPOINT_URL": account.url, "AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
@@ -333,7 +333,7 @@ def test_the_trails_of_an_account_can_be_checked_before_its_first_deployment(
 
 
 def test_trails_are_checked_in_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+    for name in ("AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
 

@@ -275,6 +275,8 @@ def watched(alarm: dict[str, Any]) -> list[tuple[str, object]]:
 def _passed(value: Any) -> object:
     """Returns what template.yaml passes for a parameter of the nested application; other values as they are."""
     passed = NESTED["Parameters"][value["Ref"]] if isinstance(value, dict) else value
+    if isinstance(passed, dict) and "Fn::If" in passed:
+        _, passed, _ = passed["Fn::If"]
     return next(iter(passed.values())) if isinstance(passed, dict) else passed
 
 

@@ -55,7 +55,6 @@ def test_every_event_source_that_the_function_handles_has_one_rule() -> None:
 def test_a_rule_sends_events_to_the_queue_and_undeliverable_events_to_its_dead_letter_queue(rule: dict[str, Any]) -> None:
     [target] = rule["Targets"]
 
-    assert "EventBusName" not in rule, "CloudTrail sends its events to the default bus"
     assert target["Arn"] == {"Fn::GetAtt": "HintQueue.Arn"}
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": "HintRuleDeadLetters.Arn"}}
