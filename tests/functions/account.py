@@ -128,7 +128,15 @@ class Account:
         return grant_id
 
     def items(self, kind: str) -> list[dict[str, Any]]:
-        return [item for item in self.dynamodb.scan(TableName=TABLE)["Items"] if item["kind"]["S"] == kind]
+        """The items of a kind in the registry. One answer contains at most 1 MB."""
+        of_kind = {"KeyConditionExpression": "kind = :kind", "ExpressionAttributeValues": {":kind": {"S": kind}}}
+        pages = self.dynamodb.get_paginator("query").paginate(TableName=TABLE, **of_kind)
+        return [item for page in pages for item in page["Items"]]
+
+    def table(self) -> list[dict[str, Any]]:
+        """All items of the registry."""
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=TABLE)
+        return [item for page in pages for item in page["Items"]]
 
     @contextmanager
     def locked(self, request: dict[str, Any], execution_arn: str) -> Iterator[None]:
@@ -172,7 +180,7 @@ class Account:
             "keys": {key: self._key(key) for key in keys},
             "aliases": [alias for alias in self.kms.list_aliases()["Aliases"] if "TargetKeyId" in alias],
             "secrets": {secret: self._secret(secret, values) for secret in secrets},
-            "table": sorted(self.dynamodb.scan(TableName=TABLE)["Items"], key=json.dumps),
+            "table": sorted(self.table(), key=json.dumps),
             "locations": json.loads(json.dumps(self.mediatailor.locations)),
             "resources": self.resources(),
             "roles": {role["RoleName"]: self.role_state(role["RoleName"]) for role in self.iam.list_roles()["Roles"]},

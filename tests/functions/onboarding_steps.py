@@ -6,7 +6,7 @@ from typing import Any
 from latchkey.registry import registry
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.tags import DEFAULT_TENANT
-from tests.functions.account import TABLE, Account
+from tests.functions.account import Account
 from tests.functions.onboarding_requests import EXECUTION, Run, check_event, onboarding
 
 
@@ -115,7 +115,7 @@ def account_snapshot(account: Account) -> dict[str, Any]:
         "aliases": [name for name in names if not name.startswith("alias/aws/")],
         "secrets": secrets,
         # An item with only its key is empty.
-        "table": sorted((item for item in account.dynamodb.scan(TableName=TABLE)["Items"] if len(item) > 2), key=json.dumps),
+        "table": sorted((item for item in account.table() if len(item) > 2), key=json.dumps),
         "locations": json.loads(json.dumps(account.mediatailor.locations)),
         "resources": account.resources(),
         "roles": {role["RoleName"]: account.role_state(role["RoleName"]) for role in account.iam.list_roles()["Roles"]},

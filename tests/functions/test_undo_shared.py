@@ -9,7 +9,7 @@ from tests.functions.onboarding_steps import Onboarding, key_statements, secret_
 
 def forget(account: Account) -> None:
     """Empties the registry, as the registry of another stack does not know the accesses of this one."""
-    for item in account.dynamodb.scan(TableName=TABLE)["Items"]:
+    for item in account.table():
         account.dynamodb.delete_item(TableName=TABLE, Key={name: item[name] for name in ("kind", "id")})
 
 
