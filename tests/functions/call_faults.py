@@ -17,8 +17,9 @@ from botocore.exceptions import ClientError
 
 from latchkey.aws import clients
 from latchkey.errors import InvalidRequest, LatchkeyError
+from tests.fault_log import FaultLog
 from tests.functions.account import TABLE, Account
-from tests.sampling import WHOLE
+from tests.sampling import WHOLE, Place
 
 _SERVICES = (
     "kms",
@@ -142,11 +143,15 @@ class Machine:
 
 
 def combinations(calls: int, one_in: int) -> Iterator[tuple[Fault, int]]:
-    """The failures and the calls at which they happen."""
-    if WHOLE:
-        yield from ((fault, call) for fault in FAULTS for call in range(1, calls + 1))
-    else:
-        yield from zip(cycle(FAULTS), range(1, calls + 1, one_in))
+    """The failures and the calls at which they happen, except those that an earlier part of the loop has tried."""
+    log = FaultLog()
+    whole = ((fault, call) for fault in FAULTS for call in range(1, calls + 1))
+    for fault, call in whole if WHOLE else zip(cycle(FAULTS), range(1, calls + 1, one_in)):
+        place = Place("", call)
+        if log.met(fault.name, place) is None:
+            assert not log.is_over, f"call {call}, {fault.name} is next: continue with the same FAULT_LOG"
+            yield fault, call
+            log.note(fault.name, place, met=True)
 
 
 class Table:

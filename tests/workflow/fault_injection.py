@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 
 from local_aws.tools.embedded_aws import Embedded, until
 from local_aws.tools.outcomes import Outcomes
+from tests.fault_log import FaultLog
 from tests.sampling import WHOLE, Place, Sample
-from tests.workflow.fault_log import FaultLog
 from tests.workflow.onboarding import Onboarding
 
 Detail = dict[str, Any]
