@@ -15,6 +15,7 @@ def lambda_handler(event: RequestEvent) -> Received:
     machine_of = machines(
         onboard=known.onboard_state_machine_arn,
         offboard=known.offboard_state_machine_arn,
+        reconcile=known.reconcile_state_machine_arn,
         rotate=known.rotate_state_machine_arn,
     )
     return receive_request(event, registry(), tenants(known), clients.stepfunctions(), machine_of)

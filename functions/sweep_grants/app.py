@@ -2,7 +2,6 @@
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from latchkey.access.tenants import tenants
 from latchkey.aws import clients
 from latchkey.cleanup.drift import DriftReader
 from latchkey.cleanup.survey import Surveyor
@@ -23,12 +22,11 @@ def lambda_handler(event: SweepGrantsInput) -> Swept:
     machines = (
         known.clean_up_state_machine_arn,
         known.end_request_state_machine_arn,
-        known.onboard_state_machine_arn,
         known.rotate_state_machine_arn,
     )
     drift = DriftReader(known, clients.standard_clients())
-    swept = Sweep(known, registry(), surveyor, drift, clients.stepfunctions(), *machines, tenants(known))(event)
-    if not (swept.another_sweeps or swept.rejected):
+    swept = Sweep(known, registry(), surveyor, drift, clients.stepfunctions(), *machines)(event)
+    if not swept.another_sweeps:
         metrics.add_metric(name="Unreadable", unit=MetricUnit.Count, value=swept.unreadable)
         emit_current_number("RevokedAccesses", swept.revoked)
         emit_current_number("DriftedAccesses", swept.drifted)

@@ -120,6 +120,7 @@ def execution_input(name: str) -> dict[str, Any]:
         "kind": "Onboarding Requested",
         "asked": None,
         "resumes": None,
+        "repair": None,
     }
 
 

@@ -59,12 +59,15 @@ def service_model(service: str) -> ServiceModel:
 
 
 def states(machine: str) -> dict[str, dict[str, Any]]:
+    """Returns the states of a state machine, and those that a Map repeats."""
     found: dict[str, dict[str, Any]] = MACHINES[machine]["States"]
-    return found
+    inner = (state["ItemProcessor"]["States"] for state in found.values() if state["Type"] == "Map")
+    return {name: state for group in (found, *inner) for name, state in group.items()}
 
 
 def tasks(machine: str) -> dict[str, dict[str, Any]]:
-    return {name: state for name, state in states(machine).items() if state["Type"] == "Task"}
+    """Returns the states that invoke a function."""
+    return {name: state for name, state in states(machine).items() if state.get("Resource", "").endswith("FunctionArn}")}
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
@@ -110,9 +113,12 @@ def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
 def targets(state: dict[str, Any]) -> set[str]:
     """Returns the states that can follow a state."""
     followers = [state, *state.get("Choices", []), *state.get("Catch", [])]
-    return {follower["Next"] for follower in followers if "Next" in follower} | {
-        state[key] for key in ("Default",) if key in state
-    }
+    inner = {state["ItemProcessor"]["StartAt"]} if "ItemProcessor" in state else set()
+    return (
+        {follower["Next"] for follower in followers if "Next" in follower}
+        | inner
+        | {state[key] for key in ("Default",) if key in state}
+    )
 
 
 def listed(value: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 
 from latchkey.events.cleanup import NOTICES
 from latchkey.events.outcomes import OUTCOMES
-from latchkey.requests.lifecycle import ACCESS_REQUESTS, KINDS, HandoffConfirmed
+from latchkey.requests.lifecycle import ASKED_REQUESTS, KINDS, HandoffConfirmed
 from latchkey.requests.models import OnboardingRequest
 from latchkey.requests.parsing import ONBOARDING
 from latchkey.systems import SYSTEMS
@@ -131,12 +131,12 @@ def schemas() -> dict[str, Schema]:
     """All schemas, by the names of their files without extension."""
     requests = {f"onboard-{system}": onboarding_schema(system) for system in ONBOARDING}
     events = {detail_type.lower().replace(" ", "-"): event_schema(detail_type) for detail_type in PUBLISHED}
-    return requests | {"handoff-confirmed": confirmation_schema()} | _access_requests() | events
+    return requests | {"handoff-confirmed": confirmation_schema()} | _asked_requests() | events
 
 
-def _access_requests() -> dict[str, Schema]:
-    """The schemas of the requests about a recorded access that the stack accepts."""
-    accepted = {kind: model for kind, model in ACCESS_REQUESTS.items() if kind in KINDS}
+def _asked_requests() -> dict[str, Schema]:
+    """The schemas of the other requests that the stack accepts."""
+    accepted = {kind: model for kind, model in ASKED_REQUESTS.items() if kind in KINDS}
     return {
         kind.lower().replace(" ", "-"): _with_optional_id(_schema(model, kind, model.__doc__))
         for kind, model in accepted.items()

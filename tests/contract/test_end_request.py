@@ -15,7 +15,10 @@ def test_every_status_but_success_starts_it() -> None:
     # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
     assert set(pattern["detail"]["status"]) == {"FAILED", "TIMED_OUT", "ABORTED"}
     machines = ["OffboardStateMachine", "OnboardStateMachine", "RotateStateMachine"]
-    assert pattern["detail"]["stateMachineArn"] == [{"Ref": name} for name in machines]
+    *named, reconciliation = pattern["detail"]["stateMachineArn"]
+    assert named == [{"Ref": name} for name in machines]
+    # A reference would be circular.
+    assert reconciliation["wildcard"]["Fn::Sub"].endswith(":stateMachine:*ReconcileStateMachine-*")
     assert (pattern["source"], event["Properties"]["InputPath"]) == (["aws.states"], "$.detail")
 
 

@@ -22,6 +22,7 @@ NAMES = {
     "EndRequestStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
     "OffboardStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
     "OnboardStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
+    "ReconcileStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
     "RotateStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
     "ReaderBoundary": len("arn:aws-us-gov:iam::123456789012:policy/") + 128,
     "RequestBus": 128 + len("-requests"),

@@ -13,7 +13,7 @@ from latchkey.requests.lifecycle import (
     ROTATION_CONFIRMED,
     ROTATION_REQUESTED,
 )
-from latchkey.requests.models import HANDOFF_CONFIRMED, ONBOARDING_REQUESTED
+from latchkey.requests.models import HANDOFF_CONFIRMED, ONBOARDING_REQUESTED, RECONCILIATION_REQUESTED
 from tests.contract.artifacts import FUNCTIONS, RESOURCES, statements
 from tests.contract.event_rules import REQUEST_RULES, matches
 from tests.contract.sample_requests import ENTRIES
@@ -29,6 +29,7 @@ STARTED = {
     RESTORATION_REQUESTED,
     ROTATION_REQUESTED,
     ROTATION_CONFIRMED,
+    RECONCILIATION_REQUESTED,
 }
 
 
@@ -54,12 +55,11 @@ def test_a_request_of_any_kind_even_an_unknown_one_starts_exactly_one_function(s
     assert len(matching_rules(source, detail_type, {})) == 1
 
 
-def test_receive_request_receives_every_request_except_those_for_the_sweep() -> None:
+def test_receive_request_receives_every_request() -> None:
     [rule] = FUNCTIONS["ReceiveRequestFunction"]["Events"].values()
-    sweep = FUNCTIONS["SweepGrantsFunction"]["Events"]["ReconciliationRequested"]
 
-    assert rule["Properties"]["Pattern"]["detail-type"] == [{"anything-but": sweep["Properties"]["Pattern"]["detail-type"]}]
-    assert set(KINDS) - STARTED == set(sweep["Properties"]["Pattern"]["detail-type"])
+    assert "detail-type" not in rule["Properties"]["Pattern"]
+    assert set(KINDS) == STARTED
 
 
 @entries
@@ -93,4 +93,4 @@ def test_only_the_reporting_functions_can_publish_outcomes() -> None:
     assert denial["Condition"]["ArnNotEquals"] == {
         "aws:PrincipalArn": [{"Fn::GetAtt": f"{name}Role.Arn"} for name in publishers]
     }
-    assert publishers == ["ReportOutcomeFunction", "ReportCleanUpFunction"]
+    assert publishers == ["ReportOutcomeFunction", "ReconcileAccessFunction", "ReportCleanUpFunction"]

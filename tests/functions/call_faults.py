@@ -27,6 +27,7 @@ _SERVICES = (
     "iam",
     "dynamodb",
     "events",
+    "s3",
     "stepfunctions",
     "mediatailor",
     "mediapackage",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from latchkey.aws import clients
 from latchkey.observability import metrics
 from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation
@@ -16,6 +17,7 @@ from tests.functions.account import Account
 from tests.functions.clean_up_steps import ACCESS, onboarded
 from tests.functions.onboarding_requests import Run
 from tests.functions.state_machine import StateMachine
+from tests.functions.test_reconciliation import event
 from tests.functions.test_report_clean_up import LOST, observed, report
 from tests.functions.test_report_outcome import FAILED, REJECTED, caught
 
@@ -63,12 +65,15 @@ def _named() -> set[tuple[str, str]]:
 
 def test_every_metric_that_an_alarm_names_is_emitted(run: Run, account: Account, emitted: Callable[..., Emitted]) -> None:
     access = onboarded(run, account)
+    clients.s3().create_bucket(Bucket="latchkey-data")
+    inventory = {"key": "reconciliations/run-1/accesses.jsonl", "accesses": 0}
     foreign = caught("InvalidRequest", json.dumps({"problems": [{"place": "accessId", "rule": NOT_ALLOWED}]}))
     everything = [
         emitted("report_outcome", FAILED),
         emitted("report_outcome", REJECTED | {"requestId": "request-2", "caught": foreign}),
         emitted("report_clean_up", report(observed=observed("revoked", LOST))),
         emitted("sweep_grants", {"id": "event-1"}),
+        emitted("decide_repairs", event() | {"startedAt": "2026-11-28T00:00:00.000Z", "inventory": inventory}),
     ]
 
     assert access

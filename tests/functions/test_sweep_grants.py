@@ -95,7 +95,6 @@ def test_each_sweep_event_starts_a_cleanup_once(run: Run, account: Account, mach
         "ending": [],
         "deleting": [],
         "anotherSweeps": False,
-        "rejected": False,
     }
     assert [*machine().values()] == [
         {"accessId": ACCESS, "keys": [access.key], "hint": None, "leaves": False, "deletesKey": False}
@@ -262,20 +261,6 @@ def test_requests_without_an_outcome_and_holders_of_old_locks_are_ended_once(
         account.dynamodb.put_item(TableName=TABLE, Item=item | {"runningSince": {"N": since}})
 
     assert sorted(sweep(run)["ending"]) == sorted([one, two, three])
-
-
-def test_a_rejected_sweep_does_not_take_the_id_of_another_request(run: Run, account: Account) -> None:
-    StateMachine("end-request")
-    StateMachine("clean-up-grants")
-    onboard = StateMachine("onboard-access")
-    document = json.dumps({"accounts": ["111111111111"]})
-    clients.ssm().put_parameter(Name="/latchkey/tenants/default", Type="String", Value=document)
-
-    asked = {"source": "latchkey.requests", "account": "222222222222", "detail": {"requestId": "deploy-42"}}
-    swept = run("sweep_grants", {"id": "event-1"} | asked)
-
-    [rejection] = onboard().values()
-    assert (swept["rejected"], rejection["requestId"], rejection["eventId"]) == (True, "event-1", "event-1")
 
 
 def test_a_concurrent_sweep_ends_and_changes_nothing(run: Run, account: Account, machine: StateMachine) -> None:

@@ -225,6 +225,21 @@ def sweep_grants(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     until(lambda: grants(aws, "swept-origin") == [], "the orphaned grant is gone", 60)
 
 
+def take_inventory(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    [bucket] = [found["Name"] for found in aws.client("s3").list_buckets()["Buckets"] if "databucket" in found["Name"]]
+    listed = aws.client("s3").get_object(Bucket=bucket, Key=answer["key"])["Body"].read().splitlines()
+    assert [json.loads(line)["accessId"] for line in listed] == [sample("take_inventory")["asked"]["accessId"]]
+
+
+def reconcile_access(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert answer["unread"] == []
+    assert record(aws, "finding", sample("reconcile_access")["items"][0]["accessId"])["due"]["S"] == "[]"
+
+
+def decide_repairs(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert (answer["repairs"], answer["storm"]) == (0, False)
+
+
 def check_offboarding(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert record(aws, "access", sample("check_offboarding")["accessId"])["phase"]["S"] == "offboarding"
 
@@ -270,6 +285,7 @@ EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
         delete_key, delete_secret, detach_resource, guard_prefixes, identify_accesses, leave_key, list_grants, observe_access,
         plan_access, read_execution, receive_request, record_access, record_offboarding, remove_policies, report_clean_up,
         report_outcome, restore_access, resume_request, sweep_grants, undo_onboarding, validate_access,
+        decide_repairs, reconcile_access, take_inventory,
         apply_token, check_rotation, promote_token, record_rotation, withdraw_token,
     )
 }  # fmt: skip
@@ -302,7 +318,10 @@ RAISED = {
     "report_outcome": ("InvalidRequest", "detailType"),
     "restore_access": ("Conflict", "this request has ended"),
     "resume_request": ("Conflict", "cannot be continued"),
+    "decide_repairs": ("InvalidRequest", "inventory.accesses"),
+    "reconcile_access": ("InvalidRequest", "items.0.accessId"),
     "sweep_grants": ("InvalidRequest", '"id"'),
+    "take_inventory": ("InvalidRequest", "system"),
     "validate_access": ("AccessNotEffective", "does not exist"),
 }
 # A part of the regular response to a sample that names an absent resource.

@@ -26,6 +26,7 @@ from latchkey.requests.models import (
     NO_TOKEN_HERE,
     NOTHING_HANDED_OFF,
     ONBOARDING_REQUESTED,
+    RECONCILIATION_REQUESTED,
     OnboardingRequest,
 )
 from latchkey.requests.parsing import parse_access_request, parse_onboarding
@@ -94,13 +95,14 @@ def test_a_request_gets_the_id_of_its_event_if_it_has_none(kind: str) -> None:
 
 
 def test_every_kind_of_request_has_its_state_machine() -> None:
-    assert machines(onboard="onboard", offboard="offboard", rotate="rotate") == {
+    assert machines(onboard="onboard", offboard="offboard", reconcile="reconcile", rotate="rotate") == {
         ONBOARDING_REQUESTED: "onboard",
         HANDOFF_CONFIRMED: "onboard",
         RESTORATION_REQUESTED: "onboard",
         OFFBOARDING_REQUESTED: "offboard",
         ROTATION_REQUESTED: "rotate",
         ROTATION_CONFIRMED: "rotate",
+        RECONCILIATION_REQUESTED: "reconcile",
     }
 
 

@@ -17,7 +17,7 @@ SAMPLE = Path(__file__).parents[2] / "events/requests/onboard-mediatailor.json"
 MANAGER = f"arn:aws:iam::{ACCOUNT}:role/MediaTailorManagement"
 ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/Origin"
 MEMBER = "MyAccessTokenIdentifier"
-_MACHINES = ("Onboard", "Offboard", "Rotate", "EndRequest", "CleanUp")
+_MACHINES = ("Reconcile", "Onboard", "Offboard", "Rotate", "EndRequest", "CleanUp")
 
 
 class Onboarding:
@@ -54,9 +54,9 @@ class Onboarding:
         self.put(detail)
         until(lambda: self.aws.control("GET", "faults"), "the request to be held", 60)
 
-    def send(self, detail: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
+    def send(self, detail: dict[str, Any], seconds: float = 120, kind: str = "Onboarding Requested") -> dict[str, Any]:
         """Puts a request on the bus and returns its outcome event."""
-        event_id = self.put(detail)
+        event_id = self.put(detail, kind)
         return self.outcomes.wait_for(detail.get("requestId", event_id), seconds)
 
     def onboard(self, detail: dict[str, Any]) -> dict[str, Any]:
@@ -193,6 +193,13 @@ class Onboarding:
         ]
         pages = stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=arn, **only)
         return [execution for page in pages for execution in page["executions"]]
+
+    def start_reconciliation(self) -> None:
+        """Starts a reconciliation as the schedule does."""
+        events = self.aws.client("events")
+        [rule] = [one["Name"] for one in events.list_rules()["Rules"] if "SweepIsDue" in one["Name"]]
+        [target] = events.list_targets_by_rule(Rule=rule)["Targets"]
+        self.aws.client("stepfunctions").start_execution(stateMachineArn=target["Arn"], input=target["Input"])
 
     def successes(self, function: str, text: str = "", since: float = 0) -> int:
         """Returns how often a function has succeeded since a time, by its log. With `text`, only if it logged that."""

@@ -55,7 +55,7 @@ def test_request_that_never_started_ends_with_the_sweep(onboarding: Onboarding) 
     event_id = onboarding.put(detail)
     until(lambda: _item(onboarding, "request", detail["requestId"]), "the record of the request", 60)
     _two_hours_pass(onboarding, detail["requestId"])
-    onboarding.put({}, "Reconciliation Requested")
+    onboarding.start_reconciliation()
     event = onboarding.outcomes.wait_for(detail["requestId"], 60)
 
     assert (event["detail-type"], event["detail"]["changed"]) == ("Request Failed", False)

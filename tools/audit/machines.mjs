@@ -28,10 +28,14 @@ function* variables(node) {
   if (node && typeof node === 'object') for (const member of Object.values(node)) yield* variables(member)
 }
 
+/** The states of a machine, and those that a Map repeats. */
+const everyState = (machine) =>
+  Object.values(machine.States).flatMap((state) => [state, ...(state.ItemProcessor ? everyState(state.ItemProcessor) : [])])
+
 /** The variables that the states of a machine assign. */
 const assigned = (machine) =>
   new Set(
-    Object.values(machine.States).flatMap((state) =>
+    everyState(machine).flatMap((state) =>
       [state, ...(state.Catch ?? []), ...(state.Choices ?? [])].flatMap((part) => Object.keys(part.Assign ?? {}))
     )
   )
@@ -65,7 +69,9 @@ async function lint(file, machine) {
 class Walk {
   constructor(file, machine, walk, evaluated) {
     Object.assign(this, { file, machine, walk, evaluated, variables: {}, path: [], sent: {}, pending: structuredClone(walk.results ?? {}) })
-    this.context = { Execution: { Id: walk.executionArn, Input: walk.input } }
+    const Execution = { Id: walk.executionArn, Name: walk.executionArn.split(':').at(-1), StartTime: '2026-11-22T10:00:00.000Z', Input: walk.input }
+    this.context = { Execution, State: { EnteredTime: '2026-11-22T10:01:30.500Z' } }
+    this.folder = ''
   }
 
   report(rule, where, subject, reason) {
@@ -81,7 +87,7 @@ class Walk {
       for (const [name, member] of Object.entries(value)) members.push([name, await this.fill(member, states, `${path}.${name}`)])
       return Array.isArray(value) ? members.map(([, member]) => member) : Object.fromEntries(members)
     }
-    this.evaluated.add(path)
+    this.evaluated.add(this.folder + path)
     try {
       const result = await jsonata(expression).evaluate(undefined, { ...this.variables, states: { ...states, context: this.context } })
       // Step Functions fails a state whose expression has no result.
@@ -98,15 +104,19 @@ class Walk {
     Object.assign(this.variables, values)
   }
 
-  async run() {
-    let name = this.machine.StartAt
-    let input = this.walk.input
+  /** Runs a machine, or the states that a Map repeats. Returns the output. */
+  async pass(machine, input) {
+    let name = machine.StartAt
     while (name) {
       this.path.push(name)
       if (this.path.length > 100) return this.report('walk', name, 'path', 'the walk does not end')
-      const state = this.machine.States[name]
-      ;[name, input] = await this.step(name, state, input)
+      ;[name, input] = await this.step(name, machine.States[name], input)
     }
+    return input
+  }
+
+  async run() {
+    await this.pass(this.machine, this.walk.input)
     if (this.path.at(-1) !== this.walk.path.at(-1) || (!this.walk.failing && !isDeepStrictEqual(this.path, this.walk.path)))
       this.report('walk', 'path', this.path.join(' > '), `expected ${this.walk.path.join(' > ')}`)
     for (const [task, sent] of Object.entries(this.walk.sent ?? {}))
@@ -118,6 +128,7 @@ class Walk {
   async step(name, state, input) {
     const states = { input }
     if (state.Type === 'Task') return this.task(name, state, states)
+    if (state.Type === 'Map') return this.map(name, state, states)
     if (state.Type === 'Choice') {
       for (const [at, choice] of state.Choices.entries()) {
         const path = `${name}.Choices.${at}`
@@ -139,6 +150,23 @@ class Walk {
     return [state.Next, output]
   }
 
+  /** Repeats the states of a distributed Map for each input in `items`: each is an execution with variables of its own. */
+  async map(name, state, states) {
+    for (const field of ['ItemReader', 'ItemBatcher']) await this.fill(state[field], states, `${name}.${field}`)
+    if (this.walk.failing === name) return this.caught(name, state, states, TIMEOUT)
+    const { folder, variables } = this
+    const result = []
+    this.folder = `${folder}${name}.ItemProcessor.States.`
+    for (const input of this.walk.items[name]) {
+      this.variables = {}
+      result.push(await this.pass(state.ItemProcessor, input))
+    }
+    Object.assign(this, { folder, variables })
+    const output = state.Output === undefined ? result : await this.fill(state.Output, { ...states, result }, `${name}.Output`)
+    await this.assign(state, { ...states, result }, name)
+    return [state.Next, output]
+  }
+
   async task(name, state, states) {
     this.sent[name] = await this.fill(state.Arguments, states, `${name}.Arguments`)
     const results = [this.pending[name] ?? []].flat()
@@ -153,9 +181,15 @@ class Walk {
       await this.assign(state, { ...states, result }, name)
       return [state.Next, output]
     }
+    return this.caught(name, state, states, result)
+  }
+
+  async caught(name, state, states, result) {
     const at = state.Catch.findIndex((catcher) => [result.Error, 'States.ALL'].some((error) => catcher.ErrorEquals.includes(error)))
-    await this.assign(state.Catch[at], { ...states, errorOutput: result }, `${name}.Catch.${at}`)
-    return [state.Catch[at].Next, result]
+    const caught = state.Catch[at]
+    await this.assign(caught, { ...states, errorOutput: result }, `${name}.Catch.${at}`)
+    const output = caught.Output === undefined ? result : await this.fill(caught.Output, { ...states, errorOutput: result }, `${name}.Catch.${at}.Output`)
+    return [caught.Next, output]
   }
 }
 

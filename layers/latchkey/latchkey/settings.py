@@ -45,6 +45,9 @@ class Settings(BaseModel):
     validate_role_arn: str = ""
     audit_table: str = ""
     data_bucket: str = ""
+    max_repairs: int = 0
+    reconcile_state_machine_arn: str = ""
+    remediation_mode: str = ""
 
     @property
     def key_writers(self) -> tuple[str, ...]:
@@ -90,6 +93,9 @@ def settings() -> Settings:
         validate_role_arn=env.get("VALIDATE_ROLE_ARN", ""),
         audit_table=env.get("AUDIT_TABLE", ""),
         data_bucket=env.get("DATA_BUCKET", ""),
+        max_repairs=int(env.get("MAX_REPAIRS", "0")),
+        reconcile_state_machine_arn=env.get("RECONCILE_STATE_MACHINE_ARN", ""),
+        remediation_mode=env.get("REMEDIATION_MODE", ""),
     )
 
 

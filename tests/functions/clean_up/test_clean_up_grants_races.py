@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from latchkey.access.tenants import tenants
 from latchkey.aws import clients
 from latchkey.cleanup.drift import DriftReader
 from latchkey.cleanup.survey import Surveyor
@@ -52,9 +51,9 @@ def swept() -> list[str]:
     machines: Any = Machines()
     looking = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
     known = settings()
-    arns = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn, known.onboard_state_machine_arn, "")
+    arns = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn, "")
     drift = DriftReader(known, clients.standard_clients())
-    Sweep(known, registry(), looking, drift, machines, *arns, tenants(known))(SweepGrantsInput(id="event-1"))
+    Sweep(known, registry(), looking, drift, machines, *arns)(SweepGrantsInput(id="event-1"))
     accesses: list[str] = machines.accesses
     return accesses
 

@@ -256,7 +256,10 @@ def _notice(change: ItemChange) -> Fact | None:
 
 
 def _finding(change: ItemChange) -> Fact | None:
-    before, after = _decoded(change.before), _decoded(change.after)
+    # Every reconciliation writes when it saw the access.
+    before, after = (
+        {name: value for name, value in _decoded(item).items() if name != "seenAt"} for item in (change.before, change.after)
+    )
     return _fact(change, Action.FINDING_CHANGED, before=before or None, after=after) if before != after else None
 
 

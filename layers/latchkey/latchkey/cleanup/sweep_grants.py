@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict
 
 from latchkey.access.grants import granted_resource, is_another_secret, names_secret, serves
 from latchkey.access.record import AccessRecord, has_grants, is_exclusive
-from latchkey.access.tenants import Tenants
 from latchkey.aws.errors import is_refused
 from latchkey.aws.executions import start_once
 from latchkey.aws.keys import find_key
@@ -25,14 +24,13 @@ from latchkey.cleanup.due_rotations import due_rotations
 from latchkey.cleanup.execution_input import CleanUpInput
 from latchkey.cleanup.grant_map import GrantMap, GrantRow, read_grant_map
 from latchkey.cleanup.survey import Surveyor
-from latchkey.errors import InvalidRequest, LatchkeyError, Problem
+from latchkey.errors import LatchkeyError
 from latchkey.observability import logger
 from latchkey.registry import Registry
 from latchkey.registry.accesses import PUBLISHING_PERIOD, KnownAccess
 from latchkey.registry.journal import OpenJournal
 from latchkey.registry.revocations import Revocation
 from latchkey.registry.sweeps import SweepState
-from latchkey.requests.sender import NOT_ALLOWED, SOURCE, Sender, sender_of
 from latchkey.settings import Settings
 from latchkey.wire import WireModel
 
@@ -48,28 +46,11 @@ _BROKEN = ("revoked", "detached")
 
 
 class SweepGrantsInput(BaseModel):
-    """The event of the schedule or of a request. For a request, the sender and the access that it names are checked."""
+    """What names the sweep: a repeated sweep of this name is the same one."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: str
-    source: str = ""
-    account: str = ""
-    detail: Any = None
-
-    @property
-    def is_requested(self) -> bool:
-        """Whether somebody sent the event to the request bus."""
-        return self.source.startswith(SOURCE)
-
-    @property
-    def sender(self) -> Sender:
-        """The sender of a request."""
-        return sender_of(self.source, self.account)
-
-    def member(self, name: str) -> Any:
-        """A member of the detail, or None."""
-        return self.detail.get(name) if isinstance(self.detail, dict) else None
 
 
 class Swept(WireModel):
@@ -80,7 +61,7 @@ class Swept(WireModel):
 
     `rotating` are the accesses whose rotation is due, or was not confirmed in time.
 
-    If another sweep is running, only `anotherSweeps` is set; if the sender is not allowed to request a sweep, only `rejected`.
+    If another sweep is running, only `anotherSweeps` is set.
     """
 
     accesses: int = 0
@@ -95,7 +76,6 @@ class Swept(WireModel):
     deleting: tuple[str, ...] = ()
     rotating: tuple[str, ...] = ()
     another_sweeps: bool = False
-    rejected: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,15 +93,10 @@ class Sweep:
     stepfunctions: SFNClient
     clean_up_machine_arn: str
     end_request_machine_arn: str
-    onboard_machine_arn: str
     rotate_machine_arn: str
-    tenants: Tenants
 
     def __call__(self, event: SweepGrantsInput) -> Swept:
         """Sweeps unless another sweep is running, so that repeated requests do not multiply sweeps or executions."""
-        if event.is_requested and (problems := self._sender_problems(event)):
-            self._reject(event, problems)
-            return Swept(rejected=True)
         event_id = event.id
         occasion = self.registry.sweep_lock.lock(event_id, self.settings.grace_seconds)
         if occasion is None:
@@ -133,34 +108,6 @@ class Sweep:
             # A lock that cannot be released expires.
             with suppress(LatchkeyError):
                 self.registry.sweep_lock.unlock(event_id)
-
-    def _sender_problems(self, event: SweepGrantsInput) -> tuple[Problem, ...]:
-        """Why this sender cannot request a sweep, or a sweep for the access that the request names."""
-        try:
-            self.tenants.check_sender(event.sender)
-        except InvalidRequest as error:
-            return error.problems
-        named = event.member("accessId")
-        tenant = self.registry.accesses.tenant(named) if isinstance(named, str) and named else None
-        return () if tenant in (None, event.sender.tenant) else (Problem("accessId", NOT_ALLOWED),)
-
-    def _reject(self, event: SweepGrantsInput, problems: Iterable[Problem]) -> None:
-        """Starts an onboarding execution that only rejects the request, so that it has an outcome like any other.
-
-        A sweep is not recorded as a request, so its `requestId` can be that of another request. The outcome has the id of the
-        event.
-        """
-        text = json.dumps([event.id, event.source])
-        rejection = {
-            "requestId": event.id,
-            "contentHash": hashlib.sha256(text.encode()).hexdigest(),
-            "eventId": event.id,
-            "tenant": event.sender.tenant,
-            "senderAccount": event.account,
-            "problems": [{"place": problem.path, "rule": problem.rule} for problem in problems],
-        }
-        empty = {"system": None, "accessId": None, "request": None, "confirms": False}
-        self._start(self.onboard_machine_arn, event.id, rejection | empty)
 
     def _sweep(self, occasion: str) -> Swept:
         """Starts a cleanup for each access that needs one, and end-request for each request that needs it.

@@ -27,6 +27,7 @@ DetailType = Literal[
     "Token Pending",
     "Token Rotated",
     "Rotation Withdrawn",
+    "Reconciliation Completed",
     "Request Rejected",
     "Request Failed",
 ]
@@ -137,7 +138,7 @@ class Outcome(WireModel):
     tenant: str = DEFAULT_TENANT
     access_id: str | None = None
     system: str | None = None
-    status: Observed | Literal["offboarded", "planned", "rotating", "unchanged", "rejected", "failed"]
+    status: Observed | Literal["offboarded", "planned", "rotating", "reconciled", "unchanged", "rejected", "failed"]
     changed: bool
     checks: tuple[Check, ...] = ()
     resources: Resources = Resources()
@@ -298,6 +299,39 @@ class RotationWithdrawn(Outcome):
     steps: tuple[str, ...]
 
 
+class ReportObject(WireModel):
+    """An object in the bucket of the stack."""
+
+    bucket: str
+    key: str
+
+
+class ReconciliationCompleted(Outcome):
+    """Every access in the scope of the request was compared with its request. `changed`: at least one was repaired.
+
+    `accesses` is their number, `observed` the number of those that were observed, and `unread` of those that were not: they
+    could not be read, or a request was running for them. `drifted` is the number of accesses with findings, and `findings` the
+    number of findings by kind; `report` is the object that lists them. `due` is the number of accesses to be repaired.
+    If `storm` is true, these are more than MaxRepairs, and none was repaired. `flapping` is the number of accesses with
+    findings that came back after several repairs, and that are not repaired any more.
+    """
+
+    status: Literal["reconciled"]
+    started_at: AwareDatetime
+    duration_seconds: float
+    accesses: int
+    observed: int
+    unread: int
+    drifted: int
+    findings: dict[str, int]
+    due: int
+    repaired: int
+    not_repaired: int
+    storm: bool
+    flapping: int
+    report: ReportObject
+
+
 class RequestRejected(Outcome):
     """The request is invalid for all the reasons in `errors`. Nothing was changed."""
 
@@ -327,6 +361,7 @@ OUTCOMES: dict[DetailType, type[Outcome]] = {
     "Token Pending": TokenPending,
     "Token Rotated": TokenRotated,
     "Rotation Withdrawn": RotationWithdrawn,
+    "Reconciliation Completed": ReconciliationCompleted,
     "Request Rejected": RequestRejected,
     "Request Failed": RequestFailed,
 }

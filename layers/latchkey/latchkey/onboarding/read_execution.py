@@ -11,7 +11,7 @@ from latchkey.errors import Conflict, ExecutionEnded, NotYetEffective
 from latchkey.events.findings import Repair
 from latchkey.events.outcomes import FAILURES, CaughtError
 from latchkey.registry import Registry
-from latchkey.registry.execution_input import ExecutionInput
+from latchkey.registry.execution_input import SCHEDULED, ExecutionInput
 from latchkey.registry.requests import JUST_STARTED
 from latchkey.requests.lifecycle import OFFBOARDING_REQUESTED
 from latchkey.requests.models import ONBOARDING_REQUESTED
@@ -111,7 +111,7 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
         kind=received.kind,
         offboards=received.kind == OFFBOARDING_REQUESTED and received.request is not None,
         resumable=is_resumable and outcome is None and resumptions < MOST_RESUMPTIONS,
-        answered=not unfinished and (status not in _ENDED or reported),
+        answered=received.request_id == SCHEDULED or (not unfinished and (status not in _ENDED or reported)),
         reported=reported,
         unfinished=unfinished,
         atRest=status in ("FAILED", FORGOTTEN),

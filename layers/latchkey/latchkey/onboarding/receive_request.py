@@ -20,21 +20,25 @@ from latchkey.registry import Registry
 from latchkey.registry.execution_input import ExecutionInput
 from latchkey.requests.lifecycle import (
     ACCESS_REQUESTS,
+    ACCOUNT_REQUESTS,
     KINDS,
     OFFBOARDING_REQUESTED,
     RESTORATION_REQUESTED,
     ROTATION_CONFIRMED,
     ROTATION_REQUESTED,
     AccessRequest,
+    AskedRequest,
+    ReconciliationRequested,
 )
 from latchkey.requests.models import (
     HANDOFF_CONFIRMED,
     NOTHING_HANDED_OFF,
     ONBOARDING_REQUESTED,
+    RECONCILIATION_REQUESTED,
     OnboardingRequest,
     is_request_id,
 )
-from latchkey.requests.parsing import parse_access_request, parse_confirmation, parse_onboarding
+from latchkey.requests.parsing import parse_access_request, parse_asked, parse_confirmation, parse_onboarding
 from latchkey.requests.sender import NOT_ALLOWED, SOURCE, Sender, sender_of
 from latchkey.systems import SYSTEMS
 from latchkey.wire import WireModel
@@ -64,7 +68,7 @@ class RequestEvent(BaseModel):
     detail: Any
 
 
-def machines(*, onboard: str, offboard: str, rotate: str) -> Mapping[str, str]:
+def machines(*, onboard: str, offboard: str, reconcile: str, rotate: str) -> Mapping[str, str]:
     """The ARN of the state machine that carries out each kind of request."""
     return {
         ONBOARDING_REQUESTED: onboard,
@@ -73,6 +77,7 @@ def machines(*, onboard: str, offboard: str, rotate: str) -> Mapping[str, str]:
         OFFBOARDING_REQUESTED: offboard,
         ROTATION_REQUESTED: rotate,
         ROTATION_CONFIRMED: rotate,
+        RECONCILIATION_REQUESTED: reconcile,
     }
 
 
@@ -107,12 +112,22 @@ def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> E
         request, asked = _parsed(event.detail_type, sent, recorded_request)
     except InvalidRequest as error:
         return known.model_copy(update={"problems": error.problems})
-    complete = {"system": request.system, "access_id": request.access_id, "request": request, "asked": asked}
+    about: dict[str, Any] = {"system": request.system, "access_id": request.access_id} if request else {}
+    if isinstance(asked, ReconciliationRequested):
+        about = _scope(asked)
+    complete = about | {"request": request, "asked": asked}
     return known.model_copy(update=complete | {"confirms": event.detail_type == HANDOFF_CONFIRMED, "kind": event.detail_type})
 
 
-def _parsed(kind: str, sent: object, recorded_request: RecordedRequest) -> tuple[OnboardingRequest[Any], AccessRequest | None]:
-    """The onboarding request of an event and, if it is about a recorded access, what it asks for."""
+def _scope(asked: ReconciliationRequested) -> dict[str, Any]:
+    """The system or the access that a reconciliation is limited to."""
+    return {"system": asked.access_id.split("/")[0] if asked.access_id else asked.system, "access_id": asked.access_id}
+
+
+def _parsed(
+    kind: str, sent: object, recorded_request: RecordedRequest
+) -> tuple[OnboardingRequest[Any] | None, AskedRequest | None]:
+    """The onboarding request of an event, unless it is about no single access, and what a request of another kind asks for."""
     if kind not in KINDS:
         raise InvalidRequest([Problem("detail-type", f"must be one of {', '.join(KINDS)}")])
     if kind == HANDOFF_CONFIRMED:
@@ -120,6 +135,11 @@ def _parsed(kind: str, sent: object, recorded_request: RecordedRequest) -> tuple
     if kind in ACCESS_REQUESTS:
         asked = parse_access_request(kind, sent)
         return _recorded(asked, recorded_request), asked
+    if kind in ACCOUNT_REQUESTS:
+        request = parse_asked(kind, sent)
+        if isinstance(request, ReconciliationRequested) and request.access_id and recorded_request(request.access_id) is None:
+            raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
+        return None, request
     return parse_onboarding(sent), None
 
 

@@ -14,6 +14,7 @@ from latchkey.registry.former_notes import move_notes, noted_execution
 from latchkey.registry.former_settings import FormerSettingsOfAccesses
 from latchkey.registry.grant_keys import GrantKeys
 from latchkey.registry.journal import Journal, RequestJournal, reference_step
+from latchkey.registry.known_findings import FindingsOfAccesses
 from latchkey.registry.notices import Notices
 from latchkey.registry.offboardings import Offboardings
 from latchkey.registry.phases import Phases
@@ -47,6 +48,7 @@ class Registry:
         self.plans = Plans(table)
         self.resources = Resources(table)
         self.revocations = Revocations(table)
+        self.findings = FindingsOfAccesses(table)
         self.sweep_lock = SweepLock(table)
         self.sweeps = Sweeps(table)
         self.tokens = Tokens(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from latchkey import formats
@@ -21,6 +21,7 @@ from latchkey.requests.models import (
     content_of,
     plan_or_hash,
 )
+from latchkey.systems import SYSTEMS
 from latchkey.wire import WireModel
 
 OFFBOARDING_REQUESTED = "Offboarding Requested"
@@ -41,24 +42,14 @@ KINDS = (
 )
 
 
-class AccessRequest(WireModel):
-    """What every request about a recorded access contains. `requestId` identifies the request and its outcome.
-
-    `mode` and `planHash` are those of an onboarding request.
-    """
+class AskedRequest(WireModel):
+    """What every request except an onboarding request contains. `requestId` identifies the request and its outcome."""
 
     version: Literal["1"] = "1"
     request_id: RequestId
-    mode: Mode = "apply"
-    plan_hash: PlanHash | None = None
-    access_id: Annotated[str, formats.ACCESS_ID]
 
     # The detail type of the event.
     kind: ClassVar[str]
-
-    @model_validator(mode="after")
-    def _plans_or_follows_a_plan(self) -> Self:
-        return plan_or_hash(self)
 
     @property
     def wire(self) -> dict[str, Any]:
@@ -69,6 +60,18 @@ class AccessRequest(WireModel):
     def content(self) -> dict[str, Any]:
         """The JSON document that a request has in common with its plan: all but its ID and how it is carried out."""
         return content_of(self.wire)
+
+
+class AccessRequest(AskedRequest):
+    """What every request about a recorded access contains. `mode` and `planHash` are those of an onboarding request."""
+
+    mode: Mode = "apply"
+    plan_hash: PlanHash | None = None
+    access_id: Annotated[str, formats.ACCESS_ID]
+
+    @model_validator(mode="after")
+    def _plans_or_follows_a_plan(self) -> Self:
+        return plan_or_hash(self)
 
 
 class HandoffConfirmed(AccessRequest):
@@ -152,3 +155,35 @@ class RotationConfirmed(AccessRequest):
 ACCESS_REQUESTS: Mapping[str, type[AccessRequest]] = {
     model.kind: model for model in (OffboardingRequested, RestorationRequested, RotationRequested, RotationConfirmed)
 }
+
+
+def _known_system(value: str) -> str:
+    if value not in SYSTEMS:
+        raise PydanticCustomError("system", "must be one of {systems}", {"systems": ", ".join(SYSTEMS)})
+    return value
+
+
+class ReconciliationRequested(AskedRequest):
+    """The detail of a `Reconciliation Requested` event: accesses are compared with their requests, and repaired if that is
+    their mode.
+
+    By default, these are all accesses of the tenant; the default tenant reconciles the accesses of all tenants. `system` or
+    `accessId` selects some of them. Set `acknowledgeStorm` to true to carry out more repairs than MaxRepairs.
+    """
+
+    kind = RECONCILIATION_REQUESTED
+
+    system: Annotated[str, AfterValidator(_known_system)] | None = None
+    access_id: Annotated[str, formats.ACCESS_ID] | None = None
+    acknowledge_storm: bool = False
+
+    @model_validator(mode="after")
+    def _one_scope(self) -> Self:
+        if self.system is not None and self.access_id is not None:
+            raise PydanticCustomError("one_of", "must not contain both system and accessId: remove one of them")
+        return self
+
+
+# The requests that are not about one recorded access.
+ACCOUNT_REQUESTS: Mapping[str, type[AskedRequest]] = {model.kind: model for model in (ReconciliationRequested,)}
+ASKED_REQUESTS: Mapping[str, type[AskedRequest]] = {**ACCESS_REQUESTS, **ACCOUNT_REQUESTS}

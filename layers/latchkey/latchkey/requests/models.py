@@ -18,7 +18,7 @@ from latchkey.wire import JsonKey, KeyArn, PrincipalArn, RoleArn, SecretArn, Wir
 
 ONBOARDING_REQUESTED = "Onboarding Requested"
 HANDOFF_CONFIRMED = "Handoff Confirmed"
-RECONCILIATION_REQUESTED = "Reconciliation Requested"  # handled by the sweep
+RECONCILIATION_REQUESTED = "Reconciliation Requested"
 NO_TOKEN_HERE = (
     "requests must not contain tokens: import the token with copyFrom, or adopt its secret with existing. "
     "If you sent a token, replace it, because everyone who can read the bus could read it"

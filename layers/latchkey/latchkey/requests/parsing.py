@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
 from latchkey.errors import InvalidRequest, Problem
-from latchkey.requests.lifecycle import ACCESS_REQUESTS, AccessRequest, HandoffConfirmed
+from latchkey.requests.lifecycle import ACCESS_REQUESTS, ASKED_REQUESTS, AccessRequest, AskedRequest, HandoffConfirmed
 from latchkey.requests.models import NO_TOKEN_HERE, SOUNDS_SECRET, OnboardingRequest
 from latchkey.systems import SYSTEMS
 from latchkey.systems.system import SecretShape, System
@@ -80,6 +80,11 @@ def parse_confirmation(detail: object) -> HandoffConfirmed:
 def parse_access_request(kind: str, detail: object) -> AccessRequest:
     """The request about a recorded access in the detail of an event of this type. Raises InvalidRequest with every problem."""
     return _parse(ACCESS_REQUESTS[kind], detail)
+
+
+def parse_asked(kind: str, detail: object) -> AskedRequest:
+    """The request in the detail of an event of this type, which is no onboarding request. Raises InvalidRequest."""
+    return _parse(ASKED_REQUESTS[kind], detail)
 
 
 def _parse[Model: WireModel](model: type[Model], detail: object) -> Model:
@@ -275,15 +280,15 @@ AnyOnboarding = Annotated[
 ]
 
 
-def _load_asked(value: object, info: ValidationInfo) -> AccessRequest | None:
-    if value is None or isinstance(value, AccessRequest):
+def _load_asked(value: object, info: ValidationInfo) -> AskedRequest | None:
+    if value is None or isinstance(value, AskedRequest):
         return value
-    return parse_access_request(info.data["kind"], value)
+    return parse_asked(info.data["kind"], value)
 
 
-# For the inputs of functions: a request about a recorded access, which was parsed before. The detail type is the member `kind`.
-AnyAccessRequest = Annotated[
-    AccessRequest | None,
+# For the inputs of functions: any request except an onboarding request, which was parsed before. Its type is the member `kind`.
+AnyAsked = Annotated[
+    AskedRequest | None,
     PlainValidator(_load_asked),
     PlainSerializer(lambda asked: asked and asked.wire),
 ]

@@ -1,0 +1,101 @@
+"""Reconciles accesses: observes each one, records and publishes what is wrong with it, and whether it is to be repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from latchkey.access.findings import CATALOG, Finding, finding
+from latchkey.access.findings.known import known_findings
+from latchkey.access.record import AccessRecord
+from latchkey.aws.clients import Clients
+from latchkey.aws.errors import aws_errors
+from latchkey.errors import LatchkeyError
+from latchkey.events.outcomes import Check
+from latchkey.observability import logger
+from latchkey.observation.notices import Occasion, PublishEvent, publish_notices, record_observation
+from latchkey.observation.observe_access import Observation, observe_access
+from latchkey.registry import Registry
+from latchkey.requests.models import RemediationMode
+from latchkey.settings import Settings
+from latchkey.wire import WireModel
+
+_ATTEMPTS = 3
+
+
+class InventoriedLine(WireModel):
+    """One line of the inventory."""
+
+    access_id: str
+
+
+class ReconcileAccessInput(WireModel):
+    """Some accesses of the inventory, and the execution of the reconciliation."""
+
+    items: tuple[InventoriedLine, ...]
+    execution_arn: str
+
+
+class Reconciled(WireModel):
+    """The detail types that were published, and the accesses that could not be read and are to be tried again."""
+
+    published: tuple[str, ...]
+    unread: tuple[InventoriedLine, ...]
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """Reconciles one access after the other. One that cannot be read does not hold up the others."""
+
+    settings: Settings
+    registry: Registry
+    clients: Clients
+    publish_event: PublishEvent
+    mode: RemediationMode
+
+    def __call__(self, event: ReconcileAccessInput) -> Reconciled:
+        published, unread = list[str](), list[InventoriedLine]()
+        for line in event.items:
+            try:
+                with aws_errors():
+                    published += self._reconcile(line.access_id, event.execution_arn)
+            except LatchkeyError as error:
+                logger.warning("access not read", access_id=line.access_id, error=type(error).__name__, reason=str(error))
+                unread.append(line)
+        return Reconciled(published=tuple(published), unread=tuple(unread))
+
+    def _reconcile(self, access_id: str, execution_arn: str) -> list[str]:
+        """The detail types of the published events. Nothing is concluded about an access whose request is running."""
+        observed, record = self._observed(access_id)
+        request = self.registry.accesses.recorded_request(access_id)
+        if record is None or request is None or observed.status is None or observed.version != record.version:
+            return []
+        found = [*_findings((*observed.lost, *observed.findings))]
+        former, recorded_at = self.registry.findings.get(access_id), self.registry.accesses.recorded_at(access_id)
+        known = known_findings(found, former, record, recorded_at, request.remediation or self.mode, datetime.now(UTC))
+        occasion = Occasion(access_id, execution_arn, datetime.now(UTC), f"{execution_arn} {access_id}")
+        # The cleanup reports a resource that is gone, and waits for a list of grants that can lag. The sweep starts it.
+        if observed.status != "gone" and not observed.unsettled:
+            record_observation(occasion, observed, record, self.registry)
+        published = [*publish_notices(occasion, record, self.registry, self.publish_event)]
+        # At the end, so that no repair is decided before what it repairs is published.
+        self.registry.findings.save(known, former)
+        return published
+
+    def _observed(self, access_id: str) -> tuple[Observation, AccessRecord | None]:
+        """The observation of an access and its record. A cleanup can record another status in the meantime."""
+        for _ in range(_ATTEMPTS):
+            observed = observe_access(access_id, self.settings, self.registry, self.clients)
+            record = self.registry.accesses.get(access_id)
+            if record is None or observed.status is None or observed.version == record.version:
+                break
+        return observed, record
+
+
+def _findings(checks: Iterable[Check]) -> Iterator[Finding]:
+    """The finding that each failed check usually means."""
+    for check in checks:
+        kind = next((kind for kind, facts in CATALOG.items() if facts.name == check.name), None)
+        if kind is not None:
+            yield finding(kind, check.evidence)
