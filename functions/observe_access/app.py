@@ -1,4 +1,4 @@
-"""Observes an access: reads what is true of it now, and evaluates its checks."""
+"""Observes an access: reads what is true of it now, and evaluates its checks and findings."""
 
 from latchkey.aws import clients
 from latchkey.handler import step
@@ -10,4 +10,4 @@ from latchkey.settings import settings
 @step(ObserveAccessInput)
 def lambda_handler(event: ObserveAccessInput) -> Observation:
     """Returns the status of the access and the checks that failed."""
-    return observe_access(event.access_id, settings(), registry(), clients.standard_clients())
+    return observe_access(event, settings(), registry(), clients.standard_clients())

@@ -9,13 +9,14 @@ import pytest
 
 from latchkey.policies.reader_roles import POLICY_NAME
 from latchkey.registry import registry
-from tests.functions.account import Account
+from tests.functions.account import ROOT, Account
 from tests.functions.clean_up_steps import ACCESS, GRANT, delete_location, grants, onboarded, token_configuration
 from tests.functions.fault_injection import answer_with_error, at_call
 from tests.functions.onboarding_requests import EXECUTION, Run
-from tests.functions.onboarding_steps import Onboarding
+from tests.functions.onboarding_steps import Onboarding, policy
 
 NAME = "sports-origin"
+WHOLE = {"Sid": "Whole", "Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,8 @@ def schedule(account: Account, access: Onboarding) -> None:
 
 
 def strip_key(account: Account, access: Onboarding) -> None:
-    account.kms.put_key_policy(KeyId=access.key, PolicyName="default", Policy='{"Statement": []}')
+    """Leaves only the statement that delegates to IAM."""
+    account.kms.put_key_policy(KeyId=access.key, PolicyName="default", Policy=policy(WHOLE))
 
 
 def delete_secret(account: Account, access: Onboarding) -> None:
@@ -110,7 +112,9 @@ def test_a_lost_statement_of_the_key_policy_is_a_finding(
 
     assert observe() == ("active", [])
     findings = run("observe_access", {"accessId": ACCESS})["findings"]
-    assert [finding["name"] for finding in findings] == ["key policy admits the roles"]
+    statements = ["LatchkeyMediatailorManagement", "LatchkeySecretDecryption"]
+    assert {finding["name"] for finding in findings} == {"key policy admits the roles"}
+    assert [finding["evidence"] for finding in findings] == [f"{sid} is missing" for sid in statements]
 
 
 def move_secret(account: Account, access: Onboarding) -> str:
@@ -219,20 +223,17 @@ def test_the_request_again_replaces_what_a_detached_resource_uses(run: Run, acco
     assert json.loads(entry["Detail"])["secret"]["replacesToken"] is True
 
 
-def test_a_deleted_principal_of_others_is_shown_before_the_request_is_sent_again(
-    run: Run, account: Account, access: Onboarding
-) -> None:
+def test_a_deleted_principal_of_others_is_shown(run: Run, account: Account, access: Onboarding) -> None:
     """AWS rejects every update of such a policy until its owner removes the principal."""
     deleted = {"Effect": "Allow", "Principal": {"AWS": "AROADBQP57FF2AEXAMPLE"}, "Action": "kms:Decrypt", "Resource": "*"}
-    policy = json.loads(account.kms.get_key_policy(KeyId=access.key, PolicyName="default")["Policy"])
-    text = json.dumps(policy | {"Statement": [*policy["Statement"], deleted | {"Sid": "Theirs"}]})
+    present = json.loads(account.kms.get_key_policy(KeyId=access.key, PolicyName="default")["Policy"])
+    text = json.dumps(present | {"Statement": [*present["Statement"], deleted | {"Sid": "Theirs"}]})
     account.kms.put_key_policy(KeyId=access.key, PolicyName="default", Policy=text)
 
     observation = run("observe_access", {"accessId": ACCESS})
 
     assert [finding["name"] for finding in observation["findings"]] == ["key policy names no deleted principals"]
-    assert observation["remedy"][0] == f"aws kms get-key-policy --key-id {access.key} --query Policy --output text"
-    assert len(observation["remedy"]) == 2
+    assert observation["remedy"] == [f"aws kms get-key-policy --key-id {access.key} --query Policy --output text"]
 
 
 def test_a_working_access_needs_no_remedy(run: Run, access: Onboarding) -> None:

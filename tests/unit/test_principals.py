@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey import policies
-from latchkey.access.principals import Standing, failed_standing_checks, findings_of
+from latchkey.access.principals import Standing, failed_standing_checks
 from tests.unit.samples import FULL, PLACE, SECRET_ARN, desired, role
 
 WANTED = desired(FULL)
@@ -22,7 +22,7 @@ def with_statement(policy: policies.Document | None, statement: policies.Stateme
 
 
 def names(standing: Standing, secret_arn: str | None = SECRET_ARN) -> list[str]:
-    return [check.name for check in findings_of(WANTED, secret_arn, standing)]
+    return [check.name for check in failed_standing_checks(WANTED, secret_arn, standing) if check.finding]
 
 
 def test_a_working_access_has_no_finding() -> None:
@@ -38,7 +38,7 @@ def test_a_working_access_has_no_finding() -> None:
     ],
 )
 def test_a_deleted_principal_of_others_is_a_finding(kind: str, standing: Standing) -> None:
-    [found] = findings_of(WANTED, SECRET_ARN, standing)
+    [found] = failed_standing_checks(WANTED, SECRET_ARN, standing)
 
     assert (found.name, DELETED in found.evidence) == (f"{kind} policy names no deleted principals", True)
 

@@ -8,40 +8,85 @@ from typing import Any
 
 import pytest
 
-from latchkey.access.remedy import repair_request, repairs, request_again, revocation
+from latchkey.access.findings import FindingKind, finding
+from latchkey.access.observed import ObservedAccess
+from latchkey.access.remedy import joint_remedy, remedied, repair_request, request_again, revocation
+from latchkey.aws.roles import ObservedRole
+from latchkey.aws.secrets import Replica
 from latchkey.requests.parsing import parse_onboarding
-from tests.unit.samples import KEY_ARN, KINDS, SECRET_ARN, detail
-from tests.unit.test_checks import SOUND, key
+from tests.unit.samples import KEY_ARN, KINDS, SECRET_ARN, detail, role
+from tests.unit.test_checks import CREATED, SOUND, Change, key, secret
 
-AGAIN = "send it again"
+AGAIN, REPLACING = "send it again", "send it again and replace the token"
 ENABLE, CANCEL = (f"aws kms {verb} --key-id {KEY_ARN}" for verb in ("enable-key", "cancel-key-deletion"))
 RESTORE = f"aws secretsmanager restore-secret --secret-id {SECRET_ARN}"
 SHOW_KEY = f"aws kms get-key-policy --key-id {KEY_ARN} --query Policy --output text"
 SHOW_SECRET = f"aws secretsmanager get-resource-policy --secret-id {SECRET_ARN}"
-ENABLED, DELETING = "key is enabled", "secret is not being deleted"
+STAGES = {"one": ["AWSPREVIOUS"], "two": ["AWSCURRENT"]}
+BACK = (
+    f"aws secretsmanager update-secret-version-stage --secret-id {SECRET_ARN} --version-stage AWSCURRENT "
+    "--move-to-version-id one --remove-from-version-id two"
+)
+REPLICATE = f"aws secretsmanager replicate-secret-to-regions --secret-id {SECRET_ARN} --add-replica-regions Region=us-east-1"
+REPLICAS = (Replica("eu-central-1", "InSync"), Replica("us-east-1", "Failed"))
+POLICIES = ("arn:aws:iam::aws:policy/AdministratorAccess", "Theirs")
+
+
+def remedies(observed: ObservedAccess | None, *kinds: FindingKind) -> tuple[str, ...]:
+    return joint_remedy(remedied([finding(kind, "") for kind in kinds], observed, AGAIN, REPLACING), AGAIN, REPLACING)
 
 
 @pytest.mark.parametrize(
-    ("failed", "state", "commands"),
+    ("kinds", "change", "commands"),
     [
-        ([], "Enabled", []),
-        ([ENABLED], "Disabled", [ENABLE]),
-        ([ENABLED], "PendingDeletion", [CANCEL, ENABLE]),
-        ([ENABLED], "Unavailable", [AGAIN]),
-        ([ENABLED, "grant is there"], "Disabled", [ENABLE, AGAIN]),
-        ([DELETING, "secret policy admits the reader"], "Enabled", [RESTORE]),
-        (["secret policy admits the reader"], "Enabled", [AGAIN]),
-        (["key policy names no deleted principals"], "Enabled", [SHOW_KEY, AGAIN]),
-        (["secret policy names no deleted principals"], "Enabled", [SHOW_SECRET, AGAIN]),
+        ([], key(), []),
+        ([FindingKind.KEY_DISABLED], key(state="Disabled"), [ENABLE]),
+        ([FindingKind.KEY_PENDING_DELETION], key(state="PendingDeletion"), [CANCEL, ENABLE]),
+        ([FindingKind.KEY_DISABLED], key(state="Unavailable"), []),
+        ([FindingKind.GRANT_MISSING, FindingKind.KEY_DISABLED], key(state="Disabled"), [ENABLE, AGAIN]),
+        ([FindingKind.SECRET_PENDING_DELETION], key(), [RESTORE]),
+        ([FindingKind.SECRET_STATEMENT_MISSING, FindingKind.ROLE_MISSING], key(), [AGAIN]),
+        ([FindingKind.KEY_POLICY_DELETED_PRINCIPAL], key(), [SHOW_KEY]),
+        ([FindingKind.SECRET_POLICY_DELETED_PRINCIPAL, FindingKind.SECRET_POLICY_PUBLIC], key(), [SHOW_SECRET]),
+        ([FindingKind.KEY_ALIAS_MOVED], key(), [f"aws kms list-aliases --key-id {KEY_ARN}"]),
+        ([FindingKind.GRANT_STALE], key(), [f"aws kms list-grants --key-id {KEY_ARN}"]),
+        (
+            [FindingKind.SECRET_UNDER_OTHER_KEY],
+            key(),
+            [f"aws secretsmanager update-secret --secret-id {SECRET_ARN} --kms-key-id {KEY_ARN}"],
+        ),
+        ([FindingKind.SECRET_WRONG_SHAPE], secret(stages=STAGES), [BACK]),
+        ([FindingKind.SECRET_WRONG_SHAPE], secret(stages={"two": ["AWSCURRENT"]}), []),
+        ([FindingKind.SECRET_REPLICA_DIVERGED], secret(replicas=REPLICAS), [REPLICATE]),
+        ([FindingKind.RESOURCE_OTHER_SECRET], key(), [REPLACING]),
+        ([FindingKind.RESOURCE_NO_TOKEN, FindingKind.KEY_ROTATION_OFF], key(), [REPLACING]),
+        ([FindingKind.RESOURCE_MISSING], key(), []),
     ],
 )
-def test_owners_repair_first_and_the_request_is_sent_again(failed: Sequence[str], state: str, commands: list[str]) -> None:
-    assert repairs(failed, key(state=state)(SOUND), AGAIN) == tuple(commands)
+def test_owners_correct_first_and_the_request_is_sent_again_last(
+    kinds: Sequence[FindingKind], change: Change, commands: list[str]
+) -> None:
+    assert remedies(change(SOUND), *kinds) == (*commands,)
+
+
+def test_foreign_policies_of_a_reader_role_are_removed_by_name() -> None:
+    observed = replace(SOUND, role=ObservedRole(role("Reader"), CREATED, {}, None, None, POLICIES, {}))
+
+    assert remedies(observed, FindingKind.ROLE_FOREIGN_POLICY) == (
+        f"aws iam detach-role-policy --role-name Reader --policy-arn {POLICIES[0]}",
+        "aws iam delete-role-policy --role-name Reader --policy-name Theirs",
+    )
+    assert remedies(SOUND, FindingKind.ROLE_FOREIGN_POLICY) == ()
 
 
 def test_what_does_not_exist_is_requested_again() -> None:
-    assert repairs(["key and secret exist"], None, AGAIN) == (AGAIN,)
-    assert repairs([DELETING], replace(SOUND, secret=None), AGAIN) == (AGAIN,)
+    assert remedies(None, FindingKind.KEY_MISSING, FindingKind.SECRET_MISSING) == (AGAIN,)
+    assert remedies(None, FindingKind.RECORD_WITHOUT_RESOURCE) == ()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FindingKind if kind.value.startswith("secret")])
+def test_an_access_without_a_secret_has_no_command_for_one(kind: FindingKind) -> None:
+    assert not {*remedies(replace(SOUND, secret=None), kind)} - {AGAIN}
 
 
 @pytest.mark.parametrize(("tenant", "source"), [("default", "latchkey.requests"), ("news", "latchkey.requests.news")])

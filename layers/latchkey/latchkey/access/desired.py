@@ -111,6 +111,11 @@ class Desired:
     def reads_secret(self) -> bool:
         return self.system.secret is not None
 
+    @property
+    def has_role(self) -> bool:
+        """Whether the service reads through a role that it assumes."""
+        return self.reads_secret and self.system.reader.role(self.facts, "", "") is not None
+
     @cached_property
     def secret_shape(self) -> SecretShape | None:
         """The shape of the secret's value, or None if the system reads no secret."""

@@ -48,14 +48,42 @@ class ObservedAccess:
     refused: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The key and the secret of an access by their ARNs, each None if it does not exist."""
+
+    key_arn: str
+    secret_arn: str | None
+    key: ObservedKey | None
+    secret: ObservedSecret | None
+
+    @property
+    def missing(self) -> str | None:
+        """The ARN of the first one that does not exist."""
+        if self.key is None:
+            return self.key_arn
+        return self.secret_arn if self.secret is None else None
+
+
+def read_parts(key_arn: str, secret_arn: str | None, clients: Clients) -> Parts:
+    """Reads whether the key and the secret of an access exist."""
+    secret = find_secret(clients.secretsmanager, secret_arn) if secret_arn else None
+    return Parts(key_arn, secret_arn, find_key(clients.kms, key_arn), secret)
+
+
 def read_access(
     desired: Desired, key_arn: str, secret_arn: str | None, former_key_arn: str | None, clients: Clients
 ) -> ObservedAccess:
     """Reads one access, each resource once. Raises AccessNotEffective if its key or its secret does not exist."""
+    return read_rest(desired, read_parts(key_arn, secret_arn, clients), former_key_arn, clients)
+
+
+def read_rest(desired: Desired, parts: Parts, former_key_arn: str | None, clients: Clients) -> ObservedAccess:
+    """Reads everything else of an access. Raises AccessNotEffective if its key or its secret does not exist."""
     kms, secretsmanager, iam = clients.kms, clients.secretsmanager, clients.iam
-    key, secret = find_key(kms, key_arn), find_secret(secretsmanager, secret_arn) if secret_arn else None
-    if key is None or (secret is None and secret_arn):
-        raise AccessNotEffective(f"{key_arn if key is None else secret_arn} does not exist")
+    key_arn, secret_arn, key, secret = parts.key_arn, parts.secret_arn, parts.key, parts.secret
+    if key is None or parts.missing:
+        raise AccessNotEffective(f"{parts.missing} does not exist")
     configuration = desired.system.configuration
     client = clients.client_for(configuration.service) if configuration else None
     configured = configuration.read(client, desired.resource) if configuration else None

@@ -16,6 +16,7 @@ from latchkey.events.outcomes import Check
 from latchkey.policies import Document
 from latchkey.systems.readers import ServicePrincipal
 
+RECREATED = "role is the one that was recorded"
 NO_DELETED_IN_KEY_POLICY = "key policy names no deleted principals"
 NO_DELETED_IN_SECRET_POLICY = "secret policy names no deleted principals"
 
@@ -82,11 +83,6 @@ def failed_standing_checks(desired: Desired, secret_arn: str | None, standing: S
     return tuple(check for check in checks if not check.passed)
 
 
-def findings_of(desired: Desired, secret_arn: str | None, standing: Standing) -> tuple[Check, ...]:
-    """The failed checks of a recorded access that do not revoke it."""
-    return tuple(check for check in failed_standing_checks(desired, secret_arn, standing) if check.finding)
-
-
 def _of_policies(desired: Desired, secret_arn: str | None, standing: Standing) -> Iterator[Check]:
     if standing.key_policy is not None:
         yield from key_principal_checks(desired, standing.key_policy, moved=standing.moved)
@@ -110,4 +106,4 @@ def _of_role(standing: Standing) -> Iterator[Check]:
     if standing.role_created and standing.recorded_at:
         again = standing.role_created > standing.recorded_at
         evidence = f"created {standing.role_created.isoformat()}, recorded {standing.recorded_at.isoformat()}"
-        yield Check("role is the one that was recorded", not again, evidence, finding=True)
+        yield Check(RECREATED, not again, evidence, finding=True)

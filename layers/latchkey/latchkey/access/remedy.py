@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
+from latchkey.access.findings.catalog import CATALOG
 from latchkey.access.observed import ObservedAccess
-from latchkey.access.principals import NO_DELETED_IN_KEY_POLICY, NO_DELETED_IN_SECRET_POLICY
+from latchkey.aws.secrets import CURRENT, PREVIOUS
+from latchkey.events.findings import Finding, FindingKind
 from latchkey.requests.models import ONBOARDING_REQUESTED, OnboardingRequest
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.requests.sender import SOURCE
 from latchkey.systems import SYSTEMS
 from latchkey.tags import DEFAULT_TENANT
-
-_KEY, _SECRET = "key is enabled", "secret is not being deleted"
-# These fail as long as the secret is being deleted, because its policy is not read.
-_OF_DELETED_SECRET = frozenset(["secret policy admits the reader"])
-
 
 # What a sender consented to once. A remedy does not repeat it: an interruption, another key of the secret, another token.
 _CONSENTS = frozenset(["move", "moveKey", "replacesToken", "takesEffectNow"])
@@ -56,27 +54,117 @@ def _repeated(request: OnboardingRequest[Any]) -> dict[str, Any]:
     return detail
 
 
-def repairs(failed: Collection[str], observed: ObservedAccess | None, again: str) -> tuple[str, ...]:
-    """The commands that make these checks pass. `observed` is None if the key or the secret does not exist."""
-    return tuple(_repairs({*failed}, observed, again)) if failed else ()
+def remedied(findings: Iterable[Finding], observed: ObservedAccess | None, again: str, replacing: str) -> tuple[Finding, ...]:
+    """The findings with the commands that correct each. `again` sends the request again; `replacing` also replaces the token.
+
+    A finding for which no command is safe without a decision has none, such as a resource that its owner deleted.
+    """
+    return tuple(one.model_copy(update={"remedy": tuple(_remedy(one, observed, again, replacing))}) for one in findings)
 
 
-def _repairs(failed: set[str], observed: ObservedAccess | None, again: str) -> Iterator[str]:
-    if observed is not None and _KEY in failed and observed.key.state in ("Disabled", "PendingDeletion"):
-        failed -= {_KEY}
+def joint_remedy(findings: Iterable[Finding], again: str, replacing: str) -> tuple[str, ...]:
+    """The commands of all findings, each one once, and the request last: it needs what the others correct."""
+    commands = [*dict.fromkeys(command for one in findings for command in one.remedy)]
+    last = [command for command in (replacing, again) if command in commands][:1]
+    return (*(command for command in commands if command not in (again, replacing)), *last)
+
+
+# A finding of these kinds is corrected by the recorded request, whether or not it is repaired automatically.
+_BY_REQUEST = frozenset([FindingKind.KEY_MISSING, FindingKind.SECRET_MISSING, FindingKind.SECRET_REPLACED])
+_NEED_THE_TOKEN = frozenset([FindingKind.RESOURCE_OTHER_SECRET, FindingKind.RESOURCE_NO_TOKEN])
+
+
+def _remedy(one: Finding, observed: ObservedAccess | None, again: str, replacing: str) -> Iterator[str]:
+    if one.kind in _BY_REQUEST or CATALOG[one.kind].remediation == "repair":
+        yield again
+    elif one.kind in _NEED_THE_TOKEN:
+        yield replacing
+    elif observed is not None and (commands := _COMMANDS.get(one.kind)):
+        yield from commands(observed)
+
+
+def _enable(observed: ObservedAccess) -> Iterator[str]:
+    if observed.key.state in ("Disabled", "PendingDeletion"):
         if observed.key.state == "PendingDeletion":
             yield _command("kms", "cancel-key-deletion", "--key-id", observed.key.arn)
         yield _command("kms", "enable-key", "--key-id", observed.key.arn)
-    if observed is not None and observed.secret is not None and _SECRET in failed:
-        failed -= {_SECRET, *_OF_DELETED_SECRET}
-        yield _command("secretsmanager", "restore-secret", "--secret-id", observed.secret.arn)
-    # Their owners must remove these principals before Latchkey can write the policy.
-    if observed is not None and NO_DELETED_IN_KEY_POLICY in failed:
-        yield _command("kms", "get-key-policy", "--key-id", observed.key.arn, "--query", "Policy", "--output", "text")
-    if observed is not None and observed.secret is not None and NO_DELETED_IN_SECRET_POLICY in failed:
-        yield _command("secretsmanager", "get-resource-policy", "--secret-id", observed.secret.arn)
-    if failed:
-        yield again
+
+
+def _key_policy(observed: ObservedAccess) -> Iterator[str]:
+    yield _command("kms", "get-key-policy", "--key-id", observed.key.arn, "--query", "Policy", "--output", "text")
+
+
+def _aliases(observed: ObservedAccess) -> Iterator[str]:
+    yield _command("kms", "list-aliases", "--key-id", observed.key.arn)
+
+
+def _grants(observed: ObservedAccess) -> Iterator[str]:
+    yield _command("kms", "list-grants", "--key-id", observed.key.arn)
+
+
+def _secret(*words: str) -> Callable[[ObservedAccess], Iterator[str]]:
+    def commands(observed: ObservedAccess) -> Iterator[str]:
+        if observed.secret is not None:
+            yield _command("secretsmanager", words[0], "--secret-id", observed.secret.arn, *words[1:])
+
+    return commands
+
+
+def _move_back(observed: ObservedAccess) -> Iterator[str]:
+    if observed.secret is not None:
+        named = ("--secret-id", observed.secret.arn, "--kms-key-id", observed.key.arn)
+        yield _command("secretsmanager", "update-secret", *named)
+
+
+def _replicate(observed: ObservedAccess) -> Iterator[str]:
+    for replica in observed.secret.replicas if observed.secret else ():
+        if replica.status == "Failed":
+            named = ("--secret-id", observed.secret.arn) if observed.secret else ()
+            yield _command(
+                "secretsmanager", "replicate-secret-to-regions", *named, "--add-replica-regions", f"Region={replica.region}"
+            )
+
+
+def _previous_value(observed: ObservedAccess) -> Iterator[str]:
+    """Makes the previous version the current one again, if there is one."""
+    secret = observed.secret
+    current, previous = (secret.version(CURRENT), secret.version(PREVIOUS)) if secret else (None, None)
+    if secret is not None and current is not None and previous is not None:
+        moved = ("--version-stage", CURRENT, "--move-to-version-id", previous, "--remove-from-version-id", current)
+        yield _command("secretsmanager", "update-secret-version-stage", "--secret-id", secret.arn, *moved)
+
+
+def _foreign_policies(observed: ObservedAccess) -> Iterator[str]:
+    if observed.role is not None:
+        name = observed.role.arn.rpartition("/")[2]
+        for other in observed.role.others:
+            attached = other.startswith("arn:")
+            verb, member = ("detach-role-policy", "--policy-arn") if attached else ("delete-role-policy", "--policy-name")
+            yield _command("iam", verb, "--role-name", name, member, other)
+
+
+_COMMANDS: Final[Mapping[FindingKind, Callable[[ObservedAccess], Iterator[str]]]] = MappingProxyType(
+    {
+        FindingKind.KEY_DISABLED: _enable,
+        FindingKind.KEY_PENDING_DELETION: _enable,
+        FindingKind.KEY_ALIAS_MOVED: _aliases,
+        FindingKind.KEY_POLICY_NOT_DELEGATING: _key_policy,
+        FindingKind.KEY_POLICY_DELETED_PRINCIPAL: _key_policy,
+        FindingKind.SECRET_PENDING_DELETION: _secret("restore-secret"),
+        FindingKind.SECRET_UNDER_OTHER_KEY: _move_back,
+        FindingKind.SECRET_WRONG_SHAPE: _previous_value,
+        FindingKind.SECRET_REPLICA_DIVERGED: _replicate,
+        FindingKind.SECRET_POLICY_EXCLUDES_READER: _secret("get-resource-policy"),
+        FindingKind.SECRET_POLICY_PUBLIC: _secret("get-resource-policy"),
+        FindingKind.SECRET_POLICY_ADMITS_OTHERS: _secret("get-resource-policy"),
+        FindingKind.SECRET_POLICY_DELETED_PRINCIPAL: _secret("get-resource-policy"),
+        FindingKind.ROLE_FOREIGN_POLICY: _foreign_policies,
+        FindingKind.GRANT_STALE: _grants,
+        FindingKind.GRANT_DUPLICATE: _grants,
+        FindingKind.GRANT_WIDER_OPERATIONS: _grants,
+        FindingKind.GRANT_UNKNOWN_PRINCIPAL: _grants,
+    }
+)
 
 
 def revocation(key_arn: str, grant_id: str) -> tuple[str, ...]:

@@ -82,6 +82,12 @@ def list_aliases(kms: KMSClient, key_arn: str) -> tuple[str, ...]:
     return tuple(sorted(alias["AliasName"] for page in pages for alias in page["Aliases"]))
 
 
+def alias_target(kms: KMSClient, alias: str) -> str | None:
+    """The ID of the key that an alias names, or None if there is no such alias. Reads the aliases of all keys."""
+    pages = read_pages(kms.list_aliases)
+    return next((one.get("TargetKeyId") for page in pages for one in page["Aliases"] if one["AliasName"] == alias), None)
+
+
 def _find_readable_key(kms: KMSClient, key_arn: str, since: datetime) -> ObservedKey | None:
     """The key if it is enabled, was created since a time, and can be read."""
     try:

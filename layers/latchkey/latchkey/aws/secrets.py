@@ -33,6 +33,18 @@ _DEFAULT_ALIAS = "alias/aws/secretsmanager"
 
 
 @dataclass(frozen=True)
+class Replica:
+    """A replica of a secret in another Region. `status` is InSync, InProgress or Failed.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ReplicationStatusType.html
+    """
+
+    region: str
+    status: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class ObservedSecret:
     """A secret as DescribeSecret returns it.
 
@@ -52,6 +64,8 @@ class ObservedSecret:
     stages: Mapping[str, Sequence[str]] = field(default_factory=dict)
     primary_region: str | None = None
     is_rotated: bool = False
+    # Not compared: the status of a replica changes on its own.
+    replicas: tuple[Replica, ...] = field(default=(), compare=False)
 
     def version(self, label: str) -> str | None:
         """The ID of the version with a staging label, or None."""
@@ -118,9 +132,16 @@ def _observed(found: DescribeSecretResponseTypeDef | SecretListEntryTypeDef) -> 
         changed=found.get("LastChangedDate") or found.get("CreatedDate"),
         primary_region=found.get("PrimaryRegion"),
         is_rotated=bool(found.get("RotationEnabled")),
+        replicas=_replicas(found.get("ReplicationStatus", ())),
         # In order, so that two reads of an unchanged secret are equal.
         stages={version: sorted(labels) for version, labels in stages.items()},
     )
+
+
+def _replicas(found: Any) -> tuple[Replica, ...]:
+    """The replicas by Region. ListSecrets returns none."""
+    replicas = (Replica(one["Region"], one.get("Status", ""), one.get("StatusMessage", "")) for one in found)
+    return tuple(sorted(replicas, key=lambda one: one.region))
 
 
 def current_keys(secret: ObservedSecret, kms: KMSClient, secretsmanager: SecretsManagerClient) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from latchkey.access.desired import Desired, desire
-from latchkey.access.principals import Standing, failed_standing_checks
+from latchkey.access.findings import names_by_policies
+from latchkey.access.principals import RECREATED, Standing, failed_standing_checks
 from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients
 from latchkey.aws.errors import is_missing, is_refused
@@ -24,6 +25,11 @@ from latchkey.systems.system import Configuration, Resource
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.type_defs import RoleTypeDef
+
+
+# The beginnings of the names of findings that the policies and the role decide, and the one that needs more than that.
+_BY_POLICIES = ("key policy", "secret policy", RECREATED)
+_BY_MORE = "secret policy admits nobody else"
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,11 @@ class DriftReader:
             recorded_at=access.recorded_at,
         )
         failed = failed_standing_checks(desired, record.secret_arn, standing)
-        findings = tuple(check.name for check in failed if check.finding)
-        return findings != access.findings or any(check.revokes for check in failed)
+        key_policy_now = None if standing.moved else standing.key_policy
+        named = names_by_policies(desired, secret, key_policy_now, standing.secret_policy)
+        named |= {check.name for check in failed if check.name == RECREATED}
+        recorded = {name for name in access.findings if name.startswith(_BY_POLICIES) and name != _BY_MORE}
+        return named - {_BY_MORE} != recorded or any(check.revokes for check in failed)
 
     def _policy(self, arn: str, read: Callable[[], Document | None]) -> Document:
         if arn not in self._policies:

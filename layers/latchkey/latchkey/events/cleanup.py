@@ -89,10 +89,11 @@ class GrantNotRevoked(Notice):
 
 
 class AccessRevoked(Notice):
-    """The service can no longer read the secret. `lost` are the checks that failed."""
+    """The service can no longer read the secret. `lost` are the checks that failed, and `causes` what explains them."""
 
     status: Literal["revoked", "detached"]
     lost: tuple[Check, ...]
+    causes: tuple[Finding, ...] = ()
     proposal: str | None = None
 
 
@@ -113,13 +114,13 @@ class AccessRestored(Notice):
 
 
 class DriftDetected(Notice):
-    """The service can read, but the access differs from its request otherwise. `findings` are the checks that failed.
+    """The service can read, but the access differs from its request otherwise. `findings` are the differences, by kind.
 
     For example, a role of the origin lost its statement, or was deleted and created again under its name, so that the policies
-    name a principal that no longer exists. The event is published again if other checks fail.
+    name a principal that no longer exists. The event is published again if there are other findings.
     """
 
-    findings: tuple[Check, ...]
+    findings: tuple[Finding, ...]
 
 
 class DriftResolved(Notice):

@@ -29,7 +29,7 @@ class FindingKind(StrEnum):
     KEY_STATEMENT_MISSING = "key-statement-missing"
     KEY_STATEMENT_ALTERED = "key-statement-altered"
     KEY_STATEMENT_OUTDATED = "key-statement-outdated"
-    KEY_POLICY_EXCLUDES_READER = "key-policy-excludes-reader"
+    KEY_POLICY_NOT_DELEGATING = "key-policy-not-delegating"
     KEY_POLICY_DELETED_PRINCIPAL = "key-policy-deleted-principal"
 
     SECRET_MISSING = "secret-missing"

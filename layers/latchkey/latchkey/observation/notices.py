@@ -137,7 +137,8 @@ def _changed(
 ) -> tuple[str, Notice] | None:
     """The detail type and event that report the new status, or None if no event does."""
     if observed.status in ("revoked", "detached"):
-        kind, own = "Access Revoked", {"lost": observed.lost, "proposal": observed.proposal, "remedy": observed.remedy}
+        kind, why = "Access Revoked", {"lost": observed.lost, "causes": observed.causes}
+        own = why | {"proposal": observed.proposal, "remedy": observed.remedy}
         return kind, AccessRevoked.model_validate(common_members(occasion, observed.status, record, kind) | own)
     if observed.status == "active":
         kind = "Access Restored"

@@ -1,6 +1,7 @@
 """IAM policy documents as data: builds our statements, merges them into documents of others, and inspects documents."""
 
 from latchkey.policies.canonical import canonical, comparable, is_same
+from latchkey.policies.differences import differences, document_differences
 from latchkey.policies.document import (
     KEY_POLICY_LIMIT,
     OWN_SID,
@@ -13,6 +14,7 @@ from latchkey.policies.document import (
     named_principals,
     new_document,
     own_statements,
+    principals_in,
     statements_of,
     text_of,
 )
@@ -23,6 +25,8 @@ from latchkey.policies.inspection import (
     could_admit_role,
     could_admit_service,
     delegates_to_iam,
+    denying_statements,
+    foreign_readers,
     ineffective_statements,
     is_public,
     public_statements,
@@ -74,6 +78,10 @@ __all__ = [
     "deleted_in_own",
     "deleted_principals",
     "deletion",
+    "denying_statements",
+    "differences",
+    "document_differences",
+    "foreign_readers",
     "grant_creation",
     "includes",
     "ineffective_statements",
@@ -87,6 +95,7 @@ __all__ = [
     "new_document",
     "own_statements",
     "partner_use",
+    "principals_in",
     "public_statements",
     "retain",
     "role_reading",

@@ -55,6 +55,11 @@ def principals_of(statement: Statement) -> dict[str, Any]:
     return by_kind(statement.get("Principal", {}))
 
 
+def principals_in(statement: Statement) -> list[str]:
+    """The principals of a statement, whatever their type."""
+    return sorted(str(name) for names in principals_of(statement).values() for name in listed(names))
+
+
 def named_principals(document: Document) -> list[str]:
     """The ARNs of all roles and users that the statements name."""
     named = {str(name) for statement in statements_of(document) for name in listed(principals_of(statement).get("AWS"))}

@@ -8,7 +8,17 @@ from typing import Any
 
 from latchkey.place import Place
 from latchkey.policies.canonical import conditions_of
-from latchkey.policies.document import Document, Statement, by_kind, label, listed, principals_of, statements_of
+from latchkey.policies.document import (
+    Document,
+    Statement,
+    by_kind,
+    is_own,
+    label,
+    listed,
+    principals_in,
+    principals_of,
+    statements_of,
+)
 
 _RANDOM_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}$")
 
@@ -44,15 +54,8 @@ def admits_service(document: Document | None, principal: str, action: str, resou
 
 def certainly_excludes_service(document: Document | None, principal: str, action: str, resource: str) -> bool:
     """Whether no statement could allow the service, or one without a condition denies it."""
-    denied = any(
-        s["Effect"] == "Deny"
-        and not s.get("Condition")
-        and _covers(s, "Action", action)
-        and _covers(s, "Resource", resource)
-        and _names_service(s, principal)
-        for s in statements_of(document or {})
-    )
-    return denied or not could_admit_service(document, principal.split(".", maxsplit=1)[0], action, resource)
+    denied = denying_statements(document, principal, action, resource)
+    return bool(denied) or not could_admit_service(document, principal.split(".", maxsplit=1)[0], action, resource)
 
 
 def could_admit_role(document: Document, role_arn: str, action: str) -> bool:
@@ -86,6 +89,36 @@ def statements_for_service(document: Document | None, service: str, action: str,
         and _covers(statement, "Action", action)
         and any(_covers(statement, "Resource", name) for name in names)
         and _could_be_service(statement, service)
+    ]
+
+
+def foreign_readers(document: Document | None, action: str, resource: str) -> dict[str, list[str]]:
+    """The principals that statements of others allow an action on a resource, by the statement: its Sid or position.
+
+    A statement that allows everyone is left out. A condition does not matter: it can be met.
+    """
+    return {
+        label(statement, at): principals_in(statement)
+        for at, statement in enumerate(statements_of(document or {}))
+        if statement.get("Effect") == "Allow"
+        and not is_own(statement)
+        and "NotPrincipal" not in statement
+        and not _is_everyone(statement)
+        and _covers(statement, "Action", action)
+        and any(_covers(statement, "Resource", name) for name in (resource, without_suffix(resource)))
+    }
+
+
+def denying_statements(document: Document | None, principal: str, action: str, resource: str) -> list[str]:
+    """The statements without a condition that deny a service, by Sid or position."""
+    return [
+        label(statement, at)
+        for at, statement in enumerate(statements_of(document or {}))
+        if statement.get("Effect") == "Deny"
+        and not statement.get("Condition")
+        and _covers(statement, "Action", action)
+        and _covers(statement, "Resource", resource)
+        and _names_service(statement, principal)
     ]
 
 

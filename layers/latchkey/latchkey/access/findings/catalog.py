@@ -98,8 +98,8 @@ CATALOG: Final[Mapping[FindingKind, FindingFacts]] = MappingProxyType(
             "key policy has the present statements",
             trail_operations=_OF_KEY_POLICY,
         ),
-        FindingKind.KEY_POLICY_EXCLUDES_READER: FindingFacts(
-            "No statement of the key policy lets the account, and so the reader role, decrypt",
+        FindingKind.KEY_POLICY_NOT_DELEGATING: FindingFacts(
+            "The key policy does not delegate to IAM, so neither reader roles nor Latchkey can use the key",
             "critical",
             "tell",
             "key policy lets the role decrypt",

@@ -6,18 +6,29 @@ from collections.abc import Iterable
 
 from latchkey.access.findings.catalog import CATALOG
 from latchkey.events.cleanup import TrailEvent
-from latchkey.events.findings import Finding, FindingKind, Severity
+from latchkey.events.findings import Finding, FindingKind, Remediation, Severity
+
+# Evidence can quote names and settings that people chose, and an event has a limit.
+_LONGEST_EVIDENCE = 1000
 
 
-def finding(kind: FindingKind, evidence: str, *, name: str | None = None, severity: Severity | None = None) -> Finding:
-    """A finding of this kind with the facts of the catalog."""
+def finding(
+    kind: FindingKind,
+    evidence: str,
+    *,
+    name: str | None = None,
+    severity: Severity | None = None,
+    remediation: Remediation | None = None,
+) -> Finding:
+    """A finding of this kind, with the facts of the catalog unless they are given."""
     facts = CATALOG[kind]
+    is_short = len(evidence) <= _LONGEST_EVIDENCE
     return Finding(
         kind=kind,
         severity=severity or facts.severity,
         name=name or facts.name,
-        evidence=evidence,
-        remediation=facts.remediation,
+        evidence=evidence if is_short else f"{evidence[: _LONGEST_EVIDENCE - 3]}...",
+        remediation=remediation or facts.remediation,
     )
 
 
