@@ -25,6 +25,7 @@ CLEAN_UP = f"arn:aws:states:us-east-1:{ACCOUNT}:execution:clean-up-grants:one"
 def there(account: Account, stack: Callable[..., None]) -> None:
     stack(ALLOWED_PARTNER_ACCOUNTS=PARTNER, ALLOWED_ORIGIN_HOSTS="*")
     account.add_resources()
+    account.open_bus()
 
 
 def observe(run: Run, access: Onboarding) -> tuple[str | None, list[str]]:
