@@ -35,6 +35,15 @@ def age_roles() -> None:
         clients.iam().meta.events.register_first(f"after-call.iam.{operation}", replace)
 
 
+def set_rotation_period(days: int) -> None:
+    """Lets KMS return this period for the rotation of every key. moto returns none."""
+
+    def replace(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["RotationPeriodInDays"] = days
+
+    clients.kms().meta.events.register_first("after-call.kms.GetKeyRotationStatus", replace)
+
+
 def set_version_keys(*keys: str) -> None:
     """Lets Secrets Manager return these keys for every version of a secret."""
     client: Any = clients.secretsmanager()
