@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from latchkey.aws import clients
 from latchkey.errors import LatchkeyError
@@ -55,7 +56,7 @@ class Reconciliations:
                 if not items:
                     break
             return self._machine.attempt(lambda: decide(self._run))
-        except LatchkeyError:
+        except (LatchkeyError, ClientError):  # the second one if the inventory could not be written
             return None
 
     def outcome(self, decided: dict[str, Any] | None) -> str:

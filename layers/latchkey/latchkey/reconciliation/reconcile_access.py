@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from latchkey.access.findings import CATALOG, Finding, finding
-from latchkey.access.findings.known import known_findings
+from latchkey.access.findings.known import KnownFindings, known_findings
 from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients
 from latchkey.aws.errors import aws_errors
 from latchkey.errors import LatchkeyError
-from latchkey.events.outcomes import Check
 from latchkey.observability import logger
 from latchkey.observation.notices import Occasion, PublishEvent, publish_notices, record_observation
-from latchkey.observation.observe_access import Observation, observe_access
+from latchkey.observation.observe_access import Observation, ObserveAccessInput, observe_access
 from latchkey.registry import Registry
 from latchkey.requests.models import RemediationMode
 from latchkey.settings import Settings
@@ -71,13 +68,13 @@ class Reconciliation:
         request = self.registry.accesses.recorded_request(access_id)
         if record is None or request is None or observed.status is None or observed.version != record.version:
             return []
-        found = [*_findings((*observed.lost, *observed.findings))]
+        found = (*observed.causes, *observed.findings)
         former, recorded_at = self.registry.findings.get(access_id), self.registry.accesses.recorded_at(access_id)
         known = known_findings(found, former, record, recorded_at, request.remediation or self.mode, datetime.now(UTC))
         occasion = Occasion(access_id, execution_arn, datetime.now(UTC), f"{execution_arn} {access_id}")
         # The cleanup reports a resource that is gone, and waits for a list of grants that can lag. The sweep starts it.
         if observed.status != "gone" and not observed.unsettled:
-            record_observation(occasion, observed, record, self.registry)
+            record_observation(occasion, _since(observed, known), record, self.registry)
         published = [*publish_notices(occasion, record, self.registry, self.publish_event)]
         # At the end, so that no repair is decided before what it repairs is published.
         self.registry.findings.save(known, former)
@@ -86,16 +83,18 @@ class Reconciliation:
     def _observed(self, access_id: str) -> tuple[Observation, AccessRecord | None]:
         """The observation of an access and its record. A cleanup can record another status in the meantime."""
         for _ in range(_ATTEMPTS):
-            observed = observe_access(access_id, self.settings, self.registry, self.clients)
+            observed = observe_access(ObserveAccessInput(accessId=access_id), self.settings, self.registry, self.clients)
             record = self.registry.accesses.get(access_id)
             if record is None or observed.status is None or observed.version == record.version:
                 break
         return observed, record
 
 
-def _findings(checks: Iterable[Check]) -> Iterator[Finding]:
-    """The finding that each failed check usually means."""
-    for check in checks:
-        kind = next((kind for kind, facts in CATALOG.items() if facts.name == check.name), None)
-        if kind is not None:
-            yield finding(kind, check.evidence)
+def _since(observed: Observation, known: KnownFindings) -> Observation:
+    """The observation with the time since when each of its findings exists."""
+    dated = {one.identity: one for one in known.findings}
+    own = {
+        "causes": tuple(dated[one.identity] for one in observed.causes),
+        "findings": tuple(dated[one.identity] for one in observed.findings),
+    }
+    return observed.model_copy(update=own)
