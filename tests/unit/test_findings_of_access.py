@@ -435,10 +435,13 @@ def test_what_keeps_a_role_from_reading_is_one_finding(members: dict[str, Any]) 
 @pytest.mark.parametrize(("trust", "severity"), [(TRUST, "critical"), (None, "low")])
 def test_a_role_that_was_created_again_is_one_finding(trust: Any, severity: str) -> None:
     again = {"created": RECORDED + timedelta(seconds=1)} | ({"trust": trust, "tags": {}} if trust else {})
+    wanted = desired(kind=ROLE_KIND)
 
-    found = one(role_with(**again)(working(ROLE_KIND)), desired(kind=ROLE_KIND))
+    observed = role_with(**again)(tagged(working(ROLE_KIND)))
+    [found] = findings_of_access(wanted, observed, record_of(wanted), replace(CALM, aliases=(wanted.alias or "",)))
 
     assert (found.kind, found.severity) == (KIND.ROLE_REPLACED, severity)
+    assert found.remediation == ("tell" if trust else "repair")
     assert ("trust policy of" in found.evidence) == bool(trust)
 
 

@@ -94,7 +94,7 @@ CATALOG: Final[Mapping[FindingKind, FindingFacts]] = MappingProxyType(
         FindingKind.KEY_STATEMENT_OUTDATED: FindingFacts(
             "The key policy has a statement of Latchkey in the form of an earlier version, which still works",
             "low",
-            "repair",
+            "tell",
             "key policy has the present statements",
             trail_operations=_OF_KEY_POLICY,
         ),

@@ -11,8 +11,9 @@ from latchkey.access.findings.finding import finding
 from latchkey.access.findings.inventory import untagged
 from latchkey.access.observed import ObservedAccess
 from latchkey.aws.roles import ObservedRole
-from latchkey.events.findings import Finding, FindingKind, Severity
+from latchkey.events.findings import Finding, FindingKind, Remediation, Severity
 from latchkey.policies.reader_roles import POLICY_NAME, ReaderRole
+from latchkey.tags import is_ours
 
 
 def role_findings(
@@ -28,7 +29,7 @@ def role_findings(
         return
     own = [*_differences(role, wanted, desired, observed.refused)]
     if circumstances.recorded_at and role.created > circumstances.recorded_at:
-        yield _replaced(role, own, circumstances)
+        yield _replaced(desired, role, own, circumstances)
         return
     yield from own
     yield from untagged(role.arn, role.tags, desired.stack)
@@ -36,12 +37,14 @@ def role_findings(
         yield finding(FindingKind.ROLE_CANNOT_READ, f"{role.arn} is not allowed {', '.join(observed.refused)}")
 
 
-def _replaced(role: ObservedRole, own: list[Finding], circumstances: Circumstances) -> Finding:
-    """A role that was created again is one finding, whatever it lacks."""
+def _replaced(desired: Desired, role: ObservedRole, own: list[Finding], circumstances: Circumstances) -> Finding:
+    """A role that was created again is one finding, whatever it lacks. Without our tag, Latchkey does not change it."""
+    remediation: Remediation | None = None if is_ours(role.tags, desired.stack) else "tell"
     recorded = circumstances.recorded_at.isoformat() if circumstances.recorded_at else ""
     texts = [f"{role.arn} was created {role.created.isoformat()}, and the access was recorded {recorded}"]
     severity: Severity | None = "critical" if any(one.severity == "critical" for one in own) else None
-    return finding(FindingKind.ROLE_REPLACED, "; ".join([*texts, *(one.evidence for one in own)]), severity=severity)
+    evidence = "; ".join([*texts, *(one.evidence for one in own)])
+    return finding(FindingKind.ROLE_REPLACED, evidence, severity=severity, remediation=remediation)
 
 
 def _differences(role: ObservedRole, wanted: ReaderRole, desired: Desired, refused: tuple[str, ...]) -> Iterator[Finding]:
