@@ -56,6 +56,7 @@ IN_OUR_NAME = {
     "ApplyTokenFunction": {"iam:PassRole": "an update with the reader's role"},
     "TakeInventoryFunction": {"s3:PutObject": "the bucket of the stack"},
     "DecideRepairsFunction": {"s3:GetObject": "the bucket of the stack", "s3:PutObject": "the bucket of the stack"},
+    "DiscoverResourcesFunction": TENANTS,
     "CreateKeyFunction": {"kms:TagResource": "CreateKey with tags"},
     "CreateSecretFunction": {
         "secretsmanager:TagResource": "CreateSecret with tags",

@@ -142,6 +142,18 @@ class MediaPackageV2:
     def get_origin_endpoint(self, **names: str) -> Settings:
         return self._of(self.endpoints, names)
 
+    def list_channel_groups(self, **page: Any) -> Settings:
+        """The channel groups of the endpoints."""
+        groups = sorted({one["ChannelGroupName"] for one in self.endpoints.values()})
+        times = {"Arn": "arn", "CreatedAt": MADE, "ModifiedAt": MADE}
+        return page_of([times | {"ChannelGroupName": name} for name in groups], "Items", **page)
+
+    def list_channels(self, ChannelGroupName: str, **page: Any) -> Settings:
+        """The channels of the endpoints of a group."""
+        group = {one["ChannelName"] for one in self.endpoints.values() if one["ChannelGroupName"] == ChannelGroupName}
+        common = {"Arn": "arn", "CreatedAt": MADE, "ModifiedAt": MADE, "ChannelGroupName": ChannelGroupName}
+        return page_of([common | {"ChannelName": name} for name in sorted(group)], "Items", **page)
+
     def list_origin_endpoints(self, ChannelGroupName: str, ChannelName: str, **page: Any) -> Settings:
         """The endpoints of a channel, which exists if it has endpoints."""
         found = [one for name, one in self.endpoints.items() if name.startswith(f"{ChannelGroupName}/{ChannelName}/")]
@@ -191,6 +203,12 @@ class MediaConnect:
         flow["Source"] = part if kind == "source" else flow["Source"]
         flow[f"{kind.capitalize()}s"].append(part)
         return arn
+
+    def list_flows(self, **page: Any) -> Settings:
+        common = {"Description": "", "SourceType": "OWNED"}
+        known = ("AvailabilityZone", "FlowArn", "Name", "Status")
+        flows = [common | {name: flow[name] for name in known} for flow in self.flows.values()]
+        return page_of(flows, "Flows", **page)
 
     def describe_flow(self, FlowArn: str) -> Settings:
         if FlowArn not in self.flows:

@@ -73,6 +73,13 @@ def append_audit_records(aws: Embedded, outcomes: Outcomes, answer: Answer) -> N
     assert sorted(int(item["number"]["N"]) for item in chain) == [1, 2, 3, 3]  # the head has the number of the last record
 
 
+def discover_resources(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    [bucket] = [one["Name"] for one in aws.client("s3").list_buckets()["Buckets"] if "databucket" in one["Name"].lower()]
+    summary = json.loads(aws.client("s3").get_object(Bucket=bucket, Key=answer["summaryKey"])["Body"].read())
+    assert summary["found"] == answer["found"]
+    assert answer["unread"] == []
+
+
 def export_audit(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     [bucket] = [one["Name"] for one in aws.client("s3").list_buckets()["Buckets"] if "databucket" in one["Name"].lower()]
     lines = aws.client("s3").get_object(Bucket=bucket, Key=answer["key"])["Body"].read().splitlines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
@@ -74,6 +74,7 @@ class CdnAuthorization(Configuration):
     set: ClassVar[str]
     list_all: ClassVar[str]
     listed: ClassVar[str]
+    kind: ClassVar[str]
 
     def wanted(self, _resource: Resource, reading: Reading) -> dict[str, str]:
         return {"secretArn": reading.secret_arn, "roleArn": reading.role_arn or ""}
@@ -97,6 +98,14 @@ class CdnAuthorization(Configuration):
             full_settings=names | others | ({"Authorization": present} if present else {}),
             tags=found.get("Tags") or {},
         )
+
+    def discovered(self, client: Any) -> Iterator[dict[str, Any]]:
+        for page in read_pages(getattr(client, self.list_all), MaxResults=1000):
+            yield from (
+                {self.kind: one["Id"]}
+                for one in page.get(self.listed, [])
+                if (one.get("Authorization") or {}).get("CdnIdentifierSecret")
+            )
 
     def listed_names(self, client: Any, _resource: Resource) -> frozenset[str]:
         pages = read_pages(getattr(client, self.list_all), MaxResults=1000)

@@ -13,6 +13,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from latchkey.aws.errors import is_missing, status_of
+from latchkey.aws.pages import read_pages
 from latchkey.aws.planned_media import Answer, Effect, ShownResource
 from latchkey.errors import Conflict
 from latchkey.formats import PARTITION, Format, around, other_arns
@@ -221,6 +222,18 @@ class FlowParts(Configuration):
         flow: Mapping[str, Any] = _flow(client, resource.flow_arn) or {}
         parts = ((kind, one) for kind, part in _PARTS.items() for one in _listed(flow, part) if "Name" in one)
         return frozenset(_name_of(resource.flow_arn, kind, one["Name"]) for kind, one in parts)
+
+    def discovered(self, client: MediaConnectClient) -> Iterator[dict[str, Any]]:
+        """Every part of every flow that is encrypted with a secret. Only DescribeFlow returns the encryption."""
+        for arn in (one["FlowArn"] for page in read_pages(client.list_flows) for one in page.get("Flows", [])):
+            flow: Mapping[str, Any] = _flow(client, arn) or {}
+            for kind, part in _PARTS.items():
+                for one in _listed(flow, part):
+                    encryption = one.get(part.encryption) or {}
+                    key_type = encryption.get("KeyType", _STATIC_KEY)
+                    if "SecretArn" in encryption and key_type in _PROTOCOLS:
+                        algorithm = {"algorithm": encryption.get("Algorithm")} if key_type == _STATIC_KEY else {}
+                        yield {"flowArn": arn, kind: one.get("Name"), "keyType": key_type} | algorithm
 
     def update(self, client: MediaConnectClient, resource: FlowPart, reading: Reading, present: Configured) -> None:
         kind, _ = resource.part

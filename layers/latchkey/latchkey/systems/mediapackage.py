@@ -31,6 +31,7 @@ class OriginEndpoints(cdn_authorization.CdnAuthorization):
     set = "update_origin_endpoint"
     list_all = "list_origin_endpoints"
     listed = "OriginEndpoints"
+    kind = OriginEndpoint.kind
     shown = ShownResource("DescribeOriginEndpoint", ("Id",), {"UpdateOriginEndpoint": merged})
 
 

@@ -31,6 +31,7 @@ class PackagingGroups(cdn_authorization.CdnAuthorization):
     set = "update_packaging_group"
     list_all = "list_packaging_groups"
     listed = "PackagingGroups"
+    kind = PackagingGroup.kind
     shown = ShownResource("DescribePackagingGroup", ("Id",), {"UpdatePackagingGroup": merged})
 
 

@@ -137,14 +137,30 @@ class EndpointPolicies(Configuration):
 
     def listed_names(self, client: Mediapackagev2Client, resource: Endpoint) -> frozenset[str]:
         """The endpoints of one channel, 100 in a page. A channel that does not exist has none."""
-        channel = {"ChannelGroupName": resource.channel_group, "ChannelName": resource.channel}
         try:
-            pages = [*read_pages(client.list_origin_endpoints, **channel, MaxResults=100)]
+            names = [*_endpoints(client, resource.channel_group, resource.channel)]
         except ClientError as error:
             if is_missing(error):
                 return frozenset()
             raise
-        return frozenset(f"{self.list_of(resource)}/{one['OriginEndpointName']}" for page in pages for one in page["Items"])
+        return frozenset(f"{self.list_of(resource)}/{name}" for name in names)
+
+    def discovered(self, client: Mediapackagev2Client) -> Iterator[dict[str, Any]]:
+        """Every endpoint of every channel that accepts the values of secrets. The first one is that of the request."""
+        for group in (
+            one["ChannelGroupName"] for page in read_pages(client.list_channel_groups) for one in page.get("Items", [])
+        ):
+            pages = read_pages(client.list_channels, ChannelGroupName=group)
+            for channel in (one["ChannelName"] for page in pages for one in page.get("Items", [])):
+                for endpoint in _endpoints(client, group, channel):
+                    yield from self._discovered(client, group, channel, endpoint)
+
+    def _discovered(self, client: Mediapackagev2Client, group: str, channel: str, endpoint: str) -> Iterator[dict[str, Any]]:
+        settings = _policy(client, _names(f"{group}/{channel}/{endpoint}"))
+        secrets = sorted(settings.get("CdnAuthConfiguration", {}).get("CdnIdentifierSecretArns", []))
+        if secrets:
+            others = {"otherSecrets": secrets[1:]} if secrets[1:] else {}
+            yield {"channelGroup": group, "channel": channel, "originEndpoint": endpoint} | others
 
     def update(self, client: Mediapackagev2Client, resource: Endpoint, reading: Reading, present: Configured) -> None:
         client.put_origin_endpoint_policy(
@@ -187,6 +203,11 @@ class EndpointPolicies(Configuration):
         else:
             if length > POLICY_LIMIT:
                 yield f"would have a policy of {length} characters, and AWS accepts {POLICY_LIMIT}: remove statements"
+
+
+def _endpoints(client: Mediapackagev2Client, group: str, channel: str) -> Iterator[str]:
+    pages = read_pages(client.list_origin_endpoints, ChannelGroupName=group, ChannelName=channel, MaxResults=100)
+    return (one["OriginEndpointName"] for page in pages for one in page["Items"])
 
 
 def _names(name: str) -> Any:

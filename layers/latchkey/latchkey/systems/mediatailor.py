@@ -192,6 +192,17 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
         changed = access | {"SecretsManagerAccessTokenConfiguration": token | {"HeaderName": header.swapcase()}}
         return {**full_settings, "AccessConfiguration": changed}
 
+    def discovered(self, client: MediaTailorClient) -> Iterator[dict[str, Any]]:
+        for item in _list(client):
+            if _secret_arn(item):
+                token = item["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]
+                yield {
+                    "sourceLocation": item["SourceLocationName"],
+                    "baseUrl": item["HttpConfiguration"]["BaseUrl"],
+                    "header": token.get("HeaderName", ""),
+                    "secretKey": token.get("SecretStringKey", ""),
+                }
+
     def secrets_by_name(self, client: MediaTailorClient) -> dict[str, str | None]:
         return {item["SourceLocationName"]: _secret_arn(item) for item in _list(client)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -170,6 +170,10 @@ class Configuration(ABC):
     @abstractmethod
     def listed_names(self, client: Any, resource: Any) -> frozenset[str]:
         """The names of all resources in the list that contains this one if it exists. Complete, or it raises."""
+
+    @abstractmethod
+    def discovered(self, client: Any) -> Iterator[dict[str, Any]]:
+        """The member `resource` of a request for each resource that is configured with a secret. Complete, or it raises."""
 
     @abstractmethod
     def update(self, client: Any, resource: Any, reading: Reading, present: Configured) -> None:
