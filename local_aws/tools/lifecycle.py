@@ -100,16 +100,18 @@ async def _start(
         await asyncio.to_thread(create_sample_resources, endpoint)
     missing = await asyncio.to_thread(containers.missing_for_sam_local) if develop else None
     control.ready = True
-    print("local AWS ready")
-    if missing:
-        print(missing)
+    print(announcement(exports, missing, develop=develop), flush=True)
+
+
+def announcement(exports: Mapping[str, str], missing: str | None, *, develop: bool) -> str:
+    """What is printed once the account is ready. `missing` is what SAM CLI needs and does not have."""
+    lines = ["local AWS ready", *([missing] if missing else [])]
     if develop:
-        print("The account is lost when this process ends. In another terminal, paste:\n")
-    for name, value in exports.items():
-        print(f"export {name}={value}")
+        lines.append("The account is lost when this process ends. In another terminal, paste:\n")
+    lines += [f"export {name}={value}" for name, value in exports.items()]
     if develop:
-        print(_NEXT.format("\n".join(NEXT_COMMANDS)))
-    sys.stdout.flush()
+        lines.append(_NEXT.format("\n".join(NEXT_COMMANDS)))
+    return "\n".join(lines)
 
 
 async def _develop(start: "asyncio.Task[None]", router: Router, endpoint: str) -> None:

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
 
+import json
 import re
 from typing import Any
 
@@ -11,21 +12,16 @@ import pytest
 from tests.contract.artifacts import FUNCTIONS, GLOBALS, TEMPLATE
 
 LIMIT = 4096
-# The longest names: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+# For seven more names of state machines.
+ROOM = 800
+# The longest names: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
 # A name that CloudFormation creates begins with the name of the stack, which has at most 128 characters.
-ROLE = "arn:aws-us-gov:iam::123456789012:role/" + "r" * 64
 NAMES = {
     "AccessTable": 128 + len("-AccessTable-") + 13,
     "AuditTable": 128 + len("-AuditTable-") + 13,
-    "CleanUpStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
     "DataBucket": 63,
-    "EndRequestStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
-    "OffboardStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
-    "OnboardStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
-    "ReconcileStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
-    "RotateStateMachine": len("arn:aws-us-gov:states:ap-southeast-1:123456789012:stateMachine:") + 80,
-    "ReaderBoundary": len("arn:aws-us-gov:iam::123456789012:policy/") + 128,
-    "RequestBus": 128 + len("-requests"),
+    "ReaderBoundary": 128,
     "AWS::AccountId": 12,
     "AWS::NoValue": 0,
     "AWS::Partition": len("aws-us-gov"),
@@ -48,8 +44,11 @@ def longest(value: Any) -> int:
         case "Ref":
             return NAMES[argument]
         case "Fn::GetAtt":
-            assert argument.endswith("Role.Arn")
-            return len(ROLE)
+            assert argument.endswith("StateMachine.Name")
+            return 80
+        case "Fn::Select":
+            assert argument == [1, {"Fn::Split": ["/", {"Ref": "ReaderBoundary"}]}]
+            return NAMES["ReaderBoundary"]
         case "Fn::Sub":
             named = re.findall(r"\$\{([^}]+)\}", argument)
             return len(re.sub(r"\$\{[^}]+\}", "", argument)) + sum(longest({"Ref": name}) for name in named)
@@ -71,12 +70,37 @@ def longest_parameter(name: str) -> int:
     return int(parameter["MaxLength"] if "MaxLength" in parameter else bounded[1] if bounded else "no maximum")
 
 
+def size(variables: dict[str, Any]) -> int:
+    """The greatest size of variables in bytes."""
+    return sum(len(variable) + longest(value) for variable, value in variables.items())
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_longest_environment_of_a_function_fits_into_lambda(name: str) -> None:
     own = FUNCTIONS[name]["Environment"]["Variables"]
-    variables = {**GLOBALS["Environment"]["Variables"], **own}
 
-    assert sum(len(variable) + longest(value) for variable, value in variables.items()) <= LIMIT
+    assert size({**GLOBALS["Environment"]["Variables"], **own}) <= LIMIT
+
+
+def test_what_all_functions_share_leaves_room_for_the_functions_of_further_flows() -> None:
+    assert size(GLOBALS["Environment"]["Variables"]) <= LIMIT - ROOM
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, one in FUNCTIONS.items() if "StateMachine.Name" in json.dumps(one["Environment"])]
+)
+def test_a_function_that_starts_executions_has_room_for_further_state_machines(name: str) -> None:
+    assert size({**GLOBALS["Environment"]["Variables"], **FUNCTIONS[name]["Environment"]["Variables"]}) <= LIMIT - ROOM
+
+
+def test_no_variable_contains_the_arn_of_a_role_or_of_a_state_machine() -> None:
+    """Their names are enough, and the Region and the partition are not repeated."""
+    all_variables = [GLOBALS["Environment"]["Variables"], *(one["Environment"]["Variables"] for one in FUNCTIONS.values())]
+    text = json.dumps(all_variables)
+
+    assert "Role.Arn" not in text
+    assert "StateMachine.Arn" not in text
+    assert not re.search(r'"Ref": "\w+StateMachine"', text)
 
 
 @pytest.mark.parametrize("name", LISTS)

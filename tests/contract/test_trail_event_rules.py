@@ -88,14 +88,12 @@ def test_the_function_receives_batches_and_reports_the_messages_that_failed() ->
     }
 
 
-def test_own_role_arns_lists_every_role_whose_calls_the_function_ignores() -> None:
+def test_own_roles_lists_every_role_whose_calls_the_function_ignores() -> None:
     """These are the roles that can make a call that counts only if another principal makes it."""
     ignored = {name.partition(".")[0]: source.operations - source.own_operations for name, source in SOURCES.items()}
     ignored_actions = {f"{service}:{operation}" for service, operations in ignored.items() for operation in operations}
-    [arns] = [arns for _, arns in [FUNCTION["Environment"]["Variables"]["OWN_ROLE_ARNS"]["Fn::Join"]]]
+    _, names = FUNCTION["Environment"]["Variables"]["OWN_ROLES"]["Fn::Join"]
 
-    assert {arn["Fn::GetAtt"] for arn in arns} == {
-        f"{name}Role.Arn"
-        for name, function in FUNCTIONS.items()
-        if "Role" not in function and actions(function) & ignored_actions
+    assert {name["Ref"] for name in names} == {
+        f"{name}Role" for name, function in FUNCTIONS.items() if "Role" not in function and actions(function) & ignored_actions
     }

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from tests.contract.artifacts import ROOT
-from tests.functions.account import ACCOUNT, AUDIT_TABLE, BUS, CONFIGURE_ROLE, DATA_BUCKET, OWN_ROLES, REGION, TABLE
+from tests.functions.account import ACCOUNT, AUDIT_TABLE, DATA_BUCKET, OWN_ROLES, REGION, TABLE
 
 PLANNED = (
     "ApplyToken", "CleanUpGrants", "DeleteSecret", "DetachResource", "PromoteToken", "RestoreAccess",
@@ -26,26 +26,25 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_PARTITION": "aws",
     "AWS_REGION": REGION,
-    "CLEAN_UP_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:clean-up-grants",
     "MAX_REPAIRS": "2",
     "REMEDIATION_MODE": "audit",
-    "RECONCILE_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:reconcile",
-    "END_REQUEST_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:end-request",
-    "CONFIGURE_ROLE_ARN": CONFIGURE_ROLE,
-    "CREATE_KEY_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CreateKey"),
-    "CREATE_SECRET_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "CreateSecret"),
-    "VALIDATE_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "ValidateAccess"),
-    "READER_BOUNDARY_ARN": f"arn:aws:iam::{ACCOUNT}:policy/latchkey-ReaderBoundary",
+    "RECONCILE_STATE_MACHINE": "reconcile",
+    "CLEAN_UP_STATE_MACHINE": "clean-up-grants",
+    "END_REQUEST_STATE_MACHINE": "end-request",
+    "CONFIGURE_ROLE": "latchkey-ConfigureAccessFunctionRole",
+    "CREATE_KEY_ROLE": "latchkey-CreateKeyFunctionRole",
+    "CREATE_SECRET_ROLE": "latchkey-CreateSecretFunctionRole",
+    "VALIDATE_ROLE": "latchkey-ValidateAccessFunctionRole",
+    "READER_BOUNDARY": "latchkey-ReaderBoundary",
     "GRACE_SECONDS": "600",
-    "ONBOARD_STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:onboard-access",
-    "OWN_ROLE_ARNS": OWN_ROLES,
+    "ONBOARD_STATE_MACHINE": "onboard-access",
+    "OWN_ROLES": ",".join(arn.rpartition("/")[2] for arn in OWN_ROLES.split(",")),
     "PLANNED_ROLES": ",".join(f"latchkey-{name}FunctionRole" for name in PLANNED),
-    "REQUEST_BUS": BUS,
     "SECRET_PREFIX": "latchkey/",
     "STACK_NAME": "latchkey",
-    "ATTACH_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "AttachPolicies"),
-    "REMOVE_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "RemovePolicies"),
-    "UNDO_ROLE_ARN": CONFIGURE_ROLE.replace("ConfigureAccess", "UndoOnboarding"),
+    "ATTACH_ROLE": "latchkey-AttachPoliciesFunctionRole",
+    "REMOVE_ROLE": "latchkey-RemovePoliciesFunctionRole",
+    "UNDO_ROLE": "latchkey-UndoOnboardingFunctionRole",
     "TRUSTED_PRINCIPAL_PATTERNS": f"arn:aws:iam::{ACCOUNT}:role/media/*",
 }
 

@@ -13,7 +13,7 @@ from tests.functions.fault_injection import age_roles, answer_with_error, at_cal
 from tests.functions.lambda_runtime import ENVIRONMENT
 from tests.functions.onboarding_requests import PARTNER, Run, onboarding
 
-BOUNDARY = ENVIRONMENT["READER_BOUNDARY_ARN"]
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/{ENVIRONMENT['READER_BOUNDARY']}"
 ACCESS = "mediapackage/originEndpoint/live-hls"
 FOREIGN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
 TRUST = {

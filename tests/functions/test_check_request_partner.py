@@ -93,7 +93,7 @@ def test_key_creation_is_simulated_with_the_tags_of_the_key(run: Run, account: A
         (asked["PolicySourceArn"], {entry["ContextKeyName"]: entry["ContextKeyValues"] for entry in asked["ContextEntries"]})
         for asked in account.simulator.asked
     ]
-    role = ENVIRONMENT["CREATE_KEY_ROLE_ARN"]
+    role = f"arn:aws:iam::{ACCOUNT}:role/{ENVIRONMENT['CREATE_KEY_ROLE']}"
     assert contexts == [
         (role, {"aws:RequestTag/latchkey:managed-by": ["latchkey"]}),
         (role, {"aws:ResourceTag/latchkey:managed-by": ["latchkey"]}),

@@ -8,14 +8,17 @@ import pytest
 
 from latchkey.errors import Conflict, LatchkeyError, NotYetEffective
 from latchkey.policies import KEY_VALIDATION
-from tests.functions.account import ADOPT, ROOT, Account
+from tests.functions.account import ACCOUNT, ADOPT, ROOT, Account
 from tests.functions.fault_injection import age_roles, answer_with_error, at_call
 from tests.functions.lambda_runtime import ENVIRONMENT
 from tests.functions.onboarding_requests import Run, onboarding
 
 MALFORMED = "MalformedPolicyDocumentException"
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
-WRITERS = sorted(ENVIRONMENT[name] for name in ("ATTACH_ROLE_ARN", "CREATE_KEY_ROLE_ARN", "REMOVE_ROLE_ARN", "UNDO_ROLE_ARN"))
+ROLES = {
+    name: f"arn:aws:iam::{ACCOUNT}:role/{ENVIRONMENT[f'{name}_ROLE']}" for name in ("ATTACH", "CREATE_KEY", "REMOVE", "UNDO")
+}
+WRITERS = sorted(ROLES.values())
 WHOLE = {"Sid": "Whole", "Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
 CREATION = {"Sid": "LatchkeyCreation", "Effect": "Allow", "Action": "kms:PutKeyPolicy", "Resource": "*"}
 
@@ -126,7 +129,7 @@ def test_a_policy_that_would_lock_latchkey_out_is_a_conflict_that_names_its_writ
 
 
 def test_a_key_of_an_earlier_version_names_every_writer_after_the_next_change(run: Run, account: Account) -> None:
-    event = _event(account, CREATION | {"Principal": {"AWS": ENVIRONMENT["CREATE_KEY_ROLE_ARN"]}})
+    event = _event(account, CREATION | {"Principal": {"AWS": ROLES["CREATE_KEY"]}})
 
     run("attach_policies", event)
 

@@ -15,7 +15,6 @@ ENVIRONMENT = {
     "ACCOUNT_ID": "111122223333",
     "AWS_REGION": "cn-north-1",
     "ACCESS_TABLE": "accesses",
-    "REQUEST_BUS": "requests",
     "SECRET_PREFIX": "latchkey/",
     "ALLOW_HTTP_ORIGINS": "false",
     "TRUSTED_PRINCIPAL_PATTERNS": "",
@@ -23,26 +22,27 @@ ENVIRONMENT = {
     "ALLOWED_ORIGIN_HOSTS": "",
     "ALLOWED_PARTNER_ACCOUNTS": "",
     "GRACE_SECONDS": "600",
-    "CONFIGURE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/configure",
-    "CREATE_KEY_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/create",
-    "ATTACH_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/attach",
-    "REMOVE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/remove",
-    "UNDO_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/undo",
+    "CONFIGURE_ROLE": "configure",
+    "CREATE_KEY_ROLE": "create",
+    "ATTACH_ROLE": "attach",
+    "REMOVE_ROLE": "remove",
+    "UNDO_ROLE": "undo",
     "ADOPTED_SECRET_PREFIX": "MediaPackage",
     "STACK_NAME": "latchkey",
-    "READER_BOUNDARY_ARN": "arn:aws-cn:iam::111122223333:policy/reader",
+    "READER_BOUNDARY": "reader",
 }
 
 # Variables that the template sets for some functions only.
 OWN = (
-    "CLEAN_UP_STATE_MACHINE_ARN",
-    "CREATE_SECRET_ROLE_ARN",
-    "OFFBOARD_STATE_MACHINE_ARN",
-    "ONBOARD_STATE_MACHINE_ARN",
-    "OWN_ROLE_ARNS",
-    "ROTATE_STATE_MACHINE_ARN",
+    "CLEAN_UP_STATE_MACHINE",
+    "CREATE_SECRET_ROLE",
+    "OFFBOARD_STATE_MACHINE",
+    "ONBOARD_STATE_MACHINE",
+    "END_REQUEST_STATE_MACHINE",
+    "OWN_ROLES",
+    "ROTATE_STATE_MACHINE",
     "PLANNED_ROLES",
-    "VALIDATE_ROLE_ARN",
+    "VALIDATE_ROLE",
 )
 
 
@@ -60,9 +60,61 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 def test_the_environment_becomes_typed_settings(environment: pytest.MonkeyPatch) -> None:
     found = settings()
     assert found.place == Place(partition="aws-cn", account="111122223333", region="cn-north-1")
-    assert (found.access_table, found.request_bus, found.secret_prefix) == ("accesses", "requests", "latchkey/")
+    assert (found.access_table, found.request_bus, found.secret_prefix) == ("accesses", "latchkey-requests", "latchkey/")
     assert (found.onboard_state_machine_arn, found.clean_up_state_machine_arn, found.own_role_arns) == ("", "", ())
     assert (found.create_secret_role_arn, found.validate_role_arn) == ("", "")
+
+
+IAM = "arn:aws-cn:iam::111122223333"
+MACHINES = "arn:aws-cn:states:cn-north-1:111122223333:stateMachine"
+# Each setting with the variable of its name, and the ARN of that name.
+ARNS = {
+    "configure_role_arn": ("CONFIGURE_ROLE", f"{IAM}:role/"),
+    "create_key_role_arn": ("CREATE_KEY_ROLE", f"{IAM}:role/"),
+    "attach_role_arn": ("ATTACH_ROLE", f"{IAM}:role/"),
+    "remove_role_arn": ("REMOVE_ROLE", f"{IAM}:role/"),
+    "undo_role_arn": ("UNDO_ROLE", f"{IAM}:role/"),
+    "create_secret_role_arn": ("CREATE_SECRET_ROLE", f"{IAM}:role/"),
+    "validate_role_arn": ("VALIDATE_ROLE", f"{IAM}:role/"),
+    "reader_boundary_arn": ("READER_BOUNDARY", f"{IAM}:policy/"),
+    "onboard_state_machine_arn": ("ONBOARD_STATE_MACHINE", f"{MACHINES}:"),
+    "offboard_state_machine_arn": ("OFFBOARD_STATE_MACHINE", f"{MACHINES}:"),
+    "rotate_state_machine_arn": ("ROTATE_STATE_MACHINE", f"{MACHINES}:"),
+    "clean_up_state_machine_arn": ("CLEAN_UP_STATE_MACHINE", f"{MACHINES}:"),
+    "end_request_state_machine_arn": ("END_REQUEST_STATE_MACHINE", f"{MACHINES}:"),
+}
+
+
+@pytest.mark.parametrize("name", ARNS)
+def test_a_name_becomes_an_arn_of_the_place(environment: pytest.MonkeyPatch, name: str) -> None:
+    variable, prefix = ARNS[name]
+    environment.setenv(variable, "latchkey-One")
+    assert getattr(settings(), name) == f"{prefix}latchkey-One"
+
+
+@pytest.mark.parametrize("name", ARNS)
+def test_an_empty_name_is_no_arn(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.setenv(ARNS[name][0], "")
+    assert getattr(settings(), name) == ""
+
+
+@pytest.mark.parametrize("name", ARNS)
+def test_the_arns_in_the_environment_of_an_earlier_version_count(environment: pytest.MonkeyPatch, name: str) -> None:
+    variable, prefix = ARNS[name]
+    environment.delenv(variable, raising=False)
+    environment.setenv(f"{variable}_ARN", f"{prefix}latchkey-One")
+    assert getattr(settings(), name) == f"{prefix}latchkey-One"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("OWN_ROLES", "attach, undo"), ("OWN_ROLE_ARNS", f"{IAM}:role/attach,{IAM}:role/undo")],
+)
+def test_our_own_roles_are_named_or_in_the_form_of_an_earlier_version(
+    environment: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    environment.setenv(variable, value)
+    assert settings().own_role_arns == (f"{IAM}:role/attach", f"{IAM}:role/undo")
 
 
 def test_empty_lists_allow_nothing(environment: pytest.MonkeyPatch) -> None:

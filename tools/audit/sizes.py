@@ -17,7 +17,6 @@ from latchkey.access.desired import Desired
 from latchkey.place import Place
 from latchkey.requests.models import Several
 from latchkey.requests.parsing import parse_onboarding
-from latchkey.tags import DEFAULT_TENANT
 from tools.audit.findings import Finding, Report
 from tools.audit.machines import definitions
 from tools.audit.policies import Policy, documented, generated, of_template
@@ -142,10 +141,21 @@ def _filled(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _desire(request: dict[str, Any], template: Template) -> Desired:
-    environment = next(iter(template.of_type("AWS::Lambda::Function").values()))["Environment"]["Variables"]
-    roles = (environment["CONFIGURE_ROLE_ARN"], environment["CREATE_KEY_ROLE_ARN"], environment["READER_BOUNDARY_ARN"])
+    environment = template.of_type("AWS::Lambda::Function")["CheckRequestFunction"]["Environment"]["Variables"]
+    writers = [environment[f"{name}_ROLE"] for name in ("CREATE_KEY", "ATTACH", "REMOVE", "UNDO")]
+    configure, *key_writers = (
+        _PLACE.arn("iam", f"role/{name}", region="") for name in (environment["CONFIGURE_ROLE"], *writers)
+    )
     text = json.dumps(request).replace("us-east-1", REGION).replace("000000000000", ACCOUNT)
-    return Desired(parse_onboarding(json.loads(text)), _PLACE, *roles, DEFAULT_TENANT, environment["SECRET_PREFIX"])
+    return Desired(
+        request=parse_onboarding(json.loads(text)),
+        place=_PLACE,
+        configure_role_arn=configure,
+        key_writers=tuple(key_writers),
+        reader_boundary_arn=_PLACE.arn("iam", f"policy/{environment['READER_BOUNDARY']}", region=""),
+        stack=environment["STACK_NAME"],
+        secret_prefix=environment["SECRET_PREFIX"],
+    )
 
 
 def _of_environments(template: Template) -> Iterator[Budget]:

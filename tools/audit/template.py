@@ -145,6 +145,11 @@ class Template:
                 return re.sub(r"\$\{([^!}]+)\}", lambda found: str(self._named(found[1])), argument)
             case "Join":
                 return str(argument[0]).join(str(self.resolve(item)) for item in argument[1])
+            case "Select":
+                index, items = argument
+                return self.resolve(items)[index]
+            case "Split":
+                return str(self.resolve(argument[1])).split(argument[0])
             case "If":
                 condition, then, otherwise = argument
                 return self.resolve(then if self._holds(self.source["Conditions"][condition]) else otherwise)

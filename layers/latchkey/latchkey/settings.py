@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from pydantic import BaseModel, ConfigDict
@@ -55,17 +57,52 @@ class Settings(BaseModel):
         return (self.create_key_role_arn, self.attach_role_arn, self.remove_role_arn, self.undo_role_arn)
 
 
+@dataclass(frozen=True)
+class _Arns:
+    """The ARNs of what variables name; empty if a variable is empty.
+
+    Earlier versions passed ARNs, in variables whose names end in _ARN. They count if a layer is deployed without its template.
+    """
+
+    env: Mapping[str, str]
+    place: Place
+
+    def role(self, variable: str, default: str | None = None) -> str:
+        return self._arn(variable, default, lambda name: self.place.arn("iam", f"role/{name}", region=""))
+
+    def roles(self, variable: str, former: str) -> tuple[str, ...]:
+        """The ARNs of roles whose names are separated by commas."""
+        names = _list(self.env.get(variable, ""))
+        given = tuple(self.place.arn("iam", f"role/{name}", region="") for name in names)
+        return given or _list(self.env.get(former, ""))
+
+    def policy(self, variable: str) -> str:
+        return self._arn(variable, None, lambda name: self.place.arn("iam", f"policy/{name}", region=""))
+
+    def state_machine(self, variable: str) -> str:
+        return self._arn(variable, "", lambda name: self.place.arn("states", f"stateMachine:{name}"))
+
+    def _arn(self, variable: str, default: str | None, arn_of: Callable[[str], str]) -> str:
+        name, former = self.env.get(variable), self.env.get(f"{variable}_ARN", default)
+        if name is None and former is None:
+            raise KeyError(variable)
+        return arn_of(name) if name else former or ""
+
+
 @cache
 def settings() -> Settings:
     """The settings of this function, read once. Raises KeyError with the name of a variable that is missing.
 
-    Lambda sets `AWS_REGION`; the template sets the other variables.
+    Lambda sets `AWS_REGION`; the template sets the other variables. Roles, the boundary and state machines are given by name,
+    because all variables of a function have at most 4 KB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
     env = os.environ
+    place = Place(partition=env["AWS_PARTITION"], account=env["ACCOUNT_ID"], region=env["AWS_REGION"])
+    arns = _Arns(env, place)
     return Settings(
-        place=Place(partition=env["AWS_PARTITION"], account=env["ACCOUNT_ID"], region=env["AWS_REGION"]),
+        place=place,
         access_table=env["ACCESS_TABLE"],
-        request_bus=env["REQUEST_BUS"],
+        request_bus=f"{env['STACK_NAME']}-requests",
         stack=env["STACK_NAME"],
         secret_prefix=env["SECRET_PREFIX"],
         adopted_secret_prefix=env["ADOPTED_SECRET_PREFIX"],
@@ -74,27 +111,27 @@ def settings() -> Settings:
         allowed_partner_accounts=_list(env["ALLOWED_PARTNER_ACCOUNTS"]),
         accepted_grantees=_list(env["ACCEPTED_GRANTEES"]),
         allowed_origin_hosts=_list(env["ALLOWED_ORIGIN_HOSTS"]),
-        configure_role_arn=env["CONFIGURE_ROLE_ARN"],
-        create_key_role_arn=env["CREATE_KEY_ROLE_ARN"],
-        attach_role_arn=env["ATTACH_ROLE_ARN"],
-        undo_role_arn=env["UNDO_ROLE_ARN"],
-        remove_role_arn=env["REMOVE_ROLE_ARN"],
-        reader_boundary_arn=env["READER_BOUNDARY_ARN"],
+        configure_role_arn=arns.role("CONFIGURE_ROLE"),
+        create_key_role_arn=arns.role("CREATE_KEY_ROLE"),
+        attach_role_arn=arns.role("ATTACH_ROLE"),
+        undo_role_arn=arns.role("UNDO_ROLE"),
+        remove_role_arn=arns.role("REMOVE_ROLE"),
+        reader_boundary_arn=arns.policy("READER_BOUNDARY"),
         grace_seconds=int(env["GRACE_SECONDS"]),
         tenant_parameters=f"/{env['STACK_NAME']}/tenants",
-        onboard_state_machine_arn=env.get("ONBOARD_STATE_MACHINE_ARN", ""),
-        offboard_state_machine_arn=env.get("OFFBOARD_STATE_MACHINE_ARN", ""),
-        rotate_state_machine_arn=env.get("ROTATE_STATE_MACHINE_ARN", ""),
-        clean_up_state_machine_arn=env.get("CLEAN_UP_STATE_MACHINE_ARN", ""),
-        end_request_state_machine_arn=env.get("END_REQUEST_STATE_MACHINE_ARN", ""),
-        own_role_arns=_list(env.get("OWN_ROLE_ARNS", "")),
-        create_secret_role_arn=env.get("CREATE_SECRET_ROLE_ARN", ""),
+        onboard_state_machine_arn=arns.state_machine("ONBOARD_STATE_MACHINE"),
+        offboard_state_machine_arn=arns.state_machine("OFFBOARD_STATE_MACHINE"),
+        rotate_state_machine_arn=arns.state_machine("ROTATE_STATE_MACHINE"),
+        clean_up_state_machine_arn=arns.state_machine("CLEAN_UP_STATE_MACHINE"),
+        end_request_state_machine_arn=arns.state_machine("END_REQUEST_STATE_MACHINE"),
+        own_role_arns=arns.roles("OWN_ROLES", "OWN_ROLE_ARNS"),
+        create_secret_role_arn=arns.role("CREATE_SECRET_ROLE", ""),
         planned_roles=_list(env.get("PLANNED_ROLES", "")),
-        validate_role_arn=env.get("VALIDATE_ROLE_ARN", ""),
+        validate_role_arn=arns.role("VALIDATE_ROLE", ""),
         audit_table=env.get("AUDIT_TABLE", ""),
         data_bucket=env.get("DATA_BUCKET", ""),
         max_repairs=int(env.get("MAX_REPAIRS", "0")),
-        reconcile_state_machine_arn=env.get("RECONCILE_STATE_MACHINE_ARN", ""),
+        reconcile_state_machine_arn=arns.state_machine("RECONCILE_STATE_MACHINE"),
         remediation_mode=env.get("REMEDIATION_MODE", ""),
     )
 
