@@ -103,9 +103,9 @@ async def _start(
     print(announcement(exports, missing, develop=develop), flush=True)
 
 
-def announcement(exports: Mapping[str, str], missing: str | None, *, develop: bool) -> str:
+def announcement(exports: Mapping[str, str], missing: object, *, develop: bool) -> str:
     """What is printed once the account is ready. `missing` is what SAM CLI needs and does not have."""
-    lines = ["local AWS ready", *([missing] if missing else [])]
+    lines = ["local AWS ready", *([str(missing)] if missing else [])]
     if develop:
         lines.append("The account is lost when this process ends. In another terminal, paste:\n")
     lines += [f"export {name}={value}" for name, value in exports.items()]

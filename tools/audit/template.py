@@ -146,10 +146,9 @@ class Template:
             case "Join":
                 return str(argument[0]).join(str(self.resolve(item)) for item in argument[1])
             case "Select":
-                index, items = argument
-                return self.resolve(items)[index]
-            case "Split":
-                return str(self.resolve(argument[1])).split(argument[0])
+                index, split = argument
+                [(_, (separator, text))] = split.items()  # only a Split returns a list
+                return str(self.resolve(text)).split(separator)[index]
             case "If":
                 condition, then, otherwise = argument
                 return self.resolve(then if self._holds(self.source["Conditions"][condition]) else otherwise)

@@ -293,6 +293,14 @@ def test_a_policy_that_would_be_too_long_is_rejected_with_the_numbers() -> None:
     assert f"{policies.SECRET_POLICY_LIMIT}" in rule
 
 
+def test_a_new_secret_whose_policy_would_be_too_long_is_rejected() -> None:
+    many = {"managementRoles": [role(f"{'p' * 430}/{number}") for number in range(50)]}
+
+    [(path, rule)] = rules(secret_problems(desired(many), RequestEvidence(), SETTINGS, ROLES))
+
+    assert (path, f"{policies.SECRET_POLICY_LIMIT}" in rule) == ("secret", True)
+
+
 def only(*names: str, action: str = "*", operator: str = "StringNotEquals", key: str = "aws:PrincipalArn") -> dict[str, Any]:
     """A statement that denies everybody but some principals."""
     statement = {"Sid": "Only", "Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*"}
@@ -314,6 +322,8 @@ FUNCTIONS = (ATTACH_ROLE, CONFIGURE_ROLE, CREATE_SECRET_ROLE, UNDO_ROLE, VALIDAT
         (only(*FUNCTIONS, operator="StringNotEqualsIfExists"), {READER}),
         (only("o-exampleorgid", key="aws:PrincipalOrgID"), {READER}),
         (only(READER, key="aws:PrincipalServiceName"), {*FUNCTIONS} - {CONFIGURE_ROLE}),
+        (only("lambda.amazonaws.com", key="aws:PrincipalServiceName"), {*FUNCTIONS, READER} - {CONFIGURE_ROLE}),
+        (only("mediatailor.*amazonaws.com", operator="StringLike", key="aws:PrincipalServiceName"), {READER}),
         (only("true", operator="Bool", key="aws:PrincipalIsAWSService"), {READER}),
         (only(ACCOUNT, operator="StringEquals", key="aws:PrincipalAccount"), {*FUNCTIONS}),
         (only("vpce-1", key="aws:SourceVpce"), {*FUNCTIONS, READER} - {CONFIGURE_ROLE}),
