@@ -46,7 +46,7 @@ def test_what_is_too_large_is_found(plant: Plant, kind: str, file: str, text: st
 
 
 def test_a_list_of_any_length_in_the_environment_is_found(plant: Plant) -> None:
-    copy = plant("template.yaml", "    MaxLength: 600\n", "")
+    copy = plant("template.yaml", "    MaxLength: 580\n", "")
 
     assert [finding.where for finding in sizes.check(copy).findings if finding.rule == "unbounded"] == ["AllowedOriginHosts"]
 

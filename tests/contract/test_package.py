@@ -91,9 +91,17 @@ def _read_by_settings() -> set[str]:
     for node in ast.walk(tree(LAYER / "settings.py")):
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "env":
             names.add(ast.literal_eval(node.slice))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "env.get":
+        if isinstance(node, ast.Call) and (ast.unparse(node.func) == "env.get" or ast.unparse(node.func).startswith("arns.")):
             names.add(ast.literal_eval(node.args[0]))
     return names
+
+
+def _field_of(variable: str) -> str:
+    """The field of the settings for a variable: that of a name contains its ARN."""
+    field = variable.lower()
+    if field == "own_roles":
+        return "own_role_arns"
+    return f"{field}_arn" if field.endswith(("_role", "_state_machine")) else field
 
 
 def test_the_template_sets_exactly_the_variables_that_the_settings_read() -> None:
@@ -105,7 +113,7 @@ def test_the_template_sets_exactly_the_variables_that_the_settings_read() -> Non
 
 def test_a_variable_that_only_some_functions_have_is_read_only_by_their_handlers() -> None:
     given = {
-        (function["CodeUri"].removeprefix("functions/"), variable.lower())
+        (function["CodeUri"].removeprefix("functions/"), _field_of(variable))
         for function in FUNCTIONS.values()
         for variable in set(function["Environment"]["Variables"])
         - {"POWERTOOLS_SERVICE_NAME", *GLOBALS["Environment"]["Variables"]}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
+from pydantic_core import ErrorDetails
 
 from latchkey.errors import InvalidRequest
 from latchkey.requests import parsing
@@ -416,3 +417,9 @@ def test_the_recorded_request_does_not_move_the_secret_again() -> None:
     moving = parse_onboarding(detail({"key": {"alias": "alias/latchkey/other", "move": True}}))
 
     assert moving.recorded == detail({"key": {"alias": "alias/latchkey/other"}})
+
+
+def test_an_error_of_pydantic_without_a_rule_is_not_shown_in_its_words() -> None:
+    error = ErrorDetails(type="url_parsing", loc=("resource",), msg="Input should be a valid URL", input="x")
+
+    assert parsing.rule_of(error) == "is not valid"

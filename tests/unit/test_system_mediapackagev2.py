@@ -174,6 +174,16 @@ def test_the_statements_of_others_stay(client: Any, answers: Stubber, before: di
     EndpointPolicies().update(client, RESOURCE, READING, found)
 
 
+def test_an_update_keeps_the_other_secrets(client: Any, answers: Stubber) -> None:
+    second = SECRET_ARN.replace("sports", "news")
+    resource = RESOURCE.model_copy(update={"other_secrets": (second,)})
+    found = read(client, answers, document(HEADER_STATEMENT), AUTHORIZATION | {"CdnIdentifierSecretArns": [second]}, resource)
+    both = AUTHORIZATION | {"CdnIdentifierSecretArns": [SECRET_ARN, second]}
+    after = {"Policy": text_of(document(HEADER_STATEMENT)), "CdnAuthConfiguration": both}
+    answers.add_response("put_origin_endpoint_policy", {}, NAMED | after)
+    EndpointPolicies().update(client, resource, READING, found)
+
+
 OPENED: dict[str, dict[str, Any]] = {
     "without its condition": {},
     "inverted": {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "false"}},
