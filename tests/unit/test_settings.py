@@ -79,6 +79,7 @@ ARNS = {
     "reader_boundary_arn": ("READER_BOUNDARY", f"{IAM}:policy/"),
     "onboard_state_machine_arn": ("ONBOARD_STATE_MACHINE", f"{MACHINES}:"),
     "offboard_state_machine_arn": ("OFFBOARD_STATE_MACHINE", f"{MACHINES}:"),
+    "reconcile_state_machine_arn": ("RECONCILE_STATE_MACHINE", f"{MACHINES}:"),
     "rotate_state_machine_arn": ("ROTATE_STATE_MACHINE", f"{MACHINES}:"),
     "clean_up_state_machine_arn": ("CLEAN_UP_STATE_MACHINE", f"{MACHINES}:"),
     "end_request_state_machine_arn": ("END_REQUEST_STATE_MACHINE", f"{MACHINES}:"),
