@@ -52,19 +52,23 @@ class OrganizationDemo:
         _require(event["detail-type"] == "Access Onboarded", json.dumps(event["detail"], indent=2))
 
     def _repair(self, member: Member) -> None:
-        """Deletes the policy of a secret, and sends the request again that the notice contains."""
+        """Deletes the policy of a secret, and waits until Latchkey has repaired the access."""
         [onboarded] = self._of(member, "Access Onboarded")
         secret = onboarded["detail"]["resources"]["secretArn"]
         member.client("secretsmanager").delete_resource_policy(SecretId=secret)
         self._print(f"deleted the policy of {secret}")
-        revoked = until(lambda: self._of(member, "Access Revoked"), "Access Revoked")[0]
-        self._print(f"central bus: [bold]{revoked['detail-type']}[/]: {revoked['detail']['lost'][0]['name']}")
-        [command] = revoked["detail"]["remedy"]
-        entries = json.loads(command[command.index("'[") + 1 : -1])
-        member.client("events").put_events(Entries=entries)
-        restored = until(lambda: self._of(member, "Access Onboarded")[1:], "Access Onboarded")[0]
-        _require(all(check["passed"] for check in restored["detail"]["checks"]), "a check failed")
-        self._print(f"central bus: [bold]{restored['detail-type']}[/] after the remedy in the notice")
+        self._reported(member, "Access Revoked")
+        member.send("Reconciliation Requested", {"accessId": onboarded["detail"]["accessId"]})
+        repaired = self._reported(member, "Drift Repaired")
+        for finding in repaired["detail"]["findings"]:
+            self._print(f"  {finding['kind']}: {finding['evidence']}")
+        _require(all(check["passed"] for check in repaired["detail"]["checks"]), "a check failed")
+        self._reported(member, "Reconciliation Completed")
+
+    def _reported(self, member: Member, kind: str) -> dict[str, Any]:
+        event = until(lambda: self._of(member, kind), kind)[0]
+        self._print(f"central bus: [bold]{kind}[/] from account {event['account']} in {event['region']}")
+        return event
 
     def _of(self, member: Member, kind: str) -> list[dict[str, Any]]:
         place = (member.account, member.region, kind)
@@ -75,9 +79,8 @@ class OrganizationDemo:
         table = Table("account", "Region", "access", "status", "last event", "events", box=None, padding=(0, 2))
         for member in self._organization.members:
             events = [one for one in self._events.all() if (one["account"], one["region"]) == (member.account, member.region)]
-            last = max(
-                events, key=lambda event: event["detail"]["recordedAt"] if "recordedAt" in event["detail"] else event["time"]
-            )
+            # The status of a reconciliation is not that of an access.
+            last = [event for event in events if event["detail-type"] != "Reconciliation Completed"][-1]
             name = f"{member.account} ({self._names[member.account]})"
             detail = last["detail"]
             table.add_row(name, member.region, detail["accessId"], detail["status"], last["detail-type"], str(len(events)))

@@ -83,12 +83,13 @@ class Organization:
         return self.central.outputs(CENTRAL_STACK)
 
     def deploy(self, account: str, region: str, central_bus_arn: str) -> Member:
-        """Deploys the built template to an account and Region. Its events go to the central bus."""
+        """Deploys the built template to an account and Region. It repairs accesses, and its events go to the central bus."""
         service_role = f"arn:aws:iam::{account}:role/aws-service-role/mediatailor.amazonaws.com/AWSServiceRoleForMediaTailor"
         parameters = {
             "OrganizationId": self.id,
             "CentralBusArn": central_bus_arn,
             "AcceptedGrantees": service_role,
+            "RemediationMode": "repair",
             "TrustedPrincipalPatterns": f"arn:aws:iam::{account}:role/*",
         }
         deployment.deploy(self.aws.url, account, region, parameters)
