@@ -38,6 +38,7 @@ SERVICES = (
     "mediapackage-vod",
     "mediapackagev2",
     "mediatailor",
+    "s3",
     "secretsmanager",
     "ssm",
     "stepfunctions",

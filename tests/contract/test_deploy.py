@@ -208,7 +208,7 @@ def test_make_deploy_builds_nothing_for_a_stack_that_cannot_be_updated(
         ("LogRetentionDays=7", "GraceSeconds=soon", "GraceSeconds=soon"),
         ("LogRetentionDays=7", "LogRetention=7", "LogRetention is no parameter"),
         ("ProtectData=false", "ProtectData=no", "ProtectData=no"),
-        ("ProtectData=false", f"AllowedOriginHosts={'a' * 411}", "410"),
+        ("ProtectData=false", f"AllowedOriginHosts={'a' * 581}", "580"),
     ],
 )
 def test_make_deploy_builds_nothing_with_parameters_that_the_template_rejects(

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from tools.audit import node
 from tools.audit.findings import Finding, Report
 from tools.audit.policies import documented, of_aws, of_template
-from tools.audit.template import ACCOUNT, Template, verb
+from tools.audit.template import ACCOUNT, verb, whole
 
 NAME = "calls"
 TABLE = Path(__file__).with_name("calls.yaml")
@@ -80,7 +80,7 @@ class Account:
 
     def __init__(self, root: Path, principals: Mapping[str, Any], resources: Mapping[str, Any]) -> None:
         self._root, self._principals, self._resources = root, principals, resources
-        self._template = Template(root / "template.yaml")
+        self._template = whole(root)
 
     @cached_property
     def roles(self) -> dict[str, str]:

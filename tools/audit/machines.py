@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from tools.audit import node
 from tools.audit.findings import Finding, Report
-from tools.audit.template import Template
+from tools.audit.template import whole
 
 NAME = "machines"
 WALKS = Path(__file__).with_name("walks.yaml")
@@ -33,7 +33,7 @@ def check_machines(machines: dict[str, Any], walked: Iterable[dict[str, Any]]) -
 
 def definitions(root: Path) -> dict[str, Any]:
     """The definitions with the ARNs that the template substitutes, by file."""
-    template = Template(root / "template.yaml")
+    template = whole(root)
     found = {}
     for name, machine in template.of_type("AWS::StepFunctions::StateMachine").items():
         file = template.source["Resources"][name]["Properties"]["DefinitionUri"]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from tools.audit.template import ACCOUNT, PARTITION, Template
+from tools.audit.template import ACCOUNT, PARTITION, Template, whole
 
 Kind = Literal["identity", "resource", "trust"]
 _OF_LIVE_CHECK = {
@@ -35,7 +35,7 @@ class Policy:
 
 def policies(root: Path) -> list[Policy]:
     """Every policy document of the project in this folder."""
-    return [*of_template(Template(root / "template.yaml")), *generated(root), *documented(root), *of_live_check(root)]
+    return [*of_template(whole(root)), *generated(root), *documented(root), *of_live_check(root)]
 
 
 def of_live_check(root: Path) -> Iterator[Policy]:

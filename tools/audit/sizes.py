@@ -20,7 +20,7 @@ from latchkey.requests.parsing import parse_onboarding
 from tools.audit.findings import Finding, Report
 from tools.audit.machines import definitions
 from tools.audit.policies import Policy, documented, generated, of_template
-from tools.audit.template import ACCOUNT, PARTITION, REGION, Template
+from tools.audit.template import ACCOUNT, PARTITION, REGION, Template, whole
 
 NAME = "sizes"
 KB, MB = 1024, 1024 * 1024
@@ -56,9 +56,7 @@ def check(root: Path) -> Report:
     rows = [[b.kind, b.item, f"{b.used:,}", f"{b.limit:,}", f"{100 * b.used / b.limit:.0f} %"] for b in largest.values()]
     findings = [_finding(budget) for budget in budgets if budget.used > budget.limit]
     header = ["kind", "largest", "used", "limit", "share"]
-    return Report(
-        "Sizes, compared with the limits of AWS", header, rows, [*findings, *unbounded(Template(root / "template.yaml"))]
-    )
+    return Report("Sizes, compared with the limits of AWS", header, rows, [*findings, *unbounded(whole(root))])
 
 
 def _finding(budget: Budget) -> Finding:
@@ -68,7 +66,7 @@ def _finding(budget: Budget) -> Finding:
 
 def measure(root: Path) -> Iterator[Budget]:
     """The size of each thing in the folder."""
-    template = Template(root / "template.yaml")
+    template = whole(root)
     yield from _of_roles(template)
     yield from _of_policies([*of_template(template), *generated(root), *documented(root)])
     yield from of_largest_requests(root, template)

@@ -72,6 +72,13 @@ def _translate(text: str) -> dict[str, Any]:
     return translated
 
 
+# Values with which the template has its optional parts.
+_OPTIONAL = {
+    "CentralBusArn": f"arn:{PARTITION}:events:{REGION}:444455556666:event-bus/latchkey-central",
+    "OrganizationId": "o-exampleorgid",
+}
+
+
 @dataclass(frozen=True)
 class Template:
     """A template with the default of each parameter, or with other values."""
@@ -178,3 +185,8 @@ class Template:
 def verb(logical_id: str) -> str:
     """`CreateKeyFunctionRole` -> `create_key`, `OnboardStateMachineRole` -> `onboard_state_machine`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", re.sub(r"(Function)?(Role)?$", "", logical_id)).lower()
+
+
+def whole(root: Path) -> Template:
+    """template.yaml with its optional parts."""
+    return Template(root / "template.yaml", _OPTIONAL)
