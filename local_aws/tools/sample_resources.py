@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,6 +12,7 @@ from ministack.services import secretsmanager
 from local_aws.emulator.account import ACCOUNT, REGION
 from local_aws.emulator.services import mediaconnect
 
+_MANIFEST = Path(__file__).parents[2] / "events/manifests/channels.jsonl"
 _CONSENT = {"latchkey:consent": "adopt"}
 _FLOW_ID = "1-AbCdEfGhIjKlMnOp-0123456789ab"
 _SECRET_SUFFIX = "AbCdEf"
@@ -29,6 +31,7 @@ def create_sample_resources(endpoint: str) -> None:
         return make(service, endpoint_url=endpoint, region_name=region)
 
     _create_roles(client("iam"))
+    _store_bulk_request(client("s3"))
     _create_secret(client("secretsmanager", _OTHER_REGION), "contribution/sports", _CONTRIBUTION_KEY, "import")
     value = json.dumps({"MediaPackageCDNIdentifier": _CDN_IDENTIFIER})
     _create_secret(client("secretsmanager"), "MediaPackage/sports", value, "adopt")
@@ -43,6 +46,17 @@ def _create_roles(iam: Any) -> None:
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
     for role in _ROLES:
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
+
+
+def _store_bulk_request(s3: Any) -> None:
+    [bucket] = [each["Name"] for each in s3.list_buckets()["Buckets"] if "databucket" in each["Name"]]
+    s3.put_object(Bucket=bucket, Key="manifests/channels.jsonl", Body=_MANIFEST.read_bytes())
+    # A bulk request that has to be completed.
+    result = {"line": 1, "requestId": "sample", "outcome": "Access Onboarded", "status": "active", "changed": True}
+    results = {"ResultFiles": {"SUCCEEDED": [{"Key": "bulk/sample/map/SUCCEEDED_0.jsonl"}]}}
+    request = {"line": 1, "content": {"requestId": "sample", "contentHash": "0" * 64}}
+    for key, stored in {"map/SUCCEEDED_0.jsonl": result, "map/manifest.json": results, "requests.jsonl": request}.items():
+        s3.put_object(Bucket=bucket, Key=f"bulk/sample/{key}", Body=json.dumps(stored).encode())
 
 
 def _create_secret(client: Any, name: str, value: str, consent: str) -> None:

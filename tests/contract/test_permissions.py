@@ -33,8 +33,8 @@ CLIENTS = {
     "events": ("events", "events"),
     "iam": ("iam", "iam"),
     "kms": ("kms", "kms"),
-    "s3": ("s3", "s3"),
     "secretsmanager": ("secretsmanager", "secretsmanager"),
+    "s3": ("s3", "s3"),
     "stepfunctions": ("stepfunctions", "states"),
 }
 # A variable `client` belongs to one of these services, which have the same name in IAM.
@@ -76,6 +76,11 @@ IN_OUR_NAME = {
         "secretsmanager:DescribeSecret": "MediaTailor reads the secret",
         "secretsmanager:GetSecretValue": "MediaTailor reads the secret",
     },
+    "CheckManifestFunction": {
+        "s3:GetObjectVersion": "GetObject of a version",
+        "s3:ListBucket": "GetObject of an object that does not exist",
+    },
+    "CompleteBulkFunction": {"s3:GetObjectVersion": "GetObject of a version"},
     "CleanUpGrantsFunction": {
         "secretsmanager:GetSecretValue": "MediaTailor reads the secret of a restored source location",
         "kms:CreateGrant": "MediaTailor creates the grant of a restored source location",
@@ -201,7 +206,7 @@ def test_whoever_reads_the_holder_of_a_lock_can_read_the_executions_of_every_sta
         allowed = json.dumps(
             [one["Resource"] for one in statements(FUNCTIONS[name]) if "states:DescribeExecution" in one["Action"]]
         )
-        locking = [machine for machine in STATE_MACHINES if machine != "ReconcileStateMachine"]
+        locking = [machine for machine in STATE_MACHINES if machine not in ("BulkStateMachine", "ReconcileStateMachine")]
         assert [machine for machine in locking if f"execution:*{machine}-*:*" not in allowed] == [], name
 
 

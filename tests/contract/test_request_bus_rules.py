@@ -7,6 +7,7 @@ import pytest
 from latchkey.events.outcomes import OUTCOMES
 from latchkey.events.publishing import SOURCE
 from latchkey.requests.lifecycle import (
+    BULK_ONBOARDING_REQUESTED,
     KINDS,
     OFFBOARDING_REQUESTED,
     RESTORATION_REQUESTED,
@@ -23,6 +24,7 @@ rules = pytest.mark.parametrize("rule", REQUEST_RULES)
 
 # The kinds of requests whose execution receive_request starts.
 STARTED = {
+    BULK_ONBOARDING_REQUESTED,
     ONBOARDING_REQUESTED,
     HANDOFF_CONFIRMED,
     OFFBOARDING_REQUESTED,
@@ -50,7 +52,7 @@ def test_every_kind_of_request_that_receive_request_handles_has_a_sample() -> No
 @pytest.mark.parametrize(
     "source", ["latchkey.requests", "latchkey.requests.sports", "latchkey.requests.NOT VALID", "latchkey.requests."]
 )
-@pytest.mark.parametrize("detail_type", [*KINDS, "Bulk Onboarding Requested", "Onboarding Request"])
+@pytest.mark.parametrize("detail_type", [*KINDS, "Onboarding Request"])
 def test_a_request_of_any_kind_even_an_unknown_one_starts_exactly_one_function(source: str, detail_type: str) -> None:
     assert len(matching_rules(source, detail_type, {})) == 1
 

@@ -27,7 +27,8 @@ FIRST = {name: event for name, event in VALID.items() if "." not in name}
 REJECTED = {name.removesuffix(".refused"): event for name, event in FILES.items() if name.endswith(".refused")}
 # The rejected inputs of these functions fit the model. The function rejects them because of what it reads.
 REJECTED_BY_STATE = {
-    "attach_policies", "check_offboarding", "check_request", "check_rotation", "identify_accesses", "list_grants",
+    "attach_policies", "check_manifest", "check_offboarding", "check_request", "check_rotation", "identify_accesses",
+    "list_grants",
     "observe_access", "plan_access", "read_execution", "receive_request", "restore_access", "resume_request",
     "undo_onboarding", "validate_access",
 }  # fmt: skip
@@ -76,6 +77,7 @@ def test_a_sample_has_the_members_that_the_state_machines_pass(function: str) ->
 @valid_samples
 def test_a_sample_without_its_required_members_does_not_fit_the_model(name: str) -> None:
     required = {"Records", "request", "id", "requestId", "executionArn", "accessId", "accessIds", "keys", "ResponseURL"}
+    required |= {"content", "results"}
     incomplete = {member: value for member, value in VALID[name].items() if member not in required}
 
     with pytest.raises(ValidationError):

@@ -155,8 +155,18 @@ HANDLED["reconcile"] = {
     "Report rejection": (_LAST, "Fail unreported"),
     "Report failure": (_LAST, "Fail unreported"),
 }
+HANDLED["bulk-onboard"] = {
+    "Check manifest": (_STEP, "Fail unreported"),
+    "Onboard line": (_STEP, "Fail line"),
+    # The execution of a request takes up to an hour, and another one that ends it takes time as well.
+    "Read outcome": (_STEP | {"NotYetEffective": Retries(1440, 7200)}, "Fail line"),
+    "Complete bulk": (_STEP, "Fail unreported"),
+    "Report success": (_LAST, "Fail unreported"),
+    "Report rejection": (_LAST, "Fail unreported"),
+}
 CAUGHT_BY_NAME = {
     ("reconcile", "Take inventory", "InvalidRequest"): "Report rejection",
+    ("bulk-onboard", "Check manifest", "InvalidRequest"): "Report rejection",
     ("rotate-token", "Check rotation", "InvalidRequest"): "Report rejection",
     ("rotate-token", "Plan access", "InvalidRequest"): "Report rejection",
     ("onboard-access", "Check value", "InvalidRequest"): "Report rejection",
@@ -189,6 +199,7 @@ OTHER_NAMES = {
     "Record pending rotation": "record_rotation",
     "Record withdrawal": "record_rotation",
     "Undo rotation": "undo_onboarding",
+    "Read outcome": "onboard_line",
     "Report success": "report_outcome",
     "Report plan": "report_outcome",
     "Report rejection": "report_outcome",
@@ -339,7 +350,9 @@ def test_no_system_is_named(machine: str) -> None:
 
 @each_machine
 def test_branches_test_facts_and_compute_nothing(machine: str) -> None:
-    conditions = [choice["Condition"] for state in states(machine).values() for choice in state.get("Choices", [])]
+    inner = [state["ItemProcessor"]["States"] for state in states(machine).values() if "ItemProcessor" in state]
+    every = [state for found in (states(machine), *inner) for state in found.values()]
+    conditions = [choice["Condition"] for state in every for choice in state.get("Choices", [])]
 
     assert conditions
     assert [condition for condition in conditions if re.search(r"[=<>\"']| in ", condition)] == []

@@ -294,7 +294,7 @@ def test_one_alarm_watches_every_way_in_which_the_executions_of_a_state_machine_
     summing = [alarm for alarm in ALARMS.values() if "Metrics" in alarm]
 
     # The executions of requests also fail if their request is rejected, which is for its sender alone. One alarm watches them.
-    requests = {"OffboardStateMachine", "OnboardStateMachine", "RotateStateMachine"}
+    requests = {"BulkStateMachine", "OffboardStateMachine", "OnboardStateMachine", "RotateStateMachine"}
     watching = [{machine} for machine in STATE_MACHINES if machine not in requests] + [requests]
     assert sorted(sorted(watched(alarm)) for alarm in summing) == sorted(
         sorted(

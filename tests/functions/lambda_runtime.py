@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "REMEDIATION_MODE": "audit",
     "RECONCILE_STATE_MACHINE": "reconcile",
     "CLEAN_UP_STATE_MACHINE": "clean-up-grants",
+    "BULK_STATE_MACHINE": "bulk-onboard",
     "END_REQUEST_STATE_MACHINE": "end-request",
     "CONFIGURE_ROLE": "latchkey-ConfigureAccessFunctionRole",
     "CREATE_KEY_ROLE": "latchkey-CreateKeyFunctionRole",

@@ -176,7 +176,7 @@ def test_a_missing_state_machine_is_an_error(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "detail_type", ["Onboarding Request", "onboarding requested", "Bulk Onboarding Requested", REPAIR_DUE, ""]
+    "detail_type", ["Onboarding Request", "onboarding requested", "Bulk Offboarding Requested", REPAIR_DUE, ""]
 )
 def test_an_unknown_detail_type_is_rejected(run: Run, machine: StateMachine, detail_type: str) -> None:
     run("receive_request", event(onboarding(), detail_type=detail_type))

@@ -285,6 +285,29 @@ def resume_request(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     assert json.loads(resumed["input"])["resumes"] == sample("resume_request")["executionArn"]
 
 
+def _stored(aws: Embedded, key: str) -> list[Answer]:
+    """Returns the lines of an object in the data bucket."""
+    s3 = aws.client("s3")
+    [bucket] = [one["Name"] for one in s3.list_buckets()["Buckets"] if "databucket" in one["Name"]]
+    return [json.loads(line) for line in s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode().splitlines()]
+
+
+def check_manifest(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    stored = _stored(aws, answer["requests"]["key"])
+    assert [line["content"]["accessId"].rpartition("/")[2] for line in stored] == ["bulk-one", "bulk-two"]
+
+
+def onboard_line(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert answer == {"result": None}
+    event = outcomes.wait_for(sample("onboard_line")["content"]["requestId"], 120)
+    assert event["detail-type"] == "Access Onboarded"
+
+
+def complete_bulk(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
+    assert answer["result"]["outcomes"] == {"Access Onboarded": 1}
+    assert [line["requestId"] for line in _stored(aws, "bulk/sample/results.jsonl")] == ["sample"]
+
+
 EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
     effect.__name__: effect
     for effect in (
@@ -293,6 +316,7 @@ EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
         plan_access, read_execution, receive_request, record_access, record_offboarding, remove_policies, report_clean_up,
         report_outcome, restore_access, resume_request, sweep_grants, undo_onboarding, validate_access,
         decide_repairs, reconcile_access, take_inventory,
+        check_manifest, complete_bulk, onboard_line,
         apply_token, check_rotation, promote_token, record_rotation, withdraw_token,
     )
 }  # fmt: skip
@@ -300,6 +324,9 @@ EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
 # The class of the error that a rejected sample raises, and a part of its message.
 RAISED = {
     "apply_token": ("InvalidRequest", "plan.updates"),
+    "check_manifest": ("InvalidRequest", "does not exist"),
+    "complete_bulk": ("InvalidRequest", "manifest.lines"),
+    "onboard_line": ("InvalidRequest", "line"),
     "check_rotation": ("InvalidRequest", "is not a recorded access"),
     "promote_token": ("InvalidRequest", "plan.version"),
     "record_rotation": ("InvalidRequest", "reached"),

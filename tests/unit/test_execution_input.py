@@ -124,7 +124,7 @@ def test_the_input_of_an_invalid_request_contains_its_problems() -> None:
 
 
 def test_an_unknown_detail_type_is_a_problem_and_part_of_the_hash() -> None:
-    event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": "Bulk Onboarding Requested", "detail": detail(FULL)})
+    event = RequestEvent.model_validate({"id": EVENT_ID, "detail-type": "Access Requested", "detail": detail(FULL)})
     content = sent(execution_input(event, lambda _: None))
     assert [problem["place"] for problem in content["problems"]] == ["detail-type"]
     assert content["request"] is None
@@ -345,10 +345,7 @@ def test_only_the_tenant_of_an_access_confirms_its_handoff(
 
 @pytest.mark.parametrize("kind", ACCESS_REQUESTS)
 @pytest.mark.parametrize("tenant", ["default", "sports"])
-def test_only_the_tenant_of_an_access_sends_requests_about_it(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, kind: str, tenant: str
-) -> None:
-    monkeypatch.setattr("latchkey.onboarding.receive_request.KINDS", (*KINDS, *ACCESS_REQUESTS))
+def test_only_the_tenant_of_an_access_sends_requests_about_it(registry: Registry, kind: str, tenant: str) -> None:
     registry.accesses.save(replace(RECORD, tenant=tenant), detail(FULL))
 
     content = started({"requestId": "request-2", "accessId": ACCESS_ID}, registry, "event-2", kind)[1]

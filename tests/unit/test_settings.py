@@ -34,6 +34,7 @@ ENVIRONMENT = {
 
 # Variables that the template sets for some functions only.
 OWN = (
+    "BULK_STATE_MACHINE",
     "CLEAN_UP_STATE_MACHINE",
     "CREATE_SECRET_ROLE",
     "OFFBOARD_STATE_MACHINE",
@@ -81,6 +82,7 @@ ARNS = {
     "offboard_state_machine_arn": ("OFFBOARD_STATE_MACHINE", f"{MACHINES}:"),
     "reconcile_state_machine_arn": ("RECONCILE_STATE_MACHINE", f"{MACHINES}:"),
     "rotate_state_machine_arn": ("ROTATE_STATE_MACHINE", f"{MACHINES}:"),
+    "bulk_state_machine_arn": ("BULK_STATE_MACHINE", f"{MACHINES}:"),
     "clean_up_state_machine_arn": ("CLEAN_UP_STATE_MACHINE", f"{MACHINES}:"),
     "end_request_state_machine_arn": ("END_REQUEST_STATE_MACHINE", f"{MACHINES}:"),
 }

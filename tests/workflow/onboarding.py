@@ -17,7 +17,7 @@ SAMPLE = Path(__file__).parents[2] / "events/requests/onboard-mediatailor.json"
 MANAGER = f"arn:aws:iam::{ACCOUNT}:role/MediaTailorManagement"
 ORIGIN = f"arn:aws:iam::{ACCOUNT}:role/Origin"
 MEMBER = "MyAccessTokenIdentifier"
-_MACHINES = ("Reconcile", "Onboard", "Offboard", "Rotate", "EndRequest", "CleanUp")
+_MACHINES = ("Reconcile", "Onboard", "Offboard", "Rotate", "Bulk", "EndRequest", "CleanUp")
 
 
 class Onboarding:

@@ -130,6 +130,9 @@ class Account:
             role = self._roles[self.roles[who]]
             attached = [self._managed.get(arn) or of_aws(arn) for arn in role.get("ManagedPolicyArns", [])]
             inline = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
+            added = self._template.of_type("AWS::IAM::Policy").values()
+            name = self._template.name(self.roles[who])
+            inline += [policy["PolicyDocument"] for policy in added if name in policy["Roles"]]
             return self._template.arn(self.roles[who]), attached + inline, None
         principal = self._principals[who]
         if "service" in principal:

@@ -135,8 +135,9 @@ class Walk {
         const holds = await this.fill(choice.Condition, states, `${path}.Condition`)
         if (typeof holds !== 'boolean') this.report('evaluation', path, choice.Condition, `the result is ${JSON.stringify(holds)}, not true or false`)
         if (holds === true) {
+          const output = choice.Output === undefined ? input : await this.fill(choice.Output, states, `${path}.Output`)
           await this.assign(choice, states, path)
-          return [choice.Next, input]
+          return [choice.Next, output]
         }
       }
       return [state.Default, input]
@@ -152,16 +153,18 @@ class Walk {
 
   /** Repeats the states of a distributed Map for each input in `items`: each is an execution with variables of its own. */
   async map(name, state, states) {
-    for (const field of ['ItemReader', 'ItemBatcher']) await this.fill(state[field], states, `${name}.${field}`)
+    for (const field of ['ItemReader', 'ItemBatcher', 'ResultWriter']) await this.fill(state[field], states, `${name}.${field}`)
     if (this.walk.failing === name) return this.caught(name, state, states, TIMEOUT)
     const { folder, variables } = this
-    const result = []
+    const outputs = []
     this.folder = `${folder}${name}.ItemProcessor.States.`
     for (const input of this.walk.items[name]) {
       this.variables = {}
-      result.push(await this.pass(state.ItemProcessor, input))
+      outputs.push(await this.pass(state.ItemProcessor, input))
     }
     Object.assign(this, { folder, variables })
+    // Results that the Map exports are in the walk.
+    const result = this.pending[name] ?? outputs
     const output = state.Output === undefined ? result : await this.fill(state.Output, { ...states, result }, `${name}.Output`)
     await this.assign(state, { ...states, result }, name)
     return [state.Next, output]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
     from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_s3.client import S3Client
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
     from mypy_boto3_stepfunctions.client import SFNClient
 
@@ -104,12 +106,14 @@ def events() -> EventBridgeClient:
     return cast("EventBridgeClient", _client("events"))
 
 
-def s3() -> Any:
-    return _client("s3")
-
-
 def ssm() -> Any:
     return _client("ssm")
+
+
+def s3() -> S3Client:
+    """S3. Another endpoint than that of AWS has no domain names for buckets."""
+    paths = Config(s3={"addressing_style": "path"}) if "AWS_ENDPOINT_URL" in os.environ else Config()
+    return cast("S3Client", _client("s3", None, _CONFIG.merge(paths)))
 
 
 def stepfunctions() -> SFNClient:

@@ -28,6 +28,7 @@ DetailType = Literal[
     "Token Rotated",
     "Rotation Withdrawn",
     "Reconciliation Completed",
+    "Bulk Onboarding Completed",
     "Request Rejected",
     "Request Failed",
 ]
@@ -138,7 +139,9 @@ class Outcome(WireModel):
     tenant: str = DEFAULT_TENANT
     access_id: str | None = None
     system: str | None = None
-    status: Observed | Literal["offboarded", "planned", "rotating", "reconciled", "unchanged", "rejected", "failed"]
+    status: (
+        Observed | Literal["completed", "offboarded", "planned", "rotating", "reconciled", "unchanged", "rejected", "failed"]
+    )
     changed: bool
     checks: tuple[Check, ...] = ()
     resources: Resources = Resources()
@@ -332,6 +335,28 @@ class ReconciliationCompleted(Outcome):
     report: ReportObject
 
 
+class StoredObject(WireModel):
+    """A version of an object in the data bucket."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+
+
+class BulkOnboardingCompleted(Outcome):
+    """Each of the `lines` requests in the manifest was carried out. `outcomes` is how many of them ended in each outcome.
+
+    `results` has one line for each of them, with the number of its line, its outcome, and every error.
+    """
+
+    status: Literal["completed"]
+    mode: Literal["apply", "plan"]
+    manifest: StoredObject
+    results: StoredObject
+    lines: int
+    outcomes: dict[str, int]
+
+
 class RequestRejected(Outcome):
     """The request is invalid for all the reasons in `errors`. Nothing was changed."""
 
@@ -362,6 +387,7 @@ OUTCOMES: dict[DetailType, type[Outcome]] = {
     "Token Rotated": TokenRotated,
     "Rotation Withdrawn": RotationWithdrawn,
     "Reconciliation Completed": ReconciliationCompleted,
+    "Bulk Onboarding Completed": BulkOnboardingCompleted,
     "Request Rejected": RequestRejected,
     "Request Failed": RequestFailed,
 }

@@ -13,7 +13,7 @@ from latchkey.events.outcomes import FAILURES, CaughtError
 from latchkey.registry import Registry
 from latchkey.registry.execution_input import SCHEDULED, ExecutionInput
 from latchkey.registry.requests import JUST_STARTED
-from latchkey.requests.lifecycle import OFFBOARDING_REQUESTED
+from latchkey.requests.lifecycle import BULK_ONBOARDING_REQUESTED, OFFBOARDING_REQUESTED
 from latchkey.requests.models import ONBOARDING_REQUESTED
 from latchkey.wire import WireModel
 
@@ -28,7 +28,7 @@ FORGOTTEN = "FORGOTTEN"
 # The number of times that a request is continued. After that, it fails, and its outcome lists what is done and what is left.
 MOST_RESUMPTIONS = 5
 # The kinds of requests that are never rolled back: another execution continues them.
-_RESUMED = frozenset([OFFBOARDING_REQUESTED])
+_RESUMED = frozenset([BULK_ONBOARDING_REQUESTED, OFFBOARDING_REQUESTED])
 _STARTED = "the execution has just started"
 _ENDED = {
     "ABORTED": "was aborted",
@@ -104,7 +104,8 @@ def read_execution(event: ReadExecutionInput, stepfunctions: SFNClient, registry
     # A success settles its journal. Any remaining entries have only not been deleted yet.
     is_open = received.access_id is not None and status in _ENDED and registry.is_open(execution_arn, received.access_id)
     unfinished = is_open and outcome in FAILURES
-    is_resumable = received.kind in _RESUMED and execution is not None and received.request is not None
+    is_valid = received.request is not None or received.asked is not None
+    is_resumable = received.kind in _RESUMED and execution is not None and is_valid
     return EndedExecution(
         executionArn=execution_arn,
         lastArn=last_arn,

@@ -5,52 +5,36 @@ No unchecked value enters an execution history.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from latchkey.access.tenants import Tenants
-from latchkey.aws.executions import execution_arn, start_once
-from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.aws.executions import start_once
+from latchkey.errors import InvalidRequest, Problem
 from latchkey.onboarding.restored_request import restored_request
 from latchkey.registry import Registry
 from latchkey.registry.execution_input import ExecutionInput
+from latchkey.registry.incoming import NOTHING, RecordedRequest, execution_name, incoming, record_incoming
 from latchkey.requests.lifecycle import (
-    ACCESS_REQUESTS,
-    ACCOUNT_REQUESTS,
-    KINDS,
+    BULK_ONBOARDING_REQUESTED,
     OFFBOARDING_REQUESTED,
     RESTORATION_REQUESTED,
     ROTATION_CONFIRMED,
     ROTATION_REQUESTED,
-    AccessRequest,
-    AskedRequest,
-    ReconciliationRequested,
 )
 from latchkey.requests.models import (
     HANDOFF_CONFIRMED,
-    NOTHING_HANDED_OFF,
     ONBOARDING_REQUESTED,
     RECONCILIATION_REQUESTED,
     OnboardingRequest,
-    is_request_id,
 )
-from latchkey.requests.parsing import parse_access_request, parse_asked, parse_confirmation, parse_onboarding
 from latchkey.requests.sender import NOT_ALLOWED, SOURCE, Sender, sender_of
-from latchkey.systems import SYSTEMS
 from latchkey.wire import WireModel
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
-
-# What the input of an execution that only rejects its request does not contain.
-_NOTHING: dict[str, Any] = {"access_id": None, "request": None, "asked": None, "confirms": False}
-# Returns the recorded request of an access, or None: for a confirmation, the one that was last handed off if there is one, for
-# a restoration the one with the present key, and otherwise the one that the access fulfills.
-type RecordedRequest = Callable[[str], OnboardingRequest[Any] | None]
 
 
 class RequestEvent(BaseModel):
@@ -68,7 +52,7 @@ class RequestEvent(BaseModel):
     detail: Any
 
 
-def machines(*, onboard: str, offboard: str, reconcile: str, rotate: str) -> Mapping[str, str]:
+def machines(*, onboard: str, offboard: str, reconcile: str, rotate: str, bulk: str) -> Mapping[str, str]:
     """The ARN of the state machine that carries out each kind of request."""
     return {
         ONBOARDING_REQUESTED: onboard,
@@ -78,6 +62,7 @@ def machines(*, onboard: str, offboard: str, reconcile: str, rotate: str) -> Map
         ROTATION_REQUESTED: rotate,
         ROTATION_CONFIRMED: rotate,
         RECONCILIATION_REQUESTED: reconcile,
+        BULK_ONBOARDING_REQUESTED: bulk,
     }
 
 
@@ -89,78 +74,8 @@ class Received(WireModel):
 
 
 def execution_input(event: RequestEvent, recorded_request: RecordedRequest) -> ExecutionInput:
-    """Returns the input of the execution: the parsed request, or the problems of a request that cannot be parsed.
-
-    No value of a request that cannot be parsed is part of the input. With a request about a recorded access comes the request
-    that the access last fulfilled, under the new request ID. The content hash covers the detail type, so that the same detail
-    sent as another kind of request gets its own outcome.
-    """
-    sender = sender_of(event.source, event.account)
-    empty = ExecutionInput(requestId="", contentHash="", eventId=event.id, tenant=sender.tenant, senderAccount=sender.account)
-    detail = event.detail if isinstance(event.detail, Mapping) else {}
-    request_id = detail["requestId"] if is_request_id(detail.get("requestId")) else event.id
-    try:
-        kind = {} if event.detail_type == ONBOARDING_REQUESTED else {"detail-type": event.detail_type}
-        content_hash = _hash({**detail, "requestId": None, **kind})
-    except RecursionError:
-        problem = Problem("detail", "is nested too deeply: remove levels of nesting")
-        return empty.model_copy(update={"request_id": request_id, "content_hash": _hash(event.id), "problems": (problem,)})
-    system = detail["system"] if isinstance(detail.get("system"), str) and detail["system"] in SYSTEMS else None
-    known = empty.model_copy(update={"request_id": request_id, "content_hash": content_hash, "system": system})
-    sent = {"requestId": request_id, **event.detail} if isinstance(event.detail, Mapping) else event.detail
-    try:
-        request, asked = _parsed(event.detail_type, sent, recorded_request)
-    except InvalidRequest as error:
-        return known.model_copy(update={"problems": error.problems})
-    about: dict[str, Any] = {"system": request.system, "access_id": request.access_id} if request else {}
-    if isinstance(asked, ReconciliationRequested):
-        about = _scope(asked)
-    complete = about | {"request": request, "asked": asked}
-    return known.model_copy(update=complete | {"confirms": event.detail_type == HANDOFF_CONFIRMED, "kind": event.detail_type})
-
-
-def _scope(asked: ReconciliationRequested) -> dict[str, Any]:
-    """The system or the access that a reconciliation is limited to."""
-    return {"system": asked.access_id.split("/")[0] if asked.access_id else asked.system, "access_id": asked.access_id}
-
-
-def _parsed(
-    kind: str, sent: object, recorded_request: RecordedRequest
-) -> tuple[OnboardingRequest[Any] | None, AskedRequest | None]:
-    """The onboarding request of an event, unless it is about no single access, and what a request of another kind asks for."""
-    if kind not in KINDS:
-        raise InvalidRequest([Problem("detail-type", f"must be one of {', '.join(KINDS)}")])
-    if kind == HANDOFF_CONFIRMED:
-        return _recorded(parse_confirmation(sent), recorded_request), None
-    if kind in ACCESS_REQUESTS:
-        asked = parse_access_request(kind, sent)
-        return _recorded(asked, recorded_request), asked
-    if kind in ACCOUNT_REQUESTS:
-        request = parse_asked(kind, sent)
-        if isinstance(request, ReconciliationRequested) and request.access_id and recorded_request(request.access_id) is None:
-            raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
-        return None, request
-    return parse_onboarding(sent), None
-
-
-def _recorded(sent: AccessRequest, recorded_request: RecordedRequest) -> OnboardingRequest[Any]:
-    """The request that the access last fulfilled, under the ID of the request that names the access."""
-    recorded = recorded_request(sent.access_id)
-    if recorded is None:
-        raise InvalidRequest([Problem("accessId", NOTHING_HANDED_OFF)])
-    how = sent.model_dump(include={"mode", "plan_hash"}, exclude_unset=True)
-    request = recorded.model_copy(update={"request_id": sent.request_id, **how})
-    return _keeping_value(request) if sent.kind == RESTORATION_REQUESTED else request
-
-
-def _keeping_value(request: OnboardingRequest[Any]) -> OnboardingRequest[Any]:
-    """The request with `keepsValue` if it copies a token: a rotation can have replaced it, and the source can be gone."""
-    if request.secret.value.copy_from is None:
-        return request
-    changes: dict[str, Any] = {"secret": request.secret.model_copy(update={"keeps_value": True})}
-    # A request cannot set both. The clients of the resource have the value that is kept.
-    changes |= {"takes_effect_now": False} if request.takes_effect_now else {}
-    return request.model_copy(update=changes)
+    """Returns the input of the execution for an event."""
+    return incoming(event.id, sender_of(event.source, event.account), event.detail_type, event.detail, recorded_request)
 
 
 def receive_request(
@@ -178,17 +93,11 @@ def receive_request(
     content = execution_input(event, _recorded_request(registry, sender.tenant, event.detail_type))
     state_machine_arn = machine_of.get(content.kind, machine_of[ONBOARDING_REQUESTED])
     if registry.requests.has_outcome(content.ref):
-        return Received(requestId=content.request_id, executionName=_name(content))
-    try:
-        first_event_id = registry.requests.receive(content.ref, event.id, execution_arn(state_machine_arn, _name(content)))
-    except Conflict as error:
-        registry.requests.note_reuse(content.ref, event.id)
-        content = _rejected(content, event.id, str(error))
-        first_event_id = registry.requests.receive(content.ref, event.id, execution_arn(state_machine_arn, _name(content)))
-    content = _checked(content.model_copy(update={"event_id": first_event_id}), sender, tenants)
+        return Received(requestId=content.request_id, executionName=execution_name(content))
+    content = _checked(record_incoming(content, event.id, state_machine_arn, registry), sender, tenants)
     if not registry.requests.has_outcome(content.ref):
-        start_once(stepfunctions, state_machine_arn, _name(content), content.model_dump_json(by_alias=True))
-    return Received(requestId=content.request_id, executionName=_name(content))
+        start_once(stepfunctions, state_machine_arn, execution_name(content), content.model_dump_json(by_alias=True))
+    return Received(requestId=content.request_id, executionName=execution_name(content))
 
 
 def _recorded_request(registry: Registry, tenant: str, kind: str) -> RecordedRequest:
@@ -210,19 +119,5 @@ def _checked(content: ExecutionInput, sender: Sender, tenants: Tenants) -> Execu
     try:
         tenants.check_sender(sender)
     except InvalidRequest as error:
-        return content.model_copy(update=_NOTHING | {"problems": error.problems})
+        return content.model_copy(update=NOTHING | {"problems": error.problems})
     return content
-
-
-def _rejected(content: ExecutionInput, event_id: str, rule: str) -> ExecutionInput:
-    """The input of the execution that rejects a request because of its id."""
-    problems = (*content.problems, Problem("requestId", rule))
-    return content.model_copy(update=_NOTHING | {"request_id": event_id, "problems": problems})
-
-
-def _name(content: ExecutionInput) -> str:
-    return f"{_hash(content.ref.item_id)[:32]}-{content.content_hash[:32]}"
-
-
-def _hash(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

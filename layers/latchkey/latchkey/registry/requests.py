@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -170,6 +171,12 @@ class Requests:
                 if recorded["contentHash"] == ref.content_hash:
                     return recorded["outcomeType"], recorded["outcome"]
         raise Conflict("two requests share an id and the first characters of their content hash")
+
+    def outcome(self, ref: RequestRef) -> tuple[str, dict[str, Any]] | None:
+        """The detail type and the detail of the outcome that is recorded for this request with this content, or None."""
+        items: Iterator[dict[str, Any]] = (self._table.get("request", item_id) for item_id in _item_ids(ref))
+        own = (item for item in items if "outcomeId" in item and item["contentHash"] == ref.content_hash)
+        return next(((item["outcomeType"], json.loads(item["outcome"])) for item in own), None)
 
     def has_outcome(self, ref: RequestRef) -> bool:
         """Whether an outcome is recorded for this request with this content."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from latchkey import formats
+from latchkey.formats import named
 from latchkey.requests.models import (
     HANDOFF_CONFIRMED,
     ONBOARDING_REQUESTED,
@@ -28,10 +29,20 @@ OFFBOARDING_REQUESTED = "Offboarding Requested"
 RESTORATION_REQUESTED = "Restoration Requested"
 ROTATION_REQUESTED = "Rotation Requested"
 ROTATION_CONFIRMED = "Rotation Confirmed"
+BULK_ONBOARDING_REQUESTED = "Bulk Onboarding Requested"
+# Senders put manifests under this prefix of the data bucket, so that a policy can limit what they can write.
+MANIFESTS = "manifests/"
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_CHARACTERS = ("A-Za-z0-9!_.*'()/=-", "letters, digits and ! _ . * ' ( ) / = -")
+ManifestKey = Annotated[str, named("key of the manifest", *_CHARACTERS, 1024, example="manifests/channels.jsonl")]
+_IN_VERSIONS = ("A-Za-z0-9._-", "letters, digits, dots, underscores and hyphens")
+VersionId = Annotated[str, named("version of the manifest", *_IN_VERSIONS, 1024)]
 # The kind of an execution that repairs an access. Nobody can send it: a reconciliation starts it.
 REPAIR_DUE = "Repair Due"
 # The detail types that requests can have.
 KINDS = (
+    BULK_ONBOARDING_REQUESTED,
     HANDOFF_CONFIRMED,
     OFFBOARDING_REQUESTED,
     ONBOARDING_REQUESTED,
@@ -184,6 +195,30 @@ class ReconciliationRequested(AskedRequest):
         return self
 
 
+class ManifestObject(WireModel):
+    """A manifest in the data bucket: an object whose key begins with `manifests/` and ends with `.jsonl` or `.csv`.
+
+    Without `versionId`, its current version is used.
+    """
+
+    key: ManifestKey
+    version_id: VersionId | None = None
+
+
+class BulkOnboardingRequested(AskedRequest):
+    """The detail of a `Bulk Onboarding Requested` event: each line of a manifest is carried out as an onboarding request.
+
+    With the mode `plan`, every line is planned, and nothing is changed.
+    """
+
+    kind = BULK_ONBOARDING_REQUESTED
+
+    mode: Mode = "apply"
+    manifest: ManifestObject
+
+
 # The requests that are not about one recorded access.
-ACCOUNT_REQUESTS: Mapping[str, type[AskedRequest]] = {model.kind: model for model in (ReconciliationRequested,)}
+ACCOUNT_REQUESTS: Mapping[str, type[AskedRequest]] = {
+    model.kind: model for model in (BulkOnboardingRequested, ReconciliationRequested)
+}
 ASKED_REQUESTS: Mapping[str, type[AskedRequest]] = {**ACCESS_REQUESTS, **ACCOUNT_REQUESTS}

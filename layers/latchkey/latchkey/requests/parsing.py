@@ -262,6 +262,12 @@ def _node(model: type[WireModel], place: tuple[str | int, ...]) -> dict[str, Any
     return node
 
 
+def json_type(system: str, place: tuple[str, ...]) -> str | None:
+    """The JSON type of a member of the onboarding requests for a system, or None if it is unknown."""
+    node = _node(ONBOARDING.get(system, _UnknownSystem), place)
+    return str(node["type"]) if node is not None and "type" in node else None
+
+
 def _member(node: Mapping[str, Any], name: str) -> Any:
     """The schema of a member of an object, or of any member of an object whose names are free."""
     properties = node.get("properties", {})

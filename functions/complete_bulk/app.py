@@ -1,0 +1,12 @@
+"""Completes a bulk request: stores one result for each line of its manifest."""
+
+from latchkey.aws import clients
+from latchkey.bulk.complete_bulk import CompleteBulkInput, CompletedBulk, complete_bulk
+from latchkey.handler import step
+from latchkey.settings import settings
+
+
+@step(CompleteBulkInput)
+def lambda_handler(event: CompleteBulkInput) -> CompletedBulk:
+    """Returns the members that only the outcome of a bulk request has."""
+    return complete_bulk(event, clients.s3(), settings().data_bucket)
