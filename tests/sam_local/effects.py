@@ -316,6 +316,7 @@ EFFECTS: dict[str, Callable[[Embedded, Outcomes, Answer], None]] = {
         plan_access, read_execution, receive_request, record_access, record_offboarding, remove_policies, report_clean_up,
         report_outcome, restore_access, resume_request, sweep_grants, undo_onboarding, validate_access,
         decide_repairs, reconcile_access, take_inventory,
+        append_audit_records, discover_resources, export_audit,
         check_manifest, complete_bulk, onboard_line,
         apply_token, check_rotation, promote_token, record_rotation, withdraw_token,
     )

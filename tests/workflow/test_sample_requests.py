@@ -17,7 +17,7 @@ from tests.contract.sample_requests import ENTRIES, ONBOARDINGS, PLANS
 HANDED_OFF, CONFIRMATION = "onboard-mediatailor-handed-off", "confirm-handoff"
 # About accesses that other samples onboard, in this order.
 ROTATIONS = ("rotate-mediatailor", "confirm-rotation", "rotate-mediapackagev2-emergency")
-BULK = "bulk-onboard"
+BULK, RECONCILIATION = "bulk-onboard", "reconcile"
 OFFBOARDING, RESTORATION = "offboard-mediatailor", "restore-mediatailor"
 # A plan of a request about a recorded access comes right before that request.
 PLAN_OF_ROTATION = "plan-rotation-mediatailor"
@@ -44,7 +44,7 @@ def outcomes(aws: Embedded, before: set[str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     first = [name for name in PLANS if name not in (*PLANS_OF_ACCESSES, PLAN_OF_ROTATION)]
     last = [name for pair in PLANS_OF_ACCESSES.items() for name in pair]
-    for name in [*first, *ONBOARDINGS, CONFIRMATION, PLAN_OF_ROTATION, *ROTATIONS, *last, BULK]:
+    for name in [*first, *ONBOARDINGS, CONFIRMATION, PLAN_OF_ROTATION, *ROTATIONS, *last, BULK, RECONCILIATION]:
         if name == CONFIRMATION:
             _carry_out(aws, found[HANDED_OFF]["detail"]["handoff"]["values"])
         [entry] = json.loads((ROOT / f"events/requests/{name}.json").read_text())
@@ -77,13 +77,14 @@ def test_a_sample_request_succeeds(outcomes: dict[str, dict[str, Any]], name: st
 
     others = {
         BULK: {"Bulk Onboarding Completed"},
+        RECONCILIATION: {"Reconciliation Completed"},
         OFFBOARDING: {"Access Offboarded"},
         **{rotation: {"Token Pending", "Token Rotated"} for rotation in ROTATIONS},
         **{plan: {"Access Planned"} for plan in PLANS},
     }
     expected = others.get(name, {"Access Onboarded", "Access Handed Off"})
     assert outcome["detail-type"] in expected, outcome["detail"]
-    assert outcome["detail"]["changed"] is (name not in PLANS)
+    assert outcome["detail"]["changed"] is (name not in {*PLANS, RECONCILIATION})
 
 
 def test_no_sample_is_about_an_access_that_exists(before: set[str], outcomes: dict[str, dict[str, Any]]) -> None:
