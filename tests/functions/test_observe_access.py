@@ -188,7 +188,6 @@ def _enabling(access: Onboarding) -> list[str]:
     [
         (disable, _enabling),
         (schedule, lambda access: [f"aws kms cancel-key-deletion --key-id {access.key}", *_enabling(access)]),
-        (delete_secret, lambda access: [f"aws secretsmanager restore-secret --secret-id {access.secret}"]),
     ],
 )
 def test_the_remedy_is_a_command_of_the_owner(
@@ -197,6 +196,17 @@ def test_the_remedy_is_a_command_of_the_owner(
     act(account, access)
 
     assert run("observe_access", {"accessId": ACCESS})["remedy"] == remedy(access)
+
+
+def test_the_remedy_of_a_deleted_secret_restores_it_and_sends_the_request_again(
+    run: Run, account: Account, access: Onboarding
+) -> None:
+    delete_secret(account, access)
+
+    restore, again = run("observe_access", {"accessId": ACCESS})["remedy"]
+
+    assert restore == f"aws secretsmanager restore-secret --secret-id {access.secret}"
+    assert again.startswith("aws events put-events ")
 
 
 @pytest.mark.parametrize("act", [drop_policy, revoke, strip_key, destroy_secret])

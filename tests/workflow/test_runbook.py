@@ -144,7 +144,7 @@ def test_revoked_access_is_found_and_mended(
 
     operator.run(notice["remedy"])
     until(lambda: f"{access.access_id}\tactive" in operator.follow("List the accesses"), "the active access", 90)
-    operator.follow("Start a sweep")
+    operator.follow("Reconciliation")
     assert json.loads(operator.follow("An access was revoked")) == []
 
 
@@ -154,7 +154,7 @@ def test_access_without_its_reader_role_is_found_and_mended(operator: Operator, 
     iam = onboarding.aws.client("iam")
     iam.delete_role_policy(RoleName=name, PolicyName="ReadOneSecret")
     iam.delete_role(RoleName=name)
-    operator.follow("Start a sweep")
+    operator.follow("Reconciliation")
 
     [(kind, notice)] = until(lambda: operator.notices(access_id), "the notice", 60)
     assert (kind, [failed["name"] for failed in notice["lost"]]) == ("Access Revoked", ["role exists"])
@@ -226,7 +226,7 @@ def test_grant_that_cannot_be_revoked_is_found_and_revoked_by_an_administrator(
     assert clean_ups.grants(access) == []
 
     def is_settled() -> bool:
-        operator.follow("Start a sweep")
+        operator.follow("Reconciliation")
         clean_ups.onboarding.settle()
         return operator.follow("A grant cannot be revoked").strip() == "[]"
 
@@ -352,7 +352,7 @@ def test_access_whose_secret_is_lost_for_good_waits_until_the_new_token_is_confi
     assert live.settings() == settings
     new = handed_off["detail"]["resources"]["secretArn"]
     assert (new == lost, handed_off["detail"]["handoff"]["values"]["secretArn"]) == (False, new)
-    operator.follow("Start a sweep")
+    operator.follow("Reconciliation")
     onboarding.settle()
     assert [one for one, *_ in json.loads(operator.follow("An access was revoked"))] == [access_id]
 
@@ -363,6 +363,6 @@ def test_access_whose_secret_is_lost_for_good_waits_until_the_new_token_is_confi
 
     assert confirmed["detail-type"] == "Access Onboarded", confirmed["detail"]
     assert new in json.dumps(live.settings(), default=str)
-    operator.follow("Start a sweep")
+    operator.follow("Reconciliation")
     onboarding.settle()
     assert json.loads(operator.follow("An access was revoked")) == []

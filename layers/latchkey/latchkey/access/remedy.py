@@ -71,6 +71,8 @@ def joint_remedy(findings: Iterable[Finding], again: str, replacing: str) -> tup
 
 # A finding of these kinds is corrected by the recorded request, whether or not it is repaired automatically.
 _BY_REQUEST = frozenset([FindingKind.KEY_MISSING, FindingKind.SECRET_MISSING, FindingKind.SECRET_REPLACED])
+# The cleanup revokes the grant for a secret that is scheduled for deletion. The request makes the service create it again.
+_THEN_BY_REQUEST = frozenset([FindingKind.SECRET_PENDING_DELETION])
 _NEED_THE_TOKEN = frozenset([FindingKind.RESOURCE_OTHER_SECRET, FindingKind.RESOURCE_NO_TOKEN])
 
 
@@ -81,6 +83,8 @@ def _remedy(one: Finding, observed: ObservedAccess | None, again: str, replacing
         yield replacing
     elif observed is not None and (commands := _COMMANDS.get(one.kind)):
         yield from commands(observed)
+        if one.kind in _THEN_BY_REQUEST:
+            yield again
 
 
 def _enable(observed: ObservedAccess) -> Iterator[str]:
