@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.artifacts import copy
+from tools.audit.misconfigurations import TEMPLATES
 from tools.audit.policies import Policy, policies
 
 ROOT = Path(__file__).parents[2]
@@ -17,8 +18,7 @@ def plant(tmp_path: Path) -> Plant:
     """Replaces a text that a file contains once or more, in a copy of the project. Returns the folder of the copy."""
     copy(
         tmp_path,
-        "template.yaml",
-        "observability.yaml",
+        *TEMPLATES,
         "samconfig.toml",
         "statemachine",
         "events",
