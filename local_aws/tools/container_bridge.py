@@ -12,12 +12,15 @@ from local_aws.emulator.api_calls import call_of
 from local_aws.emulator.asgi import Message, Receive, Send
 from local_aws.emulator.http_server import serve
 from local_aws.emulator.router import Router
+from local_aws.tools.embedded_aws import STACK
 
 # Allowed values of X-Amz-Target. Of services that can run code on this machine, only operations that do not create such code.
 _SERVICES = ("DynamoDB_20120810.", "TrentService.", "secretsmanager.")
 _OPERATIONS = frozenset(
     {"AWSEvents.PutEvents", "AWSStepFunctions.DescribeExecution", "AWSStepFunctions.StartExecution", "AmazonSSM.GetParameter"}
 )
+# Objects of other buckets can be code, which functions outside of containers run.
+_DATA_BUCKET = f"/{STACK}-databucket-"
 
 
 async def serve_containers(router: Router, port: int) -> None:
@@ -53,12 +56,15 @@ class ContainerBridge:
             return False
         if call.service in self._router.models:
             return True
+        detected = detect_service(scope["method"], scope["path"], dict(call.headers), dict(call.query))
+        if call.service == "s3":
+            return detected == "s3" and scope["method"] in ("GET", "PUT") and scope["path"].startswith(_DATA_BUCKET)
         if (scope["method"], scope["path"]) != ("POST", "/"):
             return False
         target = call.headers.get("x-amz-target", "")
         # MiniStack chooses the service from the signature, so its own function is used here.
         if not target:
-            return bool(detect_service("POST", "/", dict(call.headers), dict(call.query)) == "iam")
+            return bool(detected == "iam")
         return target in _OPERATIONS or target.startswith(_SERVICES)
 
 
