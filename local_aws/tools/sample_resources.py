@@ -31,7 +31,7 @@ def create_sample_resources(endpoint: str) -> None:
         return make(service, endpoint_url=endpoint, region_name=region)
 
     _create_roles(client("iam"))
-    _store_bulk_request(client("s3"))
+    _store_objects(client("s3"))
     _create_secret(client("secretsmanager", _OTHER_REGION), "contribution/sports", _CONTRIBUTION_KEY, "import")
     value = json.dumps({"MediaPackageCDNIdentifier": _CDN_IDENTIFIER})
     _create_secret(client("secretsmanager"), "MediaPackage/sports", value, "adopt")
@@ -48,15 +48,17 @@ def _create_roles(iam: Any) -> None:
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
 
 
-def _store_bulk_request(s3: Any) -> None:
+def _store_objects(s3: Any) -> None:
+    """Stores a manifest, a bulk request that has to be completed, and the inventory of a reconciliation."""
     [bucket] = [each["Name"] for each in s3.list_buckets()["Buckets"] if "databucket" in each["Name"]]
     s3.put_object(Bucket=bucket, Key="manifests/channels.jsonl", Body=_MANIFEST.read_bytes())
-    # A bulk request that has to be completed.
     result = {"line": 1, "requestId": "sample", "outcome": "Access Onboarded", "status": "active", "changed": True}
     results = {"ResultFiles": {"SUCCEEDED": [{"Key": "bulk/sample/map/SUCCEEDED_0.jsonl"}]}}
     request = {"line": 1, "content": {"requestId": "sample", "contentHash": "0" * 64}}
     for key, stored in {"map/SUCCEEDED_0.jsonl": result, "map/manifest.json": results, "requests.jsonl": request}.items():
         s3.put_object(Bucket=bucket, Key=f"bulk/sample/{key}", Body=json.dumps(stored).encode())
+    inventory = json.dumps({"accessId": "mediatailor/sourceLocation/live-origin"})
+    s3.put_object(Bucket=bucket, Key="reconciliations/sample/accesses.jsonl", Body=inventory.encode())
 
 
 def _create_secret(client: Any, name: str, value: str, consent: str) -> None:

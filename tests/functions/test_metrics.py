@@ -66,7 +66,9 @@ def _named() -> set[tuple[str, str]]:
 def test_every_metric_that_an_alarm_names_is_emitted(run: Run, account: Account, emitted: Callable[..., Emitted]) -> None:
     access = onboarded(run, account)
     clients.s3().create_bucket(Bucket="latchkey-data")
-    inventory = {"key": "reconciliations/run-1/accesses.jsonl", "accesses": 0}
+    key = "reconciliations/run-1/accesses.jsonl"
+    clients.s3().put_object(Bucket="latchkey-data", Key=key, Body=b"")
+    inventory = {"key": key, "accesses": 0}
     foreign = caught("InvalidRequest", json.dumps({"problems": [{"place": "accessId", "rule": NOT_ALLOWED}]}))
     everything = [
         emitted("report_outcome", FAILED),

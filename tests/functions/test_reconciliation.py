@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.aws import clients
+from latchkey.errors import AccessDenied
 from latchkey.registry import registry
 from latchkey.requests.models import RECONCILIATION_REQUESTED
 from tests.functions.account import ACCOUNT, REGION, Account
@@ -187,6 +188,19 @@ def test_the_request_of_an_access_decides_before_the_stack(run: Run, account: Ac
     reconcile(run)
 
     assert decide(run)["due"] == 0
+
+
+def test_nothing_is_decided_without_the_inventory(run: Run, account: Account, stack: Callable[..., None]) -> None:
+    access = onboarded(run, account)
+    lose_statements(account, access.key)
+    stack(REMEDIATION_MODE="repair")
+    reconcile(run)
+    inventory = {"key": "reconciliations/run-1/absent.jsonl", "accesses": 1}
+
+    with pytest.raises(AccessDenied, match="absent"):
+        run("decide_repairs", event() | {"startedAt": "2020-01-01T00:00:00.000Z", "inventory": inventory})
+
+    assert decide(run)["repairs"] == 1
 
 
 def test_a_repair_of_another_reconciliation_is_not_started_twice(

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime
 from latchkey.access.findings.known import KnownFindings
 from latchkey.access.remedy import repair_request
 from latchkey.aws.data_bucket import DataBucket
+from latchkey.errors import AccessDenied
 from latchkey.events.findings import Repair
 from latchkey.reconciliation.take_inventory import InventoryTaken, folder_of
 from latchkey.registry import Registry
@@ -60,9 +61,13 @@ class DecidedRepairs(WireModel):
 def decide_repairs(event: DecideRepairsInput, registry: Registry, bucket: DataBucket, max_repairs: int) -> DecidedRepairs:
     """Starts no repair if more accesses are to be repaired than `max_repairs`, unless the request acknowledges that.
 
-    Each repair is recorded before it starts, so that a finding that comes back is noticed.
+    Each repair is recorded before it starts, so that a finding that comes back is noticed. Raises AccessDenied if the inventory
+    cannot be read: without it, nothing is known about any access.
     """
-    inventoried = {json.loads(line)["accessId"] for line in (bucket.read(event.inventory.key) or b"").splitlines()}
+    inventory = bucket.read(event.inventory.key)
+    if inventory is None:
+        raise AccessDenied(f"s3:GetObject is denied, or {event.inventory.key} does not exist in the data bucket")
+    inventoried = {json.loads(line)["accessId"] for line in inventory.splitlines()}
     seen = [one for one in registry.findings.all() if one.access_id in inventoried and one.seen_at >= event.started_at]
     due = [one for one in seen if one.due]
     acknowledged = isinstance(event.asked, ReconciliationRequested) and event.asked.acknowledge_storm
