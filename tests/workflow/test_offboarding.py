@@ -273,6 +273,7 @@ def test_offboarding_one_access_leaves_all_checks_of_the_other_passing(
         "Access Onboarded",
         "Access Offboarded",
         "Grants Cleaned Up",
+        "Reconciliation Completed",
     }
 
 

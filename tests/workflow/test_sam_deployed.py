@@ -124,8 +124,10 @@ class TestWatching:
 
     def test_sam_sync_watch_deploys_changes(self, aws: Embedded, project: Path, log: Path, type_line: Type) -> None:
         until(lambda: "Infra sync completed" in log.read_text(), "the deployment", 180)
-        functions = aws.client("lambda").get_paginator("list_functions").paginate()
-        assert {function["MemorySize"] for page in functions for function in page["Functions"]} == {640}
+        pages = aws.client("lambda").get_paginator("list_functions").paginate()
+        sizes = {function["MemorySize"] for page in pages for function in page["Functions"]}
+        assert 640 in sizes
+        assert 512 not in sizes  # some functions set their own size
         assert answered(type_line) == {"grants": [], "counts": {}, "unreadable": []}
 
         def followed() -> bool:
