@@ -186,6 +186,17 @@ OTHER_SERVICE = {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"
 MANAGEMENT = "LatchkeyMediatailorManagement"
 
 
+def test_a_pattern_that_covers_the_wanted_one_is_no_difference() -> None:
+    place = "kms:EncryptionContext:SecretARN"
+    wide, narrow, other = (
+        {"StringLike": {place: f"arn:aws:secretsmanager:*:*:secret:{name}"}} for name in ("a/*", "a/b-??????", "b")
+    )
+
+    assert policies.differences({"Condition": wide}, {"Condition": narrow}) == []
+    [difference] = policies.differences({"Condition": other}, {"Condition": narrow})
+    assert difference.startswith(f"condition StringLike {place} is ")
+
+
 @pytest.mark.parametrize(
     ("members", "evidence", "remediation"),
     [
@@ -193,13 +204,13 @@ MANAGEMENT = "LatchkeyMediatailorManagement"
         ({"Effect": "Deny"}, "Effect is Deny instead of Allow", "tell"),
         (
             {"Condition": OTHER_SERVICE},
-            "condition stringequals kms:viaservice is s3.eu-west-1.amazonaws.com and lacks ",
+            "condition StringEquals kms:ViaService is s3.eu-west-1.amazonaws.com and lacks ",
             "repair",
         ),
-        ({"Condition": {}}, "lacks the condition stringequals kms:viaservice", "repair"),
+        ({"Condition": {}}, "lacks the condition StringEquals kms:ViaService", "repair"),
         (
             {"Condition": OTHER_SERVICE | {"Bool": {"aws:SecureTransport": True}}},
-            "has the condition bool aws:securetransport",
+            "has the condition Bool aws:SecureTransport",
             "repair",
         ),
         ({"Principal": {"AWS": [role("Other")]}}, "lacks the principals ", "repair"),
@@ -233,7 +244,7 @@ def test_a_statement_of_an_earlier_version_is_outdated_and_works() -> None:
     found = one(replace(SOUND, key_policy=former))
 
     assert (found.kind, found.severity) == (KIND.KEY_STATEMENT_OUTDATED, "low")
-    assert found.evidence.startswith("LatchkeySecretDecryption: condition stringlike kms:encryptioncontext:secretarn is ")
+    assert found.evidence.startswith("LatchkeySecretDecryption: condition StringLike kms:EncryptionContext:SecretARN is ")
     assert f"lacks RequestToValidateKeyAccess, {PLACE.arn('secretsmanager', 'secret:latchkey/*')}" in found.evidence
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from latchkey.policies.canonical import canonical_statement, conditions_of, principal_set
+from latchkey.policies.denials import is_like
 from latchkey.policies.document import Document, Statement, label, listed, statements_of
 
 _LONGEST = 200
@@ -56,14 +57,25 @@ def _of_principals(present: Statement, wanted: Statement) -> Iterator[str]:
 
 def _of_conditions(present: Statement, wanted: Statement) -> Iterator[str]:
     here, there = conditions_of(present), conditions_of(wanted)
-    for operator, key in sorted({*here, *there}):
-        place = f"{operator} {key}"
-        if (operator, key) not in here:
-            yield f"lacks the condition {place}"
-        elif (operator, key) not in there:
-            yield f"has the condition {place}"
-        elif lacking := there[operator, key] - here[operator, key]:
-            yield f"condition {place} is {_several(here[operator, key])} and lacks {_several(lacking)}"
+    names = _names_of_conditions(present) | _names_of_conditions(wanted)
+    for place in sorted({*here, *there}):
+        if place not in here:
+            yield f"lacks the condition {names[place]}"
+        elif place not in there:
+            yield f"has the condition {names[place]}"
+        elif lacking := [value for value in there[place] if not _has_value(here[place], value, place[0])]:
+            yield f"condition {names[place]} is {_several(here[place])} and lacks {_several(lacking)}"
+
+
+def _names_of_conditions(statement: Statement) -> dict[tuple[str, str], str]:
+    """Operator and key of each condition as the statement spells them, by their canonical form."""
+    conditions = statement.get("Condition") or {}
+    return {(operator.lower(), key.lower()): f"{operator} {key}" for operator, keys in conditions.items() for key in keys}
+
+
+def _has_value(values: frozenset[str], wanted: str, operator: str) -> bool:
+    """Whether a condition has a value, or for StringLike another pattern that covers it."""
+    return wanted in values or (operator == "stringlike" and any(is_like(wanted, pattern) for pattern in values))
 
 
 def _several(values: Any) -> str:
