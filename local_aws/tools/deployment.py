@@ -7,6 +7,7 @@ as `sam deploy` creates it: with a change set, the parameters of samconfig.toml 
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ _SAM = REPOSITORY / ".aws-sam"
 _CONFIG = REPOSITORY / "samconfig.toml"
 _BUCKET = "bucket.invalid"  # stands for the bucket of an account
 _ENDPOINT = "http://endpoint.invalid"  # stands for the endpoint of an account, of which URLs of templates consist
+_PARENT_PATH = re.compile(r"(?<![\w./])\.\./[\w./-]+")
 _WAITING = {"Delay": 1, "MaxAttempts": 300}
 _FOLDERS_KEPT = 2  # the present package, and the former one, which a running process can still use
 
@@ -85,12 +87,21 @@ def packaged(build: Path, folder: Path, package: Callable[[], Package]) -> Packa
 
 
 def _content_hash(build: Path) -> str:
-    """Returns a hash of the names and the content of all files in a folder, and of what stands for bucket and endpoint."""
+    """Returns a hash of the names and the content of all files in a build, and of what stands for bucket and endpoint."""
     found = hashlib.sha256(f"{_BUCKET} {_ENDPOINT}".encode())
-    for file in sorted(file for file in build.rglob("*") if file.is_file() and "__pycache__" not in file.parts):
+    files = [file for file in build.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    for file in sorted([*files, *_outside(build)]):
         with file.open("rb") as content:
-            found.update(f"{file.relative_to(build)}\0{hashlib.file_digest(content, 'sha256').hexdigest()}\0".encode())
+            name = file.relative_to(build, walk_up=True)
+            found.update(f"{name}\0{hashlib.file_digest(content, 'sha256').hexdigest()}\0".encode())
     return found.hexdigest()[:32]
+
+
+def _outside(build: Path) -> Iterator[Path]:
+    """The files outside a build to which its template refers: `sam build` does not copy the definitions of state machines."""
+    for path in sorted({*_PARENT_PATH.findall((build / "template.yaml").read_text())}):
+        if (file := (build / path).resolve()).is_file():
+            yield file
 
 
 @contextmanager

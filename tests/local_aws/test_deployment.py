@@ -29,7 +29,8 @@ class _Packaging:
 def build(tmp_path: Path) -> Path:
     folder = tmp_path / "build"
     (folder / "Function").mkdir(parents=True)
-    (folder / "template.yaml").write_text("Resources: {}")
+    (tmp_path / "machine.asl.json").write_text("{}")
+    (folder / "template.yaml").write_text("Resources: {Machine: {Properties: {DefinitionUri: ../machine.asl.json}}}")
     (folder / "Function/app.py").write_text("first")
     return folder
 
@@ -43,7 +44,7 @@ def test_a_build_is_packaged_once(build: Path, tmp_path: Path) -> None:
     assert packaging.times == 1
 
 
-@pytest.mark.parametrize("name", ["template.yaml", "Function/app.py", "Function/new.py"])
+@pytest.mark.parametrize("name", ["template.yaml", "Function/app.py", "Function/new.py", "../machine.asl.json"])
 def test_a_changed_build_is_packaged_again(build: Path, tmp_path: Path, name: str) -> None:
     packaging = _Packaging()
     packaged(build, tmp_path / "packaged", packaging)

@@ -99,6 +99,10 @@ def test_deleted_reader_of_the_secret_policy_is_a_finding(clean_ups: CleanUps) -
     found = [("Drift Detected", ["secret policy admits the origin readers"])]
     until(lambda: notices(onboarding, access.access_id) == found, "the finding", 60)
     assert status(clean_ups, access) == "active"
+    [drifted] = [event["detail"] for event in onboarding.outcomes.all() if event["detail-type"] == "Drift Detected"]
+    [one], hint = drifted["findings"], drifted["hint"]
+    assert (hint["eventName"], hint["principal"]) == ("PutResourcePolicy", f"arn:aws:iam::{ACCOUNT}:root")
+    assert [one["trailEventId"], one["principal"], one["since"]] == [hint["eventId"], hint["principal"], hint["eventTime"]]
 
 
 def _copied(iam: Any, name: str) -> dict[str, Any]:

@@ -140,7 +140,10 @@ def test_revoked_access_is_found_and_mended(
     listed = json.loads(operator.follow("An access was revoked"))
     assert [(name, check in failed) for name, _, failed in listed] == [(access.access_id, True)]
     assert check in [failed["name"] for failed in notice["lost"]]
-    assert (notice["hint"]["eventName"], ":root" in notice["hint"]["principal"]) == (call, True)
+    hint = notice["hint"]
+    assert (hint["eventName"], ":root" in hint["principal"]) == (call, True)
+    causes = {(cause["trailEventId"], cause["principal"], cause["since"]) for cause in notice["causes"]}
+    assert causes == {(hint["eventId"], hint["principal"], hint["eventTime"])}
 
     operator.run(notice["remedy"])
     until(lambda: f"{access.access_id}\tactive" in operator.follow("List the accesses"), "the active access", 90)
