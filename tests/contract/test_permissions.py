@@ -54,8 +54,6 @@ IN_OUR_NAME = {
     "PlanAccessFunction": TENANTS,
     "CheckRotationFunction": TENANTS,
     "ApplyTokenFunction": {"iam:PassRole": "an update with the reader's role"},
-    "TakeInventoryFunction": {"s3:PutObject": "the bucket of the stack"},
-    "DecideRepairsFunction": {"s3:GetObject": "the bucket of the stack", "s3:PutObject": "the bucket of the stack"},
     "DiscoverResourcesFunction": TENANTS,
     "CreateKeyFunction": {"kms:TagResource": "CreateKey with tags"},
     "CreateSecretFunction": {
@@ -80,7 +78,12 @@ IN_OUR_NAME = {
         "s3:GetObjectVersion": "GetObject of a version",
         "s3:ListBucket": "GetObject of an object that does not exist",
     },
-    "CompleteBulkFunction": {"s3:GetObjectVersion": "GetObject of a version"},
+    "CompleteBulkFunction": {
+        "s3:GetObjectVersion": "GetObject of a version",
+        "s3:ListBucket": "GetObject of an object that does not exist",
+    },
+    "DecideRepairsFunction": {"s3:ListBucket": "GetObject of an object that does not exist"},
+    "ExportAuditFunction": {"s3:ListBucket": "GetObject of an object that does not exist"},
     "CleanUpGrantsFunction": {
         "secretsmanager:GetSecretValue": "MediaTailor reads the secret of a restored source location",
         "kms:CreateGrant": "MediaTailor creates the grant of a restored source location",

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from latchkey.aws import objects
+from latchkey.aws import clients
 from latchkey.errors import InvalidRequest
 from latchkey.registry import registry
 from latchkey.registry.requests import RequestRef
@@ -104,15 +105,21 @@ def test_the_problems_of_the_request_are_reported(run: Run, bucket: DataBucket) 
     assert places(run, event() | {"asked": None, "problems": problems}) == {"requestId"}
 
 
-def test_an_object_that_cannot_be_decrypted_is_unreadable() -> None:
-    class Denying:
+@pytest.mark.parametrize("code", ["AccessDenied", "KMS.DisabledException"])
+def test_a_manifest_under_a_key_of_its_owner_is_rejected(
+    run: Run, bucket: DataBucket, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    bucket.put(KEY, json.dumps(onboarding()))
+    s3 = clients.s3()
+    find = s3.get_object
+
+    def denied(**asked: Any) -> Any:
         """S3 denies an object under a KMS key that the role cannot use; moto has no such key."""
+        if asked["Key"] != KEY:
+            return find(**asked)
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "GetObject")
 
-        def get_object(self, **_: Any) -> None:
-            from botocore.exceptions import ClientError
+    monkeypatch.setattr(s3, "get_object", denied)
+    monkeypatch.setattr(clients, "s3", lambda: s3)
 
-            raise ClientError({"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "GetObject")  # type: ignore[typeddict-item]
-
-    s3: Any = Denying()
-    with pytest.raises(objects.Unreadable):
-        objects.read_object(s3, BUCKET, KEY, most_bytes=1)
+    assert places(run, event()) == {"manifest"}

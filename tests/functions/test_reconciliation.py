@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from latchkey.aws import clients
-from latchkey.errors import AccessDenied
+from latchkey.errors import Conflict
 from latchkey.registry import registry
 from latchkey.requests.models import RECONCILIATION_REQUESTED
 from tests.functions.account import ACCOUNT, REGION, Account
@@ -197,7 +197,7 @@ def test_nothing_is_decided_without_the_inventory(run: Run, account: Account, st
     reconcile(run)
     inventory = {"key": "reconciliations/run-1/absent.jsonl", "accesses": 1}
 
-    with pytest.raises(AccessDenied, match="absent"):
+    with pytest.raises(Conflict, match="absent"):
         run("decide_repairs", event() | {"startedAt": "2020-01-01T00:00:00.000Z", "inventory": inventory})
 
     assert decide(run)["repairs"] == 1

@@ -13,7 +13,7 @@ from pydantic import Field
 from latchkey.access.audit_record import ChainedRecord, ChainHead
 from latchkey.audit.chain import Problem, continuation_problems, heads_of, heads_text, problems_of
 from latchkey.audit.ocsf import event_of
-from latchkey.aws.data_bucket import DataBucket
+from latchkey.aws.data_bucket import JSON, JSON_LINES, DataBucket
 from latchkey.errors import InvalidRequest
 from latchkey.errors import Problem as RequestProblem
 from latchkey.place import Place
@@ -100,13 +100,13 @@ def _write(lines: BinaryIO, heads: Mapping[str, ChainHead], bucket: DataBucket) 
     name = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
     key, heads_key = f"{PREFIX}{name}.jsonl", f"{PREFIX}{name}.heads.json"
     lines.seek(0)
-    bucket.write(key, lines, "application/jsonl")
-    bucket.write(heads_key, heads_text(heads).encode(), "application/json")
+    bucket.write(key, lines, JSON_LINES)
+    bucket.write(heads_key, heads_text(heads).encode(), JSON)
     return key, heads_key
 
 
 def _earlier(key: str, bucket: DataBucket) -> dict[str, ChainHead]:
-    text = bucket.read(key)
-    if text is None:
+    found = bucket.find(key)
+    if found is None:
         raise InvalidRequest([RequestProblem("earlier", "does not exist: give the headsKey of an earlier export")])
-    return heads_of(text)
+    return heads_of(found.read())

@@ -112,8 +112,12 @@ def ssm() -> Any:
 
 def s3() -> S3Client:
     """S3. Another endpoint than that of AWS has no domain names for buckets."""
-    paths = Config(s3={"addressing_style": "path"}) if "AWS_ENDPOINT_URL" in os.environ else Config()
-    return cast("S3Client", _client("s3", None, _CONFIG.merge(paths)))
+    return cast("S3Client", _client("s3", None, _s3_config(in_paths="AWS_ENDPOINT_URL" in os.environ)))
+
+
+@cache
+def _s3_config(*, in_paths: bool) -> Config:
+    return _CONFIG.merge(Config(s3={"addressing_style": "path"})) if in_paths else _CONFIG
 
 
 def stepfunctions() -> SFNClient:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from latchkey.aws.objects import Unreadable, read_object, write_object
+from latchkey.aws.data_bucket import JSON, JSON_LINES, DataBucket, StoredVersion
 from latchkey.bulk.lines import FOLDER, REQUESTS, CheckedManifest, RequestLine
 from latchkey.bulk.manifest import MOST_BYTES, Line, parse_manifest
-from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.errors import AccessDenied, Conflict, InvalidRequest, Problem
 from latchkey.events.outcomes import StoredObject
 from latchkey.registry import Registry
 from latchkey.registry.execution_input import ExecutionInput
@@ -18,14 +17,10 @@ from latchkey.requests.lifecycle import MANIFESTS, BulkOnboardingRequested
 from latchkey.requests.models import ONBOARDING_REQUESTED, is_request_id
 from latchkey.requests.sender import Sender
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
 _SUMMARY = "summary.json"
 # A line that is planned has a request ID of its own, so that the same manifest can be applied after its plan.
 _PLANNED = ".plan"
 _LONGEST_ID = 128
-_MOST_SUMMARY_BYTES = 65_536
 
 
 class CheckManifestInput(ExecutionInput):
@@ -34,7 +29,7 @@ class CheckManifestInput(ExecutionInput):
     execution_arn: str
 
 
-def check_manifest(event: CheckManifestInput, registry: Registry, s3: S3Client, bucket: str) -> CheckedManifest:
+def check_manifest(event: CheckManifestInput, registry: Registry, bucket: DataBucket) -> CheckedManifest:
     """Claims the request id, reads the manifest, and stores its requests. Raises InvalidRequest if it is rejected whole.
 
     A request that is carried on uses what its first execution stored: the manifest can have another version by now.
@@ -47,35 +42,41 @@ def check_manifest(event: CheckManifestInput, registry: Registry, s3: S3Client, 
     if problems or not isinstance(event.asked, BulkOnboardingRequested):
         raise InvalidRequest(problems)
     folder = f"{FOLDER}{event.execution_arn.rpartition(':')[2]}/"
-    try:
-        stored = read_object(s3, bucket, f"{folder}{_SUMMARY}", most_bytes=_MOST_SUMMARY_BYTES)
-        return CheckedManifest.model_validate_json(stored.body)
-    except Unreadable:
-        return _store(event, event.asked, folder, s3, bucket)
+    if stored := bucket.find(f"{folder}{_SUMMARY}"):
+        return CheckedManifest.model_validate_json(stored.read())
+    return _store(event, event.asked, folder, bucket)
 
 
-def _store(
-    event: CheckManifestInput, asked: BulkOnboardingRequested, folder: str, s3: S3Client, bucket: str
-) -> CheckedManifest:
+def _store(event: CheckManifestInput, asked: BulkOnboardingRequested, folder: str, bucket: DataBucket) -> CheckedManifest:
     key = asked.manifest.key
     if not key.startswith(MANIFESTS):
         raise InvalidRequest([Problem("manifest.key", f"must begin with {MANIFESTS}")])
-    try:
-        read = read_object(s3, bucket, key, version_id=asked.manifest.version_id, most_bytes=MOST_BYTES)
-    except Unreadable as error:
-        raise InvalidRequest([Problem("manifest", str(error))]) from None
-    requests = [*request_lines(event, asked.mode == "plan", parse_manifest(key, read.body))]
+    read = _manifest(bucket, key, asked.manifest.version_id)
+    requests = [*request_lines(event, asked.mode == "plan", parse_manifest(key, read.read()))]
     text = "".join(f"{request.model_dump_json(by_alias=True)}\n" for request in requests)
-    version = write_object(s3, bucket, f"{folder}{REQUESTS}", text)
+    version = bucket.write(f"{folder}{REQUESTS}", text.encode(), JSON_LINES)
     checked = CheckedManifest(
-        manifest=StoredObject(bucket=bucket, key=key, versionId=read.version_id),
+        manifest=StoredObject(bucket=bucket.name, key=key, versionId=read.version_id),
         mode=asked.mode,
         folder=folder,
-        requests=StoredObject(bucket=bucket, key=f"{folder}{REQUESTS}", versionId=version),
+        requests=StoredObject(bucket=bucket.name, key=f"{folder}{REQUESTS}", versionId=version),
         lines=len(requests),
     )
-    write_object(s3, bucket, f"{folder}{_SUMMARY}", checked.model_dump_json(by_alias=True), "application/json")
+    bucket.write(f"{folder}{_SUMMARY}", checked.model_dump_json(by_alias=True).encode(), JSON)
     return checked
+
+
+def _manifest(bucket: DataBucket, key: str, version_id: str | None) -> StoredVersion:
+    """The version of a manifest. Raises InvalidRequest unless it can be read and has at most MOST_BYTES."""
+    try:
+        found = bucket.find(key, version_id)
+    except AccessDenied:
+        raise InvalidRequest([Problem("manifest", "cannot be read: store it without a KMS key of your own")]) from None
+    if found is None:
+        raise InvalidRequest([Problem("manifest", "does not exist")])
+    if found.size > MOST_BYTES:
+        raise InvalidRequest([Problem("manifest", f"has more than {MOST_BYTES:,} bytes: divide it into several manifests")])
+    return found
 
 
 def request_lines(event: ExecutionInput, plans: bool, lines: list[Line]) -> Iterator[RequestLine]:

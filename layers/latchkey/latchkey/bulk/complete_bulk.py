@@ -5,20 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from latchkey.aws.objects import read_object, write_object
+from latchkey.aws.data_bucket import JSON_LINES, DataBucket
 from latchkey.bulk.lines import RESULTS, CheckedManifest, LineResult, RequestLine
-from latchkey.bulk.manifest import MOST_BYTES
 from latchkey.errors import ExecutionEnded
 from latchkey.events.outcomes import StoredObject
 from latchkey.wire import WireModel
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
-# Results contain a request next to what it ended in.
-_MOST_BYTES = 8 * MOST_BYTES
 
 
 class MapResults(WireModel):
@@ -41,20 +34,19 @@ class CompletedBulk(WireModel):
     result: dict[str, Any]
 
 
-def complete_bulk(event: CompleteBulkInput, s3: S3Client, bucket: str) -> CompletedBulk:
+def complete_bulk(event: CompleteBulkInput, bucket: DataBucket) -> CompletedBulk:
     """Stores the results in the order of the lines.
 
     Raises ExecutionEnded if lines have no outcome yet. Another execution then carries the request on, and reads them again.
     """
     checked = event.manifest
-    known = {result.line: result for result in _results(s3, bucket, event.results)}
-    stored_requests = checked.requests
-    requests = read_object(s3, bucket, stored_requests.key, version_id=stored_requests.version_id, most_bytes=_MOST_BYTES)
-    sent = [RequestLine.model_validate_json(text) for text in requests.body.decode().split("\n") if text]
+    known = {result.line: result for result in _results(bucket, event.results)}
+    requests = bucket.read(checked.requests.key, checked.requests.version_id)
+    sent = [RequestLine.model_validate_json(text) for text in requests.decode().split("\n") if text]
     results = [known.get(each.line) or LineResult(line=each.line, requestId=each.content.request_id) for each in sent]
     text = "".join(f"{result.model_dump_json(by_alias=True, exclude_none=True)}\n" for result in results)
     key = f"{checked.folder}{RESULTS}"
-    stored = StoredObject(bucket=bucket, key=key, versionId=write_object(s3, bucket, key, text))
+    stored = StoredObject(bucket=bucket.name, key=key, versionId=bucket.write(key, text.encode(), JSON_LINES))
     if missing := sum(result.outcome is None for result in results):
         raise ExecutionEnded(f"{missing} of {len(results)} requests have no outcome yet")
     outcomes = Counter(str(result.outcome) for result in results)
@@ -70,14 +62,13 @@ def complete_bulk(event: CompleteBulkInput, s3: S3Client, bucket: str) -> Comple
     return CompletedBulk(result=result)
 
 
-def _results(s3: S3Client, bucket: str, found: MapResults) -> Iterator[LineResult]:
+def _results(bucket: DataBucket, found: MapResults) -> Iterator[LineResult]:
     """The results that the children of the Map returned.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
     """
-    manifest = json.loads(read_object(s3, bucket, found.key, most_bytes=_MOST_BYTES).body)
+    manifest = json.loads(bucket.read(found.key))
     for file in manifest["ResultFiles"]["SUCCEEDED"]:
-        body = read_object(s3, bucket, file["Key"], most_bytes=_MOST_BYTES).body
-        for text in body.decode().split("\n"):
+        for text in bucket.read(file["Key"]).decode().split("\n"):
             if text:
                 yield LineResult.model_validate_json(text)

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from latchkey.access.bounds import Bounds
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
-from latchkey.aws.data_bucket import DataBucket
+from latchkey.aws.data_bucket import CSV, JSON, JSON_LINES, DataBucket
 from latchkey.aws.errors import translate
 from latchkey.aws.grants import list_grants
 from latchkey.aws.keys import find_key, list_aliases
@@ -144,8 +144,8 @@ def _write(
 ) -> Discovery:
     folder = f"discoveries/{event.tenant}/{event.request_id}"
     lines = "".join(one.model_dump_json(by_alias=True) + "\n" for one in found)
-    bucket.write(f"{folder}/found.jsonl", lines.encode(), "application/jsonl")
-    bucket.write(f"{folder}/found.csv", table(found).encode(), "text/csv")
+    bucket.write(f"{folder}/found.jsonl", lines.encode(), JSON_LINES)
+    bucket.write(f"{folder}/found.csv", table(found).encode(), CSV)
     discovery = Discovery(
         key=f"{folder}/found.jsonl",
         tableKey=f"{folder}/found.csv",
@@ -155,7 +155,7 @@ def _write(
         unread=tuple(unread),
     )
     summary = discovery.model_dump(mode="json", by_alias=True) | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
-    bucket.write(discovery.summary_key, json.dumps(summary).encode(), "application/json")
+    bucket.write(discovery.summary_key, json.dumps(summary).encode(), JSON)
     return discovery
 
 

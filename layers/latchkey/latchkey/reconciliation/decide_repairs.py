@@ -12,8 +12,7 @@ from pydantic import AwareDatetime
 
 from latchkey.access.findings.known import KnownFindings
 from latchkey.access.remedy import repair_request
-from latchkey.aws.data_bucket import DataBucket
-from latchkey.errors import AccessDenied
+from latchkey.aws.data_bucket import JSON_LINES, DataBucket
 from latchkey.events.findings import Repair
 from latchkey.reconciliation.take_inventory import InventoryTaken, folder_of
 from latchkey.registry import Registry
@@ -61,12 +60,10 @@ class DecidedRepairs(WireModel):
 def decide_repairs(event: DecideRepairsInput, registry: Registry, bucket: DataBucket, max_repairs: int) -> DecidedRepairs:
     """Starts no repair if more accesses are to be repaired than `max_repairs`, unless the request acknowledges that.
 
-    Each repair is recorded before it starts, so that a finding that comes back is noticed. Raises AccessDenied if the inventory
-    cannot be read: without it, nothing is known about any access.
+    Each repair is recorded before it starts, so that a finding that comes back is noticed. Raises AccessDenied or Conflict if
+    the inventory cannot be read: without it, nothing is known about any access.
     """
     inventory = bucket.read(event.inventory.key)
-    if inventory is None:
-        raise AccessDenied(f"s3:GetObject is denied, or {event.inventory.key} does not exist in the data bucket")
     inventoried = {json.loads(line)["accessId"] for line in inventory.splitlines()}
     seen = [one for one in registry.findings.all() if one.access_id in inventoried and one.seen_at >= event.started_at]
     due = [one for one in seen if one.due]
@@ -75,8 +72,8 @@ def decide_repairs(event: DecideRepairsInput, registry: Registry, bucket: DataBu
     repairs = [] if is_storm else [*_repairs(event, due, registry)]
     key, report = (f"{folder_of(event.execution_arn)}{name}.jsonl" for name in ("repairs", "findings"))
     lines = [json.dumps({"name": one.request_id, "input": one.model_dump(mode="json", by_alias=True)}) for one in repairs]
-    bucket.write(key, _lines(lines), "application/jsonl")
-    bucket.write(report, _lines([_report(one) for one in seen if one.findings]), "application/jsonl")
+    bucket.write(key, _lines(lines), JSON_LINES)
+    bucket.write(report, _lines([_report(one) for one in seen if one.findings]), JSON_LINES)
     return DecidedRepairs(
         key=key,
         report=report,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from latchkey.aws.data_bucket import DataBucket
+from latchkey.aws.data_bucket import JSON_LINES, DataBucket
 from latchkey.errors import Conflict, InvalidRequest, Problem
 from latchkey.registry import Registry
 from latchkey.registry.accesses import KnownAccess
@@ -38,7 +38,7 @@ def take_inventory(event: TakeInventoryInput, registry: Registry, bucket: DataBu
     accesses = sorted(_in_scope(event, registry), key=lambda one: (one.record.key_arn if one.record else "", one.access_id))
     key = f"{folder_of(event.execution_arn)}accesses.jsonl"
     lines = [json.dumps({"accessId": one.access_id}) for one in accesses]
-    bucket.write(key, "".join(f"{line}\n" for line in lines).encode(), "application/jsonl")
+    bucket.write(key, "".join(f"{line}\n" for line in lines).encode(), JSON_LINES)
     return InventoryTaken(key=key, accesses=len(lines))
 
 
