@@ -7,7 +7,7 @@ ENV ?= dev
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
-export PYTHONPATH := $(CURDIR)
+export PYTHONPATH := $(CURDIR):$(CURDIR)/cli
 unexport PYTHONDONTWRITEBYTECODE # without bytecode files, every process compiles everything that it imports
 
 LOCK := requirements-dev.txt
@@ -33,7 +33,7 @@ test-all: .aws-sam/build/template.yaml ## Run `make test` without samples: every
 	WHOLE=1 $(MAKE) --no-print-directory test
 
 test-fast: .aws-sam/build/template.yaml ## Run the tests that need no embedded AWS: unit, policies, contract and functions
-	python -m pytest tests/unit tests/policies tests/contract tests/functions -n 2 --dist loadscope
+	python -m pytest tests/unit tests/policies tests/cli tests/contract tests/functions -n 2 --dist loadscope
 
 test-model: .venv/ready ## Run the grant clean-up through 50,000 steps of random histories
 	WHOLE=1 python -m pytest tests/model/test_grant_clean_up.py -k no_history --show-capture=no
@@ -87,7 +87,7 @@ lint: .venv/ready ## Run all linters and type checks
 
 lint-python: ## Run mypy and check the imports between packages
 	mypy
-	PYTHONPATH=layers/latchkey:. lint-imports
+	PYTHONPATH=layers/latchkey:cli:. lint-imports
 
 lint-template: ## Run cfn-lint and sam validate
 	cfn-lint template.yaml observability.yaml subscriber.yaml central.yaml stackset.yaml live_check/template.yaml
@@ -117,6 +117,7 @@ clean: ## Delete everything that make created
 .venv/ready: $(LOCK)
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Tools that do not fit .venv, and Node.js for the npm packages.

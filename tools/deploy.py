@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 
-from tools.trails import trails_of
+from latchkey_cli.trails import trails_of
 
 ROOT = Path(__file__).parents[1]
 # An update of a stack in one of these states fails: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html

@@ -20,8 +20,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import click
+import typer
 from awscli.clidriver import create_clidriver  # type: ignore[import-untyped]
+from typer.main import get_command
 
+from latchkey_cli.command import app
+from latchkey_cli.commands import load
 from tests.contract.artifacts import FUNCTIONS, RESOURCES, ROOT
 from tests.contract.documents import Block, Document
 
@@ -217,7 +221,26 @@ def python(words: list[str]) -> None:
     assert [path for path in paths if not (ROOT / path.partition("::")[0]).exists()] == []
 
 
-_TOOLS: dict[str, Callable[[list[str]], None]] = {"make": make, "sam": sam, "python": python}
+def latchkey(words: list[str], *, is_mentioned_only: bool = False) -> None:
+    """Raises AssertionError for a command, option or argument that the command line does not have.
+
+    A command that is only mentioned can lack its arguments.
+    """
+    load()
+    found: Any = get_command(app)
+    context = found.make_context("latchkey", [*words], resilient_parsing=True)
+    while hasattr(found, "resolve_command") and words:
+        try:
+            name, found, words = found.resolve_command(context, words)
+            context = found.make_context(name, [*words], parent=context, resilient_parsing=is_mentioned_only)
+        except typer.Exit:  # --help
+            return
+        except Exception as error:
+            raise AssertionError(f"latchkey: {getattr(error, 'message', error)}") from error
+    assert is_mentioned_only or not hasattr(found, "resolve_command"), "latchkey: a command is missing"
+
+
+_TOOLS: dict[str, Callable[[list[str]], None]] = {"latchkey": latchkey, "make": make, "sam": sam, "python": python}
 # The tools of .venv that are called without a check of their options.
 _IN_VENV = {"cfn-lint", "lint-imports", "mypy", "pytest", "ruff", "uv"}
 
@@ -243,12 +266,14 @@ def mention(code: str) -> None:
         aws_operation(arguments)
     elif name == "sam":
         _sam(*_named(arguments)[:2])
+    elif name == "latchkey":
+        latchkey(arguments, is_mentioned_only=True)
     else:
         check(words)
 
 
 def is_mentioned(code: str) -> bool:
-    return re.match(r"(make|sam|aws|python -m) [a-z]", code) is not None
+    return re.match(r"(make|sam|aws|latchkey|python -m) [a-z]", code) is not None
 
 
 def shell_blocks(document: Document) -> Iterator[tuple[Block, str]]:
@@ -257,7 +282,7 @@ def shell_blocks(document: Document) -> Iterator[tuple[Block, str]]:
         if block.language in SHELLS:
             yield block, block.text
         elif not block.language:
-            begins = re.compile(r"(\$ |[A-Z_]+=\$\(|(make|sam|aws|python|\.|git|curl|export) )")
+            begins = re.compile(r"(\$ |[A-Z_]+=\$\(|(make|sam|aws|latchkey|python|\.|git|curl|export) )")
             lines = [line for line in block.text.splitlines() if begins.match(line)]
             yield block, "\n".join(lines)
 

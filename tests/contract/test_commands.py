@@ -56,6 +56,10 @@ def test_a_command_in_a_sentence_exists(document: Document, code: str) -> None:
         "python -m local_aws.no_such_module",
         "python -m pytest tests/no_such_folder",
         "no-such-program",
+        "latchkey no-such-command",
+        "latchkey onboard",
+        "latchkey status --no-such-option",
+        "latchkey plan ACCESS --for no-such-verb",
     ],
 )
 def test_a_command_that_would_not_run_is_found(line: str, tmp_path: Path) -> None:

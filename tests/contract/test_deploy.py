@@ -13,9 +13,9 @@ from typing import Any
 import boto3
 import pytest
 
+from latchkey_cli.trails import Trails, trails_of
+from latchkey_cli.trails import main as report_trails
 from tests.contract.artifacts import copy
-from tools.trails import Trails, trails_of
-from tools.trails import main as report_trails
 
 ACCOUNT = "<Account>111122223333</Account><Arn>arn:aws:iam::111122223333:role/Deployer</Arn><UserId>AROA</UserId>"
 RESULT = f"<GetCallerIdentityResult>{ACCOUNT}</GetCallerIdentityResult>"
@@ -94,7 +94,7 @@ def account() -> Iterator[Account]:
 def deploy(folder: Path, account: Account, *arguments: str, region: str = "eu-west-1") -> "subprocess.CompletedProcess[str]":
     """Runs `make deploy` in a copy of the project with a `sam` that only prints its arguments."""
     if not (folder / "Makefile").exists():
-        copy(folder, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml", "tools")
+        copy(folder, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml", "tools", "cli")
     for name in ("functions", "layers", "statemachine", ".venv/bin"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / ".venv/ready").touch()
@@ -214,7 +214,7 @@ def test_make_deploy_builds_nothing_for_a_stack_that_cannot_be_updated(
 def test_make_deploy_builds_nothing_with_parameters_that_the_template_rejects(
     tmp_path: Path, account: Account, former: str, flawed: str, named: str
 ) -> None:
-    copy(tmp_path, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml", "tools")
+    copy(tmp_path, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml", "tools", "cli")
     config = tmp_path / "samconfig.toml"
     config.write_text(config.read_text().replace(f'"{former}"', f'"{flawed}"'))
 
@@ -226,7 +226,7 @@ def test_make_deploy_builds_nothing_with_parameters_that_the_template_rejects(
 
 
 def test_parameters_can_be_one_text_as_the_sam_cli_reads_it(tmp_path: Path, account: Account) -> None:
-    copy(tmp_path, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml", "tools")
+    copy(tmp_path, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml", "tools", "cli")
     config = tmp_path / "samconfig.toml"
     text = '\'ProtectData=false AlarmTopicArn="" LogRetentionDays="14"\''
     config.write_text(config.read_text().replace('["ProtectData=false", "LogRetentionDays=7"]', text))
@@ -238,7 +238,7 @@ def test_parameters_can_be_one_text_as_the_sam_cli_reads_it(tmp_path: Path, acco
 
 
 def test_make_deploy_names_a_parameter_without_a_value(tmp_path: Path, account: Account) -> None:
-    copy(tmp_path, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml", "tools")
+    copy(tmp_path, "Makefile", "samconfig.toml", "requirements-dev.txt", "template.yaml", "tools", "cli")
     config = tmp_path / "samconfig.toml"
     config.write_text(config.read_text().replace('"LogRetentionDays=7"', '"LogRetentionDays"'))
 

@@ -343,3 +343,15 @@ def test_an_allow_statement_counts_despite_a_deny_statement() -> None:
 
 def test_a_missing_policy_could_admit_nobody() -> None:
     assert policies.could_admit_service(None, "mediatailor", "secretsmanager:GetSecretValue", SECRET_ARN) is False
+
+
+def test_statements_about_an_action_are_found_whatever_their_effect_and_form() -> None:
+    reading = {"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:Get*", "Resource": "*", "Sid": "Reading"}
+    denied = {"Effect": "Deny", "Principal": "*", "NotAction": "kms:*", "Resource": policies.without_suffix(SECRET_ARN)}
+    other = {"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:PutSecretValue", "Resource": "*"}
+    another = {"Effect": "Allow", "Principal": "*", "Action": ACTION, "Resource": EXISTING_ARN}
+
+    found = policies.statements_covering(document(reading, denied, other, another), ACTION, SECRET_ARN)
+
+    assert found == {"Reading": reading, "Statement[1]": denied}
+    assert policies.statements_covering(None, ACTION, SECRET_ARN) == {}

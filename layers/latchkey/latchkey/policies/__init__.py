@@ -30,6 +30,7 @@ from latchkey.policies.inspection import (
     ineffective_statements,
     is_public,
     public_statements,
+    statements_covering,
     statements_for_service,
     without_suffix,
 )
@@ -100,6 +101,7 @@ __all__ = [
     "retain",
     "role_reading",
     "service_reading",
+    "statements_covering",
     "statements_for_service",
     "statements_of",
     "text_of",

@@ -109,6 +109,16 @@ def foreign_readers(document: Document | None, action: str, resource: str) -> di
     }
 
 
+def statements_covering(document: Document | None, action: str, resource: str) -> dict[str, Statement]:
+    """The statements about an action on a resource, whatever their effect, their principals and their conditions, by label."""
+    names = (resource, without_suffix(resource))
+    return {
+        label(statement, at): statement
+        for at, statement in enumerate(statements_of(document or {}))
+        if _covers(statement, "Action", action) and any(_covers(statement, "Resource", name) for name in names)
+    }
+
+
 def denying_statements(document: Document | None, principal: str, action: str, resource: str) -> list[str]:
     """The statements without a condition that deny a service, by Sid or position."""
     return [

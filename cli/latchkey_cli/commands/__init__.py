@@ -1,0 +1,12 @@
+"""The commands, one module for each group. Importing a module adds its commands."""
+
+from importlib import import_module
+
+# In the order in which `latchkey --help` lists them.
+_MODULES = ("requests", "status", "describe", "doctor")
+
+
+def load() -> None:
+    """Adds every command."""
+    for name in _MODULES:
+        import_module(f"{__name__}.{name}")

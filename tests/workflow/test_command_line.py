@@ -1,0 +1,188 @@
+"""`latchkey` as a person and as a program call it, against the embedded AWS: standard output, standard error and exit code."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_aws.tools.embedded_aws import until
+from tests.workflow.command_line import CommandLine, command_line
+from tests.workflow.onboarding import Onboarding
+
+
+@pytest.fixture
+def latchkey(fast_onboarding: Onboarding, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    return command_line(fast_onboarding.aws, capsys, monkeypatch)
+
+
+def written(folder: Path, detail: dict[str, Any]) -> str:
+    path = folder / "request.json"
+    path.write_text(json.dumps({name: value for name, value in detail.items() if name != "requestId"}, indent=2))
+    return str(path)
+
+
+def test_an_access_from_its_plan_to_its_restoration(latchkey: CommandLine, fast_onboarding: Onboarding, tmp_path: Path) -> None:
+    file = written(tmp_path, fast_onboarding.detail())
+
+    plan = latchkey("plan", file, expect=3)
+    assert "+ secret" in plan.out
+    assert "to create; $1.40 more per month" in plan.out
+    [followed] = [line for line in plan.out.splitlines() if line.startswith("To do exactly this")]
+    words = followed.partition("latchkey ")[2].split()
+    onboarded = latchkey(*words)
+    assert "is active: " in onboarded.out
+    assert "✓ Create key" in onboarded.err
+    access_id = next(word for word in onboarded.out.split() if "/" in word)
+    assert "needs no change" in latchkey("plan", file).out
+    assert "as requested" in latchkey("onboard", access_id, "--follow").out
+
+    [row] = latchkey("status", access_id, "--json").json
+    assert (row["accessId"], row["state"], row["runningRequest"]) == (access_id, "active", None)
+    assert access_id in latchkey("status").out
+    described = latchkey("describe", access_id, "--json").json
+    assert (described["key"]["state"], [grant["operations"] for grant in described["grants"]]) == (
+        "Enabled",
+        [["Decrypt", "RetireGrant"]],
+    )
+    assert "Who can read the token" in latchkey("describe", access_id).out
+    readers = {
+        one["principal"].rpartition("/")[2]: one for one in latchkey("who-can-read", access_id, "--json").json["readers"]
+    }
+    assert readers["Origin"]["statement"] == "LatchkeyOriginReaders"
+    assert readers["mediatailor.amazonaws.com"]["decryptsBy"].startswith("grant MediaTailor-SourceLocation-")
+    assert "LatchkeyOriginReaders" in latchkey("who-can-read", row["secretArn"]).out
+
+    assert "which is not in use yet" in latchkey("rotate", access_id, "--follow").out
+    assert "keeps its current token" in latchkey("rotate", access_id, "--withdraw", "--follow").out
+    latchkey("rotate", access_id, "--follow")
+    assert "uses its new token" in latchkey("confirm", access_id, "--follow").out
+    assert latchkey("plan", access_id, "--for", "offboard", expect=3).out.count("- ") >= 2
+    offboarded = latchkey("offboard", access_id, "--recovery-days", "7", "--follow", "--json").json
+    assert (offboarded["outcome"], offboarded["status"]) == ("Access Offboarded", "offboarded")
+    assert latchkey("status", access_id, "--due", "--json").json[0]["dueFor"] == "secret is deleted for good"
+    assert "is active" in latchkey("restore", access_id, "--follow").out
+
+    token = fast_onboarding.token(row["secretArn"])
+    assert not any(token in text for text in latchkey.printed)
+
+
+def test_a_request_that_is_sent_is_followed_later(latchkey: CommandLine, fast_onboarding: Onboarding, tmp_path: Path) -> None:
+    sent = latchkey("onboard", written(tmp_path, fast_onboarding.detail()), "--json").json
+
+    until(lambda: latchkey("status", "--all", "--json").json, "the access", 60)
+    followed = latchkey("outcome", sent["requestId"], "--follow", "--json").json
+    assert (followed["outcome"], followed["eventId"]) == ("Access Onboarded", sent["eventId"])
+    assert latchkey("outcome", sent["requestId"], "--json").json == followed
+    assert "no request" in latchkey("outcome", "no-such-request", expect=1).err
+
+
+def test_a_rejected_and_a_failed_request_have_exit_codes_of_their_own(
+    latchkey: CommandLine, fast_onboarding: Onboarding, tmp_path: Path
+) -> None:
+    detail = fast_onboarding.detail()
+    rejected = latchkey(
+        "onboard", written(tmp_path, detail | {"managementRoles": ["arn:aws:iam::999999999999:role/A"]}), "--follow", expect=2
+    )
+    assert "managementRoles.0" in rejected.out
+    assert "nothing was changed" in rejected.out
+
+    fault = {"service": "mediatailor", "operation": "CreateSourceLocation", "error": "SomethingInvalid", "status": 409}
+    fast_onboarding.aws.control("POST", "faults", fault | {"times": 50})
+    failed = latchkey("onboard", written(tmp_path, detail), "--follow", expect=1)
+    assert "✗ Failed" in failed.out
+    assert "Nothing of it remains" in failed.out
+    assert "✗ Configure access" in failed.err
+
+
+def test_a_request_that_breaks_a_rule_is_not_sent(latchkey: CommandLine, fast_onboarding: Onboarding, tmp_path: Path) -> None:
+    detail = fast_onboarding.detail()
+    detail["resource"]["baseURL"] = detail["resource"].pop("baseUrl")
+
+    refused = latchkey("onboard", written(tmp_path, detail), expect=2)
+
+    assert "did you mean baseUrl?" in refused.err
+    assert latchkey("status", "--all", "--json").json == []
+
+
+WRONG: dict[str, tuple[tuple[str, ...], dict[str, str], int, str]] = {
+    "stopped endpoint": (("status",), {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, 1, "Nothing answers at 127.0.0.1:9"),
+    "wrong credentials": (("status",), {"AWS_ACCESS_KEY_ID": "AKIAWRONG"}, 1, "rejects the credentials"),
+    "wrong Region": (("status",), {"AWS_DEFAULT_REGION": "eu-west-1"}, 1, "no stack latchkey in eu-west-1"),
+    "no Region": (("status",), {"AWS_DEFAULT_REGION": "", "AWS_ENDPOINT_URL": ""}, 1, "No Region is set"),
+    "missing stack": (("status", "--stack", "other"), {}, 1, "no stack other"),
+    "missing profile": (("doctor", "--profile", "nobody"), {}, 1, "no profile nobody"),
+    "unknown access": (("describe", "mediatailor/sourceLocation/none"), {}, 2, "no access mediatailor/sourceLocation/none"),
+    "unknown secret": (("who-can-read", "none"), {}, 2, "no secret none"),
+    "unknown state": (("status", "--state", "activ"), {}, 2, "activ is no state"),
+    "unknown command": (("onbord",), {}, 2, "onbord"),
+    "missing file": (("onboard", "none.json"), {}, 1, "none.json"),
+    "no file and no access": (("offboard", "none"), {}, 2, "no ID of an access"),
+    "invalid tenant": (("reconcile", "--tenant", "A B"), {}, 2, "no name of a tenant"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "environment", "status", "what"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_said_in_two_lines(
+    latchkey: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    status: int,
+    what: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+
+    ran = latchkey(*arguments, expect=status)
+
+    said = ran.err or ran.out  # doctor reports on its standard output
+    assert what in said
+    assert len(said.strip().splitlines()) == 2 or not ran.err
+
+
+def test_the_address_of_the_embedded_aws_is_enough(
+    latchkey: CommandLine, fast_onboarding: Onboarding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+
+    assert "No access" in latchkey("status", "--endpoint-url", fast_onboarding.aws.url).out
+
+
+def test_ctrl_c_ends_the_following_and_not_the_request(latchkey: CommandLine, fast_onboarding: Onboarding) -> None:
+    detail = fast_onboarding.detail()
+    fast_onboarding.put_held(detail)
+
+    process = latchkey.start("outcome", detail["requestId"], "--follow")
+    assert process.stderr is not None
+    assert "Check request" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+
+    assert (process.returncode, "goes on" in err, "Traceback" in err) == (130, True, False)
+    fast_onboarding.aws.control("DELETE", "held")
+    assert fast_onboarding.outcomes.wait_for(detail["requestId"], 60)["detail-type"] == "Access Onboarded"
+
+
+def test_a_full_disk_is_said(latchkey: CommandLine) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = latchkey.start("status", "--json", stdout=full)
+        _, err = process.communicate(timeout=30)
+
+    assert (process.returncode, err.splitlines()[0]) == (1, "latchkey: The disk is full: the output cannot be written.")
+    assert len(err.splitlines()) == 2
+
+
+def test_the_doctor_finds_what_is_missing(latchkey: CommandLine) -> None:
+    found = {(one["check"], one["result"]) for one in latchkey("doctor", "--json").json}
+
+    assert {
+        ("credentials", "ok"),
+        ("stack", "ok"),
+        ("parameters", "warning"),
+        ("dead letters", "ok"),
+        ("sweep", "warning"),
+    } <= found
+    assert "AlarmTopicArn is empty" in latchkey("doctor").out
