@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from latchkey.errors import Conflict, InvalidRequest
+from latchkey.errors import AccessDenied, Conflict, InvalidRequest
 from latchkey.registry import registry
 from latchkey.requests.parsing import parse_onboarding
 from tests.functions.account import ADOPT, IMPORT, Account
+from tests.functions.fault_injection import answer_with_error, at_call
 from tests.functions.media_services import FLOW, MediaPackage
 from tests.functions.onboarding_requests import (
     EXECUTION,
@@ -232,6 +233,15 @@ def test_the_rehearsal_of_the_record_changes_no_record(run: Run, account: Accoun
     found = registry().accesses.get(access.checked["accessId"])
     assert found
     assert found.version == 1
+
+
+def test_the_rehearsal_fails_if_the_record_cannot_be_written(run: Run, account: Account) -> None:
+    access = Onboarding(run, account, system="mediapackage").run_through("configure_access")
+    event = {"request": access.request, "resources": {"keyArn": access.key, "secretArn": access.secret}, "status": "active"}
+    at_call("dynamodb", "UpdateItem", answer_with_error("UpdateItem"))
+
+    with pytest.raises(AccessDenied):
+        run("record_access", event | {"rehearses": True})
 
 
 # ---------------------------------------------------------------- what authenticates in another way
