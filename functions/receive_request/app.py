@@ -18,5 +18,6 @@ def lambda_handler(event: RequestEvent) -> Received:
         reconcile=known.reconcile_state_machine_arn,
         rotate=known.rotate_state_machine_arn,
         bulk=known.bulk_state_machine_arn,
+        discover=known.discover_state_machine_arn,
     )
     return receive_request(event, registry(), tenants(known), clients.stepfunctions(), machine_of)

@@ -12,6 +12,7 @@ DIAGRAMS = [
     ("docs/architecture.md", "onboard-access", {"receive request"}),
     ("docs/offboarding.md", "offboard-access", {"receive request"}),
     ("docs/rotation.md", "rotate-token", {"receive request"}),
+    ("docs/discovery.md", "discover", {"receive request"}),
     ("docs/clean-up.md", "clean-up-grants", {"identify accesses", "sweep grants"}),
 ]
 

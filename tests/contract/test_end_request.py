@@ -14,7 +14,7 @@ def test_every_status_but_success_starts_it() -> None:
 
     # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
     assert set(pattern["detail"]["status"]) == {"FAILED", "TIMED_OUT", "ABORTED"}
-    machines = ["BulkStateMachine", "OffboardStateMachine", "OnboardStateMachine", "RotateStateMachine"]
+    machines = [f"{name}StateMachine" for name in ("Bulk", "Discover", "Offboard", "Onboard", "Rotate")]
     *named, reconciliation = pattern["detail"]["stateMachineArn"]
     assert named == [{"Ref": name} for name in machines]
     # A reference would be circular.

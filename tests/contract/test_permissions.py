@@ -54,7 +54,7 @@ IN_OUR_NAME = {
     "PlanAccessFunction": TENANTS,
     "CheckRotationFunction": TENANTS,
     "ApplyTokenFunction": {"iam:PassRole": "an update with the reader's role"},
-    "DiscoverResourcesFunction": TENANTS,
+    "DiscoverResourcesFunction": TENANTS | {"s3:ListBucket": "GetObject of an object that does not exist"},
     "CreateKeyFunction": {"kms:TagResource": "CreateKey with tags"},
     "CreateSecretFunction": {
         "secretsmanager:TagResource": "CreateSecret with tags",
@@ -209,7 +209,8 @@ def test_whoever_reads_the_holder_of_a_lock_can_read_the_executions_of_every_sta
         allowed = json.dumps(
             [one["Resource"] for one in statements(FUNCTIONS[name]) if "states:DescribeExecution" in one["Action"]]
         )
-        locking = [machine for machine in STATE_MACHINES if machine not in ("BulkStateMachine", "ReconcileStateMachine")]
+        others = ("BulkStateMachine", "DiscoverStateMachine", "ReconcileStateMachine")
+        locking = [machine for machine in STATE_MACHINES if machine not in others]
         assert [machine for machine in locking if f"execution:*{machine}-*:*" not in allowed] == [], name
 
 

@@ -8,6 +8,7 @@ from latchkey.events.outcomes import OUTCOMES
 from latchkey.events.publishing import SOURCE
 from latchkey.requests.lifecycle import (
     BULK_ONBOARDING_REQUESTED,
+    DISCOVERY_REQUESTED,
     KINDS,
     OFFBOARDING_REQUESTED,
     RESTORATION_REQUESTED,
@@ -25,6 +26,7 @@ rules = pytest.mark.parametrize("rule", REQUEST_RULES)
 # The kinds of requests whose execution receive_request starts.
 STARTED = {
     BULK_ONBOARDING_REQUESTED,
+    DISCOVERY_REQUESTED,
     ONBOARDING_REQUESTED,
     HANDOFF_CONFIRMED,
     OFFBOARDING_REQUESTED,

@@ -53,9 +53,9 @@ def test_a_sample_request_fits_its_schema_and_its_model(entry: dict[str, Any]) -
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
 def test_a_sample_request_fits_no_other_schema(entry: dict[str, Any]) -> None:
-    """Requests about a recorded access can have the same members: their detail type says what they ask for."""
+    """Requests about recorded accesses or a system can have the same members: their detail type says what they ask for."""
     about_recorded = {"handoff-confirmed", "offboarding-requested", "restoration-requested"}
-    about_recorded |= {"rotation-requested", "rotation-confirmed", "reconciliation-requested"}
+    about_recorded |= {"rotation-requested", "rotation-confirmed", "reconciliation-requested", "discovery-requested"}
     own = schema_name(entry)
     others = {schema_name(other) for other in ENTRIES.values()} - (about_recorded if own in about_recorded else {own})
 

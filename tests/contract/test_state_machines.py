@@ -164,7 +164,14 @@ HANDLED["bulk-onboard"] = {
     "Report success": (_LAST, "Fail unreported"),
     "Report rejection": (_LAST, "Fail unreported"),
 }
+HANDLED["discover"] = {
+    "Discover resources": (_STEP, "Report failure"),
+    "Report success": (_LAST, "Fail unreported"),
+    "Report rejection": (_LAST, "Fail unreported"),
+    "Report failure": (_LAST, "Fail unreported"),
+}
 CAUGHT_BY_NAME = {
+    ("discover", "Discover resources", "InvalidRequest"): "Report rejection",
     ("reconcile", "Take inventory", "InvalidRequest"): "Report rejection",
     ("bulk-onboard", "Check manifest", "InvalidRequest"): "Report rejection",
     ("rotate-token", "Check rotation", "InvalidRequest"): "Report rejection",
@@ -179,6 +186,7 @@ CAUGHT_BY_NAME = {
 }
 INPUTS: dict[str, type[WireModel]] = {
     "clean-up-grants": CleanUpInput,
+    "discover": ExecutionInput,
     "offboard-access": ExecutionInput,
     "onboard-access": ExecutionInput,
     "reconcile": ExecutionInput,

@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "AWS_REGION": REGION,
     "MAX_REPAIRS": "2",
     "REMEDIATION_MODE": "audit",
+    "DISCOVER_STATE_MACHINE": "discover",
     "RECONCILE_STATE_MACHINE": "reconcile",
     "CLEAN_UP_STATE_MACHINE": "clean-up-grants",
     "BULK_STATE_MACHINE": "bulk-onboard",

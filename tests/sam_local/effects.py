@@ -75,9 +75,10 @@ def append_audit_records(aws: Embedded, outcomes: Outcomes, answer: Answer) -> N
 
 def discover_resources(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:
     [bucket] = [one["Name"] for one in aws.client("s3").list_buckets()["Buckets"] if "databucket" in one["Name"].lower()]
-    summary = json.loads(aws.client("s3").get_object(Bucket=bucket, Key=answer["summaryKey"])["Body"].read())
-    assert summary["found"] == answer["found"]
-    assert answer["unread"] == []
+    result = answer["result"]
+    lines = aws.client("s3").get_object(Bucket=bucket, Key=result["results"]["key"])["Body"].read().splitlines()
+    assert len(lines) == result["found"]
+    assert result["unread"] == []
 
 
 def export_audit(aws: Embedded, outcomes: Outcomes, answer: Answer) -> None:

@@ -13,6 +13,7 @@ from latchkey.registry.execution_input import ExecutionInput
 from latchkey.requests.lifecycle import (
     ACCESS_REQUESTS,
     BULK_ONBOARDING_REQUESTED,
+    DISCOVERY_REQUESTED,
     OFFBOARDING_REQUESTED,
     RESTORATION_REQUESTED,
     ROTATION_CONFIRMED,
@@ -88,7 +89,8 @@ def test_a_request_gets_the_id_of_its_event_if_it_has_none(kind: str) -> None:
 
 
 def test_every_kind_of_request_has_its_state_machine() -> None:
-    assert machines(bulk="bulk", onboard="onboard", offboard="offboard", reconcile="reconcile", rotate="rotate") == {
+    names = ("bulk", "discover", "offboard", "onboard", "reconcile", "rotate")
+    assert machines(**{name: name for name in names}) == {
         ONBOARDING_REQUESTED: "onboard",
         HANDOFF_CONFIRMED: "onboard",
         RESTORATION_REQUESTED: "onboard",
@@ -97,6 +99,7 @@ def test_every_kind_of_request_has_its_state_machine() -> None:
         ROTATION_CONFIRMED: "rotate",
         RECONCILIATION_REQUESTED: "reconcile",
         BULK_ONBOARDING_REQUESTED: "bulk",
+        DISCOVERY_REQUESTED: "discover",
     }
 
 

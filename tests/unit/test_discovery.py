@@ -44,7 +44,7 @@ FOUND = Discovered(SYSTEMS["mediatailor"], LOCATION, PRESENT, (PRESENT.arn, {}),
 
 
 def described(found: Discovered = FOUND, bounds: Bounds = BOUNDS, tenant: str = "default") -> FoundResource:
-    one = describe(found, (), SETTINGS, tenant, bounds)
+    one = describe(found, SETTINGS, tenant, bounds)
     assert one
     return one
 
@@ -149,7 +149,7 @@ def test_a_resource_that_no_request_can_describe_has_the_rules_that_it_breaks_an
 def test_a_tenant_sees_only_what_it_can_name(document: dict[str, Any], is_shown: bool) -> None:
     bounds = Bounds(SETTINGS, TenantDocument.model_validate(document))
 
-    assert (describe(FOUND, (), SETTINGS, "sports", bounds) is not None) is is_shown
+    assert (describe(FOUND, SETTINGS, "sports", bounds) is not None) is is_shown
 
 
 def test_a_tenant_with_bounds_sees_no_resource_without_a_request_and_no_secret_that_is_gone() -> None:
@@ -157,8 +157,8 @@ def test_a_tenant_with_bounds_sees_no_resource_without_a_request_and_no_secret_t
     unnamed = replace(FOUND, members={**LOCATION, "secretKey": ""})
     aliased = Bounds(SETTINGS, TenantDocument.model_validate({"keyAliases": ["alias/sp*"]}))
 
-    assert describe(unnamed, (), SETTINGS, "sports", named) is None
-    assert describe(replace(FOUND, secret=None), (), SETTINGS, "sports", aliased) is None
+    assert describe(unnamed, SETTINGS, "sports", named) is None
+    assert describe(replace(FOUND, secret=None), SETTINGS, "sports", aliased) is None
 
 
 def test_the_table_has_no_formula() -> None:

@@ -35,6 +35,7 @@ ENVIRONMENT = {
 # Variables that the template sets for some functions only.
 OWN = (
     "BULK_STATE_MACHINE",
+    "DISCOVER_STATE_MACHINE",
     "CLEAN_UP_STATE_MACHINE",
     "CREATE_SECRET_ROLE",
     "OFFBOARD_STATE_MACHINE",
@@ -83,6 +84,7 @@ ARNS = {
     "reconcile_state_machine_arn": ("RECONCILE_STATE_MACHINE", f"{MACHINES}:"),
     "rotate_state_machine_arn": ("ROTATE_STATE_MACHINE", f"{MACHINES}:"),
     "bulk_state_machine_arn": ("BULK_STATE_MACHINE", f"{MACHINES}:"),
+    "discover_state_machine_arn": ("DISCOVER_STATE_MACHINE", f"{MACHINES}:"),
     "clean_up_state_machine_arn": ("CLEAN_UP_STATE_MACHINE", f"{MACHINES}:"),
     "end_request_state_machine_arn": ("END_REQUEST_STATE_MACHINE", f"{MACHINES}:"),
 }

@@ -6,14 +6,19 @@ import pytest
 
 from latchkey.onboarding.receive_request import RequestEvent, execution_input
 from latchkey.registry.execution_input import ExecutionInput
-from latchkey.requests.lifecycle import BULK_ONBOARDING_REQUESTED, BulkOnboardingRequested
+from latchkey.requests.lifecycle import (
+    BULK_ONBOARDING_REQUESTED,
+    DISCOVERY_REQUESTED,
+    BulkOnboardingRequested,
+    DiscoveryRequested,
+)
 
 MANIFEST = {"key": "manifests/channels.jsonl"}
 
 
-def received(detail: Any) -> ExecutionInput:
-    """The input of the execution for a bulk request, as its state machine receives it."""
-    event = RequestEvent.model_validate({"id": "event-1", "detail-type": BULK_ONBOARDING_REQUESTED, "detail": detail})
+def received(detail: Any, kind: str = BULK_ONBOARDING_REQUESTED) -> ExecutionInput:
+    """The input of the execution for a request, by default a bulk request, as its state machine receives it."""
+    event = RequestEvent.model_validate({"id": "event-1", "detail-type": kind, "detail": detail})
     return ExecutionInput.model_validate_json(execution_input(event, lambda _: None).model_dump_json(by_alias=True))
 
 
@@ -49,3 +54,26 @@ def test_bad_input_has_a_problem_and_its_kind_is_that_of_an_onboarding(detail: d
 
     assert [problem.path for problem in content.problems] == [place]
     assert (content.asked, content.kind) == (None, "Onboarding Requested")
+
+
+@pytest.mark.parametrize("scope", [{}, {"system": "mediatailor"}])
+def test_a_discovery_is_about_one_system_or_all(scope: dict[str, Any]) -> None:
+    content = received(scope, DISCOVERY_REQUESTED)
+
+    assert content.asked == DiscoveryRequested(requestId="event-1", **scope)
+    assert (content.kind, content.request, content.access_id) == (DISCOVERY_REQUESTED, None, None)
+    assert content.system == scope.get("system")
+
+
+@pytest.mark.parametrize(
+    ("detail", "place"),
+    [
+        ({"system": "medialive"}, "system"),
+        ({"system": "adobe-experience-platform"}, "system"),  # no API shows which data sets use a key
+        ({"system": ["mediatailor"]}, "system"),
+        ({"accessId": "mediatailor/sourceLocation/one"}, "<name>"),
+        ({"mode": "plan"}, "mode"),
+    ],
+)
+def test_a_discovery_of_an_unknown_scope_has_a_problem(detail: dict[str, Any], place: str) -> None:
+    assert [problem.path for problem in received(detail, DISCOVERY_REQUESTED).problems] == [place]

@@ -2,11 +2,15 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from local_aws.tools.embedded_aws import Embedded
-from tests.workflow.consumer_resources import CONSUMERS, ConsumerResource, fetch
+from tests.workflow.bulk_requests import Bulk
+from tests.workflow.consumer_resources import CONSUMERS, ConsumerResource
 from tests.workflow.onboarding import MEMBER, Onboarding
+from tests.workflow.rotations import Cdn, Load, SourceLocationClient
 
 NO_TAGS: dict[str, str] = {}
 KINDS = ("mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect-output", "mediaconnect-srt")
@@ -73,9 +77,13 @@ class Brownfield:
                 "ChannelName": one.resource["channel"],
                 "OriginEndpointName": one.resource["originEndpoint"],
             }
-            policy = client.get_origin_endpoint_policy(**names)["Policy"]
+            policy = json.loads(client.get_origin_endpoint_policy(**names)["Policy"])
+            first = policy["Statement"][0]
+            with_header = {"Bool": {"mediapackagev2:RequestHasMatchingCdnAuthHeader": "true"}}
+            cdn_only = {"Sid": "Cdn", "Effect": "Allow", "Principal": "*", "Action": "mediapackagev2:GetObject"}
+            policy["Statement"].append(cdn_only | {"Resource": first["Resource"], "Condition": with_header})
             cdn = {"CdnIdentifierSecretArns": [secret], "SecretsRoleArn": role}
-            client.put_origin_endpoint_policy(**names, Policy=policy, CdnAuthConfiguration=cdn)
+            client.put_origin_endpoint_policy(**names, Policy=json.dumps(policy), CdnAuthConfiguration=cdn)
         else:
             flow = client.describe_flow(FlowArn=one.resource["flowArn"])["Flow"]
             encryption = {"KeyType": one.resource["keyType"], "SecretArn": secret, "RoleArn": role}
@@ -83,20 +91,18 @@ class Brownfield:
             client.update_flow_output(FlowArn=flow["FlowArn"], OutputArn=flow["Outputs"][0]["OutputArn"], Encryption=encryption)
 
 
-def discover(aws: Embedded, tenant: str = "default") -> dict[str, Any]:
-    client = aws.client("lambda")
-    pages = client.get_paginator("list_functions").paginate()
-    [name] = [one["FunctionName"] for page in pages for one in page["Functions"] if "DiscoverResources" in one["FunctionName"]]
-    payload = json.dumps({"requestId": f"discover-{uuid.uuid4().hex[:8]}", "tenant": tenant})
-    answer: dict[str, Any] = json.loads(client.invoke(FunctionName=name, Payload=payload)["Payload"].read())
-    assert "errorType" not in answer, answer
-    return answer
+def discover(onboarding: Onboarding, **members: Any) -> dict[str, Any]:
+    """Sends a discovery request that must be completed. Returns the detail of its outcome."""
+    detail = {"requestId": f"discover-{uuid.uuid4().hex[:8]}"} | members
+    onboarding.put(detail, "Discovery Requested")
+    event = onboarding.outcomes.wait_for(detail["requestId"], 120)
+    assert event["detail-type"] == "Discovery Completed", json.dumps(event["detail"], indent=2)
+    completed: dict[str, Any] = event["detail"]
+    return completed
 
 
-def found(aws: Embedded, answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    [bucket] = [one["Name"] for one in aws.client("s3").list_buckets()["Buckets"] if "databucket" in one["Name"].lower()]
-    text = aws.client("s3").get_object(Bucket=bucket, Key=answer["key"])["Body"].read().decode()
-    return {one["resourceArn"]: one for one in map(json.loads, text.splitlines())}
+def found(bulk: Bulk, completed: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {one["resourceArn"]: one for one in bulk.results(completed)}
 
 
 def give_consent(aws: Embedded, arn: str) -> None:
@@ -111,33 +117,49 @@ def give_consent(aws: Embedded, arn: str) -> None:
         aws.client(service).tag_resource(**name, Tags={"latchkey:consent": "adopt"})
 
 
+@contextmanager
+def asked_all_the_time(onboarding: Onboarding, location: str, consumers: list[tuple[ConsumerResource, str]]) -> Iterator[None]:
+    """Clients of every resource that serves ask without a pause, each with the token from before. All must be answered."""
+    served = [Cdn(consumer, consumer.token(token)) for consumer, token in consumers if consumer.url()]
+    clients: list[Cdn | SourceLocationClient] = [SourceLocationClient(onboarding, location), *served]
+    with ExitStack() as stack:
+        for client in clients:
+            stack.enter_context(Load(client.ask).running())
+        yield
+
+
 def test_a_brownfield_account_is_adopted_by_its_own_discovery(onboarding: Onboarding) -> None:
-    aws, brownfield = onboarding.aws, Brownfield(onboarding)
+    aws, brownfield, bulk = onboarding.aws, Brownfield(onboarding), Bulk(onboarding)
     location = brownfield.location()
     consumers = [brownfield.consumer(kind) for kind in KINDS]
-    answer = discover(aws)
-    assert (answer["found"], answer["unread"]) == (1 + len(KINDS), [])
-    resources = found(aws, answer)
+    completed = discover(onboarding)
+    assert (completed["found"], completed["adoptable"], completed["unread"]) == (1 + len(KINDS), 1 + len(KINDS), [])
+    resources = found(bulk, completed)
     assert all(token not in json.dumps([*resources.values()]) for token in brownfield.tokens.values())
     assert all(one["request"] and len(one["consents"]) == 3 for one in resources.values()), resources
+    tokens = [(consumer, brownfield.tokens[secret]) for consumer, secret in consumers]
+    with asked_all_the_time(onboarding, location["name"], tokens):
+        for one in resources.values():
+            for consent in one["consents"]:
+                give_consent(aws, consent["arn"])
+        bulk.store_lines(*(one["request"] for one in resources.values()))
+        adopted = bulk.results(bulk.complete())
 
-    for one in resources.values():
-        for consent in one["consents"]:
-            give_consent(aws, consent["arn"])
-        outcome = onboarding.onboard(one["request"])
-        assert (outcome["accessId"], outcome["resources"]["secretArn"]) == (one["accessId"], one["secretArn"])
-
+    assert {(one["accessId"], one["outcome"]) for one in adopted} == {
+        (one["accessId"], "Access Onboarded") for one in resources.values()
+    }, adopted
+    for one in adopted:
+        outcome = onboarding.outcomes.wait_for(one["requestId"], 30)["detail"]
+        assert all(check["passed"] for check in outcome["checks"]), outcome["checks"]
+        [expected] = [each["secretArn"] for each in resources.values() if each["accessId"] == one["accessId"]]
+        assert outcome["resources"]["secretArn"] == expected
+    asked = [one for one in aws.control("GET", "origin") if one["path"].startswith(f"/{location['name']}/")]
+    assert len({one["valueSha256"] for one in asked}) == 1, "MediaTailor sent the same token all the time"
     for secret, value in brownfield.tokens.items():
         assert onboarding.secretsmanager.get_secret_value(SecretId=secret)["SecretString"] == value
     for consumer, secret in consumers:
         assert consumer.reads(consumer.settings())[0] == secret
-        if consumer.url():
-            assert fetch(consumer.url(), consumer.header, consumer.token(brownfield.tokens[secret])) == 200
-    assert (
-        onboarding.location(location["name"])["AccessConfiguration"]["SecretsManagerAccessTokenConfiguration"]["SecretArn"]
-        == (location["secret"])
-    )
-    again = discover(aws)
+    again = discover(onboarding)
     assert (again["found"], again["unread"]) == (0, [])
 
 
@@ -146,6 +168,6 @@ def test_a_system_that_cannot_be_read_concludes_nothing_about_it(onboarding: Onb
     fault = {"service": "mediatailor", "operation": "ListSourceLocations", "error": "AccessDeniedException", "status": 403}
     onboarding.aws.control("POST", "faults", fault | {"times": 9})
 
-    answer = discover(onboarding.aws)
+    completed = discover(onboarding, system="mediatailor")
 
-    assert (answer["found"], [one["subject"] for one in answer["unread"]]) == (0, ["mediatailor"])
+    assert (completed["found"], [one["subject"] for one in completed["unread"]]) == (0, ["mediatailor"])

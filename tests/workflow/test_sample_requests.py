@@ -17,7 +17,7 @@ from tests.contract.sample_requests import ENTRIES, ONBOARDINGS, PLANS
 HANDED_OFF, CONFIRMATION = "onboard-mediatailor-handed-off", "confirm-handoff"
 # About accesses that other samples onboard, in this order.
 ROTATIONS = ("rotate-mediatailor", "confirm-rotation", "rotate-mediapackagev2-emergency")
-BULK, RECONCILIATION = "bulk-onboard", "reconcile"
+BULK, DISCOVERY, RECONCILIATION = "bulk-onboard", "discover", "reconcile"
 OFFBOARDING, RESTORATION = "offboard-mediatailor", "restore-mediatailor"
 # A plan of a request about a recorded access comes right before that request.
 PLAN_OF_ROTATION = "plan-rotation-mediatailor"
@@ -44,7 +44,7 @@ def outcomes(aws: Embedded, before: set[str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     first = [name for name in PLANS if name not in (*PLANS_OF_ACCESSES, PLAN_OF_ROTATION)]
     last = [name for pair in PLANS_OF_ACCESSES.items() for name in pair]
-    for name in [*first, *ONBOARDINGS, CONFIRMATION, PLAN_OF_ROTATION, *ROTATIONS, *last, BULK, RECONCILIATION]:
+    for name in [*first, *ONBOARDINGS, CONFIRMATION, PLAN_OF_ROTATION, *ROTATIONS, *last, BULK, RECONCILIATION, DISCOVERY]:
         if name == CONFIRMATION:
             _carry_out(aws, found[HANDED_OFF]["detail"]["handoff"]["values"])
         [entry] = json.loads((ROOT / f"events/requests/{name}.json").read_text())
@@ -77,6 +77,7 @@ def test_a_sample_request_succeeds(outcomes: dict[str, dict[str, Any]], name: st
 
     others = {
         BULK: {"Bulk Onboarding Completed"},
+        DISCOVERY: {"Discovery Completed"},
         RECONCILIATION: {"Reconciliation Completed"},
         OFFBOARDING: {"Access Offboarded"},
         **{rotation: {"Token Pending", "Token Rotated"} for rotation in ROTATIONS},
@@ -84,7 +85,7 @@ def test_a_sample_request_succeeds(outcomes: dict[str, dict[str, Any]], name: st
     }
     expected = others.get(name, {"Access Onboarded", "Access Handed Off"})
     assert outcome["detail-type"] in expected, outcome["detail"]
-    assert outcome["detail"]["changed"] is (name not in {*PLANS, RECONCILIATION})
+    assert outcome["detail"]["changed"] is (name not in {*PLANS, DISCOVERY, RECONCILIATION})
 
 
 def test_no_sample_is_about_an_access_that_exists(before: set[str], outcomes: dict[str, dict[str, Any]]) -> None:

@@ -40,6 +40,7 @@ class Settings(BaseModel):
     offboard_state_machine_arn: str = ""
     rotate_state_machine_arn: str = ""
     bulk_state_machine_arn: str = ""
+    discover_state_machine_arn: str = ""
     clean_up_state_machine_arn: str = ""
     end_request_state_machine_arn: str = ""
     own_role_arns: tuple[str, ...] = ()
@@ -124,6 +125,7 @@ def settings() -> Settings:
         offboard_state_machine_arn=arns.state_machine("OFFBOARD_STATE_MACHINE"),
         rotate_state_machine_arn=arns.state_machine("ROTATE_STATE_MACHINE"),
         bulk_state_machine_arn=arns.state_machine("BULK_STATE_MACHINE"),
+        discover_state_machine_arn=arns.state_machine("DISCOVER_STATE_MACHINE"),
         clean_up_state_machine_arn=arns.state_machine("CLEAN_UP_STATE_MACHINE"),
         end_request_state_machine_arn=arns.state_machine("END_REQUEST_STATE_MACHINE"),
         own_role_arns=arns.roles("OWN_ROLES", "OWN_ROLE_ARNS"),

@@ -116,10 +116,11 @@ def request_of(found: Discovered) -> dict[str, Any]:
     return request
 
 
-def describe(
-    found: Discovered, shared_with: tuple[str, ...], settings: Settings, tenant: str, bounds: Bounds
-) -> FoundResource | None:
-    """What a tenant is shown of a resource, or None if the tenant is not allowed to name it."""
+def describe(found: Discovered, settings: Settings, tenant: str, bounds: Bounds) -> FoundResource | None:
+    """What a tenant is shown of a resource, or None if the tenant is not allowed to name it.
+
+    Who shares its secret is known only after all resources were read.
+    """
     request, desired = request_of(found), None
     invalid: tuple[Problem, ...] = ()
     try:
@@ -145,7 +146,7 @@ def describe(
         reader=reader,
         granted=tuple(sorted(one.grant_id for one in known.grants if one.secret_arn == found.secret_arn)) if known else (),
         admitted=tuple(named_principals(known.policy)) if known and known.policy else (),
-        sharedWith=shared_with,
+        sharedWith=(),
         consents=tuple(_consents(found, settings)),
         obstacles=tuple(obstacles),
         request=request if desired and known else None,

@@ -29,6 +29,7 @@ DetailType = Literal[
     "Rotation Withdrawn",
     "Reconciliation Completed",
     "Bulk Onboarding Completed",
+    "Discovery Completed",
     "Request Rejected",
     "Request Failed",
 ]
@@ -357,6 +358,34 @@ class BulkOnboardingCompleted(Outcome):
     outcomes: dict[str, int]
 
 
+class Unread(WireModel):
+    """A system or resource that could not be read, so that nothing is known about it."""
+
+    subject: str
+    reason: str
+
+
+class DiscoveryCompleted(Outcome):
+    """The resources that use a secret and that Latchkey does not manage are listed in `results`, and as a table in `table`.
+
+    `found` is their number, and `systems` their number by system. A request can adopt `adoptable` of them. `missingConsents` is
+    the number of tags that owners must set first. `obstacles` are the most frequent rules that speak against an adoption, with
+    the number of resources. `unreadCount` systems and resources could not be read; `unread` lists the first of them.
+    """
+
+    status: Literal["completed"]
+    changed: Literal[False]
+    found: int
+    adoptable: int
+    systems: dict[str, int]
+    missing_consents: int
+    obstacles: dict[str, int]
+    unread: tuple[Unread, ...]
+    unread_count: int
+    results: StoredObject
+    table: StoredObject
+
+
 class RequestRejected(Outcome):
     """The request is invalid for all the reasons in `errors`. Nothing was changed."""
 
@@ -388,6 +417,7 @@ OUTCOMES: dict[DetailType, type[Outcome]] = {
     "Rotation Withdrawn": RotationWithdrawn,
     "Reconciliation Completed": ReconciliationCompleted,
     "Bulk Onboarding Completed": BulkOnboardingCompleted,
+    "Discovery Completed": DiscoveryCompleted,
     "Request Rejected": RequestRejected,
     "Request Failed": RequestFailed,
 }

@@ -19,6 +19,7 @@ from latchkey.registry.execution_input import ExecutionInput
 from latchkey.registry.incoming import NOTHING, RecordedRequest, execution_name, incoming, record_incoming
 from latchkey.requests.lifecycle import (
     BULK_ONBOARDING_REQUESTED,
+    DISCOVERY_REQUESTED,
     OFFBOARDING_REQUESTED,
     RESTORATION_REQUESTED,
     ROTATION_CONFIRMED,
@@ -52,7 +53,7 @@ class RequestEvent(BaseModel):
     detail: Any
 
 
-def machines(*, onboard: str, offboard: str, reconcile: str, rotate: str, bulk: str) -> Mapping[str, str]:
+def machines(*, onboard: str, offboard: str, reconcile: str, rotate: str, bulk: str, discover: str) -> Mapping[str, str]:
     """The ARN of the state machine that carries out each kind of request."""
     return {
         ONBOARDING_REQUESTED: onboard,
@@ -63,6 +64,7 @@ def machines(*, onboard: str, offboard: str, reconcile: str, rotate: str, bulk: 
         ROTATION_CONFIRMED: rotate,
         RECONCILIATION_REQUESTED: reconcile,
         BULK_ONBOARDING_REQUESTED: bulk,
+        DISCOVERY_REQUESTED: discover,
     }
 
 

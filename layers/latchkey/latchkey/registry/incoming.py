@@ -18,6 +18,7 @@ from latchkey.requests.lifecycle import (
     RESTORATION_REQUESTED,
     AccessRequest,
     AskedRequest,
+    DiscoveryRequested,
     ReconciliationRequested,
 )
 from latchkey.requests.models import (
@@ -64,6 +65,8 @@ def incoming(event_id: str, sender: Sender, kind: str, detail: object, recorded_
     about: dict[str, Any] = {"system": request.system, "access_id": request.access_id} if request else {}
     if isinstance(asked, ReconciliationRequested):
         about = _scope(asked)
+    if isinstance(asked, DiscoveryRequested):
+        about = {"system": asked.system}
     complete = about | {"request": request, "asked": asked}
     return known.model_copy(update=complete | {"confirms": kind == HANDOFF_CONFIRMED, "kind": kind})
 

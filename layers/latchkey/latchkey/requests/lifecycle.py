@@ -30,6 +30,7 @@ RESTORATION_REQUESTED = "Restoration Requested"
 ROTATION_REQUESTED = "Rotation Requested"
 ROTATION_CONFIRMED = "Rotation Confirmed"
 BULK_ONBOARDING_REQUESTED = "Bulk Onboarding Requested"
+DISCOVERY_REQUESTED = "Discovery Requested"
 # Senders put manifests under this prefix of the data bucket, so that a policy can limit what they can write.
 MANIFESTS = "manifests/"
 
@@ -43,6 +44,7 @@ REPAIR_DUE = "Repair Due"
 # The detail types that requests can have.
 KINDS = (
     BULK_ONBOARDING_REQUESTED,
+    DISCOVERY_REQUESTED,
     HANDOFF_CONFIRMED,
     OFFBOARDING_REQUESTED,
     ONBOARDING_REQUESTED,
@@ -217,8 +219,28 @@ class BulkOnboardingRequested(AskedRequest):
     manifest: ManifestObject
 
 
+def _configured_system(value: str) -> str:
+    known = [system.name for system in SYSTEMS.values() if system.configuration]
+    if value not in known:
+        raise PydanticCustomError("system", "must be one of {systems}", {"systems": ", ".join(known)})
+    return value
+
+
+class DiscoveryRequested(AskedRequest):
+    """The detail of a `Discovery Requested` event: resources that use a secret and that Latchkey does not manage are listed,
+    each with a request that would adopt it. Nothing is changed.
+
+    By default, these are the resources of all systems. `system` selects one. A tenant other than the default one is shown only
+    what it is allowed to name.
+    """
+
+    kind = DISCOVERY_REQUESTED
+
+    system: Annotated[str, AfterValidator(_configured_system)] | None = None
+
+
 # The requests that are not about one recorded access.
 ACCOUNT_REQUESTS: Mapping[str, type[AskedRequest]] = {
-    model.kind: model for model in (BulkOnboardingRequested, ReconciliationRequested)
+    model.kind: model for model in (BulkOnboardingRequested, DiscoveryRequested, ReconciliationRequested)
 }
 ASKED_REQUESTS: Mapping[str, type[AskedRequest]] = {**ACCESS_REQUESTS, **ACCOUNT_REQUESTS}
