@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import boto3
@@ -12,7 +12,7 @@ from live_check.points import POINTS
 from live_check.stack import RefusedError
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     about = "Tries what AWS does not document in an AWS account."
     parser = argparse.ArgumentParser(prog="python -m live_check", description=about)
     parser.add_argument("--clean", action="store_true", help="remove what earlier runs left, and try nothing")
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path(".live-check"), help="folder of the results")
     parser.add_argument("--origin", default="", help="base URL of the source locations (default: an AWS host)")
     parser.add_argument("--hurry", type=float, default=1, help="shorten all waits by this factor, for the embedded AWS")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     names = set(filter(None, asked.points.split(",")))
     if unknown := names - {point.name for point in POINTS}:
         parser.error(f"unknown points: {', '.join(sorted(unknown))}")

@@ -78,10 +78,8 @@ class Connection:
         botocore.register_component("data_loader", _models())
         if given.profile:
             botocore.set_config_variable("profile", given.profile)
-        session = boto3.session.Session(botocore_session=botocore, region_name=given.region, **keys)
-        if session.region_name is None and is_embedded:
-            return boto3.session.Session(botocore_session=botocore, region_name=_EMBEDDED_REGION, **keys)
-        return session
+        region = given.region or botocore.get_config_variable("region") or (_EMBEDDED_REGION if is_embedded else None)
+        return boto3.session.Session(botocore_session=botocore, region_name=region, **keys)
 
     @property
     def endpoint_url(self) -> str | None:

@@ -6,11 +6,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -84,10 +86,34 @@ class Screen:
             self.out.print(renderable, overflow="fold")
         self.out.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
+    @contextmanager
+    def waiting(self, title: str) -> Iterator[None]:
+        """Shows a spinner on a terminal while one long call is made."""
+        if not self.is_live:
+            yield
+            return
+        with self.err.status(title):
+            yield
+
+    @contextmanager
+    def progress(self, title: str) -> Iterator[Callable[[int, int], None]]:
+        """Shows a bar on a terminal while many reads are made. It is advanced with how many are done, and of how many."""
+        if not self.is_live:
+            yield _unseen
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=self.err, transient=True) as bar:
+            task = bar.add_task(title, total=None)
+            yield lambda done, of: bar.update(task, completed=done, total=of)
+
     def problem(self, what: str, remedy: str) -> None:
         """Prints what is wrong, and what to do."""
         self.err.print(Text.assemble(("latchkey: ", BAD), what), overflow="fold")
         self.err.print(Text(remedy), overflow="fold")
+
+
+def _unseen(_done: int, _of: int) -> None:
+    """Shows nothing, where nobody looks."""
 
 
 def _plain(value: object) -> object:

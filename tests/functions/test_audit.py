@@ -10,10 +10,10 @@ from latchkey.audit.chain import heads_of
 from latchkey.errors import InvalidRequest
 from latchkey.registry import registry
 from latchkey.registry.journal import KEY
+from latchkey_cli.exported_audit import problems_in
 from tests import dynamodb
 from tests.functions.account import AUDIT_TABLE, DATA_BUCKET, TABLE, Account, client
 from tests.functions.onboarding_requests import EXECUTION, Run
-from tools.verify_audit import problems_in
 
 ACCESS, OTHER = "mediatailor/sourceLocation/sports-origin", "mediatailor/sourceLocation/film-origin"
 

@@ -15,8 +15,9 @@ from latchkey.access.audit_record import EMPTY, ChainedRecord, ChainHead
 from latchkey.audit.chain import canonical, chained, continuation_problems, hash_of, heads_of, heads_text, problems_of
 from latchkey.audit.facts import Action, Fact
 from latchkey.audit.ocsf import event_of, record_of
+from latchkey_cli.exported_audit import problems_in
+from latchkey_cli.main import main
 from tests.unit.samples import EXECUTION_ARN, KEY_ARN, PLACE
-from tools.verify_audit import main, problems_in
 
 ACCESS = "mediatailor/sourceLocation/sports-origin"
 
@@ -169,13 +170,13 @@ def exported(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_an_export_of_whole_chains_is_verified(exported: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(exported(CHAIN))]) == 0
+    assert main(["audit", "verify", str(exported(CHAIN))]) == 0
     assert "complete and unchanged" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("tampering", [one for name, one in TAMPERINGS.items() if name not in ("unreadable", "no object")])
 def test_tampering_with_an_export_is_found(exported: Any, tampering: Tampering, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(exported(tampering([*CHAIN])))]) == 1
+    assert main(["audit", "verify", str(exported(tampering([*CHAIN])))]) == 1
     assert ACCESS in capsys.readouterr().out
 
 
@@ -184,8 +185,8 @@ def test_an_export_that_does_not_continue_an_earlier_one_is_found(exported: Any)
     again = chained(map(fact, (1, 2, 3, 4, 7, 8)), EMPTY)
     path = exported(again, again[-1].head)
 
-    assert main([str(path)]) == 0
-    assert main([str(path), "--earlier", str(path.with_name("earlier.heads.json"))]) == 1
+    assert main(["audit", "verify", str(path)]) == 0
+    assert main(["audit", "verify", str(path), "--earlier", str(path.with_name("earlier.heads.json"))]) == 1
 
 
 def test_an_earlier_chain_that_is_gone_is_found() -> None:

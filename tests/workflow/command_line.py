@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from latchkey_cli.connection import Connection, Options
 from latchkey_cli.main import main
 from local_aws.emulator.account import REGION
 from local_aws.tools.embedded_aws import Embedded
@@ -46,6 +47,10 @@ class CommandLine:
         assert status == expect, f"latchkey {' '.join(arguments)}: {status}\n{captured.out}\n{captured.err}"
         assert "Traceback" not in captured.out + captured.err
         return Ran(status, captured.out, captured.err)
+
+    def resource(self, logical_id: str) -> str:
+        """The physical ID of a resource of the stack."""
+        return Connection(Options()).resource(logical_id)
 
     def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         """Starts a command in a process of its own."""

@@ -52,11 +52,9 @@ def test_an_access_from_its_plan_to_its_restoration(latchkey: CommandLine, fast_
     }
     assert readers["Origin"]["statement"] == "LatchkeyOriginReaders"
     assert readers["mediatailor.amazonaws.com"]["decryptsBy"].startswith("grant MediaTailor-SourceLocation-")
-    assert "LatchkeyOriginReaders" in latchkey("who-can-read", row["secretArn"]).out
+    assert "LatchkeyOriginReaders" in latchkey("who-can-read", row["secretArn"], "--no-iam").out
 
     assert "which is not in use yet" in latchkey("rotate", access_id, "--follow").out
-    assert "keeps its current token" in latchkey("rotate", access_id, "--withdraw", "--follow").out
-    latchkey("rotate", access_id, "--follow")
     assert "uses its new token" in latchkey("confirm", access_id, "--follow").out
     assert latchkey("plan", access_id, "--for", "offboard", expect=3).out.count("- ") >= 2
     offboarded = latchkey("offboard", access_id, "--recovery-days", "7", "--follow", "--json").json
@@ -118,7 +116,7 @@ WRONG: dict[str, tuple[tuple[str, ...], dict[str, str], int, str]] = {
     "unknown state": (("status", "--state", "activ"), {}, 2, "activ is no state"),
     "unknown command": (("onbord",), {}, 2, "onbord"),
     "missing file": (("onboard", "none.json"), {}, 1, "none.json"),
-    "no file and no access": (("offboard", "none"), {}, 2, "no ID of an access"),
+    "no file and no access": (("offboard", "none"), {}, 2, "no access none"),
     "invalid tenant": (("reconcile", "--tenant", "A B"), {}, 2, "no name of a tenant"),
 }
 
@@ -186,3 +184,95 @@ def test_the_doctor_finds_what_is_missing(latchkey: CommandLine) -> None:
         ("sweep", "warning"),
     } <= found
     assert "AlarmTopicArn is empty" in latchkey("doctor").out
+
+
+def test_what_is_wrong_and_what_changed_is_shown(latchkey: CommandLine, fast_onboarding: Onboarding, tmp_path: Path) -> None:
+    fast_onboarding.aws.control("PUT", "assumptions", {"trail": {"lose": 1}, "mediatailorRetires": "never"})
+    made = fast_onboarding.onboard(fast_onboarding.detail())
+    access_id, key = made["accessId"], made["resources"]["keyArn"]
+    name = access_id.rpartition("/")[2]
+    assert latchkey("grants", key, "--json").json["counts"] == {"in use": 1}
+    assert "no findings" in latchkey("findings").out
+    fast_onboarding.mediatailor.delete_source_location(SourceLocationName=name)
+
+    [orphaned] = latchkey("grants", "--attention", "--json").json["grants"]
+    assert (orphaned["classed"], orphaned["accessId"], orphaned["keyArn"]) == ("orphaned", access_id, key)
+    assert "orphaned  MediaTailor-SourceLocation-" in latchkey("grants").out
+
+    reconciled = latchkey("reconcile", "--follow")
+    assert "1 access with 1 finding" in reconciled.out
+    assert "✓ Sweep grants" in reconciled.err
+    [found] = latchkey("findings", "--json").json
+    assert [one["kind"] for one in found["findings"]] == ["resource-missing"]
+    assert "Latchkey never changes this" in latchkey("findings", name).out
+    assert latchkey("findings", "--kind", "key-disabled", "--json").json == []
+
+    assert "status-observed: gone" in latchkey("audit", "show", name).out
+    assert "request-accepted" in {one["action"] for one in latchkey("audit", "show", "--since", "1h", "--json").json}
+    exported = latchkey("audit", "export", "--output", str(tmp_path), "--json").json
+    [records, _] = exported["files"]
+    assert "every chain is complete" in latchkey("audit", "verify", records).out
+    assert latchkey("audit", "verify", "--earlier", exported["headsKey"], "--json").json["problemCount"] == 0
+    Path(records).write_text(Path(records).read_text().replace("access-recorded", "access-changed", 1))
+    assert "was changed" in latchkey("audit", "verify", records, expect=1).out
+
+
+def test_the_lines_of_a_manifest_are_checked_and_planned(
+    latchkey: CommandLine, fast_onboarding: Onboarding, tmp_path: Path
+) -> None:
+    details = [fast_onboarding.detail() for _ in range(2)]
+    lines = [json.dumps({name: value for name, value in detail.items() if name != "requestId"}) for detail in details]
+    manifest = tmp_path / "channels.jsonl"
+    manifest.write_text("\n".join([*lines, '{"system": "mediatailor", "resource": {}}']))
+
+    refused = latchkey("bulk", str(manifest), expect=2)
+    assert "line 3  resource.baseUrl  is missing" in refused.err
+    assert "1 line of" in refused.err
+    planned = latchkey("bulk", str(manifest), "--anyway", "--plan", "--follow", "--output", str(tmp_path / "results"), expect=2)
+    assert [line.split() for line in planned.out.splitlines() if line.endswith((" 1", " 2"))] == [
+        ["Access", "Planned", "2"],
+        ["Request", "Rejected", "1"],
+    ]
+    assert "resource.baseUrl is missing" in planned.out
+    assert len((tmp_path / "results").read_text().splitlines()) == 3
+
+
+def test_dead_letters_are_listed_without_their_details_and_sent_again(
+    latchkey: CommandLine, fast_onboarding: Onboarding
+) -> None:
+    token, detail = "s3cr3t-that-a-sender-put-into-an-event", fast_onboarding.detail()
+    event = {"id": "event-1", "source": "latchkey.requests", "detail-type": "Onboarding Requested"}
+    bodies = [
+        {"requestPayload": event | {"detail": detail}, "responsePayload": {"errorMessage": "Task timed out"}},
+        event | {"detail": {"system": "mediatailor", "token": token}},
+        {"requestId": "scheduled"},
+        {"requestPayload": [token]},
+    ]
+    sqs = fast_onboarding.aws.client("sqs")
+    queue = sqs.get_queue_url(QueueName=latchkey.resource("RequestDeadLetters").rpartition("/")[2])["QueueUrl"]
+    for body in bodies:
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(body))
+
+    listed = latchkey("dlq", "list", "--json").json
+    assert {(one["kind"], one["requestId"], one["redrive"].partition(":")[0]) for one in listed} == {
+        ("Onboarding Requested", detail["requestId"], "send again"),
+        ("Onboarding Requested", "event-1", "send again"),
+        ("scheduled reconciliation", None, "delete"),
+        ("unknown message", None, "not possible"),
+    }
+    assert "Task timed out" in latchkey("dlq", "list").out
+    assert "4 requests could not be delivered" in latchkey("doctor", expect=1).out
+    first = next(one["messageId"] for one in listed if one["requestId"] == detail["requestId"])
+    assert "1 message done" in latchkey("dlq", "redrive", first).out
+    assert "2 messages done, 1 left" in latchkey("dlq", "redrive", expect=1).out
+    assert len(latchkey("dlq", "list", "--json").json) == 1
+
+    assert latchkey("outcome", detail["requestId"], "--follow", "--json").json["outcome"] == "Access Onboarded"
+    until(lambda: fast_onboarding.outcomes.of("event-1"), "the rejection", 60)
+    assert "Rejected" in latchkey("outcome", "event-1", expect=2).out
+    assert not any(token in text for text in latchkey.printed)
+
+
+def test_the_live_check_runs_in_the_account_of_the_command(latchkey: CommandLine) -> None:
+    assert "no point nothing" in latchkey("live-check", "--points", "nothing", expect=2).err
+    assert "root user cannot run the check" in latchkey("live-check", "--clean", "--yes", expect=2).err

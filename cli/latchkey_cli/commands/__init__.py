@@ -3,7 +3,19 @@
 from importlib import import_module
 
 # In the order in which `latchkey --help` lists them.
-_MODULES = ("requests", "status", "describe", "doctor")
+_MODULES = (
+    "init",
+    "requests",
+    "bulk",
+    "status",
+    "describe",
+    "findings",
+    "doctor",
+    "audit",
+    "letters",
+    "live_check",
+    "completion",
+)
 
 
 def load() -> None:

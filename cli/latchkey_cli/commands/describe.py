@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -12,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import ClientError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from latchkey import policies
@@ -26,6 +24,7 @@ from latchkey.policies.document import Statement
 from latchkey.registry.accesses import KnownAccess
 from latchkey.systems import SYSTEMS
 from latchkey.systems.readers import AssumedRole, PartnerPrincipals, ServicePrincipal
+from latchkey_cli.accesses import find_access
 from latchkey_cli.command import Run, command
 from latchkey_cli.connection import Connection
 from latchkey_cli.problems import REJECTED, CliProblem
@@ -52,7 +51,7 @@ from latchkey_cli.wording import condition_text, statement_parts
 _PANEL = "Reading"
 _HISTORY = 10
 # What leads to another record, and is left out where people look for what happened.
-_DETAILS = frozenset(["change-intended", "evidence-read", "access-changed"])
+DETAILS = frozenset(["change-intended", "evidence-read", "access-changed"])
 
 
 @dataclass(frozen=True)
@@ -87,26 +86,13 @@ def describe(
     known = find_access(run.connection, access)
     if known.record is None:
         raise CliProblem(f"No onboarding of {access} has succeeded.", "`latchkey status` shows what runs for it.", REJECTED)
-    with progress_bar(run.screen, "Roles and users") as advance:
+    with run.screen.progress("Roles and users") as advance:
         found = _described(run.connection, known, known.record, iam=iam, history=history, advance=advance)
     if run.screen.as_json:
         run.screen.json(_wire(found))
     else:
         _show(run.screen, found)
     return 0
-
-
-def find_access(connection: Connection, access_id: str) -> KnownAccess:
-    """The access with this ID. Raises CliProblem with those that are similar."""
-    every = {one.access_id: one for one in connection.registry.accesses.all()}
-    if access_id in every:
-        return every[access_id]
-    same_end = [name for name in every if name.endswith(f"/{access_id}")]
-    if len(same_end) == 1:
-        return every[same_end[0]]
-    near = same_end or [name for name in every if access_id.lower() in name.lower()]
-    hint = f"Did you mean {', '.join(sorted(near)[:3])}?" if near else "`latchkey status --all` lists all accesses."
-    raise CliProblem(f"There is no access {access_id}.", hint, REJECTED)
 
 
 def _described(
@@ -188,7 +174,7 @@ def _history(connection: Connection, access_id: str, most: int) -> tuple[Mapping
     audit = connection.audit
     _, records = audit.chain(access_id)
     every = (json.loads(one.text) for one in reversed(records))
-    return tuple(islice((one for one in every if one["action"] not in _DETAILS), most))
+    return tuple(islice((one for one in every if one["action"] not in DETAILS), most))
 
 
 def _show(screen: Screen, found: Described) -> None:
@@ -280,6 +266,8 @@ def show_history(screen: Screen, records: Sequence[Mapping[str, Any]], *, access
     for one in records:
         words = [word for word in str(one.get("subject") or "").split() if word not in (one.get("requestId"), one["accessId"])]
         subject = " ".join(short_arn(word) for word in words)
+        became = (one.get("after") or {}).get("status") if one["action"] == "status-observed" else None
+        subject = str(became or subject)
         what = str(one["action"]) if subject in ("", "request", "access") else f"{one['action']}: {subject}"
         shown.add_row(_at(one["at"]), *([one["accessId"]] if accesses else []), what, by_whom(one))
     screen.show(indented(shown) if not accesses else shown)
@@ -327,7 +315,7 @@ def who_can_read(
             "`latchkey restore` restores the access of an offboarded secret.",
             REJECTED,
         )
-    with progress_bar(run.screen, "Roles and users") as advance:
+    with run.screen.progress("Roles and users") as advance:
         readers = readers_of(connection, found, connection.stack.place, identities=iam, progress=advance)
     if run.screen.as_json:
         run.screen.json(_readers_wire(readers))
@@ -369,28 +357,6 @@ def show_readers(screen: Screen, readers: Readers) -> None:
 
 def _principal(name: str) -> Text:
     return Text(name, style=BAD if name.startswith("everyone") else "")
-
-
-def _unseen(_done: int, _of: int) -> None:
-    """Shows nothing, where nobody looks."""
-
-
-@contextmanager
-def progress_bar(screen: Screen, title: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows a bar on a terminal while many reads are made."""
-    if not screen.is_live:
-        yield _unseen
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=screen.err, transient=True) as bar:
-        task = None
-
-        def advance(done: int, of: int) -> None:
-            nonlocal task
-            task = bar.add_task(title, total=of) if task is None else task
-            bar.update(task, completed=done)
-
-        yield advance
 
 
 def _readers_wire(readers: Readers) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from latchkey.requests.lifecycle import (
     ROTATION_REQUESTED,
 )
 from latchkey.requests.models import HANDOFF_CONFIRMED, ONBOARDING_REQUESTED, RECONCILIATION_REQUESTED
+from latchkey_cli.accesses import find_access
 from latchkey_cli.command import Run, command
 from latchkey_cli.following import follow, heading, recorded_outcome
 from latchkey_cli.problems import REJECTED, CliProblem
@@ -185,26 +186,17 @@ def _of_file(verb: str | None, given: str) -> tuple[str, dict[str, Any]]:
 
 def _of_access(run: Run, verb: str, access_id: str) -> tuple[str, dict[str, Any]]:
     """The request about a recorded access: its recorded onboarding, or one that names the access."""
-    if access_id.count("/") < 2:
-        raise CliProblem(
-            f"There is no file {access_id}, and it is no ID of an access.",
-            "The ID of an access is <system>/<kind>/<name>: `latchkey status` lists them.",
-            REJECTED,
-        )
+    known = find_access(run.connection, access_id)
+    access_id = known.access_id
     if verb == "onboard":
-        request = run.connection.registry.accesses.recorded_request(access_id)
+        request = known.request
         if request is None:
-            raise _unknown(access_id)
+            raise CliProblem(f"No onboarding of {access_id} has succeeded.", "Onboard it with a request file.", REJECTED)
         again = repair_request(request, f"cli-{uuid.uuid4()}")
         return ONBOARDING_REQUESTED, again.wire
     if verb == "confirm":
-        phase = run.connection.registry.phases.get(access_id)
-        return (ROTATION_CONFIRMED if phase and phase.name == "rotating" else HANDOFF_CONFIRMED), {"accessId": access_id}
+        return (ROTATION_CONFIRMED if known.state == "rotating" else HANDOFF_CONFIRMED), {"accessId": access_id}
     return _KINDS[verb][0], {"accessId": access_id}
-
-
-def _unknown(access_id: str) -> CliProblem:
-    return CliProblem(f"{access_id} is no recorded access.", "`latchkey status` lists the accesses.", REJECTED)
 
 
 def _sent(run: Run, kind: str, detail: Mapping[str, Any], repeat: str, *, follows: bool) -> int:

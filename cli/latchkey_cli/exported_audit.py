@@ -1,17 +1,13 @@
 """Verifies an export of audit records: finds records that were changed, removed, inserted or moved, and ends that were cut off.
 
-    PYTHONPATH=layers/latchkey python -m tools.verify_audit 2026-11-28T00-47-03.771400Z.jsonl [--earlier EARLIER.heads.json]
-
-The heads of the chains are next to the records, in `….heads.json`. With `--earlier`, every chain must continue the one of an
-earlier export, so that a history that was written again is found as well.
+The heads of the chains are next to the records, in `….heads.json`. With the heads of an earlier export, every chain must
+continue the one of that export, so that a history that was written again is found as well.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from latchkey.access.audit_record import ChainedRecord, ChainHead
@@ -43,22 +39,9 @@ def problems_in(lines: Iterable[str], heads: dict[str, ChainHead], earlier: dict
     return problems
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Prints each problem and returns 1, or returns 0 if there is none."""
-    parser = argparse.ArgumentParser(prog="python -m tools.verify_audit", description="Verifies an export of audit records.")
-    parser.add_argument("file", type=Path, help="the records, audit/….jsonl")
-    parser.add_argument("--heads", type=Path, help="the heads of the chains; by default, ….heads.json next to the records")
-    parser.add_argument("--earlier", type=Path, help="the heads of an earlier export")
-    given = parser.parse_args(arguments)
-    heads = given.heads or given.file.with_suffix(".heads.json")
-    with given.file.open() as lines:
-        earlier = heads_of(given.earlier.read_bytes()) if given.earlier else {}
-        problems = problems_in(lines, heads_of(heads.read_bytes()), earlier)
-    for one in problems:
-        print(f"{one.access_id or given.file} {one.number}: {one.problem}")
-    print(f"{len(problems)} problems" if problems else "every chain is complete and unchanged")
-    return bool(problems)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def problems_of_file(file: Path, heads: Path | None, earlier: Path | None) -> list[Problem]:
+    """Everything that is wrong with the records in a file. By default, the heads are in `….heads.json` next to it."""
+    present = heads_of((heads or file.with_suffix(".heads.json")).read_bytes())
+    former = heads_of(earlier.read_bytes()) if earlier else {}
+    with file.open() as lines:
+        return problems_in(lines, present, former)
