@@ -45,9 +45,13 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 TEMPLATE = load_template(TEMPLATE_TEXT)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
-# The nested application that holds the alarms.
+# The nested application that holds the alarms and the dashboard.
 OBSERVABILITY = load_template((ROOT / "observability.yaml").read_text())
-ALARMS: dict[str, dict[str, Any]] = {name: resource["Properties"] for name, resource in OBSERVABILITY["Resources"].items()}
+ALARMS: dict[str, dict[str, Any]] = {
+    name: resource["Properties"]
+    for name, resource in OBSERVABILITY["Resources"].items()
+    if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
 GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 MACHINES: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in MACHINE_TEXTS.items()}
 

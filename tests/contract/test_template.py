@@ -260,9 +260,10 @@ def test_only_requests_the_queue_and_the_registry_start_a_function() -> None:
     assert sources == ["HintQueue.Arn", "AccessTable.StreamArn"]
 
 
-def test_the_alarms_are_a_nested_application_that_can_run_nothing() -> None:
+def test_alarms_and_dashboard_are_a_nested_application_that_can_run_nothing() -> None:
     assert (ROOT / NESTED["Location"]).read_text()
-    assert {resource["Type"] for resource in OBSERVABILITY["Resources"].values()} == {"AWS::CloudWatch::Alarm"}
+    types = {resource["Type"] for resource in OBSERVABILITY["Resources"].values()}
+    assert types == {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}
     assert set(NESTED["Parameters"]) == set(OBSERVABILITY["Parameters"])
     assert of_type("AWS::CloudWatch::Alarm") == {}
 

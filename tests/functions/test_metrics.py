@@ -1,24 +1,26 @@
-"""Every metric of Latchkey that an alarm names is emitted, with the dimension that the alarm names."""
+"""Every metric of Latchkey that an alarm or the dashboard names is emitted, with the dimension that it names."""
 
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from latchkey.aws import clients
+from latchkey.events.outcomes import DetailType
 from latchkey.observability import metrics
 from latchkey.registry import registry
 from latchkey.registry.revocations import Revocation
 from latchkey.requests.sender import NOT_ALLOWED
 from tests.contract.artifacts import ALARMS
+from tests.contract.dashboard import dashboard_metrics
 from tests.functions.account import Account
 from tests.functions.clean_up_steps import ACCESS, onboarded
 from tests.functions.onboarding_requests import Run
 from tests.functions.state_machine import StateMachine
 from tests.functions.test_reconciliation import event
-from tests.functions.test_report_clean_up import LOST, observed, report
+from tests.functions.test_report_clean_up import LOST, cleaned, found, observed, removed, report, survey_of
 from tests.functions.test_report_outcome import FAILED, REJECTED, caught
 
 NUMBERS = ("RevokedAccesses", "DriftedAccesses", "IrrevocableGrants")
@@ -63,23 +65,33 @@ def _named() -> set[tuple[str, str]]:
     return {(one["MetricName"], one["Dimensions"][0]["Value"]) for one in found if one["Namespace"] == "Latchkey"}
 
 
-def test_every_metric_that_an_alarm_names_is_emitted(run: Run, account: Account, emitted: Callable[..., Emitted]) -> None:
+def _shown() -> set[tuple[str, str]]:
+    """The metrics of the dashboard, without those of outcomes, which have the names of their detail types."""
+    outcomes = {(name.replace(" ", ""), "report_outcome") for name in get_args(DetailType)}
+    return dashboard_metrics() - outcomes
+
+
+def test_every_metric_that_an_alarm_or_the_dashboard_names_is_emitted(
+    run: Run, account: Account, emitted: Callable[..., Emitted]
+) -> None:
     access = onboarded(run, account)
     clients.s3().create_bucket(Bucket="latchkey-data")
     key = "reconciliations/run-1/accesses.jsonl"
     clients.s3().put_object(Bucket="latchkey-data", Key=key, Body=b"")
     inventory = {"key": key, "accesses": 0}
     foreign = caught("InvalidRequest", json.dumps({"problems": [{"place": "accessId", "rule": NOT_ALLOWED}]}))
+    look = survey_of(access, found(access, "orphaned"))
+    gone = report(look=look, cleaned=cleaned(removed(access)), observed=observed("gone"))
     everything = [
         emitted("report_outcome", FAILED),
         emitted("report_outcome", REJECTED | {"requestId": "request-2", "caught": foreign}),
         emitted("report_clean_up", report(observed=observed("revoked", LOST))),
+        emitted("report_clean_up", gone),
         emitted("sweep_grants", {"id": "event-1"}),
         emitted("decide_repairs", event() | {"startedAt": "2026-11-28T00:00:00.000Z", "inventory": inventory}),
     ]
 
-    assert access
-    assert _named() <= {metric for one in everything for metric in one}
+    assert _named() | _shown() <= {metric for one in everything for metric in one}
 
 
 def test_a_sweep_emits_the_current_numbers(run: Run, account: Account, emitted: Callable[..., Emitted]) -> None:
