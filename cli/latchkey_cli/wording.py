@@ -167,6 +167,20 @@ def _reconciled(screen: Screen, detail: Mapping[str, Any]) -> None:
         screen.say((f"{plural(detail['unread'], 'access', 'accesses')} could not be read.", CAUTION), indent=2)
 
 
+def _discovered(screen: Screen, detail: Mapping[str, Any]) -> None:
+    if not detail["found"] and not detail["unreadCount"]:
+        screen.say((_DONE, GOOD), "everything that uses a secret is managed by Latchkey")
+        return
+    found = plural(detail["found"], "resource")
+    adoptable = f" found that Latchkey does not manage; requests can adopt {detail['adoptable']:,}"
+    screen.say((_DONE, GOOD), (found, STRONG), adoptable)
+    if detail["missingConsents"]:
+        screen.say(f"{plural(detail['missingConsents'], 'tag')} of owners must be set first.", indent=2)
+    obstacles = sorted(detail["obstacles"].items(), key=lambda one: -one[1])
+    _several(screen, "What speaks against it", [f"{plural(count, 'resource')}: {rule}" for rule, count in obstacles])
+    _several(screen, "Not read", [f"{one['subject']}: {one['reason']}" for one in detail["unread"]], CAUTION)
+
+
 def _bulk(screen: Screen, detail: Mapping[str, Any]) -> None:
     outcomes = detail.get("outcomes", {})
     status = _status_of_bulk(outcomes)
@@ -221,6 +235,7 @@ _WORDS = {
     "Rotation Withdrawn": _withdrawn,
     "Reconciliation Completed": _reconciled,
     "Bulk Onboarding Completed": _bulk,
+    "Discovery Completed": _discovered,
     "Request Rejected": _rejected,
     "Request Failed": _failed,
 }

@@ -120,6 +120,19 @@ CASES: dict[str, tuple[str, dict[str, Any], int, list[str]]] = {
         0,
         ["nothing differs"],
     ),
+    "discovered": (
+        "Discovery Completed",
+        {"found": 3, "adoptable": 2, "missingConsents": 4, "obstacles": {"has no value": 1}, "unreadCount": 1}
+        | {"unread": [{"subject": "mediaconnect", "reason": "ListFlows is not allowed"}]},
+        0,
+        ["3 resources found", "can adopt 2", "4 tags of owners", "1 resource: has no value", "mediaconnect: ListFlows"],
+    ),
+    "nothing discovered": (
+        "Discovery Completed",
+        {"found": 0, "adoptable": 0, "missingConsents": 0, "obstacles": {}, "unreadCount": 0, "unread": []},
+        0,
+        ["is managed by Latchkey"],
+    ),
     "bulk": (
         "Bulk Onboarding Completed",
         {"lines": 3, "outcomes": {"Access Onboarded": 2, "Request Rejected": 1}, "results": {"bucket": "b", "key": "k"}},

@@ -237,6 +237,34 @@ def test_the_lines_of_a_manifest_are_checked_and_planned(
     assert len((tmp_path / "results").read_text().splitlines()) == 3
 
 
+def test_what_was_set_up_by_hand_is_found_and_written_to_a_manifest(
+    latchkey: CommandLine, fast_onboarding: Onboarding, tmp_path: Path
+) -> None:
+    key = fast_onboarding.new_key(consent=False)
+    secret = fast_onboarding.new_secret('{"token": "by-hand-by-hand-by-hand-by-hand"}', None, KmsKeyId=key)
+    reading = {"Effect": "Allow", "Principal": {"Service": "mediatailor.amazonaws.com"}, "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [reading | {"Action": "secretsmanager:GetSecretValue"}]}
+    fast_onboarding.secretsmanager.put_resource_policy(SecretId=secret, ResourcePolicy=json.dumps(policy))
+    settings = {"HeaderName": "X-Token", "SecretArn": secret, "SecretStringKey": "token"}
+    fast_onboarding.mediatailor.create_source_location(
+        SourceLocationName="by-hand",
+        HttpConfiguration={"BaseUrl": f"{fast_onboarding.aws.origin_url}/by-hand"},
+        AccessConfiguration={
+            "AccessType": "SECRETS_MANAGER_ACCESS_TOKEN",
+            "SecretsManagerAccessTokenConfiguration": settings,
+        },
+    )
+
+    manifest = tmp_path / "found.jsonl"
+    shown = latchkey("discover", "--system", "mediatailor", "--manifest", str(manifest))
+
+    assert "mediatailor/sourceLocation/by-hand" in shown.out
+    assert "1 resource found that Latchkey does not manage" in shown.out
+    [request] = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert request["secret"]["value"]["existing"]["secretArn"] == secret
+    latchkey("bulk", str(manifest), "--plan", "--follow", expect=2)  # nobody has consented yet
+
+
 def test_dead_letters_are_listed_without_their_details_and_sent_again(
     latchkey: CommandLine, fast_onboarding: Onboarding
 ) -> None:

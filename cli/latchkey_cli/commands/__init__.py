@@ -7,6 +7,7 @@ _MODULES = (
     "init",
     "requests",
     "bulk",
+    "discover",
     "status",
     "describe",
     "findings",
