@@ -162,11 +162,13 @@ def test_a_removed_grant_is_reported_once(run: Run, account: Account, access: On
 
 
 def test_a_change_of_status_is_recorded_and_published(run: Run, account: Account, access: Onboarding) -> None:
-    run("report_clean_up", report(observed=observed("revoked", LOST, proposal="enable it")))
+    remedy = ["aws kms enable-key --key-id one"]
+    run("report_clean_up", report(observed=observed("revoked", LOST, proposal="enable it", remedy=remedy)))
     reported = published(account)
     assert [*reported] == ["Access Revoked"]
     [lost] = reported["Access Revoked"]["lost"]
-    assert (lost.items() >= LOST[0].items(), reported["Access Revoked"]["proposal"]) == (True, "enable it")
+    assert lost.items() >= LOST[0].items()
+    assert (reported["Access Revoked"]["proposal"], reported["Access Revoked"]["remedy"]) == ("enable it", remedy)
     assert (status(), registry().accesses.failed_checks(ACCESS)) == ("revoked", ("key is enabled",))
 
     run("report_clean_up", report(observed=observed("active")))
