@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.core import TyperGroup
 
 from latchkey.tags import DEFAULT_TENANT
 from latchkey_cli.connection import Connection, Options
@@ -19,8 +20,26 @@ from latchkey_cli.screen import BAD, Screen
 from latchkey_cli.wording import show_problems
 
 _PANEL = "Where to look"
+
+
+class _Panels(TyperGroup):
+    """Lists the commands by their panels, in the order in which they were added."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        panels: dict[str, list[tuple[str, Any]]] = {}
+        for name in self.list_commands(ctx):
+            found: Any = self.get_command(ctx, name)
+            panel = getattr(found, "rich_help_panel", None)
+            panels.setdefault(panel if isinstance(panel, str) else "Commands", []).append((name, found))
+        width = formatter.width - 6 - max(len(name) for commands in panels.values() for name, _ in commands)
+        for panel, commands in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl([(name, found.get_short_help_str(width)) for name, found in commands])
+
+
 app = typer.Typer(
     name="latchkey",
+    cls=_Panels,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

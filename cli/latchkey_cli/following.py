@@ -254,4 +254,5 @@ def _print_news(screen: Screen, progress: Progress) -> None:
 
 def heading(screen: Screen, sent: Sent, what: str) -> None:
     """Says which request is followed."""
-    screen.note((sent.kind, STRONG), f" {what}" if what else "", (f"  request {sent.request_id}", QUIET))
+    screen.note((sent.kind, STRONG), f"  {what}" if what else "")
+    screen.note((f"request {sent.request_id}", QUIET))

@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message is None:
             raise
         context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError" and context:
+            sys.stderr.write(f"{context.get_help()}\n")
+            return REJECTED
         name = context.command_path if context else "latchkey"
         Screen().problem(str(message()), f"`{name} --help` shows how to call it.")
         return REJECTED

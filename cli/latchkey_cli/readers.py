@@ -185,10 +185,16 @@ def _by_identity(
         "kms:ViaService": f"secretsmanager.{place.region}.amazonaws.com",
         "kms:EncryptionContext:SecretARN": secret.arn,
     }
+    # The simulator does not read the tags of the secret, on which policies can depend.
+    tags = [
+        {"ContextKeyName": f"{name}/{key}", "ContextKeyType": "string", "ContextKeyValues": [value]}
+        for key, value in secret.tags.items()
+        for name in ("aws:ResourceTag", "secretsmanager:ResourceTag")
+    ]
     found: list[Reader] = []
     for number, arn in enumerate(arns, 1):
         progress(number, len(arns))
-        given = {"PolicySourceArn": arn, "ActionNames": [READ], "ResourceArns": [secret.arn]}
+        given = {"PolicySourceArn": arn, "ActionNames": [READ], "ResourceArns": [secret.arn], "ContextEntries": tags}
         try:
             answers = [one for page in read_pages(iam.simulate_principal_policy, **given) for one in page["EvaluationResults"]]
         except ClientError as error:

@@ -10,7 +10,20 @@ from rich.text import Text
 
 from latchkey_cli.following import Outcome
 from latchkey_cli.problems import FAILED, HAS_CHANGES, REJECTED
-from latchkey_cli.screen import BAD, CAUTION, GOOD, QUIET, STRONG, Screen, facts, indented, plural, table
+from latchkey_cli.screen import (
+    BAD,
+    CAUTION,
+    GOOD,
+    QUIET,
+    STRONG,
+    Screen,
+    facts,
+    indented,
+    plural,
+    short_arn,
+    short_principal,
+    table,
+)
 
 _DONE = "✓ "
 _SYMBOLS: Mapping[str, tuple[str, str]] = {
@@ -164,7 +177,8 @@ def _reconciled(screen: Screen, detail: Mapping[str, Any]) -> None:
         screen.say(("More repairs were due than MaxRepairs allows, so none was made.", CAUTION), indent=2)
         screen.say("Find the cause, or run ", ("latchkey reconcile --acknowledge-storm --follow", STRONG), indent=2)
     if detail["unread"]:
-        screen.say((f"{plural(detail['unread'], 'access', 'accesses')} could not be read.", CAUTION), indent=2)
+        missed = plural(detail["unread"], "access was", "accesses were")
+        screen.say((f"{missed} not observed: unreadable, or a request was running.", CAUTION), indent=2)
 
 
 def _discovered(screen: Screen, detail: Mapping[str, Any]) -> None:
@@ -255,8 +269,9 @@ def _plan(screen: Screen, detail: Mapping[str, Any], repeat: str) -> None:
         screen.say((_DONE, GOOD), (str(detail["accessId"]), STRONG), " needs no change")
     else:
         screen.say(("Plan for ", STRONG), (str(detail["accessId"]), STRONG), ": nothing was changed")
+    account = str(detail.get("executionArn", ":::::")).split(":")[4]
     for change in changes:
-        _change(screen, change)
+        _change(screen, change, account)
     numbers = [f"{counted[action]} to {action}" for action in ("create", "update", "adopt", "remove") if counted[action]]
     screen.say("")
     if numbers:
@@ -274,28 +289,31 @@ def _call(call: Mapping[str, Any]) -> str:
     return call["operation"] if call["count"] == 1 else f"{call['operation']} ({call['count']} times)"
 
 
-def _change(screen: Screen, change: Mapping[str, Any]) -> None:
+def _change(screen: Screen, change: Mapping[str, Any], account: str) -> None:
     symbol, style = _SYMBOLS.get(change["action"], ("?", ""))
-    screen.say(
-        (f"{symbol} {change['kind']} ", style), (str(change["name"]), STRONG if change["action"] != "none" else QUIET), indent=2
-    )
-    for one in change.get("settings", ()):
-        before, after = one.get("before"), one.get("after")
-        shown = (
-            _value(after) if before is None else _value(before) if before == after else f"{_value(before)} → {_value(after)}"
-        )
-        screen.say((f"{one['name']}: ", QUIET), shown, indent=6)
+    name_style = QUIET if change["action"] == "none" else STRONG
+    name = short_arn(str(change["name"])).removeprefix(f"{change['kind']}/")
+    screen.say((f"{symbol} {change['kind']} ", style), (name, name_style), indent=2)
+    settings = [(one["name"], _setting(one.get("before"), one.get("after"))) for one in change.get("settings", ())]
+    if settings:
+        screen.show(indented(facts(settings), 6))
     for policy in change.get("policies", ()):
         for verb, color, sign in (("added", GOOD, "+"), ("removed", "red", "-")):
             for statement in policy.get(verb, ()):
-                _statement(screen, f"{sign} {policy['name']}", color, statement)
+                _statement(screen, f"{sign} {policy['name']}", color, statement, account)
         for both in policy.get("changed", ()):
-            _statement(screen, f"~ {policy['name']}, before", CAUTION, both["before"])
-            _statement(screen, f"~ {policy['name']}, after", CAUTION, both["after"])
+            _statement(screen, f"~ {policy['name']}, before", CAUTION, both["before"], account)
+            _statement(screen, f"~ {policy['name']}, after", CAUTION, both["after"], account)
 
 
-def _statement(screen: Screen, title: str, style: str, statement: Mapping[str, Any]) -> None:
+def _setting(before: object, after: object) -> str:
+    return _value(after) if before in (None, after) else f"{_value(before)} → {_value(after)}"
+
+
+def _statement(screen: Screen, title: str, style: str, statement: Mapping[str, Any], account: str) -> None:
     parts = statement_parts(statement)
+    if "to" in parts:
+        parts["to"] = "\n".join(sorted(short_principal(name, account) for name in parts["to"].split("\n")))
     screen.say((f"{title}: ", style), parts["sid"], indent=6)
     screen.show(indented(facts((name, parts[name]) for name in ("allows", "denies", "to", "on", "if") if name in parts), 10))
 

@@ -70,8 +70,10 @@ def test_the_summary_counts_what_costs() -> None:
 def test_what_ends_soon_is_said() -> None:
     screen = ReadScreen()
     screen.show(drawn(ROWS[-1:], 160, now=NOW))
+    screen.show(drawn(ROWS[-1:], 80, now=NOW))
 
     assert "secret is deleted for good in 3 d" in screen.text
+    assert "ends in 3 d" in screen.text
 
 
 def test_tenants_are_shown_only_if_there_are_several() -> None:

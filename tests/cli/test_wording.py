@@ -112,7 +112,7 @@ CASES: dict[str, tuple[str, dict[str, Any], int, list[str]]] = {
         {"observed": 3, "drifted": 1, "unread": 1, "findings": {"key-disabled": 2}, "due": 1, "repaired": 0}
         | {"notRepaired": 0, "storm": True},
         0,
-        ["3 accesses compared", "1 access with 2 findings", "key-disabled", "1 access could not", "--acknowledge-storm"],
+        ["3 accesses compared", "1 access with 2 findings", "key-disabled", "1 access was not observed", "--acknowledge-storm"],
     ),
     "nothing found": (
         "Reconciliation Completed",

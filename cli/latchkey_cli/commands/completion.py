@@ -12,7 +12,7 @@ from latchkey_cli.command import Run, command
 
 @command("completion", local=True, rich_help_panel="Tools")
 def completion(run: Run, shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Your shell.")]) -> int:
-    """Print the script that completes commands in your shell."""
+    """Print the script for completion in your shell."""
     make: Any = completions
     script = make.get_completion_script(prog_name="latchkey", complete_var="_LATCHKEY_COMPLETE", shell=shell)
     run.screen.out.file.write(f"{script}\n")

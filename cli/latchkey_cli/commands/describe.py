@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,7 +83,7 @@ def describe(
     iam: Annotated[bool, typer.Option("--iam", help="Also ask IAM about every role and user of the account.")] = False,
     history: Annotated[int, typer.Option("--history", metavar="N", help="Number of the last records to show.")] = _HISTORY,
 ) -> int:
-    """Show everything about an access, and who can read its token."""
+    """Show everything about an access."""
     known = find_access(run.connection, access)
     if known.record is None:
         raise CliProblem(f"No onboarding of {access} has succeeded.", "`latchkey status` shows what runs for it.", REJECTED)
@@ -264,7 +265,9 @@ def show_history(screen: Screen, records: Sequence[Mapping[str, Any]], *, access
     """Audit records: when, what, and who made the change. With `accesses`, of which access."""
     shown = table("at", *(["access"] if accesses else []), "what", "by", folded=("access", "what", "by"))
     for one in records:
-        words = [word for word in str(one.get("subject") or "").split() if word not in (one.get("requestId"), one["accessId"])]
+        # The subject of a step of the journal begins with its place in the order of the steps.
+        subject = re.sub(r"^\d+-", "", str(one.get("subject") or ""))
+        words = [word for word in subject.split() if word not in (one.get("requestId"), one["accessId"])]
         subject = " ".join(short_arn(word) for word in words)
         became = (one.get("after") or {}).get("status") if one["action"] == "status-observed" else None
         subject = str(became or subject)
@@ -292,29 +295,9 @@ def who_can_read(
     *,
     iam: Annotated[bool, typer.Option("--iam/--no-iam", help="Ask IAM about every role and user of the account.")] = True,
 ) -> int:
-    """Show who can read a secret, and which statement allows it."""
+    """Show who can read a token, and by which statement."""
     connection = run.connection
-    named = secret
-    if secret.count("/") >= 2 and secret.partition("/")[0] in SYSTEMS:
-        record = find_access(connection, secret).record
-        if record is None or record.secret_arn is None:
-            raise CliProblem(
-                f"The access {secret} has no secret.", "Its key is what is shared: see `latchkey describe`.", REJECTED
-            )
-        named = record.secret_arn
-    found = find_secret(connection.client("secretsmanager"), named)
-    if found is None:
-        raise CliProblem(
-            f"There is no secret {named} in {connection.region}.",
-            "`aws secretsmanager list-secrets` lists the names.",
-            REJECTED,
-        )
-    if found.is_being_deleted:
-        raise CliProblem(
-            f"The secret {found.name} is scheduled for deletion, so nobody can read it.",
-            "`latchkey restore` restores the access of an offboarded secret.",
-            REJECTED,
-        )
+    found = _secret(connection, secret)
     with run.screen.progress("Roles and users") as advance:
         readers = readers_of(connection, found, connection.stack.place, identities=iam, progress=advance)
     if run.screen.as_json:
@@ -331,6 +314,31 @@ def who_can_read(
     for one in readers.unread:
         run.screen.say(("not read: ", CAUTION), one)
     return 0
+
+
+def _secret(connection: Connection, given: str) -> ObservedSecret:
+    """The secret with a name or ARN, or that of an access. Raises CliProblem if nobody can read it."""
+    secretsmanager = connection.client("secretsmanager")
+    is_access = given.partition("/")[0] in SYSTEMS
+    found = None if is_access else find_secret(secretsmanager, given)
+    if found is None and not given.startswith("arn:"):
+        try:
+            record = find_access(connection, given).record
+        except CliProblem:
+            if is_access:
+                raise
+            record = None
+        if record is not None and record.secret_arn is None:
+            what = f"The access {record.access_id} has no secret."
+            raise CliProblem(what, "`latchkey describe` shows with which accounts its key is shared.", REJECTED)
+        found = find_secret(secretsmanager, record.secret_arn) if record and record.secret_arn else None
+    if found is None:
+        remedy = "`aws secretsmanager list-secrets` lists the names, and `latchkey status` the accesses."
+        raise CliProblem(f"There is no secret {given} in {connection.region}.", remedy, REJECTED)
+    if found.is_being_deleted:
+        what = f"The secret {found.name} is scheduled for deletion, so nobody can read it."
+        raise CliProblem(what, "`latchkey restore` restores the access of an offboarded secret.", REJECTED)
+    return found
 
 
 def show_readers(screen: Screen, readers: Readers) -> None:

@@ -31,7 +31,10 @@ def discover(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write what was found.")] = None,
 ) -> int:
-    """List resources that use a secret and that Latchkey does not manage. Nothing is changed."""
+    """List resources that Latchkey does not manage yet.
+
+    These are the resources that use a secret. Nothing is changed.
+    """
     detail = checked("The request", DISCOVERY_REQUESTED, {"system": system} if system else {})
     sent = send(run.connection, DISCOVERY_REQUESTED, detail)
     heading(run.screen, sent, system or "")

@@ -71,7 +71,10 @@ type Check = Callable[[Connection], Iterator[Finding]]
 
 @command("doctor", rich_help_panel="Reading")
 def doctor(run: Run) -> int:
-    """Check credentials, stack, parameters, trail, alarms, dead letters, quotas and permissions."""
+    """Check what Latchkey needs to work.
+
+    That is credentials, stack, parameters, trail, alarms, sweep, dead letters, quotas and permissions.
+    """
     found: list[Finding] = []
     for name, check in _CHECKS.items():
         for one in _tried(name, check, run.connection):

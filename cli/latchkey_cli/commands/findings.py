@@ -142,7 +142,7 @@ def grants(
     *,
     attention: Annotated[bool, typer.Option("--attention", help="Only grants that are not in use.")] = False,
 ) -> int:
-    """List grants with their resource and class: in use, orphaned, suspect."""
+    """List the grants on keys: in use, orphaned, suspect."""
     connection, keys = run.connection, []
     if key is not None:
         found = find_key(connection.client("kms"), key)

@@ -107,7 +107,9 @@ def _ask(
         answers |= {question.path: question.default} if question.default else {}
         return
     while True:
-        screen.note((question.text, STRONG), (_hint(question), QUIET))
+        screen.note((question.text, STRONG))
+        if hint := _hint(question):
+            screen.note((f"  {hint}", QUIET))
         text = _answer() or question.default
         if not text and not question.is_required:
             return
@@ -119,13 +121,12 @@ def _ask(
 
 
 def _hint(question: Question) -> str:
-    if question.choices:
-        hint = f"  one of {', '.join(question.choices)}"
-        return f"{hint}; Enter for {question.default}" if question.default else f"{hint}; Enter for none"
     if question.path == "key.alias":
-        return f"  Enter for {question.example}, which the accesses of a system share"
-    hint = f"  for example {question.example}" if question.example else ""
-    return hint if question.is_required else f"{hint}; Enter for none" if hint else "  Enter for none"
+        return f"Enter for {question.example}, which the accesses of a system share"
+    if question.choices:
+        return f"one of {', '.join(question.choices)}; Enter for {question.default or 'none'}"
+    example = f"for example {question.example}" if question.example else ""
+    return example if question.is_required else f"{example}; Enter for none" if example else "Enter for none"
 
 
 def _answer() -> str:

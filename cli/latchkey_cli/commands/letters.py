@@ -105,7 +105,10 @@ def _show_again(connection: Connection, queue: str, letters: list[Letter]) -> No
 
 @command("list", group=_GROUP)
 def list_letters(run: Run) -> int:
-    """List them with the reason, and what `redrive` would do. Details are never shown, because they can contain a token."""
+    """List them with the reason, and what redrive would do.
+
+    Details are never shown, because they can contain a token.
+    """
     queue = run.connection.resource("RequestDeadLetters")
     letters = sorted(_letters(run.connection, queue), key=lambda one: one.sent_at)
     _show_again(run.connection, queue, letters)

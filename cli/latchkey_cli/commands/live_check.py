@@ -24,7 +24,7 @@ def live_check(
     output: Annotated[Path, typer.Option("--output", metavar="FOLDER", help="Folder of the results.")] = Path(".live-check"),
     origin: Annotated[str, typer.Option("--origin", metavar="URL", help="Base URL of the source locations.")] = "",
 ) -> int:
-    """Try what AWS does not document in your account, and write a report."""
+    """Try in your account what AWS does not document."""
     known = {point.name for point in POINTS}
     if unknown := {*filter(None, points.split(","))} - known:
         raise CliProblem(

@@ -47,7 +47,10 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
 
 @command("onboard", rich_help_panel=_PANEL)
 def onboard(run: Run, given: Given, *, follow: Follow = False, plan_hash: PlanHash = None) -> int:
-    """Onboard an access with a request file, or carry out the recorded request of an access again."""
+    """Onboard an access.
+
+    A request file says what to onboard. For an access, its recorded request is carried out again.
+    """
     return _carry_out(run, "onboard", given, {"planHash": plan_hash}, follows=follow)
 
 
@@ -79,14 +82,20 @@ def offboard(
     follow: Follow = False,
     plan_hash: PlanHash = None,
 ) -> int:
-    """Remove an access: its resource stops reading the secret before anything else is removed."""
+    """Remove an access without breaking its resource.
+
+    The resource stops reading the secret before anything else is removed.
+    """
     members = {"resource": resource, "recoveryDays": recovery_days, "planHash": plan_hash}
     return _carry_out(run, "offboard", given, members, follows=follow)
 
 
 @command("restore", rich_help_panel=_PANEL)
 def restore(run: Run, given: Given, *, follow: Follow = False, plan_hash: PlanHash = None) -> int:
-    """Set up an offboarded access again, until the recovery window of its secret ends."""
+    """Set up an offboarded access again.
+
+    That is possible until the recovery window of its secret ends.
+    """
     return _carry_out(run, "restore", given, {"planHash": plan_hash}, follows=follow)
 
 
@@ -104,7 +113,10 @@ def rotate(
     follow: Follow = False,
     plan_hash: PlanHash = None,
 ) -> int:
-    """Replace the token of an access, or withdraw a pending rotation."""
+    """Replace the token of an access.
+
+    A rotation that waits for the other side is pending until `latchkey confirm`; --withdraw ends it.
+    """
     members = {
         "emergency": emergency or None,
         "acceptsInterruption": accepts_interruption or None,
@@ -117,7 +129,10 @@ def rotate(
 
 @command("confirm", rich_help_panel=_PANEL)
 def confirm(run: Run, given: Given, *, follow: Follow = False, plan_hash: PlanHash = None) -> int:
-    """Confirm a hand-off or a pending rotation: the other side is ready."""
+    """Confirm that the other side of an access is ready.
+
+    This confirms a pending rotation or, if there is none, a hand-off.
+    """
     return _carry_out(run, "confirm", given, {"planHash": plan_hash}, follows=follow)
 
 
@@ -132,7 +147,10 @@ def reconcile(
     ] = False,
     follow: Follow = False,
 ) -> int:
-    """Compare accesses with their requests now, and sweep their grants."""
+    """Compare accesses with their requests now.
+
+    The grants on their keys are swept first.
+    """
     members = {"accessId": access, "system": system, "acknowledgeStorm": acknowledge_storm or None}
     detail = {name: value for name, value in members.items() if value is not None}
     return _sent(run, RECONCILIATION_REQUESTED, checked("The request", RECONCILIATION_REQUESTED, detail), "", follows=follow)
@@ -145,7 +163,7 @@ def outcome(
     *,
     follow: Follow = False,
 ) -> int:
-    """Show the outcome of a request, and follow the request until it has one."""
+    """Show the outcome of a request that was sent."""
     sent = Sent(request_id, "", "Request", run.connection.options.tenant)
     if follow and run.connection.table.get("request", sent.item_id):
         return _followed(run, sent, "")

@@ -24,6 +24,8 @@ from latchkey_cli.screen import BAD, CAUTION, QUIET, WIDE, ago, plural, short_ar
 
 _PAUSE = 2.0
 _STATES = sorted(state for state in STATES if state)
+# Key and secret are shown where they fit on the line: on very wide terminals, and in pipes.
+_WITH_ARNS = 220
 _ENDED = ("gone", "offboarded")
 
 
@@ -119,7 +121,7 @@ def status(
     everything: Annotated[bool, typer.Option("--all", help="Also accesses that are gone or offboarded.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Repeat until Ctrl-C.")] = False,
 ) -> int:
-    """List the accesses with their state, findings and running requests."""
+    """List the accesses, and what goes on with each."""
     for one in state or ():
         if one not in _STATES:
             raise CliProblem(f"{one} is no state.", f"Use one of {', '.join(_STATES)}.", REJECTED)
@@ -179,21 +181,18 @@ def drawn(chosen: Sequence[Row], width: int, hidden: int = 0, now: datetime | No
     is_wide = width >= WIDE
     now = now or datetime.now(UTC)
     shows_tenant = any(row.tenant != DEFAULT_TENANT for row in chosen)
-    columns = [
-        "access",
-        "state",
-        *(["tenant"] if shows_tenant else []),
-        "findings",
-        "recorded",
-        *(["key", "secret"] if is_wide else []),
-    ]
+    columns = ["access", "state", *(["tenant"] if shows_tenant else []), "findings"]
+    columns += ["recorded"] if is_wide else []
+    shows_arns = width >= _WITH_ARNS
+    columns += ["key", "secret"] if shows_arns else []
     shown = table(*columns, "now", folded=("access", "key", "secret", "findings", "now"))
     for row in chosen:
         cells: list[RenderableType] = [row.access_id, state_text(row.state)]
         cells += [row.tenant] if shows_tenant else []
-        cells += [_findings(row, is_wide=is_wide), ago(row.recorded_at, now)]
-        cells += [short_arn(row.key_arn), short_arn(row.secret_arn)] if is_wide else []
-        shown.add_row(*cells, _now(row, now))
+        cells += [_findings(row, is_wide=is_wide)]
+        cells += [ago(row.recorded_at, now)] if is_wide else []
+        cells += [short_arn(row.key_arn), short_arn(row.secret_arn)] if shows_arns else []
+        shown.add_row(*cells, _now(row, now, is_wide=is_wide))
     return Group(shown, Text(""), summary(chosen, hidden)) if chosen else Text(_nothing(hidden), style=QUIET)
 
 
@@ -208,12 +207,13 @@ def _findings(row: Row, *, is_wide: bool) -> Text:
     return Text(text, style=BAD if row.state in ("revoked", "detached") else CAUTION)
 
 
-def _now(row: Row, now: datetime) -> Text:
+def _now(row: Row, now: datetime, *, is_wide: bool) -> Text:
+    """What goes on, and what ends when. On a narrow terminal, without the ID of the request."""
     if row.running:
-        return Text(f"request {row.running}", style="cyan")
+        return Text(f"request {row.running}" if is_wide else "running", style="cyan")
     if row.due:
-        until = row.due - now
-        return Text(f"{row.due_for} {ago(row.due, now)}", style=CAUTION if until < timedelta(days=7) else QUIET)
+        soon = CAUTION if row.due - now < timedelta(days=7) else QUIET
+        return Text(f"{row.due_for} {ago(row.due, now)}" if is_wide else f"ends {ago(row.due, now)}", style=soon)
     return Text(row.due_for, style=QUIET)
 
 
