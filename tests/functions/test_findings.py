@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from latchkey.access.findings import CATALOG, FindingKind
-from latchkey.access.remedy import repair_request
 from latchkey.policies.reader_roles import POLICY_NAME
 from latchkey.registry import registry
 from tests.functions.account import ACCOUNT, ADOPT, ROOT, Account
@@ -367,32 +366,3 @@ def test_the_readers_of_another_access_of_the_secret_are_asked_for(run: Run, acc
     shared = {"secret": {"value": {"existing": {"secretArn": secret}}, "originReaders": [reader]}, "key": {"arn": key}}
 
     assert found(run, onboarded(run, account, **shared)) == []
-
-
-# The role of this case has no tag of Latchkey.
-REPAIRED = [kind for kind in CASES if CATALOG[kind].remediation == "repair" and kind is not KIND.ROLE_REPLACED]
-
-
-@pytest.mark.parametrize("kind", REPAIRED)
-def test_the_recorded_request_repairs_it_and_leaves_what_is_foreign(run: Run, account: Account, kind: FindingKind) -> None:
-    system, act, _ = CASES[kind]
-    access = recorded(run, account, system)
-    # KMS returns the same grant for the same name and parameters; moto creates another one.
-    account.mediatailor.at_update = lambda: (
-        None if grants(account, access.key) else account.grant(access.key, GRANT, access.secret)
-    )
-    theirs, key = account.secret("theirs/token", "{}"), account.key(tags={})
-    act(account, access)
-    before, value = account.snapshot(), account.value(access.secret)
-    request = registry().accesses.recorded_request(access.checked["accessId"])
-    assert request
-
-    # The requests of the other tests take effect now.
-    members = repair_request(request, "request-2").wire | ({} if system == TAILOR else {"takesEffectNow": False})
-    Onboarding(run, account, **members).run_through("record_access")
-
-    after = account.snapshot()
-    assert found(run, access) == []
-    assert account.value(access.secret) == value
-    assert (after["secrets"][theirs], after["keys"][key]) == (before["secrets"][theirs], before["keys"][key])
-    assert after["aliases"] == before["aliases"]

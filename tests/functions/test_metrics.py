@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
+from latchkey.access.findings import FindingKind, finding
 from latchkey.aws import clients
 from latchkey.events.outcomes import DetailType
 from latchkey.observability import metrics
@@ -106,7 +107,9 @@ def test_a_sweep_emits_the_current_numbers(run: Run, account: Account, emitted: 
     registry().revocations.mark_irrevocable(noted)
     record = registry().accesses.get(ACCESS)
     assert record
-    registry().accesses.record_status(record, "revoked", ["grant is there"], ["key policy admits the users"])
+    registry().accesses.record_status(
+        record, "revoked", ["grant is there"], [finding(FindingKind.KEY_STATEMENT_MISSING, "is missing")]
+    )
 
     assert _current(emitted("sweep_grants", {"id": "event-2"})) == {
         "RevokedAccesses": 1,

@@ -121,6 +121,21 @@ def test_a_finding_is_published_once(run: Run, account: Account) -> None:
     assert item["id"]["S"] == ACCESS
 
 
+def test_a_finding_with_other_evidence_is_published_again(run: Run, account: Account) -> None:
+    access = onboarded(run, account)
+    altered = [
+        one | ({"Action": "kms:Decrypt"} if "Management" in one["Sid"] else {}) for one in key_statements(account, access.key)
+    ]
+    account.kms.put_key_policy(KeyId=access.key, PolicyName="default", Policy=policy(*altered))
+    assert reconcile(run)["published"] == ["Drift Detected"]
+    lost = [one for one in altered if "Management" not in one["Sid"]]
+    account.kms.put_key_policy(KeyId=access.key, PolicyName="default", Policy=policy(*lost))
+
+    published = [reconcile(run, execution=f"{RUN}-{number}")["published"] for number in (2, 3)]
+
+    assert published == [["Drift Detected"], []]
+
+
 def test_an_access_that_cannot_be_read_holds_up_no_other_one(run: Run, account: Account) -> None:
     access = onboarded(run, account)
     account.mediatailor.add("news-origin")

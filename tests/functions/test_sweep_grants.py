@@ -11,6 +11,7 @@ import pytest
 from latchkey.aws import clients
 from latchkey.cleanup.verdict import Reason
 from latchkey.errors import AccessDenied, LatchkeyError, TransientAwsError
+from latchkey.events.findings import Finding
 from latchkey.policies import delegation
 from latchkey.registry import grant_keys, registry
 from latchkey.registry.accesses import StatusChange
@@ -137,7 +138,8 @@ def test_a_lost_statement_starts_a_cleanup_until_it_is_recorded(run: Run, accoun
     policy = {"Version": "2012-10-17", "Statement": [delegation(settings().place)]}
     account.kms.put_key_policy(KeyId=access.key, PolicyName="default", Policy=json.dumps(policy))
     assert sweep(run, "event-1")["cleaning"] == [ACCESS]
-    findings = [check["name"] for check in run("observe_access", {"accessId": ACCESS})["findings"]]
+    observed = run("observe_access", {"accessId": ACCESS})
+    findings = [Finding.model_validate_json(json.dumps(one)) for one in observed["findings"]]
     record = registry().accesses.get(ACCESS)
     assert record
     registry().accesses.record_status(record, "active", [], findings)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from latchkey.access.findings import FindingKind, finding
 from latchkey.registry import Registry, grant_keys
 from latchkey.registry.accesses import PUBLISHING_PERIOD, StatusChange
 from latchkey.registry.sweeps import SweepState
@@ -70,7 +71,7 @@ def test_a_successful_request_clears_lost_and_unmanaged_notes(registry: Registry
 def test_an_unmanaged_access_has_no_findings(registry: Registry) -> None:
     """The sweep counts findings for an alarm, and nothing looks at an unmanaged access again."""
     saved = registry.accesses.save(RECORD, WANTED)
-    registry.accesses.record_status(saved, "active", [], ["key policy admits the origin readers"])
+    registry.accesses.record_status(saved, "active", [], [finding(FindingKind.KEY_STATEMENT_MISSING, "is missing")])
     drifted = registry.accesses.get(ACCESS)
     assert drifted
 

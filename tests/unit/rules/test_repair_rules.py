@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from latchkey import policies
 from latchkey.access.desired import Desired, desire
+from latchkey.access.findings import FindingKind, finding
 from latchkey.access.remedy import repair_request
-from latchkey.onboarding.rules.evidence import RequestEvidence, ResourceEvidence
-from latchkey.onboarding.rules.repair import repair_problems
+from latchkey.aws.roles import ObservedRole
+from latchkey.events.findings import Repair
+from latchkey.onboarding.rules.evidence import RequestEvidence, ResourceEvidence, RoleEvidence
+from latchkey.onboarding.rules.repair import leaves_resource, repair_problems, without_known
 from latchkey.requests.parsing import parse_onboarding
 from latchkey.tags import DEFAULT_TENANT
 from tests.unit.rules.samples import OTHER_KEY_ARN, configured, key, key_evidence, paths, record, secret, secret_evidence
@@ -76,3 +81,44 @@ def test_the_key_of_a_partner_is_not_repaired() -> None:
     found = RequestEvidence(record=replace(RECORDED, secret_arn=None), recorded_request=request, key=key_evidence())
 
     assert paths(repair_problems(desired, found, "active")) == ["key"]
+
+
+ROLE = ObservedRole("arn", datetime(2026, 11, 22, tzinfo=UTC), {}, None, None, ("Theirs",), {})
+OFF = finding(FindingKind.KEY_ROTATION_OFF, "off")
+OPEN = finding(FindingKind.RESOURCE_OPEN, "Theirs")
+PUBLIC = {"Sid": "Theirs", "Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
+
+
+def repair(*remaining: FindingKind) -> Repair:
+    return Repair(findings=(OFF,), remaining=tuple(finding(kind, "known") for kind in remaining), reconciliation="run-1")
+
+
+def test_a_foreign_policy_of_the_role_is_left_out_only_if_it_was_known() -> None:
+    found = evidence(role=RoleEvidence(ROLE, referred=True))
+
+    known = without_known(REPAIR, found, repair(FindingKind.ROLE_FOREIGN_POLICY))
+
+    assert known.role
+    assert known.role.role.others == ()
+    assert without_known(REPAIR, found, repair()) == found
+    assert without_known(REPAIR, evidence(), repair(FindingKind.ROLE_FOREIGN_POLICY)) == evidence()
+
+
+@pytest.mark.parametrize(("own", "is_left_out"), [(REPAIR.secret_statements(SECRET_ARN), True), ((), False)])
+def test_a_public_policy_is_left_out_only_if_it_does_not_change(own: Any, is_left_out: bool) -> None:
+    document = policies.new_document([*own, PUBLIC])
+    found = evidence(secret=replace(secret_evidence(), policy=document))
+
+    known = without_known(REPAIR, found, repair(FindingKind.SECRET_POLICY_PUBLIC))
+
+    assert known.secret
+    assert (PUBLIC not in policies.statements_of(known.secret.policy or {})) is is_left_out
+    assert without_known(REPAIR, found, repair()) == found
+
+
+def test_an_open_resource_is_written_only_for_a_finding_about_it() -> None:
+    header = finding(FindingKind.RESOURCE_OTHER_HEADER, "other")
+
+    assert leaves_resource(repair(FindingKind.RESOURCE_OPEN))
+    assert not leaves_resource(repair())
+    assert not leaves_resource(Repair(findings=(OFF, header), remaining=(OPEN,), reconciliation="run-1"))

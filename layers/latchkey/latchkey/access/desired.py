@@ -26,16 +26,21 @@ class Share:
     """The statements of one access in a policy: those that it needs, and those that Latchkey writes for it and others.
 
     `extended` are statements that are extended with the others if the policy contains them, and are never added or removed.
+    `former` are the statements of earlier versions, whose values the written ones replace.
     """
 
     needed: tuple[Statement, ...]
     written: tuple[Statement, ...]
     extended: tuple[Statement, ...] = ()
+    former: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True)
 class Desired:
-    """The desired state of one access. ARNs that AWS chooses are arguments of the methods."""
+    """The desired state of one access. ARNs that AWS chooses are arguments of the methods.
+
+    `rewrites`: the key policy needs our statements in their present form. By default, those of an earlier version suffice.
+    """
 
     request: OnboardingRequest[Any]
     place: Place
@@ -46,6 +51,7 @@ class Desired:
     tenant: str = DEFAULT_TENANT
     secret_prefix: str = ""
     accepted_grantees: tuple[str, ...] = ()
+    rewrites: bool = False
 
     @property
     def access_id(self) -> str:
@@ -251,11 +257,9 @@ class Desired:
         secrets = [former_secret_arn] if former_secret_arn else []
         needed = (policies.default_key_rule(secrets, self.place),) if secrets else ()
         written = (policies.default_key_rule([*secrets, policies.KEY_VALIDATION], self.place),) if secrets else ()
-        return Share(
-            (*self.needed_key_statements, *needed),
-            (*self.key_statements, *written),
-            (policies.creation(self.key_writers),),
-        )
+        former = (*self.needed_key_statements, *needed)
+        present = (*self.key_statements, *written)
+        return Share(present if self.rewrites else former, present, (policies.creation(self.key_writers),), former)
 
     @property
     def new_key_policy(self) -> policies.Document:

@@ -128,13 +128,16 @@ class DriftResolved(Notice):
 
 
 class DriftRepaired(Notice):
-    """An access was repaired. `findings` are what was found before, and `checks` are all checks afterwards, which passed.
+    """An access was repaired. `findings` are what was found before, and `checks` are all checks afterwards.
 
-    `changed` is false if the access needed no repair any more. `reconciliation` is the execution that found the drift.
+    All checks passed, except those that fail for one of the `remaining` findings: they were there before, and Latchkey does not
+    correct them. Because of them, the access can still be revoked. `changed` is false if the access needed no repair any more.
+    `reconciliation` is the execution that found the drift.
     """
 
-    status: Literal["active", "handed-off"]
+    status: Literal["active", "handed-off", "revoked"]
     findings: tuple[Finding, ...]
+    remaining: tuple[Finding, ...] = ()
     checks: tuple[Check, ...]
     changed: bool
     reconciliation: str
@@ -143,11 +146,13 @@ class DriftRepaired(Notice):
 class DriftNotRepaired(Notice):
     """The repair of an access failed, or the access cannot be repaired. Everything that the repair changed was rolled back.
 
-    `errors` are the rules that the access breaks, and `failure` is the error that ended the repair. `undone` and `left` are
-    what was rolled back, and what was not, and why. `reconciliation` is the execution that found the drift.
+    `findings` are what it was to correct, and `remaining` all other findings. `errors` are the rules that the access breaks,
+    and `failure` is the error that ended the repair. `undone` and `left` are what was rolled back, and what was not, and why.
+    `reconciliation` is the execution that found the drift.
     """
 
     findings: tuple[Finding, ...]
+    remaining: tuple[Finding, ...] = ()
     errors: tuple[Problem, ...] = ()
     failure: Failure | None = None
     undone: tuple[str, ...] = ()

@@ -101,7 +101,12 @@ class Finding(WireModel):
 
 
 class Repair(WireModel):
-    """What an execution repairs: the findings, and the execution of the reconciliation that found them."""
+    """What an execution repairs: the findings, and the execution of the reconciliation that found them.
+
+    `remaining` are the findings that it does not correct. They were there before, so that they do not undo the repair. An
+    earlier version has not recorded them.
+    """
 
     findings: tuple[Finding, ...]
+    remaining: tuple[Finding, ...] = ()
     reconciliation: str

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from latchkey.access.findings import identity_of
 from latchkey.access.record import AccessRecord, has_grants
 from latchkey.events.cleanup import (
     AccessGone,
@@ -79,17 +80,25 @@ def record_observation(
     Nothing is written if the record was written since it was observed. `ended` returns the event about an access whose
     resource is gone, and whose service creates grants.
     """
-    lost, findings = (tuple(check.name for check in checks) for checks in (observed.lost, observed.findings))
-    former = registry.accesses.findings(record.access_id)
+    lost = tuple(check.name for check in observed.lost)
     is_other_state = (record.status, registry.accesses.failed_checks(record.access_id)) != (observed.status, lost)
-    if not observed.status or observed.version != record.version or not (is_other_state or findings != former):
+    are_others = _are_others(observed, record, registry)
+    if not observed.status or observed.version != record.version or not (is_other_state or are_others):
         return
     notices = [
         _changed(occasion, observed, record, ended) if is_other_state else None,
-        _drifted(occasion, observed, record) if findings != former else None,
+        _drifted(occasion, observed, record) if are_others else None,
     ]
     changes = [occasion.change(kind, notice) for kind, notice in filter(None, notices)]
-    registry.accesses.record_status(record, observed.status, lost, findings, changes)
+    registry.accesses.record_status(record, observed.status, lost, observed.findings, changes)
+
+
+def _are_others(observed: Observation, record: AccessRecord, registry: Registry) -> bool:
+    """Whether there are other findings than those reported last, or the same ones with other evidence."""
+    if tuple(one.name for one in observed.findings) != registry.accesses.findings(record.access_id):
+        return True
+    known = registry.accesses.findings_identity(record.access_id) if observed.findings else None
+    return known is not None and known != identity_of(observed.findings)
 
 
 def record_notice(occasion: Occasion, kind: str, notice: Notice, registry: Registry) -> None:

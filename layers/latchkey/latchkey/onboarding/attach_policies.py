@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from latchkey import policies
 from latchkey.access.bounds import Bounds
 from latchkey.access.consent import missing_consent
-from latchkey.access.desired import Desired, desire
+from latchkey.access.desired import Desired
 from latchkey.access.tenants import Tenants
 from latchkey.aws.clients import Clients
 from latchkey.aws.errors import settling
@@ -57,14 +57,14 @@ def attach_policies(
     key, bounds = event.key, _bounds_of(event.tenant, settings, tenants)
     attachments = [
         Attachment(
-            desire(request, settings, event.tenant),
-            registry.journal_of(event.execution_arn, request.access_id, event.tenant),
+            desired,
+            registry.journal_of(event.execution_arn, desired.access_id, event.tenant),
             key,
             bounds,
             registry,
             clients,
         )
-        for request in event.requests
+        for desired in event.desired(settings)
     ]
     secret = find_secret(clients.secretsmanager, event.secret_arn) if event.secret_arn else None
     if secret is None and event.secret_arn:

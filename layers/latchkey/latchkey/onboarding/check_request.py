@@ -19,7 +19,7 @@ from latchkey.onboarding.rules.denials import FunctionRoles
 from latchkey.onboarding.rules.evidence import CompanionEvidence, RequestEvidence
 from latchkey.onboarding.rules.move import is_move
 from latchkey.onboarding.rules.read_evidence import EvidenceReader, brings_new_token
-from latchkey.onboarding.rules.repair import repair_problems
+from latchkey.onboarding.rules.repair import leaves_resource, repair_problems, without_known
 from latchkey.onboarding.rules.request_rules import request_problems
 from latchkey.onboarding.rules.resource import confirmed_host_problems, public_problems, resource_problems, waits_for_token
 from latchkey.onboarding.rules.secret import keeps_value
@@ -220,9 +220,10 @@ def apply_rules(
         found = read_companions(desired, event.ref, registry, is_over)
     elif moves:
         found = lock_companions(desired, event.ref, event.execution_arn, registry, is_over)
-    problems.update(request_problems(desired, evidence, bounds, roles))
     if event.repair is not None:
         problems.update(repair_problems(desired, evidence, registry.phases.state(desired.access_id)))
+        evidence = without_known(desired, evidence, event.repair)
+    problems.update(request_problems(desired, evidence, bounds, roles))
     companions = () if problems else check_companions(desired, found, reader, bounds, roles)
     if not problems and event.findings:
         problems.update(event.findings)
@@ -266,10 +267,12 @@ def _plan(
     is_new = brings_new_token(desired, registry)
     configured = present.configured if present else None
     waits = waits_for_token(desired, configured, found_arn, evidence.record, brings_new_token=is_new)
-    configures = desired.configures and not waits
+    configures = desired.configures and not waits and not (event.repair and leaves_resource(event.repair))
     moved = (desired.access_id, *(companion.access_id for companion in companions))
     moves = is_move(desired, evidence)
-    is_public = configured is not None and bool(configured.public_statements) and not moves
+    # A repair hands nothing off: whoever owns the resource has known since the first request, or has changed it since.
+    is_repair = event.repair is not None
+    is_public = configured is not None and bool(configured.public_statements) and not moves and not is_repair
     return OnboardingPlan(
         accessId=desired.access_id,
         needsSecret=desired.needs_secret,

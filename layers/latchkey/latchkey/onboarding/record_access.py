@@ -9,7 +9,6 @@ from latchkey.access.desired import Desired, desire
 from latchkey.access.former_settings import former_settings
 from latchkey.access.record import AccessRecord
 from latchkey.errors import Conflict
-from latchkey.events.findings import Repair
 from latchkey.events.outcomes import Resources
 from latchkey.onboarding.step_input import StepInput
 from latchkey.registry import Registry
@@ -24,14 +23,14 @@ class RecordAccessInput(StepInput):
 
     `confirms` is true for a confirmed hand-off. `rehearses`: nothing is recorded, but the record is written as it is, so that a
     registry that cannot be written fails the request before it makes a change that cannot be rolled back. A `repair` leaves the
-    recorded request as it is, because nobody has sent another one.
+    recorded request as it is, because nobody has sent another one, and what the access has reached. Only an access that is
+    repaired can stay revoked, for a reason that a repair does not correct.
     """
 
     resources: Resources
-    status: Literal["active", "handed-off"]
+    status: Literal["active", "handed-off", "revoked"]
     confirms: bool = False
     rehearses: bool = False
-    repair: Repair | None = None
 
 
 class Recorded(WireModel):
@@ -54,7 +53,7 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         access_id=desired.access_id,
         system=desired.system.name,
         status=event.status,
-        reached=event.status,
+        reached=found.reached if found and event.repair else event.status,
         request_id=desired.request.request_id,
         key_arn=resources.key_arn or "",
         secret_arn=resources.secret_arn,
@@ -75,7 +74,8 @@ def record_access(event: RecordAccessInput, settings: Settings, registry: Regist
         return Recorded(accessId=found.access_id, version=found.version)
     _note_former_settings(desired, journal, registry)
     fulfilled = registry.accesses.recorded_request(desired.access_id) if event.repair else None
-    saved = registry.accesses.save(wanted, (fulfilled or desired.request).recorded)
+    remaining = event.repair.remaining if event.repair else ()
+    saved = registry.accesses.save(wanted, (fulfilled or desired.request).recorded, remaining)
     return Recorded(accessId=saved.access_id, version=saved.version)
 
 

@@ -178,6 +178,7 @@ def _notice_of(outcome: Outcome, report: Report, repair: Repair, registry: Regis
         "executionArn": outcome.execution_arn,
         "recordedAt": datetime.now(UTC),
         "findings": repair.findings,
+        "remaining": repair.remaining,
         "reconciliation": repair.reconciliation,
     }
     if report.detail_type in FAILURES:

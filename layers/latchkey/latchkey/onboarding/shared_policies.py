@@ -76,7 +76,7 @@ def _noted_last(
 
 def _merged(policy: SharedPolicy, present: Document | None, own: Share, shares: Sequence[Share]) -> Document:
     """The present policy with all shares. If it would be too long, only the own share is added; other requests add theirs."""
-    former = policies.union(share.needed for share in shares)
+    former = policies.union(share.former for share in shares)
     sids = {statement["Sid"] for statement in policies.own_statements(present)}
     extended = [statement for statement in own.extended if statement["Sid"] in sids]
     merged = policies.merge(present, [*extended, *policies.union(share.written for share in shares)], former)

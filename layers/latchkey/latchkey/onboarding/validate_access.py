@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from latchkey.access.checks import check_access, confirmed_by, uses_secret
-from latchkey.access.desired import Desired, desire
+from latchkey.access.checks import check_access, confirmed_by, state_of, uses_secret
+from latchkey.access.desired import Desired
+from latchkey.access.findings import Circumstances, findings_of_access, unresolved
 from latchkey.access.grants import serves
 from latchkey.access.observed import ObservedAccess, read_access
 from latchkey.access.record import AccessRecord
 from latchkey.aws.clients import Clients
 from latchkey.errors import AccessNotEffective, NotYetEffective, PolicyOverwritten, Problem
+from latchkey.events.findings import Repair
 from latchkey.events.outcomes import Check, Resources
 from latchkey.onboarding.staged_handoff import staged_handoff
 from latchkey.onboarding.step_input import StepInput
@@ -36,10 +39,13 @@ class ValidateAccessInput(StepInput):
 
 
 class Validated(WireModel):
-    """The passed checks, the resources of the access, and the hand-off to the owner if there is one."""
+    """The passed checks, the resources of the access, and the hand-off to the owner if there is one.
+
+    Some checks of a repair can have failed, for reasons that it does not correct. The access can then stay `revoked`.
+    """
 
     detail_type: Literal["Access Onboarded", "Access Handed Off"]
-    status: Literal["active", "handed-off"]
+    status: Literal["active", "handed-off", "revoked"]
     checks: tuple[Check, ...]
     resources: Resources
     handoff: Handoff | None = None
@@ -58,7 +64,9 @@ def validate_access(
     The error says what can help: PolicyOverwritten (attach the policies again), NotYetEffective (wait) or AccessNotEffective
     (neither). The resource of a hand-off is not checked until its owner confirms it.
     """
-    results = [_check(event, desire(request, settings, event.tenant), registry, clients) for request in event.requests]
+    if event.repair is not None:
+        return _validate_repair(event, event.repair, event.desired(settings)[-1], registry, clients)
+    results = [_check(event, desired, registry, clients) for desired in event.desired(settings)]
     _require_passed(results)
     # The last one is that of the request.
     desired, former, observed, checks = results[-1]
@@ -76,6 +84,39 @@ def validate_access(
         effectDelaySeconds=desired.system.effect_delay_seconds,
         warnings=tuple(Problem(f"resource.{member}", rule) for member, rule in desired.resource.warnings.items()),
     )
+
+
+def _validate_repair(
+    event: ValidateAccessInput, repair: Repair, desired: Desired, registry: Registry, clients: Clients
+) -> Validated:
+    """Validates a repaired access: what a repair corrects is right, and everything else is at least as it was before.
+
+    A repair confirms nothing and hands nothing off, so the access keeps what its last request has reached.
+    """
+    record = registry.accesses.get(desired.access_id)
+    if record is None:
+        raise AccessNotEffective(f"the record of {desired.access_id} was removed during this repair")
+    observed = read_access(desired, event.key_arn, event.secret_arn, record.key_arn, clients)
+    handed_off = record.reached == "handed-off" or not event.configured
+    judged = replace(record, reached="handed-off") if handed_off else record
+    found = findings_of_access(desired, observed, judged, Circumstances())
+    status, _ = state_of(desired, observed, handed_off=handed_off)
+    checks = check_access(desired, observed, handed_off=handed_off)
+    _require_resolved([(desired.access_id, check) for check in unresolved(checks, found, repair.remaining)])
+    reading = desired.reading(event.key_arn, event.secret_arn) if event.secret_arn else None
+    return Validated(
+        detailType="Access Onboarded",
+        status=_status(status or record.status),
+        checks=checks,
+        resources=_resources(desired, observed, event.key_arn, reading),
+        effectDelaySeconds=desired.system.effect_delay_seconds,
+    )
+
+
+def _status(status: str) -> Literal["active", "handed-off", "revoked"]:
+    if status == "active":
+        return "active"
+    return "handed-off" if status == "handed-off" else "revoked"
 
 
 class _Checked(NamedTuple):
@@ -102,11 +143,16 @@ def _hands_off(event: ValidateAccessInput, desired: Desired) -> bool:
 
 
 def _require_passed(results: Sequence[_Checked]) -> None:
-    """Raises if a check of an access failed. The name of an access is given only if there are several."""
+    """Raises if a check of an access failed."""
     failed = [(one.desired.access_id, check) for one in results for check in one.checks if not check.passed]
+    _require_resolved(failed, several=len(results) > 1)
+
+
+def _require_resolved(failed: Sequence[tuple[str, Check]], *, several: bool = False) -> None:
+    """Raises if there is a failed check. The name of its access is given only if there are several."""
     if not failed:
         return
-    named = [{"access": access_id} if len(results) > 1 else {} for access_id, _ in failed]
+    named = [{"access": access_id} if several else {} for access_id, _ in failed]
     texts = [{"check": check.name, "evidence": check.evidence} | name for name, (_, check) in zip(named, failed, strict=True)]
     message = json.dumps({"failed": texts})
     if any(check.overwritten for _, check in failed):

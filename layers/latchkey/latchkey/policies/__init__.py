@@ -32,6 +32,7 @@ from latchkey.policies.inspection import (
     public_statements,
     statements_covering,
     statements_for_service,
+    without_public,
     without_suffix,
 )
 from latchkey.policies.merging import beyond, deleted_in_own, deleted_principals, includes, merge, missing_from, retain, union
@@ -107,5 +108,6 @@ __all__ = [
     "text_of",
     "union",
     "use",
+    "without_public",
     "without_suffix",
 ]

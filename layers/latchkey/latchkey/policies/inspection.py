@@ -154,6 +154,13 @@ def public_statements(document: Document | None) -> list[str]:
     ]
 
 
+def without_public(document: Document | None) -> Document | None:
+    """The document without the statements that make it public."""
+    public = public_statements(document)
+    kept = [one for at, one in enumerate(statements_of(document or {})) if label(one, at) not in public]
+    return document | {"Statement": kept} if document else None
+
+
 # In a statement that allows everyone, a fixed value of one of these keys limits who is allowed. Which keys Secrets Manager
 # counts is not documented. These are the keys of S3, which checks policies in the same way, and those of the caller's identity:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html#access-control-block-public-access-policy-status

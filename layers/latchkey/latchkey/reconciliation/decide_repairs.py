@@ -100,7 +100,10 @@ def _repairs(event: DecideRepairsInput, due: Sequence[KnownFindings], registry: 
             continue
         repair = repair_request(request, request_id)
         # The commands are for people. Without them, an input with many findings stays small.
-        findings = tuple(one.model_copy(update={"remedy": ()}) for one in found.due_findings)
+        findings, remaining = (
+            tuple(one.model_copy(update={"remedy": ()}) for one in found.findings if (one in found.due_findings) is is_due)
+            for is_due in (True, False)
+        )
         yield ExecutionInput(
             requestId=request_id,
             contentHash=hashlib.sha256(json.dumps(repair.wire, sort_keys=True).encode()).hexdigest(),
@@ -109,7 +112,7 @@ def _repairs(event: DecideRepairsInput, due: Sequence[KnownFindings], registry: 
             request=repair,
             tenant=record.tenant,
             kind=REPAIR_DUE,
-            repair=Repair(findings=findings, reconciliation=event.execution_arn),
+            repair=Repair(findings=findings, remaining=remaining, reconciliation=event.execution_arn),
         )
 
 

@@ -11,10 +11,12 @@ from typing import Any, cast
 
 from pydantic import AwareDatetime
 
+from latchkey.access.findings.finding import identity_of
 from latchkey.access.lifecycle import State
 from latchkey.access.offboarded import Offboarded
 from latchkey.access.record import AccessRecord, Status
 from latchkey.errors import TransientAwsError
+from latchkey.events.findings import Finding
 from latchkey.registry.access_locks import LockHolder, holder_of
 from latchkey.registry.grant_keys import grant_keys_of
 from latchkey.registry.offboardings import needs_nothing, offboarded_of
@@ -32,6 +34,8 @@ _RECORD = ("system", "status", "reached", "requestId", "keyArn", "secretArn", "r
 # The attributes of the record of an access, the request that it fulfills, an unconfirmed hand-off, what a move has left, the
 # former settings of its resource, and the result of its offboarding.
 _SAVED = (*_RECORD, "wanted", "handoff", "leaves", "formerSettings", "offboarded")
+# The names of the findings that were reported last, and their identity.
+_FOUND = ("findings", "findingsIdentity")
 _PHASE = ("phase", "phaseRequest", "phaseSince", "phaseFacts")
 
 
@@ -168,8 +172,8 @@ class Accesses:
             is_over = item.get("status") in ("gone", "detached")
             yield from _announced({name: item[name] for name in item if not (is_over and name == "wanted")})
 
-    def save(self, record: AccessRecord, request: Mapping[str, Any]) -> AccessRecord:
-        """Writes a record and the request that it fulfills.
+    def save(self, record: AccessRecord, request: Mapping[str, Any], remaining: Sequence[Finding] = ()) -> AccessRecord:
+        """Writes a record and the request that it fulfills. `remaining` are findings that were reported and are still there.
 
         The service can hold a grant on the previous key and on the new one, so both stay in the grant keys. If the secret was
         moved to another key, the request under which the access used the former one is kept until it has left that key. A phase
@@ -178,13 +182,20 @@ class Accesses:
         """
         saved = replace(record, version=record.version + 1)
         item = self._table.get("access", record.access_id)
-        gone = [name for name in (*_RECORD, "left", "lost", "findings", "offboarded", "detached") if name not in _wire(saved)]
+        # What an access that stays revoked has lost was reported, too.
+        known = [one for one in remaining if one.name in item.get("findings", ())]
+        reported = (*([] if record.status == "revoked" else ["lost"]), *([] if known else _FOUND))
+        dropped = ("left", *reported, "offboarded", "detached")
+        gone = [name for name in (*_RECORD, *dropped) if name not in _wire(saved)]
         names = {f"#{name}": name for name in (*_wire(saved), *gone)}
         values = {f":{name}": value for name, value in _wire(saved).items()} | {":read": record.version, ":now": now_text()}
         values[":wanted"] = json.dumps(request)
         values[":keys"] = grant_keys_of(item) | {saved.key_arn}
         settings = ", ".join(f"#{name} = :{name}" for name in _wire(saved))
         settings += ", wanted = :wanted, updatedAt = :now, recordedAt = :now"
+        if known:
+            settings += ", findings = :findings, findingsIdentity = :identity"
+            values |= {":findings": [one.name for one in known], ":identity": identity_of(known)}
         leaves = _leaves(item, saved)
         if leaves:
             settings, values[":leaves"] = f"{settings}, leaves = :leaves", json.dumps(leaves)
@@ -321,7 +332,8 @@ class Accesses:
         """
         values = {":read": record.version, ":next": record.version + 1, ":now": now_text(), ":left": [*left]}
         values |= {":status": "unmanaged"}
-        update = "SET #status = :status, #left = :left, version = :next, updatedAt = :now REMOVE handoff, findings"
+        update = "SET #status = :status, #left = :left, version = :next, updatedAt = :now"
+        update += f" REMOVE handoff, {', '.join(_FOUND)}"
         names = {"#status": "status", "#left": "left"}
         with suppress(ConditionFailed):
             self._table.update("access", record.access_id, update, "version = :read", values, names)
@@ -334,12 +346,17 @@ class Accesses:
         """The names of the checks that failed without revoking the access when it was last observed."""
         return tuple(self._table.get("access", access_id).get("findings", ()))
 
+    def findings_identity(self, access_id: str) -> str | None:
+        """The identity of these findings, or None if an earlier version recorded them."""
+        identity: str | None = self._table.get("access", access_id).get("findingsIdentity")
+        return identity
+
     def record_status(
         self,
         record: AccessRecord,
         status: Status,
         failed_checks: Sequence[str],
-        findings: Sequence[str] = (),
+        findings: Sequence[Finding] = (),
         changes: Collection[StatusChange] = (),
     ) -> None:
         """Writes the observed status and the events that report it in one update.
@@ -347,8 +364,10 @@ class Accesses:
         If the record has changed since it was read, nothing is written: whoever changed it reports the status.
         """
         values: dict[str, Any] = {":read": record.version, ":next": record.version + 1, ":now": now_text()}
-        values |= {":status": status, ":lost": [*failed_checks], ":findings": [*findings]}
-        update = "SET #status = :status, lost = :lost, findings = :findings, version = :next, updatedAt = :now"
+        values |= {":status": status, ":lost": [*failed_checks], ":findings": [one.name for one in findings]}
+        values[":identity"] = identity_of(findings)
+        update = "SET #status = :status, lost = :lost, findings = :findings, findingsIdentity = :identity, version = :next"
+        update += ", updatedAt = :now"
         if changes:
             values[":changes"] = {_text(change) for change in changes}
             update += " ADD untold :changes"

@@ -52,7 +52,8 @@ class Offboardings:
         values: dict[str, Any] = {":read": record.version, ":next": record.version + 1, ":now": now_text()}
         values |= {":status": "offboarded", ":offboarded": json.dumps(offboarded.wire)}
         update = "SET #status = :status, offboarded = :offboarded, version = :next, updatedAt = :now"
-        update += " REMOVE handoff, findings, lost, #left, detached, phase, phaseRequest, phaseSince, phaseFacts"
+        update += " REMOVE handoff, findings, findingsIdentity, lost, #left, detached"
+        update += ", phase, phaseRequest, phaseSince, phaseFacts"
         names = {"#status": "status", "#left": "left"}
         try:
             self._table.update("access", record.access_id, update, "version = :read", values, names)

@@ -3,7 +3,7 @@
 from latchkey.access.findings.access import findings_of_access, findings_of_remains, names_by_policies
 from latchkey.access.findings.catalog import CATALOG, FindingFacts
 from latchkey.access.findings.circumstances import Circumstances, Remains
-from latchkey.access.findings.finding import attributed, due_repairs, finding
+from latchkey.access.findings.finding import attributed, due_repairs, finding, identity_of, unresolved
 from latchkey.access.findings.inventory import InventoriedAccess, Inventory, findings_of_inventory
 from latchkey.events.findings import Finding, FindingKind, Remediation, Severity
 
@@ -24,5 +24,7 @@ __all__ = [
     "findings_of_access",
     "findings_of_inventory",
     "findings_of_remains",
+    "identity_of",
     "names_by_policies",
+    "unresolved",
 ]

@@ -17,7 +17,8 @@ class FindingFacts:
     `name` is the check that usually fails. `remediation` is what the kind allows: for the key of a partner, and for a resource
     that its owner configures, it is narrower. `trail_operations` are the API calls that bring the finding about, as far as
     their trail events reach Latchkey. If the kind `blocks_repair`, no other finding of the access is repaired meanwhile: the
-    request would be rejected, or would create again or configure what somebody else took away.
+    request would be rejected, or would create again or configure what somebody else took away. `fails` are the checks that fail
+    as well, for a kind that a repair leaves as it is and that can have another name.
     """
 
     meaning: str
@@ -26,6 +27,7 @@ class FindingFacts:
     name: str
     trail_operations: tuple[str, ...] = ()
     blocks_repair: bool = False
+    fails: tuple[str, ...] = ()
 
 
 _OF_KEY_POLICY: Final = ("PutKeyPolicy",)
@@ -94,7 +96,7 @@ CATALOG: Final[Mapping[FindingKind, FindingFacts]] = MappingProxyType(
         FindingKind.KEY_STATEMENT_OUTDATED: FindingFacts(
             "The key policy has a statement of Latchkey in the form of an earlier version, which still works",
             "low",
-            "tell",
+            "repair",
             "key policy has the present statements",
             trail_operations=_OF_KEY_POLICY,
         ),
@@ -180,6 +182,7 @@ CATALOG: Final[Mapping[FindingKind, FindingFacts]] = MappingProxyType(
             "never",
             "secret policy admits the reader",
             trail_operations=_OF_SECRET_POLICY,
+            blocks_repair=True,
         ),
         FindingKind.SECRET_POLICY_PUBLIC: FindingFacts(
             "A statement in the resource policy of the secret allows everyone",
@@ -239,6 +242,7 @@ CATALOG: Final[Mapping[FindingKind, FindingFacts]] = MappingProxyType(
             "high",
             "never",
             "role reads this secret and nothing else",
+            fails=("role reads this secret and nothing else",),
         ),
         FindingKind.ROLE_CANNOT_READ: FindingFacts(
             "The IAM policy simulator says that the reader role cannot read the secret, for none of the other reasons",

@@ -52,7 +52,7 @@ def _deleted_principals_rule(policy: Document | None) -> Iterator[str]:
 def length_rule(policy: Document | None, share: Share, limit: int) -> Iterator[str]:
     """The rule that is broken if AWS would reject the policy, merged with the statements of this request, as too long."""
     try:
-        merged = policies.merge(policy, share.written, share.needed)
+        merged = policies.merge(policy, share.written, share.former)
     except Conflict as error:
         yield str(error)
         return

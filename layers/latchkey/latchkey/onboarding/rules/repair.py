@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from latchkey import policies
 from latchkey.access.checks import uses_secret
 from latchkey.access.desired import Desired
 from latchkey.access.lifecycle import State
 from latchkey.access.record import AccessRecord
 from latchkey.access.remedy import repair_request
 from latchkey.errors import Problem
+from latchkey.events.findings import FindingKind, Repair
 from latchkey.onboarding.rules.evidence import RequestEvidence
 from latchkey.onboarding.rules.key import readable_key_arn
 
 _REPAIRED: frozenset[State] = frozenset(["active", "handed-off", "revoked"])
+
+
+_OF_RESOURCE = frozenset(
+    [
+        FindingKind.RESOURCE_OTHER_HEADER,
+        FindingKind.RESOURCE_OTHER_BASE_URL,
+        FindingKind.RESOURCE_OTHER_SETTING,
+        FindingKind.GRANT_MISSING,
+    ]
+)
+
+
+def without_known(desired: Desired, evidence: RequestEvidence, repair: Repair) -> RequestEvidence:
+    """The evidence without what is known to be wrong, belongs to somebody else, and is not changed by the repair.
+
+    A new request is rejected for it. A repair reports it, and corrects what is Latchkey's.
+    """
+    known = {one.kind for one in repair.remaining}
+    role, secret = evidence.role, evidence.secret
+    if role is not None and FindingKind.ROLE_FOREIGN_POLICY in known:
+        role = replace(role, role=replace(role.role, others=()))
+    if secret is not None and FindingKind.SECRET_POLICY_PUBLIC in known:
+        is_whole = not policies.missing_from(secret.policy, desired.secret_share(secret.secret.arn).needed)
+        secret = replace(secret, policy=policies.without_public(secret.policy)) if is_whole else secret
+    return replace(evidence, role=role, secret=secret)
+
+
+def leaves_resource(repair: Repair) -> bool:
+    """Whether the repair must not write the resource: everybody is admitted to it, and nothing else about it is wrong."""
+    is_open = any(one.kind is FindingKind.RESOURCE_OPEN for one in repair.remaining)
+    return is_open and not any(one.kind in _OF_RESOURCE for one in repair.findings)
 
 
 def repair_problems(desired: Desired, evidence: RequestEvidence, state: State) -> Iterator[Problem]:
