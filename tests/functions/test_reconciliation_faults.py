@@ -1,10 +1,14 @@
-"""Every AWS call of a reconciliation fails once in every way: a finding is reported once, a repair is started at most once.
+"""Every AWS call of a reconciliation and of a repair fails once in every way.
+
+A finding is reported once, a repair is started at most once, and it ends in one event. It repairs everything, or what it changed is
+rolled back. Nothing of anybody else changes, and the next reconciliation finishes what is left.
 
 With WHOLE=1, each call fails in each way. Without it, the ways alternate over the calls.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,9 +21,11 @@ from latchkey.errors import LatchkeyError
 from latchkey.registry import registry
 from tests.functions.account import DATA_BUCKET, TABLE, Account
 from tests.functions.call_faults import CallFaults, Machine, Table, combinations
-from tests.functions.clean_up_steps import ACCESS, onboarded
-from tests.functions.onboarding_requests import Run
-from tests.functions.test_reconciliation import RUN, decide, lines_of, lose_statements
+from tests.functions.clean_up_steps import ACCESS, GRANT, grants, onboarded, token_configuration
+from tests.functions.onboarding_requests import NAME, Run, role_name_of
+from tests.functions.onboarding_steps import Onboarding, key_statements, policy, secret_statements
+from tests.functions.repair_steps import Repair
+from tests.functions.test_reconciliation import RUN, decide, event, lines_of, lose_statements
 from tests.sampling import WHOLE
 
 pytestmark = [pytest.mark.usefixtures("any_origin_host"), pytest.mark.timeout(0 if WHOLE else 300)]
@@ -100,3 +106,139 @@ def test_each_call_of_a_reconciliation_fails_once(
 
     assert {outcome for _, outcome in table.outcomes} >= {"repairs"}
     assert sum(table.outcomes.values()) >= calls
+
+
+THEIRS = {"Sid": "Theirs", "Effect": "Deny", "Principal": "*", "Resource": "*"}
+KEY_STATEMENT, SECRET_STATEMENT = (THEIRS | {"Action": one} for one in ("kms:ReplicateKey", "secretsmanager:TagResource"))
+OTHER_TRUST = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+# Without WHOLE, every n-th call fails.
+ONE_IN = {"mediatailor": 9, "mediapackagev2": 9}
+
+
+class Repairs:
+    """Damages one access again and again, reconciles it, and carries out the repair that is due."""
+
+    def __init__(self, run: Run, account: Account, system: str) -> None:
+        self._run, self._account, self._machine, self._number = run, account, Machine(account), 0
+        account.add_resources()
+        if system == "mediatailor":
+            self.access = onboarded(run, account)
+            # KMS returns the same grant for the same name and parameters; moto creates another one.
+            account.mediatailor.at_update = lambda: (
+                None if grants(account, self.access.key) else account.grant(self.access.key, GRANT, self.access.secret)
+            )
+        else:
+            self.access = Onboarding(run, account, system=system).run_through("record_access")
+        self._system, self._access_id = system, self.access.checked["accessId"]
+        self._write_key_policy([KEY_STATEMENT, *key_statements(account, self.access.key)])
+        self._write_secret_policy([SECRET_STATEMENT, *secret_statements(account, self.access.secret)])
+        self._whole = self._state()
+
+    def _write_key_policy(self, statements: list[dict[str, Any]]) -> None:
+        self._account.kms.put_key_policy(KeyId=self.access.key, PolicyName="default", Policy=policy(*statements))
+
+    def _write_secret_policy(self, statements: list[dict[str, Any]]) -> None:
+        document = policy(*statements)
+        self._account.secretsmanager.put_resource_policy(SecretId=self.access.secret, ResourcePolicy=document)
+
+    def _state(self) -> dict[str, Any]:
+        """Everything outside the registry, whatever its order. A role that is created again has another tag."""
+        seen = self._account.snapshot() | {"table": None}
+        key, secret = seen["keys"][self.access.key], seen["secrets"][self.access.secret]
+        by_sid = [
+            sorted(one, key=json.dumps) for one in (json.loads(key["policy"])["Statement"], secret["policy"]["Statement"])
+        ]
+        changed = dict.fromkeys(("LastChangedDate", "policy"))
+        keys, secrets = {self.access.key: key | {"policy": None}}, {self.access.secret: secret | changed}
+        return seen | {"keys": seen["keys"] | keys, "secrets": seen["secrets"] | secrets, "policies": by_sid}
+
+    def begin(self) -> None:
+        """Forgets former repairs, and changes what an access consists of."""
+        self._number += 1
+        for kind in ("finding", "notice"):
+            for item in self._account.items(kind):
+                self._account.dynamodb.delete_item(TableName=TABLE, Key={"kind": item["kind"], "id": item["id"]})
+        self._account.published()
+        self._account.kms.disable_key_rotation(KeyId=self.access.key.rpartition("/")[2])
+        self._write_key_policy(
+            [one for one in key_statements(self._account, self.access.key) if "Management" not in one["Sid"]]
+        )
+        if self._system == "mediatailor":
+            self._write_secret_policy([SECRET_STATEMENT])
+            token = token_configuration(self.access.secret)
+            token["SecretsManagerAccessTokenConfiguration"]["HeaderName"] = "X-Other"
+            self._account.mediatailor.locations[NAME]["AccessConfiguration"] = token
+        else:
+            role = role_name_of(self._system)
+            self._account.iam.update_assume_role_policy(RoleName=role, PolicyDocument=policy(OTHER_TRUST))
+            self._account.iam.delete_role_permissions_boundary(RoleName=role)
+        self.damage = self._kinds()
+
+    def _kinds(self) -> set[str]:
+        observed = self._run("observe_access", {"accessId": self._access_id})
+        return {one["kind"] for one in (*observed["causes"], *observed["findings"])}
+
+    def reconcile(self) -> str:
+        """The type of the event that reports the repair, or that there was none."""
+        execution = f"{RUN}-{self._number}-{len(self._account.items('finding'))}"
+        asked = event(f"reconcile-{self._number}") | {"executionArn": execution}
+        items = [{"accessId": self._access_id}]
+        try:
+            self._machine.attempt(partial(self._run, "take_inventory", asked))
+            for _ in range(3):
+                given = {"items": items, "executionArn": execution}
+                items = self._machine.attempt(partial(self._run, "reconcile_access", given))["unread"]
+                if not items:
+                    break
+            decided = self._machine.attempt(lambda: decide(self._run, asked, self._access_id))
+        except (LatchkeyError, ClientError):
+            return "not decided"
+        lines = lines_of(decided["key"])
+        if not lines:
+            return "unread"
+        [line] = lines
+        return Repair(self._run, line, self._machine.attempt).carry_out()
+
+    def has_kept_invariants(self, why: str) -> None:
+        """One event for each repair, no lock, nothing foreign changed, and nothing worse than before."""
+        reported = [one for one in self._account.published() if one["detail-type"].endswith("Repaired")]
+        assert len({one["detail"]["outcomeId"] for one in reported}) <= 1, why
+        assert registry().locks.holder(self._access_id) is None, why
+        state = self._state()
+        assert KEY_STATEMENT in state["policies"][0], why
+        assert SECRET_STATEMENT in state["policies"][1], why
+        assert state["secrets"][self.access.secret]["value"] == self._whole["secrets"][self.access.secret]["value"], why
+        assert self._kinds() <= self.damage, why
+
+    def is_whole(self, why: str) -> None:
+        assert self._state() == self._whole, why
+        assert self._account.items("journal") == [], why
+
+
+@pytest.mark.parametrize("system", ONE_IN)
+def test_each_call_of_a_repair_fails_once(
+    run: Run, account: Account, faults: CallFaults, stack: Callable[..., None], system: str
+) -> None:
+    clients.s3().create_bucket(Bucket=DATA_BUCKET)
+    stack(REMEDIATION_MODE="repair", ALLOWED_ORIGIN_HOSTS="*")
+    repairs, table = Repairs(run, account, system), Table(f"repair of {system}")
+    repairs.begin()
+    faults.disarm()
+    assert repairs.reconcile() == "Drift Repaired"
+    calls = faults.calls
+    repairs.is_whole("without a failure")
+
+    for fault, call in combinations(calls, ONE_IN[system]):
+        repairs.begin()
+        faults.arm(fault, call)
+        outcome = repairs.reconcile()
+        why = f"{fault.name}, call {call}, {faults.met}: {outcome}"
+        faults.disarm()
+        assert faults.met, why
+        table.add(fault, faults.met, outcome)
+        repairs.has_kept_invariants(why)
+        if outcome != "Drift Repaired":
+            assert repairs.reconcile() == "Drift Repaired", why
+        repairs.is_whole(why)
+
+    assert {outcome for _, outcome in table.outcomes} >= {"Drift Repaired", "Drift Not Repaired"}
