@@ -144,8 +144,9 @@ class DriftRepaired(Notice):
 
 
 class DriftNotRepaired(Notice):
-    """The repair of an access failed, or the access cannot be repaired. Everything that the repair changed was rolled back.
+    """The repair of an access failed, or the access cannot be repaired.
 
+    What the repair changed was rolled back, except for what the recorded request asks for.
     `findings` are what it was to correct, and `remaining` all other findings. `errors` are the rules that the access breaks,
     and `failure` is the error that ended the repair. `undone` and `left` are what was rolled back, and what was not, and why.
     `reconciliation` is the execution that found the drift.
