@@ -263,7 +263,7 @@ def test_only_requests_the_queue_and_the_registry_start_a_function() -> None:
 def test_alarms_and_dashboard_are_a_nested_application_that_can_run_nothing() -> None:
     assert (ROOT / NESTED["Location"]).read_text()
     types = {resource["Type"] for resource in OBSERVABILITY["Resources"].values()}
-    assert types == {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}
+    assert types == {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy"}
     assert set(NESTED["Parameters"]) == set(OBSERVABILITY["Parameters"])
     assert of_type("AWS::CloudWatch::Alarm") == {}
 
@@ -327,8 +327,16 @@ def test_alarms_on_current_numbers_stay_on_until_the_next_sweep() -> None:
 
 @alarms
 def test_every_alarm_notifies_the_topic(alarm: dict[str, Any]) -> None:
-    assert alarm["AlarmActions"]["Fn::If"][:2] == ["AlarmsNotify", [{"Ref": "AlarmTopicArn"}]]
+    assert alarm["AlarmActions"] == [{"Fn::If": ["TopicIsOwn", {"Ref": "AlarmTopic"}, {"Ref": "AlarmTopicArn"}]}]
     assert NESTED["Parameters"]["AlarmTopicArn"] == {"Ref": "AlarmTopicArn"}
+
+
+def test_only_alarms_of_the_account_can_publish_to_the_topic_of_the_stack() -> None:
+    [statement] = OBSERVABILITY["Resources"]["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+    assert (statement["Principal"], statement["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    assert statement["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"].endswith("${AWS::AccountId}:alarm:*")
 
 
 # Options of the AWS CLI itself, which are no members of a request.
