@@ -98,7 +98,8 @@ def command[**Given](
         def run(**given: Any) -> int:
             chosen = {key: given.pop(key) for key in common}
             screen = Screen(as_json=chosen.pop("json"))
-            return guarded(screen, lambda: function(Run(Connection(Options(**chosen)), screen), **given))
+            sent = "Nothing was written." if local else "A request that was sent goes on: `latchkey status` shows it."
+            return guarded(screen, lambda: function(Run(Connection(Options(**chosen)), screen), **given), sent)
 
         extra = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
@@ -113,13 +114,16 @@ def command[**Given](
     return add
 
 
-def guarded(screen: Screen, work: Callable[[], int | None]) -> int:
-    """Runs a command and returns its exit code. What goes wrong is said in two lines, and never with a traceback."""
+def guarded(screen: Screen, work: Callable[[], int | None], interrupted: str) -> int:
+    """Runs a command and returns its exit code. What goes wrong is said in two lines, and never with a traceback.
+
+    `interrupted` is the second line after Ctrl-C.
+    """
     try:
         status = work() or 0
         screen.out.file.flush()
     except KeyboardInterrupt:
-        screen.problem("Interrupted.", "A request that was sent goes on: `latchkey status` shows it.")
+        screen.problem("Interrupted.", interrupted)
         return INTERRUPTED
     except InvalidFile as error:
         if screen.as_json:

@@ -187,7 +187,7 @@ def _shown(screen: Screen, progress: Progress) -> Iterator[Callable[[], None]]:
         return
     with Live(console=screen.err, refresh_per_second=8, transient=False) as live:
         spinner = Spinner("dots", style="cyan")
-        yield lambda: live.update(drawn(progress, spinner, datetime.now(UTC)))
+        yield lambda: live.update(drawn(progress, spinner, datetime.now(UTC)), refresh=True)
 
 
 def drawn(progress: Progress, spinner: Spinner | None, now: datetime) -> RenderableType:

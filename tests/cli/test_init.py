@@ -117,6 +117,21 @@ def test_nothing_is_written_if_something_is_wrong(
     assert (folder / "exists.json").read_text() == "theirs"
 
 
+class Interrupted(io.StringIO):
+    """A person who presses Ctrl-C instead of answering."""
+
+    def readline(self, _size: int | None = -1, /) -> str:  # type: ignore[override]
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_writes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", Interrupted())
+
+    assert main(["init", "mediatailor"]) == 130
+    assert capsys.readouterr().err.endswith("latchkey: Interrupted.\nNothing was written.\n")
+    assert [*folder.iterdir()] == []
+
+
 def test_names_of_members_become_words() -> None:
     assert (words("originEndpoint"), words("flowArn"), words("channel")) == ("Origin endpoint", "Flow ARN", "Channel")
 

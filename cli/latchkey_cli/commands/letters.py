@@ -60,7 +60,7 @@ def letter_of(message: Mapping[str, Any]) -> Letter:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        return Letter(*known, "unknown message", "", reason, None)
+        return Letter(*known, "unknown message", "", _short(reason), None)
     response = body.get("responsePayload")
     reason = reason or (str(response.get("errorMessage", "")) if isinstance(response, dict) else "")
     event = body.get("requestPayload", body)
