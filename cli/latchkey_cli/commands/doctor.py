@@ -136,7 +136,6 @@ def _parameters(connection: Connection) -> Iterator[Finding]:
     set_it = "Set it in parameter_overrides in samconfig.toml, and deploy again."
     missing = (
         ("TrustedPrincipalPatterns", "every request that names a role is rejected"),
-        ("AlarmTopicArn", "alarms notify nobody"),
         ("AllowedOriginHosts", "no existing secret can be sent to a new host"),
     )
     faults = [(name, effect) for name, effect in missing if not given.get(name)]
@@ -147,7 +146,19 @@ def _parameters(connection: Connection) -> Iterator[Finding]:
     if given.get("ProtectData") == "false" and not connection.is_embedded:
         yield Finding("parameters", "warning", "ProtectData is false: the registry can be deleted", set_it)
     if not faults:
-        yield Finding("parameters", "ok", "principals are trusted, and alarms notify somebody")
+        yield Finding("parameters", "ok", "they name trusted principals and hosts")
+
+
+def _notifications(connection: Connection) -> Iterator[Finding]:
+    topic = connection.output("AlarmTopicArn")
+    pages = read_pages(connection.client("sns").list_subscriptions_by_topic, TopicArn=topic)
+    # An address that is not confirmed has this instead of an ARN.
+    confirmed = [one for page in pages for one in page["Subscriptions"] if one["SubscriptionArn"] != "PendingConfirmation"]
+    if confirmed:
+        yield Finding("subscribers", "ok", f"alarms notify {plural(len(confirmed), 'subscriber')}")
+    else:
+        remedy = f"`aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint ADDRESS`"
+        yield Finding("subscribers", "warning", "alarms notify nobody: no confirmed subscription to their topic", remedy)
 
 
 def _trail(connection: Connection) -> Iterator[Finding]:
@@ -237,6 +248,7 @@ _CHECKS: dict[str, Check] = {
     "credentials": _credentials,
     "stack": _stack,
     "parameters": _parameters,
+    "subscribers": _notifications,
     "trail": _trail,
     "alarms": _alarms,
     "sweep": _reconciliation,
