@@ -4,6 +4,7 @@ from functools import partial
 from typing import cast
 
 from latchkey.aws import clients
+from latchkey.aws.data_bucket import DataBucket
 from latchkey.events.publishing import publish
 from latchkey.handler import step
 from latchkey.reconciliation.reconcile_access import ReconcileAccessInput, Reconciled, Reconciliation
@@ -18,4 +19,5 @@ def lambda_handler(event: ReconcileAccessInput) -> Reconciled:
     known = settings()
     publish_event = partial(publish, clients.events(), known.request_bus)
     mode = cast("RemediationMode", known.remediation_mode)
-    return Reconciliation(known, registry(), clients.standard_clients(), publish_event, mode)(event)
+    bucket = DataBucket(known.data_bucket)
+    return Reconciliation(known, registry(), clients.standard_clients(), publish_event, mode, bucket)(event)

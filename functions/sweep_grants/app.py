@@ -3,7 +3,6 @@
 from aws_lambda_powertools.metrics import MetricUnit
 
 from latchkey.aws import clients
-from latchkey.cleanup.drift import DriftReader
 from latchkey.cleanup.survey import Surveyor
 from latchkey.cleanup.sweep_grants import Sweep, SweepGrantsInput, Swept
 from latchkey.handler import step
@@ -24,8 +23,7 @@ def lambda_handler(event: SweepGrantsInput) -> Swept:
         known.end_request_state_machine_arn,
         known.rotate_state_machine_arn,
     )
-    drift = DriftReader(known, clients.standard_clients())
-    swept = Sweep(known, registry(), surveyor, drift, clients.stepfunctions(), *machines)(event)
+    swept = Sweep(known, registry(), surveyor, clients.stepfunctions(), *machines)(event)
     if not swept.another_sweeps:
         metrics.add_metric(name="Unreadable", unit=MetricUnit.Count, value=swept.unreadable)
         emit_current_number("RevokedAccesses", swept.revoked)

@@ -76,6 +76,7 @@ def test_the_reader_reads_every_list_of_the_package() -> None:
         "list_resource_policies",
         "list_resource_tags",
         "list_role_policies",
+        "list_roles",
         "list_secret_version_ids",
         "list_secrets",
         "list_source_locations",

@@ -97,4 +97,4 @@ def test_only_the_reporting_functions_can_publish_outcomes() -> None:
     assert denial["Condition"]["ArnNotEquals"] == {
         "aws:PrincipalArn": [{"Fn::GetAtt": f"{name}Role.Arn"} for name in publishers]
     }
-    assert publishers == ["ReportOutcomeFunction", "ReconcileAccessFunction", "ReportCleanUpFunction"]
+    assert publishers == ["ReportOutcomeFunction", "TakeInventoryFunction", "ReconcileAccessFunction", "ReportCleanUpFunction"]

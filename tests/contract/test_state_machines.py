@@ -149,6 +149,7 @@ HANDLED["rotate-token"] = {
 HANDLED["reconcile"] = {
     "Take inventory": (_STEP, "Sweep grants"),
     "Sweep grants": (_STEP, "Is there an inventory?"),
+    "Check values": (_STEP, "Reconcile access"),
     "Reconcile access": (_STEP, "End batch"),
     "Decide repairs": (_STEP, "Was it requested?"),
     "Report success": (_LAST, "Fail unreported"),
@@ -195,6 +196,7 @@ INPUTS: dict[str, type[WireModel]] = {
 # Tasks that do not have the name of their function.
 OTHER_NAMES = {
     "Check value": "create_secret",
+    "Check values": "create_secret",
     "Look at grants": "clean_up_grants",
     "Survey grants": "clean_up_grants",
     "Report deleted key": "report_clean_up",

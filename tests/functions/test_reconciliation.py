@@ -11,10 +11,10 @@ from latchkey.errors import Conflict
 from latchkey.registry import registry
 from latchkey.requests.models import RECONCILIATION_REQUESTED
 from tests.functions.account import ACCOUNT, REGION, Account
-from tests.functions.clean_up_steps import ACCESS, onboarded
+from tests.functions.clean_up_steps import ACCESS, delete_location, onboarded
 from tests.functions.fault_injection import answer_with_error, at_call
 from tests.functions.onboarding_requests import EXECUTION, Run, rejection
-from tests.functions.onboarding_steps import key_statements, policy
+from tests.functions.onboarding_steps import Onboarding, key_statements, policy
 
 RUN = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:reconcile:run-1"
 OTHER = "mediatailor/sourceLocation/news-origin"
@@ -145,8 +145,29 @@ def test_an_access_that_cannot_be_read_holds_up_no_other_one(run: Run, account: 
 
     reconciled = reconcile(run, OTHER, ACCESS)
 
-    assert (reconciled["unread"], reconciled["published"]) == ([{"accessId": OTHER}], ["Drift Detected"])
+    assert ([one["accessId"] for one in reconciled["unread"]], reconciled["published"]) == ([OTHER], ["Drift Detected"])
     assert registry().findings.get(OTHER) is None
+
+
+@pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect"])
+def test_a_deleted_resource_of_a_service_without_grants_is_reported(run: Run, account: Account, system: str) -> None:
+    """No event reports the deletion, and no cleanup follows it."""
+    account.add_resources()
+    access_id = Onboarding(run, account, system=system).run_through("record_access").checked["accessId"]
+    account.delete_resources()
+
+    assert reconcile(run, access_id)["published"] == ["Access Gone"]
+    assert reconcile(run, access_id, execution=f"{RUN}-2")["published"] == []
+
+
+def test_a_deleted_source_location_is_left_to_its_cleanup(run: Run, account: Account) -> None:
+    onboarded(run, account)
+    delete_location(account)
+
+    assert reconcile(run)["published"] == []
+    record = registry().accesses.get(ACCESS)
+    assert record
+    assert record.status == "active"
 
 
 def test_nothing_is_concluded_while_a_request_is_running(run: Run, account: Account) -> None:

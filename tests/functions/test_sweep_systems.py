@@ -1,21 +1,17 @@
 """sweep_grants: accesses without grants, handed-off accesses, and partner keys."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.model import OperationModel
 
 from latchkey.aws import clients
 from latchkey.registry import registry
 from latchkey.registry.accesses import StatusChange
-from tests.functions.account import ACCOUNT, Account
+from tests.functions.account import Account
 from tests.functions.clean_up_steps import ACCESS, GRANT, delete_location, grants, onboarded
-from tests.functions.onboarding_requests import PARTNER, Run, role_name_of
+from tests.functions.onboarding_requests import PARTNER, Run
 from tests.functions.onboarding_steps import Onboarding
 from tests.functions.state_machine import StateMachine
 
@@ -79,117 +75,6 @@ def test_an_access_without_grants_needs_no_cleanup(
 
     assert (swept["accesses"], swept["cleaning"], swept["ending"], swept["unreadable"]) == (1, [], [], 0)
     assert machine() == {}
-
-
-# The calls by which a sweep finds two resources, empty pages included.
-READS = {
-    "mediapackage": {"ListOriginEndpoints": 5},
-    "mediapackage-vod": {"ListPackagingGroups": 5},
-    "mediapackagev2": {"ListOriginEndpoints": 5},
-    "mediaconnect": {"DescribeFlow": 1},
-}
-SECOND = {
-    "mediapackage": {"originEndpoint": "live-dash"},
-    "mediapackage-vod": {"packagingGroup": "shows"},
-    "mediapackagev2": {"originEndpoint": "dash"},
-    "mediaconnect": {"output": "archive"},
-}
-
-
-def add_second(account: Account) -> None:
-    account.mediapackage.add("live-dash", f"arn:aws:mediapackage:us-east-1:{ACCOUNT}:origin_endpoints/2")
-    account.mediapackage_vod.add("shows", f"arn:aws:mediapackage-vod:us-east-1:{ACCOUNT}:packaging-groups/shows")
-    account.mediapackagev2.add("sports/one/dash")
-    account.mediaconnect.add("output", "archive", "zixi-push")
-
-
-@contextmanager
-def calls_to(service: str, error: int | None = None) -> Iterator[Counter[str]]:
-    """Counts the calls to a service. With an error, the service answers each with this status."""
-    counts: Counter[str] = Counter()
-    events = clients.client_for(service).meta.events
-
-    def note(model: OperationModel, **_: Any) -> tuple[Any, dict[str, Any]] | None:
-        counts[model.name] += 1
-        answer = {"Error": {"Code": "Refused", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": error}}
-        return (SimpleNamespace(status_code=error), answer) if error else None
-
-    events.register_first(f"before-call.{service}", note)
-    yield counts
-    events.unregister(f"before-call.{service}", note)
-
-
-@pytest.mark.parametrize("system", READS)
-def test_a_deleted_resource_starts_a_cleanup(run: Run, account: Account, machine: StateMachine, system: str) -> None:
-    """No event reports the deletion of a resource whose service creates no grants."""
-    access = Onboarding(run, account, system=system).run_through("record_access")
-    account.delete_resources()
-
-    assert sweep(run, "event-1")["cleaning"] == [access.checked["accessId"]]
-
-
-@pytest.mark.parametrize("system", READS)
-def test_a_list_of_resources_is_read_once(run: Run, account: Account, machine: StateMachine, system: str) -> None:
-    add_second(account)
-    Onboarding(run, account, system=system).run_through("record_access")
-    Onboarding(run, account, requestId="request-2", system=system, resource=SECOND[system]).run_through("record_access")
-
-    with calls_to(system) as counts:
-        swept = run("sweep_grants", {"id": "event-1"})
-
-    assert (swept["accesses"], swept["cleaning"], counts) == (2, [], READS[system])
-
-
-@pytest.mark.parametrize("error", [403, 404, 429, 500])
-@pytest.mark.parametrize("system", ["mediapackage", "mediapackage-vod"])
-def test_a_list_that_cannot_be_read_decides_nothing(
-    run: Run, account: Account, machine: StateMachine, system: str, error: int
-) -> None:
-    """The other checks of the sweep are made nevertheless."""
-    access = Onboarding(run, account, system=system).run_through("record_access")
-    account.delete_resources()
-
-    with calls_to(system, error) as counts:
-        assert run("sweep_grants", {"id": "event-1"})["cleaning"] == []
-        assert counts.total() > 0
-        role = role_name_of(system)
-        account.iam.delete_role_policy(RoleName=role, PolicyName="ReadOneSecret")
-        account.iam.delete_role(RoleName=role)
-        assert sweep(run, "event-2")["cleaning"] == [access.checked["accessId"]]
-
-
-@pytest.mark.parametrize("error", [403, 500])
-@pytest.mark.parametrize("system", ["mediapackagev2", "mediaconnect"])
-def test_a_part_of_a_service_that_cannot_be_read_decides_nothing(
-    run: Run, account: Account, machine: StateMachine, system: str, error: int
-) -> None:
-    Onboarding(run, account, system=system).run_through("record_access")
-    account.delete_resources()
-
-    with calls_to(system, error) as counts:
-        assert run("sweep_grants", {"id": "event-1"})["cleaning"] == []
-
-    assert counts.total() > 0
-
-
-def test_a_removed_output_of_a_flow_starts_a_cleanup(run: Run, account: Account, machine: StateMachine) -> None:
-    access = Onboarding(run, account, system="mediaconnect").run_through("record_access")
-    [flow] = account.mediaconnect.flows.values()
-    flow["Outputs"].clear()
-
-    assert sweep(run, "event-1")["cleaning"] == [access.checked["accessId"]]
-
-
-def test_a_deleted_resource_of_an_unmanaged_access_starts_a_cleanup(run: Run, account: Account, machine: StateMachine) -> None:
-    access = Onboarding(run, account, system="mediapackage").run_through("record_access")
-    record = registry().accesses.get(access.checked["accessId"])
-    assert record
-    registry().accesses.mark_unmanaged(record, [])
-    assert sweep(run, "event-1")["cleaning"] == []
-
-    account.delete_resources()
-
-    assert sweep(run, "event-2")["cleaning"] == [access.checked["accessId"]]
 
 
 def test_a_handed_off_source_location_that_does_not_exist_yet_needs_no_cleanup(

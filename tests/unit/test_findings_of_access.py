@@ -20,7 +20,6 @@ from latchkey.access.findings import (
     Remains,
     findings_of_access,
     findings_of_remains,
-    names_by_policies,
 )
 from latchkey.access.observed import ObservedAccess
 from latchkey.access.record import AccessRecord
@@ -605,20 +604,6 @@ def test_long_evidence_is_cut() -> None:
     found = one(replace(SOUND, secret_policy=policy))
 
     assert (len(found.evidence), found.evidence[-3:]) == (1000, "...")
-
-
-def test_policies_alone_decide_the_names_of_their_findings() -> None:
-    secret_of = tagged(SOUND).secret
-
-    assert names_by_policies(WANTED, secret_of, SOUND.key_policy, SOUND.secret_policy) == frozenset()
-    assert names_by_policies(WANTED, secret_of, None, policies.new_document(())) == {
-        "secret policy admits the reader",
-        "secret policy admits the management roles",
-        "secret policy admits the origin readers",
-    }
-    assert names_by_policies(WANTED, None, policies.new_document([policies.delegation(PLACE)]), None) >= {
-        "key policy admits the users"
-    }
 
 
 @pytest.mark.parametrize("kind", READ_BY_ROLE)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from latchkey.access.findings import Finding, FindingKind, finding
-from latchkey.access.findings.known import FLAPPING_PERIOD, FLAPPING_REPAIRS, KnownFindings, known_findings
+from latchkey.access.findings.known import FLAPPING_PERIOD, FLAPPING_REPAIRS, KnownFindings, known_findings, seen_findings
 from latchkey.events.cleanup import TrailEvent
 from tests.unit.rules.samples import record
 
@@ -135,3 +135,13 @@ def test_a_repair_that_was_started_since_is_known() -> None:
     assert not known.is_attempted
     assert known.attempted("repair-1", NOW + HOUR).is_attempted
     assert known.attempted("repair-1", NOW + HOUR).attempts["repair-1"].kinds == (LOST.kind.value,)
+
+
+def test_what_is_never_repaired_keeps_its_time_and_has_nothing_due() -> None:
+    arn = "arn:aws:kms:us-east-1:123456789012:key/1"
+    first = seen_findings(arn, [LOST], None, NOW)
+    second = seen_findings(arn, [LOST, FOREIGN], first, NOW + HOUR)
+
+    assert [one.since for one in second.findings] == [NOW, NOW + HOUR]
+    assert (second.due, second.seen_at, second.is_of_resource) == ((), NOW + HOUR, True)
+    assert not seen(LOST).is_of_resource

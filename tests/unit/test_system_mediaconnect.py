@@ -225,17 +225,8 @@ def test_a_part_of_a_missing_flow_does_not_exist(client: Any, answers: Stubber) 
     assert FlowParts().read(client, part("mediaconnect-output")) is None
 
 
-@kinds
-def test_the_list_of_a_flow_has_the_names_of_its_parts(client: Any, answers: Stubber, kind: str) -> None:
-    describe(answers, **{API[kind][0]: [part_of(kind, None)]})
-    listed = FlowParts().listed_names(client, part(kind))
-    assert (FlowParts().list_of(part(kind)), part(kind).name in listed) == (FLOW_ARN, True)
-    assert listed <= {part(kind).name, part("mediaconnect-source").name}
-
-
-def test_the_list_of_a_missing_flow_is_empty(client: Any, answers: Stubber) -> None:
-    answers.add_client_error("describe_flow", "NotFoundException", http_status_code=404)
-    assert FlowParts().listed_names(client, part("mediaconnect-output")) == frozenset()
+def test_no_list_contains_the_parts_of_flows(client: Any) -> None:
+    assert FlowParts().listed(client) is None
 
 
 def test_a_flow_with_the_same_id_and_another_name_does_not_exist(client: Any, answers: Stubber) -> None:

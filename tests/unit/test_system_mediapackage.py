@@ -73,10 +73,10 @@ def test_a_404_means_that_there_is_no_endpoint(mediapackage: Any, answers: Stubb
 
 
 def test_the_list_of_endpoints_has_all_of_its_pages(mediapackage: Any, answers: Stubber) -> None:
+    listed = {**NAMED, "Arn": "arn:1"}
     answers.add_response("list_origin_endpoints", {"OriginEndpoints": [], "NextToken": "2"}, {"MaxResults": 1000})
-    answers.add_response("list_origin_endpoints", {"OriginEndpoints": [NAMED]}, {"MaxResults": 1000, "NextToken": "2"})
-    assert OriginEndpoints().list_of(WANTED.resource) == ""
-    assert OriginEndpoints().listed_names(mediapackage, WANTED.resource) == {WANTED.resource.name}
+    answers.add_response("list_origin_endpoints", {"OriginEndpoints": [listed]}, {"MaxResults": 1000, "NextToken": "2"})
+    assert [*OriginEndpoints().listed(mediapackage)] == [WANTED.resource.name]
 
 
 @pytest.mark.parametrize("status", [403, 422, 429, 500])

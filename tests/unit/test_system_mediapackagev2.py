@@ -53,29 +53,6 @@ def answers(client: Any) -> Iterator[Stubber]:
         stubber.assert_no_pending_responses()
 
 
-CHANNEL = {"ChannelGroupName": "sports", "ChannelName": "main"}
-
-
-def test_the_list_of_a_channel_has_the_endpoints_of_all_pages(client: Any, answers: Stubber) -> None:
-    listed = {"Arn": ARN, **NAMED, "ContainerType": "TS"}
-    answers.add_response("list_origin_endpoints", {"Items": [], "NextToken": "2"}, CHANNEL | {"MaxResults": 100})
-    answers.add_response("list_origin_endpoints", {"Items": [listed]}, CHANNEL | {"MaxResults": 100, "NextToken": "2"})
-    assert EndpointPolicies().list_of(RESOURCE) == "sports/main"
-    assert EndpointPolicies().listed_names(client, RESOURCE) == {RESOURCE.name}
-
-
-def test_a_missing_channel_has_no_endpoints(client: Any, answers: Stubber) -> None:
-    answers.add_client_error("list_origin_endpoints", "ResourceNotFoundException", http_status_code=404)
-    assert EndpointPolicies().listed_names(client, RESOURCE) == frozenset()
-
-
-@pytest.mark.parametrize("status", [403, 429, 500])
-def test_other_errors_of_a_list_do_not_mean_absence(client: Any, answers: Stubber, status: int) -> None:
-    answers.add_client_error("list_origin_endpoints", "Something", http_status_code=status)
-    with pytest.raises(ClientError, match="Something"):
-        EndpointPolicies().listed_names(client, RESOURCE)
-
-
 def document(*statements: dict[str, Any]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [*statements]}
 

@@ -123,7 +123,7 @@ def test_a_400_means_absence_only_if_a_complete_list_lacks_the_name(mediatailor:
 def test_the_list_of_locations_has_all_of_its_pages(mediatailor: Any, answers: Stubber) -> None:
     answers.add_response("list_source_locations", {"Items": [], "NextToken": "1"}, {"MaxResults": 100})
     answers.add_response("list_source_locations", {"Items": [_listed("sports-origin")]}, {"MaxResults": 100, "NextToken": "1"})
-    assert SourceLocations().listed_names(mediatailor, RESOURCE) == {"sports-origin"}
+    assert [*SourceLocations().listed(mediatailor)] == ["sports-origin"]
 
 
 def test_a_400_for_a_location_on_a_later_page_is_an_error(mediatailor: Any, answers: Stubber) -> None:

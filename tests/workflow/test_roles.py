@@ -151,7 +151,7 @@ def test_roles_that_report_cannot_write_what_other_functions_act_on(matrix: Matr
     acted_on = {label: who["own"] for label, who in matrix.items() if "in kind *access*" in label}
 
     assert len(acted_on) == 4
-    reporting = {"report_outcome", "report_clean_up", "observe_access", "reconcile_access", "validate_access"}
+    reporting = {"report_outcome", "report_clean_up", "observe_access", "reconcile_access", "take_inventory", "validate_access"}
     assert {name for names in acted_on.values() for name in names or ()} & reporting == set()
 
 
@@ -180,7 +180,7 @@ def test_reader_roles_are_created_and_changed_within_their_boundary(matrix: Matr
 
 
 def test_only_report_functions_publish_as_latchkey_and_none_as_a_requester(matrix: Matrix) -> None:
-    reporting = ("reconcile_access", "report_clean_up", "report_outcome")
+    reporting = ("reconcile_access", "report_clean_up", "report_outcome", "take_inventory")
     assert _allowed(matrix, "own", "events:") == {"`events:PutEvents` as `latchkey`": reporting}
 
 

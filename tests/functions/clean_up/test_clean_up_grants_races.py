@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from latchkey.aws import clients
-from latchkey.cleanup.drift import DriftReader
 from latchkey.cleanup.survey import Surveyor
 from latchkey.cleanup.sweep_grants import Sweep, SweepGrantsInput
 from latchkey.cleanup.verdict import Reason
@@ -52,8 +51,7 @@ def swept() -> list[str]:
     looking = Surveyor(clients.kms(), clients.secretsmanager(), clients.client_for)
     known = settings()
     arns = (known.clean_up_state_machine_arn, known.end_request_state_machine_arn, "")
-    drift = DriftReader(known, clients.standard_clients())
-    Sweep(known, registry(), looking, drift, machines, *arns)(SweepGrantsInput(id="event-1"))
+    Sweep(known, registry(), looking, machines, *arns)(SweepGrantsInput(id="event-1"))
     accesses: list[str] = machines.accesses
     return accesses
 

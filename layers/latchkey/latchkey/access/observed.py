@@ -17,10 +17,37 @@ from latchkey.aws.secrets import DEFAULT_KEY, ObservedSecret, all_secret_policie
 from latchkey.errors import AccessNotEffective
 from latchkey.policies import Document
 from latchkey.systems.readers import AssumedRole
+from latchkey.systems.system import Configured
 
 if TYPE_CHECKING:
     from latchkey.access.desired import Desired
-    from latchkey.systems.system import Configured
+
+
+@dataclass(frozen=True)
+class KeyRead:
+    """Everything about a key that all of its accesses have in common. `aliases` are the names of all of its aliases."""
+
+    key: ObservedKey
+    policy: Document
+    rotation_days: int | None
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inventoried:
+    """What an inventory read of an access, so that it need not be read again. None: it was not read, or not listed.
+
+    `grants` are those on the key with the name of the resource. A list can lag behind, so an inventory only ever confirms that
+    nothing is wrong.
+    """
+
+    key: KeyRead | None = None
+    grants: tuple[Grant, ...] | None = None
+    secret: ObservedSecret | None = None
+    configured: Configured | None = None
+
+
+_NOTHING = Inventoried()
 
 
 @dataclass(frozen=True)
@@ -65,10 +92,10 @@ class Parts:
         return self.secret_arn if self.secret is None else None
 
 
-def read_parts(key_arn: str, secret_arn: str | None, clients: Clients) -> Parts:
-    """Reads whether the key and the secret of an access exist."""
-    secret = find_secret(clients.secretsmanager, secret_arn) if secret_arn else None
-    return Parts(key_arn, secret_arn, find_key(clients.kms, key_arn), secret)
+def read_parts(key_arn: str, secret_arn: str | None, clients: Clients, known: Inventoried = _NOTHING) -> Parts:
+    """Reads whether the key and the secret of an access exist, unless an inventory contains them."""
+    secret = known.secret or (find_secret(clients.secretsmanager, secret_arn) if secret_arn else None)
+    return Parts(key_arn, secret_arn, known.key.key if known.key else find_key(clients.kms, key_arn), secret)
 
 
 def read_access(
@@ -78,28 +105,33 @@ def read_access(
     return read_rest(desired, read_parts(key_arn, secret_arn, clients), former_key_arn, clients)
 
 
-def read_rest(desired: Desired, parts: Parts, former_key_arn: str | None, clients: Clients) -> ObservedAccess:
-    """Reads everything else of an access. Raises AccessNotEffective if its key or its secret does not exist."""
+def read_rest(
+    desired: Desired, parts: Parts, former_key_arn: str | None, clients: Clients, known: Inventoried = _NOTHING
+) -> ObservedAccess:
+    """Reads everything else of an access, except what an inventory contains.
+
+    Raises AccessNotEffective if its key or its secret does not exist.
+    """
     kms, secretsmanager, iam = clients.kms, clients.secretsmanager, clients.iam
     key_arn, secret_arn, key, secret = parts.key_arn, parts.secret_arn, parts.key, parts.secret
     if key is None or parts.missing:
         raise AccessNotEffective(f"{parts.missing} does not exist")
     configuration = desired.system.configuration
     client = clients.client_for(configuration.service) if configuration else None
-    configured = configuration.read(client, desired.resource) if configuration else None
+    configured = known.configured or (configuration.read(client, desired.resource) if configuration else None)
     wanted = desired.role(key_arn, secret_arn) if secret_arn else None
     role = find_role(iam, wanted.name) if wanted else None
     secret_keys = _keys_of(secret, clients) if secret else (key_arn,)
     return ObservedAccess(
         key=key,
-        key_policy=key_policy(kms, key_arn),
-        rotation_days=rotation_days(kms, key_arn),
+        key_policy=known.key.policy if known.key else key_policy(kms, key_arn),
+        rotation_days=known.key.rotation_days if known.key else rotation_days(kms, key_arn),
         secret=secret,
         secret_keys=secret_keys,
         secret_policy=all_secret_policies(secretsmanager, secret.arn) if secret and not secret.is_being_deleted else None,
         configured=configured,
         alerts=configuration.alerts(client, configured.arn) if configuration and configured else (),
-        grants=list_grants(kms, key_arn).grants,
+        grants=list_grants(kms, key_arn).grants if known.grants is None else known.grants,
         former_grants=_grants_on({former_key_arn or key_arn} - {key_arn}, clients) or (),
         moved_grants=_grants_on(secret_keys, clients) if key_arn not in secret_keys else (),
         role=role,

@@ -7,18 +7,12 @@ access.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 
 from latchkey import policies
 from latchkey.access.desired import Desired
 from latchkey.events.outcomes import Check
 from latchkey.policies import Document
 from latchkey.systems.readers import ServicePrincipal
-
-RECREATED = "role is the one that was recorded"
-NO_DELETED_IN_KEY_POLICY = "key policy names no deleted principals"
-NO_DELETED_IN_SECRET_POLICY = "secret policy names no deleted principals"
 
 
 def key_principal_checks(desired: Desired, key_policy: Document, *, moved: bool) -> Iterator[Check]:
@@ -61,49 +55,3 @@ def missing_evidence(document: Document | None, missing: Iterable[str]) -> str:
     deleted = policies.deleted_in_own(document, sids)
     text = f"missing statements: {', '.join(sids) or 'none'}"
     return f"{text}; deleted principals: {', '.join(deleted)}" if deleted else text
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What decides about the principals of a recorded access. A policy is None if it was not read.
-
-    `role_created` is when the present reader role was created, `recorded_at` when a request last recorded the access.
-    """
-
-    key_policy: Document | None
-    secret_policy: Document | None
-    moved: bool = False
-    role_created: datetime | None = None
-    recorded_at: datetime | None = None
-
-
-def failed_standing_checks(desired: Desired, secret_arn: str | None, standing: Standing) -> tuple[Check, ...]:
-    """The failed checks of the principals of a recorded access."""
-    checks = (*_of_policies(desired, secret_arn, standing), *_of_role(standing))
-    return tuple(check for check in checks if not check.passed)
-
-
-def _of_policies(desired: Desired, secret_arn: str | None, standing: Standing) -> Iterator[Check]:
-    if standing.key_policy is not None:
-        yield from key_principal_checks(desired, standing.key_policy, moved=standing.moved)
-        if not standing.moved:
-            yield _existing(NO_DELETED_IN_KEY_POLICY, standing.key_policy)
-    if standing.secret_policy is not None and secret_arn:
-        yield from reader_checks(desired, standing.secret_policy, secret_arn)
-        yield from secret_principal_checks(desired, standing.secret_policy, secret_arn, changeable=True)
-        yield _existing(NO_DELETED_IN_SECRET_POLICY, standing.secret_policy)
-
-
-def _existing(name: str, policy: Document) -> Check:
-    """AWS rejects every update of a policy that names a deleted principal, also those of Latchkey."""
-    deleted = policies.deleted_principals(policy)
-    places = "; ".join(f"{', '.join(ids)} in {statement}" for statement, ids in deleted.items())
-    evidence = f"deleted principals in statements of others: {places or 'none'}"
-    return Check(name, not deleted, evidence, finding=True)
-
-
-def _of_role(standing: Standing) -> Iterator[Check]:
-    if standing.role_created and standing.recorded_at:
-        again = standing.role_created > standing.recorded_at
-        evidence = f"created {standing.role_created.isoformat()}, recorded {standing.recorded_at.isoformat()}"
-        yield Check(RECREATED, not again, evidence, finding=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -40,7 +40,8 @@ class StoredVersion:
 class DataBucket:
     """Reads and writes objects by key.
 
-    A role that reads needs s3:ListBucket. Without it, S3 answers AccessDenied for an object that does not exist:
+    A role that must distinguish missing from denied needs s3:ListBucket. Without it, S3 answers AccessDenied for an object that
+    does not exist:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
 
@@ -71,7 +72,7 @@ class DataBucket:
             raise Conflict(f"{key} does not exist in the data bucket any more")
         return found.read()
 
-    def write(self, key: str, body: bytes | BinaryIO, content_type: str) -> str | None:
+    def write(self, key: str, body: bytes | IO[bytes], content_type: str) -> str | None:
         """Writes an object and returns its version, or None without versioning. A former version stays."""
         s3 = clients.s3()
         with aws_errors():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -40,14 +41,18 @@ class Listing:
     at: datetime
 
 
-def list_grants(kms: KMSClient, key_arn: str) -> Listing:
-    """All grants on a key, or an error. A page can be short or empty without being the last one."""
+def list_grants(kms: KMSClient, key_arn: str, names: Collection[str] | None = None) -> Listing:
+    """All grants on a key, or an error. With `names`, only those with one of these names are kept.
+
+    A page can be short or empty without being the last one.
+    """
     pages = read_pages(kms.list_grants, KeyId=key_arn, Limit=100)
     grants: list[Grant] = []
     dates = []
     # Page by page, because a key can have 50,000 grants.
     for page in pages:
-        grants += (_grant(key_arn, entry) for entry in page.get("Grants", []))
+        found = (_grant(key_arn, entry) for entry in page.get("Grants", []))
+        grants += (grant for grant in found if names is None or grant.name in names)
         dates.append(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"))
     at = parsedate_to_datetime(dates[0]) if dates[0] else datetime.now(UTC).replace(microsecond=0)
     return Listing(tuple(grants), at)

@@ -52,7 +52,7 @@ def find_key(kms: KMSClient, key: str) -> ObservedKey | None:
         if is_missing(error):
             return None
         raise
-    return observed_key(metadata, _tags_of_key(kms, metadata) if metadata.get("KeyManager") == "CUSTOMER" else {})
+    return observed_key(metadata, key_tags(kms, metadata["Arn"]) if metadata.get("KeyManager") == "CUSTOMER" else {})
 
 
 def find_key_by_tags(kms: KMSClient, is_wanted: Callable[[Mapping[str, str]], bool], since: datetime) -> ObservedKey | None:
@@ -82,6 +82,16 @@ def list_aliases(kms: KMSClient, key_arn: str) -> tuple[str, ...]:
     return tuple(sorted(alias["AliasName"] for page in pages for alias in page["Aliases"]))
 
 
+def aliases_by_key(kms: KMSClient) -> dict[str, tuple[str, ...]]:
+    """The names of all aliases in the Region by the ID of the key that each one names."""
+    found: dict[str, tuple[str, ...]] = {}
+    for page in read_pages(kms.list_aliases, Limit=100):
+        for alias in page["Aliases"]:
+            key_id = alias.get("TargetKeyId", "")
+            found[key_id] = tuple(sorted([*found.get(key_id, ()), alias["AliasName"]]))
+    return found
+
+
 def alias_target(kms: KMSClient, alias: str) -> str | None:
     """The ID of the key that an alias names, or None if there is no such alias. Reads the aliases of all keys."""
     pages = read_pages(kms.list_aliases)
@@ -94,15 +104,16 @@ def _find_readable_key(kms: KMSClient, key_arn: str, since: datetime) -> Observe
         metadata = kms.describe_key(KeyId=key_arn)["KeyMetadata"]
         if metadata["KeyState"] != "Enabled" or metadata["CreationDate"] <= since:
             return None
-        return observed_key(metadata, _tags_of_key(kms, metadata))
+        return observed_key(metadata, key_tags(kms, metadata["Arn"]))
     except ClientError as error:
         if is_refused(error) or is_missing(error):
             return None
         raise
 
 
-def _tags_of_key(kms: KMSClient, metadata: KeyMetadataTypeDef) -> dict[str, str]:
-    pages = read_pages(kms.list_resource_tags, KeyId=metadata["Arn"])
+def key_tags(kms: KMSClient, key_arn: str) -> dict[str, str]:
+    """The tags of a key."""
+    pages = read_pages(kms.list_resource_tags, KeyId=key_arn)
     return {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page.get("Tags", [])}
 
 

@@ -57,6 +57,23 @@ def find_role(iam: IAMClient, name: str) -> ObservedRole | None:
     )
 
 
+def role_names(iam: IAMClient, prefix: str) -> Iterator[str]:
+    """The names of all roles of the account that begin with a prefix."""
+    for page in read_pages(iam.list_roles, MaxItems=1000):
+        yield from (role["RoleName"] for role in page["Roles"] if role["RoleName"].startswith(prefix))
+
+
+def role_tags(iam: IAMClient, name: str) -> dict[str, str] | None:
+    """The tags of a role, or None if it does not exist."""
+    try:
+        role = iam.get_role(RoleName=name)["Role"]
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    return {tag["Key"]: tag["Value"] for tag in role.get("Tags", [])}
+
+
 def refused_actions(
     iam: IAMClient, principal: str, actions: Sequence[str], resource: str, context: Mapping[str, str | bool | int] | None = None
 ) -> list[str]:

@@ -19,7 +19,6 @@ from latchkey.aws.errors import is_refused
 from latchkey.aws.executions import start_once
 from latchkey.aws.keys import find_key
 from latchkey.aws.secrets import find_secret
-from latchkey.cleanup.drift import DriftReader
 from latchkey.cleanup.due_rotations import due_rotations
 from latchkey.cleanup.execution_input import CleanUpInput
 from latchkey.cleanup.grant_map import GrantMap, GrantRow, read_grant_map
@@ -82,14 +81,13 @@ class Swept(WireModel):
 class Sweep:
     """Reads everything about grants first: a read that fails ends the sweep before it starts anything.
 
-    A key or secret whose owner denies the read holds up only its own grants. The policies and roles of the other accesses are
-    read last, since there are several reads for each access, and no failure of these reads may hold up an orphaned grant.
+    A key or secret whose owner denies the read holds up only its own grants. Whether an access differs from its request
+    otherwise is read by the reconciliation, which follows.
     """
 
     settings: Settings
     registry: Registry
     surveyor: Surveyor
-    drift: DriftReader
     stepfunctions: SFNClient
     clean_up_machine_arn: str
     end_request_machine_arn: str
@@ -148,9 +146,6 @@ class Sweep:
         rotating = [*due_rotations(known, self.registry.tokens.rotated_at, self.settings, datetime.now(UTC))]
         for rotation in rotating:
             self._start(self.rotate_machine_arn, today, rotation.model_dump(mode="json", by_alias=True))
-        drifted = [one.access_id for one in known if one.access_id not in cleaning and self._has_drifted(one)]
-        for access_id in drifted:
-            self._start_clean_up(occasion, access_id)
         return Swept(
             accesses=len(known),
             keys=len(keys),
@@ -159,7 +154,7 @@ class Sweep:
             revoked=sum(access.record is not None and access.record.status in _BROKEN for access in known),
             drifted=sum(bool(access.findings) for access in known),
             irrevocable=sum(revocation.irrevocable for revocation in self.registry.revocations.open()),
-            cleaning=tuple(sorted([*cleaning, *drifted])),
+            cleaning=tuple(sorted(cleaning)),
             deleting=tuple(access.access_id for access in deleting),
             ending=tuple(request["executionArn"] for request in ending),
             rotating=tuple(rotation.access_id for rotation in rotating if rotation.access_id),
@@ -203,7 +198,9 @@ class Sweep:
         yield from {revocation.access_id for revocation in self.registry.revocations.open()}
         # Until then, the execution that recorded them can still publish them.
         since = datetime.now(UTC) - PUBLISHING_PERIOD
-        yield from {notice.access_id for notice in self.registry.notices.unpublished() if notice.change.at < since}
+        # A reconciliation publishes those about resources that no record names.
+        late = (one for one in self.registry.notices.unpublished() if one.change.at < since)
+        yield from {notice.access_id for notice in late if not notice.access_id.startswith("arn:")}
         yield from {survey.access_id for survey in self.registry.revocations.unreported() if survey.ended_at < since}
         states: dict[str, str | None] = {}
         for access in known:
@@ -218,9 +215,6 @@ class Sweep:
                 continue  # no service has a grant, or the owner has not confirmed that the resource is configured
             elif self._is_unconfigured(record, grant_map) or self._lost_grant(record, access.grant_keys, grant_map):
                 yield access.access_id
-
-    def _has_drifted(self, access: KnownAccess) -> bool:
-        return not access.is_running and self.drift.has_drifted(access)
 
     def _has_due_key(self, access: KnownAccess, referred: Mapping[str, frozenset[str]]) -> bool:
         """Whether the secret of an offboarded access is gone, and no access uses the key that can be deleted then.

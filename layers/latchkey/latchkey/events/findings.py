@@ -100,6 +100,14 @@ class Finding(WireModel):
         return self.kind.value, self.evidence
 
 
+class CheckedValue(WireModel):
+    """The verdict on the value of one version of a secret: the rule of its format that it breaks, if any. Never the value."""
+
+    access_id: str
+    version: str
+    problem: str | None = None
+
+
 class Repair(WireModel):
     """What an execution repairs: the findings, and the execution of the reconciliation that found them.
 

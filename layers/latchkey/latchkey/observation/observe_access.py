@@ -22,12 +22,12 @@ from latchkey.access.findings import (
     findings_of_access,
     findings_of_remains,
 )
-from latchkey.access.observed import ObservedAccess, Parts, read_parts, read_rest
+from latchkey.access.observed import Inventoried, ObservedAccess, Parts, read_parts, read_rest
 from latchkey.access.record import AccessRecord, Status
 from latchkey.access.remedy import joint_remedy, remedied, request_again
 from latchkey.aws.clients import Clients
 from latchkey.aws.keys import alias_target, list_aliases
-from latchkey.aws.secrets import current_keys, find_secret
+from latchkey.aws.secrets import CURRENT, current_keys, find_secret
 from latchkey.events.cleanup import TrailEvent
 from latchkey.events.outcomes import Check
 from latchkey.policies import Statement
@@ -94,19 +94,25 @@ def observe_access(
     settings: Settings,
     registry: Registry,
     clients: Clients,
+    known: Inventoried | None = None,
 ) -> Observation:
-    """Reads everything that an access consists of, and evaluates its checks and findings."""
+    """Reads everything that an access consists of, and evaluates its checks and findings.
+
+    What an inventory contains is not read again. The caller concludes from it only that nothing is wrong.
+    """
+    known = known or Inventoried()
     access_id = event.access_id
     record, wanted = registry.accesses.get(access_id), registry.accesses.recorded_request(access_id)
     is_removed = registry.phases.state(access_id) in ("offboarding", "offboarded")
     if record is None or wanted is None or is_removed or registry.locks.is_locked(access_id):
         return Observation(accessId=access_id, status=None)
     desired = desire(wanted, settings, record.tenant)
-    parts = read_parts(record.key_arn, record.secret_arn, clients)
+    parts = read_parts(record.key_arn, record.secret_arn, clients, known)
     if parts.missing:
         seen = _see_remains(desired, record, parts, clients)
     else:
-        seen = _see(desired, read_rest(desired, parts, None, clients), record, registry, clients)
+        observed = read_rest(desired, parts, None, clients, known)
+        seen = _see(desired, observed, record, _circumstances(desired, observed, registry, clients, known))
     status = seen.status
     # Only a new request makes an unmanaged access active again.
     if status == "active" and registry.accesses.is_unmanaged(access_id):
@@ -143,13 +149,12 @@ class _Seen:
     observed: ObservedAccess | None = None
 
 
-def _see(desired: Desired, observed: ObservedAccess, record: AccessRecord, registry: Registry, clients: Clients) -> _Seen:
+def _see(desired: Desired, observed: ObservedAccess, record: AccessRecord, circumstances: Circumstances) -> _Seen:
     """An access whose key and secret exist."""
     # An access that was revoked before its owner confirmed it returns to the status handed-off.
     status, lost = state_of(desired, observed, handed_off=record.reached == "handed-off")
     if record.status in _ENDED and _is_removed(desired, observed):
         status = "gone"
-    circumstances = _circumstances(desired, observed, registry, clients)
     return _Seen(status, lost, findings_of_access(desired, observed, record, circumstances), observed)
 
 
@@ -177,14 +182,20 @@ def _causes(found: Iterable[Finding], lost: Iterable[Check]) -> tuple[Finding, .
     return tuple(one for one in findings if one.name in names) or tuple(one for one in findings if one.severity == "critical")
 
 
-def _circumstances(desired: Desired, observed: ObservedAccess, registry: Registry, clients: Clients) -> Circumstances:
-    aliases = list_aliases(clients.kms, observed.key.arn) if desired.alias else None
+def _circumstances(
+    desired: Desired, observed: ObservedAccess, registry: Registry, clients: Clients, known: Inventoried
+) -> Circumstances:
+    listed = known.key.aliases if known.key else None
+    aliases = (list_aliases(clients.kms, observed.key.arn) if listed is None else listed) if desired.alias else None
     is_elsewhere = desired.alias is not None and aliases is not None and desired.alias not in aliases
+    checked, secret = registry.findings.value(desired.access_id), observed.secret
     return Circumstances(
         recorded_at=registry.accesses.recorded_at(desired.access_id),
         aliases=aliases,
         alias_target=alias_target(clients.kms, desired.alias) if is_elsewhere and desired.alias else None,
         asked=tuple(_asked(desired, observed, registry)),
+        # A verdict says nothing about a later version.
+        value_problem=checked.problem if checked and secret and checked.version == secret.version(CURRENT) else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,7 @@ from latchkey.access.desired import Desired
 from latchkey.aws.errors import code_of
 from latchkey.aws.secrets import ObservedSecret, find_secret
 from latchkey.errors import Conflict, InvalidRequest, Problem
+from latchkey.events.findings import CheckedValue
 from latchkey.requests.lifecycle import NewValue
 from latchkey.requests.models import CopyFrom
 from latchkey.requests.sender import NOT_ALLOWED
@@ -205,8 +206,7 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
     request = desired.request.secret.value
     path, secret, key, exclusive = "secret.name", desired.secret_name, shape.member, shape.exclusive
     consent = "adopt"
-    member_path = desired.resource.secret_member_path
-    named_by = f"that {member_path} names" if member_path else f"{shape.member}"
+    named_by = _member_name(desired, shape)
     copies = request.copy_from is not None and not _keeps_value(desired, client_of_region)
     if request.copy_from is not None and copies:
         path, secret, key, exclusive = "secret.value.copyFrom", request.copy_from.secret_arn, request.copy_from.key, False
@@ -223,15 +223,47 @@ def check_value(desired: Desired, client_of_region: ClientOfRegion) -> ValueChec
         if isinstance(error, ClientError) and code_of(error) not in _UNREADABLE:
             raise
         return ValueCheck(findings=(), unreadable=True)
-    if "SecretString" not in found:
-        return ValueCheck(findings=(Problem(path, _BINARY),))
-    text = found["SecretString"]
-    rule = _broken_rule(shape, text, key, named_by)
-    if rule is None and exclusive and text is not None and len(json.loads(text)) > 1:
-        rule = f"the secret must contain the member {shape.member} and no other: remove the other members"
+    rule = _rule_of(found, shape, key, named_by, exclusive=exclusive)
     if rule is not None:
         return ValueCheck(findings=(Problem(path, rule),))
     return ValueCheck(findings=(), replacesValue=_replaces_value(desired, client_of_region))
+
+
+def recorded_value(desired: Desired, secret_arn: str, secretsmanager: SecretsManagerClient) -> CheckedValue | None:
+    """The verdict on the current value of the secret of a recorded access. None if the value cannot be read.
+
+    The verdict names the version that was read, so that it says nothing about a later value.
+    """
+    shape = desired.secret_shape
+    if shape is None:
+        return None
+    try:
+        if not _is_approved(desired, find_secret(secretsmanager, secret_arn), "adopt"):
+            return None
+        found = secretsmanager.get_secret_value(SecretId=secret_arn)
+    except ClientError as error:
+        if code_of(error) not in _UNREADABLE:
+            raise
+        return None
+    rule = _rule_of(found, shape, shape.member, _member_name(desired, shape), exclusive=shape.exclusive)
+    return CheckedValue(accessId=desired.access_id, version=found["VersionId"], problem=rule)
+
+
+def _member_name(desired: Desired, shape: SecretShape) -> str:
+    """How a rule names the member of the JSON object that contains the token."""
+    path = desired.resource.secret_member_path
+    return f"that {path} names" if path else f"{shape.member}"
+
+
+def _rule_of(found: Mapping[str, Any], shape: SecretShape, key: str | None, named_by: str, *, exclusive: bool) -> str | None:
+    """The rule that a value breaks, as GetSecretValue returned it."""
+    if "SecretString" not in found:
+        return _BINARY
+    text = found["SecretString"]
+    rule = _broken_rule(shape, text, key, named_by)
+    if rule is None and exclusive and text is not None and len(json.loads(text)) > 1:
+        return f"the secret must contain the member {shape.member} and no other: remove the other members"
+    return rule
 
 
 def _replaces_value(desired: Desired, client_of_region: ClientOfRegion) -> bool | None:

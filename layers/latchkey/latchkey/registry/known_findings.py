@@ -9,7 +9,7 @@ from typing import Any
 
 from latchkey.access.findings.known import Attempt, KnownFindings
 from latchkey.errors import TransientAwsError
-from latchkey.events.findings import Finding
+from latchkey.events.findings import CheckedValue, Finding
 from latchkey.registry.table import ConditionFailed, Table
 
 
@@ -22,11 +22,26 @@ class FindingsOfAccesses:
     def get(self, access_id: str) -> KnownFindings | None:
         """What is known about an access, or None if no reconciliation has seen it."""
         item = self._table.get("finding", access_id)
-        return _known(item) if item else None
+        return _known(item) if "seenAt" in item else None
 
     def all(self) -> Iterator[KnownFindings]:
         """What is known about all accesses."""
-        yield from (_known(item) for item in self._table.query("finding"))
+        yield from (_known(item) for item in self._table.query("finding") if "seenAt" in item)
+
+    def value(self, access_id: str) -> CheckedValue | None:
+        """The verdict on the last version of the secret of an access whose value was checked."""
+        return _value(self._table.get("finding", access_id))
+
+    def checked_versions(self) -> dict[str, str]:
+        """The last version of a secret that was checked, by access."""
+        values = (_value(item) for item in self._table.query("finding"))
+        return {one.access_id: one.version for one in values if one}
+
+    def note_value(self, value: CheckedValue) -> None:
+        """Records a verdict."""
+        self._table.update(
+            "finding", value.access_id, "SET checkedValue = :value", None, {":value": value.model_dump_json(by_alias=True)}
+        )
 
     def save(self, found: KnownFindings, former: KnownFindings | None) -> None:
         """Writes what a reconciliation has seen. Raises TransientAwsError if another one has begun a repair since `former`."""
@@ -57,6 +72,10 @@ class FindingsOfAccesses:
         except ConditionFailed:
             return False
         return True
+
+
+def _value(item: Mapping[str, Any]) -> CheckedValue | None:
+    return CheckedValue.model_validate_json(item["checkedValue"]) if "checkedValue" in item else None
 
 
 def _attempts(found: KnownFindings) -> str:

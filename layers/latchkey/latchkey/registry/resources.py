@@ -79,6 +79,11 @@ class Resources:
         items = (item for item in self._table.query("resource") if _KEY_ARN.match(item["id"]))
         return {item["id"]: frozenset(item.get("accesses", ())) for item in items}
 
+    def named(self) -> frozenset[str]:
+        """The ARNs, and secrets as `secret <name>`, of everything that was ever referred to or created."""
+        items = [*self._table.query("resource")]
+        return frozenset(item["id"] for item in items) | {item["keyArn"] for item in items if "keyArn" in item}
+
     def exclusive_keys(self, keys: Iterable[str]) -> frozenset[str]:
         """The keys among `keys` that belong to a partner. Grants on these keys are never revoked."""
         return frozenset(key for key in keys if is_exclusive(self.accesses_of(key)))

@@ -62,9 +62,9 @@ class CdnAuthorization(Configuration):
     """Resources whose member `Authorization` contains the secret and the role.
 
     `describe` and `set` are the client methods that read and update one resource by its ID. `list_all` is the one that returns
-    all resources in the member `listed`, 1,000 in a page. An update is assumed to replace the whole resource, so it contains
-    every member that the botocore model of the operation accepts. No documented call turns the authorization of a resource off
-    again.
+    all resources in the member `listed_member`, 1,000 in a page. An update is assumed to replace the whole resource, so it
+    contains every member that the botocore model of the operation accepts. No documented call turns the authorization of a
+    resource off again.
     """
 
     our_settings = frozenset(["Authorization"])
@@ -73,7 +73,7 @@ class CdnAuthorization(Configuration):
     describe: ClassVar[str]
     set: ClassVar[str]
     list_all: ClassVar[str]
-    listed: ClassVar[str]
+    listed_member: ClassVar[str]
     kind: ClassVar[str]
 
     def wanted(self, _resource: Resource, reading: Reading) -> dict[str, str]:
@@ -86,6 +86,13 @@ class CdnAuthorization(Configuration):
             if status_of(error) == 404:
                 return None
             raise
+        return self._configured(client, found)
+
+    def listed(self, client: Any) -> dict[str, Configured]:
+        pages = read_pages(getattr(client, self.list_all), MaxResults=1000)
+        return {one["Id"]: self._configured(client, one) for page in pages for one in page.get(self.listed_member, [])}
+
+    def _configured(self, client: Any, found: Mapping[str, Any]) -> Configured:
         update = client.meta.method_to_api_mapping[self.set]
         others: dict[str, Any] = accepted(client.meta.service_model.operation_model(update).input_shape, found)
         names, present = {"Id": others.pop("Id")}, others.pop("Authorization", {})
@@ -103,13 +110,9 @@ class CdnAuthorization(Configuration):
         for page in read_pages(getattr(client, self.list_all), MaxResults=1000):
             yield from (
                 {self.kind: one["Id"]}
-                for one in page.get(self.listed, [])
+                for one in page.get(self.listed_member, [])
                 if (one.get("Authorization") or {}).get("CdnIdentifierSecret")
             )
-
-    def listed_names(self, client: Any, _resource: Resource) -> frozenset[str]:
-        pages = read_pages(getattr(client, self.list_all), MaxResults=1000)
-        return frozenset(one["Id"] for page in pages for one in page.get(self.listed, []))
 
     def update(self, client: Any, resource: Resource, reading: Reading, present: Configured) -> None:
         getattr(client, self.set)(Id=resource.name, Authorization=_authorization(reading), **present.other_settings)

@@ -214,15 +214,6 @@ class FlowParts(Configuration):
             authentication="" if key_type in _PROTOCOLS else key_type,
         )
 
-    def list_of(self, resource: FlowPart) -> str:
-        return resource.flow_arn
-
-    def listed_names(self, client: MediaConnectClient, resource: FlowPart) -> frozenset[str]:
-        """The parts of one flow, which only DescribeFlow returns. A flow that does not exist has none."""
-        flow: Mapping[str, Any] = _flow(client, resource.flow_arn) or {}
-        parts = ((kind, one) for kind, part in _PARTS.items() for one in _listed(flow, part) if "Name" in one)
-        return frozenset(_name_of(resource.flow_arn, kind, one["Name"]) for kind, one in parts)
-
     def discovered(self, client: MediaConnectClient) -> Iterator[dict[str, Any]]:
         """Every part of every flow that is encrypted with a secret. Only DescribeFlow returns the encryption."""
         for arn in (one["FlowArn"] for page in read_pages(client.list_flows) for one in page.get("Flows", [])):

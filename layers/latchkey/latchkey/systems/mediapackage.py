@@ -30,7 +30,7 @@ class OriginEndpoints(cdn_authorization.CdnAuthorization):
     describe = "describe_origin_endpoint"
     set = "update_origin_endpoint"
     list_all = "list_origin_endpoints"
-    listed = "OriginEndpoints"
+    listed_member = "OriginEndpoints"
     kind = OriginEndpoint.kind
     shown = ShownResource("DescribeOriginEndpoint", ("Id",), {"UpdateOriginEndpoint": merged})
 

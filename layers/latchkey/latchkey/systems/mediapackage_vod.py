@@ -30,7 +30,7 @@ class PackagingGroups(cdn_authorization.CdnAuthorization):
     describe = "describe_packaging_group"
     set = "update_packaging_group"
     list_all = "list_packaging_groups"
-    listed = "PackagingGroups"
+    listed_member = "PackagingGroups"
     kind = PackagingGroup.kind
     shown = ShownResource("DescribePackagingGroup", ("Id",), {"UpdatePackagingGroup": merged})
 

@@ -132,19 +132,6 @@ class EndpointPolicies(Configuration):
             tags=endpoint.get("Tags", {}),
         )
 
-    def list_of(self, resource: Endpoint) -> str:
-        return f"{resource.channel_group}/{resource.channel}"
-
-    def listed_names(self, client: Mediapackagev2Client, resource: Endpoint) -> frozenset[str]:
-        """The endpoints of one channel, 100 in a page. A channel that does not exist has none."""
-        try:
-            names = [*_endpoints(client, resource.channel_group, resource.channel)]
-        except ClientError as error:
-            if is_missing(error):
-                return frozenset()
-            raise
-        return frozenset(f"{self.list_of(resource)}/{name}" for name in names)
-
     def discovered(self, client: Mediapackagev2Client) -> Iterator[dict[str, Any]]:
         """Every endpoint of every channel that accepts the values of secrets. The first one is that of the request."""
         for group in (

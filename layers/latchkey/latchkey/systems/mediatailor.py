@@ -154,33 +154,10 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
 
     def read_named(self, client: MediaTailorClient, name: str) -> Configured | None:
         found = _describe(client, name)
-        if found is None:
-            return None
-        access = found.get("AccessConfiguration", {})
-        token = access.get("SecretsManagerAccessTokenConfiguration", {})
-        settings = {
-            "accessType": access.get("AccessType", ""),
-            "baseUrl": found["HttpConfiguration"]["BaseUrl"],
-            "header": token.get("HeaderName", ""),
-            "secretArn": token.get("SecretArn", ""),
-            "secretKey": token.get("SecretStringKey", ""),
-        }
-        # The API does not document what an update does with omitted members, so all present settings are sent again.
-        others: dict[str, Any] = {member: found[member] for member in _OTHER_SETTINGS if found.get(member)}
-        ours = {
-            "SourceLocationName": found["SourceLocationName"],
-            "HttpConfiguration": found["HttpConfiguration"],
-            "AccessConfiguration": access,
-        }
-        return Configured(
-            arn=found["Arn"],
-            settings=settings,
-            secret_arn=_secret_arn(found),
-            other_settings=others,
-            full_settings=others | ours,
-            tags=found.get("Tags", {}),
-            authentication="" if settings["accessType"] == _BY_SECRET else settings["accessType"],
-        )
+        return _configured(found) if found else None
+
+    def listed(self, client: MediaTailorClient) -> dict[str, Configured]:
+        return {item["SourceLocationName"]: _configured(item) for item in _list(client)}
 
     def altered(self, full_settings: Mapping[str, Any]) -> dict[str, Any] | None:
         """The header name in the opposite case. Header names are case-insensitive: RFC 9110, section 5.1."""
@@ -282,6 +259,38 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
     def alerts(self, client: MediaTailorClient, resource_arn: str) -> tuple[str, ...]:
         pages = read_pages(client.list_alerts, ResourceArn=resource_arn)
         return tuple(sorted({alert["AlertCode"] for page in pages for alert in page.get("Items", [])}))
+
+
+def _configured(found: SourceLocationTypeDef | DescribeSourceLocationResponseTypeDef) -> Configured:
+    """What a source location is configured with. A list contains the same members as the read of one location.
+
+    https://docs.aws.amazon.com/mediatailor/latest/apireference/API_SourceLocation.html
+    """
+    access = found.get("AccessConfiguration", {})
+    token = access.get("SecretsManagerAccessTokenConfiguration", {})
+    settings = {
+        "accessType": access.get("AccessType", ""),
+        "baseUrl": found["HttpConfiguration"]["BaseUrl"],
+        "header": token.get("HeaderName", ""),
+        "secretArn": token.get("SecretArn", ""),
+        "secretKey": token.get("SecretStringKey", ""),
+    }
+    # The API does not document what an update does with omitted members, so all present settings are sent again.
+    others: dict[str, Any] = {member: found[member] for member in _OTHER_SETTINGS if found.get(member)}
+    ours = {
+        "SourceLocationName": found["SourceLocationName"],
+        "HttpConfiguration": found["HttpConfiguration"],
+        "AccessConfiguration": access,
+    }
+    return Configured(
+        arn=found["Arn"],
+        settings=settings,
+        secret_arn=_secret_arn(found),
+        other_settings=others,
+        full_settings=others | ours,
+        tags=found.get("Tags", {}),
+        authentication="" if settings["accessType"] == _BY_SECRET else settings["accessType"],
+    )
 
 
 def _settings(resource: SourceLocation, reading: Reading) -> Any:

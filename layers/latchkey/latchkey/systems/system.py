@@ -163,13 +163,12 @@ class Configuration(ABC):
     def read(self, client: Any, resource: Any) -> Configured | None:
         """The present configuration, or None if the resource does not exist."""
 
-    def list_of(self, resource: Any) -> str:  # noqa: ARG002  most services list all resources of a Region
-        """The name of the list that contains the resource if it exists, among the lists of its service in one Region."""
-        return ""
+    def listed(self, client: Any) -> Mapping[str, Configured] | None:  # noqa: ARG002  for overrides
+        """The present configuration of every resource of the Region by name, or None if no list of the service contains it.
 
-    @abstractmethod
-    def listed_names(self, client: Any, resource: Any) -> frozenset[str]:
-        """The names of all resources in the list that contains this one if it exists. Complete, or it raises."""
+        Complete, or it raises.
+        """
+        return None
 
     @abstractmethod
     def discovered(self, client: Any) -> Iterator[dict[str, Any]]:
@@ -299,9 +298,6 @@ class GrantedConfiguration(Configuration):
 
     def read(self, client: Any, resource: Any) -> Configured | None:
         return self.read_named(client, resource.name)
-
-    def listed_names(self, client: Any, resource: Any) -> frozenset[str]:  # noqa: ARG002  one list has all resources
-        return frozenset(self.secrets_by_name(client))
 
     @abstractmethod
     def altered(self, full_settings: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """What is wrong with recorded accesses, by kind. Pure: evidence in, findings out."""
 
-from latchkey.access.findings.access import findings_of_access, findings_of_remains, names_by_policies
+from latchkey.access.findings.access import findings_of_access, findings_of_remains
 from latchkey.access.findings.catalog import CATALOG, FindingFacts
 from latchkey.access.findings.circumstances import Circumstances, Remains
 from latchkey.access.findings.finding import attributed, due_repairs, finding, identity_of, unresolved
@@ -25,6 +25,5 @@ __all__ = [
     "findings_of_inventory",
     "findings_of_remains",
     "identity_of",
-    "names_by_policies",
     "unresolved",
 ]

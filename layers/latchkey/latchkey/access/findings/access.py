@@ -10,16 +10,14 @@ from latchkey.access.findings.circumstances import Circumstances, Remains
 from latchkey.access.findings.finding import finding
 from latchkey.access.findings.grants import grant_findings
 from latchkey.access.findings.inventory import without_resource
-from latchkey.access.findings.key import key_findings, key_policy_findings
+from latchkey.access.findings.key import key_findings
 from latchkey.access.findings.resource import alert_finding, missing_resource, resource_findings
 from latchkey.access.findings.role import role_findings
-from latchkey.access.findings.secret import secret_findings, secret_policy_findings
+from latchkey.access.findings.secret import secret_findings
 from latchkey.access.grants import serves
 from latchkey.access.observed import ObservedAccess
 from latchkey.access.record import AccessRecord
-from latchkey.aws.secrets import ObservedSecret
 from latchkey.events.findings import Finding, FindingKind, Severity
-from latchkey.policies import Document
 
 # With these, the service ends its own grant, or the secret needs one on another key.
 _END_THE_GRANT = frozenset(
@@ -64,16 +62,6 @@ def findings_of_access(
         if not any(one.severity == "critical" for one in found):
             found += alert_finding(observed)
     return narrowed(desired, found)
-
-
-def names_by_policies(
-    desired: Desired, secret: ObservedSecret | None, key_policy: Document | None, secret_policy: Document | None
-) -> frozenset[str]:
-    """The names of the findings that a read of the policies alone decides. A policy is None if it does not matter."""
-    found = [*key_policy_findings(desired, key_policy)] if key_policy is not None else []
-    if secret is not None and secret_policy is not None:
-        found += secret_policy_findings(desired, secret, secret_policy, Circumstances())
-    return frozenset(one.name for one in found)
 
 
 def findings_of_remains(desired: Desired, record: AccessRecord, remains: Remains) -> tuple[Finding, ...]:

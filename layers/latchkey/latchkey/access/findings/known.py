@@ -41,6 +41,11 @@ class KnownFindings:
     flapping: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
+    def is_of_resource(self) -> bool:
+        """Whether these are the findings of a resource that no record names. Its ARN is the ID then."""
+        return self.access_id.startswith("arn:")
+
+    @property
     def due_findings(self) -> tuple[Finding, ...]:
         """The findings that a repair corrects."""
         return tuple(one for one in self.findings if one.kind.value in self.due)
@@ -74,6 +79,12 @@ def known_findings(
     is_due = mode == "repair" and record.status in _REPAIRED and not flapping.keys() & {one.kind.value for one in repairable}
     due = tuple(sorted({one.kind.value for one in repairable})) if is_due else ()
     return KnownFindings(record.access_id, now, findings, due, attempts, flapping)
+
+
+def seen_findings(access_id: str, found: Iterable[Finding], former: KnownFindings | None, now: datetime) -> KnownFindings:
+    """The known findings of what is never repaired: a resource that no record names, or a record of which nothing exists."""
+    known = former or KnownFindings(access_id, now)
+    return replace(known, seen_at=now, findings=tuple(_since(one, known, now) for one in found), due=())
 
 
 def _is_onboarded_again(known: KnownFindings, record: AccessRecord, recorded_at: datetime | None) -> bool:
