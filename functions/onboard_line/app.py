@@ -10,4 +10,5 @@ from latchkey.settings import settings
 @step(OnboardLineInput)
 def lambda_handler(event: OnboardLineInput) -> OnboardedLine:
     """Receives the request of a line as receive_request does; raises NotYetEffective while its outcome is missing."""
-    return onboard_line(event, registry(), clients.stepfunctions(), settings().onboard_state_machine_arn)
+    known = settings()
+    return onboard_line(event, registry(), clients.stepfunctions(), known.onboard_state_machine_arn, known.raised_quotas)

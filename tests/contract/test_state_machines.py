@@ -159,6 +159,7 @@ HANDLED["reconcile"] = {
 HANDLED["bulk-onboard"] = {
     "Check manifest": (_STEP, "Fail unreported"),
     "Onboard line": (_STEP, "Fail line"),
+    "Start line": (_STEP, "Fail line"),
     # The execution of a request takes up to an hour, and another one that ends it takes time as well.
     "Read outcome": (_STEP | {"NotYetEffective": Retries(1440, 7200)}, "Fail line"),
     "Complete bulk": (_STEP, "Fail unreported"),
@@ -210,6 +211,7 @@ OTHER_NAMES = {
     "Record withdrawal": "record_rotation",
     "Undo rotation": "undo_onboarding",
     "Read outcome": "onboard_line",
+    "Start line": "onboard_line",
     "Report success": "report_outcome",
     "Report plan": "report_outcome",
     "Report rejection": "report_outcome",

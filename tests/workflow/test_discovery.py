@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from latchkey.aws.rates import COMMON
+from latchkey.systems import SYSTEMS
 from local_aws.tools.embedded_aws import Embedded
 from tests.workflow.bulk_requests import Bulk
 from tests.workflow.consumer_resources import CONSUMERS, ConsumerResource
@@ -13,6 +15,9 @@ from tests.workflow.onboarding import MEMBER, Onboarding
 from tests.workflow.rotations import Cdn, Load, SourceLocationClient
 
 NO_TAGS: dict[str, str] = {}
+ONBOARDING_FUNCTIONS = (
+    "AttachPolicies", "CheckRequest", "ConfigureAccess", "CreateKey", "CreateSecret", "RecordAccess", "ValidateAccess",
+)  # fmt: skip
 KINDS = ("mediapackage", "mediapackage-vod", "mediapackagev2", "mediaconnect-output", "mediaconnect-srt")
 
 
@@ -128,6 +133,19 @@ def asked_all_the_time(onboarding: Onboarding, location: str, consumers: list[tu
         yield
 
 
+def assert_paced_calls(calls: list[dict[str, Any]], systems: list[str]) -> None:
+    """The pace of bulk requests expects at most so many calls of each onboarding. The functions of other flows are left out."""
+    own = [one for one in calls if any(f"{name}Function" in one["principal"] for name in ONBOARDING_FUNCTIONS)]
+    assert own
+    for system in {*systems}:
+        configuration = SYSTEMS[system].configuration
+        assert configuration
+        for quota in (*COMMON, *configuration.quotas):
+            lines = len(systems) if quota in COMMON else systems.count(system)
+            counted = sum(one["count"] for one in own if quota.counts(one["service"], one["operation"]))
+            assert counted <= quota.calls * lines, (quota, counted, lines)
+
+
 def test_a_brownfield_account_is_adopted_by_its_own_discovery(onboarding: Onboarding) -> None:
     aws, brownfield, bulk = onboarding.aws, Brownfield(onboarding), Bulk(onboarding)
     location = brownfield.location()
@@ -143,7 +161,9 @@ def test_a_brownfield_account_is_adopted_by_its_own_discovery(onboarding: Onboar
             for consent in one["consents"]:
                 give_consent(aws, consent["arn"])
         bulk.store_lines(*(one["request"] for one in resources.values()))
+        aws.control("DELETE", "calls")
         adopted = bulk.results(bulk.complete())
+        calls = aws.control("GET", "calls")
 
     assert {(one["accessId"], one["outcome"]) for one in adopted} == {
         (one["accessId"], "Access Onboarded") for one in resources.values()
@@ -153,6 +173,7 @@ def test_a_brownfield_account_is_adopted_by_its_own_discovery(onboarding: Onboar
         assert all(check["passed"] for check in outcome["checks"]), outcome["checks"]
         [expected] = [each["secretArn"] for each in resources.values() if each["accessId"] == one["accessId"]]
         assert outcome["resources"]["secretArn"] == expected
+    assert_paced_calls(calls, [one["system"] for one in resources.values()])
     asked = [one for one in aws.control("GET", "origin") if one["path"].startswith(f"/{location['name']}/")]
     assert len({one["valueSha256"] for one in asked}) == 1, "MediaTailor sent the same token all the time"
     for secret, value in brownfield.tokens.items():

@@ -50,6 +50,7 @@ class Settings(BaseModel):
     audit_table: str = ""
     data_bucket: str = ""
     max_repairs: int = 0
+    raised_quotas: Mapping[str, float] = {}
     reconcile_state_machine_arn: str = ""
     remediation_mode: str = ""
 
@@ -135,6 +136,7 @@ def settings() -> Settings:
         audit_table=env.get("AUDIT_TABLE", ""),
         data_bucket=env.get("DATA_BUCKET", ""),
         max_repairs=int(env.get("MAX_REPAIRS", "0")),
+        raised_quotas=_numbers(env.get("RAISED_QUOTAS", "")),
         reconcile_state_machine_arn=arns.state_machine("RECONCILE_STATE_MACHINE"),
         remediation_mode=env.get("REMEDIATION_MODE", ""),
     )
@@ -142,3 +144,8 @@ def settings() -> Settings:
 
 def _list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _numbers(value: str) -> dict[str, float]:
+    """Numbers by name, from `name=number` separated by commas."""
+    return {name: float(number) for name, _, number in (part.partition("=") for part in _list(value))}

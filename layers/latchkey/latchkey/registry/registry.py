@@ -22,6 +22,7 @@ from latchkey.registry.plans import Plans
 from latchkey.registry.requests import Requests
 from latchkey.registry.resources import Resources
 from latchkey.registry.revocations import Revocations
+from latchkey.registry.slots import Slots
 from latchkey.registry.sweep_lock import SweepLock
 from latchkey.registry.sweeps import Sweeps
 from latchkey.registry.table import Table
@@ -49,6 +50,7 @@ class Registry:
         self.resources = Resources(table)
         self.revocations = Revocations(table)
         self.findings = FindingsOfAccesses(table)
+        self.slots = Slots(table)
         self.sweep_lock = SweepLock(table)
         self.sweeps = Sweeps(table)
         self.tokens = Tokens(table)

@@ -53,6 +53,14 @@ class Unanswered:
     item_id: str
 
 
+@dataclass(frozen=True)
+class PlannedStart:
+    """When a request of a manifest starts, if that is reserved, and whether its execution has begun."""
+
+    starts_at: datetime | None
+    has_begun: bool
+
+
 class Requests:
     """Records requests and their outcomes."""
 
@@ -74,6 +82,17 @@ class Requests:
         except ConditionFailed:
             raise _already_used() from None
         return str(recorded["eventId"])
+
+    def plan_start(self, ref: RequestRef, starts_at: datetime) -> None:
+        """Records when a received request starts."""
+        values = {":at": starts_at.isoformat(timespec="milliseconds")}
+        self._table.update("request", ref.item_id, "SET startsAt = :at", "attribute_exists(id)", values)
+
+    def planned_start(self, ref: RequestRef) -> PlannedStart:
+        """When a received request starts, and whether it has started."""
+        item = self._table.get("request", ref.item_id)
+        starts_at = item.get("startsAt")
+        return PlannedStart(datetime.fromisoformat(starts_at) if starts_at else None, "claimedAt" in item)
 
     def note_reuse(self, ref: RequestRef, event_id: str) -> None:
         """Records on the first request with an id the event that used the id for different content.

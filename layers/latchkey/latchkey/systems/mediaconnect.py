@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from latchkey.aws.errors import is_missing, status_of
 from latchkey.aws.pages import read_pages
 from latchkey.aws.planned_media import Answer, Effect, ShownResource
+from latchkey.aws.rates import Quota
 from latchkey.errors import Conflict
 from latchkey.formats import PARTITION, Format, around, other_arns
 from latchkey.place import Place
@@ -172,6 +173,8 @@ class FlowParts(Configuration):
     """Parts of flows. An update may clear the settings that it omits, so it contains everything that it accepts."""
 
     service = "mediaconnect"
+    # https://docs.aws.amazon.com/mediaconnect/latest/ug/quotas.html
+    quotas = (Quota("mediaconnect", "mediaconnect", 5, 12),)
     our_settings = frozenset(["encryption"])
     role_not_ready_errors = frozenset(["BadRequestException"])
     shown = ShownResource("DescribeFlow", ("FlowArn",), _EFFECTS, is_named=False)

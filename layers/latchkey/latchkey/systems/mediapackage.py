@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from latchkey.aws.planned_media import ShownResource, merged
+from latchkey.aws.rates import Quota
 from latchkey.formats import identifier
 from latchkey.place import Place
 from latchkey.systems import cdn_authorization
@@ -27,6 +28,8 @@ class OriginEndpoints(cdn_authorization.CdnAuthorization):
     """Live origin endpoints, whose update replaces all settings."""
 
     service = "mediapackage"
+    # https://docs.aws.amazon.com/mediapackage/latest/ug/live-quotas.html
+    quotas = (Quota("mediapackage", "mediapackage", 5, 8),)
     describe = "describe_origin_endpoint"
     set = "update_origin_endpoint"
     list_all = "list_origin_endpoints"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from latchkey.aws.planned_media import ShownResource, merged
+from latchkey.aws.rates import Quota
 from latchkey.formats import identifier
 from latchkey.place import Place
 from latchkey.systems import cdn_authorization
@@ -27,6 +28,8 @@ class PackagingGroups(cdn_authorization.CdnAuthorization):
     """VOD packaging groups, whose update accepts nothing but the authorization."""
 
     service = "mediapackage-vod"
+    # https://docs.aws.amazon.com/mediapackage/latest/ug/vod-quotas.html
+    quotas = (Quota("mediapackage-vod", "mediapackage-vod", 5, 8),)
     describe = "describe_packaging_group"
     set = "update_packaging_group"
     list_all = "list_packaging_groups"

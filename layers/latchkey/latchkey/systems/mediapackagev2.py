@@ -14,6 +14,7 @@ from latchkey import policies
 from latchkey.aws.errors import is_missing
 from latchkey.aws.pages import read_pages
 from latchkey.aws.planned_media import ShownResource, removed, replaced
+from latchkey.aws.rates import Quota
 from latchkey.errors import Conflict
 from latchkey.formats import identifier
 from latchkey.place import Place
@@ -87,6 +88,8 @@ class EndpointPolicies(Configuration):
     """
 
     service = "mediapackagev2"
+    # https://docs.aws.amazon.com/mediapackage/latest/userguide/quotas.html
+    quotas = (Quota("mediapackagev2", "mediapackagev2", 5, 13),)
     our_settings = frozenset(["CdnAuthConfiguration", "Policy"])
     role_not_ready_errors = frozenset(["ValidationException"])
     shown = ShownResource(

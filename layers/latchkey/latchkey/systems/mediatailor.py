@@ -16,6 +16,7 @@ from latchkey import formats
 from latchkey.aws.errors import status_of, translate
 from latchkey.aws.pages import read_pages
 from latchkey.aws.planned_media import ShownResource, merged, removed
+from latchkey.aws.rates import Quota
 from latchkey.errors import Conflict, TransientAwsError
 from latchkey.place import Place
 from latchkey.systems.readers import ServicePrincipal
@@ -119,6 +120,12 @@ class SourceLocations(CreatingConfiguration, GrantedConfiguration):
     """Source locations. An update replaces the whole object. Errors of the API have no codes, only an HTTP status."""
 
     service = "mediatailor"
+    # https://docs.aws.amazon.com/mediatailor/latest/ug/quotas.html
+    quotas = (
+        Quota("mediatailor-create", "mediatailor", 1, 1, frozenset(["CreateSourceLocation"])),
+        Quota("mediatailor-update", "mediatailor", 1, 1, frozenset(["UpdateSourceLocation"])),
+        Quota("mediatailor-describe", "mediatailor", 5, 5, frozenset(["DescribeSourceLocation"])),
+    )
     our_settings = frozenset(["AccessConfiguration", "HttpConfiguration"])
     renewal = "UpdateSourceLocation"
     trail_operations = frozenset(["CreateSourceLocation", "DeleteSourceLocation", "UpdateSourceLocation"])

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from latchkey.aws.planned_media import ShownResource
+from latchkey.aws.rates import Quota
 from latchkey.place import Place
 from latchkey.systems.readers import PartnerAccess, Reader, ServicePrincipal
 from latchkey.systems.token_formats import ANY, TokenFormat
@@ -144,7 +145,7 @@ class Configuration(ABC):
     with which the service rejects a role that may be too new to be known everywhere. `denial_statuses` are the HTTP statuses,
     in addition to 403, with which the service can answer a permission that its caller lacks. `can_be_removed`: an API call
     restores a resource that had no such settings before. `has_alerts`: the service reports alerts about its resources. `shown`
-    is how the service returns its resources, for plans.
+    is how the service returns its resources, for plans. `quotas` are those that many onboardings at once would exceed.
     """
 
     service: ClassVar[str]
@@ -154,6 +155,7 @@ class Configuration(ABC):
     denial_statuses: ClassVar[frozenset[int]] = frozenset()
     can_be_removed: ClassVar[bool] = True
     has_alerts: ClassVar[bool] = False
+    quotas: ClassVar[tuple[Quota, ...]] = ()
 
     @abstractmethod
     def wanted(self, resource: Any, reading: Reading) -> dict[str, str]:
