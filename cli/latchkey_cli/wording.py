@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
@@ -80,6 +81,20 @@ def describe_outcome(screen: Screen, outcome: Outcome, *, repeat: str = "") -> N
         screen.say(("warning: ", CAUTION), f"{warning['place']} {warning['rule']}", indent=2)
 
 
+def _run(screen: Screen, why: str, line: str) -> None:
+    """A command for the next step, on a line of its own."""
+    screen.say(why, indent=2)
+    screen.say((line, STRONG), indent=4)
+
+
+def when(text: str) -> str:
+    """A time of an outcome, to the minute."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return text
+
+
 def _resources(screen: Screen, detail: Mapping[str, Any]) -> None:
     given = detail.get("resources", {})
     if any(given.get(name) for _, name in _RESOURCES):
@@ -115,7 +130,7 @@ def _handed_off(screen: Screen, detail: Mapping[str, Any]) -> None:
         screen.say(("Values", STRONG), indent=2)
         screen.show(indented(facts((name, _value(value)) for name, value in values.items()), 4))
     _resources(screen, detail)
-    screen.say("Then run ", (f"latchkey confirm {detail['accessId']} --follow", STRONG), indent=2)
+    _run(screen, "Then confirm it:", f"latchkey confirm {detail['accessId']} --follow")
 
 
 def _offboarded(screen: Screen, detail: Mapping[str, Any]) -> None:
@@ -127,28 +142,29 @@ def _offboarded(screen: Screen, detail: Mapping[str, Any]) -> None:
     _several(screen, "Left in place", detail.get("left", ()), CAUTION)
     _several(screen, "To do by hand", detail.get("steps", ()), CAUTION, numbered=True)
     if scheduled:
-        screen.say("Until then, ", (f"latchkey restore {detail['accessId']} --follow", STRONG), " sets it up again.", indent=2)
+        _run(screen, "Until then, set it up again with:", f"latchkey restore {detail['accessId']} --follow")
 
 
 def _scheduled(one: Mapping[str, Any]) -> str:
     if one.get("at"):
-        return f"{one['resource']} is deleted at {one['at']}"
+        return f"{one['resource']} is deleted on {when(one['at'])}"
     return f"{one['resource']} is scheduled for deletion after {one.get('after')} is gone"
 
 
 def _pending(screen: Screen, detail: Mapping[str, Any]) -> None:
     screen.say((_DONE, GOOD), (str(detail["accessId"]), STRONG), " has a new token, which is not in use yet")
     _several(screen, "Do this first", detail.get("steps", ()), numbered=True)
-    screen.say(f"Until {detail.get('until')}, run ", (f"latchkey confirm {detail['accessId']} --follow", STRONG), indent=2)
-    screen.say("or ", (f"latchkey rotate {detail['accessId']} --withdraw", STRONG), " to keep the current token.", indent=2)
+    _run(screen, f"Then, until {when(str(detail.get('until')))}:", f"latchkey confirm {detail['accessId']} --follow")
+    _run(screen, "To keep the current token instead:", f"latchkey rotate {detail['accessId']} --withdraw")
 
 
 def _rotated(screen: Screen, detail: Mapping[str, Any]) -> None:
     screen.say((_DONE, GOOD), (str(detail["accessId"]), STRONG), " uses its new token")
     former = detail.get("formerToken", {})
     if former:
-        accepted = f"is accepted until {former['until']}" if former.get("until") else "is accepted"
-        screen.say(f"The former token {accepted if former.get('isAccepted') else 'is no longer accepted'}.", indent=2)
+        until = f": {former['until']}" if former.get("until") else ""
+        accepted = f"The former token is still accepted{until}."
+        screen.say(accepted if former.get("isAccepted") else "The former token is no longer accepted.", indent=2)
     _several(screen, "Now", detail.get("steps", ()), numbered=True)
 
 
@@ -282,7 +298,8 @@ def _plan(screen: Screen, detail: Mapping[str, Any], repeat: str) -> None:
     for one in detail.get("permissions", ()):
         screen.say(("Missing: ", BAD), f"{one['principal']} is not allowed {one['action']} on {one['resource']}")
     if numbers and repeat:
-        screen.say("To do exactly this: ", (f"{repeat} --plan-hash {detail['planHash']} --follow", STRONG))
+        screen.say("To do exactly this:")
+        screen.say((f"{repeat} --plan-hash {detail['planHash']} --follow", STRONG))
 
 
 def _call(call: Mapping[str, Any]) -> str:

@@ -87,19 +87,19 @@ CASES: dict[str, tuple[str, dict[str, Any], int, list[str]]] = {
             "steps": ["Remove the key from the flow"],
         },
         0,
-        ["• the grant", "at 2026-12-28", "• an alias", "1. Remove the key from the flow", f"latchkey restore {ACCESS}"],
+        ["• the grant", "on 2026-12-28 03:00 UTC", "• an alias", "1. Remove the key", f"latchkey restore {ACCESS}"],
     ),
     "pending": (
         "Token Pending",
         {"status": "rotating", "steps": ["Accept the new token"], "until": "2026-12-05T03:00:00Z"},
         0,
-        ["1. Accept the new token", "Until 2026-12-05", f"latchkey confirm {ACCESS}", "--withdraw"],
+        ["1. Accept the new token", "until 2026-12-05 03:00 UTC", f"latchkey confirm {ACCESS}", "--withdraw"],
     ),
     "rotated": (
         "Token Rotated",
         {"status": "active", "steps": ["Send it"], "formerToken": {"isAccepted": True, "until": "the cache ends"}},
         0,
-        ["uses its new token", "accepted until the cache ends", "1. Send it"],
+        ["uses its new token", "still accepted: the cache ends", "1. Send it"],
     ),
     "withdrawn": (
         "Rotation Withdrawn",

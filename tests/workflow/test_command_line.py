@@ -30,8 +30,7 @@ def test_an_access_from_its_plan_to_its_restoration(latchkey: CommandLine, fast_
     plan = latchkey("plan", file, expect=3)
     assert "+ secret" in plan.out
     assert "to create; $1.40 more per month" in plan.out
-    [followed] = [line for line in plan.out.splitlines() if line.startswith("To do exactly this")]
-    words = followed.partition("latchkey ")[2].split()
+    _, *words = plan.out.splitlines()[-1].split()
     onboarded = latchkey(*words)
     assert "is active: " in onboarded.out
     assert "✓ Create key" in onboarded.err

@@ -111,7 +111,7 @@ def _urgency(row: Row) -> int:
 @command("status", rich_help_panel="Reading")
 def status(
     run: Run,
-    access: Annotated[str | None, typer.Argument(metavar="[ACCESS]", help="ID of an access, or the beginning of IDs.")] = None,
+    access: Annotated[str | None, typer.Argument(metavar="[ACCESS]", help="ID of an access, or a part of IDs.")] = None,
     *,
     state: Annotated[list[str] | None, typer.Option("--state", metavar="STATE", help="Only this state. Repeatable.")] = None,
     system: Annotated[str | None, typer.Option("--system", metavar="SYSTEM", help="Only this system.")] = None,
@@ -131,7 +131,7 @@ def status(
     def selected() -> tuple[list[Row], int]:
         found = rows(run.connection)
         if access is not None:
-            found = [row for row in found if row.access_id == access] or [r for r in found if r.access_id.startswith(access)]
+            found = [row for row in found if row.access_id == access] or [r for r in found if access in r.access_id]
             if not found:
                 raise CliProblem(f"No access is called {access}.", "`latchkey status --all` lists all of them.", REJECTED)
         shows_ended = everything or access is not None or bool(state) or due
