@@ -398,3 +398,40 @@ def test_a_repair_that_is_stopped_is_rolled_back_and_the_next_reconciliation_rep
     again = reconcile(onboarding)
     assert again["due"] == again["repaired"]
     assert _by_sid(onboarding.key_policy(access.key)) == whole
+
+
+# The functions of a reconciliation and of a repair, in their order.
+STEPS = (
+    "TakeInventory",
+    "SweepGrants",
+    "ReconcileAccess",
+    "DecideRepairs",
+    "CheckRequest",
+    "CreateKey",
+    "CreateSecret",
+    "AttachPolicies",
+    "ConfigureAccess",
+    "ValidateAccess",
+    "RecordAccess",
+    "ReportOutcome",
+)
+
+
+@pytest.mark.parametrize(("error", "when"), [("killed", "before"), ("InternalFailure", "after")])
+def test_every_step_is_started_again_after_its_function_died(clean_ups: CleanUps, error: str, when: str) -> None:
+    """test_reconciliation_faults fails each call of each function. Here the state machines start the functions again."""
+    onboarding, aws = clean_ups.onboarding, clean_ups.aws
+    [access] = clean_ups.onboard(onboarding.detail(remediation="repair"))
+    whole = _by_sid(onboarding.key_policy(access.key))
+    onboarding.settle()
+    lose_management(clean_ups, access)
+    for step in STEPS:
+        aws.control("POST", "faults", {"caller": f"/latchkey-{step}Function", "error": error, "status": 500, "when": when})
+
+    outcome = reconcile(onboarding)
+    met = aws.control("GET", "faults")
+
+    assert (outcome["due"], outcome["repaired"], outcome["notRepaired"]) == (1, 1, 0)
+    assert len({fault["principal"] for fault in met}) == len(STEPS)
+    assert notices(onboarding, access.access_id) == ["Drift Detected", "Drift Repaired"]
+    assert _by_sid(onboarding.key_policy(access.key)) == whole
