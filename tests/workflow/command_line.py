@@ -60,7 +60,7 @@ class CommandLine:
 
 
 def command_line(aws: Embedded, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    for name in [name for name in os.environ if name.startswith(("AWS_", "LATCHKEY_"))]:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "LATCHKEY_", "COLUMNS"))]:
         monkeypatch.delenv(name)
     exports = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
     for name, value in (exports | {"AWS_ENDPOINT_URL": aws.url, "AWS_CONFIG_FILE": os.devnull}).items():
