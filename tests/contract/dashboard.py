@@ -15,6 +15,7 @@ def body(*, central: bool = True) -> dict[str, Any]:
     condition, with_bus, without = values["CentralAlarm"]["Fn::If"]
     assert condition == "CentralBusIsSet"
     text = text.replace("${CentralAlarm}", with_bus["Fn::Sub"] if central else without)
+    text = text.replace("${Alarms}", values["Alarms"]["Fn::Sub"])
     found: dict[str, Any] = json.loads(re.sub(r"\$\{([^}]+)\}", r"<\1>", text))
     return found
 

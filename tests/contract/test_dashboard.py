@@ -10,6 +10,7 @@ from latchkey.events.outcomes import DetailType
 from tests.contract.artifacts import ALARMS, OBSERVABILITY
 from tests.contract.dashboard import body, dashboard_metrics, metrics, widgets
 
+ALARM_ARN = "arn:<AWS::Partition>:cloudwatch:<AWS::Region>:<AWS::AccountId>:alarm"
 _COLUMNS = 24
 
 
@@ -17,7 +18,8 @@ _COLUMNS = 24
 def test_every_alarm_is_shown(central: bool) -> None:
     [shown] = [widget["properties"]["alarms"] for widget in body(central=central)["widgets"] if widget["type"] == "alarm"]
 
-    assert {*shown} == {f"<{name}.Arn>" for name in ALARMS if central or name != "CentralDeadLettersAlarm"}
+    names = {name for name in ALARMS if central or name != "CentralDeadLettersAlarm"}
+    assert {*shown} == {f"{ALARM_ARN}:<{name}>" for name in names}
 
 
 def test_every_outcome_is_shown() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -56,7 +57,12 @@ class CommandLine:
         """Starts a command in a process of its own."""
         command = [sys.executable, "-m", "latchkey_cli", *arguments]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        return subprocess.Popen(command, cwd=ROOT, env=self.environment, text=True, **streams)
+        # A shell that runs the tests in the background lets them, and what they start, ignore Ctrl-C.
+        former = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(command, cwd=ROOT, env=self.environment, text=True, **streams)
+        finally:
+            signal.signal(signal.SIGINT, former)
 
 
 def command_line(aws: Embedded, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
