@@ -38,6 +38,11 @@ Then send a request, and read the outcomes of all requests:
 
 {}
 
+Or use the command line, which asks for a request, follows it, and shows the accesses:
+
+.venv/bin/latchkey init mediatailor
+.venv/bin/latchkey status
+
 docs/develop.md says what else you can do."""
 
 

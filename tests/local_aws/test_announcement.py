@@ -10,6 +10,7 @@ def test_make_local_says_that_its_account_is_lost_and_what_to_try_next() -> None
 
     assert "The account is lost when this process ends." in text
     assert "export AWS_ENDPOINT_URL=http://127.0.0.1:4566\nexport AWS_DEFAULT_REGION=us-east-1" in text
+    assert ".venv/bin/latchkey init mediatailor\n.venv/bin/latchkey status\n" in text
     assert text.index("The account is lost") < text.index("export ") < text.index(NEXT_COMMANDS[0])
 
 
