@@ -48,12 +48,15 @@ def test_every_machine_is_shown_with_its_duration_and_failures() -> None:
         assert {value.strip("<>") for _, name, _, value in metrics() if name == metric} == machines
 
 
-def test_failed_steps_are_found_by_the_dimension_of_the_functions() -> None:
-    [expression] = [
+def test_searches_use_the_dimensions_with_which_the_functions_emit() -> None:
+    expressions = {
         one["expression"] for widget in widgets("metric") for [one, *_] in widget["metrics"] if isinstance(one, dict)
-    ]
+    }
 
-    assert expression == """SEARCH('{Latchkey,service} MetricName="StepFailed"', 'Sum', 300)"""
+    assert expressions == {
+        """SEARCH('{Latchkey,service} MetricName="StepFailed"', 'Sum', 300)""",
+        """SEARCH('{Latchkey,kind,service} MetricName="Findings"', 'Maximum', 3600)""",
+    }
 
 
 def test_the_log_is_that_of_the_functions() -> None:

@@ -20,7 +20,7 @@ from tests.functions.account import Account
 from tests.functions.clean_up_steps import ACCESS, onboarded
 from tests.functions.onboarding_requests import Run
 from tests.functions.state_machine import StateMachine
-from tests.functions.test_reconciliation import event
+from tests.functions.test_reconciliation import decide, event, lose_statements, reconcile, scheduled
 from tests.functions.test_report_clean_up import LOST, cleaned, found, observed, removed, report, survey_of
 from tests.functions.test_report_outcome import FAILED, REJECTED, caught
 
@@ -129,3 +129,21 @@ def test_a_report_raises_the_number_at_once(run: Run, account: Account, emitted:
     values = emitted("report_clean_up", report(observed=drifted))
 
     assert _current(values) == {"RevokedAccesses": 1, "DriftedAccesses": 1}
+
+
+def test_a_whole_reconciliation_emits_its_findings_by_kind(
+    run: Run, account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    access = onboarded(run, account)
+    clients.s3().create_bucket(Bucket="latchkey-data")
+    lose_statements(account, access.key)
+    reconcile(run)
+
+    for asked in (scheduled(), event(accessId=ACCESS)):
+        capsys.readouterr()
+        findings = decide(run, asked)["findings"]
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+        found = {line["kind"]: line["Findings"] for line in lines if "Findings" in line}
+        assert findings
+        assert found == ({kind: [number] for kind, number in findings.items()} if asked["asked"] is None else {})
+        assert {line["service"] for line in lines if "Findings" in line} <= {"latchkey"}

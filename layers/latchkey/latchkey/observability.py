@@ -11,7 +11,8 @@ tracer = Tracer(auto_patch=False)
 metrics = Metrics(namespace="Latchkey")
 
 
-def emit_current_number(name: str, value: int) -> None:
-    """Emits how many of something there are now. Every function uses the same dimension, so that one alarm sees them all."""
-    with single_metric(name, MetricUnit.Count, value, namespace="Latchkey", default_dimensions={"service": "latchkey"}):
+def emit_current_number(name: str, value: int, **dimensions: str) -> None:
+    """Emits how many of something there are now. Every function uses the same dimensions, so that one alarm sees them all."""
+    common = {"service": "latchkey"} | dimensions
+    with single_metric(name, MetricUnit.Count, value, namespace="Latchkey", default_dimensions=common):
         pass
