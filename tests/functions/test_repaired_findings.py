@@ -238,7 +238,7 @@ def test_an_access_that_stays_revoked_is_recorded_and_reported_as_such_once(run:
 
 
 def test_a_repair_that_fails_leaves_what_the_access_needs(run: Run, account: Account) -> None:
-    """Its rollback takes back the present form of a statement, whose former values it has replaced."""
+    """The statement can have its former or its present form after the rollback: the access works with both."""
     access = access_of(run, account, KIND.KEY_STATEMENT_OUTDATED)
     damage(account, access, KIND.KEY_STATEMENT_OUTDATED)
     execution = repair(run, access)

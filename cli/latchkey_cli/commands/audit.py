@@ -35,7 +35,7 @@ def show(
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="How long ago (30m, 24h, 7d), or a date.")] = "24h",
     details: Annotated[bool, typer.Option("--details", help="Also intentions and evidence.")] = False,
 ) -> int:
-    """Show what was decided and changed, when, and by whom."""
+    """Show decisions and changes, with their times and principals."""
     begin = time_of(since)
     audit = run.connection.audit
     if access is not None and not access.startswith("#"):

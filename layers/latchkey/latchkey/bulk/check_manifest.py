@@ -32,7 +32,7 @@ class CheckManifestInput(ExecutionInput):
 def check_manifest(event: CheckManifestInput, registry: Registry, bucket: DataBucket) -> CheckedManifest:
     """Claims the request id, reads the manifest, and stores its requests. Raises InvalidRequest if it is rejected whole.
 
-    A request that is carried on uses what its first execution stored: the manifest can have another version by now.
+    A resumed request uses what its first execution stored: the manifest can have another version by now.
     """
     problems = {*event.problems}
     try:

@@ -15,7 +15,7 @@ from latchkey.systems import SYSTEMS
 def seconds_to_start(ref: RequestRef, system: str, raised: Mapping[str, float], registry: Registry) -> int:
     """In how many seconds the request of a line starts.
 
-    The time is recorded, so that a line that is carried on keeps a time that has not passed. A request whose execution has
+    The time is recorded, so that a resumed line keeps a time that has not passed. A request whose execution has
     begun needs no time any more. `raised` are the quotas that AWS has raised, by name.
     """
     now, planned = datetime.now(UTC), registry.requests.planned_start(ref)
